@@ -1,0 +1,75 @@
+"""A radiology workbench inside napari: open clinical scans in their place in the patient, run networks on them.
+
+Importing costs nothing: the public names are resolved when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_radcnn.errors import RadcnnError
+    from napari_radcnn.geometry import Geometry
+    from napari_radcnn.io import read, write
+    from napari_radcnn.models import models
+    from napari_radcnn.operations import classify, denoise, detect, plan, segment, super_resolve
+    from napari_radcnn.results import Classification, Detection, Detections, Label, LabelMap
+    from napari_radcnn.volume import Volume, VolumeMetadata
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "RadcnnError": "errors",
+    "Geometry": "geometry",
+    "Volume": "volume",
+    "VolumeMetadata": "volume",
+    "Label": "results",
+    "LabelMap": "results",
+    "Detection": "results",
+    "Detections": "results",
+    "Classification": "results",
+    "read": "io",
+    "write": "io",
+    "segment": "operations",
+    "detect": "operations",
+    "classify": "operations",
+    "denoise": "operations",
+    "super_resolve": "operations",
+    "plan": "operations",
+}
+
+__all__ = [
+    "Classification",
+    "Detection",
+    "Detections",
+    "Geometry",
+    "Label",
+    "LabelMap",
+    "RadcnnError",
+    "Volume",
+    "VolumeMetadata",
+    "classify",
+    "denoise",
+    "detect",
+    "models",
+    "plan",
+    "read",
+    "segment",
+    "super_resolve",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "models":  # a package of that name stands here as well, so the package itself can be called
+        return import_module(f"{__name__}.models")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,65 @@
+"""What goes wrong, in words a user can act on.
+
+Every error this package raises on purpose is a `RadcnnError`. Its text is one clear line: which file or value,
+what is wrong with it, what to do. The command line prints that line, and the viewer shows the same one.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """Exit status of the command line; part of its contract."""
+
+    DONE = 0
+    USAGE = 2
+    INPUT_OUTPUT = 3
+    MODEL = 4
+    RESOURCES = 5
+    CANCELLED = 130
+
+
+class RadcnnError(Exception):
+    """Something the user can understand and act on went wrong."""
+
+    exit_status = ExitStatus.INPUT_OUTPUT
+
+
+class ReadError(RadcnnError):
+    """A file or folder cannot be read, or reading it would be wrong."""
+
+
+class WriteError(RadcnnError):
+    """A result cannot be written; nothing half-written is left behind."""
+
+
+class GeometryError(RadcnnError):
+    """Positions, orientations or spacings that make no volume."""
+
+
+class OptionError(RadcnnError):
+    """A setting is unknown, or its value is out of range."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class ModelError(RadcnnError):
+    """A model is unknown, its weights are missing or damaged, or it does not fit the task."""
+
+    exit_status = ExitStatus.MODEL
+
+
+class ResourceError(RadcnnError):
+    """The device is missing, or memory does not suffice."""
+
+    exit_status = ExitStatus.RESOURCES
+
+
+class CancelledError(RadcnnError):
+    """The user asked to stop; nothing was written."""
+
+    exit_status = ExitStatus.CANCELLED
+
+    def __init__(self, what: str = "The run") -> None:
+        super().__init__(f"{what} was cancelled; nothing was written.")

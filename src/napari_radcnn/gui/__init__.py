@@ -1,0 +1,1 @@
+"""The viewer: docks, readers and layers. The only package that knows napari and Qt."""

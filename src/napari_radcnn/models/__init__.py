@@ -1,0 +1,1 @@
+"""Models: what they are (spec), which there are (registry), where their weights lie."""

@@ -1,0 +1,107 @@
+"""What a model gives back: label maps, detections, classifications. A restored image is a `Volume`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError
+from napari_radcnn.geometry import Geometry
+
+
+@dataclass(frozen=True)
+class Label:
+    """One class of a label map.
+
+    Attributes
+    ----------
+    name : str
+        As a user reads it: ``"brain"``.
+    color : tuple of float or None
+        Red, green, blue in 0..1; None leaves the choice to the viewer.
+    """
+
+    name: str
+    color: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """A class for every voxel, on the grid of the scan it was made from.
+
+    Parameters
+    ----------
+    array : (k, j, i) array of unsigned integer
+        0 is background.
+    geometry : Geometry
+        The grid.
+    labels : mapping of int to Label
+        The classes, without background.
+    name : str
+        What a layer is called, such as ``"T1 · brain-extraction"``.
+    provenance : mapping
+        What made it: the run's manifest; empty for a label map that was read from a file.
+    warnings : tuple of str
+        What the user must be told before relying on it.
+    """
+
+    array: npt.NDArray[Any]
+    geometry: Geometry
+    labels: Mapping[int, Label]
+    name: str = "labels"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if tuple(self.array.shape) != self.geometry.shape:
+            raise GeometryError(f"The labels have shape {self.array.shape}, but their geometry {self.geometry.shape}.")
+        if not np.issubdtype(self.array.dtype, np.unsignedinteger):
+            raise GeometryError(f"Labels must be unsigned integers, got {self.array.dtype}.")
+
+    def volume_ml(self, label: int) -> float:
+        """Return the volume of one class, in milliliters."""
+        return float(np.count_nonzero(self.array == label)) * self.geometry.voxel_volume / 1000.0
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One finding: a box in the patient, sides along the world axes.
+
+    Attributes
+    ----------
+    label : str
+        What was found.
+    score : float
+        0..1.
+    center, size : tuple of float
+        ``(x, y, z)`` and ``(dx, dy, dz)``, LPS mm.
+    """
+
+    label: str
+    score: float
+    center: tuple[float, float, float]
+    size: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The findings in one scan, best first."""
+
+    boxes: tuple[Detection, ...]
+    name: str = "detections"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Probabilities of classes for one scan; they need not add to one where several findings may stand together."""
+
+    probabilities: Mapping[str, float]
+    name: str = "classification"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
