@@ -1,1 +1,24 @@
-"""Models: what they are (spec), which there are (registry), where their weights lie."""
+"""Models: what they are (spec), which there are (registry), where their weights lie.
+
+``napari_radcnn.models()`` lists them: the package itself can be called, because the name of the public function
+and of the package are the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from napari_radcnn.models.options import describe, make_options
+from napari_radcnn.models.registry import get_model, models
+from napari_radcnn.models.spec import ModelSpec, Task
+
+__all__ = ["ModelSpec", "Task", "describe", "get_model", "make_options", "models"]
+
+
+class _CallablePackage(ModuleType):
+    def __call__(self, task: Task | None = None) -> list[ModelSpec]:
+        return models(task)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -1,0 +1,327 @@
+"""The command line: ``radcnn info | convert | models | run | open``.
+
+Results go to stdout, progress and errors to stderr, one clear line an error. Exit status as in
+`napari_radcnn.errors.ExitStatus`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import napari_radcnn
+from napari_radcnn.errors import ExitStatus, RadcnnError, ReadError, WriteError
+from napari_radcnn.models.options import describe
+from napari_radcnn.models.registry import get_model, models
+from napari_radcnn.models.spec import ModelSpec
+from napari_radcnn.volume import Volume
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words)
+    if not words:
+        parser.print_help()
+        return ExitStatus.USAGE
+    parsed = parser.parse_args(words)
+    try:
+        parsed.command(parsed)
+    except RadcnnError as error:
+        print(f"radcnn: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
+        sys.stderr.close()
+        return ExitStatus.DONE
+    return ExitStatus.DONE
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="radcnn", description="Read scans, run models on them, write results.")
+    parser.add_argument("--version", action="version", version=f"radcnn {napari_radcnn.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    info = commands.add_parser("info", help="list the volumes in a file or folder, where they lie, what to beware of")
+    info.add_argument("path", metavar="PATH", type=Path)
+    info.add_argument("--json", action="store_true", help="as JSON")
+    info.set_defaults(command=_info)
+
+    convert = commands.add_parser("convert", help="write a scan in another format, in the same place")
+    convert.add_argument("input", metavar="IN", type=Path)
+    convert.add_argument("output", metavar="OUT", type=Path)
+    _add_select(convert)
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    convert.set_defaults(command=_convert)
+
+    listing = commands.add_parser("models", help="list the models")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(command=_models)
+
+    runner = commands.add_parser(
+        "run",
+        help="run a model on a scan",
+        description="Run a model on a scan. `radcnn run MODEL --help` shows the model's own options as well.",
+    )
+    runner.add_argument("model", metavar="MODEL", help="name of a model, see `radcnn models`")
+    runner.add_argument("input", metavar="IN", type=Path, nargs="+", help="file or folder")
+    runner.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="what to write, by suffix")
+    _add_select(runner)
+    runner.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    runner.set_defaults(command=_run)
+    from napari_radcnn.inference.settings import RunSettings
+
+    _add_options(runner.add_argument_group("where and how"), RunSettings)
+    spec = _named_model(words)
+    if spec is not None:
+        _add_options(runner.add_argument_group(f"options of {spec.name}"), spec.options)
+
+    viewer = commands.add_parser("open", help="open napari with our reader, layers and docks")
+    viewer.add_argument("paths", metavar="PATH", nargs="*")
+    viewer.set_defaults(command=_open)
+    return parser
+
+
+def _add_select(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--select", metavar="N", type=int, help="which volume, where IN holds several; `radcnn info IN` numbers them"
+    )
+
+
+def _named_model(words: Sequence[str]) -> ModelSpec | None:
+    """Return the model that is named after ``run``, whose options the parser must know."""
+    if not words or words[0] != "run":
+        return None
+    names = {spec.name for spec in models()}
+    return next((get_model(word) for word in words[1:] if word in names), None)
+
+
+def _add_options(group: argparse._ArgumentGroup, options: type) -> None:
+    for entry in describe(options):
+        flag = "--" + entry.name.replace("_", "-")
+        unit = f" {entry.unit}" if entry.unit else ""
+        text = f"{entry.help} (default: {entry.default}{unit})".replace("%", "%%")
+        if entry.kind is bool:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=entry.default, help=text)
+        elif entry.choices:
+            group.add_argument(flag, choices=entry.choices, default=entry.default, help=text)
+        else:
+            group.add_argument(
+                flag, type=entry.kind, default=entry.default, help=text, metavar=entry.unit.upper() or "VALUE"
+            )
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def _info(parsed: argparse.Namespace) -> None:
+    volumes = _read(parsed.path)
+    if parsed.json:
+        print(json.dumps({"path": str(parsed.path), "volumes": [_describe(v) for v in volumes]}, indent=2))
+        return
+    for number, volume in enumerate(volumes, 1):
+        print(f"{number:3d}  {_line(volume)}")
+        for warning in volume.warnings:
+            print(f"     warning: {warning}")
+
+
+def _describe(volume: Volume) -> dict[str, Any]:
+    geometry, metadata = volume.geometry, volume.metadata
+    return {
+        "name": volume.name,
+        "format": metadata.source_format,
+        "modality": metadata.modality,
+        "units": metadata.units,
+        "description": metadata.description,
+        "dtype": str(volume.array.dtype),
+        "shape": list(geometry.shape),
+        "is_color": volume.is_color,
+        "spacing_mm": list(geometry.spacing),
+        "orientation": geometry.orientation,
+        "affine": geometry.affine.tolist(),
+        "is_axis_aligned": geometry.is_axis_aligned,
+        "is_sheared": geometry.is_sheared,
+        "study_uid": metadata.study_uid,
+        "series_uid": metadata.series_uid,
+        "frame_of_reference_uid": metadata.frame_of_reference_uid,
+        "suvbw_factor": volume.suvbw_factor,
+        "warnings": list(volume.warnings),
+    }
+
+
+def _line(volume: Volume) -> str:
+    geometry, metadata = volume.geometry, volume.metadata
+    parts = [
+        volume.name,
+        *([metadata.description] if metadata.description else []),
+        metadata.source_format or "?",
+        " x ".join(str(n) for n in geometry.shape),
+        " x ".join(f"{s:.4g}" for s in geometry.spacing) + " mm",
+        geometry.orientation + ("" if geometry.is_axis_aligned else " oblique") + (" sheared" * geometry.is_sheared),
+        str(volume.array.dtype) + (f" {metadata.units}" if metadata.units else ""),
+    ]
+    return " · ".join(parts)
+
+
+def _convert(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io import write
+
+    _check_output(parsed.output, parsed.overwrite)
+    volume = _choose(_read(parsed.input), parsed.input, parsed.select)
+    _warn(volume.warnings)
+    write(volume, parsed.output, overwrite=parsed.overwrite)
+    print(f"written: {parsed.output}")
+
+
+def _models(parsed: argparse.Namespace) -> None:
+    if parsed.json:
+        print(json.dumps({"models": [spec.to_dict() for spec in models()]}, indent=2))
+        return
+    for spec in models():
+        for_what = ", ".join(spec.modalities) or "any modality"
+        print(f"{spec.name}  ({spec.task}, {for_what}, {spec.body_part}; licence {spec.licence})")
+        print(f"    {spec.summary}")
+        if not spec.is_available:
+            print(f"    not installed: {spec.how_to_install}")
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    from napari_radcnn import operations
+    from napari_radcnn.io import write
+    from napari_radcnn.io.atomic import atomic_path
+
+    spec = get_model(parsed.model)
+    if len(parsed.input) > 1:
+        raise ReadError(f"The model '{spec.name}' takes one input, got {len(parsed.input)}: run it once for each.")
+    manifest_path = parsed.output.with_name(parsed.output.name + ".radcnn.json")
+    for target in (parsed.output, manifest_path):
+        _check_output(target, parsed.overwrite)
+    _check_suffix(parsed.output, spec)
+    with _cancelling() as cancel:
+        progress = _Progress()
+        source = parsed.input[0]
+        volume = _choose(_read(source, progress, cancel), source, parsed.select)
+        options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
+        run = {"device": parsed.device, "precision": parsed.precision}
+        expected = operations.plan(volume, spec, options, **run)
+        _warn((*volume.warnings, *expected.warnings))
+        result = operations.run(volume, spec, options, **run, progress=progress, cancel=cancel)
+        progress.close()
+    manifest = result.metadata.provenance if isinstance(result, Volume) else result.provenance
+    _warn(tuple(text for text in result.warnings if text not in (*volume.warnings, *expected.warnings)))
+    # The manifest is on the disk before the result takes its name, so that neither stands alone.
+    with atomic_path(manifest_path, overwrite=parsed.overwrite) as temporary:
+        temporary.write_text(json.dumps({**manifest, "output": parsed.output.name}, indent=2) + "\n", encoding="utf-8")
+        write(result, parsed.output, overwrite=parsed.overwrite)
+    for label, milliliters in manifest.get("volumes_ml", {}).items():
+        print(f"{label}: {milliliters:.1f} ml")
+    print(f"written: {parsed.output}")
+    print(f"manifest: {manifest_path}")
+
+
+def _open(parsed: argparse.Namespace) -> None:
+    # A process of its own: the command line stays free of Qt, and a viewer's crash is not ours.
+    finished = subprocess.run([sys.executable, "-m", "napari_radcnn.gui", *parsed.paths], check=False)  # noqa: S603
+    if finished.returncode:
+        raise SystemExit(finished.returncode)
+
+
+# -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, progress: _Progress | None = None, cancel: threading.Event | None = None) -> list[Volume]:
+    from napari_radcnn.io import read
+
+    return read(path, progress=progress, cancel=cancel)
+
+
+def _choose(volumes: list[Volume], path: Path, select: int | None) -> Volume:
+    if select is None and len(volumes) == 1:
+        return volumes[0]
+    if select is not None and 1 <= select <= len(volumes):
+        return volumes[select - 1]
+    listing = "; ".join(f"{number}: {volume.name}" for number, volume in enumerate(volumes[:12], 1))
+    more = f"; and {len(volumes) - 12} more" if len(volumes) > 12 else ""
+    raise ReadError(f"{path} holds {len(volumes)} volumes: choose one with --select N ({listing}{more}).")
+
+
+def _check_output(target: Path, overwrite: bool) -> None:
+    """Refuse before the work what could not be written after it."""
+    if target.exists() and not overwrite:
+        raise WriteError(f"{target} exists already: pass --overwrite to replace it.")
+    if not target.parent.is_dir():
+        raise WriteError(f"{target} cannot be written: the folder {target.parent} does not exist.")
+
+
+def _check_suffix(target: Path, spec: ModelSpec) -> None:
+    from napari_radcnn.io.registry import writable_suffixes
+
+    if spec.task == "detection":
+        allowed: tuple[str, ...] = (".json", ".csv")
+    elif spec.task == "classification":
+        allowed = (".json",)
+    else:
+        allowed = tuple(writable_suffixes())
+    if not target.name.lower().endswith(tuple(allowed)):
+        raise WriteError(f"{target}: a result of '{spec.name}' is written as {', '.join(allowed)}; choose one of them.")
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"radcnn: warning: {warning}", file=sys.stderr)
+
+
+@contextmanager
+def _cancelling() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into a cancel; a second Ctrl-C ends at once."""
+    cancel = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if cancel.is_set():
+            signal.default_int_handler(number, frame)
+        cancel.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield cancel
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancel
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Progress:
+    """Progress on stderr: a bar on a terminal, otherwise a line a step."""
+
+    _WIDTH = 24
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._last = ""
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        if self._is_terminal:
+            filled = self._WIDTH * done // max(total, 1)
+            bar = "#" * filled + "-" * (self._WIDTH - filled)
+            print(f"\r[{bar}] {done}/{total} {message}\033[K", end="", file=sys.stderr, flush=True)
+        elif message != self._last:
+            print(f"{done}/{total} {message}", file=sys.stderr, flush=True)
+        self._last = message
+
+    def close(self) -> None:
+        if self._is_terminal and self._last:
+            print(file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""What a recipe is given and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy.typing as npt
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.inference.plan import Plan
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.models.spec import ModelSpec
+from napari_radcnn.results import Detection
+from napari_radcnn.volume import Volume
+
+#: Name of a recipe (`ModelSpec.pipeline`) to the module that holds its `plan` and `run`.
+_MODULES = {
+    "brain-extraction": "napari_radcnn.inference.pipelines.brain_extraction",
+    "non-local-means": "napari_radcnn.inference.pipelines.non_local_means",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One run: which model, on what, how.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+        The model.
+    volume : Volume
+        The scan, in its own order.
+    options : object
+        An instance of ``spec.options``.
+    settings : RunSettings
+        Device and precision.
+    threads : int
+        CPU threads it may take.
+    """
+
+    spec: ModelSpec
+    volume: Volume
+    options: Any
+    settings: RunSettings
+    threads: int
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a recipe found.
+
+    Attributes
+    ----------
+    array : (k, j, i) array or None
+        Labels, or the restored image, on the grid of the request's volume.
+    detections : tuple of Detection
+        For a detector.
+    probabilities : mapping of str to float
+        For a classifier.
+    device, precision : str
+        Where and how it was computed.
+    facts : mapping
+        Figures that belong into the manifest, such as an estimated noise level.
+    warnings : tuple of str
+        What the user must be told before relying on it.
+    """
+
+    device: str
+    precision: str
+    array: npt.NDArray[Any] | None = None
+    detections: tuple[Detection, ...] = ()
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Pipeline(Protocol):
+    """A recipe; a module with these two functions is one."""
+
+    def plan(self, request: Request) -> Plan:
+        """Return what the run will cost, without importing torch."""
+        ...
+
+    def run(self, request: Request, monitor: Monitor) -> Outcome:
+        """Run the model; `monitor` takes one step a patch."""
+        ...
+
+
+def get_pipeline(spec: ModelSpec) -> Pipeline:
+    """Return the recipe of a model.
+
+    Raises
+    ------
+    ModelError
+        If the spec names none that exists.
+    """
+    if spec.pipeline not in _MODULES:
+        raise ModelError(f"The model '{spec.name}' asks for a recipe '{spec.pipeline}' that does not exist.")
+    return cast(Pipeline, import_module(_MODULES[spec.pipeline]))

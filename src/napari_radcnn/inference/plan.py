@@ -1,0 +1,106 @@
+"""What a run will cost, said before it runs. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from napari_radcnn.errors import WriteError
+from napari_radcnn.io.atomic import write_text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cost of a run.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model.
+    patches : int
+        How many patches are computed; cancel takes effect between two.
+    patch_shape : tuple of int
+        Voxels of one patch.
+    memory_bytes : int
+        Memory it needs besides the scan itself: measured for the model, scaled with the scan.
+    seconds : float or None
+        From earlier runs of this model on this computer; None before the first.
+    device : str
+        As asked for: ``"auto"`` is settled when the run begins.
+    warnings : tuple of str
+        What speaks against running this model on this scan.
+    """
+
+    model: str
+    patches: int
+    patch_shape: tuple[int, int, int]
+    memory_bytes: int
+    seconds: float | None = None
+    device: str = "auto"
+    warnings: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """Return the cost as one line for a dock or a terminal."""
+        size = "x".join(str(n) for n in self.patch_shape)
+        count = f"{self.patches} patches" if self.patches > 1 else "1 patch"
+        time = "time: known after the first run here" if self.seconds is None else f"about {_duration(self.seconds)}"
+        return f"{count} of up to {size} · {self.memory_bytes / 2**30:.1f} GiB memory · {time}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min"
+
+
+def memory_warning(memory_bytes: int) -> str | None:
+    """Return what to tell the user where the computer has less free memory than a run needs, else None."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if free >= memory_bytes:
+        return None
+    return (
+        f"This run needs about {memory_bytes / 2**30:.1f} GiB of memory, but only {free / 2**30:.1f} GiB are free: "
+        "close other programs, or crop the scan."
+    )
+
+
+# -- how long it took here before -----------------------------------------------------------------------------------
+
+
+def _timings_file() -> Path:
+    return Path(platformdirs.user_cache_dir("napari-radcnn", appauthor=False)) / "timings.json"
+
+
+def _read_timings() -> dict[str, float]:
+    try:
+        stored = json.loads(_timings_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or damaged: a cache is made anew
+        return {}
+    if not isinstance(stored, Mapping):
+        return {}
+    return {str(key): float(value) for key, value in stored.items() if isinstance(value, int | float)}
+
+
+def recall_seconds(key: str, amount: float) -> float | None:
+    """Return how long `amount` of work takes at the last rate measured here, s; None before the first."""
+    rate = _read_timings().get(key)
+    return None if rate is None else rate * amount
+
+
+def remember_seconds(key: str, amount: float, seconds: float) -> None:
+    """Keep how long `amount` of work took, for the next plan; a cache that cannot be written is left alone."""
+    if amount <= 0:
+        return
+    timings = _read_timings() | {key: round(seconds / amount, 6)}
+    target = _timings_file()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, json.dumps(timings, indent=1, sort_keys=True) + "\n", overwrite=True)
+    except (OSError, WriteError):  # a read-only home, or a full disk: the run itself went well
+        return

@@ -1,0 +1,331 @@
+"""The operations: a volume, a model and its options in, a result in the same place in the patient out.
+
+The viewer, the command line and Python call the same functions, so they give the same voxels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from napari_radcnn import provenance
+from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError
+from napari_radcnn.inference.devices import default_threads
+from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
+from napari_radcnn.inference.pipelines import Outcome, Request, get_pipeline
+from napari_radcnn.inference.plan import Plan, memory_warning, recall_seconds, remember_seconds
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.models import ModelSpec, Task, get_model, make_options
+from napari_radcnn.models.options import describe
+from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.volume import Volume
+
+_Kind = TypeVar("_Kind")
+Result = LabelMap | Volume | Detections | Classification
+
+
+def run(
+    volume: Volume,
+    model: str | ModelSpec,
+    options: object = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+    threads: int | None = None,
+    task: Task | None = None,
+) -> Result:
+    """Run a model on a scan.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan, gray, in any orientation and spacing.
+    model : str or ModelSpec
+        Which model; `napari_radcnn.models` lists them.
+    options : object, optional
+        An instance of the model's options, or a mapping of names to values; the defaults where left out.
+    device, precision : str
+        See `napari_radcnn.inference.settings.RunSettings`.
+    progress : callable, optional
+        Called as ``progress(done, total, message)`` in the thread that runs.
+    cancel : object with ``is_set()``, optional
+        Such as `threading.Event`; looked at between patches.
+    threads : int, optional
+        CPU threads. By default all; one less off the main thread, which then shows a viewer.
+    task : str, optional
+        What the model must be for.
+
+    Returns
+    -------
+    LabelMap, Volume, Detections or Classification
+        By the model's task; labels and restored images lie on the volume's own grid.
+
+    Raises
+    ------
+    ModelError
+        If the model is unknown, not installed, for another task, or finds nothing it can work on.
+    OptionError
+        If an option is unknown or out of range.
+    ResourceError
+        If the device is missing or memory does not suffice.
+    CancelledError
+        If `cancel` was set.
+    """
+    request = _request(volume, model, options, device, precision, threads, task)
+    spec = request.spec
+    pipeline = get_pipeline(spec)
+    expected = plan(volume, spec, request.options, device=device, precision=precision)
+    started, clock = provenance.now(), time.perf_counter()
+    try:
+        outcome = pipeline.run(request, Monitor(expected.patches, progress, cancel))
+    except MemoryError as error:
+        raise ResourceError(
+            f"The computer has too little free memory to run '{spec.name}' on '{volume.name}': close other programs, "
+            "or crop the scan."
+        ) from error
+    seconds = time.perf_counter() - clock
+    remember_seconds(_rate_key(request), _amount(request, expected), seconds)
+    warnings = (*expected.warnings, *outcome.warnings)
+    manifest = _manifest(request, outcome, started, seconds, warnings)
+    return _result(request, outcome, manifest, warnings)
+
+
+def segment(
+    volume: Volume,
+    model: str | ModelSpec,
+    options: object = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+) -> LabelMap:
+    """Give every voxel a class; parameters and errors as in `run`.
+
+    Examples
+    --------
+    >>> import napari_radcnn as radcnn
+    >>> head = radcnn.read("head.nii.gz")[0]  # doctest: +SKIP
+    >>> brain = radcnn.segment(head, "brain-extraction")  # doctest: +SKIP
+    >>> round(brain.volume_ml(1))  # doctest: +SKIP
+    1910
+    """
+    result = run(
+        volume,
+        model,
+        options,
+        device=device,
+        precision=precision,
+        progress=progress,
+        cancel=cancel,
+        task="segmentation",
+    )
+    return _expect(result, LabelMap)
+
+
+def denoise(
+    volume: Volume,
+    model: str | ModelSpec,
+    options: object = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+) -> Volume:
+    """Remove noise; parameters and errors as in `run`. The result is float32 in the scan's own units."""
+    result = run(
+        volume, model, options, device=device, precision=precision, progress=progress, cancel=cancel, task="denoising"
+    )
+    return _expect(result, Volume)
+
+
+def super_resolve(
+    volume: Volume,
+    model: str | ModelSpec,
+    options: object = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+) -> Volume:
+    """Make a finer grid; parameters and errors as in `run`."""
+    result = run(
+        volume,
+        model,
+        options,
+        device=device,
+        precision=precision,
+        progress=progress,
+        cancel=cancel,
+        task="super-resolution",
+    )
+    return _expect(result, Volume)
+
+
+def detect(
+    volume: Volume,
+    model: str | ModelSpec,
+    options: object = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+) -> Detections:
+    """Find things; parameters and errors as in `run`."""
+    result = run(
+        volume, model, options, device=device, precision=precision, progress=progress, cancel=cancel, task="detection"
+    )
+    return _expect(result, Detections)
+
+
+def classify(
+    volume: Volume,
+    model: str | ModelSpec,
+    options: object = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+) -> Classification:
+    """Give the whole scan probabilities; parameters and errors as in `run`."""
+    result = run(
+        volume,
+        model,
+        options,
+        device=device,
+        precision=precision,
+        progress=progress,
+        cancel=cancel,
+        task="classification",
+    )
+    return _expect(result, Classification)
+
+
+def plan(
+    volume: Volume,
+    model: str | ModelSpec,
+    options: object = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Plan:
+    """Return what a run would cost and what speaks against it, without running it and without importing torch.
+
+    Parameters and errors as in `run`.
+    """
+    request = _request(volume, model, options, device, precision, None, None)
+    bare = get_pipeline(request.spec).plan(request)
+    memory = memory_warning(bare.memory_bytes)
+    warnings = [*_modality_warning(request), *bare.warnings, *([] if memory is None else [memory])]
+    return Plan(
+        bare.model,
+        bare.patches,
+        bare.patch_shape,
+        bare.memory_bytes,
+        recall_seconds(_rate_key(request), _amount(request, bare)),
+        device,
+        tuple(warnings),
+    )
+
+
+# -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _request(
+    volume: Volume,
+    model: str | ModelSpec,
+    options: object,
+    device: str,
+    precision: str,
+    threads: int | None,
+    task: Task | None,
+) -> Request:
+    spec = get_model(model) if isinstance(model, str) else model
+    if task is not None and spec.task != task:
+        raise ModelError(f"The model '{spec.name}' is for {spec.task}, not for {task}.")
+    if not spec.is_available:
+        raise ModelError(f"The model is not installed: {spec.how_to_install}")
+    if not isinstance(volume, Volume):
+        raise RadcnnError(f"A Volume is expected, as `read` returns it in a list, got {type(volume).__name__}.")
+    if volume.is_color:
+        raise GeometryError(f"'{volume.name}' is a color image; '{spec.name}' takes gray scans.")
+    settings = RunSettings(device, precision)
+    count = default_threads() if threads is None else max(1, threads)
+    return Request(spec, volume, make_options(spec.options, options), settings, count)
+
+
+def _modality_warning(request: Request) -> list[str]:
+    modality, expected = request.volume.modality, request.spec.modalities
+    if not modality or not expected or modality in expected:
+        return []
+    return [f"'{request.volume.name}' is {modality}, but '{request.spec.name}' was made for {', '.join(expected)}."]
+
+
+def _rate_key(request: Request) -> str:
+    values = [str(getattr(request.options, entry.name)) for entry in describe(request.spec.options)]
+    settings = request.settings
+    return " ".join([request.spec.name, *values, settings.device, settings.precision, str(request.threads)])
+
+
+def _amount(request: Request, expected: Plan) -> float:
+    """Return how much work a plan holds: patches of a fixed size, else voxels of the scan."""
+    return float(expected.patches if request.spec.patch is not None else request.volume.array.size)
+
+
+def _manifest(
+    request: Request, outcome: Outcome, started: str, seconds: float, warnings: tuple[str, ...]
+) -> Mapping[str, Any]:
+    spec = request.spec
+    return {
+        "schema": "radcnn-manifest/1",
+        "model": {
+            "name": spec.name,
+            "version": spec.version,
+            "task": spec.task,
+            "licence": spec.licence,
+            "weights": [{"file": weights.path, "sha256": weights.sha256} for weights in spec.weights],
+        },
+        "options": {entry.name: getattr(request.options, entry.name) for entry in describe(spec.options)},
+        "settings": {"device": request.settings.device, "precision": request.settings.precision},
+        "device": outcome.device,
+        "precision": outcome.precision,
+        "input": provenance.identify(request.volume),
+        "facts": dict(outcome.facts),
+        "warnings": list(warnings),
+        "versions": provenance.versions(),
+        "system": provenance.system(),
+        "started": started,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _result(request: Request, outcome: Outcome, manifest: Mapping[str, Any], warnings: tuple[str, ...]) -> Result:
+    spec, volume = request.spec, request.volume
+    name = f"{volume.name} · {spec.name}"
+    if spec.task == "segmentation" and outcome.array is not None:
+        labels = LabelMap(outcome.array, volume.geometry, dict(spec.labels), name, manifest, warnings)
+        volumes = {label.name: round(labels.volume_ml(value), 3) for value, label in spec.labels.items()}
+        return replace(labels, provenance={**manifest, "volumes_ml": volumes})
+    if spec.task in ("denoising", "super-resolution") and outcome.array is not None:
+        restored = volume.with_array(outcome.array, name=name, provenance=manifest)
+        return replace(restored, warnings=(*volume.warnings, *warnings))
+    if spec.task == "detection":
+        best_first = tuple(sorted(outcome.detections, key=lambda found: -found.score))
+        return Detections(best_first, name, manifest, warnings)
+    if spec.task == "classification":
+        return Classification(outcome.probabilities, name, manifest, warnings)
+    raise ModelError(f"The recipe of '{spec.name}' returned no voxels.")
+
+
+def _expect(result: object, kind: type[_Kind]) -> _Kind:
+    if not isinstance(result, kind):
+        raise ModelError(f"The model returned a {type(result).__name__} where a {kind.__name__} was expected.")
+    return result

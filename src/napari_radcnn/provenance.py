@@ -1,0 +1,58 @@
+"""What made a result: enough to run it again, and to know whether it was the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+import napari_radcnn
+from napari_radcnn.volume import Volume
+
+_PACKAGES = ("numpy", "scipy", "scikit-image", "torch", "SimpleITK", "nibabel", "pydicom")
+
+
+def identify(volume: Volume) -> dict[str, Any]:
+    """Return what identifies an input: name of its file, format, grid and a hash of its voxels and affine."""
+    metadata = volume.metadata
+    array = np.ascontiguousarray(volume.array)
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    digest.update(memoryview(array).cast("B") if array.size else b"")
+    digest.update(np.round(volume.geometry.affine, 6).tobytes())
+    return {
+        "name": volume.name,
+        "path": None if metadata.source is None else str(metadata.source),
+        "format": metadata.source_format,
+        "modality": metadata.modality,
+        "series_uid": metadata.series_uid or None,
+        "shape": list(volume.geometry.shape),
+        "spacing_mm": [round(s, 6) for s in volume.geometry.spacing],
+        "affine": volume.geometry.affine.tolist(),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this package and of what computes."""
+    found = {"python": platform.python_version(), "napari-radcnn": napari_radcnn.__version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def system() -> dict[str, str]:
+    """Return what kind of computer it was, without its name or its user's."""
+    return {"platform": sys.platform, "machine": platform.machine()}
