@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -58,7 +59,7 @@ def write_dicom_series(
     series_number : int
         SeriesNumber.
     transfer_syntax : str
-        A native one, or one that pydicom can encode (RLE, JPEG 2000 lossless, JPEG-LS lossless).
+        A native one, or one that pydicom can encode (RLE, JPEG-LS lossless; JPEG 2000 lossless from 64 x 64 pixels).
     modality : str, optional
         By default the volume's, or ``"CT"``.
     prefix : str
@@ -101,12 +102,13 @@ def save(dataset: Dataset, path: Path, transfer_syntax: str = ExplicitVRLittleEn
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.TransferSyntaxUID = transfer_syntax if transfer_syntax in NATIVE else ExplicitVRLittleEndian
-    out = FileDataset(str(path), dataset, file_meta=meta, preamble=b"\0" * 128)
+    out = Dataset(dataset)
+    out.file_meta, out.preamble = meta, b"\0" * 128
     if transfer_syntax == ExplicitVRBigEndian and "PixelData" in out and out.BitsAllocated == 16:
         out.PixelData = np.frombuffer(out.PixelData, "<u2").astype(">u2").tobytes()
     if transfer_syntax not in NATIVE:
         out.compress(transfer_syntax, generate_instance_uid=False)
-    out.save_as(path, enforce_file_format=True)
+    dcmwrite(path, out, enforce_file_format=True)
     return path
 
 
