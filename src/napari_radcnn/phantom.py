@@ -49,7 +49,7 @@ def head(geometry: Geometry | None = None, *, seed: int = 0) -> Volume:
     Parameters
     ----------
     geometry : Geometry, optional
-        Grid to draw it on; by default 48 x 64 x 56 voxels of 4 x 3 x 3.5 mm, centered on the head.
+        Grid to draw it on; by default 48 x 72 x 56 voxels of 4 x 3 x 3.5 mm around the head.
     seed : int
         Of the noise.
 
@@ -60,7 +60,7 @@ def head(geometry: Geometry | None = None, *, seed: int = 0) -> Volume:
         patient's left), a bright mass of 12 mm radius right, behind and above: (-28, 20, 30).
     """
     if geometry is None:
-        geometry = Geometry.from_parts((48, 64, 56), (4.0, 3.0, 3.5), (-96.25, -94.5, -94.0))
+        geometry = Geometry.from_parts((48, 72, 56), (4.0, 3.0, 3.5), (-96.25, -117.0, -94.0))
     index = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1)
     position = geometry.to_world(index)
     image = np.zeros(geometry.shape, np.float32)
