@@ -44,6 +44,8 @@ class VolumeMetadata:
         The file or folder it was read from.
     source_format : str
         ``"DICOM"``, ``"NIfTI"``, ``"NRRD"``, ``"MetaImage"``, ...
+    is_calibrated : bool
+        Whether the in-plane spacing is known; where it is not, a "mm" of the geometry is a pixel.
     provenance : mapping
         For a volume that an operation made: the manifest of the run. Empty for a scan.
     """
@@ -63,6 +65,7 @@ class VolumeMetadata:
     series_number: int | None = None
     source: Path | None = None
     source_format: str = ""
+    is_calibrated: bool = True
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -1,1 +1,131 @@
-"""Reading and writing scans and results: one module per family of formats, and the registry."""
+"""Reading scans and writing results: `read` and `write` are all that most callers need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+
+from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.io.dicom import SeriesInfo, list_series, read_series
+from napari_radcnn.io.folder import read_folder
+from napari_radcnn.io.problems import Problem, Progress
+from napari_radcnn.io.registry import FORMATS, Format, readable_suffixes, sniff, writable_suffixes
+from napari_radcnn.io.reports import write_classification, write_detections
+from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.volume import Volume
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Problem",
+    "Progress",
+    "SeriesInfo",
+    "list_series",
+    "read",
+    "read_series",
+    "readable_suffixes",
+    "sniff",
+    "writable_suffixes",
+    "write",
+]
+
+
+def read(path: str | Path, *, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+    """Read every volume of a file or folder.
+
+    Parameters
+    ----------
+    path : path
+        An image file, or a folder: of DICOM files, at any depth, or of other images.
+    progress : callable, optional
+        Called as ``progress(done, total, message)``.
+    cancel : threading.Event, optional
+        Set it to stop.
+
+    Returns
+    -------
+    list of Volume
+        At least one. What a user must be told before relying on one stands in its ``warnings``.
+
+    Raises
+    ------
+    ReadError
+        If nothing can be read rightly; names the file and the cause.
+    CancelledError
+        If `cancel` was set.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return read_folder(path, progress, cancel)
+        if not path.exists():
+            raise ReadError(f"{path}: no such file or folder; check the name.")
+        if not path.is_file():
+            raise ReadError(f"{path}: neither a file nor a folder.")
+        if path.stat().st_size == 0:
+            raise ReadError(f"{path.name}: the file is empty (0 bytes); copy it again.")
+        found = sniff(path)
+        if found is None:
+            with path.open("rb"):  # says "permission denied" where that is why nothing was found
+                pass
+            raise ReadError(f"{path.name}: not an image this program knows. Readable are DICOM, {_suffixes()}.")
+        return found.reader(path, progress, cancel)
+    except PermissionError as error:
+        raise ReadError(f"{error.filename or path}: permission denied; ask its owner for access.") from error
+    except MemoryError as error:
+        raise ReadError(f"{path.name}: the image is too large for this computer's memory.") from error
+    except OSError as error:
+        raise ReadError(f"{error.filename or path}: cannot be read: {error.strerror or error}.") from error
+
+
+def write(obj: Volume | LabelMap | Detections | Classification, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a volume or a result in the format that the suffix says, completely or not at all.
+
+    Parameters
+    ----------
+    obj : Volume, LabelMap, Detections or Classification
+        Images go to ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha`` or ``.mhd``; detections to ``.json`` or ``.csv``;
+        a classification to ``.json``.
+    path : path
+        Its folder must exist.
+    overwrite : bool
+        Whether the file may exist.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    WriteError
+        If the file exists already, the suffix is not one of those, or the file cannot be written.
+    """
+    path = Path(path)
+    if isinstance(obj, Detections):
+        _check_suffix(path, (".json", ".csv"), "detections are")
+        write_detections(obj, path, overwrite)
+    elif isinstance(obj, Classification):
+        _check_suffix(path, (".json",), "a classification is")
+        write_classification(obj, path, overwrite)
+    elif isinstance(obj, Volume | LabelMap):
+        suffix = _check_suffix(path, writable_suffixes(), "images are")
+        writer = next(f.writer for f in FORMATS if suffix in f.writes)
+        if writer is not None:
+            writer(obj, path, overwrite)
+    else:
+        raise WriteError(f"{path}: objects of type {type(obj).__name__} cannot be written.")
+    return path
+
+
+def _check_suffix(path: Path, allowed: tuple[str, ...], what: str) -> str:
+    name = path.name.lower()
+    for suffix in allowed:
+        if name.endswith(suffix) and name != suffix:
+            return suffix
+    given = f"the suffix '{path.suffix}'" if path.suffix else "no suffix"
+    raise WriteError(f"{path}: the name has {given}, but {what} written as {', '.join(allowed)}.")
+
+
+def _suffixes() -> str:
+    return ", ".join(s for s in readable_suffixes() if s not in (".dcm", ".dicom", ".ima"))

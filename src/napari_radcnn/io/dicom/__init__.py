@@ -1,0 +1,6 @@
+"""DICOM: headers first, then geometry, then pixels; nothing is stacked that does not belong together."""
+
+from napari_radcnn.io.dicom.headers import is_dicom_start
+from napari_radcnn.io.dicom.series import DicomFolder, SeriesInfo, find_dicom, list_series, read_dicom, read_series
+
+__all__ = ["DicomFolder", "SeriesInfo", "find_dicom", "is_dicom_start", "list_series", "read_dicom", "read_series"]

@@ -1,0 +1,276 @@
+"""One frame: a two-dimensional picture, where it lies, and what sets it apart from others at the same place.
+
+A classic file has one frame; an enhanced one (DICOM PS3.3, C.7.6.16) has many, each with its own functional groups.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.headers import DAMAGE, Instance, floats, number, text, texts
+
+#: Direction cosines may be off length 1 and right angles by this, and are then made exact; beyond it we refuse.
+_COSINE_TOLERANCE = 1e-3
+_RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+#: Enhanced objects in which every frame must say where it lies.
+_NEEDS_POSITIONS = (
+    "1.2.840.10008.5.1.4.1.1.2.1",  # CT
+    "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted CT
+    "1.2.840.10008.5.1.4.1.1.4.1",  # MR
+    "1.2.840.10008.5.1.4.1.1.4.4",  # legacy converted MR
+    "1.2.840.10008.5.1.4.1.1.128.1",  # legacy converted PET
+    "1.2.840.10008.5.1.4.1.1.130",  # PET
+)
+#: Dimensions of an enhanced object that only say where a frame lies.
+_PLACES = {0x00200032, 0x00209057, 0x00200037, 0x00201041, 0x00209113, 0x00209116}
+
+
+class FrameTags:
+    """Looks attributes up in a frame's own functional groups, then in the shared ones, then in the file."""
+
+    def __init__(self, instance: Instance, index: int) -> None:
+        self._layers: list[Any] = []
+        for keyword, item in (("PerFrameFunctionalGroupsSequence", index), ("SharedFunctionalGroupsSequence", 0)):
+            groups = instance.dataset.get(keyword)
+            if groups is not None and item < len(groups):
+                self._layers += [element.value[0] for element in groups[item] if element.VR == "SQ" and element.value]
+        for group in list(self._layers):
+            nested = group.get("DiffusionGradientDirectionSequence")
+            self._layers += list(nested[:1]) if nested else []
+        self._layers.append(instance.dataset)
+
+    def get(self, keyword: str) -> Any:
+        """Return the value, or None."""
+        for layer in self._layers:
+            if keyword in layer:
+                return layer.get(keyword)
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of an instance.
+
+    Attributes
+    ----------
+    instance : Instance
+        Its file.
+    index : int
+        Which frame of the file, from 0.
+    position : (3,) array or None
+        Center of the first pixel, LPS mm.
+    cosines : (2, 3) array or None
+        World directions along a row (towards higher columns) and along a column, unit and at right angles.
+    pixel_spacing : tuple of float or None
+        mm between rows, between columns.
+    tags : FrameTags
+        Everything else.
+    notes : tuple of str
+        What must be said about it.
+    """
+
+    instance: Instance
+    index: int
+    position: npt.NDArray[np.float64] | None
+    cosines: npt.NDArray[np.float64] | None
+    pixel_spacing: tuple[float, float] | None
+    tags: FrameTags
+    notes: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The frame's file."""
+        return self.instance.path
+
+    @property
+    def label(self) -> str:
+        """What errors call it: the file, and the frame where there are several."""
+        many = frame_count(self.instance) > 1
+        return f"{self.path.name} frame {self.index + 1}" if many else self.path.name
+
+    @cached_property
+    def normal(self) -> npt.NDArray[np.float64]:
+        """Unit normal of the slice; only where `cosines` are known."""
+        assert self.cosines is not None
+        return np.cross(self.cosines[0], self.cosines[1])
+
+    @property
+    def depth(self) -> float:
+        """Position along the normal, mm."""
+        assert self.position is not None
+        return float(self.position @ self.normal)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return image_size(self.instance)[:2]
+
+    @property
+    def slice_spacing(self) -> float | None:
+        """What the header says about the distance of slices, for single slices and scans without positions, mm."""
+        for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+            value = number(self.tags, keyword, self.path)
+            if value is not None and math.isfinite(value) and value > 0:
+                return value
+        return None
+
+
+def image_size(instance: Instance) -> tuple[int, int, int]:
+    """Return rows, columns and samples per pixel.
+
+    Raises
+    ------
+    ReadError
+        If they are missing or zero.
+    """
+    sizes = [number(instance.dataset, keyword, instance.path) or 0.0 for keyword in ("Rows", "Columns")]
+    if not min(sizes) >= 1:
+        raise ReadError(f"{instance.path.name}: Rows or Columns is missing or zero; the file is damaged.")
+    return int(sizes[0]), int(sizes[1]), int(number(instance.dataset, "SamplesPerPixel", instance.path) or 1)
+
+
+def frame_count(instance: Instance) -> int:
+    """Return NumberOfFrames, 1 where it is missing.
+
+    Raises
+    ------
+    ReadError
+        If it is not positive.
+    """
+    count = number(instance.dataset, "NumberOfFrames", instance.path)
+    if count is None:
+        return 1
+    if not count >= 1:
+        raise ReadError(f"{instance.path.name}: NumberOfFrames is {count:g}; the file is damaged.")
+    return int(count)
+
+
+def frames_of(instance: Instance) -> list[Frame]:
+    """Return the frames of a file, whose number the caller has checked against its size.
+
+    Raises
+    ------
+    ReadError
+        If a position, an orientation or a spacing is no number or impossible, or an enhanced file lacks them.
+    """
+    count = frame_count(instance)
+    sop_class = text(instance.dataset, "SOPClassUID")
+    groups = instance.dataset.get("PerFrameFunctionalGroupsSequence")
+    if sop_class in _NEEDS_POSITIONS and (groups is None or len(groups) < count):
+        raise ReadError(
+            f"{instance.path.name}: the PerFrameFunctionalGroupsSequence is missing or has fewer items than frames: "
+            "the position of the frames is unknown; export the scan again."
+        )
+    frames = [_frame(instance, index, count) for index in range(count)]
+    if sop_class in _NEEDS_POSITIONS and any(frame.position is None or frame.cosines is None for frame in frames):
+        raise ReadError(
+            f"{instance.path.name}: frames without position or orientation (PlanePositionSequence): where they lie is "
+            "unknown; export the scan again."
+        )
+    if sop_class == _RT_DOSE and count > 1:
+        frames = _dose_frames(instance, frames)
+    return frames
+
+
+def _frame(instance: Instance, index: int, count: int) -> Frame:
+    tags = FrameTags(instance, index)
+    name = instance.path.name
+    is_enhanced = "PerFrameFunctionalGroupsSequence" in instance.dataset
+    position = _finite(tags, "ImagePositionPatient", 3, instance)
+    cosines, notes = _cosines(tags, instance)
+    spacing, spacing_notes = _pixel_spacing(tags, instance)
+    if "MOSAIC" in texts(tags, "ImageType"):
+        notes.append("Siemens mosaic: the slices are tiles of one picture; their position and orientation are unknown.")
+        position = cosines = None
+    if (position is None) != (cosines is None):
+        missing = "ImagePositionPatient" if position is None else "ImageOrientationPatient"
+        notes.append(f"{name}: {missing} is missing: position and orientation are unknown.")
+        position = cosines = None
+    if count > 1 and not is_enhanced and text(instance.dataset, "SOPClassUID") != _RT_DOSE:
+        position = cosines = None  # one position cannot hold for many frames
+    return Frame(instance, index, position, cosines, spacing, tags, tuple(notes + spacing_notes))
+
+
+def _finite(tags: FrameTags, keyword: str, count: int, instance: Instance) -> npt.NDArray[np.float64] | None:
+    values = floats(tags, keyword, instance.path)
+    if not values:
+        return None
+    if len(values) != count or not all(math.isfinite(v) for v in values):
+        raise ReadError(
+            f"{instance.path.name}: {keyword} must hold {count} finite numbers, but holds "
+            f"{', '.join(f'{v:g}' for v in values[:6])}; correct or leave out the file."
+        )
+    return np.array(values)
+
+
+def _cosines(tags: FrameTags, instance: Instance) -> tuple[npt.NDArray[np.float64] | None, list[str]]:
+    values = _finite(tags, "ImageOrientationPatient", 6, instance)
+    if values is None:
+        return None, []
+    row, column = values[:3], values[3:]
+    lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
+    off = max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column)))
+    if off > _COSINE_TOLERANCE:
+        raise ReadError(
+            f"{instance.path.name}: ImageOrientationPatient holds no two directions of length 1 at right angles "
+            f"(off by {off:.3g}): the orientation cannot be trusted."
+        )
+    row = row / lengths[0]
+    column = column - (column @ row) * row
+    return np.stack([row, column / np.linalg.norm(column)]), []
+
+
+def _pixel_spacing(tags: FrameTags, instance: Instance) -> tuple[tuple[float, float] | None, list[str]]:
+    """Return the distance of rows and of columns; never invented (DICOM PS3.3, 10.7.1.3)."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        values = floats(tags, keyword, instance.path)
+        if not values:
+            continue
+        if len(values) != 2 or not all(math.isfinite(v) and v >= 0 for v in values):
+            raise ReadError(
+                f"{instance.path.name}: {keyword} must hold two positive numbers, but holds "
+                f"{', '.join(f'{v:g}' for v in values[:4])}: the pixel spacing is unknown."
+            )
+        if min(values) == 0:
+            return None, [f"{keyword} is zero: the pixel spacing is unknown (uncalibrated); nothing is in mm."]
+        if keyword == "PixelSpacing":
+            return (values[0], values[1]), []
+        note = f"The spacing is that at the detector ({keyword}), not calibrated to the patient: things look larger."
+        return (values[0], values[1]), [note]
+    return None, ["PixelSpacing is missing: the image is uncalibrated and shown in pixels; nothing is in mm."]
+
+
+def _dose_frames(instance: Instance, frames: list[Frame]) -> list[Frame]:
+    """Return the frames of an RT Dose, whose offsets stand in GridFrameOffsetVector (DICOM PS3.3, C.8.8.3.2)."""
+    offsets = floats(instance.dataset, "GridFrameOffsetVector", instance.path)
+    first = frames[0]
+    if len(offsets) != len(frames) or first.position is None or first.cosines is None:
+        raise ReadError(f"{instance.path.name}: GridFrameOffsetVector does not fit the frames: positions are unknown.")
+    if offsets[0] != 0:
+        raise ReadError(f"{instance.path.name}: absolute positions in GridFrameOffsetVector cannot be read.")
+    return [
+        Frame(instance, n, first.position + offset * first.normal, first.cosines, first.pixel_spacing, frame.tags)
+        for n, (frame, offset) in enumerate(zip(frames, offsets, strict=True))
+    ]
+
+
+def dimension_key(frame: Frame) -> tuple[int, ...] | None:
+    """Return the indices of an enhanced frame in the dimensions that are no places (time, echo, b-value, ...)."""
+    dimensions = frame.instance.dataset.get("DimensionIndexSequence")
+    values = frame.tags.get("DimensionIndexValues")
+    if dimensions is None or values is None:
+        return None
+    try:
+        values = [int(v) for v in (values if hasattr(values, "__iter__") else [values])]
+        pointers = [int(item.DimensionIndexPointer) for item in dimensions]
+    except DAMAGE:
+        return None
+    return tuple(v for v, pointer in zip(values, pointers, strict=False) if pointer not in _PLACES)

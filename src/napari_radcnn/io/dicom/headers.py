@@ -1,0 +1,285 @@
+"""The header of one DICOM file, and where its pixels lie: read without the pixels, believed only after a check."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.problems import Problem
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+#: What pydicom raises on the many ways in which a file can be wrong.
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_IMPLICIT = "1.2.840.10008.1.2"
+UNDEFINED_LENGTH = 0xFFFFFFFF
+#: A header longer than this, when uncompressed, is no header of an image.
+_MOST_HEADER = 64 << 20
+
+#: What files are that hold no picture, by Modality.
+_OBJECTS = {
+    "SR": "a structured report (SR)",
+    "RTSTRUCT": "a set of contours (RTSTRUCT)",
+    "RTPLAN": "a treatment plan (RTPLAN)",
+    "RTRECORD": "a treatment record",
+    "REG": "a registration",
+    "PR": "a presentation state (PR)",
+    "KO": "a key object selection (KO)",
+    "DOC": "a document (such as PDF)",
+    "ECG": "a waveform (ECG)",
+    "SEG": "a segmentation (SEG)",
+    "FID": "a set of fiducials",
+}
+#: Segmentations have pixels, but their frames are masks of segments, not a scan.
+_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_DICOMDIR = "1.2.840.10008.1.3.10"
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One DICOM file with a picture.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    dataset : pydicom.Dataset
+        Everything before the pixels.
+    transfer_syntax : str
+        How they are encoded.
+    keyword : str
+        ``PixelData``, ``FloatPixelData`` or ``DoubleFloatPixelData``.
+    offset, length : int
+        Where the pixels start (in the uncompressed data, for the deflated syntax), and how long the file says
+        they are.
+    """
+
+    path: Path
+    dataset: Dataset
+    transfer_syntax: str
+    keyword: str
+    offset: int
+    length: int
+
+    @property
+    def uid(self) -> str:
+        """SOPInstanceUID, empty if missing."""
+        return text(self.dataset, "SOPInstanceUID")
+
+
+@dataclass(frozen=True)
+class NoImage:
+    """A DICOM file without a picture, which is no fault of its own."""
+
+    path: Path
+    what: str
+    modality: str
+    series_uid: str
+    study_uid: str
+
+
+def is_dicom_start(start: bytes) -> bool:
+    """Whether the first bytes of a file are DICOM's: the prefix at 128, or a header without the preamble."""
+    if start[128:132] == b"DICM":
+        return True
+    # group 2 or 8, a low element number, and then a VR or a small length
+    return (start[:3] in (b"\x02\x00\x00", b"\x02\x00\x10") and start[3:6] == b"\x00UI") or (
+        start[:2] in (b"\x02\x00", b"\x08\x00")
+        and start[2:4] in (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00", b"\x12\x00", b"\x16\x00")
+        and ((start[4:6].isalpha() and start[4:6].isupper()) or start[6:8] == b"\x00\x00")
+        and len(start) > 8
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's warnings and log off the terminal: what matters of them stands in a volume's warnings."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def read_header(path: Path) -> Instance | NoImage | Problem | None:
+    """Read the header of a file.
+
+    Returns
+    -------
+    Instance, NoImage, Problem or None
+        None for a file that is not DICOM at all; a Problem for one that is, but cannot be used.
+    """
+    with path.open("rb") as file:
+        start = file.read(4096)
+        if not is_dicom_start(start):
+            return None
+        file.seek(0)
+        try:
+            stream = _inflated(file, start) if DEFLATED.encode() in start[:1024] else file
+            return _parse(path, stream, is_deflated=stream is not file)
+        except RecursionError:
+            return Problem(path.name, "sequences are nested too deeply; the file is corrupt", "leave it out")
+        except DAMAGE as error:
+            return Problem(path.name, f"the DICOM header is damaged ({type(error).__name__})", "copy the file again")
+
+
+def _inflated(file: BinaryIO, start: bytes) -> BytesIO:
+    """Return the header's part of a deflated file, uncompressed, with the file meta before it left out."""
+    file.seek(_meta_end(start))
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    data = engine.decompress(file.read(), _MOST_HEADER)
+    return BytesIO(data)
+
+
+def deflated_start(file: BinaryIO) -> int:
+    """Return where the deflated data of a file begins."""
+    file.seek(0)
+    return _meta_end(file.read(4096))
+
+
+def _meta_end(start: bytes) -> int:
+    """Return where the file meta group ends (DICOM PS3.10, 7.1): it tells its own length."""
+    begin = 132 if start[128:132] == b"DICM" else 0
+    if start[begin : begin + 6] != b"\x02\x00\x00\x00UL":
+        raise ValueError("no file meta group length")
+    return begin + 12 + int.from_bytes(start[begin + 8 : begin + 12], "little")
+
+
+def _parse(path: Path, stream: Any, *, is_deflated: bool) -> Instance | NoImage | Problem | None:
+    from pydicom import dcmread
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    dataset = dcmread(stream, stop_before_pixels=True, force=True)
+    if is_deflated:
+        syntax = DEFLATED
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    else:
+        syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", "") or "")
+    if len(dataset) == 0 or not ("SOPClassUID" in dataset or "Rows" in dataset):
+        return (
+            None
+            if "SOPClassUID" not in dataset and len(dataset) < 3
+            else Problem(path.name, "the DICOM header is truncated or damaged (no SOPClassUID)", "copy the file again")
+        )
+    if not syntax:
+        syntax = _IMPLICIT if dataset.original_encoding[0] else "1.2.840.10008.1.2.1"
+        dataset.file_meta.TransferSyntaxUID = syntax
+    sop_class = text(dataset, "SOPClassUID")
+    if sop_class == _DICOMDIR:
+        return None
+    head = stream.read(12)
+    keyword, value_at, length = _pixel_element(head, syntax)
+    modality = text(dataset, "Modality")
+    if not keyword or sop_class in _SEGMENTATIONS:
+        return _no_image(path, dataset, sop_class, modality)
+    return Instance(path, dataset, syntax, keyword, stream.tell() - len(head) + value_at, length)
+
+
+def _pixel_element(head: bytes, syntax: str) -> tuple[str, int, int]:
+    """Return keyword, start of the value and its length out of the first bytes of the pixel element."""
+    order = ">" if syntax == _BIG_ENDIAN else "<"
+    if len(head) < 8:
+        return "", 0, 0
+    group, element = struct.unpack(order + "HH", head[:4])
+    keyword = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}.get(element, "")
+    if group != 0x7FE0 or not keyword:
+        return "", 0, 0
+    if syntax == _IMPLICIT or not head[4:6].isalpha():
+        return keyword, 8, struct.unpack(order + "I", head[4:8])[0]
+    if len(head) < 12:
+        return keyword, 12, 0
+    return keyword, 12, struct.unpack(order + "I", head[8:12])[0]
+
+
+def _no_image(path: Path, dataset: Dataset, sop_class: str, modality: str) -> NoImage | Problem:
+    from pydicom.uid import UID
+
+    if "Rows" in dataset and sop_class not in _SEGMENTATIONS:
+        name = f"{UID(sop_class).name}" if sop_class else "image"
+        cause = f"no pixel data: the {name} has a header but no PixelData (7FE0,0010), or the file is truncated"
+        return Problem(path.name, cause, "export the images again with their pixels")
+    name = UID(sop_class).name
+    what = _OBJECTS.get(modality) or (f"a '{name}'" if name != sop_class else "a DICOM object")
+    return NoImage(path, what, modality, text(dataset, "SeriesInstanceUID"), text(dataset, "StudyInstanceUID"))
+
+
+# -- single values ------------------------------------------------------------------------------------------------
+
+
+def text(dataset: Any, keyword: str) -> str:
+    """Return a value as text, empty where it is missing or cannot be decoded."""
+    try:
+        value = dataset.get(keyword)
+    except DAMAGE:
+        return ""
+    return "" if value is None else str(value).strip().strip("\0")
+
+
+def texts(dataset: Any, keyword: str) -> list[str]:
+    """Return a multiple value as texts."""
+    try:
+        value = dataset.get(keyword)
+    except DAMAGE:
+        return []
+    if value is None or value == "":
+        return []
+    return [
+        str(v).strip() for v in ([value] if isinstance(value, str | bytes) or not hasattr(value, "__iter__") else value)
+    ]
+
+
+def floats(dataset: Any, keyword: str, path: Path) -> list[float]:
+    """Return the numbers of an attribute; empty where it is missing or has no value.
+
+    Raises
+    ------
+    ReadError
+        If it holds something that is no number.
+    """
+    try:
+        value = dataset.get(keyword)
+        if value is None or value == "":
+            return []
+        return [float(v) for v in (value if hasattr(value, "__iter__") and not isinstance(value, str) else [value])]
+    except DAMAGE as error:
+        raise ReadError(f"{path.name}: {keyword} holds something that is not a number; correct the file.") from error
+
+
+def number(dataset: Any, keyword: str, path: Path) -> float | None:
+    """Return the first number of an attribute, or None.
+
+    Raises
+    ------
+    ReadError
+        If it holds something that is no number.
+    """
+    values = floats(dataset, keyword, path)
+    return values[0] if values else None

@@ -1,0 +1,291 @@
+"""The stored values of one file: found, measured against the file's size, decoded, masked to the bits that count."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.frames import frame_count, image_size
+from napari_radcnn.io.dicom.headers import DAMAGE, DEFLATED, UNDEFINED_LENGTH, Instance, deflated_start, number, text
+from napari_radcnn.io.problems import binary_size
+
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED)
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+#: MPEG-2, MPEG-4 AVC/H.264 and HEVC/H.265 (DICOM PS3.5, A.4.5 to A.4.12).
+_VIDEO = tuple(f"1.2.840.10008.1.2.4.{n}" for n in range(100, 109))
+_RLE = "1.2.840.10008.1.2.5"
+#: JPEG, JPEG-LS, JPEG 2000, HTJ2K: their code streams end with the marker FFD9.
+_MARKED = "1.2.840.10008.1.2.4."
+#: No frame of a real scan is larger than this when decoded (16 bits, 100 megapixels).
+_MOST_FRAME_BYTES = 1 << 30
+
+
+def check_size(instance: Instance) -> None:
+    """Compare what the header announces with what the file holds, before any memory is taken.
+
+    Raises
+    ------
+    ReadError
+        If the transfer syntax cannot be read, the pixels are truncated, or the sizes in the header are wrong.
+    """
+    path, syntax = instance.path, instance.transfer_syntax
+    rows, columns, samples = image_size(instance)
+    frames = frame_count(instance)
+    bits = _allocated(instance)
+    if syntax in _VIDEO:
+        name = syntax_name(syntax)
+        raise ReadError(f"{path.name}: the transfer syntax is a video ({name}), which is not read; open it as a film.")
+    if syntax not in _NATIVE:
+        _check_decoder(instance)
+    size = path.stat().st_size
+    if syntax in _NATIVE:
+        expected = _native_bytes(instance)
+        got = size - instance.offset
+        if syntax == DEFLATED:
+            got = min(instance.length, size * 1032)  # deflate cannot do better than 1032:1
+        elif instance.length == UNDEFINED_LENGTH:
+            raise ReadError(f"{path.name}: pixel data of undefined length in an uncompressed file; it is damaged.")
+        elif instance.length > got:
+            raise ReadError(
+                f"{path.name}: the file is truncated: its pixel data has a length of {instance.length} bytes, expected "
+                f"{expected}, got {max(got, 0)}; copy the file again."
+            )
+        if min(got, instance.length) < expected:
+            raise ReadError(
+                f"{path.name}: the pixel data is truncated or the header wrong: {frames} frames of {rows} x {columns} "
+                f"expected {expected} bytes ({binary_size(expected)}), got {min(got, instance.length)}."
+            )
+        return
+    per_frame = rows * columns * samples * max(bits // 8, 1)
+    # every encapsulated frame has an item of at least 8 bytes
+    if frames > max(size // 8, 1) or per_frame > _MOST_FRAME_BYTES:
+        raise ReadError(
+            f"{path.name}: {frames} frames of {rows} x {columns} are expected, but the pixel data of "
+            f"{binary_size(size)} cannot hold them; the header is wrong."
+        )
+
+
+def stored_values(instance: Instance) -> npt.NDArray[Any]:
+    """Return the decoded frames: ``(frames, rows, columns)``, or ``(..., 3)`` uint8 for color.
+
+    Gray values are as stored (no rescale): masked to BitsStored and with their sign, in native byte order.
+
+    Raises
+    ------
+    ReadError
+        If the file cannot be decoded completely; names the file and what is wrong.
+    """
+    check_size(instance)
+    rows, columns, samples = image_size(instance)
+    frames = frame_count(instance)
+    is_gray = samples == 1 and text(instance.dataset, "PhotometricInterpretation").startswith("MONOCHROME")
+    simple = is_gray or instance.keyword != "PixelData"
+    if instance.transfer_syntax in _NATIVE and instance.transfer_syntax != _BIG_ENDIAN and simple:
+        values = _native(instance)
+    else:
+        values = _decoded(instance)
+    is_palette = text(instance.dataset, "PhotometricInterpretation") == "PALETTE COLOR"
+    channels = 3 if is_palette else samples
+    expected = (frames, rows, columns) if channels == 1 else (frames, rows, columns, channels)
+    if values.size != int(np.prod(expected)):
+        raise ReadError(
+            f"{instance.path.name}: the decoded pixel data has the shape {values.shape}, expected {expected}; the "
+            "file is corrupt."
+        )
+    values = values.reshape(expected)
+    if values.dtype.kind == "f":
+        return values
+    if is_gray:
+        return _masked(values, instance)
+    return _color(values, instance)
+
+
+def syntax_name(syntax: str) -> str:
+    """Return the transfer syntax in words, with its UID."""
+    from pydicom.uid import UID
+
+    name = UID(syntax).name
+    return syntax if name == syntax else f"{name}, {syntax}"
+
+
+def _check_decoder(instance: Instance) -> None:
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
+
+    name = f"the transfer syntax {syntax_name(instance.transfer_syntax)}"
+    try:
+        decoder = get_decoder(UID(instance.transfer_syntax))
+    except NotImplementedError as error:
+        raise ReadError(f"{instance.path.name}: {name} cannot be read; export the images uncompressed.") from error
+    if not decoder.is_available:
+        missing = "; ".join(decoder.missing_dependencies)
+        raise ReadError(f"{instance.path.name}: {name} needs a decoder that is not installed: {missing}.")
+
+
+def _allocated(instance: Instance) -> int:
+    if instance.keyword != "PixelData":
+        return 32 if instance.keyword == "FloatPixelData" else 64
+    bits = number(instance.dataset, "BitsAllocated", instance.path)
+    if bits is None or bits not in (1, 8, 16, 32):
+        raise ReadError(f"{instance.path.name}: BitsAllocated is {bits}, expected 8, 16 or 32; the file is damaged.")
+    return int(bits)
+
+
+def _native_bytes(instance: Instance) -> int:
+    rows, columns, samples = image_size(instance)
+    pixels = rows * columns * samples * frame_count(instance)
+    if text(instance.dataset, "PhotometricInterpretation") == "YBR_FULL_422":
+        pixels = pixels // 3 * 2  # two of three color samples are shared by neighbours (DICOM PS3.3, C.7.6.3.1.2)
+    return (pixels * _allocated(instance) + 7) // 8
+
+
+def _read(instance: Instance, n_bytes: int) -> bytes:
+    """Return the first bytes of the pixel data."""
+    with instance.path.open("rb") as file:
+        if instance.transfer_syntax != DEFLATED:
+            file.seek(instance.offset)
+            data = file.read(n_bytes)
+        else:
+            file.seek(deflated_start(file))
+            engine = zlib.decompressobj(-zlib.MAX_WBITS)
+            try:
+                data = engine.decompress(file.read(), instance.offset + n_bytes)[instance.offset :]
+            except zlib.error as error:
+                raise ReadError(f"{instance.path.name}: the deflated data is damaged ({error}).") from error
+    if len(data) < n_bytes:
+        raise ReadError(
+            f"{instance.path.name}: the pixel data is truncated: expected {n_bytes} bytes, got {len(data)}."
+        )
+    return data
+
+
+def _native(instance: Instance) -> npt.NDArray[Any]:
+    """Return little-endian values that lie in the file as they are."""
+    bits = _allocated(instance)
+    if bits == 1:
+        return _decoded(instance)
+    kind = "f" if instance.keyword != "PixelData" else "u"
+    return np.frombuffer(_read(instance, _native_bytes(instance)), f"<{kind}{bits // 8}")
+
+
+def _decoded(instance: Instance) -> npt.NDArray[Any]:
+    """Return values that pydicom and its decoders make of the file; colors become RGB."""
+    from pydicom import Dataset
+    from pydicom.pixels import apply_color_lut, pixel_array
+
+    path = instance.path
+    dataset = Dataset(instance.dataset)
+    dataset.file_meta = instance.dataset.file_meta
+    dataset._read_implicit = instance.dataset.original_encoding[0]
+    if instance.transfer_syntax in _NATIVE:
+        expected = _native_bytes(instance)
+        data = _read(instance, expected)
+        dataset.PixelData = data + b"\0" * (len(data) % 2)
+    else:
+        dataset.PixelData = b"".join(_items(instance))
+        dataset["PixelData"].is_undefined_length = True
+        _check_ends(instance, dataset.PixelData)
+    try:
+        values = pixel_array(dataset)
+        if text(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
+            values = apply_color_lut(values, dataset)
+            values = values[..., :3]
+            dataset_bits = 16 if values.dtype.itemsize == 2 else 8
+            return (values >> (dataset_bits - 8)).astype(np.uint8)
+    except MemoryError:
+        raise
+    except DAMAGE as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise ReadError(
+            f"{path.name}: the pixel data ({syntax_name(instance.transfer_syntax)}) cannot be decoded: it is "
+            f"corrupt or truncated ({reason}); copy the file again."
+        ) from error
+    return values
+
+
+def _items(instance: Instance) -> Iterator[bytes]:
+    """Give the items of encapsulated pixel data, headers included (DICOM PS3.5, A.4)."""
+    size = instance.path.stat().st_size
+    with instance.path.open("rb") as file:
+        file.seek(instance.offset)
+        while True:
+            head = file.read(8)
+            tag, length = head[:4], int.from_bytes(head[4:8], "little")
+            if tag == b"\xfe\xff\xdd\xe0":
+                return
+            if tag != b"\xfe\xff\x00\xe0" or length > size - file.tell():
+                raise ReadError(
+                    f"{instance.path.name}: the compressed pixel data is truncated: expected a fragment of {length} "
+                    f"bytes, got {size - file.tell()}; copy the file again."
+                )
+            yield head + file.read(length)
+
+
+def _check_ends(instance: Instance, data: bytes) -> None:
+    """Refuse code streams without their end: decoders fill the missing part of a slice with nothing."""
+    from pydicom.encaps import generate_frames
+
+    count = frame_count(instance)
+    try:
+        frames = list(generate_frames(data, number_of_frames=count))
+    except DAMAGE as error:
+        raise ReadError(f"{instance.path.name}: the compressed pixel data is corrupt ({error}).") from error
+    if len(frames) != count:
+        raise ReadError(f"{instance.path.name}: {len(frames)} frames of pixel data, expected {count}; it is truncated.")
+    if not instance.transfer_syntax.startswith(_MARKED):
+        return
+    for n, frame in enumerate(frames):
+        if not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
+            where = f" of frame {n + 1}" if count > 1 else ""
+            raise ReadError(
+                f"{instance.path.name}: the JPEG data{where} is truncated: its end marker is missing; copy it again."
+            )
+
+
+def _masked(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
+    """Keep the bits that hold the value, and give them their sign.
+
+    Old files keep overlays in the bits above (DICOM PS3.5, 8.1.1 of 2004). Decoders of JPEG give the value already.
+    """
+    allocated = _allocated(instance)
+    if allocated == 1:
+        return values.astype(np.uint8)
+    stored = int(number(instance.dataset, "BitsStored", instance.path) or allocated)
+    high = number(instance.dataset, "HighBit", instance.path)
+    if not 1 <= stored <= allocated:
+        raise ReadError(f"{instance.path.name}: BitsStored is {stored} of {allocated} allocated; the file is damaged.")
+    shift = 0 if high is None else int(high) + 1 - stored
+    if shift < 0 or stored + shift > allocated:
+        raise ReadError(f"{instance.path.name}: HighBit {int(high or 0)} does not fit BitsStored {stored}.")
+    signed = int(number(instance.dataset, "PixelRepresentation", instance.path) or 0) == 1
+    unsigned = values.view(values.dtype.str.replace("i", "u")) if values.dtype.kind == "i" else values
+    is_coded = instance.transfer_syntax.startswith(_MARKED)
+    width = unsigned.dtype.itemsize * 8
+    if is_coded:
+        if not signed or values.dtype.kind == "i":
+            return values
+        shift = 0
+    if stored < width or shift:
+        unsigned = (unsigned >> shift) & unsigned.dtype.type((1 << stored) - 1)
+    if not signed:
+        return np.ascontiguousarray(unsigned)
+    kind = np.dtype(f"i{unsigned.dtype.itemsize}")
+    up = width - stored
+    return (unsigned << up).astype(unsigned.dtype).view(kind) >> up
+
+
+def _color(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
+    """Return 8-bit RGB."""
+    if values.ndim == 3:  # one sample, and neither gray nor a palette
+        kind = text(instance.dataset, "PhotometricInterpretation")
+        raise ReadError(f"{instance.path.name}: the photometric interpretation '{kind}' cannot be read.")
+    values = values[..., :3]
+    if values.dtype == np.uint8:
+        return values
+    stored = int(number(instance.dataset, "BitsStored", instance.path) or 16)
+    return (values >> max(stored - 8, 0)).astype(np.uint8)

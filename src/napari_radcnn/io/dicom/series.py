@@ -1,0 +1,331 @@
+"""The series of a folder: found, listed, read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.frames import frames_of
+from napari_radcnn.io.dicom.headers import Instance, NoImage, quiet, read_header, text
+from napari_radcnn.io.dicom.pixels import check_size
+from napari_radcnn.io.dicom.stacks import Stack, make_stacks
+from napari_radcnn.io.dicom.values import make_volume
+from napari_radcnn.io.problems import Problem, Progress, checked_cancel, report, some_names
+from napari_radcnn.volume import Volume
+
+#: An empty file, or one that is no DICOM, is told of if it is called like a slice; other files are not ours.
+_LIKE_A_SLICE = (".dcm", ".dicom", ".ima", ".dic")
+#: Codes go into layer names; anything else does not.
+_CODE = re.compile(r"[A-Z0-9]{1,16}")
+
+
+@dataclass(frozen=True)
+class SeriesInfo:
+    """What the headers say about one series.
+
+    Attributes
+    ----------
+    study_uid, series_uid : str
+        DICOM's identifiers.
+    modality : str
+        ``"CT"``, ...
+    number : int or None
+        SeriesNumber.
+    description : str
+        SeriesDescription: written by people, for lists only.
+    shape : tuple of int or None
+        ``(k, j, i)`` of its largest volume.
+    spacing : tuple of float or None
+        Of that volume, mm along ``(k, j, i)``; None where it is not known.
+    n_volumes : int
+        Volumes that `read_series` will make of it.
+    n_files : int
+        Files in it.
+    files : tuple of Path
+        Those files.
+    problem : str or None
+        Why it, or a part of it, cannot be opened.
+    """
+
+    study_uid: str
+    series_uid: str
+    modality: str
+    number: int | None
+    description: str
+    shape: tuple[int, int, int] | None
+    spacing: tuple[float, float, float] | None
+    n_volumes: int
+    n_files: int
+    files: tuple[Path, ...]
+    problem: str | None
+
+
+@dataclass
+class Series:
+    """The files of one series."""
+
+    instances: list[Instance]
+
+    def stacks(self) -> tuple[list[Stack], list[str]]:
+        """Return its volumes, not decoded yet, and what is wrong with the rest."""
+        frames = []
+        problems: list[str] = []
+        for instance in self.instances:
+            try:
+                check_size(instance)
+                frames += frames_of(instance)
+            except ReadError as error:
+                problems.append(str(error))
+        if problems:  # a stack without one of its slices is not the scan; other stacks of the series may be whole
+            return [], _shortened(problems)
+        stacks, wrong = make_stacks(frames)
+        lines = [str(problem) for problem in wrong]
+        # a file is opened whole or not at all: half of one is not what the user asked for
+        return ([] if wrong and len(self.instances) == 1 else stacks), lines
+
+    def info(self) -> SeriesInfo:
+        """Return what the headers say."""
+        first = self.instances[0].dataset
+        with quiet():
+            stacks, problems = self.stacks()
+        largest = stacks[0].geometry if stacks else None
+        number = text(first, "SeriesNumber")
+        return SeriesInfo(
+            text(first, "StudyInstanceUID"),
+            text(first, "SeriesInstanceUID"),
+            text(first, "Modality"),
+            int(number) if number.lstrip("+-").isdigit() else None,
+            text(first, "SeriesDescription"),
+            largest.shape if largest else None,
+            largest.spacing if largest and stacks[0].is_calibrated else None,
+            len(stacks),
+            len(self.instances),
+            tuple(instance.path for instance in self.instances),
+            " ".join(problems) or None,
+        )
+
+
+@dataclass
+class DicomFolder:
+    """What was found: series with pictures, objects without, and files that cannot be used."""
+
+    folder: Path
+    series: list[Series] = field(default_factory=list)
+    others: list[NoImage] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, progress: Progress | None = None, cancel: Event | None = None) -> tuple[list[Volume], list[str]]:
+        """Decode every series; return the volumes, and what was left out and why."""
+        volumes: list[Volume] = []
+        refused: list[str] = []
+        total = sum(len(series.instances) for series in self.series)
+        done = 0
+        with quiet():
+            for series in self.series:
+                made, wrong = _read(series, self.folder, progress, cancel, done, total)
+                volumes += made
+                refused += wrong
+                done += len(series.instances)
+        refused += [str(problem) for problem in self.problems]
+        if self.others:
+            kinds = ", ".join(
+                f"{n} x {what}" if n > 1 else what for what, n in Counter(o.what for o in self.others).items()
+            )
+            names = some_names([other.path for other in self.others])
+            refused.append(f"{names}: not an image: {kinds}.")
+        return volumes, refused
+
+
+def find_dicom(folder: Path, progress: Progress | None = None, cancel: Event | None = None) -> DicomFolder:
+    """Read the headers of every file below a folder."""
+    return _collect(folder, _files(folder), progress, cancel)
+
+
+def list_series(folder: str | Path, progress: Progress | None = None, cancel: Event | None = None) -> list[SeriesInfo]:
+    """List the series in a folder from their headers alone.
+
+    Parameters
+    ----------
+    folder : path
+        Searched at any depth; a single file works, too.
+    progress : callable, optional
+        Called as ``progress(done, total, message)``.
+    cancel : threading.Event, optional
+        Set it to stop.
+
+    Returns
+    -------
+    list of SeriesInfo
+        By study and series number; series without pictures (reports, contours) stand at the end with a `problem`.
+
+    Raises
+    ------
+    ReadError
+        If the folder does not exist or cannot be read.
+    CancelledError
+        If `cancel` was set.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise ReadError(f"{folder}: no such file or folder; check the name.")
+    found = _collect(folder, _files(folder) if folder.is_dir() else [folder], progress, cancel)
+    infos = [series.info() for series in found.series]
+    infos.sort(key=lambda info: (info.study_uid, info.number is None, info.number or 0, info.series_uid))
+    by_series: dict[tuple[str, str, str, str], list[Path]] = defaultdict(list)
+    for other in found.others:
+        by_series[(other.study_uid, other.series_uid, other.modality, other.what)].append(other.path)
+    for (study, series, modality, what), paths in by_series.items():
+        why = f"{some_names(paths)}: not an image: {what}."
+        infos.append(SeriesInfo(study, series, modality, None, "", None, None, 0, len(paths), tuple(paths), why))
+    return infos
+
+
+def read_series(info: SeriesInfo, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+    """Read the volumes of a series that `list_series` found.
+
+    Raises
+    ------
+    ReadError
+        If none can be read; if some can, the rest stands in their warnings.
+    CancelledError
+        If `cancel` was set.
+    """
+    try:
+        found = _collect(info.files[0].parent, info.files, None, cancel)
+        volumes, refused = found.read(progress, cancel)
+    except MemoryError as error:
+        raise ReadError(f"{info.files[0].name}: the series is too large for this computer's memory.") from error
+    except OSError as error:
+        raise ReadError(f"{error.filename or info.files[0]}: cannot be read: {error.strerror or error}.") from error
+    return _told(volumes, refused, info.files[0].parent)
+
+
+def read_dicom(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+    """Read one DICOM file, which is one slice of a classic series, or a whole enhanced one.
+
+    Raises
+    ------
+    ReadError
+        If it is no image or cannot be decoded completely.
+    """
+    found = _collect(path.parent, [path], None, cancel)
+    if not (found.series or found.others or found.problems):
+        raise ReadError(f"{path.name}: not a DICOM file (neither the DICM prefix nor a header), or a DICOMDIR.")
+    volumes, refused = found.read(progress, cancel)
+    return _told([_sourced(volume, path) for volume in volumes], refused, path)
+
+
+def _sourced(volume: Volume, path: Path) -> Volume:
+    return replace(volume, metadata=replace(volume.metadata, source=path))
+
+
+def _told(volumes: list[Volume], refused: Sequence[str], where: Path) -> list[Volume]:
+    if not volumes:
+        raise ReadError(" ".join(refused) if refused else f"{where.name}: no DICOM image.")
+    told = tuple(f"Left out: {line}" for line in refused)
+    return [replace(volume, warnings=(*volume.warnings, *told)) for volume in volumes]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return every file below a folder, not following links to folders, in a fixed order."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.endswith(".zarr") and not name.startswith("."))
+        found += [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def _collect(folder: Path, files: Iterable[Path], progress: Progress | None, cancel: Event | None) -> DicomFolder:
+    found = DicomFolder(folder)
+    series: dict[tuple[str, ...], list[Instance]] = defaultdict(list)
+    files = list(files)
+    with quiet():
+        for n, path in enumerate(files):
+            checked_cancel(cancel)
+            if n % 20 == 0:
+                report(progress, n, len(files), f"Looking at {path.name}")
+            item = _header(path)
+            if isinstance(item, Instance):
+                keys = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality")
+                key = [text(item.dataset, keyword) for keyword in keys]
+                series[(*key, "" if key[2] else text(item.dataset, "SeriesNumber"))].append(item)
+            elif isinstance(item, NoImage):
+                found.others.append(item)
+            elif isinstance(item, Problem):
+                found.problems.append(item)
+    found.series = [Series(instances) for instances in series.values()]
+    return found
+
+
+def _header(path: Path) -> Instance | NoImage | Problem | None:
+    """Read a header, turning what is wrong with the file into a problem."""
+    try:
+        if not path.is_file():  # a broken link, a socket
+            return None
+        if path.stat().st_size == 0:
+            is_ours = path.suffix.lower() in _LIKE_A_SLICE
+            return Problem(path.name, "the file is empty (0 bytes)", "copy it again") if is_ours else None
+        item = read_header(path)
+    except PermissionError:
+        return Problem(path.name, "permission denied", "ask its owner for access")
+    except OSError as error:
+        return Problem(path.name, f"cannot be read: {error.strerror or error}")
+    if item is None and path.suffix.lower() in _LIKE_A_SLICE:
+        return Problem(path.name, "not a DICOM file (no DICM prefix)", "leave it out or copy it again")
+    return item
+
+
+def _read(
+    series: Series, source: Path, progress: Progress | None, cancel: Event | None, done: int, total: int
+) -> tuple[list[Volume], list[str]]:
+    stacks, refused = series.stacks()
+    volumes = []
+    name = _name(series.instances[0])
+    seen: set[Path] = set()
+
+    def step(frame: object) -> None:
+        checked_cancel(cancel)
+        path = getattr(frame, "path", source)
+        if path not in seen:
+            seen.add(path)
+            report(progress, done + len(seen), total, f"Reading {name}")
+
+    for stack in stacks:
+        try:
+            label = f"{name} · {stack.label}" if stack.label else name
+            volumes.append(make_volume(stack, label, source, step))
+        except ReadError as error:
+            refused.append(str(error))
+    return _distinct_names(volumes), refused
+
+
+def _distinct_names(volumes: list[Volume]) -> list[Volume]:
+    """Return the volumes of one series with a number in names that would be the same."""
+    counts = Counter(volume.name for volume in volumes)
+    used: Counter[str] = Counter()
+    result = []
+    for volume in volumes:
+        if counts[volume.name] > 1:
+            used[volume.name] += 1
+            label = f"{volume.name} · {used[volume.name]}"
+            volume = volume.with_array(volume.array, name=label)
+        result.append(volume)
+    return result
+
+
+def _name(instance: Instance) -> str:
+    """Return modality and series number: nothing that a person may have written a name into."""
+    modality, number = text(instance.dataset, "Modality"), text(instance.dataset, "SeriesNumber")
+    parts = [modality if _CODE.fullmatch(modality) else "DICOM", number if number.lstrip("+-").isdigit() else ""]
+    return " ".join(part for part in parts if part)
+
+
+def _shortened(problems: list[str], most: int = 3) -> list[str]:
+    rest = len(problems) - most
+    return problems[:most] + ([f"{rest} more files of the series have problems."] if rest > 0 else [])

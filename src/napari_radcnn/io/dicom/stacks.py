@@ -1,0 +1,343 @@
+"""Frames put together to volumes: grouped by grid, sorted by position, checked for even spacing.
+
+A stack that has no single affine is refused with the name of the file where it breaks; it is never stacked plainly,
+which would move every slice behind a gap (DICOM PS3.3, C.7.6.2.1.1).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.dicom.frames import Frame, image_size
+from napari_radcnn.io.dicom.headers import text, texts
+from napari_radcnn.io.dicom.split import gap_tolerance, is_even, places, split_ties, split_uneven
+from napari_radcnn.io.problems import Problem, some_names
+
+#: Direction cosines of one stack may differ by this: rounding in headers.
+_COSINE_TOLERANCE = 1e-4
+_SPACING_TOLERANCE = 1e-4
+#: A slice may lie beside the straight line through the stack by this much, mm: positions have rounding, too.
+_LINE_TOLERANCE_MM = 0.05
+#: Modalities whose pictures without position are slices of one scan; those of all others are separate pictures.
+_SLICED = ("CT", "MR", "PT", "NM")
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The frames of one volume, in the order of k.
+
+    Attributes
+    ----------
+    frames : tuple of Frame
+        One for every slice.
+    geometry : Geometry
+        Their grid.
+    is_calibrated : bool
+        Whether the in-plane spacing is known.
+    warnings : tuple of str
+        What must be said about the geometry.
+    label : str
+        What sets the volume apart from others of its series.
+    """
+
+    frames: tuple[Frame, ...]
+    geometry: Geometry
+    is_calibrated: bool
+    warnings: tuple[str, ...] = ()
+    label: str = ""
+
+
+def make_stacks(frames: Sequence[Frame]) -> tuple[list[Stack], list[Problem]]:
+    """Put the frames of one series together to volumes, largest grid first, and say what makes none."""
+    placed = [frame for frame in frames if frame.position is not None]
+    unplaced = [frame for frame in frames if frame.position is None]
+    if placed and unplaced and _modality(unplaced[0]) in _SLICED and not _are_mosaics(unplaced):
+        files = some_names([frame.path for frame in unplaced])
+        cause = f"no position or orientation (ImagePositionPatient), but {len(placed)} others of the series have them"
+        return [], [Problem(files, cause, "where these slices lie is unknown: remove them or export the series again")]
+    stacks: list[Stack] = []
+    problems: list[Problem] = []
+    groups, notes = _grid_groups(placed)
+    for group in groups:
+        made, wrong = _stacks_of_group(group)
+        stacks += [_noted(stack, notes(stack)) for stack in made]
+        which = _differences(groups[0][0], group[0])
+        problems += [
+            replace(p, cause=f"{p.cause} (grids differ in {' and '.join(which)})") if which else p for p in wrong
+        ]
+    return stacks + _unplaced_stacks(unplaced), problems
+
+
+# -- one grid -----------------------------------------------------------------------------------------------------
+
+
+def _grid_groups(frames: Sequence[Frame]) -> tuple[list[list[Frame]], Callable[[Stack], list[str]]]:
+    """Divide frames by size, orientation, pixel spacing and frame of reference; the largest group comes first."""
+    groups: list[list[Frame]] = []
+    for frame in frames:
+        for group in groups:
+            if not _differences(group[0], frame):
+                group.append(frame)
+                break
+        else:
+            groups.append([frame])
+    groups = _by_frame_of_reference(groups)
+    groups.sort(key=len, reverse=True)
+    first = groups[0][0] if groups else None
+
+    def notes(stack: Stack) -> list[str]:
+        if len(groups) < 2 or first is None:
+            return []
+        kinds: dict[str, None] = {}
+        for group in groups[1:]:
+            kinds |= dict.fromkeys(_differences(first, group[0]) or ["frame of reference"])
+        what = " and ".join(kinds)
+        said = [f"The series holds {len(groups)} grids that differ in {what}: each is a volume of its own."]
+        if any(frame is stack.frames[0] for frame in groups[0]):
+            small = [frame.path for group in groups[1:] for frame in group if len(group) < len(groups[0])]
+            if small and "orientation" in kinds:
+                said.append(f"Excluded from this volume, such as a localizer: {some_names(small)}.")
+        elif _is_localizer(stack.frames[0]):
+            said.append("This is a localizer (scout).")
+        return said
+
+    return groups, notes
+
+
+def _differences(one: Frame, other: Frame) -> list[str]:
+    """Return in which respects two placed frames cannot belong to one grid."""
+    found = []
+    if np.abs(_cosines(one) - _cosines(other)).max() > _COSINE_TOLERANCE:
+        found.append("orientation (the slices are not parallel)")
+    if image_size(one.instance) != image_size(other.instance):
+        found.append("size")
+    if (one.pixel_spacing is None) != (other.pixel_spacing is None) or (
+        one.pixel_spacing is not None
+        and other.pixel_spacing is not None
+        and not np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=_SPACING_TOLERANCE, atol=0)
+    ):
+        found.append("pixel spacing (PixelSpacing)")
+    return found
+
+
+def _by_frame_of_reference(groups: list[list[Frame]]) -> list[list[Frame]]:
+    """Divide groups further by FrameOfReferenceUID, unless that leaves single slices (see `_reference_note`)."""
+    divided = []
+    for group in groups:
+        parts: dict[str, list[Frame]] = defaultdict(list)
+        for frame in group:
+            parts[text(frame.tags, "FrameOfReferenceUID")].append(frame)
+        divided += list(parts.values()) if min(len(part) for part in parts.values()) > 1 else [group]
+    return divided
+
+
+def _stacks_of_group(frames: list[Frame]) -> tuple[list[Stack], list[Problem]]:
+    """Return the volumes of frames of one grid, divided where several lie at the same place."""
+    frames, dropped = _without_copies(frames)
+    depths = [frame.depth for frame in frames]
+    if int(places(depths).max()) + 1 < len(frames):
+        groups = split_ties(frames)
+        if groups is None:
+            return [], [_tie_problem(frames)]
+    elif not is_even(depths):
+        groups = split_uneven(frames) or [("", frames)]
+    else:
+        groups = [("", frames)]
+    stacks: list[Stack] = []
+    problems: list[Problem] = []
+    for n, (what, group) in enumerate(groups):
+        made = _stack(sorted(group, key=lambda frame: frame.depth))
+        if isinstance(made, Problem):
+            problems.append(made)
+            continue
+        said = list(dropped)
+        if len(groups) > 1:
+            said.append(f"Volume {n + 1} of {len(groups)} of its series, told apart by {what}.")
+        stacks.append(_noted(made, said, str(n + 1) if len(groups) > 1 else ""))
+    return stacks, problems
+
+
+def _without_copies(frames: list[Frame]) -> tuple[list[Frame], list[str]]:
+    """Leave out copies of the same file; the same UID on different pictures does not count as a copy."""
+    kept: dict[tuple[str, int], Frame] = {}
+    result, dropped = [], []
+    for frame in frames:
+        uid = frame.instance.uid
+        twin = kept.get((uid, frame.index)) if uid else None
+        if twin is not None and abs(twin.depth - frame.depth) < 1e-6 and _same_pixels(twin, frame):
+            dropped.append(frame.path)
+            continue
+        kept.setdefault((uid, frame.index), frame)
+        result.append(frame)
+    return result, [f"Left out as duplicates of the same image (SOPInstanceUID): {some_names(dropped)}."] * bool(
+        dropped
+    )
+
+
+def _same_pixels(one: Frame, other: Frame) -> bool:
+    tails = []
+    for frame in (one, other):
+        with frame.path.open("rb") as file:
+            file.seek(frame.instance.offset)
+            tails.append(file.read())
+    return tails[0] == tails[1]
+
+
+def _tie_problem(frames: list[Frame]) -> Problem:
+    place = places([frame.depth for frame in frames])
+    crowded = int(np.argmax(np.bincount(place)))
+    paths = [frame.path for frame, number in zip(frames, place, strict=True) if number == crowded]
+    names = f"{paths[0].name}" if len(set(paths)) == 1 else some_names(paths)
+    cause = f"{len(paths)} different images lie at the same position, and nothing in them tells which belong together"
+    return Problem(names, cause, "remove the duplicates or export one acquisition at a time")
+
+
+def _stack(frames: list[Frame]) -> Stack | Problem:
+    """Return the volume of frames sorted by depth, or why they make none."""
+    warnings = _notes(frames)
+    cosines = np.mean([_cosines(frame) for frame in frames], axis=0)
+    if len(frames) == 1:
+        spacing = frames[0].slice_spacing
+        if spacing is None:
+            warnings.append("A single slice without SliceThickness: 1 mm is assumed across it.")
+        step = (spacing or 1.0) * frames[0].normal
+        origin = _position(frames[0])
+    else:
+        problem = _gap_problem(frames)
+        if problem is not None:
+            return problem
+        positions = np.array([_position(frame) for frame in frames])
+        index = np.arange(len(frames)) - (len(frames) - 1) / 2
+        step = index @ positions / (index @ index)
+        origin = positions.mean(0) - (len(frames) - 1) / 2 * step
+        off = np.linalg.norm(positions - (origin + np.arange(len(frames))[:, None] * step), axis=1)
+        worst = int(np.argmax(off))
+        if off[worst] > max(_LINE_TOLERANCE_MM, gap_tolerance(float(np.linalg.norm(step)))):
+            cause = (
+                f"the slice lies {off[worst]:.2f} mm beside the straight line through the stack (irregular positions)"
+            )
+            return Problem(frames[worst].label, cause, "the stack has no single grid; it cannot be opened as a volume")
+    rows, columns = frames[0].pixel_spacing or (1.0, 1.0)
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack([step, cosines[1] * rows, cosines[0] * columns])
+    affine[:3, 3] = origin
+    try:
+        geometry = Geometry((len(frames), *frames[0].shape), affine)
+    except GeometryError as error:
+        return Problem(frames[0].label, str(error).rstrip("."))
+    if geometry.is_sheared:
+        across = step / np.linalg.norm(step)
+        tilt = np.degrees(np.arccos(min(1.0, abs(float(across @ np.cross(cosines[0], cosines[1]))))))
+        warnings.append(
+            f"Gantry tilt: the slices are shifted against each other by {tilt:.1f} degrees (a sheared grid). The shear "
+            "is kept: positions are right, and the scan is resampled where a right-angled grid is needed."
+        )
+    return Stack(tuple(frames), geometry, frames[0].pixel_spacing is not None, tuple(warnings))
+
+
+def _gap_problem(frames: list[Frame]) -> Problem | None:
+    """Name the two files between which the spacing breaks, if it does."""
+    gaps = np.diff([frame.depth for frame in frames])
+    typical = float(np.median(gaps))
+    wrong = np.flatnonzero(np.abs(gaps - typical) > gap_tolerance(typical))
+    if len(wrong) == 0:
+        return None
+    worst = int(wrong[np.argmax(np.abs(gaps[wrong] - typical))])
+    cause = (
+        f"the slices are not evenly spaced: the gap between {frames[worst].label} and {frames[worst + 1].label} is "
+        f"{gaps[worst]:.3f} mm, expected {typical:.3f} mm ({len(wrong)} of {len(gaps)} gaps differ)"
+    )
+    return Problem("", cause[0].upper() + cause[1:], "slices may be missing, or two scans be mixed: export it again")
+
+
+def _notes(frames: Sequence[Frame]) -> list[str]:
+    """Return what the frames themselves have to say, once each, and whether they share a frame of reference."""
+    said = list(dict.fromkeys(note for frame in frames for note in frame.notes))
+    references = {text(frame.tags, "FrameOfReferenceUID") for frame in frames}
+    if len(references) > 1:
+        said.append(
+            f"The slices name {len(references)} different frames of reference (FrameOfReferenceUID), but their "
+            "positions make one regular stack: they are shown as one volume. Check it before you rely on it."
+        )
+    return said
+
+
+# -- no grid ------------------------------------------------------------------------------------------------------
+
+
+def _unplaced_stacks(frames: Sequence[Frame]) -> list[Stack]:
+    """Return volumes of frames that do not say where they lie: slices of CT and the like stacked, others one by one."""
+    by_file: dict[Any, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        by_file[frame.path].append(frame)
+    sets: list[tuple[list[Frame], list[str]]] = []
+    single = [group[0] for group in by_file.values() if len(group) == 1]
+    sets += [(group, []) for group in by_file.values() if len(group) > 1]
+    sizes: dict[Any, list[Frame]] = defaultdict(list)
+    for n, frame in enumerate(single):
+        alone = _modality(frame) not in _SLICED or _are_mosaics([frame])
+        sizes[n if alone else (image_size(frame.instance), frame.pixel_spacing)].append(frame)
+    for group in sizes.values():
+        numbers = [text(frame.tags, "InstanceNumber") for frame in group]
+        if len(group) == 1:
+            sets.append((group, []))
+        elif len(set(numbers)) == len(group) and all(n.lstrip("+-").isdigit() for n in numbers):
+            order = sorted(group, key=lambda frame: int(text(frame.tags, "InstanceNumber")))
+            sets.append((order, ["The order of the slices is that of InstanceNumber."]))
+        else:
+            order = sorted(group, key=lambda frame: frame.path.name)
+            sets.append((order, ["InstanceNumber does not order the slices: their order is that of the file names."]))
+    many = len(sets) > 1
+    return [_unplaced(group, said, str(n + 1) if many else "") for n, (group, said) in enumerate(sets)]
+
+
+def _unplaced(frames: list[Frame], said: list[str], label: str) -> Stack:
+    first = frames[0]
+    between = first.slice_spacing
+    rows, columns = first.pixel_spacing or (1.0, 1.0)
+    warnings = [*_notes(frames), *said]
+    if len(frames) > 1 or _modality(first) in _SLICED:
+        warnings.append(
+            "The geometry is unknown: the file gives no position and orientation; directions in the patient and the "
+            "distance of the slices are guesses."
+        )
+    geometry = Geometry.from_parts((len(frames), *first.shape), (between or 1.0, rows, columns))
+    return Stack(tuple(frames), geometry, first.pixel_spacing is not None, tuple(dict.fromkeys(warnings)), label)
+
+
+# -- small helpers ------------------------------------------------------------------------------------------------
+
+
+def _noted(stack: Stack, said: Sequence[str], label: str | None = None) -> Stack:
+    label = stack.label if label is None else label
+    return Stack(stack.frames, stack.geometry, stack.is_calibrated, (*stack.warnings, *said), label)
+
+
+def _modality(frame: Frame) -> str:
+    return text(frame.instance.dataset, "Modality")
+
+
+def _are_mosaics(frames: Sequence[Frame]) -> bool:
+    return all("MOSAIC" in texts(frame.tags, "ImageType") for frame in frames)
+
+
+def _is_localizer(frame: Frame) -> bool:
+    return "LOCALIZER" in texts(frame.tags, "ImageType")
+
+
+def _position(frame: Frame) -> npt.NDArray[np.float64]:
+    assert frame.position is not None
+    return frame.position
+
+
+def _cosines(frame: Frame) -> npt.NDArray[np.float64]:
+    assert frame.cosines is not None
+    return frame.cosines

@@ -1,0 +1,185 @@
+"""The factor from a PET scan's values to SUV by body weight.
+
+The rule is QIBA's vendor-neutral pseudo-code for SUV; where something it needs is missing or implausible there is
+no factor, and a reason instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.frames import Frame
+from napari_radcnn.io.dicom.headers import DAMAGE, number, text, texts
+
+_PHILIPS = (0x7053, "Philips PET Private Group")
+_GE = (0x0009, "GEMS_PETD_01")
+#: Plausible values; 370 Bq is 370 MBq written in the wrong unit.
+_DOSE_BECQUEREL = (1e6, 5e9)
+_WEIGHT_KG = (1.0, 400.0)
+_MOST_HALF_LIVES = 6.0
+#: Where only times are given, an injection "after" the scan was the evening before, if that is this recent.
+_MOST_OVER_MIDNIGHT = timedelta(hours=12)
+
+
+class _NoSuvError(Exception):
+    """Why there is no factor."""
+
+
+def suvbw_factor(frames: Sequence[Frame]) -> tuple[float | None, list[str]]:
+    """Return the factor by which the rescaled values of a PET scan become SUVbw in g/ml, and what to say about it.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All frames of the volume.
+
+    Returns
+    -------
+    float or None
+        ``SUVbw = value * factor``; None where it cannot be computed honestly.
+    list of str
+        Why not, or what was assumed.
+    """
+    try:
+        return _factor(frames)
+    except (_NoSuvError, ReadError) as error:
+        return None, [f"SUV is not available: {str(error).rstrip('.')}. The values are shown as they are stored."]
+
+
+def _factor(frames: Sequence[Frame]) -> tuple[float, list[str]]:
+    first = frames[0]
+    tags, path = first.tags, first.path
+    units = text(tags, "Units").upper()
+    if units == "GML":
+        suv_type = text(tags, "SUVType").upper()
+        if suv_type not in ("", "BW"):
+            raise _NoSuvError(f"the values are SUV already, but of type {suv_type}, not by body weight")
+        return 1.0, []
+    if units not in ("BQML", "CNTS"):
+        raise _NoSuvError(f"the units of the values are '{units or 'missing'}', not BQML")
+    to_activity = 1.0
+    if units == "CNTS":
+        direct = _private(first, _PHILIPS, 0x00)
+        if direct is not None and direct > 0:
+            return direct, []
+        activity = _private(first, _PHILIPS, 0x09)
+        if activity is None or not activity > 0:
+            raise _NoSuvError("the units of the values are CNTS (counts), and the file has no factor to activity")
+        to_activity = activity
+    corrections = {value for text_ in texts(tags, "CorrectedImage") for value in text_.upper().split("\\")}
+    if not {"ATTN", "DECY"} <= corrections:
+        raise _NoSuvError("the values are not corrected for attenuation and decay (CorrectedImage lacks ATTN or DECY)")
+    weight = number(tags, "PatientWeight", path)
+    if weight is None or not weight > 0:
+        raise _NoSuvError("the patient's weight is missing")
+    if not _WEIGHT_KG[0] <= weight <= _WEIGHT_KG[1]:
+        raise _NoSuvError(f"a weight of {weight:g} kg is implausible")
+    dose, notes = _decayed_dose(frames)
+    return to_activity * weight * 1000.0 / dose, notes
+
+
+def _decayed_dose(frames: Sequence[Frame]) -> tuple[float, list[str]]:
+    """Return the dose at the time to which the values are decay-corrected, Bq."""
+    first = frames[0]
+    try:
+        drug = first.tags.get("RadiopharmaceuticalInformationSequence")[0]
+    except DAMAGE as error:
+        raise _NoSuvError("the RadiopharmaceuticalInformationSequence is missing") from error
+    dose = number(drug, "RadionuclideTotalDose", first.path)
+    if dose is None or not dose > 0:
+        raise _NoSuvError("the injected dose (RadionuclideTotalDose) is missing")
+    if not _DOSE_BECQUEREL[0] <= dose <= _DOSE_BECQUEREL[1]:
+        raise _NoSuvError(f"a dose of {dose:g} Bq is implausible (MBq written as Bq?)")
+    correction = text(first.tags, "DecayCorrection").upper()
+    if correction == "ADMIN":
+        return dose, []
+    if correction != "START":
+        raise _NoSuvError(f"the decay correction is '{correction or 'missing'}', neither START nor ADMIN")
+    half_life = number(drug, "RadionuclideHalfLife", first.path)
+    if half_life is None or not half_life > 0:
+        raise _NoSuvError("the half-life of the radionuclide is missing")
+    scan = _scan_start(frames)
+    injection, notes = _injection(drug, first, scan)
+    waited = (scan - injection).total_seconds()
+    if not 0 < waited < _MOST_HALF_LIVES * half_life:
+        raise _NoSuvError(f"the injection time does not fit the scan: {waited / 60:.0f} minutes lie between them")
+    return dose * math.pow(2.0, -waited / half_life), notes
+
+
+def _scan_start(frames: Sequence[Frame]) -> datetime:
+    """Return the time to which START corrects: the series', unless the series was made after the acquisition."""
+    first = frames[0]
+    series = _moment(text(first.tags, "SeriesDate"), text(first.tags, "SeriesTime"))
+    acquisitions = [_moment(text(f.tags, "AcquisitionDate"), text(f.tags, "AcquisitionTime")) for f in frames]
+    known = [moment for moment in acquisitions if moment is not None]
+    earliest = min(known) if known else None
+    if series is not None and (earliest is None or series <= earliest):
+        return series
+    ge = _private_text(first, _GE, 0x0D)
+    if ge and (moment := _date_time(ge)) is not None:
+        return moment
+    if earliest is None:
+        raise _NoSuvError("the time of the scan is missing")
+    return earliest
+
+
+def _injection(drug: Any, first: Frame, scan: datetime) -> tuple[datetime, list[str]]:
+    stated = text(drug, "RadiopharmaceuticalStartDateTime")
+    if stated:
+        moment = _date_time(stated)
+        if moment is None:
+            raise _NoSuvError("the injection time (RadiopharmaceuticalStartDateTime) is damaged")
+        return moment, []
+    day = text(first.tags, "SeriesDate") or scan.strftime("%Y%m%d")
+    moment = _moment(day, text(drug, "RadiopharmaceuticalStartTime"))
+    if moment is None:
+        raise _NoSuvError("the injection time is missing")
+    if moment <= scan:
+        return moment, []
+    moment -= timedelta(days=1)
+    if scan - moment >= _MOST_OVER_MIDNIGHT:
+        raise _NoSuvError("the injection time lies after the scan")
+    return moment, ["SUV: the injection is taken to have been before midnight, on the day before the scan."]
+
+
+def _moment(date: str, time: str) -> datetime | None:
+    return _date_time(date.replace(".", "") + time.replace(":", "")) if date and time else None
+
+
+def _date_time(value: str) -> datetime | None:
+    """Return a DICOM date and time; an offset from UTC is left out, since the other times of a file have none."""
+    digits = value.split("+")[0].split("-")[0].strip()
+    whole, _, fraction = digits.partition(".")
+    if not whole.isdigit() or len(whole) < 10:
+        return None
+    try:
+        moment = datetime.strptime(whole[:14].ljust(14, "0"), "%Y%m%d%H%M%S")
+    except ValueError:
+        return None
+    return moment + timedelta(seconds=float(f"0.{fraction}") if fraction.isdigit() else 0.0)
+
+
+def _private(frame: Frame, block: tuple[int, str], offset: int) -> float | None:
+    value = _private_text(frame, block, offset)
+    try:
+        return float(value) if value else None
+    except ValueError:
+        return None
+
+
+def _private_text(frame: Frame, block: tuple[int, str], offset: int) -> str:
+    """Return a private element, by its creator (DICOM PS3.5, 7.8), or from the usual place without one."""
+    dataset = frame.instance.dataset
+    group, creator = block
+    try:
+        element = dataset.private_block(group, creator)[offset]
+    except DAMAGE:
+        return ""
+    value = element.value
+    if isinstance(value, bytes):  # implicit VR: the type of a private element is not known
+        value = value.decode("ascii", errors="replace")
+    return str(value).strip(" \0")

@@ -1,0 +1,191 @@
+"""From a stack of frames to a volume: decode, rescale every slice by its own slope, and say what the values are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.frames import Frame
+from napari_radcnn.io.dicom.headers import Instance, floats, number, text
+from napari_radcnn.io.dicom.pixels import stored_values
+from napari_radcnn.io.dicom.stacks import Stack
+from napari_radcnn.io.dicom.suv import suvbw_factor
+from napari_radcnn.volume import Volume, VolumeMetadata
+
+_PET_UNITS = {"BQML": "Bq/ml", "CNTS": "counts", "GML": "g/ml"}
+
+
+def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], None]) -> Volume:
+    """Decode a stack.
+
+    Parameters
+    ----------
+    stack : Stack
+        What to read.
+    name : str
+        What a layer is called.
+    source : Path
+        What the user opened.
+    done : callable
+        Called with every frame that was read; may raise to stop.
+
+    Raises
+    ------
+    ReadError
+        If the pixels of a frame cannot be decoded completely, or its rescale is no number.
+    """
+    warnings = list(stack.warnings)
+    rescales = [_rescale(frame, warnings) for frame in stack.frames]
+    array = _array(stack, rescales, done, warnings)
+    first = stack.frames[len(stack.frames) // 2]
+    modality = text(first.instance.dataset, "Modality")
+    inverted = text(first.instance.dataset, "PhotometricInterpretation") == "MONOCHROME1"
+    if inverted:
+        warnings.append("MONOCHROME1: low values are meant to look bright; the values are kept, the display inverted.")
+    window = _window(first)
+    series_number = text(first.instance.dataset, "SeriesNumber")
+    units = _units(first, modality)
+    factor = None
+    if modality == "PT":
+        factor, reasons = suvbw_factor(stack.frames)
+        warnings += reasons
+    return Volume(
+        array,
+        stack.geometry,
+        VolumeMetadata(
+            name=name,
+            modality=modality,
+            units=units,
+            description=text(first.instance.dataset, "SeriesDescription"),
+            window_center=window[0],
+            window_width=window[1],
+            is_inverted=inverted,
+            padding_value=_padding(first, rescales[len(rescales) // 2]),
+            study_uid=text(first.instance.dataset, "StudyInstanceUID"),
+            series_uid=text(first.instance.dataset, "SeriesInstanceUID"),
+            frame_of_reference_uid=text(first.tags, "FrameOfReferenceUID"),
+            series_number=int(series_number) if series_number.lstrip("+-").isdigit() else None,
+            source=source,
+            source_format="DICOM",
+            is_calibrated=stack.is_calibrated,
+        ),
+        tuple(dict.fromkeys(warnings)),
+        factor,
+    )
+
+
+def _array(
+    stack: Stack, rescales: Sequence[tuple[float, float]], done: Callable[[Frame], None], warnings: list[str]
+) -> npt.NDArray[Any]:
+    """Decode the frames, each file once, and rescale them."""
+    out: npt.NDArray[Any] | None = None
+    by_file: dict[int, list[int]] = {}
+    for k, frame in enumerate(stack.frames):
+        by_file.setdefault(id(frame.instance), []).append(k)
+    is_plain = all(slope == 1 and intercept == int(intercept) for slope, intercept in rescales)
+    low = high = 0
+    for ks in by_file.values():
+        instance = stack.frames[ks[0]].instance
+        decoded = stored_values(instance)
+        lut = _modality_lut(instance, decoded)
+        for k in ks:
+            done(stack.frames[k])
+            frame = decoded[stack.frames[k].index]
+            if frame.ndim == 3:
+                out = np.empty((len(stack.frames), *frame.shape), np.uint8) if out is None else out
+                out[k] = frame
+                continue
+            if lut is not None:
+                frame = lut[stack.frames[k].index]
+            slope, intercept = (1.0, 0.0) if lut is not None else rescales[k]
+            if is_plain and frame.dtype.kind in "iu":
+                values = frame.astype(np.int64) + int(intercept)
+                low, high = min(low, int(values.min())), max(high, int(values.max()))
+                out = _grown(out, (len(stack.frames), *frame.shape), low, high)
+                out[k] = values
+            else:
+                kind = np.float64 if frame.dtype == np.float64 else np.float32
+                out = np.empty((len(stack.frames), *frame.shape), kind) if out is None else out
+                if out.dtype.kind != "f":
+                    out = out.astype(kind)
+                out[k] = (frame.astype(np.float64) * slope + intercept).astype(kind)
+        if lut is not None:
+            warnings.append("The file's modality lookup table was applied.")
+    if out is None:
+        raise ReadError(f"{stack.frames[0].path.name}: no pixel data.")
+    return out
+
+
+def _grown(out: npt.NDArray[Any] | None, shape: tuple[int, ...], low: int, high: int) -> npt.NDArray[Any]:
+    """Return the array in the smallest of int16, uint16 and int32 that holds all values so far."""
+    for dtype in (np.int16, np.uint16, np.int32, np.int64):
+        if low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max:
+            break
+    if out is None:
+        return np.empty(shape, dtype)
+    return out if out.dtype == dtype else out.astype(dtype)
+
+
+def _rescale(frame: Frame, warnings: list[str]) -> tuple[float, float]:
+    """Return slope and intercept of a frame (DICOM PS3.3, C.7.6.16.2.9 and C.11.1)."""
+    if text(frame.instance.dataset, "Modality") == "RTDOSE":
+        return number(frame.tags, "DoseGridScaling", frame.path) or 1.0, 0.0
+    slope = number(frame.tags, "RescaleSlope", frame.path)
+    intercept = number(frame.tags, "RescaleIntercept", frame.path)
+    slope = 1.0 if slope is None else slope
+    intercept = 0.0 if intercept is None else intercept
+    if not (math.isfinite(slope) and math.isfinite(intercept)):
+        raise ReadError(f"{frame.label}: RescaleSlope or RescaleIntercept is not finite; the values cannot be trusted.")
+    if slope == 0:
+        warnings.append("RescaleSlope is 0 in the file, which cannot be meant: 1 was used; the values are unscaled.")
+        return 1.0, intercept
+    return slope, intercept
+
+
+def _modality_lut(instance: Instance, decoded: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """Return the values after the modality lookup table, if the file has one (DICOM PS3.3, C.11.1.1)."""
+    if "ModalityLUTSequence" not in instance.dataset or not instance.dataset.ModalityLUTSequence:
+        return None
+    from pydicom.pixels import apply_modality_lut
+
+    return np.asarray(apply_modality_lut(decoded, instance.dataset))
+
+
+def _padding(frame: Frame, rescale: tuple[float, float]) -> float | None:
+    """Return PixelPaddingValue in rescaled values; it is stored with the sign of the pixels."""
+    value = number(frame.instance.dataset, "PixelPaddingValue", frame.path)
+    if value is None:
+        return None
+    bits = int(number(frame.instance.dataset, "BitsAllocated", frame.path) or 16)
+    if number(frame.instance.dataset, "PixelRepresentation", frame.path) == 1 and value >= 1 << (bits - 1):
+        value -= 1 << bits  # written as unsigned by some devices
+    return value * rescale[0] + rescale[1]
+
+
+def _window(frame: Frame) -> tuple[float | None, float | None]:
+    """Return the first window of the frame, if it is usable; a broken one is no reason not to open a scan."""
+    try:
+        centers, widths = (floats(frame.tags, keyword, frame.path) for keyword in ("WindowCenter", "WindowWidth"))
+    except ReadError:
+        return None, None
+    if not centers or not widths or not math.isfinite(centers[0]) or not 0 < widths[0] < math.inf:
+        return None, None
+    return centers[0], widths[0]
+
+
+def _units(frame: Frame, modality: str) -> str:
+    if modality == "PT":
+        units = text(frame.tags, "Units").upper()
+        return _PET_UNITS.get(units, units.lower())
+    if modality == "RTDOSE":
+        return "Gy" if text(frame.instance.dataset, "DoseUnits").upper() == "GY" else ""
+    kind = text(frame.tags, "RescaleType")
+    if modality == "CT" and frame.tags.get("RescaleIntercept") is not None and kind.upper() in ("", "HU"):
+        return "HU"
+    return kind if kind.upper() not in ("US", "") else ""

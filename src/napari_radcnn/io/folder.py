@@ -1,0 +1,64 @@
+"""A folder: the DICOM series in it at any depth, and the images of other formats at its first level."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom import DicomFolder, find_dicom
+from napari_radcnn.io.problems import Progress, checked_cancel
+from napari_radcnn.io.registry import DICOM, sniff
+from napari_radcnn.volume import Volume
+
+
+def read_folder(folder: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+    """Read every image in a folder; what could not be read is told in the warnings of what could.
+
+    Raises
+    ------
+    ReadError
+        If the folder is empty, holds no image, or none of its images can be read.
+    """
+    if not any(folder.iterdir()):
+        raise ReadError(f"{folder.name or folder}: the folder is empty; no image in it.")
+    volumes: list[Volume] = []
+    refused: list[str] = []
+    for path in _other_images(folder):
+        checked_cancel(cancel)
+        found = sniff(path)
+        if found is None:
+            continue
+        try:
+            volumes += found.reader(path, progress, cancel)
+        except ReadError as error:
+            refused.append(str(error))
+    scan: DicomFolder = find_dicom(folder, progress, cancel)
+    read, problems = scan.read(progress, cancel)
+    volumes += read
+    refused += problems
+    if not volumes:
+        if refused:
+            raise ReadError(" ".join(refused[:3]) + (f" And {len(refused) - 3} more." if len(refused) > 3 else ""))
+        raise ReadError(f"{folder.name or folder}: no readable image (DICOM, NIfTI, NRRD, MetaImage) here.")
+    if not refused:
+        return volumes
+    told = tuple(f"Left out: {line}" for line in refused)
+    return [replace(volume, warnings=(*volume.warnings, *told)) for volume in volumes]
+
+
+def _other_images(folder: Path) -> list[Path]:
+    """Return the images of the folder that are not DICOM, one of every pair of files."""
+    images = []
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.stat().st_size == 0:
+            continue
+        found = sniff(path)
+        if found is None or found is DICOM:
+            continue
+        name = path.name.lower()
+        if name.endswith((".img", ".img.gz")) and path.with_name(path.name.replace(".img", ".hdr")).exists():
+            continue
+        images.append(path)
+    return images

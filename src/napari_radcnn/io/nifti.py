@@ -1,0 +1,351 @@
+"""NIfTI-1, NIfTI-2 and Analyze pairs, read and written with nibabel.
+
+NIfTI's world is RAS, ours is LPS, and its arrays run ``(i, j, k)``: `flipped_world` and a transposition are the
+one place where that changes. Everything a header says is checked against the file before memory is taken, since
+several readers fill a truncated file up with zeros without a word.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from threading import Event
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError, ReadError, WriteError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.atomic import atomic_path
+from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report, stem_of
+from napari_radcnn.results import LabelMap
+from napari_radcnn.volume import Volume, VolumeMetadata
+
+#: The first bytes of a header: its own size, 348 (NIfTI-1, Analyze) or 540 (NIfTI-2), in either byte order.
+HEADER_STARTS = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c", b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
+_MAGIC = (b"n+1\x00", b"ni1\x00", b"n+2\x00", b"ni2\x00")
+#: Bits 0 to 2 of ``xyzt_units`` (nifti1.h): mm per unit.
+_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+#: Corners of the two forms may differ by this much (mm) before the user is told.
+_FORM_TOLERANCE_MM = 0.1
+_RGB = {128: 3, 2304: 4}
+_COMPLEX = {32, 1792, 2048}
+#: What we read after the voxels before we stop: a gzip stream may go on for gigabytes.
+_SLACK_BYTES = 1 << 20
+
+
+def flipped_world(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Turn a RAS ``(i, j, k)`` affine into an LPS ``(k, j, i)`` one, or back: the function is its own inverse.
+
+    Parameters
+    ----------
+    affine : (4, 4) array
+        From index to world, mm.
+    """
+    flipped = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, float)
+    return flipped[:, [2, 1, 0, 3]]
+
+
+def read_nifti(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+    """Read a NIfTI file; a 4-D file gives one volume for every 3-D image in it.
+
+    Raises
+    ------
+    ReadError
+        If the header is no NIfTI header or impossible, or the file is shorter than it says, or damaged.
+    """
+    header_path, data_path = _pair(path)
+    report(progress, 0, 2, f"Reading {path.name}")
+    header, warnings = _header(header_path, path)
+    shape, n_volumes = _shape(header, path)
+    geometry, geometry_warnings = _geometry(header, shape, path)
+    warnings += geometry_warnings
+    checked_cancel(cancel)
+    dtype = header.get_data_dtype()
+    n_bytes = math.prod(shape) * n_volumes * dtype.itemsize
+    offset = int(header["vox_offset"]) if data_path == header_path else int(max(float(header["vox_offset"]), 0))
+    raw, data_warnings = _data(data_path, offset, n_bytes)
+    warnings += data_warnings
+    report(progress, 1, 2, f"Reading {path.name}")
+    stored = np.frombuffer(raw, dtype=dtype).reshape(n_volumes, *shape[::-1])
+    array, value_warnings = _values(stored, header)
+    warnings += value_warnings
+    report(progress, 2, 2, f"Read {path.name}")
+    name = stem_of(path)
+    return [
+        Volume(
+            array[n],
+            geometry,
+            VolumeMetadata(
+                name=name if n_volumes == 1 else f"{name} · {n + 1}",
+                is_label=int(header["intent_code"]) == 1002,
+                source=path,
+                source_format="NIfTI",
+            ),
+            tuple(warnings),
+        )
+        for n in range(n_volumes)
+    ]
+
+
+def write_nifti(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> None:
+    """Write a NIfTI-1 file (NIfTI-2 where an axis is longer than 32767) with both forms set to scanner space.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written, or the type of the values has no place in NIfTI.
+    """
+    import nibabel
+    from nibabel.spatialimages import HeaderDataError
+
+    array = np.asarray(obj.array)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    array = _as_rgb(array, path) if array.ndim == 4 else array.transpose(2, 1, 0)
+    kind = nibabel.Nifti2Image if max(array.shape) > 32767 else nibabel.Nifti1Image
+    affine = flipped_world(obj.geometry.affine)
+    try:
+        image = kind(array, affine, dtype=array.dtype)
+    except (ValueError, HeaderDataError) as error:
+        raise WriteError(f"{path}: NIfTI cannot hold values of type {array.dtype}: {error}.") from error
+    header = image.header
+    header.set_xyzt_units("mm")
+    header.set_slope_inter(1, 0)
+    # a qform cannot hold shear: the sform is then the only true one (nifti1.h, method 2 and 3)
+    image.set_qform(affine, code=0 if obj.geometry.is_sheared else 1, strip_shears=True)
+    image.set_sform(affine, code=1)
+    if isinstance(obj, LabelMap) or obj.metadata.is_label:
+        header.set_intent("label")
+    with atomic_path(path, overwrite) as temporary:
+        image.to_filename(temporary)
+
+
+def _as_rgb(array: npt.NDArray, path: Path) -> npt.NDArray:
+    if array.dtype != np.uint8:
+        raise WriteError(f"{path}: colors must be 8-bit to be written, got {array.dtype}.")
+    rgb = np.ascontiguousarray(array.transpose(2, 1, 0, 3))
+    return rgb.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+
+
+def _pair(path: Path) -> tuple[Path, Path]:
+    """Return the files of the header and of the voxels."""
+    name = path.name
+    for header_suffix, data_suffix in ((".hdr", ".img"), (".hdr.gz", ".img.gz"), (".HDR", ".IMG")):
+        if name.endswith(header_suffix) or name.endswith(data_suffix):
+            suffix = header_suffix if name.endswith(header_suffix) else data_suffix
+            header = path.with_name(name[: -len(suffix)] + header_suffix)
+            data = path.with_name(name[: -len(suffix)] + data_suffix)
+            for part in (header, data):
+                if not part.is_file():
+                    raise ReadError(f"{path.name}: its other half {part.name} is missing (not found beside it).")
+            return header, data
+    return path, path
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open the file, uncompressed if it starts like gzip, whatever it is called."""
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip else path.open("rb")
+
+
+def _read_exactly(file: BinaryIO, n_bytes: int) -> bytearray:
+    """Read `n_bytes` in pieces, so that a lying header takes no memory that the file does not fill."""
+    data = bytearray()
+    while len(data) < n_bytes:
+        piece = file.read(min(1 << 24, n_bytes - len(data)))
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def _header(header_path: Path, path: Path) -> tuple[Any, list[str]]:
+    import nibabel
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        with _open(header_path) as file:
+            start = bytes(_read_exactly(file, 544))
+    except (OSError, EOFError, zlib.error) as error:
+        raise ReadError(f"{path.name}: the gzip data is damaged or cut off ({error}); copy the file again.") from error
+    if len(start) < 348:
+        raise ReadError(
+            f"{path.name}: the file is truncated: a NIfTI header has 348 bytes, expected, got {len(start)}."
+        )
+    warnings = []
+    size = start[:4]
+    if size not in HEADER_STARTS:
+        raise ReadError(f"{path.name}: not a NIfTI header: it starts with {start[:4].hex(' ')}; not recognized.")
+    is_second = size in HEADER_STARTS[2:]
+    magic = start[4:8] if is_second else start[344:348]
+    is_analyze = False
+    if magic not in _MAGIC:
+        is_analyze = header_path.name.lower().endswith((".hdr", ".hdr.gz")) and not magic.strip(b"\0")
+        if not is_analyze:
+            raise ReadError(f"{path.name}: not a NIfTI header: the magic is {magic!r}, expected b'n+1' or b'ni1'.")
+    kind = nibabel.Nifti2Header if is_second else nibabel.Nifti1Header
+    try:
+        header = kind(start[: 540 if is_second else 348], check=False)
+    except (ValueError, HeaderDataError) as error:
+        raise ReadError(f"{path.name}: the NIfTI header is damaged: {error}.") from error
+    if is_analyze:
+        header["qform_code"] = header["sform_code"] = 0  # Analyze 7.5 kept other things at these places
+        warnings.append("Analyze 7.5 header: it has no orientation; left and right are unknown.")
+    header.extensions.clear()
+    return header, warnings
+
+
+def _shape(header: Any, path: Path) -> tuple[tuple[int, int, int], int]:
+    """Return the 3-D shape ``(i, j, k)`` and how many such images there are."""
+    from nibabel.spatialimages import HeaderDataError
+
+    dim = [int(n) for n in header["dim"]]
+    if not 1 <= dim[0] <= 7 or any(n < 1 for n in dim[1 : dim[0] + 1]):
+        raise ReadError(f"{path.name}: impossible dimensions (dim) in the header: {dim}; sizes must be positive.")
+    sizes = dim[1 : dim[0] + 1] + [1] * (7 - dim[0])
+    if math.prod(sizes[4:]) > 1:
+        what = {1006: "displacement vectors", 1007: "vectors"}.get(int(header["intent_code"]), "vectors or tensors")
+        raise ReadError(
+            f"{path.name}: a {dim[0]}-D file (dimensions {sizes[: dim[0]]}, {what}) is not an image of voxels."
+        )
+    try:
+        header.get_data_dtype()
+    except HeaderDataError as error:
+        raise ReadError(f"{path.name}: unknown data type code {int(header['datatype'])} in the header.") from error
+    if header.get_data_dtype().itemsize == 0 or int(header["datatype"]) == 1:
+        raise ReadError(f"{path.name}: data type code {int(header['datatype'])} in the header cannot be read.")
+    return (sizes[0], sizes[1], sizes[2]), sizes[3]
+
+
+def _data(path: Path, offset: int, n_bytes: int) -> tuple[bytearray, list[str]]:
+    """Return exactly the bytes of the voxels, and what must be said about the file."""
+    if offset < 0:
+        raise ReadError(f"{path.name}: the header says the voxels start at byte {offset}; the header is damaged.")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    # deflate cannot do better than 1032:1, so a header that asks for more than that of a file lies
+    most = size * 1032 + _SLACK_BYTES if is_gzip else size
+    if offset + n_bytes > most:
+        raise _too_short(path, offset + n_bytes, size, "compressed " if is_gzip else "")
+    warnings: list[str] = []
+    if path.name.lower().endswith(".gz") and not is_gzip:
+        warnings.append("The file is called .gz but is not compressed (no gzip data); it was read as it is.")
+    with _open(path) as file:
+        try:
+            skipped = _read_exactly(file, offset)
+            data = _read_exactly(file, n_bytes)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ReadError(
+                f"{path.name}: the gzip data is truncated or damaged ({error}), expected {n_bytes} bytes of voxels; "
+                "copy the file again."
+            ) from error
+        if len(data) < n_bytes:
+            raise _too_short(path, offset + n_bytes, len(skipped) + len(data), "")
+        if is_gzip:
+            warnings += _check_end(file, path)
+    return data, warnings
+
+
+def _check_end(file: BinaryIO, path: Path) -> list[str]:
+    """Read on to the checksum at the end of a gzip stream, but not for ever."""
+    try:
+        tail = len(_read_exactly(file, _SLACK_BYTES))
+    except gzip.BadGzipFile as error:
+        raise ReadError(
+            f"{path.name}: the gzip checksum is wrong ({error}): the voxels are corrupt; copy the file again."
+        ) from error
+    except (EOFError, zlib.error) as error:
+        raise ReadError(f"{path.name}: the gzip data is truncated or damaged at its end ({error}).") from error
+    if tail >= _SLACK_BYTES:
+        return [
+            "The file goes on after the voxels by more than 1 MiB; the rest was not read, its checksum not checked."
+        ]
+    return []
+
+
+def _too_short(path: Path, expected: int, got: int, kind: str) -> ReadError:
+    return ReadError(
+        f"{path.name}: the file is truncated or its header is wrong: expected {expected} bytes "
+        f"({binary_size(expected)}), got {got} {kind}bytes; copy the file again."
+    )
+
+
+def _geometry(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Geometry, list[str]]:
+    """Choose the form, convert its units, and turn it to LPS."""
+    grid = shape[2], shape[1], shape[0]
+    zooms = [abs(float(z)) for z in header["pixdim"][1:4]]
+    scale = _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7)
+    warnings = []
+    if scale is None:
+        warnings.append(f"Unknown unit of length (xyzt_units {int(header['xyzt_units'])}): millimeters are assumed.")
+        scale = 1.0
+    forms = _forms(header, grid, scale, warnings)
+    if "sform" in forms and "qform" in forms:
+        apart = float(np.linalg.norm(forms["sform"].corners - forms["qform"].corners, axis=1).max())
+        if apart > _FORM_TOLERANCE_MM:
+            warnings.append(f"sform and qform of the header disagree by up to {apart:.1f} mm; the sform was used.")
+    for form in ("sform", "qform"):
+        if form in forms:
+            return forms[form], warnings
+    if not all(math.isfinite(z) and z > 0 for z in zooms):
+        raise ReadError(f"{path.name}: no usable affine: pixdim {zooms} holds no positive voxel size.")
+    spacing = zooms[2] * scale, zooms[1] * scale, zooms[0] * scale
+    warnings.append(
+        "The orientation is unknown (neither sform nor qform is usable): directions and position in the patient are "
+        "guesses, left and right may be exchanged."
+    )
+    # method 1 of nifti1.h: the axes of a file without forms are taken as running to R, A, S
+    return Geometry.from_parts(grid, spacing, direction=np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]])), warnings
+
+
+def _forms(header: Any, grid: tuple[int, int, int], scale: float, warnings: list[str]) -> dict[str, Geometry]:
+    from nibabel.spatialimages import HeaderDataError
+
+    forms = {}
+    for form in ("sform", "qform"):
+        if int(header[f"{form}_code"]) <= 0:
+            continue
+        try:
+            affine = header.get_sform() if form == "sform" else header.get_qform()
+            affine = np.diag([scale, scale, scale, 1.0]) @ affine
+            forms[form] = Geometry(grid, flipped_world(affine))
+        except (GeometryError, ValueError, HeaderDataError) as error:
+            warnings.append(f"The {form} of the header is no usable affine and was ignored: {error}")
+    return forms
+
+
+def _values(stored: npt.NDArray, header: Any) -> tuple[npt.NDArray, list[str]]:
+    """Turn stored values into the values meant: color, magnitude, native byte order, scaling."""
+    code = int(header["datatype"])
+    warnings: list[str] = []
+    if code in _RGB:
+        channels = stored.view(np.uint8).reshape(*stored.shape, _RGB[code])
+        return np.ascontiguousarray(channels[..., :3]), warnings
+    if code in _COMPLEX:
+        warnings.append("Complex values: the magnitude is shown, the phase is left out.")
+        stored = np.abs(stored)
+        stored = stored.astype(np.float32 if stored.dtype.itemsize <= 8 and code == 32 else np.float64)
+    if not stored.dtype.isnative:
+        stored = stored.astype(stored.dtype.newbyteorder("="))
+    if stored.dtype.kind == "f" and stored.dtype.itemsize > 8:
+        stored = stored.astype(np.float64)
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if not math.isfinite(slope) or not math.isfinite(intercept):
+        if not (math.isnan(slope)):  # nibabel and others write nan for "no scaling"; that is no mistake
+            warnings.append(f"The scaling in the header (scl_slope {slope}, scl_inter {intercept}) was ignored.")
+        return stored, warnings
+    if slope == 0 or (slope == 1 and intercept == 0):  # 0 says "no scaling", the intercept included (nifti1.h)
+        return stored, warnings
+    wide = stored.dtype.itemsize >= 4 and stored.dtype != np.float32
+    scaled: npt.NDArray[Any] = stored.astype(np.float64 if wide else np.float32)
+    scaled *= slope
+    scaled += intercept
+    return scaled, warnings
