@@ -64,7 +64,7 @@ def blending_weights(patch: Shape, kind: Literal["constant", "gaussian"]) -> npt
     """Return how much each voxel of a patch counts where patches overlap; positive everywhere.
 
     ``"gaussian"`` has a standard deviation of an eighth of the patch (Isensee et al. 2021, nnU-Net), and is kept
-    above a thousandth of its peak so that voxels which only a patch's corner covers stay well defined.
+    above a millionth of its peak so that voxels which only a patch's corner covers stay well defined.
     """
     if kind == "constant":
         return np.ones(patch, np.float32)
@@ -73,7 +73,7 @@ def blending_weights(patch: Shape, kind: Literal["constant", "gaussian"]) -> npt
         distance = (np.arange(size) - (size - 1) / 2) / max(size / 8, 1e-6)
         axes.append(np.exp(-0.5 * distance**2))
     weights = axes[0][:, None, None] * axes[1][None, :, None] * axes[2][None, None, :]
-    return np.maximum(weights / weights.max(), 1e-3).astype(np.float32)
+    return np.maximum(weights / weights.max(), 1e-6).astype(np.float32)
 
 
 def sliding_window(

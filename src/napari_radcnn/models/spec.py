@@ -62,7 +62,7 @@ class ModelSpec:
     licence, citation : str
         Of the weights or the method.
     card : str
-        File name of the model card under ``docs/models/``, shipped as ``cards/`` in the package.
+        File name of the model card, in the package's folder ``cards``.
     extra : str
         The installation extra that brings what it needs; empty for none.
     requires : tuple of str

@@ -1,0 +1,42 @@
+# Two commands: `make demo` and `make test`. Either sets everything up in .venv first; both may be run again.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+XVFB := xvfb-run -a -s "-screen 0 1600x1000x24"
+VENV := .venv/.ready
+
+.PHONY: help demo test test-slow lint docs-pictures benchmarks clean
+
+help:
+	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
+	@echo "make test           run all tests, those of the viewer under a virtual display"
+	@echo "make test-slow      run the tests that take minutes"
+	@echo "make docs-pictures  take the README's screenshots from the real program"
+	@echo "make benchmarks     measure what docs/figures.md quotes"
+
+$(VENV): pyproject.toml constraints.txt scripts/setup.sh
+	@bash scripts/setup.sh
+
+demo: $(VENV)
+	@bash scripts/demo.sh $(if $(SHOW),--show)
+
+test: $(VENV)
+	@bash scripts/system_packages.sh
+	$(XVFB) .venv/bin/python -m pytest
+
+test-slow: $(VENV)
+	@bash scripts/system_packages.sh
+	$(XVFB) .venv/bin/python -m pytest -m slow
+
+lint: $(VENV)
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+docs-pictures: $(VENV)
+	@bash scripts/system_packages.sh
+	$(XVFB) .venv/bin/python docs/make_pictures.py
+
+benchmarks: $(VENV)
+	@bash scripts/system_packages.sh
+	$(XVFB) .venv/bin/python -m benchmarks
+
+clean:
+	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,115 @@
+"""The package as a whole: what importing costs, what its sources keep to, what a wheel holds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import napari_radcnn as radcnn
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def _run(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_importing_pulls_in_nothing_heavy_and_makes_nothing():
+    code = (
+        "import sys, napari_radcnn\n"
+        "heavy = {'torch', 'napari', 'qtpy', 'PyQt6', 'PySide6', 'monai', 'SimpleITK', 'pydicom', 'numpy', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = _run("-c", code)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_reading_and_listing_import_no_torch_and_no_qt():
+    code = (
+        "import sys, napari_radcnn as r\n"
+        "r.models(), r.read, r.write, r.segment\n"
+        "print(sorted({'torch', 'napari', 'qtpy', 'monai', 'SimpleITK', 'pydicom'} & set(sys.modules)))\n"
+    )
+    done = _run("-c", code)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_every_public_name_resolves_and_no_other_does():
+    for name in radcnn.__all__:
+        assert getattr(radcnn, name) is not None
+        assert name in dir(radcnn)
+    with pytest.raises(AttributeError, match="no attribute 'segmnt'"):
+        _ = radcnn.segmnt
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+        ("codespell_lib", "src", "tests", "docs", "scripts", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"),
+        ("npe2", "validate", "src/napari_radcnn/napari.yaml"),
+        ("npe2", "validate", "napari-radcnn"),
+    ],
+    ids=" ".join,
+)
+def test_tools_find_nothing(words):
+    done = _run("-m", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_imports_run_in_one_direction():
+    done = _run("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_sources_keep_to_the_rules(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 500
+    for forbidden in (
+        r"weights_only\s*=\s*False",
+        r"\bpickle\.",
+        r"allow_pickle\s*=\s*True",
+        r"napari\._",
+        r"except Exception",
+        r"except:\s",
+        r"https?://(pypi|files\.pythonhosted)",
+    ):
+        assert not re.search(forbidden, text), f"{path.name}: {forbidden}"
+
+
+def test_a_wheel_holds_manifest_and_cards(tmp_path):
+    done = _run("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for expected in ("napari.yaml", "py.typed", "cards/brain-extraction.md", "cli.py"):
+        assert f"napari_radcnn/{expected}" in names
+    assert not any(name.startswith(("tests", "docs", "scripts")) for name in names)
+
+
+def test_the_manifest_at_the_root_is_the_one_in_the_package():
+    assert (ROOT / "napari.yaml").resolve() == (ROOT / "src" / "napari_radcnn" / "napari.yaml").resolve()
+
+
+def test_no_qt_binding_is_forced_on_the_user():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[\[><=! ]", line)[0].lower() for line in project["dependencies"]}
+    assert not names & {"pyqt5", "pyqt6", "pyside2", "pyside6"}
+    assert not any("napari[" in line for line in project["dependencies"])
+    assert {"pyside6", "pyqt6", "cpu", "models", "dev"} <= set(project["optional-dependencies"])
+    assert (ROOT / "constraints.txt").read_text().strip() == "torch==2.13.0"
+
+
+def test_the_changelog_knows_this_version():
+    assert f"## {radcnn.__version__}" in (ROOT / "CHANGELOG.md").read_text()
