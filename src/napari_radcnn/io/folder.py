@@ -1,4 +1,4 @@
-"""A folder: the DICOM series in it at any depth, and the images of other formats at its first level."""
+"""A folder: the DICOM series in it at any depth, and the images of other formats in it, or one level down."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ def read_folder(folder: Path, progress: Progress | None = None, cancel: Event | 
         raise ReadError(f"{folder.name or folder}: the folder is empty; no image in it.")
     volumes: list[Volume] = []
     refused: list[str] = []
-    for path in _other_images(folder):
+    others = _other_images(folder)
+    scan: DicomFolder = find_dicom(folder, progress, cancel)
+    if not others and not scan.series:
+        inner = sorted(path for path in folder.iterdir() if path.is_dir() and path.suffix.lower() != ".zarr")
+        others = [path for subfolder in inner for path in _other_images(subfolder)]
+    for path in others:
         checked_cancel(cancel)
         found = sniff(path)
         if found is None:
@@ -34,7 +39,6 @@ def read_folder(folder: Path, progress: Progress | None = None, cancel: Event | 
             volumes += found.reader(path, progress, cancel)
         except ReadError as error:
             refused.append(str(error))
-    scan: DicomFolder = find_dicom(folder, progress, cancel)
     read, problems = scan.read(progress, cancel)
     volumes += read
     refused += problems

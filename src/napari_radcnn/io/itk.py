@@ -53,6 +53,7 @@ def make_volumes(
     warnings: Sequence[str],
     *,
     is_label: bool = False,
+    is_calibrated: bool = True,
 ) -> list[Volume]:
     """Return a volume for each ``(k, j, i)`` image.
 
@@ -74,6 +75,7 @@ def make_volumes(
             VolumeMetadata(
                 name=name if len(images) == 1 else f"{name} · {n + 1}",
                 is_label=is_label,
+                is_calibrated=is_calibrated,
                 source=path,
                 source_format=source_format,
             ),

@@ -29,6 +29,7 @@ _TYPE = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+_SPACING = ("elementspacing", "elementsize")
 _MOST_HEADER = 1 << 20
 
 
@@ -55,7 +56,9 @@ def read_metaimage(path: Path, progress: Progress | None = None, cancel: Event |
         array = array[None]
     images = list(array) if n_axes == 4 else [array]
     report(progress, 1, 1, f"Read {path.name}")
-    return make_volumes(images, completed_steps(steps, warnings), origin, path, "MetaImage", warnings)
+    calibrated = _first(fields, *_SPACING) is not None
+    full_steps = completed_steps(steps, warnings)
+    return make_volumes(images, full_steps, origin, path, "MetaImage", warnings, is_calibrated=calibrated)
 
 
 def _header(path: Path) -> tuple[dict[str, str], int]:
@@ -90,7 +93,7 @@ def _geometry(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the steps of the axes in space as columns, and the origin."""
     spatial = min(n_axes, 3)
-    text = _first(fields, "elementspacing", "elementsize")
+    text = _first(fields, *_SPACING)
     if text is None:
         warnings.append("The spacing is unknown (no 'ElementSpacing'): 1 mm is assumed; do not measure.")
     spacing = numbers(text or "1 " * n_axes, "ElementSpacing", path.name)

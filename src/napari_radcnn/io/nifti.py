@@ -66,8 +66,7 @@ def read_nifti(path: Path, progress: Progress | None = None, cancel: Event | Non
     checked_cancel(cancel)
     dtype = header.get_data_dtype()
     n_bytes = math.prod(shape) * n_volumes * dtype.itemsize
-    offset = int(header["vox_offset"]) if data_path == header_path else int(max(float(header["vox_offset"]), 0))
-    raw, data_warnings = _data(data_path, offset, n_bytes)
+    raw, data_warnings = _data(data_path, _offset(header, data_path == header_path, path), n_bytes)
     warnings += data_warnings
     report(progress, 1, 2, f"Reading {path.name}")
     stored = np.frombuffer(raw, dtype=dtype).reshape(n_volumes, *shape[::-1])
@@ -224,10 +223,19 @@ def _shape(header: Any, path: Path) -> tuple[tuple[int, int, int], int]:
     return (sizes[0], sizes[1], sizes[2]), sizes[3]
 
 
+def _offset(header: Any, is_single_file: bool, path: Path) -> int:
+    """Return where the voxels start; a single file that says 0 means right behind its header (nifti1.h)."""
+    offset = float(header["vox_offset"])
+    least = int(header["sizeof_hdr"]) + 4 if is_single_file else 0
+    if offset == 0:
+        return least
+    if not math.isfinite(offset) or offset < least:
+        raise ReadError(f"{path.name}: the header says the voxels start at byte {offset:g}; the header is damaged.")
+    return int(offset)
+
+
 def _data(path: Path, offset: int, n_bytes: int) -> tuple[bytearray, list[str]]:
     """Return exactly the bytes of the voxels, and what must be said about the file."""
-    if offset < 0:
-        raise ReadError(f"{path.name}: the header says the voxels start at byte {offset}; the header is damaged.")
     size = path.stat().st_size
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"

@@ -80,7 +80,10 @@ def read_nrrd(path: Path, progress: Progress | None = None, cancel: Event | None
     images = _images(array, axes.space, _kinds(fields, dimension), path, warnings)
     report(progress, 1, 1, f"Read {path.name}")
     is_label = path.name.lower().endswith(".seg.nrrd") or any(key.startswith("Segment0_") for key in keys)
-    return make_volumes(images, axes.steps, axes.origin, path, "NRRD", warnings, is_label=is_label)
+    calibrated = "space directions" in fields or "spacings" in fields
+    return make_volumes(
+        images, axes.steps, axes.origin, path, "NRRD", warnings, is_label=is_label, is_calibrated=calibrated
+    )
 
 
 def _header(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
@@ -129,8 +132,8 @@ def _axes(fields: dict[str, str], sizes: list[int], path: Path, warnings: list[s
             said = f"the space is '{space[:40]}'" if space else "the field 'space' is missing"
             warnings.append(f"The orientation is unknown ({said}): left-posterior-superior is assumed.")
     else:
-        columns = _from_spacings(fields, sizes, path)
-        warnings.append("The orientation is unknown: the header has no 'space directions'; only the spacing is known.")
+        columns = _from_spacings(fields, sizes, path, warnings)
+        warnings.append("The orientation is unknown: the header has no 'space directions'.")
     spatial = [n for n, column in enumerate(columns) if column is not None]
     if not 1 <= len(spatial) <= 3:
         raise ReadError(f"{path.name}: {len(spatial)} axes in space ('space directions'); an image has up to three.")
@@ -169,12 +172,12 @@ def _directions(text: str, dimension: int, path: Path) -> list[npt.NDArray[np.fl
     return columns
 
 
-def _from_spacings(fields: dict[str, str], sizes: list[int], path: Path) -> list[npt.NDArray[np.float64] | None]:
+def _from_spacings(
+    fields: dict[str, str], sizes: list[int], path: Path, warnings: list[str]
+) -> list[npt.NDArray[np.float64] | None]:
     if "spacings" not in fields:
-        raise ReadError(
-            f"{path.name}: neither 'space directions' nor 'spacings' in the header: the spacing is unknown; "
-            "write the file again with its geometry."
-        )
+        warnings.append("The spacing is unknown (neither 'space directions' nor 'spacings'): nothing is in mm.")
+        return [np.eye(3)[n] if n < 3 else None for n in range(len(sizes))]
     spacings = numbers(fields["spacings"], "spacings", path.name)
     if len(spacings) != len(sizes):
         raise ReadError(f"{path.name}: 'spacings' has {len(spacings)} numbers for {len(sizes)} axes.")

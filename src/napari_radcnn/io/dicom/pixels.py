@@ -97,7 +97,7 @@ def stored_values(instance: Instance) -> npt.NDArray[Any]:
             f"{instance.path.name}: the decoded pixel data has the shape {values.shape}, expected {expected}; the "
             "file is corrupt."
         )
-    values = values.reshape(expected)
+    values = values.reshape(expected).astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.kind == "f":
         return values
     if is_gray:
@@ -200,7 +200,7 @@ def _decoded(instance: Instance) -> npt.NDArray[Any]:
     except MemoryError:
         raise
     except DAMAGE as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        reason = (" ".join(str(error).split()).split("plugins: ")[-1] or type(error).__name__)[:160]
         raise ReadError(
             f"{path.name}: the pixel data ({syntax_name(instance.transfer_syntax)}) cannot be decoded: it is "
             f"corrupt or truncated ({reason}); copy the file again."

@@ -103,7 +103,7 @@ def _grid_groups(frames: Sequence[Frame]) -> tuple[list[list[Frame]], Callable[[
         said = [f"The series holds {len(groups)} grids that differ in {what}: each is a volume of its own."]
         if any(frame is stack.frames[0] for frame in groups[0]):
             small = [frame.path for group in groups[1:] for frame in group if len(group) < len(groups[0])]
-            if small and "orientation" in kinds:
+            if small and any(kind.startswith("orientation") for kind in kinds):
                 said.append(f"Excluded from this volume, such as a localizer: {some_names(small)}.")
         elif _is_localizer(stack.frames[0]):
             said.append("This is a localizer (scout).")

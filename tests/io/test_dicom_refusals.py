@@ -1,0 +1,206 @@
+"""Damaged and lying DICOM files: refused with the name of the file and the cause, never opened half."""
+
+from __future__ import annotations
+
+import resource
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless, generate_uid
+
+from dicom_factory import save, write_dicom_series
+from napari_radcnn.errors import ReadError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io import list_series, read
+from napari_radcnn.phantom import head, oblique_geometry
+
+GRID = Geometry.from_parts((4, 9, 11), (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25))
+
+
+def refused(path: Path, *words: str) -> str:
+    with pytest.raises(ReadError) as caught:
+        read(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    for word in words:
+        assert word in text, text
+    return text
+
+
+def test_truncated_pixels(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID))
+    paths[2].write_bytes(paths[2].read_bytes()[:-50])
+    refused(tmp_path, paths[2].name, "truncated", "198", "148")
+
+
+def test_truncated_header(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID))
+    paths[2].write_bytes(paths[2].read_bytes()[:400])
+    refused(tmp_path, paths[2].name)
+
+
+def test_pixels_shorter_than_rows_and_columns_say(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID), Rows=lambda k: 9000)
+    refused(tmp_path, paths[0].name, "expected")
+
+
+@pytest.mark.parametrize("frames", [2, 10**9, 0, -1])
+def test_number_of_frames_that_lies(tmp_path: Path, frames: int) -> None:
+    (path,) = write_dicom_series(tmp_path, head(Geometry((1, 9, 11), GRID.affine)), NumberOfFrames=frames)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(path, path.name, "rames")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_length_beyond_the_file(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID))
+    data = paths[1].read_bytes()
+    at = data.rindex(b"\xe0\x7f\x10\x00OW") + 8
+    paths[1].write_bytes(data[:at] + (0xFFFFFFF0).to_bytes(4, "little") + data[at + 4 :])
+    refused(tmp_path, paths[1].name, "length")
+
+
+def test_empty_file_makes_a_gap_that_is_explained(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID))
+    paths[1].write_bytes(b"")
+    refused(tmp_path, "gap", f"{paths[1].name}: the file is empty")
+
+
+def test_no_pixels(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID), PixelData=None)
+    refused(tmp_path, paths[0].name, "PixelData")
+
+
+def test_code_stream_cut(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, head(oblique_geometry((3, 64, 70))), transfer_syntax=JPEG2000Lossless)
+    dataset = pydicom.dcmread(paths[1])
+    stream = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([stream[: len(stream) // 3]])
+    dataset.save_as(paths[1])
+    refused(tmp_path, paths[1].name, "truncated")
+    dataset.PixelData = encapsulate([stream[: len(stream) // 3] + b"\xff\xd9"])
+    dataset.save_as(paths[1])
+    refused(tmp_path, paths[1].name, "cannot be decoded")
+
+
+@pytest.mark.parametrize(
+    ("syntax", "words"),
+    [
+        ("1.2.840.99999.9.9.9", ["transfer syntax", "1.2.840.99999.9.9.9"]),
+        ("1.2.840.10008.1.2.4.102", ["video", "H.264"]),
+        ("1.2.840.10008.1.2.4.95", ["transfer syntax"]),
+    ],
+)
+def test_syntaxes_that_cannot_be_read(tmp_path: Path, syntax: str, words: list[str]) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID))
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        dataset.PixelData = encapsulate([b"\0" * 64])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.save_as(path, implicit_vr=False, little_endian=True)
+    refused(tmp_path, paths[0].name, *words)
+
+
+def _report(path: Path, modality: str = "SR", sop_class: str = "1.2.840.10008.5.1.4.1.1.88.11") -> Path:
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = sop_class, generate_uid(), modality
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    return save(dataset, path)
+
+
+@pytest.mark.parametrize(
+    ("modality", "sop_class", "word"),
+    [
+        ("SR", "1.2.840.10008.5.1.4.1.1.88.11", "structured report"),
+        ("RTSTRUCT", "1.2.840.10008.5.1.4.1.1.481.3", "contours"),
+        ("OT", "1.2.840.10008.5.1.4.1.1.104.1", "PDF"),
+    ],
+)
+def test_objects_that_are_no_images(tmp_path: Path, modality: str, sop_class: str, word: str) -> None:
+    refused(_report(tmp_path / "x.dcm", modality, sop_class), "x.dcm", word)
+
+
+def test_good_series_beside_bad_ones(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path / "good", head(GRID), series_number=1)
+    bad = write_dicom_series(tmp_path / "bad", head(GRID), series_number=2)
+    bad[1].unlink()
+    _report(tmp_path / "report.dcm")
+    (tmp_path / "README.txt").write_text("hello")
+    (tmp_path / "._IM0001.dcm").write_bytes(b"\0\5\x16\7 junk of macOS")
+    (tmp_path / "notes.dcm").write_text("not DICOM")
+    (volume,) = read(tmp_path)
+    assert volume.name == "MR 1"
+    told = "\n".join(volume.warnings)
+    assert "gap between" in told
+    assert "notes.dcm: not a DICOM file" in told
+    assert "report.dcm: not an image" in told
+    assert "README" not in told
+    problems = {info.modality: info.problem for info in list_series(tmp_path)}
+    assert "structured report" in (problems["SR"] or "")
+
+
+def test_deep_sequences(tmp_path: Path) -> None:
+    (path,) = write_dicom_series(tmp_path, head(Geometry((1, 9, 11), GRID.affine)))
+    nested = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 3000
+    data = path.read_bytes()
+    at = data.index(b"\x10\x00\x10\x00PN")
+    path.write_bytes(data[:at] + nested)
+    refused(path, path.name, "nested")
+
+
+def test_header_without_preamble(tmp_path: Path) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID))
+    for path in paths:
+        path.write_bytes(path.read_bytes()[132:])
+    (volume,) = read(tmp_path)
+    assert np.array_equal(volume.array, head(GRID).array)
+
+
+def test_bad_character_set_and_names_do_no_harm(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    paths = write_dicom_series(tmp_path, head(GRID))
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"TEST^PATIENT", b"T\xff\xfeT^P\x9dTIENT"))
+    (volume,) = read(tmp_path)
+    assert np.array_equal(volume.array, head(GRID).array)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_dicom_series(
+            tmp_path, head(GRID), SeriesDescription="\x01" * 80, PatientWeight="seventy", AccessionNumber="x" * 99
+        )
+    capfd.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_deflated_bomb(tmp_path: Path) -> None:
+    import zlib
+
+    paths = write_dicom_series(
+        tmp_path, head(Geometry((1, 9, 11), GRID.affine)), transfer_syntax="1.2.840.10008.1.2.1.99"
+    )
+    data = paths[0].read_bytes()
+    start = 132 + 12 + int.from_bytes(data[140:144], "little")
+    body = zlib.decompress(data[start:], -15)
+    engine = zlib.compressobj(9, wbits=-15)
+    # a huge value before the pixels
+    at = body.rindex(b"\xe0\x7f\x10\x00OW")
+    huge = b"\x20\x00\x00\x40UT\0\0" + (300 << 20).to_bytes(4, "little")
+    packed = engine.compress(body[:at] + huge)
+    for _ in range(300):
+        packed += engine.compress(b" " * (1 << 20))
+    paths[0].write_bytes(data[:start] + packed + engine.compress(body[at:]) + engine.flush())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(paths[0], paths[0].name)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 350_000
