@@ -22,7 +22,7 @@ def identify(volume: Volume) -> dict[str, Any]:
     metadata = volume.metadata
     array = np.ascontiguousarray(volume.array)
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    digest.update(memoryview(array).cast("B") if array.size else b"")
+    digest.update(array.view(np.uint8).data)
     digest.update(np.round(volume.geometry.affine, 6).tobytes())
     return {
         "name": volume.name,

@@ -63,8 +63,8 @@ def test_what_cannot_run_is_said_by_the_plan():
     volume = world_field(axial())
     with pytest.raises(ModelError, match="did you mean 'nlm-denoise'"):
         plan(volume, "nlm-denoize")
-    with pytest.raises(OptionError, match="Unknown option 'strenght'"):
-        plan(volume, "nlm-denoise", {"strenght": 1.0})
+    with pytest.raises(OptionError, match="Unknown option 'strangth'"):
+        plan(volume, "nlm-denoise", {"strangth": 1.0})
     with pytest.raises(OptionError, match="must be one of auto, cpu, cuda"):
         plan(volume, "nlm-denoise", device="tpu")
     color = type(volume)(volume.array[..., None].repeat(3, -1), oblique())

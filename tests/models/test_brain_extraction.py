@@ -133,6 +133,15 @@ def test_a_scan_without_a_brain_is_a_clear_error():
         radcnn.segment(flat, "brain-extraction")
 
 
+def test_an_implausible_volume_is_said(head, brain):
+    from dataclasses import replace
+
+    assert brain.warnings == ()
+    grid = radcnn.Geometry.from_parts(head.geometry.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), head.geometry.direction)
+    small = radcnn.segment(replace(head, geometry=grid), "brain-extraction")
+    assert any("liters" in text for text in small.warnings)
+
+
 def test_voxels_that_are_no_number_do_no_harm(head, brain):
     holed = np.array(head.array, np.float32)
     holed[:2] = np.nan

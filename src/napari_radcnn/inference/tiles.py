@@ -139,14 +139,15 @@ def halo_boxes(shape: Shape, core: Shape, halo: Shape) -> Iterator[tuple[Box, Bo
     halo : tuple of int
         How far around a block the operation looks; cut at the border of the volume.
     """
-    edges = []
+    edges: list[list[tuple[int, int]]] = []
     for size, block in zip(shape, core, strict=True):
         count = -(-size // block)
         ends = np.linspace(0, size, count + 1).round().astype(int).tolist()
         edges.append(list(pairwise(ends)))
-    for block in product(*edges):
+    for ends_of_block in product(*edges):
         read, keep, place = [], [], []
-        for (first, last), size, margin in zip(block, shape, halo, strict=True):
+        for n, (first, last) in enumerate(ends_of_block):
+            size, margin = shape[n], halo[n]
             low, high = max(0, first - margin), min(size, last + margin)
             read.append(slice(low, high))
             keep.append(slice(first - low, last - low))

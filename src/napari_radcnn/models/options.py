@@ -65,7 +65,7 @@ class OptionField:
             raise OptionError(f"'{self.name}' must be of type {self.kind.__name__}, got {value!r}.")
         if self.choices and value not in self.choices:
             raise OptionError(f"'{self.name}' must be one of {', '.join(self.choices)}, got {value!r}.")
-        if self.kind in (int, float):
+        if isinstance(value, int | float) and self.kind is not bool:
             low = -math.inf if self.low is None else self.low
             high = math.inf if self.high is None else self.high
             if not low <= value <= high:

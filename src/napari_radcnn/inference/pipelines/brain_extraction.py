@@ -29,6 +29,8 @@ _MEAN, _STD = 0.449, 0.226
 _ROW_FRACTION = 0.02
 #: The box is this much larger than the coarse mask, on each side.
 _MARGIN = 0.1
+#: Liters within the inner skull from a newborn to a large adult in an enlarged template; outside, the user is told.
+_PLAUSIBLE = (0.3, 2.5)
 #: Peak memory of both passes beside the scan, and a voxel of the scan, measured on CPU in float32.
 _MEMORY, _MEMORY_A_VOXEL = 850 * 2**20, 24
 
@@ -79,7 +81,14 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         raise ModelError(_nothing_found(request))
     if options.grow_mm:
         mask = grow(mask, options.grow_mm, request.volume.geometry.spacing)
-    return Outcome(device.type, precision, array=mask.astype(np.uint8))
+    liters = np.count_nonzero(mask) * request.volume.geometry.voxel_volume / 1e6
+    told = () if _PLAUSIBLE[0] <= liters <= _PLAUSIBLE[1] else (_implausible(liters),)
+    return Outcome(device.type, precision, array=mask.astype(np.uint8), warnings=told)
+
+
+def _implausible(liters: float) -> str:
+    low, high = _PLAUSIBLE
+    return f"The outline holds {liters:.2f} liters, outside {low} to {high}: check it, it may not be the brain."
 
 
 def _probabilities(request: Request, load: Callable[[int], _Network], monitor: Monitor) -> npt.NDArray[np.float32]:
@@ -91,6 +100,8 @@ def _probabilities(request: Request, load: Callable[[int], _Network], monitor: M
 
     small = Resize(_COARSE, "nearest").apply(head).array
     low, high = (float(q) for q in np.quantile(small, (0.005, 0.995)))
+    if not high > low:  # the networks find a brain even in nothing
+        raise ModelError(_nothing_found(request))
 
     def normalize(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return standardize(scale_to_range(values, low, high), _MEAN, _STD)

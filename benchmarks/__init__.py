@@ -1,0 +1,1 @@
+"""Figures that the documentation quotes, measured on the computer at hand: ``make benchmarks``."""

@@ -1,0 +1,32 @@
+"""Measure everything and write ``docs/figures.md``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.common import machine
+
+_PARTS = {
+    "Importing": "importing",
+    "Brain extraction": "brain_extraction",
+    "Non-local means, disk phantom with white noise": "nlm_denoise",
+    "The viewer while a model runs": "gui_gaps",
+}
+
+
+def main() -> None:
+    """Run each part and write the page."""
+    lines = ["# Figures", "", "Written by `make benchmarks`; not edited by hand.", "", f"Measured on: {machine()}."]
+    for title, name in _PARTS.items():
+        print(f"{title} ...", flush=True)
+        text = import_module(f"benchmarks.{name}").report()
+        print(text, flush=True)
+        lines += ["", f"## {title}", "", text]
+    target = Path(__file__).parent.parent / "docs" / "figures.md"
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"written: {target}")
+
+
+if __name__ == "__main__":
+    main()

