@@ -126,6 +126,12 @@ def test_a_list_of_volumes_is_no_volume():
         run([world_field(axial())], "nlm-denoise")
 
 
+def test_a_misspelled_keyword_is_not_swallowed(monkeypatch):
+    fake_models.register(monkeypatch)
+    with pytest.raises(TypeError, match="devise"):
+        radcnn.segment(world_field(axial()), "fake", devise="cpu")
+
+
 def test_out_of_memory_is_a_clear_error(monkeypatch):
     _, pipeline = fake_models.register(monkeypatch)
     pipeline.error = MemoryError()

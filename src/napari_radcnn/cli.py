@@ -127,10 +127,14 @@ def _info(parsed: argparse.Namespace) -> None:
     if parsed.json:
         print(json.dumps({"path": str(parsed.path), "volumes": [_describe(v) for v in volumes]}, indent=2))
         return
+    common = [text for text in volumes[0].warnings if all(text in volume.warnings for volume in volumes)]
     for number, volume in enumerate(volumes, 1):
         print(f"{number:3d}  {_line(volume)}")
         for warning in volume.warnings:
-            print(f"     warning: {warning}")
+            if warning not in common:
+                print(f"     warning: {warning}")
+    for warning in common:
+        print(f"warning: {warning}")
 
 
 def _describe(volume: Volume) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError
@@ -94,119 +94,50 @@ def run(
     return _result(request, outcome, manifest, warnings)
 
 
-def segment(
-    volume: Volume,
-    model: str | ModelSpec,
-    options: object = None,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-) -> LabelMap:
+class RunKeywords(TypedDict, total=False):
+    """How a model is run: the keywords of `run` that every operation takes."""
+
+    device: str
+    precision: str
+    progress: Progress | None
+    cancel: CancelEvent | None
+    threads: int | None
+
+
+def segment(volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]) -> LabelMap:
     """Give every voxel a class; parameters and errors as in `run`.
 
     Examples
     --------
     >>> import napari_radcnn as radcnn
     >>> head = radcnn.read("head.nii.gz")[0]  # doctest: +SKIP
-    >>> brain = radcnn.segment(head, "brain-extraction")  # doctest: +SKIP
+    >>> brain = radcnn.segment(head, "brain-extraction", device="cpu")  # doctest: +SKIP
     >>> round(brain.volume_ml(1))  # doctest: +SKIP
     1910
     """
-    result = run(
-        volume,
-        model,
-        options,
-        device=device,
-        precision=precision,
-        progress=progress,
-        cancel=cancel,
-        task="segmentation",
-    )
-    return _expect(result, LabelMap)
+    return _expect(run(volume, model, options, task="segmentation", **how), LabelMap)
 
 
-def denoise(
-    volume: Volume,
-    model: str | ModelSpec,
-    options: object = None,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-) -> Volume:
+def denoise(volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]) -> Volume:
     """Remove noise; parameters and errors as in `run`. The result is float32 in the scan's own units."""
-    result = run(
-        volume, model, options, device=device, precision=precision, progress=progress, cancel=cancel, task="denoising"
-    )
-    return _expect(result, Volume)
+    return _expect(run(volume, model, options, task="denoising", **how), Volume)
 
 
-def super_resolve(
-    volume: Volume,
-    model: str | ModelSpec,
-    options: object = None,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-) -> Volume:
+def super_resolve(volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]) -> Volume:
     """Make a finer grid; parameters and errors as in `run`."""
-    result = run(
-        volume,
-        model,
-        options,
-        device=device,
-        precision=precision,
-        progress=progress,
-        cancel=cancel,
-        task="super-resolution",
-    )
-    return _expect(result, Volume)
+    return _expect(run(volume, model, options, task="super-resolution", **how), Volume)
 
 
-def detect(
-    volume: Volume,
-    model: str | ModelSpec,
-    options: object = None,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-) -> Detections:
+def detect(volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]) -> Detections:
     """Find things; parameters and errors as in `run`."""
-    result = run(
-        volume, model, options, device=device, precision=precision, progress=progress, cancel=cancel, task="detection"
-    )
-    return _expect(result, Detections)
+    return _expect(run(volume, model, options, task="detection", **how), Detections)
 
 
 def classify(
-    volume: Volume,
-    model: str | ModelSpec,
-    options: object = None,
-    *,
-    device: str = "auto",
-    precision: str = "auto",
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
+    volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]
 ) -> Classification:
     """Give the whole scan probabilities; parameters and errors as in `run`."""
-    result = run(
-        volume,
-        model,
-        options,
-        device=device,
-        precision=precision,
-        progress=progress,
-        cancel=cancel,
-        task="classification",
-    )
-    return _expect(result, Classification)
+    return _expect(run(volume, model, options, task="classification", **how), Classification)
 
 
 def plan(
