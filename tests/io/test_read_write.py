@@ -1,0 +1,210 @@
+"""`read` and `write` at the edges: nothing there, nothing allowed, disk full, name taken."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import grids
+from dicom_factory import write_dicom_series
+from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.io import list_series, read, sniff, writable_suffixes, write
+from napari_radcnn.io.atomic import atomic_path, write_text
+from napari_radcnn.phantom import head, world_field
+from napari_radcnn.results import Classification, Detection, Detections
+from napari_radcnn.volume import Volume
+
+SCAN = world_field(grids.oblique())
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ReadError) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_nothing_to_read(tmp_path: Path) -> None:
+    assert "no such file" in refusal(tmp_path / "none.nii")
+    (tmp_path / "empty.nii").touch()
+    assert "empty.nii: the file is empty" in refusal(tmp_path / "empty.nii")
+    (tmp_path / "folder").mkdir()
+    assert "folder: the folder is empty" in refusal(tmp_path / "folder")
+    (tmp_path / "folder" / "notes.txt").write_text("hello")
+    assert "folder: no readable image" in refusal(tmp_path / "folder")
+    assert ".nii.gz" in refusal(tmp_path / "folder" / "notes.txt")
+    with pytest.raises(ReadError, match="no such"):
+        list_series(tmp_path / "none")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_permission_denied(tmp_path: Path) -> None:
+    path = write(SCAN, tmp_path / "a.nii")
+    path.chmod(0)
+    assert "permission denied" in refusal(path)
+    path.chmod(0o600)
+    tmp_path.chmod(0o500)
+    with pytest.raises(WriteError, match="permission denied"):
+        write(SCAN, tmp_path / "b.nii")
+    tmp_path.chmod(0o700)
+
+
+def test_permission_denied_by_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(SCAN, tmp_path / "a.nii")
+    real = Path.open
+
+    def guarded(self: Path, *args: object, **options: object) -> object:
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "open", guarded)
+    assert "permission denied" in refusal(path)
+
+
+def test_folder_of_other_formats(tmp_path: Path) -> None:
+    write(SCAN, tmp_path / "a.nii.gz")
+    write(SCAN, tmp_path / "b.mhd")
+    (tmp_path / "c.nrrd").write_text("NRRD0004\nrubbish\n\n")
+    volumes = read(tmp_path)
+    assert [volume.name for volume in volumes] == ["a", "b"]
+    assert all(any("Left out: c.nrrd" in line for line in volume.warnings) for volume in volumes)
+    found = sniff(tmp_path)
+    assert found is not None
+    assert found.name in ("NIfTI", "MetaImage", "NRRD")
+
+
+def test_folder_with_dicom_and_others_at_once(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path / "deep" / "er", head(grids.oblique()))
+    write(SCAN, tmp_path / "a.nii.gz")
+    assert sorted(volume.name for volume in read(tmp_path)) == ["MR 1", "a"]
+
+
+def test_images_one_folder_down(tmp_path: Path) -> None:
+    (tmp_path / "t1").mkdir()
+    write(SCAN, tmp_path / "t1" / "a.nii.gz")
+    assert [volume.name for volume in read(tmp_path)] == ["a"]
+
+
+@pytest.mark.parametrize("suffix", writable_suffixes())
+def test_existing_files_are_kept(tmp_path: Path, suffix: str) -> None:
+    path = write(SCAN, tmp_path / f"a{suffix}")
+    before = path.read_bytes()
+    other = Volume(SCAN.array + 1, SCAN.geometry)
+    with pytest.raises(WriteError, match="--overwrite"):
+        write(other, path)
+    assert path.read_bytes() == before
+    write(other, path, overwrite=True)
+    assert np.array_equal(read(path)[0].array, other.array)
+    assert len(list(tmp_path.iterdir())) == (2 if suffix == ".mhd" else 1)
+
+
+@pytest.mark.parametrize("name", ["a", "a.png", "a.dcm", "a.nii.zip", ".nii", ".nii.gz"])
+def test_unknown_suffix(tmp_path: Path, name: str) -> None:
+    with pytest.raises(WriteError, match=r"\.nii\.gz"):
+        write(SCAN, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_suffix_that_does_not_fit_the_object(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match=r"\.json, \.csv"):
+        write(Detections(()), tmp_path / "a.nii")
+    with pytest.raises(WriteError, match=r"\.json"):
+        write(Classification({}), tmp_path / "a.csv")
+    with pytest.raises(WriteError, match="cannot be written"):
+        write("text", tmp_path / "a.nii")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", writable_suffixes())
+def test_missing_folder_and_folder_as_target(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(WriteError, match="does not exist"):
+        write(SCAN, tmp_path / "none" / f"a{suffix}")
+    (tmp_path / f"a{suffix}").mkdir()
+    with pytest.raises(WriteError, match="folder"):
+        write(SCAN, tmp_path / f"a{suffix}", overwrite=True)
+
+
+@pytest.mark.parametrize("suffix", [*writable_suffixes(), ".json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_full_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, overwrite: bool
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    result = Classification({"normal": 0.2}) if suffix == ".json" else SCAN
+    before = {}
+    if overwrite:
+        write(result, path)
+        before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match="disk is full"):
+        write(result, path, overwrite=overwrite)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_interrupted_block_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "a.nii.gz") as temporary:
+        assert temporary.name.endswith(".nii.gz")
+        assert temporary.parent == tmp_path
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_name_taken_meanwhile(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="exists already"), atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("mine")
+        (tmp_path / "a.txt").write_text("theirs")
+    assert (tmp_path / "a.txt").read_text() == "theirs"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_write_text(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "a.json", "ä\n")
+    assert path.read_bytes() == "ä\n".encode()
+    with pytest.raises(WriteError):
+        write_text(path, "b")
+    write_text(path, "b", overwrite=True)
+    assert path.read_text() == "b"
+
+
+def test_detections(tmp_path: Path) -> None:
+    boxes = (
+        Detection("nodule", 0.93, (1.0, -2.5, 3.0), (4.0, 5.0, 6.0)),
+        Detection("nodule, small", 0.5, (0, 0, 0), (1, 1, 1)),
+    )
+    document = json.loads(write(Detections(boxes), tmp_path / "a.json").read_text())
+    assert document["detections"][0] == {
+        "label": "nodule",
+        "score": 0.93,
+        "center_mm": [1.0, -2.5, 3.0],
+        "size_mm": [4.0, 5.0, 6.0],
+    }
+    rows = list(csv.reader(write(Detections(boxes), tmp_path / "a.csv").read_text().splitlines()))
+    assert rows[1] == ["nodule", "0.93", "1.0", "-2.5", "3.0", "4.0", "5.0", "6.0"]
+    assert rows[2][0] == "nodule, small"
+
+
+def test_classification(tmp_path: Path) -> None:
+    path = write(Classification({"normal": np.float32(0.25), "pneumonia": 0.75}), tmp_path / "a.json")
+    assert json.loads(path.read_text()) == {"probabilities": {"normal": 0.25, "pneumonia": 0.75}}
+
+
+def test_importing_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, napari_radcnn.io; "
+        "print([m for m in ('pydicom', 'SimpleITK', 'nibabel', 'torch', 'napari') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
