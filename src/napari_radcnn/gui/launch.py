@@ -1,0 +1,30 @@
+"""napari with scans, docks and the radiological view, from a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_radcnn.gui.layers import layer_data
+from napari_radcnn.gui.show import add_to_viewer
+
+
+def open_viewer(paths: Sequence[Path]) -> None:
+    """Read `paths`, show them in a new viewer with both docks, and return when it is closed.
+
+    Raises
+    ------
+    RadcnnError
+        If a path cannot be read; no viewer is opened then.
+    """
+    from napari_radcnn.io import read
+
+    found = [layer_data(volume) for path in paths for volume in read(path)]
+    import napari
+
+    viewer = napari.Viewer(title="RadCNN")
+    viewer.window.add_plugin_dock_widget("napari-radcnn", "Scans")
+    viewer.window.add_plugin_dock_widget("napari-radcnn", "Models", tabify=True)
+    for data in found:
+        add_to_viewer(viewer, data)
+    napari.run()

@@ -1,0 +1,342 @@
+"""The Models dock: choose a layer and a model, see what the run will cost, run, cancel, read the result."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from importlib import resources
+from threading import Event
+from typing import Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_radcnn.errors import RadcnnError
+from napari_radcnn.gui.form import OptionsForm
+from napari_radcnn.gui.job import Job
+from napari_radcnn.gui.layers import LayerData, layer_data, volume_from_layer
+from napari_radcnn.gui.resample import Progress
+from napari_radcnn.gui.result_table import ResultTable
+from napari_radcnn.gui.show import add_to_viewer
+from napari_radcnn.gui.view import watch
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.models import ModelSpec, models
+from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.volume import Volume
+
+#: Edits that follow each other faster than this lead to one new plan, ms.
+_SETTLE_MS = 80
+
+
+class ModelsDock(QWidget):
+    """Runs a model on a layer of the viewer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer it is docked in.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.job: Job | None = None
+        self._specs: Mapping[str, ModelSpec] = {spec.name: spec for spec in models()}
+        self._build()
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(_SETTLE_MS)
+        self._settle.timeout.connect(self.update_plan)
+        layers = napari_viewer.layers
+        layers.events.inserted.connect(self._on_layers)
+        layers.events.removed.connect(self._on_layers)
+        layers.events.reordered.connect(self._on_layers)
+        watch(napari_viewer)
+        self._on_layers()
+        self._on_model()
+
+    # -- what it looks like ----------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        choice = QFormLayout()
+        choice.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.layer_combo = _narrow_combo()
+        self.layer_combo.setToolTip("The scan that the model runs on; it is never changed")
+        self.model_combo = _narrow_combo()
+        for spec in self._specs.values():
+            self.model_combo.addItem(f"{spec.title} ({spec.task})", spec.name)
+            row = self.model_combo.count() - 1
+            self.model_combo.setItemData(row, spec.how_to_install or spec.summary, Qt.ItemDataRole.ToolTipRole)
+            if not spec.is_available:
+                gray = self.palette().brush(self.palette().ColorGroup.Disabled, self.palette().ColorRole.Text)
+                self.model_combo.setItemData(row, gray, Qt.ItemDataRole.ForegroundRole)
+        choice.addRow("Scan", self.layer_combo)
+        choice.addRow("Model", self.model_combo)
+        layout.addLayout(choice)
+        self.about = _wrapped_label()
+        layout.addWidget(self.about)
+        self.card_button = QPushButton("Model card …")
+        self.card_button.setToolTip("What it was made from, how well it does and where it fails")
+        layout.addWidget(self.card_button, alignment=Qt.AlignmentFlag.AlignLeft)
+        self.install_label = _wrapped_label(color="#e0a030")
+        layout.addWidget(self.install_label)
+        self._options_place = QVBoxLayout()
+        layout.addLayout(self._options_place)
+        self.options_form: OptionsForm | None = None
+        self.settings_form = OptionsForm(RunSettings)
+        layout.addWidget(self.settings_form)
+        self.plan_label = _wrapped_label()
+        layout.addWidget(self.plan_label)
+        self.warning_label = _wrapped_label(color="#e0a030")
+        layout.addWidget(self.warning_label)
+        buttons = QHBoxLayout()
+        self.run_button = QPushButton("Run")
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setEnabled(False)
+        buttons.addWidget(self.run_button)
+        buttons.addWidget(self.cancel_button)
+        layout.addLayout(buttons)
+        self.progress_bar = QProgressBar()
+        self.progress_bar.hide()
+        layout.addWidget(self.progress_bar)
+        self.message_label = _wrapped_label()
+        layout.addWidget(self.message_label)
+        self.results = ResultTable()
+        layout.addWidget(self.results)
+        layout.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setWidget(inside)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll)
+        self.setMinimumWidth(300)
+        self.layer_combo.currentIndexChanged.connect(self._on_change)
+        self.model_combo.currentIndexChanged.connect(self._on_model)
+        self.settings_form.changed.connect(self._on_change)
+        self.card_button.clicked.connect(self._show_card)
+        self.run_button.clicked.connect(self.run)
+        self.cancel_button.clicked.connect(self.cancel)
+
+    # -- what is chosen --------------------------------------------------------------------------------------------
+
+    @property
+    def spec(self) -> ModelSpec | None:
+        """The chosen model."""
+        return self._specs.get(self.model_combo.currentData())
+
+    @property
+    def layer(self) -> Any | None:
+        """The chosen layer, if it is still in the viewer."""
+        reference = self.layer_combo.currentData()
+        layer = None if reference is None else reference()
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def _on_layers(self, _event: Any = None) -> None:
+        """Follow the layers of the viewer."""
+        from napari.layers import Image
+
+        chosen = self.layer
+        self.layer_combo.blockSignals(True)
+        self.layer_combo.clear()
+        for layer in self._viewer.layers:
+            if isinstance(layer, Image):
+                self.layer_combo.addItem(layer.name, weakref.ref(layer))
+                layer.events.name.disconnect(self._on_layers)
+                layer.events.name.connect(self._on_layers)
+                if layer is chosen:
+                    self.layer_combo.setCurrentIndex(self.layer_combo.count() - 1)
+        self.layer_combo.blockSignals(False)
+        self._on_change()
+
+    def _on_model(self, _index: int = 0) -> None:
+        """Show what the chosen model is and its own settings."""
+        spec = self.spec
+        if self.options_form is not None:
+            self._options_place.removeWidget(self.options_form)
+            self.options_form.deleteLater()
+            self.options_form = None
+        if spec is None:
+            return
+        made_for = ", ".join((*spec.modalities, *([spec.body_part] if spec.body_part else ())))
+        self.about.setText(
+            f"{spec.summary}\nMade for: {made_for or 'any scan'}\nVersion {spec.version} · licence: {spec.licence}"
+        )
+        self.card_button.setVisible(_card_file(spec) is not None)
+        self.install_label.setText(spec.how_to_install)
+        self.install_label.setVisible(not spec.is_available)
+        self.options_form = OptionsForm(spec.options)
+        self.options_form.changed.connect(self._on_change)
+        self._options_place.addWidget(self.options_form)
+        self._on_change()
+
+    def _on_change(self, *_: Any) -> None:
+        self.run_button.setEnabled(False)
+        self._settle.start()
+
+    def update_plan(self) -> None:
+        """Say what the run will cost and what speaks against it; without torch."""
+        from napari_radcnn.operations import plan
+
+        self._settle.stop()
+        self.warning_label.setText("")
+        self.run_button.setEnabled(False)
+        spec, layer = self.spec, self.layer
+        if spec is None or layer is None:
+            self.plan_label.setText("Open a scan: it then stands in the list above.")
+            return
+        if not spec.is_available:
+            self.plan_label.setText("")
+            return
+        try:
+            volume = volume_from_layer(layer)
+            settings = self.settings_form.value()
+            cost = plan(volume, spec, self._options(), device=settings.device, precision=settings.precision)
+        except RadcnnError as error:
+            self.plan_label.setText(str(error))
+            return
+        self.plan_label.setText(cost.summary())
+        self.warning_label.setText("\n".join(f"⚠ {line}" for line in cost.warnings))
+        self.run_button.setEnabled(self.job is None)
+
+    def _options(self) -> Any:
+        return None if self.options_form is None else self.options_form.value()
+
+    # -- the run ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run the chosen model on the chosen layer, beside the viewer."""
+        from napari_radcnn.operations import run
+
+        spec, layer = self.spec, self.layer
+        if spec is None or layer is None or self.job is not None:
+            return
+        try:
+            volume = volume_from_layer(layer)
+            options, settings = self._options(), self.settings_form.value()
+        except RadcnnError as error:
+            self._on_failed(str(error))
+            return
+        limits = None if getattr(layer, "rgb", False) else tuple(layer.contrast_limits)
+
+        def work(progress: Progress, cancel: Event) -> tuple[Any, LayerData | None, list[tuple[str, str]]]:
+            result = run(
+                volume,
+                spec,
+                options,
+                device=settings.device,
+                precision=settings.precision,
+                progress=progress,
+                cancel=cancel,
+            )
+            data = None
+            if isinstance(result, LabelMap | Volume):
+                data = layer_data(result, progress=progress, cancel=cancel)
+            if isinstance(result, Volume) and data is not None:
+                data[1]["contrast_limits"] = limits  # a restored image is compared with its scan
+            return result, data, ResultTable.rows_of(result)
+
+        self.results.clear()
+        self.message_label.setText("")
+        self.progress_bar.setRange(0, 0)
+        self.progress_bar.show()
+        self.run_button.setEnabled(False)
+        self.cancel_button.setEnabled(True)
+        self.job = Job(self, spec.title, work)
+        self.job.progressed.connect(self._on_progress)
+        self.job.succeeded.connect(self._on_succeeded)
+        self.job.failed.connect(self._on_failed)
+        self.job.cancelled.connect(self._on_cancelled)
+        self.job.ended.connect(self._on_ended)
+        self.job.start()
+
+    def cancel(self) -> None:
+        """Stop the run at the next patch."""
+        if self.job is not None:
+            self.cancel_button.setEnabled(False)
+            self.message_label.setText("Cancelling …")
+            self.job.cancel()
+
+    def _on_progress(self, done: int, total: int, message: str) -> None:
+        if self.job is not None and self.cancel_button.isEnabled():
+            self.progress_bar.setRange(0, total)
+            self.progress_bar.setValue(done)
+            self.message_label.setText(message)
+
+    def _on_succeeded(self, outcome: tuple[Any, LayerData | None, list[tuple[str, str]]]) -> None:
+        result, data, rows = outcome
+        self.message_label.setText(f"Done: {getattr(result, 'name', '')}")
+        if data is not None:
+            layer = add_to_viewer(self._viewer, data)
+            self.message_label.setText(f"Done: layer '{layer.name}'")
+        elif isinstance(result, Detections | Classification):
+            for warning in result.warnings:
+                self.message_label.setText(f"{self.message_label.text()}\n⚠ {warning}")
+        self.results.show_rows(rows)
+
+    def _on_failed(self, line: str) -> None:
+        from napari.utils.notifications import show_error
+
+        self.message_label.setText(line)
+        show_error(line)
+
+    def _on_cancelled(self) -> None:
+        self.message_label.setText("Cancelled; no layer was added.")
+
+    def _on_ended(self) -> None:
+        if self.job is not None:
+            self.job.deleteLater()
+        self.job = None
+        self.progress_bar.hide()
+        self.cancel_button.setEnabled(False)
+        self._settle.start()
+
+    def _show_card(self) -> None:
+        card = None if self.spec is None else _card_file(self.spec)
+        if card is None or self.spec is None:
+            return
+        box = QMessageBox(self)
+        box.setWindowTitle(f"Model card: {self.spec.title}")
+        box.setTextFormat(Qt.TextFormat.MarkdownText)
+        box.setText(card)
+        box.open()
+
+
+def _card_file(spec: ModelSpec) -> str | None:
+    """Return the text of the model's card."""
+    card = resources.files("napari_radcnn") / "cards" / spec.card
+    return card.read_text(encoding="utf-8") if card.is_file() else None
+
+
+def _narrow_combo() -> QComboBox:
+    """Return a combo box that does not make its dock as wide as its longest entry."""
+    combo = QComboBox()
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(14)
+    return combo
+
+
+def _wrapped_label(color: str = "") -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    if color:
+        label.setStyleSheet(f"color: {color}")
+    return label

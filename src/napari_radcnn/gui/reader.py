@@ -1,0 +1,58 @@
+"""The reader that napari calls: one for all formats, for files and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from napari_radcnn.gui.layers import LayerData, layer_data
+from napari_radcnn.gui.show import tell_of
+from napari_radcnn.gui.view import watch
+
+PathOrPaths = str | Sequence[str]
+
+
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
+    """Return the reader if every path looks like one of our formats, else None; looks at first bytes only."""
+    from napari_radcnn.io.registry import sniff
+
+    paths = _as_list(path)
+    if not paths or any(sniff(one) is None for one in paths):
+        return None
+    return read
+
+
+def read(path: PathOrPaths) -> list[LayerData]:
+    """Read every volume of files or folders.
+
+    Raises
+    ------
+    RadcnnError
+        If one cannot be read; napari shows its text as a notification.
+    """
+    import napari
+    from napari.utils import progress as progress_bar
+
+    from napari_radcnn.io import read as read_volumes
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        watch(viewer)
+    found = []
+    with progress_bar(total=0, desc="Reading") as bar:
+
+        def on_progress(done: int, total: int, message: str) -> None:
+            bar.total = total
+            bar.n = done
+            bar.set_description(message)
+
+        for one in _as_list(path):
+            for volume in read_volumes(one, progress=on_progress):
+                found.append(layer_data(volume, progress=on_progress))
+    for _, arguments, _ in found:
+        tell_of(arguments["name"], arguments["metadata"])
+    return found
+
+
+def _as_list(path: PathOrPaths) -> list[Any]:
+    return [path] if isinstance(path, str) else list(path)

@@ -1,0 +1,55 @@
+"""Results in numbers: volumes of labels in ml, findings, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+
+from napari_radcnn.results import Classification, Detections, LabelMap
+
+
+class ResultTable(QTreeWidget):
+    """Two columns: what, and how much. Hidden while there is nothing to show."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setColumnCount(2)
+        self.setHeaderLabels(["Result", "Value"])
+        self.setRootIsDecorated(False)
+        self.setMaximumHeight(220)
+        self.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
+        header = self.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.hide()
+
+    def show_rows(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Replace what is shown."""
+        self.clear()
+        for row in rows:
+            item = QTreeWidgetItem(list(row))
+            item.setTextAlignment(1, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+            self.addTopLevelItem(item)
+        self.setVisible(bool(rows))
+
+    @staticmethod
+    def rows_of(result: Any) -> list[tuple[str, str]]:
+        """Return the numbers of a result; may take a moment for a large label map."""
+        if isinstance(result, LabelMap):
+            return [(label.name, f"{result.volume_ml(value):.1f} ml") for value, label in result.labels.items()]
+        if isinstance(result, Classification):
+            ordered = sorted(result.probabilities.items(), key=lambda pair: -pair[1])
+            return [(name, f"{probability:.2f}") for name, probability in ordered]
+        if isinstance(result, Detections):
+            return [
+                (
+                    f"{box.label} at L {box.center[0]:.0f}, P {box.center[1]:.0f}, S {box.center[2]:.0f} mm",
+                    f"{box.score:.2f}",
+                )
+                for box in result.boxes
+            ]
+        return []

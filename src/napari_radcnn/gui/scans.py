@@ -1,0 +1,265 @@
+"""The Scans dock: what is in a folder, by study and series, and the chosen ones into the viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_radcnn.gui import defaults
+from napari_radcnn.gui.folder import Found, list_folder, load
+from napari_radcnn.gui.job import Job, Work
+from napari_radcnn.gui.layers import LayerData
+from napari_radcnn.gui.resample import Progress
+from napari_radcnn.gui.show import add_to_viewer
+from napari_radcnn.gui.view import watch
+
+_COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files", "Problem")
+_WIDTHS = (170, 64, 96, 110, 48, 220)
+
+
+class ScansDock(QWidget):
+    """Lists the scans in a folder and opens them.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer it is docked in.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.job: Job | None = None
+        self._build()
+        self.setAcceptDrops(True)
+        watch(napari_viewer)
+        self._update_buttons()
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        top = QHBoxLayout()
+        self.path_line = QLineEdit()
+        self.path_line.setPlaceholderText("Folder: type, choose, or drop it here")
+        self.open_button = QPushButton("Open folder …")
+        top.addWidget(self.path_line)
+        top.addWidget(self.open_button)
+        layout.addLayout(top)
+        self.tree = QTreeWidget()
+        self.tree.setHeaderLabels(list(_COLUMNS))
+        self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.tree.setMinimumHeight(140)
+        for column, width in enumerate(_WIDTHS):
+            self.tree.setColumnWidth(column, width)
+        layout.addWidget(self.tree)
+        buttons = QHBoxLayout()
+        self.load_button = QPushButton("Load selected")
+        self.cancel_button = QPushButton("Cancel")
+        buttons.addWidget(self.load_button)
+        buttons.addWidget(self.cancel_button)
+        layout.addLayout(buttons)
+        self.progress_bar = QProgressBar()
+        self.progress_bar.hide()
+        layout.addWidget(self.progress_bar)
+        self.message_label = QLabel()
+        self.message_label.setWordWrap(True)
+        layout.addWidget(self.message_label)
+        self.default_button = QPushButton()
+        layout.addWidget(self.default_button)
+        self.setMinimumWidth(300)
+        self.open_button.clicked.connect(self._choose_folder)
+        self.path_line.returnPressed.connect(self._on_path)
+        self.tree.itemSelectionChanged.connect(self._update_buttons)
+        self.tree.itemDoubleClicked.connect(self._on_double_click)
+        self.load_button.clicked.connect(self.load_selected)
+        self.cancel_button.clicked.connect(self.cancel)
+        self.default_button.clicked.connect(self._on_default)
+
+    # -- a folder --------------------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  Qt's name
+        """Take files and folders."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802  Qt's name
+        """List what was dropped."""
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.list_path(Path(paths[0]))
+
+    def _choose_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Open a folder of scans", self.path_line.text())
+        if folder:
+            self.list_path(Path(folder))
+
+    def _on_path(self) -> None:
+        if self.path_line.text().strip():
+            self.list_path(Path(self.path_line.text().strip()).expanduser())
+
+    def list_path(self, path: Path) -> None:
+        """List the scans in a folder (or the scan in a file), reading headers beside the viewer."""
+        if self.job is not None:
+            return
+        self.path_line.setText(str(path))
+        self.tree.clear()
+
+        def work(progress: Progress, cancel: Event) -> list[Found]:
+            return list_folder(path, progress, cancel)
+
+        self._start("Listing scans", work, self._on_listed)
+
+    def _on_listed(self, found: list[Found]) -> None:
+        groups: dict[str, QTreeWidgetItem] = {}
+        for scan in found:
+            if scan.group not in groups:
+                groups[scan.group] = QTreeWidgetItem([scan.group])
+                groups[scan.group].setFlags(Qt.ItemFlag.ItemIsEnabled)
+                self.tree.addTopLevelItem(groups[scan.group])
+                groups[scan.group].setFirstColumnSpanned(True)
+                groups[scan.group].setExpanded(True)
+            item = QTreeWidgetItem(
+                [scan.title, scan.modality, scan.size, scan.spacing, str(scan.n_files), scan.problem or ""]
+            )
+            item.setData(0, Qt.ItemDataRole.UserRole, scan)
+            item.setToolTip(0, scan.title)
+            item.setToolTip(5, scan.problem or "")
+            if not scan.can_open:
+                item.setFlags(Qt.ItemFlag.NoItemFlags)
+            groups[scan.group].addChild(item)
+        count = sum(scan.can_open for scan in found)
+        self.message_label.setText(
+            f"{count} to open; double-click one, or select several and load them." if found else "No scan in there."
+        )
+
+    # -- into the viewer -------------------------------------------------------------------------------------------
+
+    def selected(self) -> list[Found]:
+        """Return the selected scans."""
+        items = self.tree.selectedItems()
+        return [scan for item in items if isinstance(scan := item.data(0, Qt.ItemDataRole.UserRole), Found)]
+
+    def _on_double_click(self, item: QTreeWidgetItem, _column: int) -> None:
+        scan = item.data(0, Qt.ItemDataRole.UserRole)
+        if isinstance(scan, Found) and scan.can_open:
+            self._load([scan])
+
+    def load_selected(self) -> None:
+        """Read the selected scans beside the viewer and add them as layers."""
+        self._load(self.selected())
+
+    def _load(self, scans: list[Found]) -> None:
+        if not scans or self.job is not None:
+            return
+
+        def work(progress: Progress, cancel: Event) -> list[LayerData]:
+            return load(scans, progress, cancel)
+
+        self._start("Loading scans", work, self._on_loaded)
+
+    def _on_loaded(self, loaded: list[LayerData]) -> None:
+        for data in loaded:
+            add_to_viewer(self._viewer, data)
+        self.message_label.setText("1 scan loaded." if len(loaded) == 1 else f"{len(loaded)} scans loaded.")
+
+    # -- work ------------------------------------------------------------------------------------------------------
+
+    def _start(self, title: str, work: Work, on_success: Any) -> None:
+        self.job = Job(self, title, work)
+        self.job.progressed.connect(self._on_progress)
+        self.job.succeeded.connect(on_success)
+        self.job.failed.connect(self._on_failed)
+        self.job.cancelled.connect(self._on_cancelled)
+        self.job.ended.connect(self._on_ended)
+        self.message_label.setText(f"{title} …")
+        self.progress_bar.setRange(0, 0)
+        self.progress_bar.show()
+        self._update_buttons()
+        self.job.start()
+
+    def cancel(self) -> None:
+        """Stop listing or loading."""
+        if self.job is not None:
+            self.cancel_button.setEnabled(False)
+            self.message_label.setText("Cancelling …")
+            self.job.cancel()
+
+    def _on_progress(self, done: int, total: int, message: str) -> None:
+        if self.job is not None and self.cancel_button.isEnabled():
+            self.progress_bar.setRange(0, total)
+            self.progress_bar.setValue(done)
+            self.message_label.setText(message)
+
+    def _on_failed(self, line: str) -> None:
+        from napari.utils.notifications import show_error
+
+        self.message_label.setText(line)
+        show_error(line)
+
+    def _on_cancelled(self) -> None:
+        self.message_label.setText("Cancelled.")
+
+    def _on_ended(self) -> None:
+        if self.job is not None:
+            self.job.deleteLater()
+        self.job = None
+        self.progress_bar.hide()
+        self._update_buttons()
+
+    def _update_buttons(self) -> None:
+        is_free = self.job is None
+        self.open_button.setEnabled(is_free)
+        self.path_line.setEnabled(is_free)
+        self.load_button.setEnabled(is_free and bool(self.selected()))
+        self.cancel_button.setEnabled(not is_free)
+        self.default_button.setText(
+            "Do not open these formats with RadCNN by default"
+            if defaults.is_default()
+            else "Open these formats with RadCNN by default …"
+        )
+
+    # -- napari's settings -----------------------------------------------------------------------------------------
+
+    def _on_default(self) -> None:
+        """Change napari's preferences after asking; a second click takes it back."""
+        if defaults.is_default():
+            defaults.undo_default()
+            self.message_label.setText("napari asks again which plugin opens these files.")
+            self._update_buttons()
+            return
+        others = defaults.taken()
+        kept = "".join(f"\n{pattern} stays with {plugin}." for pattern, plugin in others.items())
+        box = QMessageBox(self)
+        box.setObjectName("radcnn_default_consent")
+        box.setWindowTitle("Open with RadCNN by default?")
+        box.setText(
+            "napari's preferences will be changed, so that dropped or opened files of these names, and folders, are "
+            f"read with RadCNN: {', '.join(defaults.patterns()[:-1])}.\n\nThe same button takes it back.{kept}"
+        )
+        box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No)
+        box.finished.connect(self._on_consent)
+        box.open()
+
+    def _on_consent(self, answer: int) -> None:
+        if answer == int(QMessageBox.StandardButton.Yes):
+            defaults.make_default()
+            self.message_label.setText("napari opens these files with RadCNN from now on.")
+        self._update_buttons()

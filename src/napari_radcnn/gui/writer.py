@@ -1,0 +1,34 @@
+"""The writers behind napari's File > Save: scans and labels on the scan's own grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_radcnn.gui.layers import label_map_from_layer, volume_from_layer
+
+
+def write_image(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
+    """Write an Image layer; napari's dialog has asked already whether an existing file may be replaced.
+
+    Raises
+    ------
+    RadcnnError
+        If the layer is no volume, or the file cannot be written.
+    """
+    from napari.layers import Layer
+
+    from napari_radcnn.io import write
+
+    volume = volume_from_layer(Layer.create(data, arguments, "image"))
+    return [str(write(volume, Path(path), overwrite=True))]
+
+
+def write_labels(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
+    """Write a Labels layer; see `write_image`."""
+    from napari.layers import Layer
+
+    from napari_radcnn.io import write
+
+    label_map = label_map_from_layer(Layer.create(data, arguments, "labels"))
+    return [str(write(label_map, Path(path), overwrite=True))]

@@ -1,0 +1,131 @@
+"""The manifest: every command resolves, every menu entry stands in the real menu bar, every widget docks."""
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from screens import pump
+
+pytestmark = pytest.mark.gui
+MANIFEST_FILE = Path(__file__).parents[2] / "src" / "napari_radcnn" / "napari.yaml"
+MANIFEST = yaml.safe_load(MANIFEST_FILE.read_text(encoding="utf-8"))
+CONTRIBUTIONS = MANIFEST["contributions"]
+
+
+def test_npe2_finds_the_manifest_valid():
+    for target in (str(MANIFEST_FILE), str(Path(__file__).parents[2] / "napari.yaml"), "napari-radcnn"):
+        done = subprocess.run([sys.executable, "-m", "npe2", "validate", target], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", CONTRIBUTIONS["commands"], ids=lambda command: command["id"])
+def test_every_command_resolves(command):
+    module, _, name = command["python_name"].partition(":")
+    assert callable(getattr(import_module(module), name))
+
+
+def test_every_command_is_used_and_every_use_is_a_command():
+    known = {command["id"] for command in CONTRIBUTIONS["commands"]}
+    used = {
+        entry["command"] for kind in ("readers", "writers", "widgets", "sample_data") for entry in CONTRIBUTIONS[kind]
+    }
+    in_menus = {entry["command"] for entries in CONTRIBUTIONS["menus"].values() for entry in entries}
+    assert known == used
+    assert in_menus <= known
+    assert len(CONTRIBUTIONS["readers"]) == 1  # several readers of one plugin run in no defined order
+
+
+def test_writers_write_what_io_can_write():
+    from napari_radcnn.io.registry import writable_suffixes
+
+    for writer in CONTRIBUTIONS["writers"]:
+        assert set(writer["filename_extensions"]) <= set(writable_suffixes())
+
+
+@pytest.mark.parametrize("widget", CONTRIBUTIONS["widgets"], ids=lambda widget: widget["display_name"])
+def test_every_widget_docks(make_napari_viewer, widget):
+    viewer = make_napari_viewer()
+    dock, inner = viewer.window.add_plugin_dock_widget("napari-radcnn", widget["display_name"])
+    assert dock.isVisible() or not viewer.window._qt_window.isVisible()
+    assert type(inner).__name__ == f"{widget['display_name']}Dock"
+
+
+def entries_below(menu, path=()):
+    """Give (path of titles, action) of all entries, with lazily filled menus filled."""
+    menu.aboutToShow.emit()
+    for action in menu.actions():
+        title = action.text().replace("&", "")
+        if action.menu() is not None:
+            yield from entries_below(action.menu(), (*path, title))
+        elif title:
+            yield (*path, title), action
+
+
+def test_every_menu_entry_stands_in_the_menu_bar_and_docks(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    found = []
+    for action in viewer.window._qt_window.menuBar().actions():
+        found += entries_below(action.menu(), (action.text().replace("&", ""),))
+    expected = {
+        "napari/file/io_utilities": ("File", "Scans (RadCNN)"),
+        "napari/layers/segment": ("Segment", "Models (RadCNN)"),
+        "napari/layers/filter": ("Filter", "Models (RadCNN)"),
+    }
+    assert set(CONTRIBUTIONS["menus"]) == set(expected)
+    for above, title in expected.values():
+        hits = [action for path, action in found if path[-1] == title and above in path]
+        assert hits, f"'{title}' is not below '{above}'"
+    plugins = [path[-1] for path, _ in found if path[0] == "Plugins"]
+    assert {"Scans", "Models"} <= {title.split(" (")[0] for title in plugins}
+    (scans,) = [action for path, action in found if path[-1] == "Scans (RadCNN)" and path[0] == "File"]
+    scans.trigger()
+    pump()
+    assert any("Scans" in name for name in viewer.window.dock_widgets)
+
+
+SILENT_START = """
+import sys
+from qtpy.QtCore import QTimer
+import napari
+viewer = napari.Viewer()
+viewer.window.add_plugin_dock_widget("napari-radcnn", "Scans")
+viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+viewer.open_sample("napari-radcnn", "head")
+assert "torch" not in sys.modules, "a dock imported torch"
+QTimer.singleShot(1500, viewer.close)
+napari.run()
+assert "torch" not in sys.modules, "planning imported torch"
+"""
+
+
+def test_the_real_program_starts_silently_for_a_new_user_without_torch(tmp_path):
+    home = tmp_path / "new user"
+    home.mkdir()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("XDG_")}
+    environment["HOME"] = str(home)
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    script = tmp_path / "start.py"
+    script.write_text(SILENT_START, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_open_with_an_unreadable_path_is_one_line_and_status_3(tmp_path):
+    command = [sys.executable, "-m", "napari_radcnn.gui", str(tmp_path / "missing.nii.gz")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "missing.nii.gz" in done.stderr
+
+
+def test_no_private_api_of_napari_and_no_torch_in_the_sources():
+    for path in (MANIFEST_FILE.parent / "gui").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "napari._" not in text, path
+        assert "import torch" not in text, path
+        assert "_qt_" not in text, path
