@@ -202,3 +202,14 @@ def test_deflated_bomb(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused(paths[0], paths[0].name)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 350_000
+
+
+@pytest.mark.parametrize("rest", [b"", bytes(range(256)) * 20], ids=["prefix alone", "rubbish"])
+def test_rubbish_after_the_prefix(tmp_path: Path, rest: bytes) -> None:
+    (tmp_path / "x.dcm").write_bytes(b"\0" * 128 + b"DICM" + rest)
+    assert "prefix" not in refused(tmp_path / "x.dcm", "x.dcm", "header")
+
+
+def test_stray_slice_does_not_stand_in_for_the_scan(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path, head(Geometry((6, 9, 11), GRID.affine)), Rows=lambda k: 8 if k == 2 else 9)
+    refused(tmp_path, "gap", "differ in size")

@@ -154,18 +154,26 @@ def test_full_disk_leaves_nothing(
 
 
 def test_interrupted_block_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "a.nii.gz") as temporary:
-        assert temporary.name.endswith(".nii.gz")
-        assert temporary.parent == tmp_path
-        temporary.write_bytes(b"half")
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with atomic_path(tmp_path / "a.nii.gz") as temporary:
+            assert temporary.name.endswith(".nii.gz")
+            assert temporary.parent == tmp_path
+            temporary.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_name_taken_meanwhile(tmp_path: Path) -> None:
-    with pytest.raises(WriteError, match="exists already"), atomic_path(tmp_path / "a.txt") as temporary:
-        temporary.write_text("mine")
-        (tmp_path / "a.txt").write_text("theirs")
+    def late() -> None:
+        with atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("mine")
+            (tmp_path / "a.txt").write_text("theirs")
+
+    with pytest.raises(WriteError, match="exists already"):
+        late()
     assert (tmp_path / "a.txt").read_text() == "theirs"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -44,7 +44,7 @@ def read_folder(folder: Path, progress: Progress | None = None, cancel: Event | 
     refused += problems
     if not volumes:
         if refused:
-            raise ReadError(" ".join(refused[:3]) + (f" And {len(refused) - 3} more." if len(refused) > 3 else ""))
+            raise ReadError(" ".join(refused[:5]) + (f" And {len(refused) - 5} more." if len(refused) > 5 else ""))
         raise ReadError(f"{folder.name or folder}: no readable image (DICOM, NIfTI, NRRD, MetaImage) here.")
     if not refused:
         return volumes

@@ -216,7 +216,7 @@ def _shape(header: Any, path: Path) -> tuple[tuple[int, int, int], int]:
         )
     try:
         header.get_data_dtype()
-    except HeaderDataError as error:
+    except (HeaderDataError, KeyError) as error:
         raise ReadError(f"{path.name}: unknown data type code {int(header['datatype'])} in the header.") from error
     if header.get_data_dtype().itemsize == 0 or int(header["datatype"]) == 1:
         raise ReadError(f"{path.name}: data type code {int(header['datatype'])} in the header cannot be read.")

@@ -182,7 +182,6 @@ def frames_of(instance: Instance) -> list[Frame]:
 
 def _frame(instance: Instance, index: int, count: int) -> Frame:
     tags = FrameTags(instance, index)
-    name = instance.path.name
     is_enhanced = "PerFrameFunctionalGroupsSequence" in instance.dataset
     position = _finite(tags, "ImagePositionPatient", 3, instance)
     cosines, notes = _cosines(tags, instance)
@@ -192,7 +191,7 @@ def _frame(instance: Instance, index: int, count: int) -> Frame:
         position = cosines = None
     if (position is None) != (cosines is None):
         missing = "ImagePositionPatient" if position is None else "ImageOrientationPatient"
-        notes.append(f"{name}: {missing} is missing: position and orientation are unknown.")
+        notes.append(f"{missing} is missing: position and orientation are unknown.")
         position = cosines = None
     if count > 1 and not is_enhanced and text(instance.dataset, "SOPClassUID") != _RT_DOSE:
         position = cosines = None  # one position cannot hold for many frames

@@ -144,7 +144,7 @@ def read_header(path: Path) -> Instance | NoImage | Problem | None:
         file.seek(0)
         try:
             stream = _inflated(file, start) if DEFLATED.encode() in start[:1024] else file
-            return _parse(path, stream, is_deflated=stream is not file)
+            return _parse(path, stream, stream is not file, start[128:132] == b"DICM")
         except RecursionError:
             return Problem(path.name, "sequences are nested too deeply; the file is corrupt", "leave it out")
         except DAMAGE as error:
@@ -173,7 +173,7 @@ def _meta_end(start: bytes) -> int:
     return begin + 12 + int.from_bytes(start[begin + 8 : begin + 12], "little")
 
 
-def _parse(path: Path, stream: Any, *, is_deflated: bool) -> Instance | NoImage | Problem | None:
+def _parse(path: Path, stream: Any, is_deflated: bool, has_prefix: bool) -> Instance | NoImage | Problem | None:
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -183,12 +183,10 @@ def _parse(path: Path, stream: Any, *, is_deflated: bool) -> Instance | NoImage 
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     else:
         syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", "") or "")
-    if len(dataset) == 0 or not ("SOPClassUID" in dataset or "Rows" in dataset):
-        return (
-            None
-            if "SOPClassUID" not in dataset and len(dataset) < 3
-            else Problem(path.name, "the DICOM header is truncated or damaged (no SOPClassUID)", "copy the file again")
-        )
+    if not ("SOPClassUID" in dataset or "Rows" in dataset):
+        if not has_prefix and len(dataset) < 3:
+            return None  # some other file that happens to start like a header without its preamble
+        return Problem(path.name, "the DICOM header is truncated or damaged (no SOPClassUID)", "copy the file again")
     if not syntax:
         syntax = _IMPLICIT if dataset.original_encoding[0] else "1.2.840.10008.1.2.1"
         dataset.file_meta.TransferSyntaxUID = syntax

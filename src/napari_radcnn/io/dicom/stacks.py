@@ -66,13 +66,14 @@ def make_stacks(frames: Sequence[Frame]) -> tuple[list[Stack], list[Problem]]:
     stacks: list[Stack] = []
     problems: list[Problem] = []
     groups, notes = _grid_groups(placed)
-    for group in groups:
+    for n, group in enumerate(groups):
         made, wrong = _stacks_of_group(group)
+        which = list(dict.fromkeys(kind for other in groups for kind in _differences(group[0], other[0])))
+        why = f" (the series holds {len(groups)} grids, which differ in {' and '.join(which)})" if which else ""
+        problems += [replace(problem, cause=problem.cause + why) for problem in wrong]
+        if n == 0 and not made:  # the scan itself makes no volume: its scout or a stray slice must not stand in for it
+            return [], problems
         stacks += [_noted(stack, notes(stack)) for stack in made]
-        which = _differences(groups[0][0], group[0])
-        problems += [
-            replace(p, cause=f"{p.cause} (grids differ in {' and '.join(which)})") if which else p for p in wrong
-        ]
     return stacks + _unplaced_stacks(unplaced), problems
 
 
