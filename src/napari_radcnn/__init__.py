@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_radcnn.geometry import Geometry
     from napari_radcnn.io import read, write
     from napari_radcnn.models import models
-    from napari_radcnn.operations import classify, denoise, detect, plan, segment, super_resolve
+    from napari_radcnn.operations import classify, denoise, detect, plan, resample_to, segment, super_resolve
     from napari_radcnn.results import Classification, Detection, Detections, Label, LabelMap
     from napari_radcnn.volume import Volume, VolumeMetadata
 
@@ -37,6 +37,7 @@ _HOME = {
     "denoise": "operations",
     "super_resolve": "operations",
     "plan": "operations",
+    "resample_to": "operations",
 }
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "models",
     "plan",
     "read",
+    "resample_to",
     "segment",
     "super_resolve",
     "write",

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypedDict, TypeVar, Unpack
 
+import numpy as np
+
 from napari_radcnn import provenance
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.devices import default_threads
 from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
 from napari_radcnn.inference.pipelines import Outcome, Request, get_pipeline
@@ -19,6 +22,7 @@ from napari_radcnn.inference.plan import Plan, memory_warning, recall_seconds, r
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import ModelSpec, Task, get_model, make_options
 from napari_radcnn.models.options import describe
+from napari_radcnn.preprocessing import resample
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 
@@ -138,6 +142,77 @@ def classify(
 ) -> Classification:
     """Give the whole scan probabilities; parameters and errors as in `run`."""
     return _expect(run(volume, model, options, task="classification", **how), Classification)
+
+
+def resample_to(
+    image: Volume | LabelMap,
+    reference: Volume | LabelMap | Geometry,
+    *,
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+) -> Volume | LabelMap:
+    """Put one scan on another's grid, so that their voxels correspond.
+
+    Parameters
+    ----------
+    image : Volume or LabelMap
+        What is moved: images linearly, smoothed first where the new grid is coarser; labels to the nearest voxel.
+    reference : Volume, LabelMap or Geometry
+        Whose grid it gets. Both must lie in one patient space: nothing is registered.
+    progress, cancel : optional
+        As in `run`.
+
+    Returns
+    -------
+    Volume or LabelMap
+        Of the kind of `image`. Outside its field of view a volume holds its padding value, else its minimum, and a
+        label map 0. Where both are DICOM and of different frames of reference, a warning says so.
+
+    Raises
+    ------
+    GeometryError
+        If the two do not overlap at all.
+    CancelledError
+        If `cancel` was set.
+    """
+    grid = reference if isinstance(reference, Geometry) else reference.geometry
+    low, high = image.geometry.corners.min(0), image.geometry.corners.max(0)
+    if (grid.corners.max(0) < low).any() or (grid.corners.min(0) > high).any():
+        raise GeometryError(
+            f"'{image.name}' and the grid it is to be put on do not overlap in the patient: they may be of different "
+            "patients or studies, or one of them lacks its position."
+        )
+    monitor = Monitor(grid.shape[0], progress, cancel)
+
+    def each_slab(done: int, total: int) -> None:
+        monitor.done = done
+        monitor.say(f"slice {done} of {total}")
+
+    is_image = isinstance(image, Volume) and not image.metadata.is_label
+    fill = 0.0
+    if isinstance(image, Volume) and is_image and not image.is_color:
+        fill = (
+            image.metadata.padding_value if image.metadata.padding_value is not None else float(np.nanmin(image.array))
+        )
+    array = resample(
+        image.array,
+        image.geometry,
+        grid,
+        interpolation="linear" if is_image else "nearest",
+        fill=fill,
+        each_slab=each_slab,
+    )
+    if isinstance(image, LabelMap):
+        return replace(image, array=array, geometry=grid)
+    warnings = image.warnings
+    if isinstance(reference, Volume):
+        frames = {scan.metadata.frame_of_reference_uid for scan in (image, reference)} - {""}
+        if len(frames) > 1:
+            warnings += (
+                f"'{image.name}' and '{reference.name}' have different frames of reference: they may not lie in one "
+                "patient space.",
+            )
+    return replace(image, array=array, geometry=grid, warnings=warnings)
 
 
 def plan(

@@ -6,7 +6,7 @@ and returns it on the grid from before, so that results end where the scan began
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -134,6 +134,89 @@ def resize(array: npt.NDArray[Any], shape: Sequence[int], interpolation: Interpo
     zoom = [new / old for new, old in zip(shape, array.shape, strict=True)]
     resized = ndimage.zoom(np.asarray(array, np.float32), zoom, order=1, mode="nearest", grid_mode=True)
     return np.asarray(resized)
+
+
+def resample(
+    array: npt.NDArray[Any],
+    source: Geometry,
+    target: Geometry,
+    *,
+    interpolation: Interpolation,
+    fill: float = 0.0,
+    antialias: bool = True,
+    each_slab: Callable[[int, int], object] | None = None,
+) -> npt.NDArray[Any]:
+    """Return the values of `array`, which lies on `source`, at the voxel centers of `target`.
+
+    Parameters
+    ----------
+    array : (k, j, i) or (k, j, i, 3) array
+        On the grid `source`; the result has its type.
+    source, target : Geometry
+        Two grids in one patient, of any orientation, oblique or sheared.
+    interpolation : str
+        ``"nearest"`` for labels, ``"linear"`` for images.
+    fill : float
+        The value outside the field of view.
+    antialias : bool
+        Whether an image is smoothed first along the axes that become coarser, so that what the new grid cannot hold
+        does not come back as false structure. The Gaussian is the difference of the two voxels' point spread
+        functions (Cardoso et al. 2015, MICCAI, Scale factor point spread function matching).
+    each_slab : callable, optional
+        Called as ``each_slab(done, total)`` after every slab of slices; may raise to stop.
+
+    Examples
+    --------
+    >>> from napari_radcnn.phantom import oblique_geometry, world_field
+    >>> field = world_field(oblique_geometry())
+    >>> resample(field.array, field.geometry, field.geometry.axis_aligned(), interpolation="linear").shape
+    (12, 25, 30)
+    """
+    from scipy import ndimage
+
+    values = array.astype(np.uint8) if array.dtype == bool else array
+    target_to_source = np.linalg.solve(source.affine, target.affine)
+    matrix, offset = target_to_source[:3, :3], target_to_source[:3, 3]
+    channels = [values] if values.ndim == 3 else [values[..., n] for n in range(values.shape[3])]
+    if antialias and interpolation == "linear":
+        channels = [_smoothed(channel, np.linalg.norm(matrix, axis=1)) for channel in channels]
+    result = np.empty((*target.shape, len(channels)), values.dtype)
+    depth = max(1, _SLAB_VOXELS // (target.shape[1] * target.shape[2]))
+    for start in range(0, target.shape[0], depth):
+        stop = min(start + depth, target.shape[0])
+        for n, channel in enumerate(channels):
+            # "grid-constant" keeps the outer half of the border voxels: "constant" would drop a whole border slice
+            # for a rounding error of 1e-15.
+            slab = ndimage.affine_transform(
+                channel,
+                matrix,
+                offset + matrix[:, 0] * start,
+                output_shape=(stop - start, *target.shape[1:]),
+                output=np.float32 if channel.dtype.kind == "f" or interpolation == "linear" else channel.dtype,
+                order=0 if interpolation == "nearest" else 1,
+                mode="grid-constant",
+                cval=fill,
+            )
+            result[start:stop, ..., n] = np.rint(slab) if values.dtype.kind in "iu" and slab.dtype.kind == "f" else slab
+        if each_slab is not None:
+            each_slab(stop, target.shape[0])
+    return result[..., 0] if values.ndim == 3 else result
+
+
+#: Voxels made between two calls of `each_slab`: a tenth of a second of work.
+_SLAB_VOXELS = 2_000_000
+#: Full width at half maximum of a Gaussian, in standard deviations.
+_FWHM = 2 * np.sqrt(2 * np.log(2))
+
+
+def _smoothed(array: npt.NDArray[Any], ratios: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    """Return `array` smoothed along the axes whose voxels grow by more than a tenth."""
+    from scipy import ndimage
+
+    sigmas = [np.sqrt(ratio**2 - 1) / _FWHM if ratio > 1.1 else 0.0 for ratio in ratios]
+    if not any(sigmas):
+        return array
+    return np.asarray(ndimage.gaussian_filter(np.asarray(array, np.float32), sigmas, mode="nearest"))
 
 
 def scale_to_range(values: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.float32]:
