@@ -7,6 +7,18 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(scope="session")
+def gui_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gui-home")
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(gui_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep one set of folders for all tests of the viewer: napari draws its icons into its cache once a process."""
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(gui_home / name.lower()))
+
+
 @pytest.fixture(autouse=True)
 def _own_napari_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep napari's preferences of a test in its own folder."""

@@ -5,7 +5,7 @@ from napari.layers import Image, Labels, Layer, Points
 
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.gui.layers import layer_data, label_map_from_layer, volume_from_layer
+from napari_radcnn.gui.layers import label_map_from_layer, layer_data, volume_from_layer
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, rotation, world_field
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -159,7 +159,7 @@ def test_an_edit_on_an_oblique_scan_changes_only_what_was_edited():
 def test_a_moved_layer_is_taken_where_it_is_now():
     volume = world_field(aligned("LSP"))
     layer = made(volume)
-    layer.translate = np.array(layer.translate) + (10, 0, -2)
+    layer.translate = np.add(layer.translate, (10, 0, -2))
     back = volume_from_layer(layer)
     assert np.allclose(np.array(back.geometry.origin) - volume.geometry.origin, (-2, 0, 10))
     assert any("moved" in warning for warning in back.warnings)
@@ -168,7 +168,7 @@ def test_a_moved_layer_is_taken_where_it_is_now():
 def test_a_moved_oblique_layer_is_taken_where_it_is_now():
     volume = world_field(oblique_geometry())
     layer = made(volume)
-    layer.translate = np.array(layer.translate) + (10, 0, -2)
+    layer.translate = np.add(layer.translate, (10, 0, -2))
     back = volume_from_layer(layer)
     assert np.allclose(np.array(back.geometry.origin) - volume.geometry.origin, (-2, 0, 10))
     assert np.array_equal(back.array, volume.array)

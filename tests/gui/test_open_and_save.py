@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_factory import write_dicom_series
 
+from dicom_factory import write_dicom_series
 from napari_radcnn import io
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.geometry import Geometry
@@ -85,7 +85,7 @@ def test_a_damaged_file_is_refused_in_one_line(make_napari_viewer, tmp_path):
     path = tmp_path / "damaged.nii.gz"
     path.write_bytes(b"\x1f\x8b\x08\x00broken")
     viewer = make_napari_viewer()
-    with pytest.raises(RadcnnError, match="damaged.nii.gz") as caught:
+    with pytest.raises(RadcnnError, match=r"damaged\.nii\.gz") as caught:
         viewer.open(str(path), plugin="napari-radcnn")
     assert "\n" not in str(caught.value)
     assert not viewer.layers

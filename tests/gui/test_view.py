@@ -6,13 +6,13 @@ import weakref
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from screens import screenshot
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui import view
 from napari_radcnn.gui.layers import layer_data
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.phantom import head
-from screens import screenshot
 
 pytestmark = pytest.mark.gui
 

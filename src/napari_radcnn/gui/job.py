@@ -80,6 +80,7 @@ class Job(QObject):
     def _cancel_if_closed(self) -> None:
         if self._window is not None and not self._window.isVisible():
             self._cancel.set()
+            self._finish()  # the end of the work finds no widget any more
 
     # -- on the thread ---------------------------------------------------------------------------------------------
 
@@ -103,11 +104,13 @@ class Job(QObject):
     # -- in the viewer's thread ------------------------------------------------------------------------------------
 
     def _show_progress(self, done: int, total: int, message: str) -> None:
-        if self._bar is not None and self.is_running:
-            self._bar.total = total
-            self._bar.n = done
-            self._bar.set_description(f"{self._title}: {message}" if message else self._title)
-            self._bar.refresh()
+        bar = self._bar
+        if bar is None:
+            return
+        bar.total = total
+        bar.set_description(f"{self._title}: {message}" if message else self._title)
+        if self._bar is not None:  # napari's bar processes events, and the end of the job may be among them
+            bar.update(done - bar.n)
 
     def _on_returned(self, outcome: tuple[str, Any]) -> None:
         kind, value = outcome
@@ -130,6 +133,7 @@ class Job(QObject):
         self.is_running = False
         if self._window is not None:
             self._window.removeEventFilter(self)
+            self._window = None
         if self._bar is not None:
             self._bar.close()
             self._bar = None

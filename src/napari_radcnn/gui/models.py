@@ -195,7 +195,7 @@ class ModelsDock(QWidget):
         from napari_radcnn.operations import plan
 
         self._settle.stop()
-        self.warning_label.setText("")
+        self.warning_label.hide()
         self.run_button.setEnabled(False)
         spec, layer = self.spec, self.layer
         if spec is None or layer is None:
@@ -213,6 +213,7 @@ class ModelsDock(QWidget):
             return
         self.plan_label.setText(cost.summary())
         self.warning_label.setText("\n".join(f"⚠ {line}" for line in cost.warnings))
+        self.warning_label.setVisible(bool(cost.warnings))
         self.run_button.setEnabled(self.job is None)
 
     def _options(self) -> Any:

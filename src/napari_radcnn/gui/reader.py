@@ -43,8 +43,8 @@ def read(path: PathOrPaths) -> list[LayerData]:
 
         def on_progress(done: int, total: int, message: str) -> None:
             bar.total = total
-            bar.n = done
             bar.set_description(message)
+            bar.update(done - bar.n)
 
         for one in _as_list(path):
             for volume in read_volumes(one, progress=on_progress):

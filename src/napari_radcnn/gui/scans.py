@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -32,7 +32,7 @@ from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.gui.view import watch
 
 _COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files", "Problem")
-_WIDTHS = (170, 64, 96, 110, 48, 220)
+_WIDTHS = (160, 62, 84, 108, 40, 200)
 
 
 class ScansDock(QWidget):
@@ -66,6 +66,7 @@ class ScansDock(QWidget):
         self.tree.setHeaderLabels(list(_COLUMNS))
         self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.tree.setMinimumHeight(140)
+        self.tree.setIndentation(12)
         for column, width in enumerate(_WIDTHS):
             self.tree.setColumnWidth(column, width)
         layout.addWidget(self.tree)
@@ -91,6 +92,10 @@ class ScansDock(QWidget):
         self.load_button.clicked.connect(self.load_selected)
         self.cancel_button.clicked.connect(self.cancel)
         self.default_button.clicked.connect(self._on_default)
+
+    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        """Return a size that shows the list without scrolling sideways."""
+        return QSize(500, 600)
 
     # -- a folder --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,229 @@
+"""The Models dock by real clicks: the same voxels as the operation, and every way a run can end."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDoubleSpinBox
+
+import fake_models
+from napari_radcnn import operations
+from napari_radcnn.errors import ResourceError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.gui.layers import label_map_from_layer, layer_data, volume_from_layer
+from napari_radcnn.gui.models import ModelsDock
+from napari_radcnn.gui.show import add_to_viewer
+from napari_radcnn.models import describe, get_model
+from napari_radcnn.phantom import head, oblique_geometry
+from napari_radcnn.results import Classification
+
+pytestmark = pytest.mark.gui
+
+
+def tiny_head(orientation="LIP"):
+    usual = Geometry.from_parts((12, 16, 14), (16, 12, 14), (-91, -90, -88))
+    return head(usual.reoriented(usual.axis_map(orientation)))
+
+
+def docked(make_napari_viewer, volume=None):
+    viewer = make_napari_viewer(show=True)
+    if volume is not None:
+        add_to_viewer(viewer, layer_data(volume))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+    assert isinstance(dock, ModelsDock)
+    return viewer, dock
+
+
+def choose(dock, name):
+    dock.model_combo.setCurrentIndex(dock.model_combo.findData(name))
+    dock.update_plan()
+
+
+def click(qtbot, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def wait_for_end(qtbot, dock):
+    qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Return the lines that napari was asked to show as errors."""
+    lines = []
+    monkeypatch.setattr("napari.utils.notifications.show_error", lines.append)
+    return lines
+
+
+@pytest.mark.parametrize("volume", [tiny_head(), head(oblique_geometry((8, 10, 12)))], ids=["aligned", "oblique"])
+def test_a_run_gives_the_voxels_of_the_operation(make_napari_viewer, qtbot, volume):
+    viewer, dock = docked(make_napari_viewer, volume)
+    choose(dock, "nlm-denoise")
+    strength = dock.options_form.editors["strength"]
+    assert isinstance(strength, QDoubleSpinBox)
+    strength.setValue(1.2)
+    dock.update_plan()
+    assert "memory" in dock.plan_label.text()
+    click(qtbot, dock.run_button)
+    assert not dock.run_button.isEnabled()
+    wait_for_end(qtbot, dock)
+    expected = operations.run(volume, "nlm-denoise", {"strength": 1.2})
+    layer = viewer.layers[-1]
+    assert isinstance(layer, Image)
+    assert layer.name == f"{volume.name} · nlm-denoise"
+    assert [str(unit) for unit in layer.units] == ["millimeter"] * 3
+    back = volume_from_layer(layer)
+    assert np.array_equal(back.array, expected.array)
+    assert back.geometry.is_close(volume.geometry)
+    assert layer.metadata["radcnn"]["provenance"]["options"]["strength"] == 1.2
+    assert np.allclose(layer.scale, viewer.layers[0].scale)
+    assert np.allclose(layer.translate, viewer.layers[0].translate)
+    assert np.array_equal(volume_from_layer(viewer.layers[0]).array, volume.array)
+
+
+def test_the_form_is_the_models_own_dataclass(make_napari_viewer):
+    _, dock = docked(make_napari_viewer, tiny_head())
+    for row in range(dock.model_combo.count()):
+        dock.model_combo.setCurrentIndex(row)
+        assert type(dock.options_form.value()) is dock.spec.options
+        assert dock.options_form.value() == dock.spec.options()
+        assert list(dock.options_form.editors) == [field.name for field in describe(dock.spec.options)]
+
+
+def test_a_segmentation_becomes_named_labels_with_volumes(make_napari_viewer, qtbot, monkeypatch):
+    fake_models.register(monkeypatch)
+    volume = tiny_head()
+    viewer, dock = docked(make_napari_viewer, volume)
+    choose(dock, "fake")
+    click(qtbot, dock.run_button)
+    wait_for_end(qtbot, dock)
+    layer = viewer.layers[-1]
+    assert isinstance(layer, Labels)
+    expected = operations.run(volume, "fake")
+    assert np.array_equal(label_map_from_layer(layer).array, expected.array)
+    item = dock.results.topLevelItem(0)
+    assert item.text(0) == "bright"
+    assert item.text(1) == f"{expected.volume_ml(1):.1f} ml"
+    assert not dock.results.isHidden()
+
+
+def test_a_classification_is_shown_as_a_table(make_napari_viewer, qtbot, monkeypatch):
+    fake_models.register(monkeypatch, "classification")
+    viewer, dock = docked(make_napari_viewer, tiny_head())
+    choose(dock, "fake")
+    click(qtbot, dock.run_button)
+    wait_for_end(qtbot, dock)
+    assert isinstance(operations.run(tiny_head(), "fake"), Classification)
+    assert (dock.results.topLevelItem(0).text(0), dock.results.topLevelItem(0).text(1)) == ("pneumonia", "0.92")
+    assert len(viewer.layers) == 1
+
+
+def test_after_cancel_no_layer_is_left(make_napari_viewer, qtbot, monkeypatch):
+    _, pipeline = fake_models.register(monkeypatch)
+    pipeline.may_go_on.clear()
+    viewer, dock = docked(make_napari_viewer, tiny_head())
+    choose(dock, "fake")
+    click(qtbot, dock.run_button)
+    qtbot.waitUntil(pipeline.started.is_set)
+    assert dock.cancel_button.isEnabled()
+    click(qtbot, dock.cancel_button)
+    pipeline.may_go_on.set()
+    wait_for_end(qtbot, dock)
+    assert len(viewer.layers) == 1
+    assert "ancelled" in dock.message_label.text()
+    assert pipeline.steps_done < fake_models.STEPS
+    qtbot.waitUntil(dock.run_button.isEnabled)
+
+
+def test_an_error_is_one_line_in_the_dock_and_a_notification(make_napari_viewer, qtbot, monkeypatch, shown):
+    _, pipeline = fake_models.register(monkeypatch)
+    pipeline.error = ResourceError("The device went away: use --device cpu.")
+    viewer, dock = docked(make_napari_viewer, tiny_head())
+    choose(dock, "fake")
+    click(qtbot, dock.run_button)
+    wait_for_end(qtbot, dock)
+    assert dock.message_label.text() == "The device went away: use --device cpu."
+    assert shown == [dock.message_label.text()]
+    assert len(viewer.layers) == 1
+    qtbot.waitUntil(dock.run_button.isEnabled)
+
+
+def test_a_missing_extra_is_told_and_cannot_be_run(make_napari_viewer, monkeypatch):
+    fake_models.register(monkeypatch, requires=("no_such_package_here",), extra="models")
+    _, dock = docked(make_napari_viewer, tiny_head())
+    choose(dock, "fake")
+    assert "pip install 'napari-radcnn[models]'" in dock.install_label.text()
+    assert not dock.install_label.isHidden()
+    assert not dock.run_button.isEnabled()
+    choose(dock, "nlm-denoise")
+    assert dock.install_label.isHidden()
+    assert dock.run_button.isEnabled()
+
+
+def test_only_volumes_can_be_run_and_the_rest_is_told_why(make_napari_viewer):
+    viewer, dock = docked(make_napari_viewer)
+    dock.update_plan()
+    assert "Open a scan" in dock.plan_label.text()
+    assert not dock.run_button.isEnabled()
+    viewer.add_labels(np.zeros((3, 4, 5), np.uint8))
+    assert dock.layer_combo.count() == 0
+    viewer.add_image(np.zeros((4, 5)), name="flat")
+    dock.update_plan()
+    assert "2 axes" in dock.plan_label.text()
+    assert not dock.run_button.isEnabled()
+
+
+def test_the_list_of_scans_follows_the_viewer(make_napari_viewer):
+    viewer, dock = docked(make_napari_viewer, tiny_head())
+    second = viewer.add_image(np.zeros((3, 4, 5)), name="second")
+    dock.layer_combo.setCurrentIndex(1)
+    second.name = "renamed"
+    assert [dock.layer_combo.itemText(n) for n in range(2)] == ["head phantom", "renamed"]
+    assert dock.layer is second
+    viewer.layers.remove(viewer.layers[0])
+    assert dock.layer_combo.count() == 1
+    assert dock.layer is second
+
+
+def test_a_scan_of_another_kind_is_warned_of_before_the_run(make_napari_viewer, monkeypatch):
+    fake_models.register(monkeypatch, modalities=("CT",))
+    _, dock = docked(make_napari_viewer, tiny_head())
+    choose(dock, "fake")
+    assert "was made for CT" in dock.warning_label.text()
+
+
+def test_removing_the_layer_during_a_run_is_no_harm(make_napari_viewer, qtbot, monkeypatch):
+    _, pipeline = fake_models.register(monkeypatch)
+    pipeline.may_go_on.clear()
+    viewer, dock = docked(make_napari_viewer, tiny_head())
+    choose(dock, "fake")
+    click(qtbot, dock.run_button)
+    qtbot.waitUntil(pipeline.started.is_set)
+    viewer.layers.clear()
+    pipeline.may_go_on.set()
+    wait_for_end(qtbot, dock)
+    assert [layer.name for layer in viewer.layers] == ["head phantom · fake"]
+
+
+def test_closing_the_viewer_during_a_run_cancels_it(make_napari_viewer, qtbot, monkeypatch):
+    _, pipeline = fake_models.register(monkeypatch)
+    pipeline.may_go_on.clear()
+    viewer, dock = docked(make_napari_viewer, tiny_head())
+    choose(dock, "fake")
+    click(qtbot, dock.run_button)
+    qtbot.waitUntil(pipeline.started.is_set)
+    job = dock.job
+    viewer.close()
+    qtbot.wait(50)
+    pipeline.may_go_on.set()
+    qtbot.waitUntil(lambda: job._cancel.is_set())
+    qtbot.wait(200)
+    assert pipeline.steps_done < fake_models.STEPS
+
+
+def test_get_model_and_dock_agree(make_napari_viewer):
+    _, dock = docked(make_napari_viewer)
+    choose(dock, "nlm-denoise")
+    assert dataclasses.asdict(dock.spec) == dataclasses.asdict(get_model("nlm-denoise"))
