@@ -17,6 +17,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError, ReadError, WriteError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.atomic import atomic_path, check_target, sync, write_error
+from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.problems import stem_of
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -129,22 +130,28 @@ def write_itk(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> No
     image.SetOrigin(obj.geometry.origin)
     image.SetDirection(direction[:, ::-1].ravel().tolist())
     if path.suffix.lower() == ".mhd":
-        _write_pair(image, path, overwrite)
+        _write_pair(image, obj, path, overwrite)
         return
     with atomic_path(path, overwrite) as temporary:
-        _write(image, temporary, path)
+        _write(image, obj, temporary, path)
 
 
-def _write(image: object, temporary: Path, target: Path) -> None:
+def _write(image: object, obj: Volume | LabelMap, temporary: Path, target: Path) -> None:
+    """Write `image`, made from `obj`, and read it again."""
     import SimpleITK
+
+    from napari_radcnn.io.metaimage import read_metaimage  # both modules use this one to read
+    from napari_radcnn.io.nrrd import read_nrrd
 
     try:
         SimpleITK.WriteImage(image, str(temporary), useCompression=True)
     except RuntimeError as error:
         raise WriteError(f"{target}: SimpleITK could not write the file (is the disk full?).") from error
+    reader = read_nrrd if temporary.suffix.lower() == ".nrrd" else read_metaimage
+    verify_written(obj, temporary, target, lambda path: reader(path, None, None))
 
 
-def _write_pair(image: object, path: Path, overwrite: bool) -> None:
+def _write_pair(image: object, obj: Volume | LabelMap, path: Path, overwrite: bool) -> None:
     """Write header and voxels: the voxels get their name first, so that the header never stands alone."""
     check_target(path, overwrite)
     made = path.with_name(f".radcnn-{secrets.token_hex(4)}.mhd")
@@ -152,7 +159,7 @@ def _write_pair(image: object, path: Path, overwrite: bool) -> None:
     data = path.with_suffix(".zraw")
     check_target(data, overwrite)
     try:
-        _write(image, made, path)
+        _write(image, obj, made, path)
         header = re.sub(r"ElementDataFile = .*", lambda _: f"ElementDataFile = {data.name}", made.read_text("utf-8"))
         made.write_text(header, encoding="utf-8")
         sync(made)

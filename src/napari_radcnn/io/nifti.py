@@ -20,6 +20,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError, ReadError, WriteError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.atomic import atomic_path
+from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report, stem_of
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -123,6 +124,7 @@ def write_nifti(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> 
         header.set_intent("label")
     with atomic_path(path, overwrite) as temporary:
         image.to_filename(temporary)
+        verify_written(obj, temporary, path, lambda written: read_nifti(written, None, None))
 
 
 def _as_rgb(array: npt.NDArray, path: Path) -> npt.NDArray:
