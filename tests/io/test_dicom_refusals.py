@@ -11,12 +11,13 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, generate_uid
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 
 from dicom_factory import save, write_dicom_series
 from napari_radcnn.errors import ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import list_series, read
+from napari_radcnn.io.dicom.pixels import code_stream_size
 from napari_radcnn.phantom import head, oblique_geometry
 
 GRID = Geometry.from_parts((4, 9, 11), (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25))
@@ -213,3 +214,47 @@ def test_rubbish_after_the_prefix(tmp_path: Path, rest: bytes) -> None:
 def test_stray_slice_does_not_stand_in_for_the_scan(tmp_path: Path) -> None:
     write_dicom_series(tmp_path, head(Geometry((6, 9, 11), GRID.affine)), Rows=lambda k: 8 if k == 2 else 9)
     refused(tmp_path, "gap", "differ in size")
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
+def test_code_stream_that_announces_another_size(tmp_path: Path, syntax: str) -> None:
+    paths = write_dicom_series(tmp_path, head(oblique_geometry((3, 64, 70))), transfer_syntax=syntax)
+    dataset = pydicom.dcmread(paths[1])
+    stream = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+    assert code_stream_size(stream) == (64, 70, 1)
+    width = 4 if syntax == JPEG2000Lossless else 2
+    lying = stream.replace((70).to_bytes(width, "big"), (65000).to_bytes(width, "big"), 1)
+    dataset.PixelData = encapsulate([lying])
+    dataset.save_as(paths[1])
+    refused(tmp_path, paths[1].name, "announces", "65000")
+
+
+def test_damaged_run_lengths(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    paths = write_dicom_series(tmp_path, head(oblique_geometry((3, 64, 70))), transfer_syntax=RLELossless)
+    dataset = pydicom.dcmread(paths[1])
+    stream = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([stream[: len(stream) // 2]])
+    dataset.save_as(paths[1])
+    refused(tmp_path, paths[1].name, "cannot be decoded")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("transfer_syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", RLELossless, JPEGLSLossless])
+def test_bytes_changed_at_random_are_read_or_refused(tmp_path: Path, transfer_syntax: str) -> None:
+    one = head(Geometry((1, 9, 11), GRID.affine))
+    (path,) = write_dicom_series(tmp_path, one, transfer_syntax=transfer_syntax)
+    whole = path.read_bytes()
+    random = np.random.default_rng(7)
+    outcomes = set()
+    for _ in range(150):
+        data = bytearray(whole)
+        for at in random.integers(0, len(data), 4):
+            data[at] = random.integers(0, 256)
+        path.write_bytes(data)
+        try:
+            outcomes.add(read(path)[0].array.shape)
+        except ReadError as error:
+            outcomes.add("refused" if path.name in str(error) else "refused without the name of the file")
+    assert "refused" in outcomes
+    assert (1, 9, 11) in outcomes
+    assert "refused without the name of the file" not in outcomes

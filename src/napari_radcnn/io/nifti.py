@@ -356,6 +356,7 @@ def _values(stored: npt.NDArray, header: Any) -> tuple[npt.NDArray, list[str]]:
         return stored, warnings
     wide = stored.dtype.itemsize >= 4 and stored.dtype != np.float32
     scaled: npt.NDArray[Any] = stored.astype(np.float64 if wide else np.float32)
-    scaled *= slope
-    scaled += intercept
+    with np.errstate(over="ignore"):  # a slope from a damaged header; infinities can be seen
+        scaled *= slope
+        scaled += intercept
     return scaled, warnings

@@ -33,6 +33,8 @@ def inside_folder(header: Path, name: str) -> Path:
     ReadError
         If it lies elsewhere (a header from outside could else show any file of this computer), or is missing.
     """
+    if "\0" in name or not name:
+        raise ReadError(f"{header.name}: the name of its data file is damaged.")
     folder = header.resolve().parent
     candidate = folder / name.replace("\\", "/")
     resolved = candidate.resolve()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.io.dicom.headers import DAMAGE, Instance, floats, number, text, texts
+from napari_radcnn.io.dicom.headers import Instance, damage, floats, number, text, texts
 
 #: Direction cosines may be off length 1 and right angles by this, and are then made exact; beyond it we refuse.
 _COSINE_TOLERANCE = 1e-3
@@ -37,6 +37,7 @@ class FrameTags:
     """Looks attributes up in a frame's own functional groups, then in the shared ones, then in the file."""
 
     def __init__(self, instance: Instance, index: int) -> None:
+        self._path = instance.path
         self._layers: list[Any] = []
         for keyword, item in (("PerFrameFunctionalGroupsSequence", index), ("SharedFunctionalGroupsSequence", 0)):
             groups = instance.dataset.get(keyword)
@@ -48,11 +49,17 @@ class FrameTags:
         self._layers.append(instance.dataset)
 
     def get(self, keyword: str) -> Any:
-        """Return the value, or None."""
-        for layer in self._layers:
-            if keyword in layer:
-                return layer.get(keyword)
-        return None
+        """Return the value, or None.
+
+        Raises
+        ------
+        ReadError
+            If the value is damaged.
+        """
+        try:
+            return next((layer.get(keyword) for layer in self._layers if keyword in layer), None)
+        except damage() as error:
+            raise ReadError(f"{self._path.name}: the value of {keyword} in the header is damaged.") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,6 +277,6 @@ def dimension_key(frame: Frame) -> tuple[int, ...] | None:
     try:
         values = [int(v) for v in (values if hasattr(values, "__iter__") else [values])]
         pointers = [int(item.DimensionIndexPointer) for item in dimensions]
-    except DAMAGE:
+    except damage():
         return None
     return tuple(v for v, pointer in zip(values, pointers, strict=False) if pointer not in _PLACES)

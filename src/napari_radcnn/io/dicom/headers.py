@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,20 +19,6 @@ from napari_radcnn.io.problems import Problem
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-#: What pydicom raises on the many ways in which a file can be wrong.
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -115,6 +102,15 @@ def is_dicom_start(start: bytes) -> bool:
     )
 
 
+@cache
+def damage() -> tuple[type[Exception], ...]:
+    """Return what pydicom raises on the many ways in which a file can be wrong, for ``except``."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    python = (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
+    return (*python, struct.error, zlib.error, BytesLengthException, InvalidDicomError)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep pydicom's warnings and log off the terminal: what matters of them stands in a volume's warnings."""
@@ -147,7 +143,7 @@ def read_header(path: Path) -> Instance | NoImage | Problem | None:
             return _parse(path, stream, stream is not file, start[128:132] == b"DICM")
         except RecursionError:
             return Problem(path.name, "sequences are nested too deeply; the file is corrupt", "leave it out")
-        except DAMAGE as error:
+        except damage() as error:
             return Problem(path.name, f"the DICOM header is damaged ({type(error).__name__})", "copy the file again")
 
 
@@ -236,7 +232,9 @@ def text(dataset: Any, keyword: str) -> str:
     """Return a value as text, empty where it is missing or cannot be decoded."""
     try:
         value = dataset.get(keyword)
-    except DAMAGE:
+    except damage():
+        return ""
+    except ReadError:
         return ""
     return "" if value is None else str(value).strip().strip("\0")
 
@@ -245,7 +243,9 @@ def texts(dataset: Any, keyword: str) -> list[str]:
     """Return a multiple value as texts."""
     try:
         value = dataset.get(keyword)
-    except DAMAGE:
+    except damage():
+        return []
+    except ReadError:
         return []
     if value is None or value == "":
         return []
@@ -266,8 +266,10 @@ def floats(dataset: Any, keyword: str, path: Path) -> list[float]:
         value = dataset.get(keyword)
         if value is None or value == "":
             return []
+        if isinstance(value, bytes):  # of unknown type; its bytes are no numbers
+            raise TypeError
         return [float(v) for v in (value if hasattr(value, "__iter__") and not isinstance(value, str) else [value])]
-    except DAMAGE as error:
+    except damage() as error:
         raise ReadError(f"{path.name}: {keyword} holds something that is not a number; correct the file.") from error
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.frames import frame_count, image_size
-from napari_radcnn.io.dicom.headers import DAMAGE, DEFLATED, UNDEFINED_LENGTH, Instance, deflated_start, number, text
+from napari_radcnn.io.dicom.headers import DEFLATED, UNDEFINED_LENGTH, Instance, damage, deflated_start, number, text
 from napari_radcnn.io.problems import binary_size
 
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED)
@@ -191,7 +191,8 @@ def _decoded(instance: Instance) -> npt.NDArray[Any]:
         dataset["PixelData"].is_undefined_length = True
         _check_ends(instance, dataset.PixelData)
     try:
-        values = pixel_array(dataset)
+        # pydicom's own RLE decoder says what is wrong with damaged data; pylibjpeg-rle 2.2 panics on it
+        values = pixel_array(dataset, decoding_plugin="pydicom" if instance.transfer_syntax == _RLE else "")
         if text(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
             values = apply_color_lut(values, dataset)
             values = values[..., :3]
@@ -199,7 +200,7 @@ def _decoded(instance: Instance) -> npt.NDArray[Any]:
             return (values >> (dataset_bits - 8)).astype(np.uint8)
     except MemoryError:
         raise
-    except DAMAGE as error:
+    except damage() as error:
         reason = (" ".join(str(error).split()).split("plugins: ")[-1] or type(error).__name__)[:160]
         raise ReadError(
             f"{path.name}: the pixel data ({syntax_name(instance.transfer_syntax)}) cannot be decoded: it is "
@@ -233,18 +234,54 @@ def _check_ends(instance: Instance, data: bytes) -> None:
     count = frame_count(instance)
     try:
         frames = list(generate_frames(data, number_of_frames=count))
-    except DAMAGE as error:
+    except damage() as error:
         raise ReadError(f"{instance.path.name}: the compressed pixel data is corrupt ({error}).") from error
     if len(frames) != count:
         raise ReadError(f"{instance.path.name}: {len(frames)} frames of pixel data, expected {count}; it is truncated.")
     if not instance.transfer_syntax.startswith(_MARKED):
         return
     for n, frame in enumerate(frames):
+        _check_code_stream(instance, frame)
         if not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
             where = f" of frame {n + 1}" if count > 1 else ""
             raise ReadError(
                 f"{instance.path.name}: the JPEG data{where} is truncated: its end marker is missing; copy it again."
             )
+
+
+def _check_code_stream(instance: Instance, frame: bytes) -> None:
+    """Compare the size that a JPEG code stream announces with Rows and Columns: decoders allocate what it says."""
+    size = code_stream_size(frame)
+    rows, columns, samples = image_size(instance)
+    if size is None or (size[:2] == (rows, columns) and size[2] == samples):
+        return
+    raise ReadError(
+        f"{instance.path.name}: the JPEG data announces {size[0]} x {size[1]} pixels of {size[2]} samples, but the "
+        f"header expected {rows} x {columns} of {samples}; the pixel data is corrupt."
+    )
+
+
+def code_stream_size(frame: bytes) -> tuple[int, int, int] | None:
+    """Return rows, columns and components of a JPEG, JPEG-LS or JPEG 2000 code stream; None where it is neither.
+
+    The sizes stand in SOFn (ITU-T T.81 B.2.2, and T.87 C.2.2 for JPEG-LS) and in SIZ (T.800 A.5.1).
+    """
+    if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 42:
+        right, bottom, left, top = (int.from_bytes(frame[n : n + 4], "big") for n in (8, 12, 16, 20))
+        return bottom - top, right - left, int.from_bytes(frame[40:42], "big")
+    if frame[:2] != b"\xff\xd8":
+        return None
+    at = 2
+    while at + 10 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker == 0xFF:  # fill bytes may stand before a marker
+            at += 1
+            continue
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            rows, columns = (int.from_bytes(frame[n : n + 2], "big") for n in (at + 5, at + 7))
+            return rows, columns, frame[at + 9]
+        at += 2 + int.from_bytes(frame[at + 2 : at + 4], "big")
+    return 0, 0, 0
 
 
 def _masked(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:

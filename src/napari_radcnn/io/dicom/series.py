@@ -12,7 +12,7 @@ from threading import Event
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.frames import frames_of
-from napari_radcnn.io.dicom.headers import Instance, NoImage, quiet, read_header, text
+from napari_radcnn.io.dicom.headers import Instance, NoImage, damage, quiet, read_header, text
 from napari_radcnn.io.dicom.pixels import check_size
 from napari_radcnn.io.dicom.stacks import Stack, make_stacks
 from napari_radcnn.io.dicom.values import make_volume
@@ -82,9 +82,14 @@ class Series:
                 frames += frames_of(instance)
             except ReadError as error:
                 problems.append(str(error))
+            except damage() as error:
+                problems.append(_damaged(instance.path, error))
         if problems:  # a stack without one of its slices is not the scan; other stacks of the series may be whole
             return [], _shortened(problems)
-        stacks, wrong = make_stacks(frames)
+        try:
+            stacks, wrong = make_stacks(frames)
+        except ReadError as error:
+            return [], [str(error)]
         lines = [str(problem) for problem in wrong]
         # a file is opened whole or not at all: half of one is not what the user asked for
         return ([] if wrong and len(self.instances) == 1 else stacks), lines
@@ -302,6 +307,8 @@ def _read(
             volumes.append(make_volume(stack, label, source, step))
         except ReadError as error:
             refused.append(str(error))
+        except damage() as error:
+            refused.append(_damaged(stack.frames[0].path, error))
     return _distinct_names(volumes), refused
 
 
@@ -324,6 +331,11 @@ def _name(instance: Instance) -> str:
     modality, number = text(instance.dataset, "Modality"), text(instance.dataset, "SeriesNumber")
     parts = [modality if _CODE.fullmatch(modality) else "DICOM", number if number.lstrip("+-").isdigit() else ""]
     return " ".join(part for part in parts if part)
+
+
+def _damaged(path: Path, error: BaseException) -> str:
+    """Say that a header holds what pydicom cannot make sense of; its own words may quote a patient's tags."""
+    return f"{path.name}: the DICOM header is damaged ({type(error).__name__}); copy the file again."
 
 
 def _shortened(problems: list[str], most: int = 3) -> list[str]:

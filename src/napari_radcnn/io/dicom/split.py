@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.frames import Frame, dimension_key
-from napari_radcnn.io.dicom.headers import DAMAGE
 
 #: Two frames nearer than this (mm, along the normal) lie at the same place.
 SAME_PLACE_MM = 0.01
@@ -144,7 +144,7 @@ def _key(frame: Frame, name: str) -> tuple:
     for keyword in dict(_DISCRIMINATORS)[name]:
         try:
             value = frame.tags.get(keyword)
-        except DAMAGE:
+        except ReadError:
             value = None
         if value is None or value == "":
             continue

@@ -13,7 +13,7 @@ from typing import Any
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.frames import Frame
-from napari_radcnn.io.dicom.headers import DAMAGE, number, text, texts
+from napari_radcnn.io.dicom.headers import damage, number, text, texts
 
 _PHILIPS = (0x7053, "Philips PET Private Group")
 _GE = (0x0009, "GEMS_PETD_01")
@@ -87,7 +87,7 @@ def _decayed_dose(frames: Sequence[Frame]) -> tuple[float, list[str]]:
     first = frames[0]
     try:
         drug = first.tags.get("RadiopharmaceuticalInformationSequence")[0]
-    except DAMAGE as error:
+    except damage() as error:
         raise _NoSuvError("the RadiopharmaceuticalInformationSequence is missing") from error
     dose = number(drug, "RadionuclideTotalDose", first.path)
     if dose is None or not dose > 0:
@@ -177,7 +177,7 @@ def _private_text(frame: Frame, block: tuple[int, str], offset: int) -> str:
     group, creator = block
     try:
         element = dataset.private_block(group, creator)[offset]
-    except DAMAGE:
+    except damage():
         return ""
     value = element.value
     if isinstance(value, bytes):  # implicit VR: the type of a private element is not known
