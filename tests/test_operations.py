@@ -101,6 +101,20 @@ def test_progress_ends_at_the_planned_number(monkeypatch):
     assert told[-1] == (fake_models.STEPS, fake_models.STEPS, f"step {fake_models.STEPS}")
 
 
+def test_the_time_a_run_took_is_what_the_next_plan_says(monkeypatch):
+    fake_models.register(monkeypatch)
+    volume = world_field(axial())
+    assert radcnn.plan(volume, "fake").seconds is None
+    thread = threading.Thread(target=lambda: radcnn.segment(volume, "fake"))
+    thread.start()
+    thread.join()
+    known = radcnn.plan(volume, "fake").seconds
+    assert known is not None
+    larger = world_field(type(volume.geometry)((6, 4, 5), volume.geometry.affine))
+    assert radcnn.plan(larger, "fake").seconds == pytest.approx(2 * known, rel=0.01)
+    assert radcnn.plan(volume, "fake", {"strength": 0.1}).seconds is None
+
+
 def test_cancel_ends_the_run_at_the_next_patch(monkeypatch):
     _, pipeline = fake_models.register(monkeypatch)
     cancel = threading.Event()

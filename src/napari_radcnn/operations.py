@@ -277,8 +277,8 @@ def _modality_warning(request: Request) -> list[str]:
 
 def _rate_key(request: Request) -> str:
     values = [str(getattr(request.options, entry.name)) for entry in describe(request.spec.options)]
-    settings = request.settings
-    return " ".join([request.spec.name, *values, settings.device, settings.precision, str(request.threads)])
+    # Not the number of threads: a dock plans in the viewer's thread and runs in another, which takes one less.
+    return " ".join([request.spec.name, *values, request.settings.device, request.settings.precision])
 
 
 def _amount(request: Request, expected: Plan) -> float:
