@@ -97,7 +97,7 @@ def remember_seconds(key: str, amount: float, seconds: float) -> None:
     """Keep how long `amount` of work took, for the next plan; a cache that cannot be written is left alone."""
     if amount <= 0:
         return
-    timings = _read_timings() | {key: round(seconds / amount, 6)}
+    timings = _read_timings() | {key: float(f"{seconds / amount:.4g}")}
     target = _timings_file()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
