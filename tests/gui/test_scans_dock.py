@@ -65,6 +65,21 @@ def test_studies_series_and_files_are_listed_in_plain_words(make_napari_viewer, 
     assert by_modality["NIfTI"].text(0) == "field.nii.gz"
 
 
+def test_a_series_with_a_missing_slice_says_so_and_cannot_be_loaded(make_napari_viewer, qtbot, tmp_path):
+    files = write_dicom_series(tmp_path, head(oblique_geometry((6, 10, 12))))
+    files[3].unlink()
+    _, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, tmp_path)
+    (row,) = rows(dock)
+    assert "missing" in row.child(0).text(0)
+    where = dock.tree.visualItemRect(row.child(0)).topLeft() + QPoint(20, 5)
+    qtbot.mouseClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert dock.message_label.text() == row.child(0).text(0)
+    row.setSelected(True)
+    assert dock.selected() == []
+    assert not dock.load_button.isEnabled()
+
+
 def test_selected_series_are_loaded_with_one_click(make_napari_viewer, qtbot, folder):
     viewer, dock = docked(make_napari_viewer)
     listed(dock, qtbot, folder)

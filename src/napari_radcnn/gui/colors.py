@@ -1,4 +1,4 @@
-"""Colors of label maps."""
+"""Colors of label maps and of warnings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_radcnn.results import Label
+
+#: Of text that warns; readable on napari's dark and light themes.
+WARNING_COLOR = "#d08a20"
 
 
 def label_colormap(labels: Mapping[int, Label]) -> Any | None:

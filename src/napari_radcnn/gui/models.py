@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_radcnn.errors import RadcnnError
+from napari_radcnn.gui.colors import WARNING_COLOR
 from napari_radcnn.gui.form import OptionsForm
 from napari_radcnn.gui.job import Job
 from napari_radcnn.gui.layers import LayerData, layer_data, volume_from_layer
@@ -92,7 +93,7 @@ class ModelsDock(QWidget):
         self.card_button = QPushButton("Model card …")
         self.card_button.setToolTip("What it was made from, how well it does and where it fails")
         layout.addWidget(self.card_button, alignment=Qt.AlignmentFlag.AlignLeft)
-        self.install_label = _wrapped_label(color="#e0a030")
+        self.install_label = _wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.install_label)
         self._options_place = QVBoxLayout()
         layout.addLayout(self._options_place)
@@ -101,7 +102,7 @@ class ModelsDock(QWidget):
         layout.addWidget(self.settings_form)
         self.plan_label = _wrapped_label()
         layout.addWidget(self.plan_label)
-        self.warning_label = _wrapped_label(color="#e0a030")
+        self.warning_label = _wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.warning_label)
         buttons = QHBoxLayout()
         self.run_button = QPushButton("Run")

@@ -7,7 +7,7 @@ from threading import Event
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtGui import QColor, QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_radcnn.gui import defaults
+from napari_radcnn.gui.colors import WARNING_COLOR
 from napari_radcnn.gui.folder import Found, list_folder, load
 from napari_radcnn.gui.job import Job, Work
 from napari_radcnn.gui.layers import LayerData
@@ -31,8 +32,8 @@ from napari_radcnn.gui.resample import Progress
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.gui.view import watch
 
-_COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files", "Problem")
-_WIDTHS = (160, 62, 84, 108, 40, 200)
+_COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files")
+_WIDTHS = (170, 62, 84, 108, 40)
 
 
 class ScansDock(QWidget):
@@ -67,6 +68,7 @@ class ScansDock(QWidget):
         self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.tree.setMinimumHeight(140)
         self.tree.setIndentation(12)
+        self.tree.setWordWrap(True)
         for column, width in enumerate(_WIDTHS):
             self.tree.setColumnWidth(column, width)
         layout.addWidget(self.tree)
@@ -88,6 +90,7 @@ class ScansDock(QWidget):
         self.open_button.clicked.connect(self._choose_folder)
         self.path_line.returnPressed.connect(self._on_path)
         self.tree.itemSelectionChanged.connect(self._update_buttons)
+        self.tree.itemClicked.connect(self._on_click)
         self.tree.itemDoubleClicked.connect(self._on_double_click)
         self.load_button.clicked.connect(self.load_selected)
         self.cancel_button.clicked.connect(self.cancel)
@@ -141,15 +144,14 @@ class ScansDock(QWidget):
                 self.tree.addTopLevelItem(groups[scan.group])
                 groups[scan.group].setFirstColumnSpanned(True)
                 groups[scan.group].setExpanded(True)
-            item = QTreeWidgetItem(
-                [scan.title, scan.modality, scan.size, scan.spacing, str(scan.n_files), scan.problem or ""]
-            )
+            item = QTreeWidgetItem([scan.title, scan.modality, scan.size, scan.spacing, str(scan.n_files)])
             item.setData(0, Qt.ItemDataRole.UserRole, scan)
             item.setToolTip(0, scan.title)
-            item.setToolTip(5, scan.problem or "")
             if not scan.can_open:
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
             groups[scan.group].addChild(item)
+            if scan.problem:
+                _add_problem(item, scan.problem)
         count = sum(scan.can_open for scan in found)
         self.message_label.setText(
             f"{count} to open; double-click one, or select several and load them." if found else "No scan in there."
@@ -160,7 +162,13 @@ class ScansDock(QWidget):
     def selected(self) -> list[Found]:
         """Return the selected scans."""
         items = self.tree.selectedItems()
-        return [scan for item in items if isinstance(scan := item.data(0, Qt.ItemDataRole.UserRole), Found)]
+        scans = [item.data(0, Qt.ItemDataRole.UserRole) for item in items]
+        return [scan for scan in scans if isinstance(scan, Found) and scan.can_open]
+
+    def _on_click(self, item: QTreeWidgetItem, _column: int) -> None:
+        """Show in full a problem that the list cuts off."""
+        if item.data(0, Qt.ItemDataRole.UserRole) is None and item.parent() is not None:
+            self.message_label.setText(item.text(0))
 
     def _on_double_click(self, item: QTreeWidgetItem, _column: int) -> None:
         scan = item.data(0, Qt.ItemDataRole.UserRole)
@@ -268,3 +276,14 @@ class ScansDock(QWidget):
             defaults.make_default()
             self.message_label.setText("napari opens these files with RadCNN from now on.")
         self._update_buttons()
+
+
+def _add_problem(item: QTreeWidgetItem, problem: str) -> None:
+    """Tell below a series, over the whole width, why it or a part of it cannot be opened."""
+    line = QTreeWidgetItem([f"⚠ {problem}"])
+    line.setFlags(Qt.ItemFlag.ItemIsEnabled)
+    line.setForeground(0, QColor(WARNING_COLOR))
+    line.setToolTip(0, problem)
+    item.addChild(line)
+    line.setFirstColumnSpanned(True)
+    item.setExpanded(True)
