@@ -264,7 +264,8 @@ def _check_code_stream(instance: Instance, frame: bytes) -> None:
 def code_stream_size(frame: bytes) -> tuple[int, int, int] | None:
     """Return rows, columns and components of a JPEG, JPEG-LS or JPEG 2000 code stream; None where it is neither.
 
-    The sizes stand in SOFn (ITU-T T.81 B.2.2, and T.87 C.2.2 for JPEG-LS) and in the image and tile size segment (T.800 A.5.1).
+    The sizes stand in SOFn (ITU-T T.81 B.2.2, and T.87 C.2.2 for JPEG-LS) and in the image and tile size segment
+    (T.800 A.5.1).
     """
     if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 42:
         right, bottom, left, top = (int.from_bytes(frame[n : n + 4], "big") for n in (8, 12, 16, 20))
