@@ -230,7 +230,7 @@ def plan(
     request = _request(volume, model, options, device, precision, None, None)
     bare = get_pipeline(request.spec).plan(request)
     memory = memory_warning(bare.memory_bytes)
-    warnings = [*_modality_warning(request), *bare.warnings, *([] if memory is None else [memory])]
+    warnings = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
     return Plan(
         bare.model,
         bare.patches,
@@ -268,11 +268,15 @@ def _request(
     return Request(spec, volume, make_options(spec.options, options), settings, count)
 
 
-def _modality_warning(request: Request) -> list[str]:
-    modality, expected = request.volume.modality, request.spec.modalities
-    if not modality or not expected or modality in expected:
-        return []
-    return [f"'{request.volume.name}' is {modality}, but '{request.spec.name}' was made for {', '.join(expected)}."]
+def _scan_warnings(request: Request) -> list[str]:
+    """Return what of the scan speaks against running this model on it, whatever the model."""
+    name, modality, expected = request.volume.name, request.volume.modality, request.spec.modalities
+    found = []
+    if modality and expected and modality not in expected:
+        found.append(f"'{name}' is {modality}, but '{request.spec.name}' was made for {', '.join(expected)}.")
+    if not request.volume.metadata.is_calibrated:
+        found.append(f"'{name}' has no known voxel size: whatever is given in mm or ml counts voxels instead.")
+    return found
 
 
 def _rate_key(request: Request) -> str:

@@ -59,6 +59,12 @@ def test_a_scan_outside_the_model_s_domain_is_a_warning_before_the_run():
     assert plan(head(), "brain-extraction").warnings == ()
 
 
+def test_an_unknown_voxel_size_is_a_warning_before_the_run():
+    volume = head()
+    (warning,) = plan(volume.with_array(volume.array, is_calibrated=False), "nlm-denoise").warnings
+    assert "no known voxel size" in warning
+
+
 def test_what_cannot_run_is_said_by_the_plan():
     volume = world_field(axial())
     with pytest.raises(ModelError, match="did you mean 'nlm-denoise'"):
