@@ -8,8 +8,7 @@ from threading import Event
 
 from napari_radcnn.errors import CancelledError, ReadError
 from napari_radcnn.gui.layers import LayerData, layer_data
-from napari_radcnn.gui.resample import Progress
-from napari_radcnn.io import SeriesInfo, list_series, read, read_series
+from napari_radcnn.io import Progress, SeriesInfo, list_series, read, read_series
 from napari_radcnn.io.registry import sniff
 
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.errors import RadcnnError
+from napari_radcnn.errors import CancelledError, RadcnnError
 from napari_radcnn.geometry import AxisMap, Geometry
 from napari_radcnn.gui.colors import label_colormap
-from napari_radcnn.gui.resample import Progress, resample
+from napari_radcnn.io import Progress
+from napari_radcnn.preprocessing import Interpolation, resample
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 
@@ -103,9 +104,7 @@ def _image_layer(volume: Volume, progress: Progress | None, cancel: Event | None
     else:
         padding = volume.metadata.padding_value
         fill = _minimum(volume.array) if padding is None else padding
-        array = resample(
-            volume.array, place.native, place.shown, nearest=False, fill=fill, progress=progress, cancel=cancel
-        )
+        array = _resampled(volume.array, place.native, place.shown, "linear", fill, progress, cancel)
         array.setflags(write=False)  # a change here would be lost: the scan's own voxels are the ones that count
     arguments = place.layer_arguments | {
         "name": volume.name,
@@ -132,7 +131,7 @@ def _labels_layer(label_map: LabelMap, progress: Progress | None, cancel: Event 
     if place.axis_map is not None:
         array = place.axis_map.apply(np.require(label_map.array, requirements="W"))
     else:
-        array = resample(label_map.array, place.native, place.shown, nearest=True, progress=progress, cancel=cancel)
+        array = _resampled(label_map.array, place.native, place.shown, "nearest", 0.0, progress, cancel)
     names = {0: "background", **{value: label.name for value, label in label_map.labels.items()}}
     arguments = place.layer_arguments | {
         "name": label_map.name,
@@ -151,6 +150,27 @@ def _labels_layer(label_map: LabelMap, progress: Progress | None, cancel: Event 
     if colormap is not None:
         arguments["colormap"] = colormap
     return array, arguments, "labels"
+
+
+def _resampled(
+    array: npt.NDArray[Any],
+    source: Geometry,
+    target: Geometry,
+    interpolation: Interpolation,
+    fill: float = 0.0,
+    progress: Progress | None = None,
+    cancel: Event | None = None,
+) -> npt.NDArray[Any]:
+    """Return `array` on another grid for display; not smoothed, since what is seen is to be what was scanned."""
+
+    def each_slab(done: int, total: int) -> None:
+        if cancel is not None and cancel.is_set():
+            raise CancelledError("Preparing the display")
+        if progress is not None:
+            progress(done, total, "Preparing the display")
+
+    each_slab(0, target.shape[0])
+    return resample(array, source, target, interpolation=interpolation, fill=fill, antialias=False, each_slab=each_slab)
 
 
 def _as_label_map(volume: Volume) -> LabelMap:
@@ -224,7 +244,7 @@ def label_map_from_layer(layer: Any) -> LabelMap:
     if place.axis_map is not None:
         array = place.axis_map.invert(shown)
     elif source is None:
-        array = resample(shown, place.shown, place.native, nearest=True)
+        array = _resampled(shown, place.shown, place.native, "nearest")
     else:
         array = _edited_on_native(source.array, shown, place) if is_edited else source.array
     names = source.labels if source is not None else _feature_names(layer)
@@ -238,9 +258,9 @@ def label_map_from_layer(layer: Any) -> LabelMap:
 
 def _edited_on_native(before: npt.NDArray[Any], shown: npt.NDArray[Any], place: Place) -> npt.NDArray[Any]:
     """Return `before`, on the scan's own grid, with the changes that `shown`, on the upright grid, has."""
-    unedited = resample(before, place.native, place.shown, nearest=True)
-    changed = resample((unedited != shown).astype(np.uint8), place.shown, place.native, nearest=True).astype(bool)
-    edited = resample(shown, place.shown, place.native, nearest=True)
+    unedited = _resampled(before, place.native, place.shown, "nearest")
+    changed = _resampled((unedited != shown).astype(np.uint8), place.shown, place.native, "nearest").astype(bool)
+    edited = _resampled(shown, place.shown, place.native, "nearest")
     return np.where(changed, edited, before)
 
 

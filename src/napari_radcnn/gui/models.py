@@ -28,11 +28,11 @@ from napari_radcnn.gui.colors import WARNING_COLOR
 from napari_radcnn.gui.form import OptionsForm
 from napari_radcnn.gui.job import Job
 from napari_radcnn.gui.layers import LayerData, layer_data, volume_from_layer
-from napari_radcnn.gui.resample import Progress
 from napari_radcnn.gui.result_table import ResultTable
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.gui.view import watch
 from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.io import Progress
 from napari_radcnn.models import ModelSpec, models
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume

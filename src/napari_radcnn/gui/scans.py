@@ -28,9 +28,9 @@ from napari_radcnn.gui.colors import WARNING_COLOR
 from napari_radcnn.gui.folder import Found, list_folder, load
 from napari_radcnn.gui.job import Job, Work
 from napari_radcnn.gui.layers import LayerData
-from napari_radcnn.gui.resample import Progress
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.gui.view import watch
+from napari_radcnn.io import Progress
 
 _COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files")
 _WIDTHS = (170, 62, 84, 108, 40)
