@@ -245,3 +245,58 @@ def test_an_unreadable_file_is_a_clear_error(tmp_path, capsys, monkeypatch):
     assert "secret.nii" in line
     assert "ermission" in line
     assert stat.S_IMODE(path.stat().st_mode) == 0
+
+
+def test_a_run_is_replayed_to_the_same_voxels(tmp_path, scan, capsys):
+    out = tmp_path / "out.nii.gz"
+    assert main(["run", "nlm-denoise", str(scan), "-o", str(out), "--strength", "0.5", "--noise-level", "9"]) == 0
+    manifest = tmp_path / "out.nii.gz.radcnn.json"
+    capsys.readouterr()
+    assert main(["replay", str(manifest), "-o", str(tmp_path / "again.nii.gz")]) == 0
+    assert f"identical: {out}" in capsys.readouterr().out
+    first, again = radcnn.read(out)[0], radcnn.read(tmp_path / "again.nii.gz")[0]
+    assert np.array_equal(first.array, again.array)
+
+    other = json.loads(manifest.read_text())
+    other["options"]["strength"] = 2.5
+    manifest.write_text(json.dumps(other))
+    assert main(["replay", str(manifest)]) == 0
+    assert "different:" in capsys.readouterr().out
+
+
+def test_a_replay_on_another_input_is_refused(tmp_path, scan, monkeypatch, capsys):
+    fake_models.register(monkeypatch)
+    assert main(["run", "fake", str(scan), "-o", str(tmp_path / "out.nii")]) == 0
+    field = radcnn.read(scan)[0]
+    radcnn.write(field.with_array(field.array + 1), scan, overwrite=True)
+    capsys.readouterr()
+    assert main(["replay", str(tmp_path / "out.nii.radcnn.json")]) == 3
+    assert "no longer" in _one_line(capsys.readouterr())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": "other"}', '{"schema": "radcnn-manifest/1"}'])
+def test_what_is_no_manifest_is_refused(tmp_path, text, capsys):
+    path = tmp_path / "x.radcnn.json"
+    path.write_text(text)
+    assert main(["replay", str(path)]) == 3
+    assert "x.radcnn.json" in _one_line(capsys.readouterr())
+    assert main(["replay", str(tmp_path / "gone.json")]) == 3
+
+
+def test_evaluate_compares_label_maps_and_images(tmp_path, capsys):
+    grid = oblique()
+    first, second = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8)
+    first[0, :, :2] = 1
+    second[0, :, :3] = 1
+    for name, array in (("a", first), ("b", second)):
+        radcnn.write(radcnn.LabelMap(array, grid, {1: radcnn.Label("x")}), tmp_path / f"{name}.nii.gz")
+    assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["labels"]["1"]
+    assert found["dice"] == pytest.approx(2 * 8 / 20)
+    assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz")]) == 0
+    assert "label 1: Dice 0.8000" in capsys.readouterr().out
+    field = world_field(grid)
+    radcnn.write(field, tmp_path / "f.nii")
+    radcnn.write(field.with_array(field.array + 2), tmp_path / "g.nii")
+    assert main(["evaluate", str(tmp_path / "f.nii"), str(tmp_path / "g.nii")]) == 0
+    assert "rmse: 2" in capsys.readouterr().out

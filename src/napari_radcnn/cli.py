@@ -1,4 +1,4 @@
-"""The command line: ``radcnn info | convert | models | run | open``.
+"""The command line: ``radcnn info | convert | models | run | replay | evaluate | open``.
 
 Results go to stdout, progress and errors to stderr, one clear line an error. Exit status as in
 `napari_radcnn.errors.ExitStatus`.
@@ -12,18 +12,22 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import napari_radcnn
 from napari_radcnn.errors import ExitStatus, RadcnnError, ReadError, WriteError
 from napari_radcnn.models.options import describe
 from napari_radcnn.models.registry import get_model, models
 from napari_radcnn.models.spec import ModelSpec
+from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_radcnn.operations import Result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,6 +87,18 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     spec = _named_model(words)
     if spec is not None:
         _add_options(runner.add_argument_group(f"options of {spec.name}"), spec.options)
+
+    replay = commands.add_parser("replay", help="run again what a manifest says, and compare the voxels")
+    replay.add_argument("manifest", metavar="OUT.radcnn.json", type=Path)
+    replay.add_argument("-o", "--output", metavar="OUT", type=Path, help="also write the result, with its manifest")
+    replay.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    replay.set_defaults(command=_replay)
+
+    evaluate = commands.add_parser("evaluate", help="compare a prediction with its reference on the same grid")
+    evaluate.add_argument("reference", metavar="REFERENCE", type=Path)
+    evaluate.add_argument("prediction", metavar="PREDICTION", type=Path)
+    evaluate.add_argument("--json", action="store_true", help="as JSON")
+    evaluate.set_defaults(command=_evaluate)
 
     viewer = commands.add_parser("open", help="open napari with our reader, layers and docks")
     viewer.add_argument("paths", metavar="PATH", nargs="*")
@@ -198,37 +214,115 @@ def _models(parsed: argparse.Namespace) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> None:
-    from napari_radcnn import operations
-    from napari_radcnn.io import write
-    from napari_radcnn.io.atomic import atomic_path
-
     spec = get_model(parsed.model)
     if len(parsed.input) > 1:
         raise ReadError(f"The model '{spec.name}' takes one input, got {len(parsed.input)}: run it once for each.")
-    manifest_path = parsed.output.with_name(parsed.output.name + ".radcnn.json")
-    for target in (parsed.output, manifest_path):
-        _check_output(target, parsed.overwrite)
-    _check_suffix(parsed.output, spec)
+    _check_result_target(parsed.output, spec, parsed.overwrite)
+    options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
     with _cancelling() as cancel:
         progress = _Progress()
         source = parsed.input[0]
         volume = _choose(_read(source, progress, cancel), source, parsed.select)
-        options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
-        run = {"device": parsed.device, "precision": parsed.precision}
-        expected = operations.plan(volume, spec, options, **run)
-        _warn((*volume.warnings, *expected.warnings))
-        result = operations.run(volume, spec, options, **run, progress=progress, cancel=cancel)
-        progress.close()
-    manifest = result.metadata.provenance if isinstance(result, Volume) else result.provenance
-    _warn(tuple(text for text in result.warnings if text not in (*volume.warnings, *expected.warnings)))
-    # The manifest is on the disk before the result takes its name, so that neither stands alone.
-    with atomic_path(manifest_path, overwrite=parsed.overwrite) as temporary:
-        temporary.write_text(json.dumps({**manifest, "output": parsed.output.name}, indent=2) + "\n", encoding="utf-8")
-        write(result, parsed.output, overwrite=parsed.overwrite)
+        result = _compute(volume, spec, options, parsed.device, parsed.precision, progress, cancel)
+    manifest = _write_result(result, parsed.output, parsed.overwrite)
     for label, milliliters in manifest.get("volumes_ml", {}).items():
         print(f"{label}: {milliliters:.1f} ml")
     print(f"written: {parsed.output}")
-    print(f"manifest: {manifest_path}")
+    print(f"manifest: {_manifest_path(parsed.output)}")
+
+
+def _compute(
+    volume: Volume,
+    spec: ModelSpec,
+    options: Mapping[str, Any],
+    device: str,
+    precision: str,
+    progress: _Progress,
+    cancel: threading.Event,
+) -> Result:
+    from napari_radcnn import operations
+
+    expected = operations.plan(volume, spec, options, device=device, precision=precision)
+    told = (*volume.warnings, *expected.warnings)
+    _warn(told)
+    result = operations.run(volume, spec, options, device=device, precision=precision, progress=progress, cancel=cancel)
+    progress.close()
+    _warn([text for text in result.warnings if text not in told])
+    return result
+
+
+def _write_result(result: Result, target: Path, overwrite: bool) -> Mapping[str, Any]:
+    from napari_radcnn.io import write
+    from napari_radcnn.io.atomic import atomic_path
+
+    manifest = result.metadata.provenance if isinstance(result, Volume) else result.provenance
+    # The manifest is on the disk before the result takes its name, so that neither stands alone.
+    with atomic_path(_manifest_path(target), overwrite=overwrite) as temporary:
+        temporary.write_text(json.dumps({**manifest, "output": target.name}, indent=2) + "\n", encoding="utf-8")
+        write(result, target, overwrite=overwrite)
+    return manifest
+
+
+def _replay(parsed: argparse.Namespace) -> None:
+    import numpy as np
+
+    from napari_radcnn import provenance
+    from napari_radcnn.io import read
+
+    manifest = _read_manifest(parsed.manifest)
+    spec = get_model(manifest["model"]["name"])
+    if spec.version != manifest["model"]["version"]:
+        _warn([f"'{spec.name}' is version {spec.version} here, but the manifest says {manifest['model']['version']}."])
+    if parsed.output is not None:
+        _check_result_target(parsed.output, spec, parsed.overwrite)
+    wanted = manifest["input"]
+    with _cancelling() as cancel:
+        progress = _Progress()
+        volumes = _read(Path(wanted["path"]), progress, cancel)
+        volume = next((v for v in volumes if provenance.identify(v)["sha256"] == wanted["sha256"]), None)
+        if volume is None:
+            raise ReadError(f"{wanted['path']}: its voxels or its grid are no longer those of the manifest.")
+        settings = manifest["settings"]
+        result = _compute(
+            volume, spec, manifest["options"], settings["device"], settings["precision"], progress, cancel
+        )
+    before = parsed.manifest.with_name(manifest["output"])
+    if isinstance(result, Volume | LabelMap) and before.exists():
+        (earlier,) = read(before)
+        different = int(np.count_nonzero(~np.isclose(earlier.array, result.array, rtol=0, atol=0, equal_nan=True)))
+        print(f"identical: {before}" if different == 0 else f"different: {different} voxels of {before}")
+    if parsed.output is not None:
+        _write_result(result, parsed.output, parsed.overwrite)
+        print(f"written: {parsed.output}")
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["schema"] != "radcnn-manifest/1" or not manifest["input"]["path"] or not manifest["output"]:
+            raise ReadError(f"{path} names no input that can be run again.")
+        _ = manifest["model"]["name"], manifest["options"], manifest["settings"]["device"]
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReadError(f"{path} is no manifest of a run; it ends in .radcnn.json beside each result.") from error
+    return dict(manifest)
+
+
+def _evaluate(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.metrics import compare
+
+    reference, prediction = (_choose(_read(path), path, None) for path in (parsed.reference, parsed.prediction))
+    found = compare(reference, prediction)
+    if parsed.json:
+        print(json.dumps({"reference": str(parsed.reference), "prediction": str(parsed.prediction), **found}, indent=2))
+        return
+    for value, row in found.get("labels", {}).items():
+        first, second = row["volume_ml"]
+        distance = "-" if row["hausdorff95_mm"] is None else f"{row['hausdorff95_mm']:.2f} mm"
+        print(f"label {value}: Dice {row['dice']:.4f}, 95 % Hausdorff {distance}, {first:.2f} -> {second:.2f} ml")
+    for name, figure in found.get("image", {}).items():
+        print(f"{name}: {'-' if figure is None else format(figure, '.4g')}")
 
 
 def _open(parsed: argparse.Namespace) -> None:
@@ -265,16 +359,23 @@ def _check_output(target: Path, overwrite: bool) -> None:
         raise WriteError(f"{target} cannot be written: the folder {target.parent} does not exist.")
 
 
-def _check_suffix(target: Path, spec: ModelSpec) -> None:
+def _manifest_path(target: Path) -> Path:
+    return target.with_name(target.name + ".radcnn.json")
+
+
+def _check_result_target(target: Path, spec: ModelSpec, overwrite: bool) -> None:
+    """Refuse before a run what its result could not be written to."""
     from napari_radcnn.io.registry import writable_suffixes
 
+    for path in (target, _manifest_path(target)):
+        _check_output(path, overwrite)
     if spec.task == "detection":
         allowed: tuple[str, ...] = (".json", ".csv")
     elif spec.task == "classification":
         allowed = (".json",)
     else:
         allowed = tuple(writable_suffixes())
-    if not target.name.lower().endswith(tuple(allowed)):
+    if not target.name.lower().endswith(allowed):
         raise WriteError(f"{target}: a result of '{spec.name}' is written as {', '.join(allowed)}; choose one of them.")
 
 

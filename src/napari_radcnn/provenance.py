@@ -26,7 +26,7 @@ def identify(volume: Volume) -> dict[str, Any]:
     digest.update(np.round(volume.geometry.affine, 6).tobytes())
     return {
         "name": volume.name,
-        "path": None if metadata.source is None else str(metadata.source),
+        "path": None if metadata.source is None else str(metadata.source.absolute()),
         "format": metadata.source_format,
         "modality": metadata.modality,
         "series_uid": metadata.series_uid or None,

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from grids import axial, oblique
+from napari_radcnn.errors import GeometryError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.metrics import compare, dice, surface_distances
+from napari_radcnn.phantom import disks, world_field
+from napari_radcnn.volume import Volume, VolumeMetadata
+
+SPACING = (2.5, 1.0, 0.5)
+
+
+def _boxes():
+    grid = Geometry.from_parts((8, 12, 20), SPACING, (1.0, 2.0, 3.0))
+    first, second = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.uint8)
+    first[2:6, 3:9, 4:12] = 1
+    second[2:6, 3:9, 6:14] = 1  # moved by 2 voxels = 1 mm along i
+    second[0, 0, 0] = 4
+    metadata = VolumeMetadata(is_label=True)
+    return Volume(first, grid, metadata), Volume(second, grid, metadata)
+
+
+def test_dice_by_hand():
+    assert dice(np.array([1, 1, 0, 0]), np.array([0, 1, 1, 1])) == pytest.approx(2 * 1 / 5)
+    assert dice(np.zeros(3), np.zeros(3)) == 1
+    assert dice(np.ones(3), np.zeros(3)) == 0
+
+
+def test_labels_by_hand():
+    found = compare(*_boxes())["labels"]
+    assert found["1"]["dice"] == pytest.approx(2 * 6 / 16)
+    assert found["1"]["volume_ml"] == pytest.approx([4 * 6 * 8 * 1.25 / 1000] * 2)
+    assert found["1"]["hausdorff95_mm"] == pytest.approx(1.0)
+    assert found["4"]["dice"] == 0
+    assert found["4"]["hausdorff95_mm"] is None
+
+
+def test_surface_distance_is_in_millimeters():
+    first, second = np.zeros((9, 9, 9)), np.zeros((9, 9, 9))
+    first[4, 4, 4] = 1
+    second[6, 4, 5] = 1
+    assert surface_distances(first, second, SPACING) == pytest.approx([np.hypot(5.0, 0.5)] * 2)
+
+
+def test_axis_order_does_not_matter_but_place_does():
+    first, second = _boxes()
+    assert compare(first, second.reoriented("RAI")) == compare(first, second)
+    moved = replace(second, geometry=Geometry.from_parts(second.geometry.shape, SPACING, (1.0, 2.0, 4.0)))
+    with pytest.raises(GeometryError, match=r"not on one grid.*1\.0 mm apart"):
+        compare(first, moved)
+    with pytest.raises(GeometryError, match="not on one grid"):
+        compare(world_field(axial()), world_field(oblique()))
+
+
+def test_images_against_scikit_image():
+    noisy, clean = disks(20.0)
+    found = compare(clean, noisy)["image"]
+    peak = float(np.ptp(clean.array))
+    assert found["psnr_db"] == pytest.approx(
+        peak_signal_noise_ratio(clean.array, noisy.array, data_range=peak), abs=1e-3
+    )
+    assert found["rmse"] == pytest.approx(20, rel=0.02)
+    assert found["mean_shift"] == pytest.approx((noisy.array - clean.array).mean(), abs=1e-3)
+    assert compare(clean, clean)["image"]["psnr_db"] is None
