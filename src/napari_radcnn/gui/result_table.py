@@ -32,7 +32,7 @@ class ResultTable(QTreeWidget):
         self.clear()
         for row in rows:
             item = QTreeWidgetItem(list(row))
-            item.setTextAlignment(1, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+            item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.addTopLevelItem(item)
         self.setVisible(bool(rows))
 
