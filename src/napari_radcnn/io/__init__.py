@@ -8,6 +8,7 @@ from threading import Event
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.io.dicom import SeriesInfo, list_series, read_series
 from napari_radcnn.io.folder import read_folder
+from napari_radcnn.io.omezarr import is_zarr, read_omezarr
 from napari_radcnn.io.problems import Problem, Progress
 from napari_radcnn.io.registry import FORMATS, Format, readable_suffixes, sniff, writable_suffixes
 from napari_radcnn.io.reports import write_classification, write_detections
@@ -36,7 +37,7 @@ def read(path: str | Path, *, progress: Progress | None = None, cancel: Event | 
     Parameters
     ----------
     path : path
-        An image file, or a folder: of DICOM files, at any depth, or of other images.
+        An image file, or a folder: of DICOM files, at any depth, of other images, or an OME-Zarr store.
     progress : callable, optional
         Called as ``progress(done, total, message)``.
     cancel : threading.Event, optional
@@ -56,6 +57,8 @@ def read(path: str | Path, *, progress: Progress | None = None, cancel: Event | 
     """
     path = Path(path)
     try:
+        if is_zarr(path):
+            return read_omezarr(path, progress, cancel)
         if path.is_dir():
             return read_folder(path, progress, cancel)
         if not path.exists():
@@ -84,8 +87,8 @@ def write(obj: Volume | LabelMap | Detections | Classification, path: str | Path
     Parameters
     ----------
     obj : Volume, LabelMap, Detections or Classification
-        Images go to ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha`` or ``.mhd``; detections to ``.json`` or ``.csv``;
-        a classification to ``.json``.
+        Images go to ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``, ``.mhd`` or ``.ome.zarr``; detections to ``.json``
+        or ``.csv``; a classification to ``.json``.
     path : path
         Its folder must exist.
     overwrite : bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Event
 
@@ -13,6 +14,7 @@ from napari_radcnn.io.itk import write_itk
 from napari_radcnn.io.metaimage import read_metaimage
 from napari_radcnn.io.nifti import HEADER_STARTS, read_nifti, write_nifti
 from napari_radcnn.io.nrrd import read_nrrd
+from napari_radcnn.io.omezarr import is_zarr, read_omezarr, write_omezarr
 from napari_radcnn.io.problems import Progress
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
@@ -52,6 +54,11 @@ class Format:
 
 DICOM = Format("DICOM", (".dcm", ".dicom", ".ima"), (), is_dicom_start, read_dicom)
 
+#: A folder: `claims`, which looks into files, never holds.
+OME_ZARR = Format(
+    "OME-Zarr", (".ome.zarr", ".zarr"), (".ome.zarr", ".zarr"), lambda _: False, read_omezarr, write_omezarr
+)
+
 FORMATS = (
     DICOM,
     Format(
@@ -71,6 +78,7 @@ FORMATS = (
         read_metaimage,
         write_itk,
     ),
+    OME_ZARR,
 )
 
 
@@ -82,7 +90,11 @@ def sniff(path: str | Path) -> Format | None:
     """
     path = Path(path)
     try:
+        if is_zarr(path):
+            return OME_ZARR
         if path.is_dir():
+            if any(is_zarr(inner) for inner in islice(path.glob("*.zarr"), _MOST_ENTRIES)):
+                return OME_ZARR
             return next((found for entry in _entries(path) if (found := _sniff_file(entry)) is not None), None)
         return _sniff_file(path)
     except OSError:

@@ -1,0 +1,225 @@
+"""The chunks of a Zarr array: counted, since zarr takes missing ones for the fill value, then read slab by slab."""
+
+from __future__ import annotations
+
+import itertools
+import lzma
+import math
+import os
+import stat
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.omezarr.array import StoredArray
+from napari_radcnn.io.omezarr.store import inside
+from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report
+
+#: A chunk can be a little larger on the disk than in memory, where it does not compress.
+_MOST_GROWTH = 1.25
+#: What zarr and its codecs raise for data that is not what the metadata says.
+_DECODE_ERRORS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    RuntimeError,
+    NotImplementedError,
+    OSError,
+    EOFError,
+    BufferError,
+    AssertionError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+def existing_chunks(array: StoredArray, root: Path) -> set[tuple[int, ...]]:
+    """Return the indices of the chunks that are there.
+
+    Raises
+    ------
+    ReadError
+        If anything among them is a link out of the store or to a folder, no regular file, or impossibly large.
+    """
+    found = set()
+    for parent, folders, names in os.walk(array.folder, onerror=_raise):
+        for name in (*folders, *names):
+            path = Path(parent, name)
+            if path.is_symlink():
+                inside(path, path.relative_to(array.folder).as_posix(), array.name, root)
+                if path.is_dir():
+                    raise ReadError(f"{array.name}: '{name}' is a link to a folder, which is refused; copy the files.")
+        for name in names:
+            path = Path(parent, name)
+            index = _check_file(path, path.relative_to(array.folder).as_posix(), array)
+            if index is not None:
+                found.add(index)
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _check_file(path: Path, name: str, array: StoredArray) -> tuple[int, ...] | None:
+    """Return the chunk that a file of the array holds, None for other files."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ReadError(f"{array.name}: '{name}' is no regular file, which is refused.")
+    index = _chunk_index(name, array)
+    most = math.prod(array.chunks) * array.dtype.itemsize * _MOST_GROWTH + (1 << 20)
+    if index is not None and status.st_size > most:
+        raise ReadError(
+            f"{array.name}: the chunk {_shown_index(index)} has {binary_size(status.st_size)}, more than its shape "
+            f"{array.chunks} of {array.dtype} can have; the metadata or the chunk is damaged."
+        )
+    return index
+
+
+def check_memory(array: StoredArray) -> None:
+    """Refuse an array that would fill this computer's memory, before any of it is taken.
+
+    Raises
+    ------
+    ReadError
+        Naming the size, and the memory there is.
+    """
+    import psutil
+
+    free = psutil.virtual_memory().available
+    size = " x ".join(str(n) for n in array.shape)
+    if array.n_bytes > free // 2:
+        raise ReadError(
+            f"{array.name}: the image is too large for this computer's memory: {size} voxels of {array.dtype} take "
+            f"{binary_size(array.n_bytes)}, and {binary_size(free)} are free; cut a part out of it first."
+        )
+    chunk = math.prod(array.decoded) * array.dtype.itemsize
+    if array.n_bytes + chunk > free // 2:
+        raise ReadError(
+            f"{array.name}: one chunk of the image takes {binary_size(chunk)} of memory, and {binary_size(free)} are "
+            "free; store it in smaller chunks."
+        )
+
+
+def read_array(
+    array: StoredArray, root: Path, told: list[str], progress: Progress | None = None, cancel: Event | None = None
+) -> npt.NDArray[Any]:
+    """Return all values of the array.
+
+    Parameters
+    ----------
+    array : StoredArray
+        What to read.
+    root : Path
+        Folder of the store, links resolved.
+    told : list of str
+        What the user must be told is appended.
+    progress : callable, optional
+        Called as ``progress(done, total, message)``.
+    cancel : threading.Event, optional
+        Set it to stop.
+
+    Raises
+    ------
+    ReadError
+        If the array is too large for the memory, or a chunk cannot be decoded; names the chunk.
+    CancelledError
+        If `cancel` was set.
+    """
+    check_memory(array)
+    there = existing_chunks(array, root)
+    n_missing = math.prod(array.grid) - len(there)
+    if n_missing:
+        first = next(i for i in itertools.product(*(range(n) for n in array.grid)) if i not in there)
+        told.append(
+            f"{n_missing} of {math.prod(array.grid)} chunk files are missing (the first is chunk "
+            f"{_shown_index(first)}): filled with {array.fill_value}, as the format says. Either their voxels all have "
+            "this value, or the copy is incomplete."
+        )
+    out = np.zeros(array.shape, array.dtype)
+    if array.fill_value != 0:
+        out[...] = array.fill_value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what matters of them has been checked
+        stored = _open(array)
+        slabs = sorted({index[0] for index in there})
+        per_slab = math.prod(array.grid[1:])
+        for n, slab in enumerate(slabs):
+            checked_cancel(cancel)
+            report(progress, n, len(slabs), f"Reading {array.name}")
+            chunks = sorted(index for index in there if index[0] == slab) if len(slabs) > 1 else sorted(there)
+            _read_slab(array, stored, out, chunks, is_whole=len(chunks) == per_slab)
+        report(progress, len(slabs), len(slabs), f"Read {array.name}")
+    return out
+
+
+def _open(array: StoredArray) -> Any:
+    import zarr
+
+    try:
+        store = zarr.storage.LocalStore(array.folder, read_only=True)
+        stored = zarr.open_array(store=store, mode="r", zarr_format=array.zarr_format)
+    except _DECODE_ERRORS as error:
+        raise ReadError(f"{array.name}: the metadata is damaged: {_cause(error)}.") from error
+    if stored.shape != array.shape or stored.dtype.newbyteorder("=") != array.dtype:
+        raise ReadError(f"{array.name}: the metadata changed while it was read; try again.")
+    return stored
+
+
+def _read_slab(
+    array: StoredArray, stored: Any, out: npt.NDArray[Any], chunks: Sequence[tuple[int, ...]], *, is_whole: bool
+) -> None:
+    """Read chunks that are neighbors along the first axis: all at once where none is missing, which is faster."""
+    if is_whole and len(chunks) > 1:
+        start = chunks[0][0] * array.chunks[0]
+        rows = slice(start, start + array.chunks[0])
+        try:
+            out[rows] = stored[rows]
+        except _DECODE_ERRORS:
+            pass  # which of them it was, and why, is found below
+        else:
+            return
+    for index in chunks:
+        box = tuple(slice(n * c, (n + 1) * c) for n, c in zip(index, array.chunks, strict=True))
+        try:
+            out[box] = stored[box]
+        except _DECODE_ERRORS as error:
+            raise ReadError(
+                f"{array.name}: the chunk {_shown_index(index)} is truncated or damaged: {_cause(error)}; copy the "
+                "whole folder again."
+            ) from error
+
+
+def _cause(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+
+
+def _shown_index(index: Sequence[int]) -> str:
+    return "/".join(str(n) for n in index)
+
+
+def _chunk_index(name: str, array: StoredArray) -> tuple[int, ...] | None:
+    """Return the index that a file's path in its array names, or None."""
+    words = name.split(array.separator)
+    if array.prefix:
+        if words[0] != array.prefix:
+            return None
+        words = words[1:]
+    if len(words) != len(array.shape) or not all(w.isascii() and w.isdigit() and len(w) < 19 for w in words):
+        return None
+    index = tuple(int(w) for w in words)
+    if any(str(n) != w for n, w in zip(index, words, strict=True)):
+        return None
+    return index if all(n < count for n, count in zip(index, array.grid, strict=True)) else None

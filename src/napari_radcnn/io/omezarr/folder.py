@@ -1,0 +1,100 @@
+"""Write a folder completely or not at all, as `napari_radcnn.io.atomic` does for a file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from napari_radcnn.errors import WriteError
+from napari_radcnn.io.atomic import write_error
+
+
+@contextmanager
+def atomic_folder(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Give a temporary path beside `target`; move the folder that was made there into place when the block ends.
+
+    Two renames replace an old folder: it steps aside, the new one takes its name, and only then is it removed. A crash
+    between the two leaves both, complete, the old one as ``.radcnn-...-old-NAME``.
+
+    Parameters
+    ----------
+    target : Path
+        The folder to make.
+    overwrite : bool
+        Whether `target` may exist.
+    is_ours : callable
+        Whether an existing folder is of the kind that may be replaced; any other is never removed.
+
+    Raises
+    ------
+    WriteError
+        If `target` exists and may not be replaced, its parent is missing or not writable, or the disk is full.
+    """
+    _check_target(target, overwrite, is_ours)
+    token = secrets.token_hex(4)
+    temporary, aside = (target.with_name(f".radcnn-{token}{old}-{target.name}") for old in ("", "-old"))
+    try:
+        yield temporary
+        _sync_all(temporary)
+        _take_name(temporary, target, aside)
+    except OSError as error:
+        raise _error(target, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_target(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> None:
+    if not target.parent.is_dir():
+        raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
+    if not target.exists() and not target.is_symlink():
+        return
+    if not overwrite:
+        raise WriteError(
+            f"{target}: the folder exists already; choose another name, or pass overwrite=True (--overwrite)."
+        )
+    if target.is_symlink() or not target.is_dir() or not (is_ours(target) or not any(target.iterdir())):
+        raise WriteError(f"{target}: this is no Zarr store, and is not replaced by one; choose another name.")
+
+
+def _take_name(temporary: Path, target: Path, aside: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    target.rename(aside)
+    try:
+        temporary.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+    _sync(target.parent)
+
+
+def _sync_all(folder: Path) -> None:
+    """Wait until everything in the folder is on the disk; a full disk may only show here."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(parent, name))
+        _sync(Path(parent))
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        with suppress(PermissionError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _error(target: Path, error: OSError) -> WriteError:
+    if error.errno == errno.ENOTEMPTY:  # somebody took the name meanwhile
+        return WriteError(f"{target}: the folder exists already; choose another name.")
+    return write_error(target, error)

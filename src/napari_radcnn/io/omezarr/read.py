@@ -1,0 +1,225 @@
+"""From a folder to volumes: which image, which level, where it lies, what it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError, ReadError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.omezarr.array import StoredArray, open_array
+from napari_radcnn.io.omezarr.axes import LIST_AXES, SPACE_AXES, Axis, parse_axes, scale_and_translation, world_affine
+from napari_radcnn.io.omezarr.block import Block, read_block
+from napari_radcnn.io.omezarr.chunks import read_array
+from napari_radcnn.io.omezarr.store import Group, child, open_group, short
+from napari_radcnn.io.problems import Progress, stem_of
+from napari_radcnn.volume import Volume, VolumeMetadata
+
+_VERSIONS = ("0.4", "0.5")
+_MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+_MOST_LABELS = 1000
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is, or calls itself, a Zarr store."""
+    return path.is_dir() and (path.name.lower().endswith(".zarr") or any((path / mark).exists() for mark in _MARKS))
+
+
+def read_omezarr(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+    """Read an OME-Zarr image at full resolution, a volume for every time point and channel, then its label images.
+
+    Raises
+    ------
+    ReadError
+        If the store is damaged, incomplete, too large for the memory, or asks for anything that could run code or
+        lead out of its folder.
+    CancelledError
+        If `cancel` was set.
+    """
+    if not path.is_dir():
+        raise ReadError(f"{path.name}: OME-Zarr is a folder, and this is a file; unpack it first.")
+    root = path.resolve()
+    name = stem_of(path)
+    group = open_group(root, path.name, root)
+    images = _images(group, root)
+    volumes: list[Volume] = []
+    left_out: list[str] = []
+    for n, image in enumerate(images):
+        volumes += _Image(image, root, name if len(images) == 1 else f"{name} · {n + 1}", path).read(progress, cancel)
+    for label in _labels(group, root, left_out):
+        try:
+            inner = open_group(child(group, f"labels/{label}", root), f"{path.name}/labels/{label}", root)
+            volumes += _Image(inner, root, f"{name} · {label}", path, is_label=True).read(progress, cancel)
+        except ReadError as error:
+            left_out.append(str(error))
+    if not volumes:
+        raise ReadError(" ".join(left_out) or _nothing(group))
+    told = tuple(f"Left out: {line}" for line in left_out)
+    return [replace(volume, warnings=(*volume.warnings, *told)) for volume in volumes]
+
+
+def _images(group: Group, root: Path) -> list[Group]:
+    """Return the groups that hold an image: this one, or the numbered ones that bioformats2raw writes."""
+    if "multiscales" in group.ome:
+        return [group]
+    if "bioformats2raw.layout" not in group.ome:
+        return []
+    numbered = sorted((p for p in group.folder.iterdir() if p.name.isdigit() and p.is_dir()), key=lambda p: int(p.name))
+    return [open_group(child(group, p.name, root), f"{group.shown}/{p.name}", root) for p in numbered]
+
+
+def _labels(group: Group, root: Path, left_out: list[str]) -> list[str]:
+    """Return the names in the group ``labels``."""
+    if not (group.folder / "labels").is_dir():
+        return []
+    try:
+        names = open_group(child(group, "labels", root), f"{group.shown}/labels", root).ome.get("labels", [])
+    except ReadError as error:
+        left_out.append(str(error))
+        return []
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or len(names) > _MOST_LABELS:
+        left_out.append(f"{group.shown}/labels: the metadata is damaged: 'labels' is no list of names.")
+        return []
+    return names
+
+
+def _nothing(group: Group) -> str:
+    for key in ("plate", "well"):
+        if key in group.ome:
+            return f"{group.shown}: this is a {key} of many images; open one of the images in it."
+    return f"{group.shown}: a Zarr store without OME-Zarr metadata (multiscales); it does not say where voxels lie."
+
+
+class _Image:
+    """One multiscale image of a store."""
+
+    def __init__(self, group: Group, root: Path, name: str, source: Path, is_label: bool = False) -> None:
+        self.group, self.root, self.name, self.source = group, root, name, source
+        self.is_label = is_label or "image-label" in group.ome
+        self.shown = group.shown
+        self.told: list[str] = []
+
+    def read(self, progress: Progress | None, cancel: Event | None) -> list[Volume]:
+        """Return a volume for every time point and channel."""
+        multiscale = self._multiscale()
+        dataset = self._dataset(multiscale)
+        folder = child(self.group, dataset.get("path"), self.root)
+        stored = open_array(folder, f"{self.shown}/{dataset['path']}", self.root)
+        if self.is_label and stored.dtype.kind not in "biu":
+            raise ReadError(f"{stored.name}: labels must be whole numbers, but are {stored.dtype}.")
+        axes = parse_axes(multiscale.get("axes"), len(stored.shape), self.shown)
+        block = read_block(self.group.attributes, self.told)
+        geometry, is_calibrated = self._geometry(axes, stored, (dataset, multiscale), block)
+        array = read_array(stored, self.root, self.told, progress, cancel)
+        images = _split(array, axes, is_color=block.is_color and _has_colors(axes, stored))
+        metadata = VolumeMetadata(
+            modality=block.modality,
+            units=block.units,
+            is_inverted=block.is_inverted,
+            padding_value=block.padding_value,
+            is_label=self.is_label,
+            description=_label_names(self.group.ome),
+            is_calibrated=is_calibrated and block.is_calibrated,
+            source=self.source,
+            source_format="OME-Zarr",
+        )
+        n_channels = next((n for axis, n in zip(axes, stored.shape, strict=True) if axis.name == "c"), 1)
+        volumes = []
+        for n, image in enumerate(images):
+            center, width = _window(self.group.ome, n % n_channels)
+            named = self.name if len(images) == 1 else f"{self.name} · {n + 1}"
+            one = replace(metadata, name=named, window_center=center, window_width=width)
+            volumes.append(Volume(image, geometry, one, tuple(self.told), block.suvbw_factor))
+        return volumes
+
+    def _multiscale(self) -> Mapping[str, Any]:
+        found = self.group.ome.get("multiscales")
+        if not isinstance(found, list) or not found or not isinstance(found[0], dict):
+            raise ReadError(f"{self.shown}: the metadata is damaged: 'multiscales' must be a list of images.")
+        if len(found) > 1:
+            self.told.append(f"The store describes {len(found)} multiscale images; the first was read.")
+        version = self.group.ome.get("version", found[0].get("version"))
+        said = re.match(r"\d+\.\d+", version) if isinstance(version, str) else None
+        if version is not None and (said is None or said[0] not in _VERSIONS):
+            raise ReadError(
+                f"{self.shown}: the metadata is of OME-Zarr version {short(version)}; readable are "
+                f"{' and '.join(_VERSIONS)}; convert it."
+            )
+        return found[0]
+
+    def _dataset(self, multiscale: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the full resolution, which the format puts first; addresses anywhere are refused."""
+        found = multiscale.get("datasets")
+        if not isinstance(found, list) or not found or not all(isinstance(d, dict) for d in found):
+            raise ReadError(f"{self.shown}: the metadata is damaged: 'datasets' must be a list of resolutions.")
+        return found[0]
+
+    def _geometry(
+        self, axes: list[Axis], stored: StoredArray, owners: tuple[Mapping[str, Any], Mapping[str, Any]], block: Block
+    ) -> tuple[Geometry, bool]:
+        levels = [owner.get("coordinateTransformations") for owner in owners]
+        scale, translation, has_scale = scale_and_translation(levels, len(axes), self.shown)
+        told: list[str] = []
+        if not has_scale:
+            told.append("The spacing is unknown: the metadata has no scale. Nothing is in mm.")
+        affine = world_affine(axes, scale, translation, told)
+        sizes = {axis.name: n for axis, n in zip(axes, stored.shape, strict=True)}
+        shape = (sizes.get("z", 1), sizes["y"], sizes["x"])
+        if block.affine is not None and block.agrees(shape, affine, self.told):
+            affine, told, has_scale = block.affine, [], True
+        self.told += told
+        try:
+            return Geometry(shape, affine), has_scale
+        except GeometryError as error:
+            raise ReadError(f"{self.shown}: the coordinate transformations make no grid: {error}") from error
+
+
+def _has_colors(axes: list[Axis], stored: StoredArray) -> bool:
+    sizes = {axis.name: n for axis, n in zip(axes, stored.shape, strict=True)}
+    return sizes.get("c") == 3 and sizes.get("t", 1) == 1 and stored.dtype == np.uint8
+
+
+def _split(array: npt.NDArray[Any], axes: list[Axis], *, is_color: bool) -> list[npt.NDArray[Any]]:
+    """Return the ``(k, j, i)`` images of an array, views of it; colors become the last axis."""
+    places = {axis.name: n for n, axis in enumerate(axes)}
+    lists = [places[name] for name in LIST_AXES if name in places]
+    space = [places[name] for name in SPACE_AXES if name in places]
+    moved = array.transpose(*lists, *space)
+    if "z" not in places:
+        moved = np.expand_dims(moved, len(lists))
+    images = [moved[index] for index in np.ndindex(moved.shape[: len(lists)])]
+    return [np.stack(images, axis=-1)] if is_color else images
+
+
+def _window(ome: Mapping[str, Any], channel: int) -> tuple[float | None, float | None]:
+    """Return the display window of a channel; a broken one is no reason not to open an image."""
+    omero = ome.get("omero")
+    channels = omero.get("channels") if isinstance(omero, dict) else None
+    one = channels[channel] if isinstance(channels, list) and channel < len(channels) else None
+    window = one.get("window") if isinstance(one, dict) else None
+    start, end = (window.get("start"), window.get("end")) if isinstance(window, dict) else (None, None)
+    if not isinstance(start, int | float) or not isinstance(end, int | float):
+        return None, None
+    if not (math.isfinite(start) and math.isfinite(end) and end > start):
+        return None, None
+    return (start + end) / 2, float(end - start)
+
+
+def _label_names(ome: Mapping[str, Any]) -> str:
+    """Return the names of the labels, ``"1 brain, 2 tumor"``, as the image says them."""
+    said = ome.get("image-label")
+    properties = said.get("properties") if isinstance(said, dict) else None
+    names = []
+    for item in properties if isinstance(properties, list) else []:
+        value, name = (item.get("label-value"), item.get("name")) if isinstance(item, dict) else (None, None)
+        if type(value) is int and isinstance(name, str) and name.isprintable():
+            names.append(f"{value} {name[:60]}")
+    return ", ".join(names[:100])

@@ -1,0 +1,202 @@
+"""Write OME-Zarr 0.5: a pyramid for viewers, the true affine in a block of our own, all or nothing."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import WriteError
+from napari_radcnn.io.guard import verify_written
+from napari_radcnn.io.omezarr.block import make_block, plain_origin
+from napari_radcnn.io.omezarr.folder import atomic_folder
+from napari_radcnn.io.omezarr.read import is_zarr, read_omezarr
+from napari_radcnn.io.problems import stem_of
+from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.volume import Volume
+
+_CHUNK = 128
+_SMALLEST_LEVEL = 256
+#: An axis is halved while its voxels are less than twice as long as the shortest: voxels become alike.
+_COARSE = 2.0
+#: Output slices that are averaged at once.
+_SLAB = 16
+_TYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64"
+_AXES = (("z", "inferior-to-superior"), ("y", "anterior-to-posterior"), ("x", "right-to-left"))
+
+
+def write_omezarr(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> None:
+    """Write an OME-Zarr 0.5 store; labels become a label image, as it would lie in the ``labels`` of an image.
+
+    Raises
+    ------
+    WriteError
+        If the store cannot be written, or the type of the values has no place in Zarr.
+    """
+    array = np.asarray(obj.array)
+    if array.dtype.name not in _TYPES.split():
+        raise WriteError(f"{path}: OME-Zarr cannot hold values of type {array.dtype}.")
+    array = array.astype(np.uint8) if array.dtype == np.bool_ else array
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    with atomic_folder(path, overwrite, is_zarr) as temporary:
+        _write_store(obj, array, temporary, path)
+        verify_written(obj, temporary, path, lambda written: read_omezarr(written, None, None))
+
+
+def _write_store(obj: Volume | LabelMap, array: npt.NDArray[Any], folder: Path, target: Path) -> None:
+    import zarr
+
+    is_label = isinstance(obj, LabelMap) or (obj.metadata.is_label and array.dtype.kind in "iu" and not obj.is_color)
+    factors = _pyramid(obj)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zarr, on types that Zarr 3 has not settled yet; they are read back
+        store = zarr.storage.LocalStore(folder)
+        try:
+            group = zarr.create_group(
+                store=store, zarr_format=3, attributes=_attributes(obj, array, factors, target, is_label)
+            )
+            level = array
+            for n, factor in enumerate(factors):
+                if n:
+                    steps = tuple(f // before for f, before in zip(factor, factors[n - 1], strict=True))
+                    level = _nearest(array, factor) if is_label else _averaged(level, steps)
+                _write_level(group, str(n), level)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise WriteError(f"{target}: the Zarr store cannot be written: {error}.") from error
+
+
+def _write_level(group: Any, name: str, level: npt.NDArray[Any]) -> None:
+    import zarr
+
+    data = np.moveaxis(level, 3, 0) if level.ndim == 4 else level
+    chunks = (*(1,) * (data.ndim - 3), *(min(n, _CHUNK) for n in data.shape[-3:]))
+    stored = group.create_array(
+        name,
+        shape=data.shape,
+        chunks=chunks,
+        dtype=data.dtype,
+        fill_value=0,
+        compressors=zarr.codecs.ZstdCodec(level=3, checksum=True),
+        dimension_names=["c", "z", "y", "x"][-data.ndim :],
+        config={"write_empty_chunks": True},  # a chunk that is missing is then a chunk that was lost
+    )
+    stored[...] = data
+
+
+def _attributes(
+    obj: Volume | LabelMap, array: npt.NDArray[Any], factors: list[tuple[int, int, int]], target: Path, is_label: bool
+) -> dict[str, Any]:
+    upright = obj.geometry.orientation == "SPL" and obj.geometry.is_axis_aligned
+    axes: list[dict[str, Any]] = [
+        {"name": name, "type": "space", "unit": "millimeter"}
+        | ({"orientation": {"type": "anatomical", "value": orientation}} if upright else {})
+        for name, orientation in _AXES
+    ]
+    lead = [1.0] * (array.ndim - 3)
+    if lead:
+        axes.insert(0, {"name": "c", "type": "channel"})
+    datasets = []
+    for n, factor in enumerate(factors):
+        scale = [s * f for s, f in zip(obj.geometry.spacing, factor, strict=True)]
+        along = [step * (f - 1) / 2 for step, f in zip(obj.geometry.spacing, factor, strict=True)]
+        translation = [origin + a for origin, a in zip(plain_origin(obj.geometry), along, strict=True)]
+        transformations = [
+            {"type": "scale", "scale": [*lead, *scale]},
+            {"type": "translation", "translation": [*(0.0 for _ in lead), *translation]},
+        ]
+        datasets.append({"path": str(n), "coordinateTransformations": transformations})
+    ome: dict[str, Any] = {
+        "version": "0.5",
+        "multiscales": [{"name": stem_of(target), "axes": axes, "datasets": datasets}],
+    }
+    if is_label:
+        ome["image-label"] = _image_label(obj.labels if isinstance(obj, LabelMap) else {})
+        ome["multiscales"][0]["type"] = "nearest"
+    else:
+        ome["multiscales"][0]["type"] = "mean"
+        ome |= _omero(obj, array) if isinstance(obj, Volume) else {}
+    return {"ome": ome, **make_block(obj)}
+
+
+def _image_label(labels: Mapping[int, Label]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    colors = [
+        {"label-value": int(value), "rgba": [*(round(255 * part) for part in label.color), 255]}
+        for value, label in labels.items()
+        if label.color is not None
+    ]
+    if colors:
+        found["colors"] = colors
+    if labels:
+        found["properties"] = [{"label-value": int(value), "name": label.name} for value, label in labels.items()]
+    return found
+
+
+def _omero(obj: Volume, array: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return the display window, where the scan carries one."""
+    if obj.is_color:
+        window = {"min": 0.0, "max": 255.0, "start": 0.0, "end": 255.0}
+        colors = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+        return {
+            "omero": {
+                "channels": [{"label": label, "color": c, "window": window, "active": True} for label, c in colors]
+            }
+        }
+    center, width = obj.metadata.window_center, obj.metadata.window_width
+    if center is None or width is None or not (math.isfinite(center) and 0 < width < math.inf):
+        return {}
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    window = {"min": low, "max": high, "start": center - width / 2, "end": center + width / 2}
+    channel = {
+        "label": obj.metadata.modality or "image",
+        "color": "FFFFFF",
+        "window": window,
+        "active": True,
+        "inverted": obj.metadata.is_inverted,
+    }
+    return {"omero": {"channels": [channel]}}
+
+
+def _pyramid(obj: Volume | LabelMap) -> list[tuple[int, int, int]]:
+    """Return by how much every level is coarser than the first along ``(k, j, i)``; the first is ``(1, 1, 1)``."""
+    shape, factor = obj.geometry.shape, (1, 1, 1)
+    levels = [factor]
+    while max(sizes := [-(-n // f) for n, f in zip(shape, factor, strict=True)]) > _SMALLEST_LEVEL:
+        spacing = [s * f for s, f in zip(obj.geometry.spacing, factor, strict=True)]
+        finest = min(s for s, n in zip(spacing, sizes, strict=True) if n > 1)
+        halved = [n > 1 and s < _COARSE * finest for s, n in zip(spacing, sizes, strict=True)]
+        k, j, i = (2 * f if half else f for f, half in zip(factor, halved, strict=True))
+        factor = k, j, i
+        levels.append(factor)
+    return levels
+
+
+def _averaged(array: npt.NDArray[Any], steps: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return means over blocks of `steps`, an incomplete last block filled up with its last voxels."""
+    shape = tuple(-(-n // s) for n, s in zip(array.shape, steps, strict=False)) + array.shape[3:]
+    out = np.empty(shape, array.dtype)
+    wide = np.float64 if array.dtype.itemsize > 2 and array.dtype != np.float32 else np.float32
+    for k in range(0, shape[0], _SLAB):
+        block: npt.NDArray[Any] = array[k * steps[0] : (k + _SLAB) * steps[0]].astype(wide)
+        with np.errstate(invalid="ignore", over="ignore"):  # nan and infinities of the image stay what they are
+            for axis, step in enumerate(steps):
+                if step == 1:
+                    continue
+                if block.shape[axis] % 2:
+                    block = np.concatenate([block, block.take([-1], axis)], axis)
+                first, second = (block.take(range(n, block.shape[axis], 2), axis) for n in (0, 1))
+                block = (first + second) / 2
+            out[k : k + _SLAB] = np.rint(block) if array.dtype.kind in "iu" else block
+    return out
+
+
+def _nearest(array: npt.NDArray[Any], factor: tuple[int, int, int]) -> npt.NDArray[Any]:
+    """Return the voxels of the full resolution that lie nearest to the centers of blocks of `factor`."""
+    picked = [np.minimum(np.arange(-(-n // f)) * f + f // 2, n - 1) for n, f in zip(array.shape, factor, strict=False)]
+    return array[np.ix_(*picked)]
