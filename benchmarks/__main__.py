@@ -9,6 +9,7 @@ from benchmarks.common import machine
 
 _PARTS = {
     "Importing": "importing",
+    "Reading": "reading",
     "Brain extraction": "brain_extraction",
     "Non-local means, disk phantom with white noise": "nlm_denoise",
     "The viewer while a model runs": "gui_gaps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -25,8 +26,8 @@ def read_folder(folder: Path, progress: Progress | None = None, cancel: Event | 
         raise ReadError(f"{folder.name or folder}: the folder is empty; no image in it.")
     volumes: list[Volume] = []
     refused: list[str] = []
-    others = _other_images(folder)
     scan: DicomFolder = find_dicom(folder, progress, cancel)
+    others = _other_images(folder, {instance.path for series in scan.series for instance in series.instances})
     if not others and not scan.series:
         inner = sorted(path for path in folder.iterdir() if path.is_dir() and path.suffix.lower() != ".zarr")
         others = [path for subfolder in inner for path in _other_images(subfolder)]
@@ -45,18 +46,21 @@ def read_folder(folder: Path, progress: Progress | None = None, cancel: Event | 
     if not volumes:
         if refused:
             raise ReadError(" ".join(refused[:5]) + (f" And {len(refused) - 5} more." if len(refused) > 5 else ""))
-        raise ReadError(f"{folder.name or folder}: no readable image (DICOM, NIfTI, NRRD, MetaImage) here.")
+        raise ReadError(f"{folder.name or folder}: no readable image (DICOM, NIfTI, NRRD, MetaImage, OME-Zarr) here.")
     if not refused:
         return volumes
     told = tuple(f"Left out: {line}" for line in refused)
     return [replace(volume, warnings=(*volume.warnings, *told)) for volume in volumes]
 
 
-def _other_images(folder: Path) -> list[Path]:
-    """Return the images of the folder that are not DICOM, one of every pair of files."""
+def _other_images(folder: Path, known: Set[Path] = frozenset()) -> list[Path]:
+    """Return the images of the folder that are not DICOM (`known` are), one of every pair of files."""
     images = []
     for path in sorted(folder.iterdir()):
-        if not path.is_file() or path.stat().st_size == 0:
+        if path.suffix.lower() == ".zarr" and path.is_dir():
+            images.append(path)
+            continue
+        if path in known or not path.is_file() or path.stat().st_size == 0:
             continue
         found = sniff(path)
         if found is None or found is DICOM:

@@ -40,13 +40,13 @@ class FrameTags:
         self._path = instance.path
         self._layers: list[Any] = []
         for keyword, item in (("PerFrameFunctionalGroupsSequence", index), ("SharedFunctionalGroupsSequence", 0)):
-            groups = instance.dataset.get(keyword)
+            groups = instance.tags.get(keyword)
             if groups is not None and item < len(groups):
                 self._layers += [element.value[0] for element in groups[item] if element.VR == "SQ" and element.value]
         for group in list(self._layers):
             nested = group.get("DiffusionGradientDirectionSequence")
             self._layers += list(nested[:1]) if nested else []
-        self._layers.append(instance.dataset)
+        self._layers.append(instance.tags)
 
     def get(self, keyword: str) -> Any:
         """Return the value, or None.
@@ -57,6 +57,8 @@ class FrameTags:
             If the value is damaged.
         """
         try:
+            if len(self._layers) == 1:
+                return self._layers[0].get(keyword)
             return next((layer.get(keyword) for layer in self._layers if keyword in layer), None)
         except damage() as error:
             raise ReadError(f"{self._path.name}: the value of {keyword} in the header is damaged.") from error
@@ -107,7 +109,8 @@ class Frame:
     def normal(self) -> npt.NDArray[np.float64]:
         """Unit normal of the slice; only where `cosines` are known."""
         assert self.cosines is not None
-        return np.cross(self.cosines[0], self.cosines[1])
+        (a, b, c), (d, e, f) = self.cosines.tolist()
+        return np.array([b * f - c * e, c * d - a * f, a * e - b * d])
 
     @property
     def depth(self) -> float:
@@ -138,10 +141,10 @@ def image_size(instance: Instance) -> tuple[int, int, int]:
     ReadError
         If they are missing or zero.
     """
-    sizes = [number(instance.dataset, keyword, instance.path) or 0.0 for keyword in ("Rows", "Columns")]
+    sizes = [number(instance.tags, keyword, instance.path) or 0.0 for keyword in ("Rows", "Columns")]
     if not min(sizes) >= 1:
         raise ReadError(f"{instance.path.name}: Rows or Columns is missing or zero; the file is damaged.")
-    return int(sizes[0]), int(sizes[1]), int(number(instance.dataset, "SamplesPerPixel", instance.path) or 1)
+    return int(sizes[0]), int(sizes[1]), int(number(instance.tags, "SamplesPerPixel", instance.path) or 1)
 
 
 def frame_count(instance: Instance) -> int:
@@ -152,7 +155,7 @@ def frame_count(instance: Instance) -> int:
     ReadError
         If it is not positive.
     """
-    count = number(instance.dataset, "NumberOfFrames", instance.path)
+    count = number(instance.tags, "NumberOfFrames", instance.path)
     if count is None:
         return 1
     if not count >= 1:
@@ -169,8 +172,8 @@ def frames_of(instance: Instance) -> list[Frame]:
         If a position, an orientation or a spacing is no number or impossible, or an enhanced file lacks them.
     """
     count = frame_count(instance)
-    sop_class = text(instance.dataset, "SOPClassUID")
-    groups = instance.dataset.get("PerFrameFunctionalGroupsSequence")
+    sop_class = text(instance.tags, "SOPClassUID")
+    groups = instance.tags.get("PerFrameFunctionalGroupsSequence")
     if sop_class in _NEEDS_POSITIONS and (groups is None or len(groups) < count):
         raise ReadError(
             f"{instance.path.name}: the PerFrameFunctionalGroupsSequence is missing or has fewer items than frames: "
@@ -189,7 +192,7 @@ def frames_of(instance: Instance) -> list[Frame]:
 
 def _frame(instance: Instance, index: int, count: int) -> Frame:
     tags = FrameTags(instance, index)
-    is_enhanced = "PerFrameFunctionalGroupsSequence" in instance.dataset
+    is_enhanced = instance.tags.get("PerFrameFunctionalGroupsSequence") is not None
     position = _finite(tags, "ImagePositionPatient", 3, instance)
     cosines, notes = _cosines(tags, instance)
     spacing, spacing_notes = _pixel_spacing(tags, instance)
@@ -200,7 +203,7 @@ def _frame(instance: Instance, index: int, count: int) -> Frame:
         missing = "ImagePositionPatient" if position is None else "ImageOrientationPatient"
         notes.append(f"{missing} is missing: position and orientation are unknown.")
         position = cosines = None
-    if count > 1 and not is_enhanced and text(instance.dataset, "SOPClassUID") != _RT_DOSE:
+    if count > 1 and not is_enhanced and text(instance.tags, "SOPClassUID") != _RT_DOSE:
         position = cosines = None  # one position cannot hold for many frames
     return Frame(instance, index, position, cosines, spacing, tags, tuple(notes + spacing_notes))
 
@@ -222,7 +225,7 @@ def _cosines(tags: FrameTags, instance: Instance) -> tuple[npt.NDArray[np.float6
     if values is None:
         return None, []
     row, column = values[:3], values[3:]
-    lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
+    lengths = math.hypot(*row), math.hypot(*column)
     off = max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column)))
     if off > _COSINE_TOLERANCE:
         raise ReadError(
@@ -231,7 +234,7 @@ def _cosines(tags: FrameTags, instance: Instance) -> tuple[npt.NDArray[np.float6
         )
     row = row / lengths[0]
     column = column - (column @ row) * row
-    return np.stack([row, column / np.linalg.norm(column)]), []
+    return np.array([row, column / math.hypot(*column)]), []
 
 
 def _pixel_spacing(tags: FrameTags, instance: Instance) -> tuple[tuple[float, float] | None, list[str]]:
@@ -256,7 +259,7 @@ def _pixel_spacing(tags: FrameTags, instance: Instance) -> tuple[tuple[float, fl
 
 def _dose_frames(instance: Instance, frames: list[Frame]) -> list[Frame]:
     """Return the frames of an RT Dose, whose offsets stand in GridFrameOffsetVector (DICOM PS3.3, C.8.8.3.2)."""
-    offsets = floats(instance.dataset, "GridFrameOffsetVector", instance.path)
+    offsets = floats(instance.tags, "GridFrameOffsetVector", instance.path)
     first = frames[0]
     if len(offsets) != len(frames) or first.position is None or first.cosines is None:
         raise ReadError(f"{instance.path.name}: GridFrameOffsetVector does not fit the frames: positions are unknown.")
@@ -270,7 +273,7 @@ def _dose_frames(instance: Instance, frames: list[Frame]) -> list[Frame]:
 
 def dimension_key(frame: Frame) -> tuple[int, ...] | None:
     """Return the indices of an enhanced frame in the dimensions that are no places (time, echo, b-value, ...)."""
-    dimensions = frame.instance.dataset.get("DimensionIndexSequence")
+    dimensions = frame.instance.tags.get("DimensionIndexSequence")
     values = frame.tags.get("DimensionIndexValues")
     if dimensions is None or values is None:
         return None

@@ -7,9 +7,9 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -19,10 +19,13 @@ from napari_radcnn.io.problems import Problem
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.tag import BaseTag
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _IMPLICIT = "1.2.840.10008.1.2"
+#: How much of a file is read at first.
+_START_BYTES = 16384
 UNDEFINED_LENGTH = 0xFFFFFFFF
 #: A header longer than this, when uncompressed, is no header of an image.
 _MOST_HEADER = 64 << 20
@@ -72,10 +75,67 @@ class Instance:
     offset: int
     length: int
 
+    @cached_property
+    def tags(self) -> Values:
+        """The values of `dataset`."""
+        return Values(self.dataset)
+
     @property
     def uid(self) -> str:
         """SOPInstanceUID, empty if missing."""
-        return text(self.dataset, "SOPInstanceUID")
+        return text(self.tags, "SOPInstanceUID")
+
+
+class Values:
+    """The values of a dataset, each looked up once, and the common kinds without pydicom's costly conversion.
+
+    Opening a folder looks at some twenty values of every file, which takes pydicom longer than reading them.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._known: dict[str, Any] = {}
+
+    def get(self, keyword: str) -> Any:
+        """Return the value, or None; codes and decimal numbers as text. Raises one of `damage` where it is damaged."""
+        try:
+            return self._known[keyword]
+        except KeyError:
+            value = self._known[keyword] = self._look_up(keyword)
+            return value
+
+    def __contains__(self, keyword: str) -> bool:
+        return keyword in self._dataset
+
+    def _look_up(self, keyword: str) -> Any:
+        tag, kind = _tag(keyword)
+        raw = self._dataset.get_item(tag)
+        if raw is None:
+            return None
+        value = raw.value
+        if type(value) is bytes and raw.VR in (kind, None):
+            if kind in _ASCII and value.isascii():
+                words = [word.strip(" \0") for word in value.decode("ascii").split("\\")]
+                return words if len(words) > 1 else words[0] or None
+            if kind == "US" and len(value) == 2:
+                return int.from_bytes(value, "little" if raw.is_little_endian else "big")
+        return self._dataset[tag].value
+
+
+#: Value representations that are ASCII text whatever the character set (DICOM PS3.5, 6.1.2.2 and 6.2).
+_ASCII = ("CS", "DA", "DS", "DT", "IS", "TM", "UI")
+
+
+@cache
+def _tag(keyword: str) -> tuple[BaseTag, str]:
+    """Return the tag of a keyword, and the kind of its values."""
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom.tag import Tag
+
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return Tag(tag), str(dictionary_VR(tag))
 
 
 @dataclass(frozen=True)
@@ -134,13 +194,19 @@ def read_header(path: Path) -> Instance | NoImage | Problem | None:
         None for a file that is not DICOM at all; a Problem for one that is, but cannot be used.
     """
     with path.open("rb") as file:
-        start = file.read(4096)
+        start = file.read(_START_BYTES)
         if not is_dicom_start(start):
             return None
-        file.seek(0)
+        has_prefix = start[128:132] == b"DICM"
         try:
-            stream = _inflated(file, start) if DEFLATED.encode() in start[:1024] else file
-            return _parse(path, stream, stream is not file, start[128:132] == b"DICM")
+            if DEFLATED.encode() in start[:1024]:
+                return _parse(path, _inflated(file, start), True, has_prefix)
+            with suppress(*damage()):  # most headers are this short, and are parsed faster in memory
+                item = _parse(path, BytesIO(start), False, has_prefix)
+                if isinstance(item, Instance):
+                    return item
+            file.seek(0)
+            return _parse(path, file, False, has_prefix)
         except RecursionError:
             return Problem(path.name, "sequences are nested too deeply; the file is corrupt", "leave it out")
         except damage() as error:
@@ -179,6 +245,7 @@ def _parse(path: Path, stream: Any, is_deflated: bool, has_prefix: bool) -> Inst
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     else:
         syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", "") or "")
+    values = Values(dataset)
     if not ("SOPClassUID" in dataset or "Rows" in dataset):
         if not has_prefix and len(dataset) < 3:
             return None  # some other file that happens to start like a header without its preamble
@@ -186,12 +253,12 @@ def _parse(path: Path, stream: Any, is_deflated: bool, has_prefix: bool) -> Inst
     if not syntax:
         syntax = _IMPLICIT if dataset.original_encoding[0] else "1.2.840.10008.1.2.1"
         dataset.file_meta.TransferSyntaxUID = syntax
-    sop_class = text(dataset, "SOPClassUID")
+    sop_class = text(values, "SOPClassUID")
     if sop_class == _DICOMDIR:
         return None
     head = stream.read(12)
     keyword, value_at, length = _pixel_element(head, syntax)
-    modality = text(dataset, "Modality")
+    modality = text(values, "Modality")
     if not keyword or sop_class in _SEGMENTATIONS:
         return _no_image(path, dataset, sop_class, modality)
     return Instance(path, dataset, syntax, keyword, stream.tell() - len(head) + value_at, length)

@@ -83,13 +83,13 @@ def stored_values(instance: Instance) -> npt.NDArray[Any]:
     check_size(instance)
     rows, columns, samples = image_size(instance)
     frames = frame_count(instance)
-    is_gray = samples == 1 and text(instance.dataset, "PhotometricInterpretation").startswith("MONOCHROME")
+    is_gray = samples == 1 and text(instance.tags, "PhotometricInterpretation").startswith("MONOCHROME")
     simple = is_gray or instance.keyword != "PixelData"
     if instance.transfer_syntax in _NATIVE and instance.transfer_syntax != _BIG_ENDIAN and simple:
         values = _native(instance)
     else:
         values = _decoded(instance)
-    is_palette = text(instance.dataset, "PhotometricInterpretation") == "PALETTE COLOR"
+    is_palette = text(instance.tags, "PhotometricInterpretation") == "PALETTE COLOR"
     channels = 3 if is_palette else samples
     expected = (frames, rows, columns) if channels == 1 else (frames, rows, columns, channels)
     if values.size != int(np.prod(expected)):
@@ -130,7 +130,7 @@ def _check_decoder(instance: Instance) -> None:
 def _allocated(instance: Instance) -> int:
     if instance.keyword != "PixelData":
         return 32 if instance.keyword == "FloatPixelData" else 64
-    bits = number(instance.dataset, "BitsAllocated", instance.path)
+    bits = number(instance.tags, "BitsAllocated", instance.path)
     if bits is None or bits not in (1, 8, 16, 32):
         raise ReadError(f"{instance.path.name}: BitsAllocated is {bits}, expected 8, 16 or 32; the file is damaged.")
     return int(bits)
@@ -139,7 +139,7 @@ def _allocated(instance: Instance) -> int:
 def _native_bytes(instance: Instance) -> int:
     rows, columns, samples = image_size(instance)
     pixels = rows * columns * samples * frame_count(instance)
-    if text(instance.dataset, "PhotometricInterpretation") == "YBR_FULL_422":
+    if text(instance.tags, "PhotometricInterpretation") == "YBR_FULL_422":
         pixels = pixels // 3 * 2  # two of three color samples are shared by neighbours (DICOM PS3.3, C.7.6.3.1.2)
     return (pixels * _allocated(instance) + 7) // 8
 
@@ -285,6 +285,24 @@ def code_stream_size(frame: bytes) -> tuple[int, int, int] | None:
     return 0, 0, 0
 
 
+def stored_bits(instance: Instance, allocated: int) -> tuple[int, int, bool]:
+    """Return how many bits hold the value, how many lie below them, and whether it has a sign.
+
+    Raises
+    ------
+    ReadError
+        If the three attributes do not fit each other.
+    """
+    stored = int(number(instance.tags, "BitsStored", instance.path) or allocated)
+    high = number(instance.tags, "HighBit", instance.path)
+    if not 1 <= stored <= allocated:
+        raise ReadError(f"{instance.path.name}: BitsStored is {stored} of {allocated} allocated; the file is damaged.")
+    shift = 0 if high is None else int(high) + 1 - stored
+    if shift < 0 or stored + shift > allocated:
+        raise ReadError(f"{instance.path.name}: HighBit {int(high or 0)} does not fit BitsStored {stored}.")
+    return stored, shift, int(number(instance.tags, "PixelRepresentation", instance.path) or 0) == 1
+
+
 def _masked(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
     """Keep the bits that hold the value, and give them their sign.
 
@@ -293,14 +311,7 @@ def _masked(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
     allocated = _allocated(instance)
     if allocated == 1:
         return values.astype(np.uint8)
-    stored = int(number(instance.dataset, "BitsStored", instance.path) or allocated)
-    high = number(instance.dataset, "HighBit", instance.path)
-    if not 1 <= stored <= allocated:
-        raise ReadError(f"{instance.path.name}: BitsStored is {stored} of {allocated} allocated; the file is damaged.")
-    shift = 0 if high is None else int(high) + 1 - stored
-    if shift < 0 or stored + shift > allocated:
-        raise ReadError(f"{instance.path.name}: HighBit {int(high or 0)} does not fit BitsStored {stored}.")
-    signed = int(number(instance.dataset, "PixelRepresentation", instance.path) or 0) == 1
+    stored, shift, signed = stored_bits(instance, allocated)
     unsigned = values.view(values.dtype.str.replace("i", "u")) if values.dtype.kind == "i" else values
     is_coded = instance.transfer_syntax.startswith(_MARKED)
     width = unsigned.dtype.itemsize * 8
@@ -320,10 +331,10 @@ def _masked(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
 def _color(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
     """Return 8-bit RGB."""
     if values.ndim == 3:  # one sample, and neither gray nor a palette
-        kind = text(instance.dataset, "PhotometricInterpretation")
+        kind = text(instance.tags, "PhotometricInterpretation")
         raise ReadError(f"{instance.path.name}: the photometric interpretation '{kind}' cannot be read.")
     values = values[..., :3]
     if values.dtype == np.uint8:
         return values
-    stored = int(number(instance.dataset, "BitsStored", instance.path) or 16)
+    stored = int(number(instance.tags, "BitsStored", instance.path) or 16)
     return (values >> max(stored - 8, 0)).astype(np.uint8)

@@ -96,7 +96,7 @@ class Series:
 
     def info(self) -> SeriesInfo:
         """Return what the headers say."""
-        first = self.instances[0].dataset
+        first = self.instances[0].tags
         with quiet():
             stacks, problems = self.stacks()
         largest = stacks[0].geometry if stacks else None
@@ -258,8 +258,8 @@ def _collect(folder: Path, files: Iterable[Path], progress: Progress | None, can
             item = _header(path)
             if isinstance(item, Instance):
                 keys = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality")
-                key = [text(item.dataset, keyword) for keyword in keys]
-                series[(*key, "" if key[2] else text(item.dataset, "SeriesNumber"))].append(item)
+                key = [text(item.tags, keyword) for keyword in keys]
+                series[(*key, "" if key[2] else text(item.tags, "SeriesNumber"))].append(item)
             elif isinstance(item, NoImage):
                 found.others.append(item)
             elif isinstance(item, Problem):
@@ -328,7 +328,7 @@ def _distinct_names(volumes: list[Volume]) -> list[Volume]:
 
 def _name(instance: Instance) -> str:
     """Return modality and series number: nothing that a person may have written a name into."""
-    modality, number = text(instance.dataset, "Modality"), text(instance.dataset, "SeriesNumber")
+    modality, number = text(instance.tags, "Modality"), text(instance.tags, "SeriesNumber")
     parts = [modality if _CODE.fullmatch(modality) else "DICOM", number if number.lstrip("+-").isdigit() else ""]
     return " ".join(part for part in parts if part)
 

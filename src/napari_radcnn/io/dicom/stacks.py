@@ -6,6 +6,7 @@ which would move every slice behind a gap (DICOM PS3.3, C.7.6.2.1.1).
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -123,7 +124,10 @@ def _differences(one: Frame, other: Frame) -> list[str]:
     if (one.pixel_spacing is None) != (other.pixel_spacing is None) or (
         one.pixel_spacing is not None
         and other.pixel_spacing is not None
-        and not np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=_SPACING_TOLERANCE, atol=0)
+        and not all(
+            math.isclose(a, b, rel_tol=_SPACING_TOLERANCE)
+            for a, b in zip(one.pixel_spacing, other.pixel_spacing, strict=True)
+        )
     ):
         found.append("pixel spacing (PixelSpacing)")
     return found
@@ -323,7 +327,7 @@ def _noted(stack: Stack, said: Sequence[str], label: str | None = None) -> Stack
 
 
 def _modality(frame: Frame) -> str:
-    return text(frame.instance.dataset, "Modality")
+    return text(frame.instance.tags, "Modality")
 
 
 def _are_mosaics(frames: Sequence[Frame]) -> bool:

@@ -14,6 +14,7 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.frames import Frame
 from napari_radcnn.io.dicom.headers import Instance, floats, number, text
 from napari_radcnn.io.dicom.pixels import stored_values
+from napari_radcnn.io.dicom.plain import plain_values, smallest_type
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom.suv import suvbw_factor
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -44,12 +45,12 @@ def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], N
     rescales = [_rescale(frame, warnings) for frame in stack.frames]
     array = _array(stack, rescales, done, warnings)
     first = stack.frames[len(stack.frames) // 2]
-    modality = text(first.instance.dataset, "Modality")
-    inverted = text(first.instance.dataset, "PhotometricInterpretation") == "MONOCHROME1"
+    modality = text(first.instance.tags, "Modality")
+    inverted = text(first.instance.tags, "PhotometricInterpretation") == "MONOCHROME1"
     if inverted:
         warnings.append("MONOCHROME1: low values are meant to look bright; the values are kept, the display inverted.")
     window = _window(first)
-    series_number = text(first.instance.dataset, "SeriesNumber")
+    series_number = text(first.instance.tags, "SeriesNumber")
     units = _units(first, modality)
     factor = None
     if modality == "PT":
@@ -62,13 +63,13 @@ def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], N
             name=name,
             modality=modality,
             units=units,
-            description=text(first.instance.dataset, "SeriesDescription"),
+            description=text(first.instance.tags, "SeriesDescription"),
             window_center=window[0],
             window_width=window[1],
             is_inverted=inverted,
             padding_value=_padding(first, rescales[len(rescales) // 2]),
-            study_uid=text(first.instance.dataset, "StudyInstanceUID"),
-            series_uid=text(first.instance.dataset, "SeriesInstanceUID"),
+            study_uid=text(first.instance.tags, "StudyInstanceUID"),
+            series_uid=text(first.instance.tags, "SeriesInstanceUID"),
             frame_of_reference_uid=text(first.tags, "FrameOfReferenceUID"),
             series_number=int(series_number) if series_number.lstrip("+-").isdigit() else None,
             source=source,
@@ -84,6 +85,9 @@ def _array(
     stack: Stack, rescales: Sequence[tuple[float, float]], done: Callable[[Frame], None], warnings: list[str]
 ) -> npt.NDArray[Any]:
     """Decode the frames, each file once, and rescale them."""
+    plain = plain_values(stack.frames, rescales, done)
+    if plain is not None:
+        return plain
     out: npt.NDArray[Any] | None = None
     by_file: dict[int, list[int]] = {}
     for k, frame in enumerate(stack.frames):
@@ -124,9 +128,7 @@ def _array(
 
 def _grown(out: npt.NDArray[Any] | None, shape: tuple[int, ...], low: int, high: int) -> npt.NDArray[Any]:
     """Return the array in the smallest of int16, uint16 and int32 that holds all values so far."""
-    for dtype in (np.int16, np.uint16, np.int32, np.int64):
-        if low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max:
-            break
+    dtype = smallest_type(low, high)
     if out is None:
         return np.empty(shape, dtype)
     return out if out.dtype == dtype else out.astype(dtype)
@@ -134,7 +136,7 @@ def _grown(out: npt.NDArray[Any] | None, shape: tuple[int, ...], low: int, high:
 
 def _rescale(frame: Frame, warnings: list[str]) -> tuple[float, float]:
     """Return slope and intercept of a frame (DICOM PS3.3, C.7.6.16.2.9 and C.11.1)."""
-    if text(frame.instance.dataset, "Modality") == "RTDOSE":
+    if text(frame.instance.tags, "Modality") == "RTDOSE":
         return number(frame.tags, "DoseGridScaling", frame.path) or 1.0, 0.0
     slope = number(frame.tags, "RescaleSlope", frame.path)
     intercept = number(frame.tags, "RescaleIntercept", frame.path)
@@ -150,7 +152,7 @@ def _rescale(frame: Frame, warnings: list[str]) -> tuple[float, float]:
 
 def _modality_lut(instance: Instance, decoded: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
     """Return the values after the modality lookup table, if the file has one (DICOM PS3.3, C.11.1.1)."""
-    if "ModalityLUTSequence" not in instance.dataset or not instance.dataset.ModalityLUTSequence:
+    if not instance.tags.get("ModalityLUTSequence"):
         return None
     from pydicom.pixels import apply_modality_lut
 
@@ -159,11 +161,11 @@ def _modality_lut(instance: Instance, decoded: npt.NDArray[Any]) -> npt.NDArray[
 
 def _padding(frame: Frame, rescale: tuple[float, float]) -> float | None:
     """Return PixelPaddingValue in rescaled values; it is stored with the sign of the pixels."""
-    value = number(frame.instance.dataset, "PixelPaddingValue", frame.path)
+    value = number(frame.instance.tags, "PixelPaddingValue", frame.path)
     if value is None:
         return None
-    bits = int(number(frame.instance.dataset, "BitsAllocated", frame.path) or 16)
-    if number(frame.instance.dataset, "PixelRepresentation", frame.path) == 1 and value >= 1 << (bits - 1):
+    bits = int(number(frame.instance.tags, "BitsAllocated", frame.path) or 16)
+    if number(frame.instance.tags, "PixelRepresentation", frame.path) == 1 and value >= 1 << (bits - 1):
         value -= 1 << bits  # written as unsigned by some devices
     return value * rescale[0] + rescale[1]
 
@@ -184,7 +186,7 @@ def _units(frame: Frame, modality: str) -> str:
         units = text(frame.tags, "Units").upper()
         return _PET_UNITS.get(units, units.lower())
     if modality == "RTDOSE":
-        return "Gy" if text(frame.instance.dataset, "DoseUnits").upper() == "GY" else ""
+        return "Gy" if text(frame.instance.tags, "DoseUnits").upper() == "GY" else ""
     kind = text(frame.tags, "RescaleType")
     if modality == "CT" and frame.tags.get("RescaleIntercept") is not None and kind.upper() in ("", "HU"):
         return "HU"
