@@ -94,7 +94,7 @@ def test_images_one_folder_down(tmp_path: Path) -> None:
     assert [volume.name for volume in read(tmp_path)] == ["a"]
 
 
-@pytest.mark.parametrize("suffix", writable_suffixes())
+@pytest.mark.parametrize("suffix", [s for s in writable_suffixes() if not s.endswith(".zarr")])
 def test_existing_files_are_kept(tmp_path: Path, suffix: str) -> None:
     path = write(SCAN, tmp_path / f"a{suffix}")
     before = path.read_bytes()
@@ -142,7 +142,7 @@ def test_full_disk_leaves_nothing(
     before = {}
     if overwrite:
         write(result, path)
-        before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -150,7 +150,7 @@ def test_full_disk_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(WriteError, match="disk is full"):
         write(result, path, overwrite=overwrite)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 def test_interrupted_block_leaves_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ _CODECS = frozenset(
     {"blosc", "zstd", "gzip", "zlib", "lz4", "bz2", "lzma", "shuffle", "delta", "fixedscaleoffset", "bitround"}
     | {"quantize", "packbits", "crc32", "crc32c", "adler32", "fletcher32"}
 )
-_V3_CODECS = frozenset({"bytes", "transpose", "blosc", "zstd", "gzip", "crc32c"}) | {f"numcodecs.{n}" for n in _CODECS}
+_V3_CODECS = frozenset({"bytes", "transpose", "blosc", "zstd", "gzip", "crc32c"}) | {
+    f"numcodecs.{n}" for n in _CODECS - {"blosc"}
+}
 #: Settings of codecs that name a type; a type outside numbers could make them build objects.
 _TYPE_SETTINGS = ("dtype", "astype", "encode_dtype", "decode_dtype", "data_type")
 _MOST_AXES = 32
@@ -50,6 +52,8 @@ class StoredArray:
         What stands for chunks that are missing.
     prefix, separator : str
         How the files are called: ``"c"`` and ``"/"`` make ``c/0/1/2``.
+    blosc_trailer : int or None
+        How many bytes follow the Blosc frame in a chunk's file; None for other compression.
     """
 
     name: str
@@ -62,6 +66,7 @@ class StoredArray:
     fill_value: Any
     prefix: str
     separator: str
+    blosc_trailer: int | None
 
     @property
     def n_bytes(self) -> int:
@@ -101,7 +106,9 @@ def _array_v2(meta: Mapping[str, Any], folder: Path, shown: str) -> StoredArray:
         raise ReadError(f"{shown}: the metadata (.zarray) is damaged: 'order' is {short(meta.get('order'))}.")
     shape, chunks = _sizes(meta.get("shape"), "shape", shown), _sizes(meta.get("chunks"), "chunks", shown)
     separator = meta.get("dimension_separator", ".")
-    return _made(folder, shown, 2, (shape, chunks, chunks), dtype, meta.get("fill_value"), ("", separator))
+    made = _made(folder, shown, 2, (shape, chunks, chunks), dtype, meta.get("fill_value"), ("", separator))
+    names = [codec["id"] for codec in (*filters, *([] if compressor is None else [compressor]))]
+    return replace(made, blosc_trailer=_blosc_trailer(names, shown))
 
 
 def _array_v3(meta: Mapping[str, Any], folder: Path, shown: str) -> StoredArray:
@@ -121,7 +128,23 @@ def _array_v3(meta: Mapping[str, Any], folder: Path, shown: str) -> StoredArray:
     inner = _check_v3_codecs(meta.get("codecs"), shown)
     separator = keys[1].get("separator", "/" if keys[0] == "default" else ".")
     prefix = "c" if keys[0] == "default" else ""
-    return _made(folder, shown, 3, (shape, chunks, inner or chunks), dtype, meta.get("fill_value"), (prefix, separator))
+    sizes = shape, chunks, inner or chunks
+    made = _made(folder, shown, 3, sizes, dtype, meta.get("fill_value"), (prefix, separator))
+    return replace(made, blosc_trailer=_blosc_trailer([_named(codec, shown)[0] for codec in meta["codecs"]], shown))
+
+
+def _blosc_trailer(names: list[str], shown: str) -> int | None:
+    """Return how many bytes of checksum follow the Blosc frame in a file, None where there is no Blosc.
+
+    The frame has to be checked by us: c-blosc believes the lengths in it, and reads on behind what a truncated chunk
+    holds (numcodecs 0.16). So it must be the outermost thing in the file but for a checksum.
+    """
+    if "blosc" not in names:
+        return None
+    behind = names[names.index("blosc") + 1 :]
+    if any(name != "crc32c" for name in behind):
+        raise ReadError(f"{shown}: Blosc with {short(behind)} behind it is refused: its frames cannot be checked.")
+    return 4 * len(behind)
 
 
 def _made(
@@ -140,7 +163,7 @@ def _made(
     if separator not in (".", "/"):
         raise ReadError(f"{shown}: the separator of chunk names is {short(separator)}; it must be '.' or '/'.")
     value = _fill_value(fill, dtype, shown)
-    return StoredArray(shown, folder, zarr_format, shape, chunks, decoded, dtype, value, prefix, str(separator))
+    return StoredArray(shown, folder, zarr_format, shape, chunks, decoded, dtype, value, prefix, str(separator), None)
 
 
 def _dtype(text: object, shown: str) -> np.dtype[Any]:
@@ -187,6 +210,8 @@ def _check_v3_codecs(codecs: object, shown: str, depth: int = 0) -> tuple[int, .
             inner = _sizes(configuration.get("chunk_shape"), "chunk_shape", shown)
             inner = _check_v3_codecs(configuration.get("codecs"), shown, depth + 1) or inner
             _check_v3_codecs(configuration.get("index_codecs", ["bytes"]), shown, depth + 1)
+        elif name == "blosc" and depth:
+            raise ReadError(f"{shown}: Blosc in shards is refused: its frames cannot be checked; store it as zstd.")
         else:
             _check_codec({**configuration, "name": name}, "name", _V3_CODECS, shown)
     return inner

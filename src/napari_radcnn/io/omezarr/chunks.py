@@ -85,7 +85,26 @@ def _check_file(path: Path, name: str, array: StoredArray) -> tuple[int, ...] | 
             f"{array.name}: the chunk {_shown_index(index)} has {binary_size(status.st_size)}, more than its shape "
             f"{array.chunks} of {array.dtype} can have; the metadata or the chunk is damaged."
         )
+    if index is not None and array.blosc_trailer is not None:
+        _check_blosc(path, status.st_size - array.blosc_trailer, index, array)
     return index
+
+
+def _check_blosc(path: Path, size: int, index: tuple[int, ...], array: StoredArray) -> None:
+    """Compare the lengths in the header of a Blosc frame (c-blosc, README_CHUNK_FORMAT) with what is there."""
+    with path.open("rb") as file:
+        header = file.read(16)
+    n_bytes, _, n_compressed = struct.unpack("<III", header[4:]) if len(header) == 16 else (0, 0, 0)
+    if len(header) < 16 or n_compressed != size:
+        raise ReadError(
+            f"{array.name}: the chunk {_shown_index(index)} is truncated or damaged: it has {size} bytes, and its "
+            f"Blosc header announces {n_compressed}; copy the whole folder again."
+        )
+    if n_bytes > math.prod(array.chunks) * max(array.dtype.itemsize, 8):
+        raise ReadError(
+            f"{array.name}: the chunk {_shown_index(index)} announces {binary_size(n_bytes)}, more than its shape "
+            f"{array.chunks} of {array.dtype} can have; the chunk is damaged."
+        )
 
 
 def check_memory(array: StoredArray) -> None:

@@ -58,8 +58,11 @@ def _check_target(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]
         raise WriteError(
             f"{target}: the folder exists already; choose another name, or pass overwrite=True (--overwrite)."
         )
-    if target.is_symlink() or not target.is_dir() or not (is_ours(target) or not any(target.iterdir())):
-        raise WriteError(f"{target}: this is no Zarr store, and is not replaced by one; choose another name.")
+    if target.is_symlink() or not target.is_dir() or not is_ours(target):
+        raise WriteError(
+            f"{target}: a file or folder that is no Zarr store has this name, and is not "
+            "replaced by one; choose another name."
+        )
 
 
 def _take_name(temporary: Path, target: Path, aside: Path) -> None:

@@ -30,7 +30,12 @@ _MOST_LABELS = 1000
 
 def is_zarr(path: Path) -> bool:
     """Whether a folder is, or calls itself, a Zarr store."""
-    return path.is_dir() and (path.name.lower().endswith(".zarr") or any((path / mark).exists() for mark in _MARKS))
+    return path.is_dir() and (path.name.lower().endswith(".zarr") or holds_zarr(path))
+
+
+def holds_zarr(path: Path) -> bool:
+    """Whether a folder holds the metadata of a Zarr store."""
+    return any((path / mark).is_file() for mark in _MARKS)
 
 
 def read_omezarr(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:

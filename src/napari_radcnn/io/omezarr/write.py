@@ -15,7 +15,7 @@ from napari_radcnn.errors import WriteError
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.omezarr.block import make_block, plain_origin
 from napari_radcnn.io.omezarr.folder import atomic_folder
-from napari_radcnn.io.omezarr.read import is_zarr, read_omezarr
+from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
 from napari_radcnn.io.problems import stem_of
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume
@@ -43,7 +43,7 @@ def write_omezarr(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -
         raise WriteError(f"{path}: OME-Zarr cannot hold values of type {array.dtype}.")
     array = array.astype(np.uint8) if array.dtype == np.bool_ else array
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    with atomic_folder(path, overwrite, is_zarr) as temporary:
+    with atomic_folder(path, overwrite, holds_zarr) as temporary:
         _write_store(obj, array, temporary, path)
         verify_written(obj, temporary, path, lambda written: read_omezarr(written, None, None))
 
