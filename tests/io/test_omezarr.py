@@ -289,6 +289,12 @@ def test_layouts_of_zarr_2(tmp_path: Path, compressor: str) -> None:
     assert volume.array.dtype.isnative
 
 
+def test_bits_are_read_as_numbers(tmp_path: Path) -> None:
+    (volume,) = read(store_05(tmp_path / "a.ome.zarr", ARRAY % 2 == 0))
+    assert volume.array.dtype == np.uint8
+    assert np.array_equal(volume.array, (ARRAY + 1) % 2)
+
+
 def test_transformations_apply_in_order(tmp_path: Path) -> None:
     image = multiscale(
         transformations=[SCALE, {"type": "identity"}],

@@ -124,6 +124,7 @@ class _Image:
         block = read_block(self.group.attributes, self.told)
         geometry, is_calibrated = self._geometry(axes, stored, (dataset, multiscale), block)
         array = read_array(stored, self.root, self.told, progress, cancel)
+        array = array.view(np.uint8) if array.dtype == np.bool_ else array
         images = _split(array, axes, is_color=block.is_color and _has_colors(axes, stored))
         metadata = VolumeMetadata(
             modality=block.modality,
