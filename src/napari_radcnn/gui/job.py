@@ -40,7 +40,8 @@ class Job(QObject):
     ended = Signal()
 
     def __init__(self, widget: QWidget, title: str, work: Work) -> None:
-        super().__init__(widget)
+        # No Qt parent: the thread still calls this object when the widget and its window are gone.
+        super().__init__()
         self._title = title
         self._work = work
         self._cancel = Event()
@@ -60,6 +61,7 @@ class Job(QObject):
         from napari.utils import progress
 
         self.is_running = True
+        _RUNNING.add(self)
         self._bar = progress(total=0, desc=self._title)
         self.progressed.connect(self._show_progress)
         worker = create_worker(self._run, _start_thread=False)
@@ -115,6 +117,7 @@ class Job(QObject):
     def _on_returned(self, outcome: tuple[str, Any]) -> None:
         kind, value = outcome
         self._finish()
+        _RUNNING.discard(self)
         if kind == "cancelled" or self._cancel.is_set():
             self.cancelled.emit()
         elif kind == "failed":
@@ -126,6 +129,7 @@ class Job(QObject):
     def _on_errored(self, error: Exception) -> None:
         """Tell of a defect of ours; napari shows the traceback on demand."""
         self._finish()
+        _RUNNING.discard(self)
         self.failed.emit(f"Unexpected error, please report it: {type(error).__name__}: {error}")
         self.ended.emit()
 
@@ -137,6 +141,10 @@ class Job(QObject):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+#: Jobs whose thread has not come back; kept alive until it has.
+_RUNNING: set[Job] = set()
 
 
 def _main_window(widget: QWidget) -> QMainWindow | None:
