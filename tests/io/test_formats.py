@@ -522,3 +522,20 @@ def test_sniff_goes_by_the_first_bytes(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("not an image")
     assert sniff(tmp_path / "a.txt") is None
     assert sniff(tmp_path / "none") is None
+
+
+def test_gzip_of_several_members(tmp_path: Path) -> None:
+    """As bgzip and pigz's relatives write it; zeros behind the end are padding."""
+    field = world_field(grids.oblique())
+    plain = write(field, tmp_path / "a.nii").read_bytes()
+    path = tmp_path / "b.nii.gz"
+    path.write_bytes(gzip.compress(plain[:400]) + gzip.compress(b"") + gzip.compress(plain[400:]) + bytes(100))
+    (volume,) = read(path)
+    assert np.array_equal(volume.array, field.array)
+    assert volume.warnings == ()
+    path.write_bytes(gzip.compress(plain[:400]) + gzip.compress(plain[400:])[:-9])
+    with pytest.raises(ReadError, match=r"b\.nii\.gz.*truncated"):
+        read(path)
+    path.write_bytes(gzip.compress(plain[:400]))
+    with pytest.raises(ReadError, match=r"b\.nii\.gz.*truncated"):
+        read(path)

@@ -7,12 +7,13 @@ several readers fill a truncated file up with zeros without a word.
 
 from __future__ import annotations
 
-import gzip
 import math
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from napari_radcnn.errors import GeometryError, ReadError, WriteError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.atomic import atomic_path
 from napari_radcnn.io.guard import verify_written
+from napari_radcnn.io.gzipped import GzipStream
 from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report, stem_of
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -149,22 +151,22 @@ def _pair(path: Path) -> tuple[Path, Path]:
     return path, path
 
 
-def _open(path: Path) -> BinaryIO:
+@contextmanager
+def _opened(path: Path) -> Iterator[GzipStream | BinaryIO]:
     """Open the file, uncompressed if it starts like gzip, whatever it is called."""
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip else path.open("rb")
+        file.seek(0)
+        yield GzipStream(file) if is_gzip else file
 
 
-def _read_exactly(file: BinaryIO, n_bytes: int) -> bytearray:
-    """Read `n_bytes` in pieces, so that a lying header takes no memory that the file does not fill."""
-    data = bytearray()
-    while len(data) < n_bytes:
-        piece = file.read(min(1 << 24, n_bytes - len(data)))
-        if not piece:
-            break
-        data += piece
-    return data
+def _read_exactly(file: GzipStream | BinaryIO, n_bytes: int) -> npt.NDArray[np.uint8]:
+    """Read `n_bytes`, or as many as there are; what a lying header asks for is reserved, but not filled."""
+    data = np.empty(n_bytes, np.uint8)
+    got = 0
+    while got < n_bytes and (n := file.readinto(data[got:])):  # type: ignore[union-attr]
+        got += n
+    return data[:got]
 
 
 def _header(header_path: Path, path: Path) -> tuple[Any, list[str]]:
@@ -172,8 +174,8 @@ def _header(header_path: Path, path: Path) -> tuple[Any, list[str]]:
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        with _open(header_path) as file:
-            start = bytes(_read_exactly(file, 544))
+        with _opened(header_path) as file:
+            start = _read_exactly(file, 544).tobytes()
     except (OSError, EOFError, zlib.error) as error:
         raise ReadError(f"{path.name}: the gzip data is damaged or cut off ({error}); copy the file again.") from error
     if len(start) < 348:
@@ -236,7 +238,7 @@ def _offset(header: Any, is_single_file: bool, path: Path) -> int:
     return int(offset)
 
 
-def _data(path: Path, offset: int, n_bytes: int) -> tuple[bytearray, list[str]]:
+def _data(path: Path, offset: int, n_bytes: int) -> tuple[npt.NDArray[np.uint8], list[str]]:
     """Return exactly the bytes of the voxels, and what must be said about the file."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -248,32 +250,24 @@ def _data(path: Path, offset: int, n_bytes: int) -> tuple[bytearray, list[str]]:
     warnings: list[str] = []
     if path.name.lower().endswith(".gz") and not is_gzip:
         warnings.append("The file is called .gz but is not compressed (no gzip data); it was read as it is.")
-    with _open(path) as file:
+    with _opened(path) as file:
         try:
             skipped = _read_exactly(file, offset)
             data = _read_exactly(file, n_bytes)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            warnings += _check_end(file) if is_gzip else []
+        except (EOFError, zlib.error) as error:
+            what = "truncated" if isinstance(error, EOFError) else "damaged or its checksum wrong"
             raise ReadError(
-                f"{path.name}: the gzip data is truncated or damaged ({error}), expected {n_bytes} bytes of voxels; "
-                "copy the file again."
+                f"{path.name}: the gzip data is {what} ({error}), expected {n_bytes} bytes of voxels; copy it again."
             ) from error
         if len(data) < n_bytes:
             raise _too_short(path, offset + n_bytes, len(skipped) + len(data), "")
-        if is_gzip:
-            warnings += _check_end(file, path)
     return data, warnings
 
 
-def _check_end(file: BinaryIO, path: Path) -> list[str]:
+def _check_end(file: GzipStream | BinaryIO) -> list[str]:
     """Read on to the checksum at the end of a gzip stream, but not for ever."""
-    try:
-        tail = len(_read_exactly(file, _SLACK_BYTES))
-    except gzip.BadGzipFile as error:
-        raise ReadError(
-            f"{path.name}: the gzip checksum is wrong ({error}): the voxels are corrupt; copy the file again."
-        ) from error
-    except (EOFError, zlib.error) as error:
-        raise ReadError(f"{path.name}: the gzip data is truncated or damaged at its end ({error}).") from error
+    tail = len(_read_exactly(file, _SLACK_BYTES))
     if tail >= _SLACK_BYTES:
         return [
             "The file goes on after the voxels by more than 1 MiB; the rest was not read, its checksum not checked."
