@@ -43,7 +43,7 @@ def test_writers_write_what_io_can_write():
     from napari_radcnn.io.registry import writable_suffixes
 
     for writer in CONTRIBUTIONS["writers"]:
-        assert set(writer["filename_extensions"]) <= set(writable_suffixes())
+        assert set(writer["filename_extensions"]) == set(writable_suffixes())
 
 
 @pytest.mark.parametrize("widget", CONTRIBUTIONS["widgets"], ids=lambda widget: widget["display_name"])
@@ -71,20 +71,24 @@ def test_every_menu_entry_stands_in_the_menu_bar_and_docks(make_napari_viewer):
     for action in viewer.window._qt_window.menuBar().actions():
         found += entries_below(action.menu(), (action.text().replace("&", ""),))
     expected = {
-        "napari/file/io_utilities": ("File", "Scans (RadCNN)"),
-        "napari/layers/segment": ("Segment", "Models (RadCNN)"),
-        "napari/layers/filter": ("Filter", "Models (RadCNN)"),
+        ("napari/file/io_utilities", "napari-radcnn.scans"): ("File", "Scans (RadCNN)"),
+        ("napari/file/io_utilities", "napari-radcnn.export"): ("File", "Export (RadCNN)"),
+        ("napari/layers/register", "napari-radcnn.fusion"): ("Register", "Fusion (RadCNN)"),
+        ("napari/layers/segment", "napari-radcnn.models"): ("Segment", "Models (RadCNN)"),
+        ("napari/layers/filter", "napari-radcnn.models"): ("Filter", "Models (RadCNN)"),
     }
-    assert set(CONTRIBUTIONS["menus"]) == set(expected)
+    entries = {(menu, entry["command"]) for menu, listed in CONTRIBUTIONS["menus"].items() for entry in listed}
+    assert entries == set(expected)
     for above, title in expected.values():
         hits = [action for path, action in found if path[-1] == title and above in path]
         assert hits, f"'{title}' is not below '{above}'"
     plugins = [path[-1] for path, _ in found if path[0] == "Plugins"]
-    assert {"Scans", "Models"} <= {title.split(" (")[0] for title in plugins}
-    (scans,) = [action for path, action in found if path[-1] == "Scans (RadCNN)" and path[0] == "File"]
-    scans.trigger()
-    pump()
-    assert any("Scans" in name for name in viewer.window.dock_widgets)
+    assert {"Scans", "Models", "Fusion", "Export"} <= {title.split(" (")[0] for title in plugins}
+    for above, title in expected.values():
+        action = next(action for path, action in found if path[-1] == title and above in path)
+        action.trigger()
+        pump()
+        assert any(title.split()[0] in name for name in viewer.window.dock_widgets)
 
 
 SILENT_START = """
@@ -94,6 +98,8 @@ import napari
 viewer = napari.Viewer()
 viewer.window.add_plugin_dock_widget("napari-radcnn", "Scans")
 viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+viewer.window.add_plugin_dock_widget("napari-radcnn", "Fusion")
+viewer.window.add_plugin_dock_widget("napari-radcnn", "Export")
 viewer.open_sample("napari-radcnn", "head")
 assert "torch" not in sys.modules, "a dock imported torch"
 QTimer.singleShot(1500, viewer.close)

@@ -188,6 +188,23 @@ def is_ours(layer: Any) -> bool:
     return isinstance(kept, dict) and isinstance(kept.get("place"), Place)
 
 
+def scan_from_layer(layer: Any) -> Volume | LabelMap:
+    """Return `volume_from_layer` or, for a Labels layer, `label_map_from_layer`."""
+    from napari.layers import Labels
+
+    return label_map_from_layer(layer) if isinstance(layer, Labels) else volume_from_layer(layer)
+
+
+def snapshot(layer: Any) -> Any:
+    """Return a layer that painting in `layer` does not change any more; scans are not painted in and not copied."""
+    from napari.layers import Labels, Layer
+
+    if not isinstance(layer, Labels) or layer.multiscale:
+        return layer
+    data, arguments, kind = layer.as_layer_data_tuple()
+    return Layer.create(np.array(data), arguments, kind)
+
+
 def volume_from_layer(layer: Any) -> Volume:
     """Return the scan that an Image layer shows, on the scan's own grid.
 

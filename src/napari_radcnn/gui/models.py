@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from importlib import resources
 from threading import Event
@@ -10,15 +9,11 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
-    QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QMessageBox,
     QProgressBar,
     QPushButton,
-    QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -31,6 +26,7 @@ from napari_radcnn.gui.layers import LayerData, layer_data, volume_from_layer
 from napari_radcnn.gui.result_table import ResultTable
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.gui.view import watch
+from napari_radcnn.gui.widgets import LayerCombo, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.io import Progress
 from napari_radcnn.models import ModelSpec, models
@@ -60,12 +56,7 @@ class ModelsDock(QWidget):
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
         self._settle.timeout.connect(self.update_plan)
-        layers = napari_viewer.layers
-        layers.events.inserted.connect(self._on_layers)
-        layers.events.removed.connect(self._on_layers)
-        layers.events.reordered.connect(self._on_layers)
         watch(napari_viewer)
-        self._on_layers()
         self._on_model()
 
     # -- what it looks like ----------------------------------------------------------------------------------------
@@ -75,9 +66,9 @@ class ModelsDock(QWidget):
         layout = QVBoxLayout(inside)
         choice = QFormLayout()
         choice.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.layer_combo = _narrow_combo()
+        self.layer_combo = LayerCombo(self._viewer, _is_image)
         self.layer_combo.setToolTip("The scan that the model runs on; it is never changed")
-        self.model_combo = _narrow_combo()
+        self.model_combo = narrow_combo()
         for spec in self._specs.values():
             self.model_combo.addItem(f"{spec.title} ({spec.task})", spec.name)
             row = self.model_combo.count() - 1
@@ -88,21 +79,21 @@ class ModelsDock(QWidget):
         choice.addRow("Scan", self.layer_combo)
         choice.addRow("Model", self.model_combo)
         layout.addLayout(choice)
-        self.about = _wrapped_label()
+        self.about = wrapped_label()
         layout.addWidget(self.about)
         self.card_button = QPushButton("Model card …")
         self.card_button.setToolTip("What it was made from, how well it does and where it fails")
         layout.addWidget(self.card_button, alignment=Qt.AlignmentFlag.AlignLeft)
-        self.install_label = _wrapped_label(color=WARNING_COLOR)
+        self.install_label = wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.install_label)
         self._options_place = QVBoxLayout()
         layout.addLayout(self._options_place)
         self.options_form: OptionsForm | None = None
         self.settings_form = OptionsForm(RunSettings)
         layout.addWidget(self.settings_form)
-        self.plan_label = _wrapped_label()
+        self.plan_label = wrapped_label()
         layout.addWidget(self.plan_label)
-        self.warning_label = _wrapped_label(color=WARNING_COLOR)
+        self.warning_label = wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.warning_label)
         buttons = QHBoxLayout()
         self.run_button = QPushButton("Run")
@@ -114,21 +105,13 @@ class ModelsDock(QWidget):
         self.progress_bar = QProgressBar()
         self.progress_bar.hide()
         layout.addWidget(self.progress_bar)
-        self.message_label = _wrapped_label()
+        self.message_label = wrapped_label()
         layout.addWidget(self.message_label)
         self.results = ResultTable()
         layout.addWidget(self.results)
         layout.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setWidget(inside)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll)
-        self.setMinimumWidth(300)
-        self.layer_combo.currentIndexChanged.connect(self._on_change)
+        fill_scrolled(self, inside)
+        self.layer_combo.changed.connect(self._on_change)
         self.model_combo.currentIndexChanged.connect(self._on_model)
         self.settings_form.changed.connect(self._on_change)
         self.card_button.clicked.connect(self._show_card)
@@ -145,26 +128,7 @@ class ModelsDock(QWidget):
     @property
     def layer(self) -> Any | None:
         """The chosen layer, if it is still in the viewer."""
-        reference = self.layer_combo.currentData()
-        layer = None if reference is None else reference()
-        return layer if layer is not None and layer in self._viewer.layers else None
-
-    def _on_layers(self, _event: Any = None) -> None:
-        """Follow the layers of the viewer."""
-        from napari.layers import Image
-
-        chosen = self.layer
-        self.layer_combo.blockSignals(True)
-        self.layer_combo.clear()
-        for layer in self._viewer.layers:
-            if isinstance(layer, Image):
-                self.layer_combo.addItem(layer.name, weakref.ref(layer))
-                layer.events.name.disconnect(self._on_layers)
-                layer.events.name.connect(self._on_layers)
-                if layer is chosen:
-                    self.layer_combo.setCurrentIndex(self.layer_combo.count() - 1)
-        self.layer_combo.blockSignals(False)
-        self._on_change()
+        return self.layer_combo.layer
 
     def _on_model(self, _index: int = 0) -> None:
         """Show what the chosen model is and its own settings."""
@@ -302,8 +266,6 @@ class ModelsDock(QWidget):
         self.message_label.setText("Cancelled; no layer was added.")
 
     def _on_ended(self) -> None:
-        if self.job is not None:
-            self.job.deleteLater()
         self.job = None
         self.progress_bar.hide()
         self.cancel_button.setEnabled(False)
@@ -326,19 +288,7 @@ def _card_file(spec: ModelSpec) -> str | None:
     return card.read_text(encoding="utf-8") if card.is_file() else None
 
 
-def _narrow_combo() -> QComboBox:
-    """Return a combo box that does not make its dock as wide as its longest entry."""
-    combo = QComboBox()
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(14)
-    return combo
+def _is_image(layer: Any) -> bool:
+    from napari.layers import Image
 
-
-def _wrapped_label(color: str = "") -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    if color:
-        label.setStyleSheet(f"color: {color}")
-    return label
+    return isinstance(layer, Image)

@@ -1,4 +1,4 @@
-"""The writers behind napari's File > Save: scans and labels on the scan's own grid."""
+"""The writers behind napari's File > Save: scans and labels on the scan's own grid, with their manifests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.gui.layers import label_map_from_layer, volume_from_layer
+from napari_radcnn.gui.saving import save
 
 
 def write_image(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
@@ -18,17 +19,13 @@ def write_image(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
     """
     from napari.layers import Layer
 
-    from napari_radcnn.io import write
-
     volume = volume_from_layer(Layer.create(data, arguments, "image"))
-    return [str(write(volume, Path(path), overwrite=True))]
+    return [str(written) for written in save(volume, Path(path), overwrite=True)]
 
 
 def write_labels(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
     """Write a Labels layer; see `write_image`."""
     from napari.layers import Layer
 
-    from napari_radcnn.io import write
-
     label_map = label_map_from_layer(Layer.create(data, arguments, "labels"))
-    return [str(write(label_map, Path(path), overwrite=True))]
+    return [str(written) for written in save(label_map, Path(path), overwrite=True)]

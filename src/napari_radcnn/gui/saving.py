@@ -1,0 +1,122 @@
+"""From a layer to files on the disk: what there is to choose from, safe names, the result and its manifest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_radcnn.errors import WriteError
+from napari_radcnn.io.atomic import atomic_path, write_error
+from napari_radcnn.io.registry import FORMATS
+from napari_radcnn.results import LabelMap
+from napari_radcnn.volume import Volume
+
+#: For whom each format is readable, by its name in the registry.
+_READERS = {
+    "NIfTI": "research tools: FSL, ITK-SNAP, 3D Slicer, nnU-Net",
+    "NRRD": "3D Slicer, ITK, MITK",
+    "MetaImage": "ITK, SimpleITK, elastix, 3D Slicer",
+    "OME-Zarr": "napari and bio-imaging tools that read OME-NGFF; also over a network, piece by piece",
+}
+#: What is worth knowing of a suffix, where a format has several.
+_REMARKS = {
+    ".nii": "not compressed",
+    ".nii.gz": "compressed",
+    ".mhd": "text header and .raw file beside it",
+    ".zarr": "the same as .ome.zarr, for programs that expect this name",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to write a layer.
+
+    Attributes
+    ----------
+    title : str
+        As it stands in the list.
+    suffix : str
+        What the file's name ends with.
+    line : str
+        What is written, and who can read it.
+    """
+
+    title: str
+    suffix: str
+    line: str
+
+
+def choices(is_labels: bool) -> list[Choice]:
+    """Return what a layer of scans, or of labels, can be written as: all that `napari_radcnn.io` writes."""
+    what = "The labels" if is_labels else "The scan"
+    found = []
+    for known in FORMATS:
+        readers = _READERS.get(known.name, "programs that know the format")
+        for suffix in known.writes:
+            remark = f" ({_REMARKS[suffix]})" if suffix in _REMARKS else ""
+            line = f"{what} on its own grid. {known.name}{remark}: {readers}."
+            found.append(Choice(f"{known.name} ({suffix})", suffix, line.replace("labels on its", "labels on their")))
+    return found
+
+
+def safe_stem(name: str) -> str:
+    """Return a layer's name as a file's name without suffix: letters, digits, dot, underscore and minus only.
+
+    Examples
+    --------
+    >>> safe_stem("CT 3 · brain-extraction")
+    'CT_3_brain-extraction'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-") or "scan"
+
+
+def manifest_path(path: Path) -> Path:
+    """Return where the manifest of a file lies."""
+    return path.with_name(f"{path.name}.radcnn.json")
+
+
+def files_in_the_way(path: Path) -> list[Path]:
+    """Return what exists already of a file and its manifest; nothing where the folder may not be looked into."""
+    try:
+        return [target for target in (path, manifest_path(path)) if target.exists() or target.is_symlink()]
+    except OSError:  # writing says why
+        return []
+
+
+def save(scan: Volume | LabelMap, path: Path, *, overwrite: bool) -> list[Path]:
+    """Write a scan or labels and, where something made them, the manifest beside; return what was written.
+
+    With `overwrite`, the manifest of a file that is replaced goes too: it would speak of another.
+
+    Raises
+    ------
+    WriteError
+        If a file is in the way, or cannot be written; neither of the two is left alone then.
+    """
+    from napari_radcnn.io import write
+
+    provenance = _provenance(scan)
+    manifest = manifest_path(path)
+    if not provenance:
+        if not overwrite and manifest.exists():
+            raise WriteError(f"{manifest}: the manifest of another file of this name; choose another name.")
+        write(scan, path, overwrite=overwrite)
+        try:
+            manifest.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(manifest, error) from error
+        return [path]
+    # As on the command line: the manifest is on the disk before the result takes its name.
+    with atomic_path(manifest, overwrite=overwrite) as temporary:
+        text = json.dumps({**provenance, "output": path.name}, indent=2)
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+        write(scan, path, overwrite=overwrite)
+    return [path, manifest]
+
+
+def _provenance(scan: Volume | LabelMap) -> Mapping[str, Any]:
+    return scan.metadata.provenance if isinstance(scan, Volume) else scan.provenance
