@@ -107,9 +107,11 @@ def test_opacity_colors_and_the_suv_window_act_on_the_new_layer(make_napari_view
     assert dock.opacity_label.text() == "100 %"
     dock.colormap_combo.setCurrentText("hot")
     assert layer.colormap.name == "hot"
+    dock.mix_combo.setCurrentIndex(1)
+    assert layer.blending == "translucent_no_depth"
     qtbot.mouseClick(dock.suv_button, Qt.MouseButton.LeftButton)
     assert np.allclose(layer.contrast_limits, (0, 10_000))
-    assert dock.window_label.text() == "Colors span 0 to 1e+04 Bq/ml, which is SUVbw 0 to 5."
+    assert dock.window_label.text() == "Colors span 0 to 10000 Bq/ml, which is SUVbw 0 to 5."
     layer.contrast_limits = (0, 4000)
     assert "SUVbw 0 to 2" in dock.window_label.text()
 

@@ -19,6 +19,11 @@ from napari_radcnn.io import Progress
 
 #: napari's names: from black, so that nothing covers the scan below where the overlay is empty.
 _COLORMAPS = ("inferno", "hot", "magma", "bop orange", "magenta", "cyan", "green", "gray")
+#: How the overlay's colors and the base are mixed: what is shown, napari's name, and what it does.
+_MIXES = (
+    ("Add to the base", "additive", "What is dark in the overlay leaves the base as it is; bright on bright is white"),
+    ("Cover the base", "translucent_no_depth", "The opacity says how much of the base shines through"),
+)
 #: The usual window of a whole-body FDG scan.
 _SUV_WINDOW = (0.0, 5.0)
 
@@ -80,7 +85,12 @@ class FusionDock(QWidget):
         opacity = QHBoxLayout()
         opacity.addWidget(self.opacity_slider)
         opacity.addWidget(self.opacity_label)
+        self.mix_combo = narrow_combo()
+        for row, (title, name, help_text) in enumerate(_MIXES):
+            self.mix_combo.addItem(title, name)
+            self.mix_combo.setItemData(row, help_text, Qt.ItemDataRole.ToolTipRole)
         look.addRow("Colors", self.colormap_combo)
+        look.addRow("Mix", self.mix_combo)
         look.addRow("Opacity", opacity)
         layout.addWidget(self._look)
         self.window_label = wrapped_label()
@@ -93,6 +103,7 @@ class FusionDock(QWidget):
         fill_scrolled(self, inside)
         self.panel.start_button.clicked.connect(self.fuse)
         self.colormap_combo.currentTextChanged.connect(self._on_colormap)
+        self.mix_combo.currentIndexChanged.connect(self._on_mix)
         self.opacity_slider.valueChanged.connect(self._on_opacity)
         self.suv_button.clicked.connect(self._on_suv)
 
@@ -144,7 +155,7 @@ class FusionDock(QWidget):
         if _is_gray(overlay):
             colors = self.colormap_combo.currentText()
             limits = tuple(overlay.contrast_limits)
-            look |= {"colormap": colors, "blending": "additive", "contrast_limits": limits}
+            look |= {"colormap": colors, "blending": self.mix_combo.currentData(), "contrast_limits": limits}
         upper, lower = snapshot(overlay), snapshot(base)
 
         def work(progress: Progress, cancel: Event) -> Fused:
@@ -185,6 +196,11 @@ class FusionDock(QWidget):
         if layer is not None and _is_gray(layer):
             layer.colormap = name
 
+    def _on_mix(self, _index: int) -> None:
+        layer = self.fused
+        if layer is not None and _is_gray(layer):
+            layer.blending = self.mix_combo.currentData()
+
     def _on_opacity(self, percent: int) -> None:
         self.opacity_label.setText(f"{percent} %")
         layer = self.fused
@@ -205,7 +221,7 @@ class FusionDock(QWidget):
             self.suv_button.hide()
             return
         low, high = layer.contrast_limits
-        text = f"Colors span {low:.4g} to {high:.4g} {units_of(layer)}".rstrip()
+        text = f"Colors span {_short(low)} to {_short(high)} {units_of(layer)}".rstrip()
         factor = suv_factor(layer)
         if factor:
             text += f", which is SUVbw {low * factor:.3g} to {high * factor:.3g}"
@@ -213,6 +229,10 @@ class FusionDock(QWidget):
             text += "; the scan lacks what SUV would need"
         self.window_label.setText(f"{text}.")
         self.suv_button.setVisible(bool(factor))
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _is_scan(layer: Any) -> bool:
