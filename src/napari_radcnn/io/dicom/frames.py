@@ -6,7 +6,7 @@ A classic file has one frame; an enhanced one (DICOM PS3.3, C.7.6.16) has many, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.headers import Instance, damage, floats, number, text, texts
+from napari_radcnn.io.dicom.mosaic import find_mosaic
 
 #: Direction cosines may be off length 1 and right angles by this, and are then made exact; beyond it we refuse.
 _COSINE_TOLERANCE = 1e-3
@@ -84,6 +85,8 @@ class Frame:
         Everything else.
     notes : tuple of str
         What must be said about it.
+    tile : (slice, slice) or None
+        Which rows and columns of the picture the frame is; None for all of it.
     """
 
     instance: Instance
@@ -93,6 +96,7 @@ class Frame:
     pixel_spacing: tuple[float, float] | None
     tags: FrameTags
     notes: tuple[str, ...] = ()
+    tile: tuple[slice, slice] | None = None
 
     @property
     def path(self) -> Path:
@@ -102,7 +106,7 @@ class Frame:
     @property
     def label(self) -> str:
         """What errors call it: the file, and the frame where there are several."""
-        many = frame_count(self.instance) > 1
+        many = self.tile is not None or frame_count(self.instance) > 1
         return f"{self.path.name} frame {self.index + 1}" if many else self.path.name
 
     @cached_property
@@ -121,7 +125,13 @@ class Frame:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
+        if self.tile is not None:
+            return self.tile[0].stop - self.tile[0].start, self.tile[1].stop - self.tile[1].start
         return image_size(self.instance)[:2]
+
+    def of(self, decoded: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the frame's part of the decoded pictures of its file, ``(pictures, rows, columns, ...)``."""
+        return decoded[0][self.tile] if self.tile is not None else decoded[self.index]
 
     @property
     def slice_spacing(self) -> float | None:
@@ -180,6 +190,8 @@ def frames_of(instance: Instance) -> list[Frame]:
             "the position of the frames is unknown; export the scan again."
         )
     frames = [_frame(instance, index, count) for index in range(count)]
+    if count == 1 and "MOSAIC" in texts(frames[0].tags, "ImageType"):
+        return _mosaic_frames(frames[0])
     if sop_class in _NEEDS_POSITIONS and any(frame.position is None or frame.cosines is None for frame in frames):
         raise ReadError(
             f"{instance.path.name}: frames without position or orientation (PlanePositionSequence): where they lie is "
@@ -196,9 +208,6 @@ def _frame(instance: Instance, index: int, count: int) -> Frame:
     position = _finite(tags, "ImagePositionPatient", 3, instance)
     cosines, notes = _cosines(tags, instance)
     spacing, spacing_notes = _pixel_spacing(tags, instance)
-    if "MOSAIC" in texts(tags, "ImageType"):
-        notes.append("Siemens mosaic: the slices are tiles of one picture; their position and orientation are unknown.")
-        position = cosines = None
     if (position is None) != (cosines is None):
         missing = "ImagePositionPatient" if position is None else "ImageOrientationPatient"
         notes.append(f"{missing} is missing: position and orientation are unknown.")
@@ -255,6 +264,21 @@ def _pixel_spacing(tags: FrameTags, instance: Instance) -> tuple[tuple[float, fl
         note = f"The spacing is that at the detector ({keyword}), not calibrated to the patient: things look larger."
         return (values[0], values[1]), [note]
     return None, ["PixelSpacing is missing: the image is uncalibrated and shown in pixels; nothing is in mm."]
+
+
+def _mosaic_frames(whole: Frame) -> list[Frame]:
+    """Return a frame for every tile of a Siemens mosaic, or the picture without a place if too little is known."""
+    found = None
+    if whole.position is not None and whole.cosines is not None and whole.pixel_spacing is not None:
+        found = find_mosaic(whole.instance, whole.shape, whole.position, whole.cosines, whole.pixel_spacing)
+    if found is None:
+        note = "Siemens mosaic: the slices are tiles of one picture; their position and orientation are unknown."
+        return [replace(whole, position=None, cosines=None, notes=(*whole.notes, note))]
+    notes = (*whole.notes, *found.notes)
+    return [
+        replace(whole, index=n, position=position, notes=notes, tile=tile)
+        for n, (tile, position) in enumerate(zip(found.tiles, found.positions, strict=True))
+    ]
 
 
 def _dose_frames(instance: Instance, frames: list[Frame]) -> list[Frame]:

@@ -86,7 +86,8 @@ def smallest_type(low: int, high: int) -> type[np.signedinteger | np.unsignedint
 def _is_plain(frame: Frame) -> bool:
     instance = frame.instance
     return (
-        instance.transfer_syntax in _SYNTAXES
+        frame.tile is None
+        and instance.transfer_syntax in _SYNTAXES
         and instance.keyword == "PixelData"
         and number(instance.tags, "BitsAllocated", instance.path) == 16
         and image_size(instance)[2] == 1

@@ -119,7 +119,7 @@ def _differences(one: Frame, other: Frame) -> list[str]:
     found = []
     if np.abs(_cosines(one) - _cosines(other)).max() > _COSINE_TOLERANCE:
         found.append("orientation (the slices are not parallel)")
-    if image_size(one.instance) != image_size(other.instance):
+    if one.shape != other.shape or image_size(one.instance)[2] != image_size(other.instance)[2]:
         found.append("size")
     if (one.pixel_spacing is None) != (other.pixel_spacing is None) or (
         one.pixel_spacing is not None

@@ -100,13 +100,13 @@ def _array(
         lut = _modality_lut(instance, decoded)
         for k in ks:
             done(stack.frames[k])
-            frame = decoded[stack.frames[k].index]
+            frame = stack.frames[k].of(decoded)
             if frame.ndim == 3:
                 out = np.empty((len(stack.frames), *frame.shape), np.uint8) if out is None else out
                 out[k] = frame
                 continue
             if lut is not None:
-                frame = lut[stack.frames[k].index]
+                frame = stack.frames[k].of(lut)
             slope, intercept = (1.0, 0.0) if lut is not None else rescales[k]
             if is_plain and frame.dtype.kind in "iu":
                 values = frame.astype(np.int64) + int(intercept)
