@@ -264,13 +264,21 @@ def label_map_from_layer(layer: Any) -> LabelMap:
         array = _resampled(shown, place.shown, place.native, "nearest")
     else:
         array = _edited_on_native(source.array, shown, place) if is_edited else source.array
-    names = source.labels if source is not None else _feature_names(layer)
-    known = source.warnings if source is not None else ()
-    provenance = dict(source.provenance) if source is not None else {}
+    array = np.ascontiguousarray(array)
+    if source is None:
+        return LabelMap(array, native, _names_of(array, _feature_names(layer)), layer.name, {}, warnings)
+    provenance = dict(source.provenance)
     if provenance and is_edited:
         provenance["edited_by_hand"] = True
-    array = np.ascontiguousarray(array)
-    return LabelMap(array, native, _names_of(array, names), layer.name, provenance, (*known, *warnings))
+    return replace(
+        source,
+        array=array,
+        geometry=native,
+        labels=_names_of(array, source.labels),
+        name=layer.name,
+        provenance=provenance,
+        warnings=(*source.warnings, *warnings),
+    )
 
 
 def _edited_on_native(before: npt.NDArray[Any], shown: npt.NDArray[Any], place: Place) -> npt.NDArray[Any]:

@@ -231,8 +231,6 @@ class ScansDock(QWidget):
         self.message_label.setText("Cancelled.")
 
     def _on_ended(self) -> None:
-        if self.job is not None:
-            self.job.deleteLater()
         self.job = None
         self.progress_bar.hide()
         self._update_buttons()
