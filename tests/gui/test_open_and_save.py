@@ -14,6 +14,7 @@ from napari_radcnn.gui import reader
 from napari_radcnn.gui.layers import layer_data
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
+from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 pytestmark = pytest.mark.gui
@@ -91,18 +92,36 @@ def test_a_damaged_file_is_refused_in_one_line(make_napari_viewer, tmp_path):
     assert not viewer.layers
 
 
-@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha"])
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".ome.zarr", ".zarr"])
 def test_an_oblique_scan_is_saved_on_its_own_grid(make_napari_viewer, tmp_path, suffix):
     volume = world_field(oblique_geometry())
     io.write(volume, tmp_path / "in.nrrd")
     viewer = make_napari_viewer()
     (layer,) = viewer.open(str(tmp_path / "in.nrrd"), plugin="napari-radcnn")
     target = tmp_path / f"out{suffix}"
-    target.write_bytes(b"old")  # napari's dialog has asked
+    if not suffix.endswith("zarr"):
+        target.write_bytes(b"old")  # napari's dialog has asked
     assert layer.save(str(target), plugin="napari-radcnn")
     (back,) = io.read(target)
     assert back.geometry.is_close(volume.geometry)
     assert np.allclose(back.array, volume.array)
+
+
+def test_the_manifest_is_saved_beside_and_goes_with_what_it_tells_of(make_napari_viewer, tmp_path):
+    geometry = plane_geometry("SPL")
+    manifest = {"schema": "radcnn-manifest/1", "model": {"name": "fake"}}
+    made = LabelMap(np.ones(geometry.shape, np.uint8), geometry, {1: Label("liver")}, "liver", manifest)
+    viewer = make_napari_viewer()
+    layer = add_to_viewer(viewer, layer_data(made))
+    target, beside = tmp_path / "a.nii.gz", tmp_path / "a.nii.gz.radcnn.json"
+    assert layer.save(str(target), plugin="napari-radcnn") == [str(target), str(beside)]
+    assert json.loads(beside.read_text()) == {**manifest, "output": "a.nii.gz"}
+    layer.data_setitem((np.array([3]), np.array([5]), np.array([7])), 2)
+    layer.save(str(target), plugin="napari-radcnn")
+    assert json.loads(beside.read_text())["edited_by_hand"] is True
+    (scan,) = viewer.open_sample("napari-radcnn", "disks")
+    assert scan.save(str(target), plugin="napari-radcnn") == [str(target)]
+    assert not beside.exists()
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
