@@ -114,6 +114,6 @@ def _other_images(path: Path) -> list[Found]:
     for file in files:
         known = sniff(file)
         is_second = file.suffix == ".img" and file.with_suffix(".hdr").exists()
-        if known is not None and known.name != "DICOM" and not is_second:
+        if known is not None and known.name not in ("DICOM", "DICOMDIR") and not is_second:
             found.append(Found("Single files", file.name, known.name, "", "", 1, None, file))
     return found

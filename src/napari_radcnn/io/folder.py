@@ -10,7 +10,7 @@ from threading import Event
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom import DicomFolder, find_dicom
 from napari_radcnn.io.problems import Progress, checked_cancel
-from napari_radcnn.io.registry import DICOM, sniff
+from napari_radcnn.io.registry import NOT_IN_FOLDERS, sniff
 from napari_radcnn.volume import Volume
 
 
@@ -63,7 +63,7 @@ def _other_images(folder: Path, known: Set[Path] = frozenset()) -> list[Path]:
         if path in known or not path.is_file() or path.stat().st_size == 0:
             continue
         found = sniff(path)
-        if found is None or found is DICOM:
+        if found is None or found in NOT_IN_FOLDERS:
             continue
         name = path.name.lower()
         if name.endswith((".img", ".img.gz")) and path.with_name(path.name.replace(".img", ".hdr")).exists():

@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from threading import Event
 
-from napari_radcnn.io.dicom import is_dicom_start, read_dicom
+from napari_radcnn.io.archive import read_zip
+from napari_radcnn.io.dicom import is_dicom_start, is_dicomdir_start, read_dicom, read_dicomdir
 from napari_radcnn.io.itk import write_itk
 from napari_radcnn.io.metaimage import read_metaimage
 from napari_radcnn.io.nifti import HEADER_STARTS, read_nifti, write_nifti
@@ -53,6 +54,10 @@ class Format:
 
 
 DICOM = Format("DICOM", (".dcm", ".dicom", ".ima"), (), is_dicom_start, read_dicom)
+#: The table of contents of a disc; the files that it names are opened.
+DICOMDIR = Format("DICOMDIR", (), (), is_dicomdir_start, read_dicomdir)
+#: By its name alone: many kinds of files are ZIP archives inside.
+ZIP = Format("ZIP archive", (".zip",), (), lambda _: False, read_zip)
 
 #: A folder: `claims`, which looks into files, never holds.
 OME_ZARR = Format(
@@ -60,6 +65,7 @@ OME_ZARR = Format(
 )
 
 FORMATS = (
+    DICOMDIR,
     DICOM,
     Format(
         "NIfTI",
@@ -79,7 +85,10 @@ FORMATS = (
         write_itk,
     ),
     OME_ZARR,
+    ZIP,
 )
+#: What a file in a folder is not opened as: the folder is read for DICOM files anyway, and archives are left alone.
+NOT_IN_FOLDERS = (DICOMDIR, DICOM, ZIP)
 
 
 def sniff(path: str | Path) -> Format | None:
@@ -95,7 +104,8 @@ def sniff(path: str | Path) -> Format | None:
         if path.is_dir():
             if any(is_zarr(inner) for inner in islice(path.glob("*.zarr"), _MOST_ENTRIES)):
                 return OME_ZARR
-            return next((found for entry in _entries(path) if (found := _sniff_file(entry)) is not None), None)
+            found = (_sniff_file(entry) for entry in _entries(path))
+            return next((format_ for format_ in found if format_ not in (None, ZIP)), None)
         return _sniff_file(path)
     except OSError:
         return None

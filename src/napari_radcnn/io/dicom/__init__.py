@@ -1,6 +1,17 @@
 """DICOM: headers first, then geometry, then pixels; nothing is stacked that does not belong together."""
 
+from napari_radcnn.io.dicom.dicomdir import is_dicomdir_start, read_dicomdir
 from napari_radcnn.io.dicom.headers import is_dicom_start
 from napari_radcnn.io.dicom.series import DicomFolder, SeriesInfo, find_dicom, list_series, read_dicom, read_series
 
-__all__ = ["DicomFolder", "SeriesInfo", "find_dicom", "is_dicom_start", "list_series", "read_dicom", "read_series"]
+__all__ = [
+    "DicomFolder",
+    "SeriesInfo",
+    "find_dicom",
+    "is_dicom_start",
+    "is_dicomdir_start",
+    "list_series",
+    "read_dicom",
+    "read_dicomdir",
+    "read_series",
+]

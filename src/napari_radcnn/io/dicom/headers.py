@@ -46,7 +46,7 @@ _OBJECTS = {
 }
 #: Segmentations have pixels, but their frames are masks of segments, not a scan.
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-_DICOMDIR = "1.2.840.10008.1.3.10"
+DICOMDIR = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +254,7 @@ def _parse(path: Path, stream: Any, is_deflated: bool, has_prefix: bool) -> Inst
         syntax = _IMPLICIT if dataset.original_encoding[0] else "1.2.840.10008.1.2.1"
         dataset.file_meta.TransferSyntaxUID = syntax
     sop_class = text(values, "SOPClassUID")
-    if sop_class == _DICOMDIR:
+    if sop_class == DICOMDIR:
         return None
     head = stream.read(12)
     keyword, value_at, length = _pixel_element(head, syntax)

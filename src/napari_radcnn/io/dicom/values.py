@@ -100,25 +100,25 @@ def _array(
         lut = _modality_lut(instance, decoded)
         for k in ks:
             done(stack.frames[k])
-            frame = stack.frames[k].of(decoded)
-            if frame.ndim == 3:
-                out = np.empty((len(stack.frames), *frame.shape), np.uint8) if out is None else out
-                out[k] = frame
+            pixels = stack.frames[k].of(decoded)
+            if pixels.ndim == 3:
+                out = np.empty((len(stack.frames), *pixels.shape), np.uint8) if out is None else out
+                out[k] = pixels
                 continue
             if lut is not None:
-                frame = stack.frames[k].of(lut)
+                pixels = stack.frames[k].of(lut)
             slope, intercept = (1.0, 0.0) if lut is not None else rescales[k]
-            if is_plain and frame.dtype.kind in "iu":
-                values = frame.astype(np.int64) + int(intercept)
+            if is_plain and pixels.dtype.kind in "iu":
+                values = pixels.astype(np.int64) + int(intercept)
                 low, high = min(low, int(values.min())), max(high, int(values.max()))
-                out = _grown(out, (len(stack.frames), *frame.shape), low, high)
+                out = _grown(out, (len(stack.frames), *pixels.shape), low, high)
                 out[k] = values
             else:
-                kind = np.float64 if frame.dtype == np.float64 else np.float32
-                out = np.empty((len(stack.frames), *frame.shape), kind) if out is None else out
+                kind = np.float64 if pixels.dtype == np.float64 else np.float32
+                out = np.empty((len(stack.frames), *pixels.shape), kind) if out is None else out
                 if out.dtype.kind != "f":
                     out = out.astype(kind)
-                out[k] = (frame.astype(np.float64) * slope + intercept).astype(kind)
+                out[k] = (pixels.astype(np.float64) * slope + intercept).astype(kind)
         if lut is not None:
             warnings.append("The file's modality lookup table was applied.")
     if out is None:
