@@ -264,14 +264,39 @@ EVENING = {"SeriesTime": "003000", "AcquisitionTime": "003000"}
         ({}, {}, DECAYED),
         ({}, {"DecayCorrection": "ADMIN"}, 370e6),
         ({"RadiopharmaceuticalStartDateTime": "20240102091500.00+0100"}, {}, DECAYED),
+        # 08:15 at Greenwich is 09:15 where the scanner stands; and 09:15:30.5 is half a minute later
+        (
+            {"RadiopharmaceuticalStartDateTime": "20240102081500+0000"},
+            {"TimezoneOffsetFromUTC": "+0100"},
+            DECAYED,
+        ),
+        (
+            {"RadiopharmaceuticalStartDateTime": "20240102031500-0500"},
+            {"TimezoneOffsetFromUTC": "+0100"},
+            DECAYED,
+        ),
+        (
+            {"RadiopharmaceuticalStartTime": "091530.500000"},
+            {"SeriesTime": "101600.25", "AcquisitionTime": "101600.250000"},
+            370e6 * 2 ** (-3629.75 / 6586.2),
+        ),
         ({"RadiopharmaceuticalStartTime": "233000"}, EVENING, DECAYED),
         ({}, {"SeriesTime": "235900"}, DECAYED),
     ],
-    ids=["start", "admin", "date and time", "over midnight", "series made later"],
+    ids=[
+        "start",
+        "admin",
+        "date and time",
+        "zone",
+        "zone over the ocean",
+        "fractions",
+        "over midnight",
+        "series made later",
+    ],
 )
 def test_suvbw(tmp_path: Path, drug: dict, tags: dict, dose: float) -> None:
     volume = pet(tmp_path, drug, **tags)
-    assert volume.suvbw_factor == pytest.approx(70 * 1000 / dose, rel=1e-4)
+    assert volume.suvbw_factor == pytest.approx(70 * 1000 / dose, rel=1e-5)
     assert volume.metadata.units == "Bq/ml"
 
 
@@ -307,3 +332,99 @@ def test_no_suv_where_it_would_be_a_guess(tmp_path: Path, drug: dict, tags: dict
     volume = pet(tmp_path, drug, **tags)
     assert volume.suvbw_factor is None
     assert any("SUV is not available" in line and why in line for line in volume.warnings)
+
+
+def enhanced_pet(folder: Path, **tags: Any) -> Volume:
+    """The same scan with the attributes of an enhanced PET; None leaves one out."""
+    drug = {"RadiopharmaceuticalStartTime": None, "RadiopharmaceuticalStartDateTime": "20240102091500"}
+    unit = Dataset()
+    unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "Bq/ml", "UCUM", "Becquerels/milliliter"
+    given: dict[str, Any] = {
+        "Units": None,
+        "DecayCorrection": None,
+        "CorrectedImage": None,
+        "DecayCorrected": "YES",
+        "AttenuationCorrected": "YES",
+        "DecayCorrectionDateTime": "20240102101500",
+        "MeasurementUnitsCodeSequence": [unit],
+        "RealWorldValueSlope": 1.0,
+        "RealWorldValueIntercept": 0.0,
+    }
+    return pet(folder, drug, **(given | tags))
+
+
+def test_suvbw_of_enhanced_attributes(tmp_path: Path) -> None:
+    volume = enhanced_pet(tmp_path)
+    assert volume.suvbw_factor == pytest.approx(70 * 1000 / DECAYED, rel=1e-5)
+    assert volume.metadata.units == "Bq/ml"
+
+
+@pytest.mark.parametrize(
+    ("tags", "why"),
+    [
+        ({"DecayCorrected": "NO"}, "DECY"),
+        ({"AttenuationCorrected": None}, "ATTN"),
+        ({"DecayCorrectionDateTime": None}, "decay correction"),
+        ({"RealWorldValueSlope": 2.0}, "units"),
+        ({"MeasurementUnitsCodeSequence": None}, "units"),
+        ({"DecayCorrectionDateTime": "20240102081500"}, "injection time"),
+    ],
+)
+def test_no_suv_of_enhanced_attributes_that_do_not_say_enough(tmp_path: Path, tags: dict, why: str) -> None:
+    volume = enhanced_pet(tmp_path, **tags)
+    assert volume.suvbw_factor is None
+    assert any("SUV is not available" in line and why in line for line in volume.warnings)
+
+
+# -- ultrasound -------------------------------------------------------------------------------------------------------
+
+
+def region(**changes: Any) -> Dataset:
+    item = Dataset()
+    given = {
+        "RegionSpatialFormat": 1,
+        "PhysicalUnitsXDirection": 3,
+        "PhysicalUnitsYDirection": 3,
+        "PhysicalDeltaX": 0.03,
+        "PhysicalDeltaY": -0.05,
+        "RegionLocationMinX0": 0,
+        "RegionLocationMinY0": 0,
+        "RegionLocationMaxX1": 10,
+        "RegionLocationMaxY1": 8,
+    } | changes
+    for keyword, value in given.items():
+        setattr(item, keyword, value)
+    return item
+
+
+def ultrasound(folder: Path, regions: list[Dataset]) -> Volume:
+    tags = {"PixelSpacing": None, "ImagePositionPatient": None, "ImageOrientationPatient": None}
+    picture = head(Geometry((1, 9, 11), GRID.affine))
+    write_dicom_series(folder, picture, modality="US", SequenceOfUltrasoundRegions=regions, **tags)
+    (volume,) = read(folder)
+    return volume
+
+
+def test_ultrasound_region_gives_the_spacing(tmp_path: Path) -> None:
+    volume = ultrasound(tmp_path, [region()])
+    assert volume.metadata.is_calibrated
+    assert volume.geometry.spacing[1:] == pytest.approx((0.5, 0.3))
+    assert any("ultrasound region" in line for line in volume.warnings)
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        [],
+        [region(), region()],
+        [region(RegionSpatialFormat=3)],
+        [region(PhysicalUnitsXDirection=4)],
+        [region(PhysicalDeltaY=0.0)],
+        [region(PhysicalDeltaX=float("nan"))],
+    ],
+    ids=["none", "two", "Doppler", "seconds", "zero", "nan"],
+)
+def test_ultrasound_without_one_plain_region_is_uncalibrated(tmp_path: Path, regions: list[Dataset]) -> None:
+    volume = ultrasound(tmp_path, regions)
+    assert not volume.metadata.is_calibrated
+    assert any("uncalibrated" in line for line in volume.warnings)

@@ -32,6 +32,9 @@ _NEEDS_POSITIONS = (
 )
 #: Dimensions of an enhanced object that only say where a frame lies.
 _PLACES = {0x00200032, 0x00209057, 0x00200037, 0x00201041, 0x00209113, 0x00209116}
+#: RegionSpatialFormat and PhysicalUnitsXDirection of an ultrasound region (DICOM PS3.3, C.8.5.5.1.1 and .15).
+_TWO_DIMENSIONAL, _CENTIMETERS = 1, 3
+_ULTRASOUND_NOTE = "The spacing is that of the ultrasound region: measure inside it only, not in the text around it."
 
 
 class FrameTags:
@@ -263,7 +266,30 @@ def _pixel_spacing(tags: FrameTags, instance: Instance) -> tuple[tuple[float, fl
             return (values[0], values[1]), []
         note = f"The spacing is that at the detector ({keyword}), not calibrated to the patient: things look larger."
         return (values[0], values[1]), [note]
+    ultrasound = _ultrasound_spacing(tags, instance)
+    if ultrasound is not None:
+        return ultrasound, [_ULTRASOUND_NOTE]
     return None, ["PixelSpacing is missing: the image is uncalibrated and shown in pixels; nothing is in mm."]
+
+
+def _ultrasound_spacing(tags: FrameTags, instance: Instance) -> tuple[float, float] | None:
+    """Return the spacing of the one region of an ultrasound picture, if it is two-dimensional and in cm.
+
+    With several regions no single spacing holds (DICOM PS3.3, C.8.5.5.1).
+    """
+    regions = tags.get("SequenceOfUltrasoundRegions")
+    if not regions or len(regions) != 1:
+        return None
+    names = ("RegionSpatialFormat", "PhysicalUnitsXDirection", "PhysicalUnitsYDirection")
+    try:
+        kinds = [number(regions[0], name, instance.path) for name in names]
+        deltas = [number(regions[0], name, instance.path) for name in ("PhysicalDeltaY", "PhysicalDeltaX")]
+    except ReadError:
+        return None
+    if kinds != [_TWO_DIMENSIONAL, _CENTIMETERS, _CENTIMETERS]:
+        return None
+    down, across = (0.0 if delta is None else 10 * abs(delta) for delta in deltas)
+    return (down, across) if 0 < down < math.inf and 0 < across < math.inf else None
 
 
 def _mosaic_frames(whole: Frame) -> list[Frame]:

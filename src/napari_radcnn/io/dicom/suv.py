@@ -7,6 +7,7 @@ no factor, and a reason instead.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,9 +21,16 @@ _GE = (0x0009, "GEMS_PETD_01")
 #: Plausible values; 370 Bq is 370 MBq written in the wrong unit.
 _DOSE_BECQUEREL = (1e6, 5e9)
 _WEIGHT_KG = (1.0, 400.0)
+#: An offset from UTC at the end of a date and time.
+_OFFSET = re.compile(r"([+-])(\d\d)(\d\d)\s*$")
 _MOST_HALF_LIVES = 6.0
 #: Where only times are given, an injection "after" the scan was the evening before, if that is this recent.
 _MOST_OVER_MIDNIGHT = timedelta(hours=12)
+
+#: What an enhanced PET says instead of CorrectedImage (DICOM PS3.3, C.8.22.3).
+_ENHANCED_CORRECTIONS = {"DecayCorrected": "DECY", "AttenuationCorrected": "ATTN"}
+#: UCUM codes of the units of an enhanced PET.
+_UCUM = {"bq/ml": "BQML", "{counts}": "CNTS", "g/ml{suvbw}": "GML"}
 
 
 class _NoSuvError(Exception):
@@ -53,7 +61,7 @@ def suvbw_factor(frames: Sequence[Frame]) -> tuple[float | None, list[str]]:
 def _factor(frames: Sequence[Frame]) -> tuple[float, list[str]]:
     first = frames[0]
     tags, path = first.tags, first.path
-    units = text(tags, "Units").upper()
+    units = pet_units(first)
     if units == "GML":
         suv_type = text(tags, "SUVType").upper()
         if suv_type not in ("", "BW"):
@@ -71,6 +79,7 @@ def _factor(frames: Sequence[Frame]) -> tuple[float, list[str]]:
             raise _NoSuvError("the units of the values are CNTS (counts), and the file has no factor to activity")
         to_activity = activity
     corrections = {value for text_ in texts(tags, "CorrectedImage") for value in text_.upper().split("\\")}
+    corrections |= {code for keyword, code in _ENHANCED_CORRECTIONS.items() if text(tags, keyword).upper() == "YES"}
     if not {"ATTN", "DECY"} <= corrections:
         raise _NoSuvError("the values are not corrected for attenuation and decay (CorrectedImage lacks ATTN or DECY)")
     weight = number(tags, "PatientWeight", path)
@@ -80,6 +89,20 @@ def _factor(frames: Sequence[Frame]) -> tuple[float, list[str]]:
         raise _NoSuvError(f"a weight of {weight:g} kg is implausible")
     dose, notes = _decayed_dose(frames)
     return to_activity * weight * 1000.0 / dose, notes
+
+
+def pet_units(frame: Frame) -> str:
+    """Return Units, or for an enhanced PET the unit of its real world values, where they are the rescaled ones."""
+    units = text(frame.tags, "Units").upper()
+    codes = frame.tags.get("MeasurementUnitsCodeSequence")
+    if units or not codes:
+        return units
+    pairs = (("RealWorldValueSlope", "RescaleSlope", 1.0), ("RealWorldValueIntercept", "RescaleIntercept", 0.0))
+    for real, plain, usual in pairs:
+        values = [number(frame.tags, keyword, frame.path) for keyword in (real, plain)]
+        if not math.isclose(*(usual if value is None else value for value in values), rel_tol=1e-6):
+            return ""
+    return _UCUM.get(text(codes[0], "CodeValue").lower(), "")
 
 
 def _decayed_dose(frames: Sequence[Frame]) -> tuple[float, list[str]]:
@@ -97,15 +120,16 @@ def _decayed_dose(frames: Sequence[Frame]) -> tuple[float, list[str]]:
     correction = text(first.tags, "DecayCorrection").upper()
     if correction == "ADMIN":
         return dose, []
-    if correction != "START":
+    corrected_to = None if correction else _date_time(text(first.tags, "DecayCorrectionDateTime"), first)
+    if correction != "START" and corrected_to is None:
         raise _NoSuvError(f"the decay correction is '{correction or 'missing'}', neither START nor ADMIN")
     half_life = number(drug, "RadionuclideHalfLife", first.path)
     if half_life is None or not half_life > 0:
         raise _NoSuvError("the half-life of the radionuclide is missing")
-    scan = _scan_start(frames)
+    scan = corrected_to or _scan_start(frames)
     injection, notes = _injection(drug, first, scan)
     waited = (scan - injection).total_seconds()
-    if not 0 < waited < _MOST_HALF_LIVES * half_life:
+    if not (waited > 0 or (waited == 0 and corrected_to is not None)) or not waited < _MOST_HALF_LIVES * half_life:
         raise _NoSuvError(f"the injection time does not fit the scan: {waited / 60:.0f} minutes lie between them")
     return dose * math.pow(2.0, -waited / half_life), notes
 
@@ -120,7 +144,7 @@ def _scan_start(frames: Sequence[Frame]) -> datetime:
     if series is not None and (earliest is None or series <= earliest):
         return series
     ge = _private_text(first, _GE, 0x0D)
-    if ge and (moment := _date_time(ge)) is not None:
+    if ge and (moment := _date_time(ge, first)) is not None:
         return moment
     if earliest is None:
         raise _NoSuvError("the time of the scan is missing")
@@ -130,7 +154,7 @@ def _scan_start(frames: Sequence[Frame]) -> datetime:
 def _injection(drug: Any, first: Frame, scan: datetime) -> tuple[datetime, list[str]]:
     stated = text(drug, "RadiopharmaceuticalStartDateTime")
     if stated:
-        moment = _date_time(stated)
+        moment = _date_time(stated, first)
         if moment is None:
             raise _NoSuvError("the injection time (RadiopharmaceuticalStartDateTime) is damaged")
         return moment, []
@@ -150,9 +174,18 @@ def _moment(date: str, time: str) -> datetime | None:
     return _date_time(date.replace(".", "") + time.replace(":", "")) if date and time else None
 
 
-def _date_time(value: str) -> datetime | None:
-    """Return a DICOM date and time; an offset from UTC is left out, since the other times of a file have none."""
-    digits = value.split("+")[0].split("-")[0].strip()
+def _date_time(value: str, frame: Frame | None = None) -> datetime | None:
+    """Return a DICOM date and time in the zone of the file's other times.
+
+    A value may carry its own offset from UTC (DICOM PS3.5, 6.2, DT); the others' is TimezoneOffsetFromUTC. Where the
+    file does not say that, both are taken to be the same.
+    """
+    match = _OFFSET.search(value)
+    digits = value[: match.start()] if match else value.strip()
+    shift = timedelta()
+    if match and frame is not None:
+        general = _OFFSET.search(text(frame.instance.tags, "TimezoneOffsetFromUTC"))
+        shift = _utc_offset(general) - _utc_offset(match) if general else shift
     whole, _, fraction = digits.partition(".")
     if not whole.isdigit() or len(whole) < 10:
         return None
@@ -160,7 +193,12 @@ def _date_time(value: str) -> datetime | None:
         moment = datetime.strptime(whole[:14].ljust(14, "0"), "%Y%m%d%H%M%S")
     except ValueError:
         return None
-    return moment + timedelta(seconds=float(f"0.{fraction}") if fraction.isdigit() else 0.0)
+    return moment + shift + timedelta(seconds=float(f"0.{fraction}") if fraction.isdigit() else 0.0)
+
+
+def _utc_offset(match: re.Match[str]) -> timedelta:
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return -offset if match[1] == "-" else offset
 
 
 def _private(frame: Frame, block: tuple[int, str], offset: int) -> float | None:

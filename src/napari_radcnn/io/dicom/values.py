@@ -16,7 +16,7 @@ from napari_radcnn.io.dicom.headers import Instance, floats, number, text
 from napari_radcnn.io.dicom.pixels import stored_values
 from napari_radcnn.io.dicom.plain import plain_values, smallest_type
 from napari_radcnn.io.dicom.stacks import Stack
-from napari_radcnn.io.dicom.suv import suvbw_factor
+from napari_radcnn.io.dicom.suv import pet_units, suvbw_factor
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 _PET_UNITS = {"BQML": "Bq/ml", "CNTS": "counts", "GML": "g/ml"}
@@ -183,7 +183,7 @@ def _window(frame: Frame) -> tuple[float | None, float | None]:
 
 def _units(frame: Frame, modality: str) -> str:
     if modality == "PT":
-        units = text(frame.tags, "Units").upper()
+        units = pet_units(frame)
         return _PET_UNITS.get(units, units.lower())
     if modality == "RTDOSE":
         return "Gy" if text(frame.instance.tags, "DoseUnits").upper() == "GY" else ""
