@@ -7,6 +7,8 @@ from threading import Event
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_factory import write_dicom_series
@@ -72,6 +74,19 @@ def test_everything_else_goes_the_long_way(tmp_path: Path, monkeypatch: pytest.M
     write_dicom_series(tmp_path, head(GRID), **given)
     read(tmp_path)
     assert found == [None]
+
+
+@pytest.mark.parametrize("n_bytes", [12_000, 16_200, 17_000, 200_000])
+def test_long_headers(tmp_path: Path, n_bytes: int) -> None:
+    """The end of what is read at first may lie in a value, in a sequence, or between elements."""
+    item = Dataset()
+    item.Manufacturer = "x" * 60
+    phantom = head(GRID)
+    write_dicom_series(
+        tmp_path, phantom, TextString="y" * (n_bytes // 2), SourceImageSequence=Sequence([item] * (n_bytes // 140))
+    )
+    (volume,) = read(tmp_path)
+    assert np.array_equal(volume.array, phantom.array)
 
 
 def test_file_cut_after_its_header_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

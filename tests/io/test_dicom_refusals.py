@@ -89,6 +89,18 @@ def test_code_stream_cut(tmp_path: Path) -> None:
     refused(tmp_path, paths[1].name, "cannot be decoded")
 
 
+@pytest.mark.parametrize("padding", [b"\0\0", b"\xff", b"\xff\0"])
+def test_padding_behind_a_code_stream_is_no_damage(tmp_path: Path, padding: bytes) -> None:
+    phantom = head(oblique_geometry((1, 64, 70)))
+    (path,) = write_dicom_series(tmp_path, phantom, transfer_syntax=JPEG2000Lossless)
+    dataset = pydicom.dcmread(path)
+    stream = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([stream + padding])
+    dataset.save_as(path)
+    (volume,) = read(path)
+    assert np.array_equal(volume.array, phantom.array)
+
+
 @pytest.mark.parametrize(
     ("syntax", "words"),
     [

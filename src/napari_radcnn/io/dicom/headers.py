@@ -201,7 +201,7 @@ def read_header(path: Path) -> Instance | NoImage | Problem | None:
         try:
             if DEFLATED.encode() in start[:1024]:
                 return _parse(path, _inflated(file, start), True, has_prefix)
-            with suppress(*damage()):  # most headers are this short, and are parsed faster in memory
+            with suppress(OSError, *damage()):  # most headers are this short, and are parsed faster in memory
                 item = _parse(path, BytesIO(start), False, has_prefix)
                 if isinstance(item, Instance):
                     return item

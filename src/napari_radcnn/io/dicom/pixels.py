@@ -242,7 +242,7 @@ def _check_ends(instance: Instance, data: bytes) -> None:
         return
     for n, frame in enumerate(frames):
         _check_code_stream(instance, frame)
-        if not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
+        if not frame.rstrip(b"\0\xff").endswith(b"\xff\xd9"):  # some encoders fill up with FF
             where = f" of frame {n + 1}" if count > 1 else ""
             raise ReadError(
                 f"{instance.path.name}: the JPEG data{where} is truncated: its end marker is missing; copy it again."
