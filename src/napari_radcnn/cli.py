@@ -365,18 +365,13 @@ def _manifest_path(target: Path) -> Path:
 
 def _check_result_target(target: Path, spec: ModelSpec, overwrite: bool) -> None:
     """Refuse before a run what its result could not be written to."""
-    from napari_radcnn.io.registry import writable_suffixes
+    from napari_radcnn.io import check_suffix
+    from napari_radcnn.results import Classification, Detections, LabelMap
 
     for path in (target, _manifest_path(target)):
         _check_output(path, overwrite)
-    if spec.task == "detection":
-        allowed: tuple[str, ...] = (".json", ".csv")
-    elif spec.task == "classification":
-        allowed = (".json",)
-    else:
-        allowed = tuple(writable_suffixes())
-    if not target.name.lower().endswith(allowed):
-        raise WriteError(f"{target}: a result of '{spec.name}' is written as {', '.join(allowed)}; choose one of them.")
+    kinds = {"segmentation": LabelMap, "detection": Detections, "classification": Classification}
+    check_suffix(kinds.get(spec.task, Volume), target)
 
 
 def _warn(warnings: Sequence[str]) -> None:

@@ -321,7 +321,7 @@ def _result(request: Request, outcome: Outcome, manifest: Mapping[str, Any], war
     spec, volume = request.spec, request.volume
     name = f"{volume.name} · {spec.name}"
     if spec.task == "segmentation" and outcome.array is not None:
-        labels = LabelMap(outcome.array, volume.geometry, dict(spec.labels), name, manifest, warnings)
+        labels = LabelMap(outcome.array, volume.geometry, dict(spec.labels), name, manifest, warnings, volume.metadata)
         volumes = {label.name: round(labels.volume_ml(value), 3) for value, label in spec.labels.items()}
         return replace(labels, provenance={**manifest, "volumes_ml": volumes})
     if spec.task in ("denoising", "super-resolution") and outcome.array is not None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.volume import VolumeMetadata
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class LabelMap:
         What made it: the run's manifest; empty for a label map that was read from a file.
     warnings : tuple of str
         What the user must be told before relying on it.
+    metadata : VolumeMetadata
+        Of the scan it was made from: DICOM objects refer to it.
     """
 
     array: npt.NDArray[Any]
@@ -55,6 +58,7 @@ class LabelMap:
     name: str = "labels"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    metadata: VolumeMetadata = field(default_factory=VolumeMetadata)
 
     def __post_init__(self) -> None:
         if tuple(self.array.shape) != self.geometry.shape:

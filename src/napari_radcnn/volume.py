@@ -34,6 +34,8 @@ class VolumeMetadata:
         Whether low values are to be shown bright (DICOM MONOCHROME1). Values are kept as stored.
     is_label : bool
         Whether the format marks the values as labels.
+    label_names : mapping of int to str
+        What the format calls each label; empty where it does not say.
     padding_value : float or None
         The value of voxels outside the scanned field, to be left out of statistics and contrast limits.
     study_uid, series_uid, frame_of_reference_uid : str
@@ -67,6 +69,7 @@ class VolumeMetadata:
     source_format: str = ""
     is_calibrated: bool = True
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    label_names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,13 @@ from threading import Event
 
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.io.dicom import SeriesInfo, list_series, read_series
+from napari_radcnn.io.dicom_export import (
+    Reference,
+    write_derived,
+    write_detection_report,
+    write_report,
+    write_segmentation,
+)
 from napari_radcnn.io.folder import read_folder
 from napari_radcnn.io.omezarr import is_zarr, read_omezarr
 from napari_radcnn.io.problems import Problem, Progress
@@ -21,6 +28,7 @@ __all__ = [
     "Problem",
     "Progress",
     "SeriesInfo",
+    "check_suffix",
     "list_series",
     "read",
     "read_series",
@@ -81,18 +89,28 @@ def read(path: str | Path, *, progress: Progress | None = None, cancel: Event | 
         raise ReadError(f"{error.filename or path}: cannot be read: {error.strerror or error}.") from error
 
 
-def write(obj: Volume | LabelMap | Detections | Classification, path: str | Path, *, overwrite: bool = False) -> Path:
+def write(
+    obj: Volume | LabelMap | Detections | Classification,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    reference: Reference | None = None,
+) -> Path:
     """Write a volume or a result in the format that the suffix says, completely or not at all.
 
     Parameters
     ----------
     obj : Volume, LabelMap, Detections or Classification
         Images go to ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``, ``.mhd`` or ``.ome.zarr``; detections to ``.json``
-        or ``.csv``; a classification to ``.json``.
+        or ``.csv``; a classification to ``.json``. What was made from a DICOM series goes back to DICOM, too: labels
+        to ``.dcm`` or ``.seg.dcm`` (a segmentation) or ``.sr.dcm`` (a report of their volumes, with the segmentation
+        beside it), detections to ``.sr.dcm``, and an image to a name without a suffix: a folder with a derived series.
     path : path
         Its folder must exist.
     overwrite : bool
         Whether the file may exist.
+    reference : path or Volume, optional
+        For DICOM: the series that the result belongs to, where the result does not know it.
 
     Returns
     -------
@@ -102,32 +120,60 @@ def write(obj: Volume | LabelMap | Detections | Classification, path: str | Path
     Raises
     ------
     WriteError
-        If the file exists already, the suffix is not one of those, or the file cannot be written.
+        If the file exists already, the suffix is not one of those, the file cannot be written, or DICOM is asked for
+        and the DICOM series that the result came from is not there.
     """
     path = Path(path)
-    if isinstance(obj, Detections):
-        _check_suffix(path, (".json", ".csv"), "detections are")
+    if not isinstance(obj, Volume | LabelMap | Detections | Classification):
+        raise WriteError(f"{path}: objects of type {type(obj).__name__} cannot be written.")
+    suffix = check_suffix(type(obj), path)
+    if suffix == "" and isinstance(obj, Volume):
+        write_derived(obj, path, overwrite, reference)
+    elif suffix == ".sr.dcm" and isinstance(obj, Detections):
+        write_detection_report(obj, path, overwrite, reference)
+    elif suffix == ".sr.dcm" and isinstance(obj, LabelMap):
+        write_report(obj, path, overwrite, reference)
+    elif suffix.endswith(".dcm") and isinstance(obj, LabelMap):
+        write_segmentation(obj, path, overwrite, reference)
+    elif isinstance(obj, Detections):
         write_detections(obj, path, overwrite)
     elif isinstance(obj, Classification):
-        _check_suffix(path, (".json",), "a classification is")
         write_classification(obj, path, overwrite)
-    elif isinstance(obj, Volume | LabelMap):
-        suffix = _check_suffix(path, writable_suffixes(), "images are")
+    else:
         writer = next(f.writer for f in FORMATS if suffix in f.writes)
         if writer is not None:
             writer(obj, path, overwrite)
-    else:
-        raise WriteError(f"{path}: objects of type {type(obj).__name__} cannot be written.")
     return path
 
 
-def _check_suffix(path: Path, allowed: tuple[str, ...], what: str) -> str:
+def check_suffix(kind: type, path: Path) -> str:
+    """Return the suffix that says how an object of `kind` is written to `path`; empty for a folder of DICOM files.
+
+    Raises
+    ------
+    WriteError
+        If objects of that kind are not written under such a name.
+    """
+    if issubclass(kind, Detections):
+        return _suffix_of(path, (".json", ".csv", ".sr.dcm"), "detections are")
+    if issubclass(kind, Classification):
+        return _suffix_of(path, (".json",), "a classification is")
+    if issubclass(kind, LabelMap):
+        return _suffix_of(path, (*writable_suffixes(), ".sr.dcm", ".seg.dcm", ".dcm"), "labels are")
+    if not path.suffix:
+        return ""
+    return _suffix_of(
+        path, writable_suffixes(), "images are", ", or to a folder of DICOM files, whose name has no suffix"
+    )
+
+
+def _suffix_of(path: Path, allowed: tuple[str, ...], what: str, more: str = "") -> str:
     name = path.name.lower()
     for suffix in allowed:
         if name.endswith(suffix) and name != suffix:
             return suffix
     given = f"the suffix '{path.suffix}'" if path.suffix else "no suffix"
-    raise WriteError(f"{path}: the name has {given}, but {what} written as {', '.join(allowed)}.")
+    raise WriteError(f"{path}: the name has {given}, but {what} written as {', '.join(allowed)}{more}.")
 
 
 def _suffixes() -> str:

@@ -21,6 +21,8 @@ from napari_radcnn.volume import Volume
 
 #: An empty file, or one that is no DICOM, is told of if it is called like a slice; other files are not ours.
 _LIKE_A_SLICE = (".dcm", ".dicom", ".ima", ".dic")
+#: Objects without a picture that are read as label volumes.
+LABEL_MODALITIES = ("SEG", "RTSTRUCT")
 #: Codes go into layer names; anything else does not.
 _CODE = re.compile(r"[A-Z0-9]{1,16}")
 
@@ -138,13 +140,29 @@ class DicomFolder:
                 refused += wrong
                 done += len(series.instances)
         refused += [str(problem) for problem in self.problems]
-        if self.others:
-            kinds = ", ".join(
-                f"{n} x {what}" if n > 1 else what for what, n in Counter(o.what for o in self.others).items()
-            )
-            names = some_names([other.path for other in self.others])
+        labels, wrong, others = self._read_labels(cancel)
+        volumes += labels
+        refused += wrong
+        if others:
+            kinds = ", ".join(f"{n} x {what}" if n > 1 else what for what, n in Counter(o.what for o in others).items())
+            names = some_names([other.path for other in others])
             refused.append(f"{names}: not an image: {kinds}.")
         return volumes, refused
+
+    def _read_labels(self, cancel: Event | None) -> tuple[list[Volume], list[str], list[NoImage]]:
+        """Read segmentations and contours; return their volumes, what is wrong, and the objects that hold no labels."""
+        from napari_radcnn.io.dicom_export.read_results import is_readable, read_result
+
+        volumes: list[Volume] = []
+        refused: list[str] = []
+        for item in self.others:
+            checked_cancel(cancel)
+            if is_readable(item):
+                try:
+                    volumes += read_result(item, self.series)
+                except ReadError as error:
+                    refused.append(str(error))
+        return volumes, refused, [item for item in self.others if not is_readable(item)]
 
 
 def find_dicom(folder: Path, progress: Progress | None = None, cancel: Event | None = None) -> DicomFolder:
@@ -167,7 +185,8 @@ def list_series(folder: str | Path, progress: Progress | None = None, cancel: Ev
     Returns
     -------
     list of SeriesInfo
-        By study and series number; series without pictures (reports, contours) stand at the end with a `problem`.
+        By study and series number; objects without pictures stand at the end: segmentations and contours, whose
+        labels can be read, and others (reports) with a `problem`.
 
     Raises
     ------
@@ -186,8 +205,10 @@ def list_series(folder: str | Path, progress: Progress | None = None, cancel: Ev
     for other in found.others:
         by_series[(other.study_uid, other.series_uid, other.modality, other.what)].append(other.path)
     for (study, series, modality, what), paths in by_series.items():
-        why = f"{some_names(paths)}: not an image: {what}."
-        infos.append(SeriesInfo(study, series, modality, None, "", None, None, 0, len(paths), tuple(paths), why))
+        holds_labels = modality in LABEL_MODALITIES
+        why = None if holds_labels else f"{some_names(paths)}: not an image: {what}."
+        count = len(paths) if holds_labels else 0
+        infos.append(SeriesInfo(study, series, modality, None, "", None, None, count, len(paths), tuple(paths), why))
     return infos
 
 

@@ -1,0 +1,19 @@
+"""Results as the hospital's systems take them: DICOM segmentations, reports and derived series, and reading them back.
+
+Whatever is written refers to the DICOM series that the scan came from; without that series nothing is written.
+"""
+
+from napari_radcnn.io.dicom_export.derived import write_derived
+from napari_radcnn.io.dicom_export.read_results import read_result
+from napari_radcnn.io.dicom_export.report import write_detection_report, write_report
+from napari_radcnn.io.dicom_export.segmentation import write_segmentation
+from napari_radcnn.io.dicom_export.source import Reference
+
+__all__ = [
+    "Reference",
+    "read_result",
+    "write_derived",
+    "write_detection_report",
+    "write_report",
+    "write_segmentation",
+]

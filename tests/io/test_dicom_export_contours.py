@@ -1,0 +1,131 @@
+"""Contours (RTSTRUCT) become label volumes: area, holes, overlaps, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+import napari_radcnn as radcnn
+from dicom_factory import save, write_dicom_series
+from napari_radcnn.errors import ReadError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io import list_series
+from napari_radcnn.phantom import oblique_geometry, world_field
+from napari_radcnn.volume import Volume
+
+SHAPE = (3, 12, 15)
+
+
+def box(geometry: Geometry, k: float, low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
+    """Return the corners, in the patient, of a rectangle on slice k between two (j, i)."""
+    (a, b), (c, d) = low, high
+    return geometry.to_world([(k, a, b), (k, a, d), (k, c, d), (k, c, b)])
+
+
+def write_contours(path: Path, scan: Volume, regions: dict[str, list[np.ndarray]], kind: str = "CLOSED_PLANAR", **more):
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.481.3", generate_uid()
+    dataset.Modality, dataset.StudyInstanceUID = "RTSTRUCT", scan.metadata.study_uid
+    dataset.SeriesInstanceUID, dataset.SeriesNumber = generate_uid(), 9
+    frame, study, series = Dataset(), Dataset(), Dataset()
+    series.SeriesInstanceUID = scan.metadata.series_uid
+    study.RTReferencedSeriesSequence = [series]
+    frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = scan.metadata.frame_of_reference_uid, [study]
+    dataset.ReferencedFrameOfReferenceSequence = [frame]
+    dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
+    for n, (name, contours) in enumerate(regions.items(), 4):
+        roi, item = Dataset(), Dataset()
+        roi.ROINumber, roi.ROIName = n, name
+        item.ReferencedROINumber, item.ContourSequence = n, []
+        for points in contours:
+            contour = Dataset()
+            contour.ContourGeometricType = kind
+            contour.ContourData = [f"{value:.6f}" for value in np.ravel(points)]
+            contour.NumberOfContourPoints = len(points)
+            item.ContourSequence.append(contour)
+        dataset.StructureSetROISequence.append(roi)
+        dataset.ROIContourSequence.append(item)
+    for keyword, value in more.items():
+        setattr(dataset, keyword, value)
+    return save(dataset, path)
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Volume:
+    grid = oblique_geometry(SHAPE)
+    write_dicom_series(tmp_path / "scan", world_field(grid), modality="CT")
+    (volume,) = radcnn.read(tmp_path / "scan")
+    return volume
+
+
+def test_voxels_with_their_center_inside_belong_to_a_region(scan: Volume, tmp_path: Path) -> None:
+    g = scan.geometry
+    regions = {
+        "Liver": [
+            box(g, 0, (1.5, 2.5), (7.5, 11.5)),
+            box(g, 0, (3.5, 4.5), (5.5, 8.5)),
+            box(g, 2, (-3, -3), (1.5, 2.5)),
+        ],
+        "Spleen": [box(g, 1, (2.5, 3.5), (4.5, 5.5))],
+    }
+    write_contours(tmp_path / "rs.dcm", scan, regions)
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    wanted = np.zeros(SHAPE, np.uint8)
+    wanted[0, 2:8, 3:12] = 1
+    wanted[0, 4:6, 5:9] = 0  # a contour inside another is a hole
+    wanted[2, 0:2, 0:3] = 1
+    wanted[1, 3:5, 4:6] = 2
+    np.testing.assert_array_equal(found.array, wanted)
+    assert found.geometry.is_close(g)
+    assert found.metadata.is_label
+    assert found.metadata.label_names == {1: "Liver", 2: "Spleen"}
+    assert found.name == "RTSTRUCT 9"
+
+
+def test_a_folder_gives_the_scan_and_its_contours(scan: Volume, tmp_path: Path) -> None:
+    write_contours(tmp_path / "rs.dcm", scan, {"a": [box(scan.geometry, 1, (2.5, 2.5), (5.5, 5.5))]})
+    image, labels = radcnn.read(tmp_path)
+    assert (image.modality, labels.modality, int((labels.array == 1).sum())) == ("CT", "RTSTRUCT", 9)
+    assert {info.modality: info.problem for info in list_series(tmp_path)} == {"CT": None, "RTSTRUCT": None}
+
+
+def test_overlapping_regions_become_several_volumes(scan: Volume, tmp_path: Path) -> None:
+    g = scan.geometry
+    regions = {"a": [box(g, 1, (1.5, 1.5), (6.5, 6.5))], "b": [box(g, 1, (4.5, 4.5), (8.5, 8.5))]}
+    write_contours(tmp_path / "rs.dcm", scan, regions)
+    first, second = radcnn.read(tmp_path / "rs.dcm")
+    assert (int((first.array == 1).sum()), int((second.array == 2).sum())) == (25, 16)
+    assert any("overlap" in text for text in first.warnings)
+
+
+def test_contours_beside_the_slices_are_told(scan: Volume, tmp_path: Path) -> None:
+    g = scan.geometry
+    good = box(g, 1, (2.5, 2.5), (5.5, 5.5))
+    regions = {"a": [good, box(g, 7, (2.5, 2.5), (5.5, 5.5))], "b": [box(g, 1.3, (6.5, 2.5), (8.5, 5.5))]}
+    write_contours(tmp_path / "rs.dcm", scan, regions)
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    assert [int((found.array[1] == label).sum()) for label in (1, 2)] == [9, 6]
+    assert any("1 contours do not lie in a slice" in text for text in found.warnings)
+    assert any("1 contours lie between slices" in text for text in found.warnings)
+
+
+def test_contours_without_their_series_or_without_an_area_are_refused(scan: Volume, tmp_path: Path) -> None:
+    contour = box(scan.geometry, 1, (2.5, 2.5), (5.5, 5.5))
+    (tmp_path / "away").mkdir()
+    write_contours(tmp_path / "away" / "rs.dcm", scan, {"a": [contour]})
+    with pytest.raises(ReadError, match=r"rs\.dcm: a set of contours \(RTSTRUCT\), not an image: the series"):
+        radcnn.read(tmp_path / "away" / "rs.dcm")
+    write_contours(tmp_path / "points.dcm", scan, {"a": [contour]}, kind="POINT")
+    with pytest.raises(ReadError, match=r"points\.dcm: .* without a closed contour"):
+        radcnn.read(tmp_path / "points.dcm")
+
+
+def test_a_contour_of_no_triples_is_damaged(scan: Volume, tmp_path: Path) -> None:
+    contour = box(scan.geometry, 1, (2.5, 2.5), (5.5, 5.5))
+    write_contours(tmp_path / "rs.dcm", scan, {"a": [contour.ravel()[:-1]]})
+    with pytest.raises(ReadError, match=r"rs\.dcm: a contour holds no triples"):
+        radcnn.read(tmp_path / "rs.dcm")
