@@ -8,14 +8,15 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
+from dicom_factory import write_dicom_series
 from napari_radcnn import io
 from napari_radcnn.errors import WriteError
 from napari_radcnn.gui import export, saving
 from napari_radcnn.gui.export import ExportDock
-from napari_radcnn.gui.layers import layer_data
+from napari_radcnn.gui.layers import label_map_from_layer, layer_data
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.io.registry import writable_suffixes
-from napari_radcnn.phantom import oblique_geometry, world_field
+from napari_radcnn.phantom import disks, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
 
 pytestmark = pytest.mark.gui
@@ -258,6 +259,68 @@ def test_cancel_after_the_writing_says_that_it_was_too_late(make_napari_viewer, 
     wait_for_end(qtbot, dock)
     assert "before it could be cancelled" in dock.panel.message_label.text()
     assert np.array_equal(io.read(tmp_path / "a.nii.gz")[0].array, labels().array)
+
+
+@pytest.fixture
+def ct(tmp_path):
+    """A CT that was read from DICOM."""
+    source = disks()[1]
+    write_dicom_series(tmp_path / "ct", source.with_array(source.array.astype(np.int16)), modality="CT")
+    return io.read(tmp_path / "ct")[0]
+
+
+def painted(scan):
+    """What napari's own new labels look like on a scan: they know nothing of it."""
+    array = np.zeros(scan.geometry.shape, np.uint8)
+    array[3:9, 20:40, 30:50] = 1
+    return LabelMap(array, scan.geometry, {1: Label("liver")}, "Labels")
+
+
+@pytest.mark.parametrize("suffix", [".seg.dcm", ".sr.dcm"])
+def test_painted_labels_go_to_dicom_with_the_series_they_belong_to(make_napari_viewer, qtbot, tmp_path, ct, suffix):
+    wanted = painted(ct)
+    viewer, dock = docked(make_napari_viewer, ct, wanted)
+    choose(dock, ".nii.gz")
+    assert dock.series_combo.isHidden()
+    choose(dock, suffix)
+    assert "Needs the DICOM series" in dock.about_label.text()
+    assert not dock.series_combo.isHidden()
+    assert dock.series_combo.layer is viewer.layers[0]
+    type_path(qtbot, dock, tmp_path / f"liver{suffix}")
+    click_write(qtbot, dock)
+    wait_for_end(qtbot, dock)
+    assert dock.panel.message_label.text() == f"Written and read back: {tmp_path / f'liver{suffix}'}"
+    (layer,) = viewer.open(str(tmp_path / "liver.seg.dcm"), plugin="napari-radcnn")
+    back = label_map_from_layer(layer)
+    assert back.labels[1].name == "liver"
+    assert back.volume_ml(1) == pytest.approx(wanted.volume_ml(1))
+    assert np.array_equal(layer.data, viewer.layers["Labels"].data)
+
+
+def test_without_the_series_dicom_is_refused_in_one_line(make_napari_viewer, qtbot, tmp_path, shown):
+    _, dock = docked(make_napari_viewer, labels())
+    choose(dock, ".seg.dcm")
+    assert dock.series_combo.count() == 0
+    assert "open it first" in dock.about_label.text()
+    type_path(qtbot, dock, tmp_path / "a.seg.dcm")
+    click_write(qtbot, dock)
+    wait_for_end(qtbot, dock)
+    assert "needs the DICOM series" in dock.panel.message_label.text()
+    assert shown == [dock.panel.message_label.text()]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scan_becomes_a_dicom_series_in_a_folder(make_napari_viewer, qtbot, tmp_path, ct):
+    _, dock = docked(make_napari_viewer, ct)
+    choose(dock, "")
+    assert dock.series_combo.isHidden()  # it knows
+    type_path(qtbot, dock, tmp_path / "derived")
+    click_write(qtbot, dock)
+    wait_for_end(qtbot, dock)
+    assert dock.panel.message_label.text() == f"Written and read back: {tmp_path / 'derived'}"
+    (back,) = io.read(tmp_path / "derived")
+    assert back.geometry.is_close(ct.geometry)
+    assert np.array_equal(back.array, ct.array)
 
 
 def test_names_are_made_safe():

@@ -39,11 +39,14 @@ def test_every_command_is_used_and_every_use_is_a_command():
     assert len(CONTRIBUTIONS["readers"]) == 1  # several readers of one plugin run in no defined order
 
 
-def test_writers_write_what_io_can_write():
-    from napari_radcnn.io.registry import writable_suffixes
+def test_writers_write_what_the_export_dock_offers():
+    from napari_radcnn.gui.saving import choices
 
     for writer in CONTRIBUTIONS["writers"]:
-        assert set(writer["filename_extensions"]) == set(writable_suffixes())
+        offered = {choice.suffix for choice in choices(is_labels=writer["layer_types"] == ["labels"])}
+        assert set(writer["filename_extensions"]) == offered - {
+            ""
+        }  # napari saves files, and a DICOM series is a folder
 
 
 @pytest.mark.parametrize("widget", CONTRIBUTIONS["widgets"], ids=lambda widget: widget["display_name"])

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QMessageBox,
     QPushButton,
@@ -19,7 +20,17 @@ from qtpy.QtWidgets import (
 
 from napari_radcnn.errors import CancelledError
 from napari_radcnn.gui.layers import scan_from_layer, snapshot
-from napari_radcnn.gui.saving import Choice, choices, files_in_the_way, manifest_path, safe_stem, save
+from napari_radcnn.gui.saving import (
+    Choice,
+    choices,
+    files_in_the_way,
+    knows_series,
+    manifest_path,
+    safe_stem,
+    save,
+    series_of,
+    without_suffix,
+)
 from napari_radcnn.gui.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.io import Progress
 
@@ -41,6 +52,7 @@ class ExportDock(QWidget):
         self._build()
         self.layer_combo.choose(napari_viewer.layers.selection.active)
         self.layer_combo.changed.connect(self._on_layer)
+        self.series_combo.changed.connect(self._on_format)
         self.format_combo.currentIndexChanged.connect(self._on_format)
         self._on_layer()
 
@@ -55,6 +67,10 @@ class ExportDock(QWidget):
         self.format_combo = narrow_combo()
         form.addRow("Layer", self.layer_combo)
         form.addRow("Format", self.format_combo)
+        self.series_combo = LayerCombo(self._viewer, lambda layer: series_of(layer) is not None)
+        self.series_combo.setToolTip("The scan, opened from DICOM, that the layer belongs to")
+        self.series_label = QLabel("Belongs to")
+        form.addRow(self.series_label, self.series_combo)
         layout.addLayout(form)
         self.about_label = wrapped_label()
         layout.addWidget(self.about_label)
@@ -108,14 +124,24 @@ class ExportDock(QWidget):
         layer, choice = self.layer_combo.layer, self.choice
         if layer is None or choice is None:
             self.about_label.setText("Open a scan: it then stands in the list above.")
+            self._ask_for_series(False)
             self._update()
             return
-        self.about_label.setText(choice.line)
+        is_needed = choice.needs_series and not knows_series(layer)
+        self._ask_for_series(is_needed)
+        is_missing = is_needed and self.series_combo.layer is None
+        self.about_label.setText(f"{choice.line} None is open: open it first." if is_missing else choice.line)
         typed = Path(self.path_line.text())
         folder = typed.parent if self.path_line.text() else Path.home()
-        stem = _without_suffix(typed.name) if self._stem_is_typed else safe_stem(layer.name)
+        stem = without_suffix(typed.name) if self._stem_is_typed else safe_stem(layer.name)
+        if not choice.suffix:
+            stem = stem.replace(".", "_")  # a name with a dot would be that of a file
         self.path_line.setText(str(folder / f"{stem}{choice.suffix}"))
         self._update()
+
+    def _ask_for_series(self, is_needed: bool) -> None:
+        self.series_label.setVisible(is_needed)
+        self.series_combo.setVisible(is_needed)
 
     def _on_typed(self, text: str) -> None:
         self._stem_is_typed = bool(text.strip())
@@ -176,6 +202,8 @@ class ExportDock(QWidget):
             return
         frozen = snapshot(layer)
         written: list[Path] = []
+        asked = None if self.series_combo.isHidden() else self.series_combo.layer
+        reference = None if asked is None else series_of(asked)
 
         def work(progress: Progress, cancel: Event) -> list[Path]:
             progress(0, 0, "Putting it on the scan's own grid")
@@ -183,7 +211,7 @@ class ExportDock(QWidget):
             if cancel.is_set():
                 raise CancelledError("Writing")
             progress(0, 0, "Writing, and reading back")
-            written.extend(save(scan, path, overwrite=overwrite))
+            written.extend(save(scan, path, overwrite=overwrite, reference=reference))
             return written
 
         def tell() -> str:
@@ -210,10 +238,3 @@ def _is_labels(layer: Any) -> bool:
     from napari.layers import Labels
 
     return isinstance(layer, Labels)
-
-
-def _without_suffix(name: str) -> str:
-    """Return a file's name without a suffix that some format here has."""
-    suffixes = sorted({choice.suffix for choice in choices(is_labels=True) + choices(is_labels=False)}, key=len)
-    found = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
-    return name[: -len(found[-1])] if found else name

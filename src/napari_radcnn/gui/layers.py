@@ -176,7 +176,16 @@ def _resampled(
 def _as_label_map(volume: Volume) -> LabelMap:
     """Return the label map that a file holds."""
     array = _unsigned(volume.array, volume.name)
-    return LabelMap(array, volume.geometry, _names_of(array, {}), volume.name, warnings=volume.warnings)
+    names = {value: Label(name) for value, name in volume.metadata.label_names.items()}
+    return LabelMap(
+        array,
+        volume.geometry,
+        _names_of(array, names),
+        volume.name,
+        dict(volume.metadata.provenance),
+        volume.warnings,
+        volume.metadata,
+    )
 
 
 # -- from layers --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import WriteError
+from napari_radcnn.gui.layers import METADATA_KEY, is_ours
 from napari_radcnn.io.atomic import atomic_path, write_error
 from napari_radcnn.io.registry import FORMATS
 from napari_radcnn.results import LabelMap
@@ -40,14 +41,43 @@ class Choice:
     title : str
         As it stands in the list.
     suffix : str
-        What the file's name ends with.
+        What the file's name ends with; empty for a folder.
     line : str
         What is written, and who can read it.
+    needs_series : bool
+        Whether the DICOM series must be at hand that the scan came from.
     """
 
     title: str
     suffix: str
     line: str
+    needs_series: bool = False
+
+
+_DICOM_LABELS = (
+    Choice(
+        "DICOM SEG (.seg.dcm)",
+        ".seg.dcm",
+        "A DICOM segmentation: hospital PACS, OHIF, 3D Slicer. Needs the DICOM series the scan came from.",
+        True,
+    ),
+    Choice(
+        "DICOM SR (.sr.dcm)",
+        ".sr.dcm",
+        "A DICOM report of the labels' volumes, with the segmentation beside it (.seg.dcm): hospital PACS, OHIF. "
+        "Needs the DICOM series the scan came from.",
+        True,
+    ),
+)
+_DICOM_IMAGE = (
+    Choice(
+        "DICOM series (a folder)",
+        "",
+        "A folder with a new DICOM series of the same patient and study, one file a slice: hospital PACS and every "
+        "DICOM viewer. Needs the DICOM series the scan came from.",
+        True,
+    ),
+)
 
 
 def choices(is_labels: bool) -> list[Choice]:
@@ -60,7 +90,33 @@ def choices(is_labels: bool) -> list[Choice]:
             remark = f" ({_REMARKS[suffix]})" if suffix in _REMARKS else ""
             line = f"{what} on its own grid. {known.name}{remark}: {readers}."
             found.append(Choice(f"{known.name} ({suffix})", suffix, line.replace("labels on its", "labels on their")))
-    return found
+    return [*found, *(_DICOM_LABELS if is_labels else _DICOM_IMAGE)]
+
+
+def knows_series(layer: Any) -> bool:
+    """Whether a layer says itself which DICOM series it belongs to."""
+    if not is_ours(layer):
+        return False
+    kept = layer.metadata[METADATA_KEY]
+    scan = kept.get("volume") or kept.get("labels")
+    if scan is None:
+        return False
+    given = _provenance(scan).get("input")
+    return bool(scan.metadata.series_uid or (isinstance(given, Mapping) and given.get("series_uid")))
+
+
+def series_of(layer: Any) -> Volume | None:
+    """Return the scan of a layer that was read from a DICOM series."""
+    volume = layer.metadata[METADATA_KEY].get("volume") if is_ours(layer) else None
+    is_dicom = isinstance(volume, Volume) and bool(volume.metadata.series_uid)
+    return volume if is_dicom else None
+
+
+def without_suffix(name: str) -> str:
+    """Return a file's name without a suffix that some format here has."""
+    known = {choice.suffix for kind in (True, False) for choice in choices(is_labels=kind)}
+    found = [suffix for suffix in sorted(known, key=len) if name.lower().endswith(suffix)]
+    return name[: len(name) - len(found[-1])] if found else name
 
 
 def safe_stem(name: str) -> str:
@@ -87,10 +143,11 @@ def files_in_the_way(path: Path) -> list[Path]:
         return []
 
 
-def save(scan: Volume | LabelMap, path: Path, *, overwrite: bool) -> list[Path]:
+def save(scan: Volume | LabelMap, path: Path, *, overwrite: bool, reference: Volume | None = None) -> list[Path]:
     """Write a scan or labels and, where something made them, the manifest beside; return what was written.
 
-    With `overwrite`, the manifest of a file that is replaced goes too: it would speak of another.
+    For DICOM, `reference` is the series that it belongs to, where it does not know that itself. With `overwrite`, the
+    manifest of a file that is replaced goes too: it would speak of another.
 
     Raises
     ------
@@ -104,7 +161,7 @@ def save(scan: Volume | LabelMap, path: Path, *, overwrite: bool) -> list[Path]:
     if not provenance:
         if not overwrite and manifest.exists():
             raise WriteError(f"{manifest}: the manifest of another file of this name; choose another name.")
-        write(scan, path, overwrite=overwrite)
+        write(scan, path, overwrite=overwrite, reference=reference)
         try:
             manifest.unlink(missing_ok=True)
         except OSError as error:
@@ -114,7 +171,7 @@ def save(scan: Volume | LabelMap, path: Path, *, overwrite: bool) -> list[Path]:
     with atomic_path(manifest, overwrite=overwrite) as temporary:
         text = json.dumps({**provenance, "output": path.name}, indent=2)
         temporary.write_text(f"{text}\n", encoding="utf-8")
-        write(scan, path, overwrite=overwrite)
+        write(scan, path, overwrite=overwrite, reference=reference)
     return [path, manifest]
 
 
