@@ -70,7 +70,7 @@ class ModelsDock(QWidget):
         self.layer_combo.setToolTip("The scan that the model runs on; it is never changed")
         self.model_combo = narrow_combo()
         for spec in self._specs.values():
-            self.model_combo.addItem(f"{spec.title} ({spec.task})", spec.name)
+            self.model_combo.addItem(spec.title, spec.name)
             row = self.model_combo.count() - 1
             self.model_combo.setItemData(row, spec.how_to_install or spec.summary, Qt.ItemDataRole.ToolTipRole)
             if not spec.is_available:
@@ -141,7 +141,8 @@ class ModelsDock(QWidget):
             return
         made_for = ", ".join((*spec.modalities, *([spec.body_part] if spec.body_part else ())))
         self.about.setText(
-            f"{spec.summary}\nMade for: {made_for or 'any scan'}\nVersion {spec.version} · licence: {spec.licence}"
+            f"{spec.summary}\n{spec.task.capitalize()}, made for: {made_for or 'any scan'}\n"
+            f"Version {spec.version} · licence: {spec.licence}"
         )
         self.card_button.setVisible(_card_file(spec) is not None)
         self.install_label.setText(spec.how_to_install)
