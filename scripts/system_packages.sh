@@ -4,7 +4,7 @@ set -euo pipefail
 packages=(
   xvfb xauth libgl1 libegl1 libgl1-mesa-dri libglib2.0-0 libdbus-1-3 libfontconfig1 libfreetype6 libx11-xcb1
   libxkbcommon0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0
-  libxcb-render-util0 libxcb-shape0 libxcb-xfixes0 libxcb-xkb1 libxcb-xinerama0 x11-utils mricron-data
+  libxcb-render-util0 libxcb-shape0 libxcb-xfixes0 libxcb-xkb1 libxcb-xinerama0 x11-utils mricron-data dicom3tools
 )
 if ! command -v dpkg-query >/dev/null; then
   command -v xvfb-run >/dev/null && exit 0

@@ -23,11 +23,14 @@ from napari_radcnn.errors import ExitStatus, RadcnnError, ReadError, WriteError
 from napari_radcnn.models.options import describe
 from napari_radcnn.models.registry import get_model, models
 from napari_radcnn.models.spec import ModelSpec
-from napari_radcnn.results import LabelMap
+from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
     from napari_radcnn.operations import Result
+
+#: What a model for a task returns; all others return a volume.
+_KINDS = {"segmentation": LabelMap, "detection": Detections, "classification": Classification}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,6 +217,8 @@ def _models(parsed: argparse.Namespace) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io import check_source
+
     spec = get_model(parsed.model)
     if len(parsed.input) > 1:
         raise ReadError(f"The model '{spec.name}' takes one input, got {len(parsed.input)}: run it once for each.")
@@ -223,6 +228,7 @@ def _run(parsed: argparse.Namespace) -> None:
         progress = _Progress()
         source = parsed.input[0]
         volume = _choose(_read(source, progress, cancel), source, parsed.select)
+        check_source(_KINDS.get(spec.task, Volume), parsed.output, volume)
         result = _compute(volume, spec, options, parsed.device, parsed.precision, progress, cancel)
     manifest = _write_result(result, parsed.output, parsed.overwrite)
     for label, milliliters in manifest.get("volumes_ml", {}).items():
@@ -366,12 +372,10 @@ def _manifest_path(target: Path) -> Path:
 def _check_result_target(target: Path, spec: ModelSpec, overwrite: bool) -> None:
     """Refuse before a run what its result could not be written to."""
     from napari_radcnn.io import check_suffix
-    from napari_radcnn.results import Classification, Detections, LabelMap
 
     for path in (target, _manifest_path(target)):
         _check_output(path, overwrite)
-    kinds = {"segmentation": LabelMap, "detection": Detections, "classification": Classification}
-    check_suffix(kinds.get(spec.task, Volume), target)
+    check_suffix(_KINDS.get(spec.task, Volume), target)
 
 
 def _warn(warnings: Sequence[str]) -> None:

@@ -93,6 +93,15 @@ def test_a_folder_gives_the_scan_and_its_contours(scan: Volume, tmp_path: Path) 
     assert {info.modality: info.problem for info in list_series(tmp_path)} == {"CT": None, "RTSTRUCT": None}
 
 
+def test_contours_can_be_written_as_a_segmentation(scan: Volume, tmp_path: Path) -> None:
+    write_contours(tmp_path / "rs.dcm", scan, {"Liver": [box(scan.geometry, 1, (2.5, 2.5), (5.5, 5.5))]})
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    radcnn.write(found, tmp_path / "x.seg.dcm")
+    (back,) = radcnn.read(tmp_path / "x.seg.dcm")
+    np.testing.assert_array_equal(back.array, found.array)
+    assert back.metadata.label_names == {1: "Liver"}
+
+
 def test_overlapping_regions_become_several_volumes(scan: Volume, tmp_path: Path) -> None:
     g = scan.geometry
     regions = {"a": [box(g, 1, (1.5, 1.5), (6.5, 6.5))], "b": [box(g, 1, (4.5, 4.5), (8.5, 8.5))]}

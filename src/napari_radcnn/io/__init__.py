@@ -9,6 +9,8 @@ from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.io.dicom import SeriesInfo, list_series, read_series
 from napari_radcnn.io.dicom_export import (
     Reference,
+    as_label_map,
+    check_series,
     write_derived,
     write_detection_report,
     write_report,
@@ -28,6 +30,7 @@ __all__ = [
     "Problem",
     "Progress",
     "SeriesInfo",
+    "check_source",
     "check_suffix",
     "list_series",
     "read",
@@ -126,6 +129,8 @@ def write(
     path = Path(path)
     if not isinstance(obj, Volume | LabelMap | Detections | Classification):
         raise WriteError(f"{path}: objects of type {type(obj).__name__} cannot be written.")
+    if isinstance(obj, Volume) and obj.metadata.is_label and path.name.lower().endswith(".dcm"):
+        obj = as_label_map(obj)
     suffix = check_suffix(type(obj), path)
     if suffix == "" and isinstance(obj, Volume):
         write_derived(obj, path, overwrite, reference)
@@ -165,6 +170,19 @@ def check_suffix(kind: type, path: Path) -> str:
     return _suffix_of(
         path, writable_suffixes(), "images are", ", or to a folder of DICOM files, whose name has no suffix"
     )
+
+
+def check_source(kind: type, path: Path, scan: Volume) -> None:
+    """Refuse a name of a DICOM object before the work, if a result of `scan` could not be written under it.
+
+    Raises
+    ------
+    WriteError
+        As `check_suffix` does, or if the DICOM series that `scan` came from is not there.
+    """
+    suffix = check_suffix(kind, path)
+    if suffix == "" or suffix.endswith(".dcm"):
+        check_series(scan, path)
 
 
 def _suffix_of(path: Path, allowed: tuple[str, ...], what: str, more: str = "") -> str:

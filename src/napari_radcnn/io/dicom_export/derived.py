@@ -37,7 +37,6 @@ from napari_radcnn.volume import Volume
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
 #: What says something of the old pixels, and would be wrong of the new ones.
 _STALE = (
     "SmallestImagePixelValue",
@@ -92,7 +91,7 @@ def write_derived(volume: Volume, target: Path, overwrite: bool = False, referen
     if volume.is_color:
         raise WriteError(f"{target}: a color image is not written as a DICOM series; write .nii.gz instead.")
     source = find_series(volume, target, reference)
-    source.check(target, _NEEDED)
+    source.check(target)
     if source.is_multi_frame:
         raise WriteError(
             f"{target}: the source is an enhanced DICOM file with many frames, of which no derived series can be "
@@ -153,7 +152,7 @@ class Stored:
 
 def _quantized(array: npt.NDArray[Any], modality: str) -> Stored:
     """Return the values in 16 bits, off by half a step at most."""
-    if array.dtype.kind in "bui":
+    if array.dtype.kind in "biu":
         low, high = int(array.min()), int(array.max())
         for dtype in (np.int16, np.uint16):
             if low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max:

@@ -55,7 +55,7 @@ def read_contours(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
 
     with quiet():
         try:
-            dataset = dcmread(path)
+            dataset = dcmread(path, force=True)  # old planning systems write no preamble
             return _volumes(path, dataset, stacks)
         except damage() as error:
             raise ReadError(f"{path.name}: the contours are damaged ({type(error).__name__}).") from error

@@ -25,7 +25,7 @@ from napari_radcnn.io.dicom_export.maker import (
     software_version,
 )
 from napari_radcnn.io.dicom_export.read_segmentation import read_segmentation
-from napari_radcnn.io.dicom_export.segmentation import NEEDED, write_segmentation
+from napari_radcnn.io.dicom_export.segmentation import write_segmentation
 from napari_radcnn.io.dicom_export.source import Reference, Source, find_series, find_source, turned
 from napari_radcnn.io.guard import label_places
 from napari_radcnn.results import Detection, Detections, LabelMap
@@ -100,7 +100,7 @@ def write_detection_report(
     if not detections.boxes:
         raise WriteError(f"{target}: nothing was found, so there is nothing to report; write .json instead.")
     source = find_series(detections, target, reference)
-    source.check(target, NEEDED)
+    source.check(target)
     maker = maker_of(detections.provenance)
     try:
         with silent():

@@ -31,12 +31,10 @@ from napari_radcnn.io.dicom_export.read_segmentation import read_segmentation
 from napari_radcnn.io.dicom_export.source import Reference, Source, find_source, turned
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
-
-#: What a reference to a series cannot do without.
-NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
 
 
 def write_segmentation(
@@ -66,7 +64,7 @@ def write_segmentation(
 
     check_target(target, overwrite)
     source, axes = find_source(label_map, target, reference)
-    source.check(target, NEEDED)
+    source.check(target)
     array, geometry = turned(label_map, axes)
     labels, numbered = _numbered(array, label_map.labels, target)
     maker = maker_of(label_map.provenance)
@@ -100,6 +98,17 @@ def write_segmentation(
             ) from error
         written = replace(label_map, array=numbered, geometry=geometry, labels=labels)
         verify_written(written, temporary, target, lambda path: read_segmentation(path, [source.stack]))
+
+
+def as_label_map(volume: Volume) -> LabelMap:
+    """Return the labels that a volume holds, such as one that was read from a segmentation or from contours."""
+    metadata = volume.metadata
+    array = np.asarray(volume.array)
+    if array.dtype.kind not in ("b", "u"):
+        array = np.clip(np.round(array), 0, 65535)
+    names = {value: Label(name) for value, name in metadata.label_names.items()}
+    array = array.astype(np.uint8 if array.max() < 256 else np.uint16)
+    return LabelMap(array, volume.geometry, names, volume.name, metadata.provenance, volume.warnings, metadata)
 
 
 def _numbered(

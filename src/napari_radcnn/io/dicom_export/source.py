@@ -22,6 +22,8 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+#: What a reference to a series cannot do without.
+NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
 #: What a caller may give where a result does not know its series: the folder or file, or a scan read from it.
 Reference = str | Path | Volume
 #: How far a corner of a result's grid may lie from the corner of the series' grid, mm.
@@ -77,7 +79,7 @@ class Source:
                     raise WriteError(f"{path.name}: the header of the source series is damaged.") from error
         return headers
 
-    def check(self, target: Path, keywords: tuple[str, ...]) -> None:
+    def check(self, target: Path) -> None:
         """Refuse a series that lacks what a reference to it needs.
 
         Raises
@@ -96,7 +98,7 @@ class Source:
                 "them cannot be written; write .nii.gz instead."
             )
         for path, header in zip(self.files, self.headers, strict=True):
-            missing = next((keyword for keyword in keywords if not text(header, keyword)), None)
+            missing = next((keyword for keyword in NEEDED if not text(header, keyword)), None)
             if missing is not None:
                 raise WriteError(
                     f"{target}: the source series lacks {missing} ({path.name}), without which DICOM objects cannot "
@@ -169,6 +171,17 @@ def find_series(obj: Volume | Detections, target: Path, reference: Reference | N
     """
     metadata = obj.metadata if isinstance(obj, Volume) else VolumeMetadata()
     return _candidates(metadata, _provenance(obj), target, reference)[0]
+
+
+def check_series(scan: Volume, target: Path) -> None:
+    """Refuse what `find_source` would refuse, and a series that cannot be referred to.
+
+    Raises
+    ------
+    WriteError
+        As they do.
+    """
+    find_source(scan, target)[0].check(target)
 
 
 def _is_named(obj: Volume | LabelMap, label: str) -> bool:
@@ -265,8 +278,13 @@ def referenced_series(path: Path) -> tuple[list[FoundSeries], str]:
         return [], ""
     try:
         with quiet():
-            header = dcmread(path, stop_before_pixels=True)
-            uid = text(header.ReferencedSeriesSequence[0], "SeriesInstanceUID")
+            header = dcmread(path, stop_before_pixels=True, force=True)
+            if "ReferencedSeriesSequence" in header:  # a segmentation (DICOM PS3.3, C.12.1.1)
+                series = header.ReferencedSeriesSequence
+            else:  # contours (DICOM PS3.3, C.8.8.5)
+                frame = header.ReferencedFrameOfReferenceSequence[0]
+                series = frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence
+            uid = text(series[0], "SeriesInstanceUID")
     except damage():
         return [], ""
     return all_series(path.parent), uid
