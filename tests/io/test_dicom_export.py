@@ -224,6 +224,49 @@ def test_a_wrong_suffix_names_those_of_dicom(labels: LabelMap, name: str, tmp_pa
         radcnn.write(labels, tmp_path / name)
 
 
+def test_an_enhanced_source_takes_segmentations_and_reports_but_no_derived_series(tmp_path: Path) -> None:
+    from highdicom import UID
+    from highdicom.legacy import LegacyConvertedEnhancedCTImage
+
+    scan = source(tmp_path / "scan", oblique())
+    headers = [pydicom.dcmread(path) for path in sorted((tmp_path / "scan").iterdir(), reverse=True)]
+    made = LegacyConvertedEnhancedCTImage(headers, UID(), 5, UID(), 1)
+    (tmp_path / "enhanced").mkdir()
+    made.save_as(tmp_path / "enhanced" / "e.dcm")
+    (enhanced,) = radcnn.read(tmp_path / "enhanced")
+    assert enhanced.geometry.is_close(scan.geometry)
+    labels = labels_on(enhanced)
+    radcnn.write(labels, tmp_path / "x.sr.dcm")
+    (back,) = radcnn.read(tmp_path / "x.seg.dcm")
+    assert back.geometry.is_close(labels.geometry)
+    np.testing.assert_array_equal(back.array, np.searchsorted([0, 2, 5], labels.array))
+    with pytest.raises(WriteError, match="enhanced"):
+        radcnn.write(enhanced, tmp_path / "out")
+
+
+def test_time_points_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    uids = {"series_uid": "1.2.3", "study_uid": "1.2", "frame_of_reference_uid": "1.2.4"}
+    for n in (1, 2):
+        scan = world_field(oblique())
+        part = scan.with_array(scan.array + n)
+        write_dicom_series(
+            tmp_path / "scan", part, modality="CT", prefix=f"T{n}_", TemporalPositionIdentifier=n, **uids
+        )
+    first, second = radcnn.read(tmp_path / "scan")
+    for volume, prefix in ((first, "T1_"), (second, "T2_")):
+        target = tmp_path / f"{prefix}.dcm"
+        radcnn.write(labels_on(volume), target)
+        used = {
+            item.ReferencedSOPInstanceUID
+            for item in pydicom.dcmread(target).ReferencedSeriesSequence[0].ReferencedInstanceSequence
+        }
+        files = (tmp_path / "scan").glob(f"{prefix}*")
+        assert used == {pydicom.dcmread(path).SOPInstanceUID for path in files}
+    bare = replace(labels_on(first), name="labels", metadata=replace(first.metadata, name="CT 1"))
+    with pytest.raises(WriteError, match="2 volumes on the grid"):
+        radcnn.write(bare, tmp_path / "x.dcm")
+
+
 # -- codes ----------------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +380,45 @@ def test_damaged_segmentations_are_refused(damage: str, labels: LabelMap, tmp_pa
     dataset.save_as(tmp_path / "bad.dcm")
     with pytest.raises(ReadError, match=r"bad\.dcm"):
         radcnn.read(tmp_path / "bad.dcm")
+
+
+def test_a_compressed_segmentation_is_read_and_does_not_lie_about_its_frames(labels: LabelMap, tmp_path: Path) -> None:
+    numbered = np.searchsorted([0, 2, 5], labels.array).astype(np.uint8)
+    syntax = "1.2.840.10008.1.2.5"  # RLE
+    path = _segmentation(labels, tmp_path / "x.dcm", "LABELMAP", numbered, transfer_syntax_uid=syntax)
+    (found,) = radcnn.read(path)
+    np.testing.assert_array_equal(found.array, numbered)
+    dataset = pydicom.dcmread(path)
+    dataset.NumberOfFrames = 2_000_000_000
+    dataset.save_as(tmp_path / "bad.dcm")
+    with pytest.raises(ReadError, match="more frames than positions"):
+        radcnn.read(tmp_path / "bad.dcm")
+
+
+def test_a_deflated_segmentation_is_read_and_a_bomb_is_not(labels: LabelMap, tmp_path: Path, monkeypatch) -> None:
+    from napari_radcnn.io.dicom_export import whole
+
+    radcnn.write(labels, tmp_path / "x.dcm")
+    dataset = pydicom.dcmread(tmp_path / "x.dcm")
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    dataset.save_as(tmp_path / "deflated.dcm")
+    (found,) = radcnn.read(tmp_path / "deflated.dcm")
+    np.testing.assert_array_equal(found.array, np.searchsorted([0, 2, 5], labels.array))
+    monkeypatch.setattr(whole, "_MOST_INFLATED", 2000)
+    monkeypatch.setattr(whole, "_CHUNK", 100)
+    with pytest.raises(ReadError, match=r"deflated\.dcm: .* inflates to more than"):
+        radcnn.read(tmp_path / "deflated.dcm")
+
+
+def test_positions_far_apart_make_no_huge_grid(labels: LabelMap, tmp_path: Path) -> None:
+    radcnn.write(labels, tmp_path / "x.dcm")
+    dataset = pydicom.dcmread(tmp_path / "x.dcm")
+    last = dataset.PerFrameFunctionalGroupsSequence[-1].PlanePositionSequence[0]
+    last.ImagePositionPatient = [float(value) * 1e9 for value in last.ImagePositionPatient]
+    (tmp_path / "away").mkdir()
+    dataset.save_as(tmp_path / "away" / "bad.dcm")
+    with pytest.raises(ReadError, match=r"bad\.dcm: the positions of the frames make no grid"):
+        radcnn.read(tmp_path / "away" / "bad.dcm")
 
 
 # -- reports --------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from grids import ALL, axial, oblique
 from napari_radcnn.errors import WriteError
 from napari_radcnn.io.dicom_export import derived
 from napari_radcnn.io.dicom_export.codes import code
+from napari_radcnn.io.dicom_export.quantize import decimal
 from napari_radcnn.operations import resample_to
 from napari_radcnn.phantom import world_field
 from napari_radcnn.results import Label, LabelMap
@@ -219,8 +220,24 @@ def test_what_no_series_can_hold(tmp_path: Path) -> None:
         radcnn.write(scan, tmp_path / "out.dcm")
 
 
+def test_an_image_of_no_value_at_all_is_written_as_zero(tmp_path: Path) -> None:
+    scan = source(tmp_path / "scan")
+    radcnn.write(scan.with_array(np.full(scan.array.shape, np.nan, np.float32)), tmp_path / "out")
+    (back,) = radcnn.read(tmp_path / "out")
+    assert not back.array.any()
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-3, 1e6, 1e30])
+def test_tiny_and_huge_values_keep_their_precision(scale: float, tmp_path: Path) -> None:
+    scan = source(tmp_path / "scan")
+    image = scan.with_array((scan.array * scale).astype(np.float32))
+    radcnn.write(image, tmp_path / "out")
+    (back,) = radcnn.read(tmp_path / "out")
+    assert np.abs(back.array - image.array).max() <= np.ptp(image.array) / 120_000
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -1 / 3, 12345.678901234567, 1e-30, -2.5e30, np.pi * 1e5])
 def test_decimal_strings_fit_and_are_near(value: float) -> None:
-    words = derived.decimal(value)
+    words = decimal(value)
     assert len(words) <= 16
     assert float(words) == pytest.approx(value, rel=1e-8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.errors import GeometryError, WriteError
+from napari_radcnn.errors import WriteError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.atomic import sync, write_error
 from napari_radcnn.io.dicom.headers import damage, quiet, text, texts
@@ -30,6 +30,7 @@ from napari_radcnn.io.dicom_export.maker import (
     silent,
     software_version,
 )
+from napari_radcnn.io.dicom_export.quantize import Stored, decimal, quantized
 from napari_radcnn.io.dicom_export.source import Reference, Source, find_series
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.volume import Volume
@@ -99,7 +100,7 @@ def write_derived(volume: Volume, target: Path, overwrite: bool = False, referen
         )
     _check_folder(target, overwrite, source)
     array, geometry = _along_normal(volume, target)
-    stored = _quantized(array, volume.modality)
+    stored = quantized(array, volume.modality, target)
     plan = _Plan(source, geometry, stored, maker_of(volume.metadata.provenance), volume)
     folder = target.with_name(f".radcnn-{secrets.token_hex(4)}-{target.name}")
     try:
@@ -122,70 +123,6 @@ def write_derived(volume: Volume, target: Path, overwrite: bool = False, referen
         raise write_error(target, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-# -- values -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """Values in 16 bits.
-
-    Attributes
-    ----------
-    pixels : (k, j, i) array of int16 or uint16
-        What the files hold.
-    slope, intercept : str
-        ``value = pixel * slope + intercept``, as DICOM's decimal strings.
-    values : array
-        What a reader gets.
-    note : str
-        What must be said of the difference.
-    """
-
-    pixels: npt.NDArray[Any]
-    slope: str
-    intercept: str
-    values: npt.NDArray[Any]
-    note: str
-
-
-def _quantized(array: npt.NDArray[Any], modality: str) -> Stored:
-    """Return the values in 16 bits, off by half a step at most."""
-    if array.dtype.kind in "biu":
-        low, high = int(array.min()), int(array.max())
-        for dtype in (np.int16, np.uint16):
-            if low >= np.iinfo(dtype).min and high <= np.iinfo(dtype).max:
-                pixels = array.astype(dtype)
-                return Stored(pixels, "1", "0", pixels.astype(np.int32), "")
-    values = array.astype(np.float64)
-    finite = np.isfinite(values)
-    note = ""
-    if not finite.all():
-        lowest = float(values[finite].min()) if finite.any() else 0.0
-        note = f" {int((~finite).sum())} voxels without a value hold the lowest one."
-        values = np.where(finite, values, lowest)
-    least, most = float(values.min()), float(values.max())
-    if modality == "PT":  # the intercept of PET is 0 (DICOM PS3.3, C.8.9.4)
-        slope, intercept = decimal(max(abs(least), abs(most)) / 32766 or 1.0), "0"
-    else:
-        slope, intercept = decimal((most - least) / 65000 or 1.0), decimal((least + most) / 2)
-    step, offset = float(slope), float(intercept)
-    pixels = np.round((values - offset) / step)
-    if np.abs(pixels).max() > 32767:  # rounding of the decimal strings cannot do that; absurd ranges can
-        raise GeometryError("the range of the values does not fit 16 bits")
-    stored = pixels.astype(np.int16)
-    back = (stored.astype(np.float64) * step + offset).astype(np.float32)
-    return Stored(stored, slope, intercept, back, f" Values are stored in steps of {step:.3g}." + note)
-
-
-def decimal(value: float) -> str:
-    """Return a DICOM decimal string: at most 16 characters (DICOM PS3.5, 6.2)."""
-    for digits in range(14, 2, -1):
-        words = f"{float(value):.{digits}g}"
-        if len(words) <= 16:
-            return words
-    return f"{float(value):.3e}"
 
 
 # -- one slice ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.headers import damage, floats, number, quiet, text
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_export.masks import Place, label_volumes
+from napari_radcnn.io.dicom_export.whole import read_whole
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
@@ -51,12 +52,9 @@ def read_contours(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
     ReadError
         If the series is not there, no region has closed contours, or the file is damaged.
     """
-    from pydicom import dcmread
-
     with quiet():
         try:
-            dataset = dcmread(path, force=True)  # old planning systems write no preamble
-            return _volumes(path, dataset, stacks)
+            return _volumes(path, read_whole(path), stacks)
         except damage() as error:
             raise ReadError(f"{path.name}: the contours are damaged ({type(error).__name__}).") from error
 
@@ -166,8 +164,8 @@ def _filled(polygons: list[npt.NDArray[np.float64]], shape: Any) -> npt.NDArray[
 
     mask = np.zeros(shape, bool)
     for polygon in polygons:
-        low = np.clip(np.floor(polygon.min(0)).astype(int), 0, shape)
-        high = np.clip(np.ceil(polygon.max(0)).astype(int) + 1, 0, shape)
+        low = np.clip(np.floor(polygon.min(0)), 0, shape).astype(int)
+        high = np.clip(np.ceil(polygon.max(0)) + 1, 0, shape).astype(int)
         if (high <= low).any():
             continue
         inside = grid_points_in_poly(tuple(high - low), polygon - low)

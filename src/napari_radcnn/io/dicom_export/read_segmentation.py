@@ -15,6 +15,7 @@ from napari_radcnn.io.dicom.frames import Frame, frame_count, frames_of
 from napari_radcnn.io.dicom.headers import Instance, damage, number, quiet, text
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_export.masks import Place, check_memory, label_volumes
+from napari_radcnn.io.dicom_export.whole import read_whole
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
@@ -46,12 +47,9 @@ def read_segmentation(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
     ReadError
         If the file is damaged, or its frames make no grid.
     """
-    from pydicom import dcmread
-
     with quiet():
         try:
-            dataset = dcmread(path)
-            return _Segmentation(path, dataset).volumes(stacks)
+            return _Segmentation(path, read_whole(path)).volumes(stacks)
         except damage() as error:
             raise ReadError(f"{path.name}: the segmentation is damaged ({type(error).__name__}).") from error
 
@@ -71,6 +69,8 @@ class _Segmentation:
         needed = (frame_count(self.instance) * rows * columns * self.bits + 7) // 8
         if min(rows, columns) < 1 or (self.is_native and len(dataset.get("PixelData", b"")) < needed):
             raise ReadError(f"{path.name}: the segmentation has fewer pixels than its header says: it is truncated.")
+        if len(dataset.get("PerFrameFunctionalGroupsSequence", [])) < frame_count(self.instance):
+            raise ReadError(f"{path.name}: the segmentation has more frames than positions; the file is damaged.")
         self.frames = frames_of(self.instance)
         if any(frame.position is None or frame.cosines is None for frame in self.frames):
             raise ReadError(f"{path.name}: the segmentation does not say where its frames lie (PlanePositionSequence).")
