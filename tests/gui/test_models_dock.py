@@ -66,8 +66,8 @@ def test_a_run_gives_the_voxels_of_the_operation(make_napari_viewer, qtbot, volu
     strength.setValue(1.2)
     dock.update_plan()
     assert "memory" in dock.plan_label.text()
-    click(qtbot, dock.run_button)
-    assert not dock.run_button.isEnabled()
+    click(qtbot, dock.panel.start_button)
+    assert not dock.panel.start_button.isEnabled()
     wait_for_end(qtbot, dock)
     expected = operations.run(volume, "nlm-denoise", {"strength": 1.2})
     layer = viewer.layers[-1]
@@ -97,7 +97,7 @@ def test_a_segmentation_becomes_named_labels_with_volumes(make_napari_viewer, qt
     volume = tiny_head()
     viewer, dock = docked(make_napari_viewer, volume)
     choose(dock, "fake")
-    click(qtbot, dock.run_button)
+    click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
     layer = viewer.layers[-1]
     assert isinstance(layer, Labels)
@@ -113,7 +113,7 @@ def test_a_classification_is_shown_as_a_table(make_napari_viewer, qtbot, monkeyp
     fake_models.register(monkeypatch, "classification")
     viewer, dock = docked(make_napari_viewer, tiny_head())
     choose(dock, "fake")
-    click(qtbot, dock.run_button)
+    click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
     assert isinstance(operations.run(tiny_head(), "fake"), Classification)
     assert (dock.results.topLevelItem(0).text(0), dock.results.topLevelItem(0).text(1)) == ("pneumonia", "0.92")
@@ -125,16 +125,16 @@ def test_after_cancel_no_layer_is_left(make_napari_viewer, qtbot, monkeypatch):
     pipeline.may_go_on.clear()
     viewer, dock = docked(make_napari_viewer, tiny_head())
     choose(dock, "fake")
-    click(qtbot, dock.run_button)
+    click(qtbot, dock.panel.start_button)
     qtbot.waitUntil(pipeline.started.is_set)
-    assert dock.cancel_button.isEnabled()
-    click(qtbot, dock.cancel_button)
+    assert dock.panel.cancel_button.isEnabled()
+    click(qtbot, dock.panel.cancel_button)
     pipeline.may_go_on.set()
     wait_for_end(qtbot, dock)
     assert len(viewer.layers) == 1
-    assert "ancelled" in dock.message_label.text()
+    assert "ancelled" in dock.panel.message_label.text()
     assert pipeline.steps_done < fake_models.STEPS
-    qtbot.waitUntil(dock.run_button.isEnabled)
+    qtbot.waitUntil(dock.panel.start_button.isEnabled)
 
 
 def test_an_error_is_one_line_in_the_dock_and_a_notification(make_napari_viewer, qtbot, monkeypatch, shown):
@@ -142,12 +142,12 @@ def test_an_error_is_one_line_in_the_dock_and_a_notification(make_napari_viewer,
     pipeline.error = ResourceError("The device went away: use --device cpu.")
     viewer, dock = docked(make_napari_viewer, tiny_head())
     choose(dock, "fake")
-    click(qtbot, dock.run_button)
+    click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
-    assert dock.message_label.text() == "The device went away: use --device cpu."
-    assert shown == [dock.message_label.text()]
+    assert dock.panel.message_label.text() == "The device went away: use --device cpu."
+    assert shown == [dock.panel.message_label.text()]
     assert len(viewer.layers) == 1
-    qtbot.waitUntil(dock.run_button.isEnabled)
+    qtbot.waitUntil(dock.panel.start_button.isEnabled)
 
 
 def test_a_missing_extra_is_told_and_cannot_be_run(make_napari_viewer, monkeypatch):
@@ -156,23 +156,23 @@ def test_a_missing_extra_is_told_and_cannot_be_run(make_napari_viewer, monkeypat
     choose(dock, "fake")
     assert "pip install 'napari-radcnn[models]'" in dock.install_label.text()
     assert not dock.install_label.isHidden()
-    assert not dock.run_button.isEnabled()
+    assert not dock.panel.start_button.isEnabled()
     choose(dock, "nlm-denoise")
     assert dock.install_label.isHidden()
-    assert dock.run_button.isEnabled()
+    assert dock.panel.start_button.isEnabled()
 
 
 def test_only_volumes_can_be_run_and_the_rest_is_told_why(make_napari_viewer):
     viewer, dock = docked(make_napari_viewer)
     dock.update_plan()
     assert "Open a scan" in dock.plan_label.text()
-    assert not dock.run_button.isEnabled()
+    assert not dock.panel.start_button.isEnabled()
     viewer.add_labels(np.zeros((3, 4, 5), np.uint8))
     assert dock.layer_combo.count() == 0
     viewer.add_image(np.zeros((4, 5)), name="flat")
     dock.update_plan()
     assert "2 axes" in dock.plan_label.text()
-    assert not dock.run_button.isEnabled()
+    assert not dock.panel.start_button.isEnabled()
 
 
 def test_the_list_of_scans_follows_the_viewer(make_napari_viewer):
@@ -199,7 +199,7 @@ def test_removing_the_layer_during_a_run_is_no_harm(make_napari_viewer, qtbot, m
     pipeline.may_go_on.clear()
     viewer, dock = docked(make_napari_viewer, tiny_head())
     choose(dock, "fake")
-    click(qtbot, dock.run_button)
+    click(qtbot, dock.panel.start_button)
     qtbot.waitUntil(pipeline.started.is_set)
     viewer.layers.clear()
     pipeline.may_go_on.set()
@@ -212,7 +212,7 @@ def test_closing_the_viewer_during_a_run_cancels_it(make_napari_viewer, qtbot, m
     pipeline.may_go_on.clear()
     viewer, dock = docked(make_napari_viewer, tiny_head())
     choose(dock, "fake")
-    click(qtbot, dock.run_button)
+    click(qtbot, dock.panel.start_button)
     qtbot.waitUntil(pipeline.started.is_set)
     job = dock.job
     viewer.close()

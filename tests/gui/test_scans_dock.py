@@ -74,19 +74,19 @@ def test_a_series_with_a_missing_slice_says_so_and_cannot_be_loaded(make_napari_
     assert "missing" in row.child(0).text(0)
     where = dock.tree.visualItemRect(row.child(0)).topLeft() + QPoint(20, 5)
     qtbot.mouseClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
-    assert dock.message_label.text() == row.child(0).text(0)
+    assert dock.panel.message_label.text() == row.child(0).text(0)
     row.setSelected(True)
     assert dock.selected() == []
-    assert not dock.load_button.isEnabled()
+    assert not dock.panel.start_button.isEnabled()
 
 
 def test_selected_series_are_loaded_with_one_click(make_napari_viewer, qtbot, folder):
     viewer, dock = docked(make_napari_viewer)
     listed(dock, qtbot, folder)
-    assert not dock.load_button.isEnabled()
+    assert not dock.panel.start_button.isEnabled()
     for row in rows(dock):
         row.setSelected(True)
-    qtbot.mouseClick(dock.load_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
     wait_for_end(qtbot, dock)
     assert len(viewer.layers) == 3
     ct = next(layer for layer in viewer.layers if layer.data.shape == (24, 72, 80))
@@ -121,13 +121,13 @@ def test_a_wrong_path_is_one_line(make_napari_viewer, qtbot, tmp_path, monkeypat
     monkeypatch.setattr("napari.utils.notifications.show_error", lines.append)
     _, dock = docked(make_napari_viewer)
     listed(dock, qtbot, tmp_path / "nowhere")
-    assert "nowhere" in dock.message_label.text()
-    assert lines == [dock.message_label.text()]
+    assert "nowhere" in dock.panel.message_label.text()
+    assert lines == [dock.panel.message_label.text()]
     listed_empty = tmp_path / "nothing"
     listed_empty.mkdir()
     dock.path_line.clear()
     listed(dock, qtbot, listed_empty)
-    assert dock.message_label.text() == "No scan in there."
+    assert dock.panel.message_label.text() == "No scan in there."
 
 
 def test_cancel_leaves_no_layer(make_napari_viewer, qtbot, folder, monkeypatch):
@@ -135,11 +135,11 @@ def test_cancel_leaves_no_layer(make_napari_viewer, qtbot, folder, monkeypatch):
     listed(dock, qtbot, folder)
     for row in rows(dock):
         row.setSelected(True)
-    qtbot.mouseClick(dock.load_button, Qt.MouseButton.LeftButton)
-    qtbot.mouseClick(dock.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)
     wait_for_end(qtbot, dock)
     assert not viewer.layers
-    assert dock.message_label.text() == "Cancelled."
+    assert dock.panel.message_label.text() == "Cancelled."
 
 
 def answer(qtbot, dock, which):

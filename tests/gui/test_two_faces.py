@@ -44,7 +44,7 @@ def test_both_faces_give_the_same_voxels(make_napari_viewer, qtbot, tmp_path, ca
     dock.model_combo.setCurrentIndex(dock.model_combo.findData(model))
     dock.options_form.editors[option].setValue(value)
     dock.update_plan()
-    qtbot.mouseClick(dock.run_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.job is None, timeout=120_000)
     layer = viewer.layers[-1]
     shown = (label_map_from_layer if model == "brain-extraction" else volume_from_layer)(layer)

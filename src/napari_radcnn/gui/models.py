@@ -10,9 +10,7 @@ from typing import Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QFormLayout,
-    QHBoxLayout,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -26,7 +24,7 @@ from napari_radcnn.gui.layers import LayerData, layer_data, volume_from_layer
 from napari_radcnn.gui.result_table import ResultTable
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.gui.view import watch
-from napari_radcnn.gui.widgets import LayerCombo, fill_scrolled, narrow_combo, wrapped_label
+from napari_radcnn.gui.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.io import Progress
 from napari_radcnn.models import ModelSpec, models
@@ -49,7 +47,6 @@ class ModelsDock(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self.job: Job | None = None
         self._specs: Mapping[str, ModelSpec] = {spec.name: spec for spec in models()}
         self._build()
         self._settle = QTimer(self)
@@ -95,18 +92,8 @@ class ModelsDock(QWidget):
         layout.addWidget(self.plan_label)
         self.warning_label = wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.warning_label)
-        buttons = QHBoxLayout()
-        self.run_button = QPushButton("Run")
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setEnabled(False)
-        buttons.addWidget(self.run_button)
-        buttons.addWidget(self.cancel_button)
-        layout.addLayout(buttons)
-        self.progress_bar = QProgressBar()
-        self.progress_bar.hide()
-        layout.addWidget(self.progress_bar)
-        self.message_label = wrapped_label()
-        layout.addWidget(self.message_label)
+        self.panel = WorkPanel("Run")
+        layout.addWidget(self.panel)
         self.results = ResultTable()
         layout.addWidget(self.results)
         layout.addStretch()
@@ -115,8 +102,13 @@ class ModelsDock(QWidget):
         self.model_combo.currentIndexChanged.connect(self._on_model)
         self.settings_form.changed.connect(self._on_change)
         self.card_button.clicked.connect(self._show_card)
-        self.run_button.clicked.connect(self.run)
-        self.cancel_button.clicked.connect(self.cancel)
+        self.panel.start_button.clicked.connect(self.run)
+        self.panel.ended.connect(self._settle_down)
+
+    @property
+    def job(self) -> Job | None:
+        """The run that is under way."""
+        return self.panel.job
 
     # -- what is chosen --------------------------------------------------------------------------------------------
 
@@ -153,7 +145,10 @@ class ModelsDock(QWidget):
         self._on_change()
 
     def _on_change(self, *_: Any) -> None:
-        self.run_button.setEnabled(False)
+        self.panel.set_ready(False)
+        self._settle.start()
+
+    def _settle_down(self) -> None:
         self._settle.start()
 
     def update_plan(self) -> None:
@@ -162,7 +157,7 @@ class ModelsDock(QWidget):
 
         self._settle.stop()
         self.warning_label.hide()
-        self.run_button.setEnabled(False)
+        self.panel.set_ready(False)
         spec, layer = self.spec, self.layer
         if spec is None or layer is None:
             self.plan_label.setText("Open a scan: it then stands in the list above.")
@@ -180,7 +175,7 @@ class ModelsDock(QWidget):
         self.plan_label.setText(cost.summary())
         self.warning_label.setText("\n".join(f"⚠ {line}" for line in cost.warnings))
         self.warning_label.setVisible(bool(cost.warnings))
-        self.run_button.setEnabled(self.job is None)
+        self.panel.set_ready(True)
 
     def _options(self) -> Any:
         return None if self.options_form is None else self.options_form.value()
@@ -198,7 +193,7 @@ class ModelsDock(QWidget):
             volume = volume_from_layer(layer)
             options, settings = self._options(), self.settings_form.value()
         except RadcnnError as error:
-            self._on_failed(str(error))
+            self.panel.fail(str(error))
             return
         limits = None if getattr(layer, "rgb", False) else tuple(layer.contrast_limits)
 
@@ -220,57 +215,21 @@ class ModelsDock(QWidget):
             return result, data, ResultTable.rows_of(result)
 
         self.results.clear()
-        self.message_label.setText("")
-        self.progress_bar.setRange(0, 0)
-        self.progress_bar.show()
-        self.run_button.setEnabled(False)
-        self.cancel_button.setEnabled(True)
-        self.job = Job(self, spec.title, work)
-        self.job.progressed.connect(self._on_progress)
-        self.job.succeeded.connect(self._on_succeeded)
-        self.job.failed.connect(self._on_failed)
-        self.job.cancelled.connect(self._on_cancelled)
-        self.job.ended.connect(self._on_ended)
-        self.job.start()
+        self.panel.start(spec.title, work, self._show_result, lambda: "Cancelled; no layer was added.")
 
     def cancel(self) -> None:
         """Stop the run at the next patch."""
-        if self.job is not None:
-            self.cancel_button.setEnabled(False)
-            self.message_label.setText("Cancelling …")
-            self.job.cancel()
+        self.panel.cancel()
 
-    def _on_progress(self, done: int, total: int, message: str) -> None:
-        if self.job is not None and self.cancel_button.isEnabled():
-            self.progress_bar.setRange(0, total)
-            self.progress_bar.setValue(done)
-            self.message_label.setText(message)
-
-    def _on_succeeded(self, outcome: tuple[Any, LayerData | None, list[tuple[str, str]]]) -> None:
+    def _show_result(self, outcome: tuple[Any, LayerData | None, list[tuple[str, str]]]) -> str:
         result, data, rows = outcome
-        self.message_label.setText(f"Done: {getattr(result, 'name', '')}")
+        told = f"Done: {getattr(result, 'name', '')}"
         if data is not None:
-            layer = add_to_viewer(self._viewer, data)
-            self.message_label.setText(f"Done: layer '{layer.name}'")
+            told = f"Done: layer '{add_to_viewer(self._viewer, data).name}'"
         elif isinstance(result, Detections | Classification):
-            for warning in result.warnings:
-                self.message_label.setText(f"{self.message_label.text()}\n⚠ {warning}")
+            told = "\n".join((told, *(f"⚠ {warning}" for warning in result.warnings)))
         self.results.show_rows(rows)
-
-    def _on_failed(self, line: str) -> None:
-        from napari.utils.notifications import show_error
-
-        self.message_label.setText(line)
-        show_error(line)
-
-    def _on_cancelled(self) -> None:
-        self.message_label.setText("Cancelled; no layer was added.")
-
-    def _on_ended(self) -> None:
-        self.job = None
-        self.progress_bar.hide()
-        self.cancel_button.setEnabled(False)
-        self._settle.start()
+        return told
 
     def _show_card(self) -> None:
         card = None if self.spec is None else _card_file(self.spec)

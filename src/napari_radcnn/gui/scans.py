@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,10 +13,8 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -30,6 +29,7 @@ from napari_radcnn.gui.job import Job, Work
 from napari_radcnn.gui.layers import LayerData
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.gui.view import watch
+from napari_radcnn.gui.widgets import WorkPanel
 from napari_radcnn.io import Progress
 
 _COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files")
@@ -48,7 +48,6 @@ class ScansDock(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self.job: Job | None = None
         self._build()
         self.setAcceptDrops(True)
         watch(napari_viewer)
@@ -72,18 +71,8 @@ class ScansDock(QWidget):
         for column, width in enumerate(_WIDTHS):
             self.tree.setColumnWidth(column, width)
         layout.addWidget(self.tree)
-        buttons = QHBoxLayout()
-        self.load_button = QPushButton("Load selected")
-        self.cancel_button = QPushButton("Cancel")
-        buttons.addWidget(self.load_button)
-        buttons.addWidget(self.cancel_button)
-        layout.addLayout(buttons)
-        self.progress_bar = QProgressBar()
-        self.progress_bar.hide()
-        layout.addWidget(self.progress_bar)
-        self.message_label = QLabel()
-        self.message_label.setWordWrap(True)
-        layout.addWidget(self.message_label)
+        self.panel = WorkPanel("Load selected")
+        layout.addWidget(self.panel)
         self.default_button = QPushButton()
         layout.addWidget(self.default_button)
         self.setMinimumWidth(300)
@@ -92,13 +81,18 @@ class ScansDock(QWidget):
         self.tree.itemSelectionChanged.connect(self._update_buttons)
         self.tree.itemClicked.connect(self._on_click)
         self.tree.itemDoubleClicked.connect(self._on_double_click)
-        self.load_button.clicked.connect(self.load_selected)
-        self.cancel_button.clicked.connect(self.cancel)
+        self.panel.start_button.clicked.connect(self.load_selected)
+        self.panel.ended.connect(self._update_buttons)
         self.default_button.clicked.connect(self._on_default)
 
     def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
         """Return a size that shows the list without scrolling sideways."""
         return QSize(500, 600)
+
+    @property
+    def job(self) -> Job | None:
+        """The listing or loading that is under way."""
+        return self.panel.job
 
     # -- a folder --------------------------------------------------------------------------------------------------
 
@@ -133,9 +127,9 @@ class ScansDock(QWidget):
         def work(progress: Progress, cancel: Event) -> list[Found]:
             return list_folder(path, progress, cancel)
 
-        self._start("Listing scans", work, self._on_listed)
+        self._start("Listing scans", work, self._show_list)
 
-    def _on_listed(self, found: list[Found]) -> None:
+    def _show_list(self, found: list[Found]) -> str:
         groups: dict[str, QTreeWidgetItem] = {}
         for scan in found:
             if scan.group not in groups:
@@ -153,9 +147,7 @@ class ScansDock(QWidget):
             if scan.problem:
                 _add_problem(item, scan.problem)
         count = sum(scan.can_open for scan in found)
-        self.message_label.setText(
-            f"{count} to open; double-click one, or select several and load them." if found else "No scan in there."
-        )
+        return f"{count} to open; double-click one, or select several and load them." if found else "No scan in there."
 
     # -- into the viewer -------------------------------------------------------------------------------------------
 
@@ -168,7 +160,7 @@ class ScansDock(QWidget):
     def _on_click(self, item: QTreeWidgetItem, _column: int) -> None:
         """Show in full a problem that the list cuts off."""
         if item.data(0, Qt.ItemDataRole.UserRole) is None and item.parent() is not None:
-            self.message_label.setText(item.text(0))
+            self.panel.message_label.setText(item.text(0))
 
     def _on_double_click(self, item: QTreeWidgetItem, _column: int) -> None:
         scan = item.data(0, Qt.ItemDataRole.UserRole)
@@ -186,61 +178,28 @@ class ScansDock(QWidget):
         def work(progress: Progress, cancel: Event) -> list[LayerData]:
             return load(scans, progress, cancel)
 
-        self._start("Loading scans", work, self._on_loaded)
+        self._start("Loading scans", work, self._add)
 
-    def _on_loaded(self, loaded: list[LayerData]) -> None:
+    def _add(self, loaded: list[LayerData]) -> str:
         for data in loaded:
             add_to_viewer(self._viewer, data)
-        self.message_label.setText("1 scan loaded." if len(loaded) == 1 else f"{len(loaded)} scans loaded.")
+        return "1 scan loaded." if len(loaded) == 1 else f"{len(loaded)} scans loaded."
 
     # -- work ------------------------------------------------------------------------------------------------------
 
-    def _start(self, title: str, work: Work, on_success: Any) -> None:
-        self.job = Job(self, title, work)
-        self.job.progressed.connect(self._on_progress)
-        self.job.succeeded.connect(on_success)
-        self.job.failed.connect(self._on_failed)
-        self.job.cancelled.connect(self._on_cancelled)
-        self.job.ended.connect(self._on_ended)
-        self.message_label.setText(f"{title} …")
-        self.progress_bar.setRange(0, 0)
-        self.progress_bar.show()
+    def _start(self, title: str, work: Work, tell: Callable[[Any], str]) -> None:
+        self.panel.start(title, work, tell, lambda: "Cancelled.")
         self._update_buttons()
-        self.job.start()
 
     def cancel(self) -> None:
         """Stop listing or loading."""
-        if self.job is not None:
-            self.cancel_button.setEnabled(False)
-            self.message_label.setText("Cancelling …")
-            self.job.cancel()
-
-    def _on_progress(self, done: int, total: int, message: str) -> None:
-        if self.job is not None and self.cancel_button.isEnabled():
-            self.progress_bar.setRange(0, total)
-            self.progress_bar.setValue(done)
-            self.message_label.setText(message)
-
-    def _on_failed(self, line: str) -> None:
-        from napari.utils.notifications import show_error
-
-        self.message_label.setText(line)
-        show_error(line)
-
-    def _on_cancelled(self) -> None:
-        self.message_label.setText("Cancelled.")
-
-    def _on_ended(self) -> None:
-        self.job = None
-        self.progress_bar.hide()
-        self._update_buttons()
+        self.panel.cancel()
 
     def _update_buttons(self) -> None:
         is_free = self.job is None
         self.open_button.setEnabled(is_free)
         self.path_line.setEnabled(is_free)
-        self.load_button.setEnabled(is_free and bool(self.selected()))
-        self.cancel_button.setEnabled(not is_free)
+        self.panel.set_ready(bool(self.selected()))
         self.default_button.setText(
             "Do not open these formats with RadCNN by default"
             if defaults.is_default()
@@ -253,7 +212,7 @@ class ScansDock(QWidget):
         """Change napari's preferences after asking; a second click takes it back."""
         if defaults.is_default():
             defaults.undo_default()
-            self.message_label.setText("napari asks again which plugin opens these files.")
+            self.panel.message_label.setText("napari asks again which plugin opens these files.")
             self._update_buttons()
             return
         others = defaults.taken()
@@ -272,7 +231,7 @@ class ScansDock(QWidget):
     def _on_consent(self, answer: int) -> None:
         if answer == int(QMessageBox.StandardButton.Yes):
             defaults.make_default()
-            self.message_label.setText("napari opens these files with RadCNN from now on.")
+            self.panel.message_label.setText("napari opens these files with RadCNN from now on.")
         self._update_buttons()
 
 
