@@ -33,7 +33,7 @@ from napari_radcnn.gui.widgets import WorkPanel
 from napari_radcnn.io import Progress
 
 _COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files")
-_WIDTHS = (170, 62, 84, 108, 40)
+_WIDTHS = (146, 62, 100, 124, 40)
 
 
 class ScansDock(QWidget):
