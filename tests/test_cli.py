@@ -14,6 +14,7 @@ import pytest
 
 import fake_models
 import napari_radcnn as radcnn
+from dicom_factory import write_dicom_series
 from grids import ALL, oblique
 from napari_radcnn.cli import main
 from napari_radcnn.models import describe, models
@@ -253,7 +254,7 @@ def test_a_run_is_replayed_to_the_same_voxels(tmp_path, scan, capsys):
     manifest = tmp_path / "out.nii.gz.radcnn.json"
     capsys.readouterr()
     assert main(["replay", str(manifest), "-o", str(tmp_path / "again.nii.gz")]) == 0
-    assert f"identical: {out}" in capsys.readouterr().out
+    assert "identical: the voxels of out.nii.gz" in capsys.readouterr().out
     first, again = radcnn.read(out)[0], radcnn.read(tmp_path / "again.nii.gz")[0]
     assert np.array_equal(first.array, again.array)
 
@@ -262,6 +263,30 @@ def test_a_run_is_replayed_to_the_same_voxels(tmp_path, scan, capsys):
     manifest.write_text(json.dumps(other))
     assert main(["replay", str(manifest)]) == 0
     assert "different:" in capsys.readouterr().out
+
+
+def test_a_replay_is_compared_with_the_run_not_with_its_rounded_file(tmp_path, capsys):
+    # a derived DICOM series holds 16-bit integers, so the file differs from the run by its rounding
+    write_dicom_series(
+        tmp_path / "ct", disks()[0].with_array(np.rint(disks()[0].array).astype(np.int16)), modality="CT"
+    )
+    out = tmp_path / "derived"
+    assert main(["run", "nlm-denoise", str(tmp_path / "ct"), "-o", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["replay", str(tmp_path / "derived.radcnn.json")]) == 0
+    assert "identical: the voxels of derived" in capsys.readouterr().out
+
+
+def test_a_manifest_does_not_outlive_its_result(tmp_path, scan, monkeypatch, capsys):
+    fake_models.register(monkeypatch)
+    out = tmp_path / "out.nii"
+    assert main(["run", "fake", str(scan), "-o", str(out)]) == 0
+    out.unlink()
+    assert main(["convert", str(scan), str(out)]) == 3
+    assert "manifest of another file" in _one_line(capsys.readouterr())
+    assert main(["convert", str(scan), str(out), "--overwrite"]) == 0
+    assert out.exists()
+    assert not (tmp_path / "out.nii.radcnn.json").exists()
 
 
 def test_a_replay_on_another_input_is_refused(tmp_path, scan, monkeypatch, capsys):

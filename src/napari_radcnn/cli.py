@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari_radcnn
 from napari_radcnn.errors import ExitStatus, RadcnnError, ReadError, WriteError
+from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
 from napari_radcnn.models.options import describe
 from napari_radcnn.models.registry import get_model, models
 from napari_radcnn.models.spec import ModelSpec
@@ -195,12 +196,10 @@ def _line(volume: Volume) -> str:
 
 
 def _convert(parsed: argparse.Namespace) -> None:
-    from napari_radcnn.io import write
-
     _check_output(parsed.output, parsed.overwrite)
     volume = _choose(_read(parsed.input), parsed.input, parsed.select)
     _warn(volume.warnings)
-    write(volume, parsed.output, overwrite=parsed.overwrite)
+    write_with_manifest(volume, parsed.output, overwrite=parsed.overwrite)
     print(f"written: {parsed.output}")
 
 
@@ -230,11 +229,11 @@ def _run(parsed: argparse.Namespace) -> None:
         volume = _choose(_read(source, progress, cancel), source, parsed.select)
         check_source(_KINDS.get(spec.task, Volume), parsed.output, volume)
         result = _compute(volume, spec, options, parsed.device, parsed.precision, progress, cancel)
-    manifest = _write_result(result, parsed.output, parsed.overwrite)
-    for label, milliliters in manifest.get("volumes_ml", {}).items():
+    write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
+    for label, milliliters in manifest_of(result).get("volumes_ml", {}).items():
         print(f"{label}: {milliliters:.1f} ml")
     print(f"written: {parsed.output}")
-    print(f"manifest: {_manifest_path(parsed.output)}")
+    print(f"manifest: {manifest_path(parsed.output)}")
 
 
 def _compute(
@@ -257,23 +256,8 @@ def _compute(
     return result
 
 
-def _write_result(result: Result, target: Path, overwrite: bool) -> Mapping[str, Any]:
-    from napari_radcnn.io import write
-    from napari_radcnn.io.atomic import atomic_path
-
-    manifest = result.metadata.provenance if isinstance(result, Volume) else result.provenance
-    # The manifest is on the disk before the result takes its name, so that neither stands alone.
-    with atomic_path(_manifest_path(target), overwrite=overwrite) as temporary:
-        temporary.write_text(json.dumps({**manifest, "output": target.name}, indent=2) + "\n", encoding="utf-8")
-        write(result, target, overwrite=overwrite)
-    return manifest
-
-
 def _replay(parsed: argparse.Namespace) -> None:
-    import numpy as np
-
     from napari_radcnn import provenance
-    from napari_radcnn.io import read
 
     manifest = _read_manifest(parsed.manifest)
     spec = get_model(manifest["model"]["name"])
@@ -292,13 +276,12 @@ def _replay(parsed: argparse.Namespace) -> None:
         result = _compute(
             volume, spec, manifest["options"], settings["device"], settings["precision"], progress, cancel
         )
-    before = parsed.manifest.with_name(manifest["output"])
-    if isinstance(result, Volume | LabelMap) and before.exists():
-        (earlier,) = read(before)
-        different = int(np.count_nonzero(~np.isclose(earlier.array, result.array, rtol=0, atol=0, equal_nan=True)))
-        print(f"identical: {before}" if different == 0 else f"different: {different} voxels of {before}")
+    # hashes, not files: a format may hold the voxels rounded (DICOM) or numbered anew (a segmentation)
+    before, after = manifest.get("result"), manifest_of(result).get("result")
+    if before and after:
+        print(f"{'identical' if before == after else 'different'}: the voxels of {manifest['output']}")
     if parsed.output is not None:
-        _write_result(result, parsed.output, parsed.overwrite)
+        write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
         print(f"written: {parsed.output}")
 
 
@@ -365,15 +348,11 @@ def _check_output(target: Path, overwrite: bool) -> None:
         raise WriteError(f"{target} cannot be written: the folder {target.parent} does not exist.")
 
 
-def _manifest_path(target: Path) -> Path:
-    return target.with_name(target.name + ".radcnn.json")
-
-
 def _check_result_target(target: Path, spec: ModelSpec, overwrite: bool) -> None:
     """Refuse before a run what its result could not be written to."""
     from napari_radcnn.io import check_suffix
 
-    for path in (target, _manifest_path(target)):
+    for path in (target, manifest_path(target)):
         _check_output(path, overwrite)
     check_suffix(_KINDS.get(spec.task, Volume), target)
 

@@ -294,6 +294,8 @@ def _manifest(
     request: Request, outcome: Outcome, started: str, seconds: float, warnings: tuple[str, ...]
 ) -> Mapping[str, Any]:
     spec = request.spec
+    array = outcome.array
+    result = {} if array is None else {"sha256": provenance.voxel_hash(array, request.volume.geometry)}
     return {
         "schema": "radcnn-manifest/1",
         "model": {
@@ -308,6 +310,7 @@ def _manifest(
         "device": outcome.device,
         "precision": outcome.precision,
         "input": provenance.identify(request.volume),
+        "result": result,
         "facts": dict(outcome.facts),
         "warnings": list(warnings),
         "versions": provenance.versions(),

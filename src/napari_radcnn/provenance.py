@@ -10,8 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import napari_radcnn
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.volume import Volume
 
 _PACKAGES = ("numpy", "scipy", "scikit-image", "torch", "SimpleITK", "nibabel", "pydicom")
@@ -20,10 +22,6 @@ _PACKAGES = ("numpy", "scipy", "scikit-image", "torch", "SimpleITK", "nibabel", 
 def identify(volume: Volume) -> dict[str, Any]:
     """Return what identifies an input: name of its file, format, grid and a hash of its voxels and affine."""
     metadata = volume.metadata
-    array = np.ascontiguousarray(volume.array)
-    digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    digest.update(array.view(np.uint8).data)
-    digest.update(np.round(volume.geometry.affine, 6).tobytes())
     return {
         "name": volume.name,
         "path": None if metadata.source is None else str(metadata.source.absolute()),
@@ -33,8 +31,17 @@ def identify(volume: Volume) -> dict[str, Any]:
         "shape": list(volume.geometry.shape),
         "spacing_mm": [round(s, 6) for s in volume.geometry.spacing],
         "affine": volume.geometry.affine.tolist(),
-        "sha256": digest.hexdigest(),
+        "sha256": voxel_hash(volume.array, volume.geometry),
     }
+
+
+def voxel_hash(array: npt.NDArray[Any], geometry: Geometry) -> str:
+    """Return the SHA-256 of an array's type, shape and values and of its affine, to a nanometer."""
+    whole = np.ascontiguousarray(array)
+    digest = hashlib.sha256(f"{whole.dtype.str} {whole.shape}".encode())
+    digest.update(whole.view(np.uint8).data)
+    digest.update(np.round(geometry.affine, 6).tobytes())
+    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -251,7 +251,7 @@ def test_cancel_before_the_writing_leaves_nothing(make_napari_viewer, qtbot, tmp
 def test_cancel_after_the_writing_says_that_it_was_too_late(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     _, dock = docked(make_napari_viewer, labels())
     type_path(qtbot, dock, tmp_path / "a.nii.gz")
-    held = Held(monkeypatch, "save")
+    held = Held(monkeypatch, "write_with_manifest")
     click_write(qtbot, dock)
     qtbot.waitUntil(held.begun.is_set)
     qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)

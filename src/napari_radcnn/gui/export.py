@@ -25,14 +25,13 @@ from napari_radcnn.gui.saving import (
     choices,
     files_in_the_way,
     knows_series,
-    manifest_path,
     safe_stem,
-    save,
     series_of,
     without_suffix,
 )
 from napari_radcnn.gui.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.io import Progress
+from napari_radcnn.io.manifest import manifest_path, write_with_manifest
 
 
 class ExportDock(QWidget):
@@ -211,7 +210,7 @@ class ExportDock(QWidget):
             if cancel.is_set():
                 raise CancelledError("Writing")
             progress(0, 0, "Writing, and reading back")
-            written.extend(save(scan, path, overwrite=overwrite, reference=reference))
+            written.extend(write_with_manifest(scan, path, overwrite=overwrite, reference=reference))
             return written
 
         def tell() -> str:

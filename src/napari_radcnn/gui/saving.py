@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_radcnn.errors import WriteError
 from napari_radcnn.gui.layers import METADATA_KEY, is_ours
-from napari_radcnn.io.atomic import atomic_path, write_error
+from napari_radcnn.io.manifest import manifest_of, manifest_path
 from napari_radcnn.io.registry import FORMATS
-from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
 
 #: For whom each format is readable, by its name in the registry.
@@ -101,7 +98,7 @@ def knows_series(layer: Any) -> bool:
     scan = kept.get("volume") or kept.get("labels")
     if scan is None:
         return False
-    given = _provenance(scan).get("input")
+    given = manifest_of(scan).get("input")
     return bool(scan.metadata.series_uid or (isinstance(given, Mapping) and given.get("series_uid")))
 
 
@@ -130,50 +127,9 @@ def safe_stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-") or "scan"
 
 
-def manifest_path(path: Path) -> Path:
-    """Return where the manifest of a file lies."""
-    return path.with_name(f"{path.name}.radcnn.json")
-
-
 def files_in_the_way(path: Path) -> list[Path]:
     """Return what exists already of a file and its manifest; nothing where the folder may not be looked into."""
     try:
         return [target for target in (path, manifest_path(path)) if target.exists() or target.is_symlink()]
     except OSError:  # writing says why
         return []
-
-
-def save(scan: Volume | LabelMap, path: Path, *, overwrite: bool, reference: Volume | None = None) -> list[Path]:
-    """Write a scan or labels and, where something made them, the manifest beside; return what was written.
-
-    For DICOM, `reference` is the series that it belongs to, where it does not know that itself. With `overwrite`, the
-    manifest of a file that is replaced goes too: it would speak of another.
-
-    Raises
-    ------
-    WriteError
-        If a file is in the way, or cannot be written; neither of the two is left alone then.
-    """
-    from napari_radcnn.io import write
-
-    provenance = _provenance(scan)
-    manifest = manifest_path(path)
-    if not provenance:
-        if not overwrite and manifest.exists():
-            raise WriteError(f"{manifest}: the manifest of another file of this name; choose another name.")
-        write(scan, path, overwrite=overwrite, reference=reference)
-        try:
-            manifest.unlink(missing_ok=True)
-        except OSError as error:
-            raise write_error(manifest, error) from error
-        return [path]
-    # As on the command line: the manifest is on the disk before the result takes its name.
-    with atomic_path(manifest, overwrite=overwrite) as temporary:
-        text = json.dumps({**provenance, "output": path.name}, indent=2)
-        temporary.write_text(f"{text}\n", encoding="utf-8")
-        write(scan, path, overwrite=overwrite, reference=reference)
-    return [path, manifest]
-
-
-def _provenance(scan: Volume | LabelMap) -> Mapping[str, Any]:
-    return scan.metadata.provenance if isinstance(scan, Volume) else scan.provenance

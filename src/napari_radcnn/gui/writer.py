@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.gui.layers import label_map_from_layer, volume_from_layer
-from napari_radcnn.gui.saving import save
+from napari_radcnn.io.manifest import write_with_manifest
 
 
 def write_image(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
@@ -20,7 +20,7 @@ def write_image(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
     from napari.layers import Layer
 
     volume = volume_from_layer(Layer.create(data, arguments, "image"))
-    return [str(written) for written in save(volume, Path(path), overwrite=True)]
+    return [str(written) for written in write_with_manifest(volume, Path(path), overwrite=True)]
 
 
 def write_labels(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
@@ -28,4 +28,4 @@ def write_labels(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
     from napari.layers import Layer
 
     label_map = label_map_from_layer(Layer.create(data, arguments, "labels"))
-    return [str(written) for written in save(label_map, Path(path), overwrite=True)]
+    return [str(written) for written in write_with_manifest(label_map, Path(path), overwrite=True)]

@@ -1,0 +1,66 @@
+"""A result and, beside it, the manifest that says what made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_radcnn.errors import WriteError
+from napari_radcnn.io.atomic import atomic_path, write_error
+from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_radcnn.io.dicom_export import Reference
+
+
+def manifest_path(path: Path) -> Path:
+    """Return where the manifest of a file lies."""
+    return path.with_name(f"{path.name}.radcnn.json")
+
+
+def manifest_of(obj: Volume | LabelMap | Detections | Classification) -> Mapping[str, Any]:
+    """Return what made a result; empty for a scan."""
+    return obj.metadata.provenance if isinstance(obj, Volume) else obj.provenance
+
+
+def write_with_manifest(
+    obj: Volume | LabelMap | Detections | Classification,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    reference: Reference | None = None,
+) -> list[Path]:
+    """Write a scan or a result and, where something made it, its manifest beside it; return what was written.
+
+    Parameters
+    ----------
+    obj, path, overwrite, reference
+        As `napari_radcnn.write` takes them. With `overwrite`, the manifest of a file that is replaced by something no
+        model made goes too: it would speak of another.
+
+    Raises
+    ------
+    WriteError
+        If a file is in the way, or cannot be written; neither of the two is left alone then.
+    """
+    from napari_radcnn.io import write  # which this module is a part of
+
+    manifest, target = manifest_of(obj), manifest_path(path)
+    if not manifest:
+        if not overwrite and target.exists():
+            raise WriteError(f"{target}: the manifest of another file of this name; choose another name.")
+        write(obj, path, overwrite=overwrite, reference=reference)
+        try:
+            target.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(target, error) from error
+        return [path]
+    # The manifest is on the disk before the result takes its name, so that neither stands alone.
+    with atomic_path(target, overwrite=overwrite) as temporary:
+        text = json.dumps({**manifest, "output": path.name}, indent=2)
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+        write(obj, path, overwrite=overwrite, reference=reference)
+    return [path, target]
