@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
+from napari_radcnn.models.network import InputSlot, NetworkFile
 from napari_radcnn.results import Label
 
 Task = Literal["segmentation", "detection", "classification", "denoising", "super-resolution"]
@@ -71,6 +73,14 @@ class ModelSpec:
         In the order that the pipeline expects.
     body_part : str
         What must be in the picture; shown to the user.
+    inputs : tuple of InputSlot
+        What it takes, where that is more than one scan; empty for one scan.
+    files : tuple of NetworkFile
+        The weights of a foreign model, on the user's disk.
+    network : object or None
+        How a foreign model is run: a frozen dataclass that its recipe understands.
+    origin : Path or None
+        The file or folder a foreign model was opened from.
     """
 
     name: str
@@ -91,6 +101,10 @@ class ModelSpec:
     requires: tuple[str, ...] = ()
     weights: tuple[WeightsFile, ...] = ()
     body_part: str = ""
+    inputs: tuple[InputSlot, ...] = ()
+    files: tuple[NetworkFile, ...] = ()
+    network: object = None
+    origin: Path | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -119,7 +133,12 @@ class ModelSpec:
             "modalities": list(self.modalities),
             "body_part": self.body_part,
             "labels": {str(value): label.name for value, label in self.labels.items()},
-            "weights": [asdict(weights) for weights in self.weights],
+            "weights": [
+                *(asdict(weights) for weights in self.weights),
+                *({"path": str(file.path), "sha256": file.sha256} for file in self.files),
+            ],
+            "inputs": [{"name": slot.name, "modalities": list(slot.modalities)} for slot in self.inputs],
+            "origin": None if self.origin is None else str(self.origin),
             "available": self.is_available,
             "how_to_install": self.how_to_install,
         }

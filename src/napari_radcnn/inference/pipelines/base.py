@@ -40,6 +40,8 @@ class Request:
         Device and precision.
     threads : int
         CPU threads it may take.
+    others : tuple of Volume
+        For a model of several inputs: those after the first, in the order of ``spec.inputs``, on the grid of `volume`.
     """
 
     spec: ModelSpec
@@ -47,6 +49,12 @@ class Request:
     options: Any
     settings: RunSettings
     threads: int
+    others: tuple[Volume, ...] = ()
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """All inputs, in the order of ``spec.inputs``."""
+        return (self.volume, *self.others)
 
 
 @dataclass(frozen=True, eq=False)
