@@ -1,17 +1,23 @@
-"""A scan in memory: its voxels, where they lie, and what is known about them."""
+"""A scan: its voxels, in memory or still on the disk, where they lie, and what is known about them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.voxels import Box, LazyArray, VoxelSource, box_ends, n_bytes
+
+#: What is read for the display range of a volume that is not in memory: a whole resolution up to this size, else
+#: blocks on the diagonal, the middle one among them.
+_SAMPLED_BYTES, _SAMPLED_BLOCKS = 64 << 20, 7
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,9 @@ class VolumeMetadata:
 class Volume:
     """An image in its place in the patient.
 
+    Its voxels are in memory, or, where it was made with `lazy`, in a store: then the first use of `array` loads them,
+    once, and `shape`, `dtype`, `read_block` and everything that only moves or renames the volume never do.
+
     Parameters
     ----------
     array : (k, j, i) or (k, j, i, 3) array
@@ -93,19 +102,131 @@ class Volume:
     ------
     GeometryError
         If array and geometry differ in shape.
+    ResourceError, ReadError
+        On the first use of `array`, of a lazy volume only: it would not fit into the free memory; it is damaged.
     """
 
-    array: npt.NDArray[Any]
+    # `dataclasses.replace` gets every field: were `array` one, renaming a volume would load it. For type checkers it
+    # is, so that `replace(volume, array=...)`, which works, is checked.
+    if TYPE_CHECKING:
+        array: npt.NDArray[Any]
+        _voxels: ClassVar[npt.NDArray[Any] | LazyArray]
+    else:
+        _voxels: npt.NDArray[Any] | LazyArray = field(repr=False)
     geometry: Geometry
     metadata: VolumeMetadata = field(default_factory=VolumeMetadata)
     warnings: tuple[str, ...] = ()
     suvbw_factor: float | None = None
 
-    def __post_init__(self) -> None:
-        shape = tuple(self.array.shape)
-        is_color = len(shape) == 4 and shape[3] == 3
-        if not (len(shape) == 3 or is_color) or shape[:3] != self.geometry.shape:
-            raise GeometryError(f"The array has shape {shape}, but its geometry has {self.geometry.shape}.")
+    if not TYPE_CHECKING:
+
+        def __init__(
+            self, array=None, geometry=None, metadata=None, warnings=(), suvbw_factor=None, *, _voxels=None
+        ) -> None:
+            voxels = _voxels if array is None else array
+            if voxels is None or geometry is None:
+                raise TypeError("A Volume needs an array and a geometry.")
+            object.__setattr__(self, "_voxels", voxels)
+            object.__setattr__(self, "geometry", geometry)
+            object.__setattr__(self, "metadata", VolumeMetadata() if metadata is None else metadata)
+            object.__setattr__(self, "warnings", warnings)
+            object.__setattr__(self, "suvbw_factor", suvbw_factor)
+            is_color = len(self.shape) == 4 and self.shape[3] == 3
+            if not (len(self.shape) == 3 or is_color) or self.shape[:3] != geometry.shape:
+                raise GeometryError(f"The array has shape {self.shape}, but its geometry has {geometry.shape}.")
+
+        @property
+        def array(self) -> npt.NDArray[Any]:
+            """All voxels; the first use loads those of a lazy volume."""
+            return self.load()
+
+    @classmethod
+    def lazy(
+        cls,
+        source: VoxelSource,
+        geometry: Geometry,
+        metadata: VolumeMetadata | None = None,
+        warnings: tuple[str, ...] = (),
+        suvbw_factor: float | None = None,
+        *,
+        array: npt.NDArray[Any] | None = None,
+    ) -> Volume:
+        """Return a volume whose voxels stay in `source` until they are needed.
+
+        Parameters
+        ----------
+        source : VoxelSource
+            Where its voxels can be read.
+        geometry, metadata, warnings, suvbw_factor
+            As of a `Volume`.
+        array : array, optional
+            All voxels, where they have been read already.
+        """
+        voxels = cast("npt.NDArray[Any]", LazyArray(source, array))
+        return cls(voxels, geometry, metadata or VolumeMetadata(), warnings, suvbw_factor)
+
+    # -- its voxels ---------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array: ``(k, j, i)`` or ``(k, j, i, 3)``. Loads nothing."""
+        voxels = self._voxels
+        return tuple(int(n) for n in (voxels.source.shape if isinstance(voxels, LazyArray) else voxels.shape))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the array. Loads nothing."""
+        voxels = self._voxels
+        return voxels.source.dtype if isinstance(voxels, LazyArray) else voxels.dtype
+
+    @property
+    def source(self) -> VoxelSource | None:
+        """Where the voxels can be read block by block; None for a volume that was made in memory."""
+        return self._voxels.source if isinstance(self._voxels, LazyArray) else None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether `array` is in memory."""
+        return self._voxels.is_loaded if isinstance(self._voxels, LazyArray) else True
+
+    def load(self, progress: Callable[[int, int, str], None] | None = None, cancel: Event | None = None) -> npt.NDArray:
+        """Return `array`, telling how far loading is.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called as ``progress(done, total, message)``.
+        cancel : threading.Event, optional
+            Set it to stop.
+
+        Raises
+        ------
+        ResourceError
+            If the voxels would not fit into the free memory; nothing of it has been taken.
+        ReadError
+            If they are damaged.
+        CancelledError
+            If `cancel` was set.
+        """
+        if not isinstance(self._voxels, LazyArray):
+            return self._voxels
+        metadata = self.metadata
+        return self._voxels.load(metadata.source.name if metadata.source else metadata.name, progress, cancel)
+
+    def read_block(self, box: Box) -> npt.NDArray[Any]:
+        """Return the voxels of a box, and of a lazy volume read no others (but what shares their blocks).
+
+        Parameters
+        ----------
+        box : three slices
+            Along ``(k, j, i)``, without steps. A view where the voxels are in memory: not to be written to.
+        """
+        if isinstance(self._voxels, LazyArray):
+            return self._voxels.read(box)
+        k, j, i = box_ends(box, self.shape)
+        return self._voxels[slice(*k), slice(*j), slice(*i)]
+
+    # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
     def modality(self) -> str:
@@ -120,7 +241,7 @@ class Volume:
     @property
     def is_color(self) -> bool:
         """Whether the array has a trailing axis of red, green, blue."""
-        return self.array.ndim == 4
+        return len(self.shape) == 4
 
     def with_array(self, array: npt.NDArray[Any], **metadata: Any) -> Volume:
         """Return the volume with other voxels on the same grid, and the metadata fields that change with them."""
@@ -129,19 +250,21 @@ class Volume:
     def reoriented(self, orientation: str) -> Volume:
         """Return the volume permuted and flipped towards `orientation`, without a copy and without moving it."""
         axis_map = self.geometry.axis_map(orientation)
-        return replace(self, array=axis_map.apply(self.array), geometry=self.geometry.reoriented(axis_map))
+        voxels = self._voxels
+        turned = voxels.turned(axis_map) if isinstance(voxels, LazyArray) else axis_map.apply(voxels)
+        return replace(self, array=cast("npt.NDArray[Any]", turned), geometry=self.geometry.reoriented(axis_map))
 
     def contrast_limits(self) -> tuple[float, float]:
         """Return the display range: the scan's own window, else the 0.5th to 99.5th percentile without padding.
 
-        For large volumes the percentiles are those of every n-th voxel, about a million of them.
+        For large volumes the percentiles are those of every n-th voxel, about a million of them; for voxels that are
+        not in memory those of a coarse resolution, or of some blocks.
         """
         metadata = self.metadata
         if metadata.window_center is not None and metadata.window_width is not None and metadata.window_width > 0:
             half = metadata.window_width / 2
             return metadata.window_center - half, metadata.window_center + half
-        step = max(1, round((self.array.size / 1e6) ** (1 / 3)))
-        values = np.asarray(self.array[::step, ::step, ::step], dtype=np.float32).ravel()
+        values = self._some_values()
         values = values[np.isfinite(values)]
         if metadata.padding_value is not None:
             kept = values[values != np.float32(metadata.padding_value)]
@@ -152,3 +275,22 @@ class Volume:
         if not high > low:
             low, high = float(values.min()), float(values.max())
         return (low, high) if high > low else (low, low + 1.0)
+
+    def _some_values(self) -> npt.NDArray[np.float32]:
+        """Return about a million values as float32."""
+        if self.source is None or self.is_loaded:
+            return _thinned(self.array)
+        source = self.source.levels[-1].source if self.source.levels else self.source
+        if n_bytes(source) <= _SAMPLED_BYTES:
+            return _thinned(source.read((slice(None), slice(None), slice(None))))
+        counts = [-(-n // c) for n, c in zip(source.shape, source.chunks, strict=False)]
+        along = [(part + 0.5) / _SAMPLED_BLOCKS for part in range(_SAMPLED_BLOCKS)]  # from corner to corner
+        picked = sorted({tuple(int(n * a) for n in counts) for a in along})
+        boxes = [[slice(n * c, (n + 1) * c) for n, c in zip(block, source.chunks, strict=True)] for block in picked]
+        return np.concatenate([_thinned(source.read((k, j, i))) for k, j, i in boxes])
+
+
+def _thinned(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return every n-th value along each axis, about a million of them."""
+    step = max(1, round((array.size / 1e6) ** (1 / 3)))
+    return np.asarray(array[::step, ::step, ::step], dtype=np.float32).ravel()
