@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
+    EnhancedMRImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -94,6 +95,68 @@ def write_dicom_series(
         save(dataset, path, transfer_syntax)
         paths.append(path)
     return paths
+
+
+def write_enhanced(
+    path: Path,
+    volumes: list[Volume],
+    order: np.ndarray,
+    slopes: Callable[[int], float] = lambda k: 1.0,
+    **tags: Any,
+) -> Path:
+    """Write volumes as one enhanced MR whose frames stand in the given order; one dimension index is the volume.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    volumes : list of Volume
+        All on the grid of the first.
+    order : array of int
+        Which frames are written, and in what order, counted through the volumes.
+    slopes : callable
+        RescaleSlope of slice k.
+    **tags
+        DICOM keywords with the value to put in; None deletes the attribute.
+    """
+    geometry = volumes[0].geometry
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = EnhancedMRImageStorage, generate_uid()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.FrameOfReferenceUID = generate_uid()
+    dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = "MR", 5, 1
+    dataset.Rows, dataset.Columns = geometry.shape[1:]
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
+    dimensions = []
+    for pointer in (0x00209128, 0x00209057):
+        item = Dataset()
+        item.DimensionIndexPointer, item.FunctionalGroupPointer = pointer, 0x00209111
+        dimensions.append(item)
+    dataset.DimensionIndexSequence = dimensions
+    orientation, measures, shared = Dataset(), Dataset(), Dataset()
+    direction = np.concatenate([geometry.direction[:, 2], geometry.direction[:, 1]])
+    orientation.ImageOrientationPatient = [f"{v:.10f}" for v in direction]
+    measures.PixelSpacing, measures.SliceThickness = list(geometry.spacing[1:]), 99
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    frames, pixels = [], []
+    for number in order:
+        n, k = divmod(int(number), geometry.shape[0])
+        group, content, position, rescale = Dataset(), Dataset(), Dataset(), Dataset()
+        content.DimensionIndexValues = [n + 1, k + 1]
+        position.ImagePositionPatient = [f"{v:.8f}" for v in geometry.to_world((k, 0, 0))]
+        rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = slopes(k), 0, "US"
+        group.FrameContentSequence, group.PlanePositionSequence = [content], [position]
+        group.PixelValueTransformationSequence = [rescale]
+        frames.append(group)
+        pixels.append(np.round(volumes[n].array[k] / slopes(k)).astype("<i2"))
+    dataset.PerFrameFunctionalGroupsSequence = frames
+    dataset.NumberOfFrames = len(frames)
+    dataset.add_new("PixelData", "OW", np.stack(pixels).tobytes())
+    for keyword, value in tags.items():
+        delattr(dataset, keyword) if value is None else setattr(dataset, keyword, value)
+    return save(dataset, path)
 
 
 def save(dataset: Dataset, path: Path, transfer_syntax: str = ExplicitVRLittleEndian) -> Path:

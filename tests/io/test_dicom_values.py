@@ -10,16 +10,14 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
-    EnhancedMRImageStorage,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
-    generate_uid,
 )
 
-from dicom_factory import save, write_dicom_series
+from dicom_factory import write_dicom_series, write_enhanced
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import read
 from napari_radcnn.phantom import head, oblique_geometry, world_field
@@ -158,53 +156,11 @@ def test_ultrasound_loop_is_a_stack_of_unknown_spacing(tmp_path: Path) -> None:
 # -- enhanced multi-frame ----------------------------------------------------------------------------------------
 
 
-def enhanced(path: Path, volumes: list[Volume], order: np.ndarray, slopes: Any = lambda k: 1.0, **tags: Any) -> Path:
-    """Write volumes as one enhanced MR whose frames stand in the given order; one dimension index is the volume."""
-    geometry = volumes[0].geometry
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = EnhancedMRImageStorage, generate_uid()
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
-    dataset.FrameOfReferenceUID = generate_uid()
-    dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = "MR", 5, 1
-    dataset.Rows, dataset.Columns = geometry.shape[1:]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
-    dimensions = []
-    for pointer in (0x00209128, 0x00209057):
-        item = Dataset()
-        item.DimensionIndexPointer, item.FunctionalGroupPointer = pointer, 0x00209111
-        dimensions.append(item)
-    dataset.DimensionIndexSequence = dimensions
-    orientation, measures, shared = Dataset(), Dataset(), Dataset()
-    direction = np.concatenate([geometry.direction[:, 2], geometry.direction[:, 1]])
-    orientation.ImageOrientationPatient = [f"{v:.10f}" for v in direction]
-    measures.PixelSpacing, measures.SliceThickness = list(geometry.spacing[1:]), 99
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
-    dataset.SharedFunctionalGroupsSequence = [shared]
-    frames, pixels = [], []
-    for number in order:
-        n, k = divmod(int(number), geometry.shape[0])
-        group, content, position, rescale = Dataset(), Dataset(), Dataset(), Dataset()
-        content.DimensionIndexValues = [n + 1, k + 1]
-        position.ImagePositionPatient = [f"{v:.8f}" for v in geometry.to_world((k, 0, 0))]
-        rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = slopes(k), 0, "US"
-        group.FrameContentSequence, group.PlanePositionSequence = [content], [position]
-        group.PixelValueTransformationSequence = [rescale]
-        frames.append(group)
-        pixels.append(np.round(volumes[n].array[k] / slopes(k)).astype("<i2"))
-    dataset.PerFrameFunctionalGroupsSequence = frames
-    dataset.NumberOfFrames = len(frames)
-    dataset.add_new("PixelData", "OW", np.stack(pixels).tobytes())
-    for keyword, value in tags.items():
-        delattr(dataset, keyword) if value is None else setattr(dataset, keyword, value)
-    return save(dataset, path)
-
-
 def test_enhanced_frames_are_sorted_rescaled_and_told_apart(tmp_path: Path) -> None:
     field = world_field(oblique_geometry((5, 9, 11)))
     times = [field.with_array(field.array + 1000 * n) for n in range(3)]
     order = np.random.default_rng(1).permutation(15)
-    volumes = read(enhanced(tmp_path / "e.dcm", times, order, lambda k: 0.25 * (1 + k)))
+    volumes = read(write_enhanced(tmp_path / "e.dcm", times, order, lambda k: 0.25 * (1 + k)))
     assert [v.name for v in volumes] == ["MR 5 · 1", "MR 5 · 2", "MR 5 · 3"]
     for n, volume in enumerate(volumes):
         assert volume.geometry.is_close(field.geometry)
@@ -216,7 +172,7 @@ def test_enhanced_frame_missing_makes_a_gap(tmp_path: Path) -> None:
 
     field = world_field(oblique_geometry((5, 9, 11)))
     with pytest.raises(ReadError, match=r"gap between e\.dcm frame 2 and e\.dcm frame 3"):
-        read(enhanced(tmp_path / "e.dcm", [field], np.array([0, 1, 3, 4])))
+        read(write_enhanced(tmp_path / "e.dcm", [field], np.array([0, 1, 3, 4])))
 
 
 def test_enhanced_without_positions_is_refused(tmp_path: Path) -> None:
@@ -224,7 +180,7 @@ def test_enhanced_without_positions_is_refused(tmp_path: Path) -> None:
 
     field = world_field(oblique_geometry((5, 9, 11)))
     with pytest.raises(ReadError, match=r"e\.dcm: .*PerFrameFunctionalGroupsSequence"):
-        read(enhanced(tmp_path / "e.dcm", [field], np.arange(5), PerFrameFunctionalGroupsSequence=None))
+        read(write_enhanced(tmp_path / "e.dcm", [field], np.arange(5), PerFrameFunctionalGroupsSequence=None))
 
 
 # -- SUV ------------------------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from pathlib import Path
 from threading import Event
 
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.io.dicom import SeriesInfo, list_series, read_series
+from napari_radcnn.io.dicom import OnIrregular, SeriesInfo, check_on_irregular, list_series, read_series
 from napari_radcnn.io.dicom_export import (
     Reference,
     as_label_map,
     check_series,
+    read_report,
     write_derived,
     write_detection_report,
     write_report,
@@ -27,6 +28,7 @@ from napari_radcnn.volume import Volume
 __all__ = [
     "FORMATS",
     "Format",
+    "OnIrregular",
     "Problem",
     "Progress",
     "SeriesInfo",
@@ -34,6 +36,7 @@ __all__ = [
     "check_suffix",
     "list_series",
     "read",
+    "read_report",
     "read_series",
     "readable_suffixes",
     "sniff",
@@ -42,7 +45,13 @@ __all__ = [
 ]
 
 
-def read(path: str | Path, *, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+def read(
+    path: str | Path,
+    *,
+    progress: Progress | None = None,
+    cancel: Event | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
     """Read every volume of a file or folder.
 
     Parameters
@@ -53,6 +62,13 @@ def read(path: str | Path, *, progress: Progress | None = None, cancel: Event | 
         Called as ``progress(done, total, message)``.
     cancel : threading.Event, optional
         Set it to stop.
+    on_irregular : {"refuse", "resample", "split"}
+        What to do with a DICOM series whose slices are not evenly spaced, such as one with a missing slice.
+        ``"refuse"`` raises an error that names the files around the gap. ``"resample"`` interpolates linearly between
+        neighboring slices onto an even grid, which keeps the first and the last slice in their places, and all
+        others where a grid of at least a quarter of the median gap meets them; masks and labels are taken from the
+        nearest slice instead. ``"split"`` makes every run of evenly spaced slices a volume of its own. What was done
+        stands in the warnings of the volumes. Other formats, and DICOM segmentations and contours, are read as ever.
 
     Returns
     -------
@@ -65,13 +81,16 @@ def read(path: str | Path, *, progress: Progress | None = None, cancel: Event | 
         If nothing can be read rightly; names the file and the cause.
     CancelledError
         If `cancel` was set.
+    OptionError
+        If `on_irregular` is no choice.
     """
+    check_on_irregular(on_irregular)
     path = Path(path)
     try:
         if is_zarr(path):
             return read_omezarr(path, progress, cancel)
         if path.is_dir():
-            return read_folder(path, progress, cancel)
+            return read_folder(path, progress, cancel, on_irregular)
         if not path.exists():
             raise ReadError(f"{path}: no such file or folder; check the name.")
         if not path.is_file():
@@ -83,7 +102,7 @@ def read(path: str | Path, *, progress: Progress | None = None, cancel: Event | 
             with path.open("rb"):  # says "permission denied" where that is why nothing was found
                 pass
             raise ReadError(f"{path.name}: not an image this program knows. Readable are DICOM, {_suffixes()}.")
-        return found.reader(path, progress, cancel)
+        return found.read(path, progress, cancel, on_irregular)
     except PermissionError as error:
         raise ReadError(f"{error.filename or path}: permission denied; ask its owner for access.") from error
     except MemoryError as error:

@@ -16,6 +16,7 @@ from threading import Event
 import numpy as np
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom import OnIrregular
 from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report
 from napari_radcnn.volume import Volume
 
@@ -39,7 +40,12 @@ _DAMAGE = (
 )
 
 
-def read_zip(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+def read_zip(
+    path: Path,
+    progress: Progress | None = None,
+    cancel: Event | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
     """Read every image in a ZIP archive, as if it were a folder; archives in it are left alone.
 
     Raises
@@ -58,7 +64,7 @@ def read_zip(path: Path, progress: Progress | None = None, cancel: Event | None 
         if not any(folder.iterdir()):
             raise ReadError(f"{path.name}: the archive is empty; no image in it.")
         try:
-            volumes = read_folder(folder, progress, cancel)
+            volumes = read_folder(folder, progress, cancel, on_irregular)
         except ReadError as error:
             raise ReadError(f"{path.name}: {str(error).removeprefix('unpacked: ')}") from error
         return [

@@ -8,13 +8,18 @@ from pathlib import Path
 from threading import Event
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.io.dicom import DicomFolder, find_dicom
+from napari_radcnn.io.dicom import DicomFolder, OnIrregular, find_dicom
 from napari_radcnn.io.problems import Progress, checked_cancel
 from napari_radcnn.io.registry import NOT_IN_FOLDERS, sniff
 from napari_radcnn.volume import Volume
 
 
-def read_folder(folder: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+def read_folder(
+    folder: Path,
+    progress: Progress | None = None,
+    cancel: Event | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
     """Read every image in a folder; what could not be read is told in the warnings of what could.
 
     Raises
@@ -40,7 +45,7 @@ def read_folder(folder: Path, progress: Progress | None = None, cancel: Event | 
             volumes += found.reader(path, progress, cancel)
         except ReadError as error:
             refused.append(str(error))
-    read, problems = scan.read(progress, cancel)
+    read, problems = scan.read(progress, cancel, on_irregular)
     volumes += read
     refused += problems
     if not volumes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from napari_radcnn.io.archive import read_zip
-from napari_radcnn.io.dicom import is_dicom_start, is_dicomdir_start, read_dicom, read_dicomdir
+from napari_radcnn.io.dicom import OnIrregular, is_dicom_start, is_dicomdir_start, read_dicom, read_dicomdir
 from napari_radcnn.io.itk import write_itk
 from napari_radcnn.io.metaimage import read_metaimage
 from napari_radcnn.io.nifti import HEADER_STARTS, read_nifti, write_nifti
@@ -43,21 +43,33 @@ class Format:
         ``reader(path, progress, cancel) -> list[Volume]``.
     writer : callable or None
         ``writer(object, path, overwrite)``.
+    has_slices : bool
+        Whether slices that are not evenly spaced can be found in it: `reader` then takes a fourth argument,
+        ``on_irregular``.
     """
 
     name: str
     suffixes: tuple[str, ...]
     writes: tuple[str, ...]
     claims: Callable[[bytes], bool]
-    reader: Callable[[Path, Progress | None, Event | None], list[Volume]]
+    reader: Callable[..., list[Volume]]
     writer: Callable[[Volume | LabelMap, Path, bool], None] | None = None
+    has_slices: bool = False
+
+    def read(
+        self, path: Path, progress: Progress | None, cancel: Event | None, on_irregular: OnIrregular
+    ) -> list[Volume]:
+        """Read a file of this format; `on_irregular` has no effect where every file is a whole, even grid."""
+        if self.has_slices:
+            return self.reader(path, progress, cancel, on_irregular)
+        return self.reader(path, progress, cancel)
 
 
-DICOM = Format("DICOM", (".dcm", ".dicom", ".ima"), (), is_dicom_start, read_dicom)
+DICOM = Format("DICOM", (".dcm", ".dicom", ".ima"), (), is_dicom_start, read_dicom, has_slices=True)
 #: The table of contents of a disc; the files that it names are opened.
-DICOMDIR = Format("DICOMDIR", (), (), is_dicomdir_start, read_dicomdir)
+DICOMDIR = Format("DICOMDIR", (), (), is_dicomdir_start, read_dicomdir, has_slices=True)
 #: By its name alone: many kinds of files are ZIP archives inside.
-ZIP = Format("ZIP archive", (".zip",), (), lambda _: False, read_zip)
+ZIP = Format("ZIP archive", (".zip",), (), lambda _: False, read_zip, has_slices=True)
 
 #: A folder: `claims`, which looks into files, never holds.
 OME_ZARR = Format(

@@ -2,11 +2,14 @@
 
 from napari_radcnn.io.dicom.dicomdir import is_dicomdir_start, read_dicomdir
 from napari_radcnn.io.dicom.headers import is_dicom_start
+from napari_radcnn.io.dicom.irregular import OnIrregular, check_on_irregular
 from napari_radcnn.io.dicom.series import DicomFolder, SeriesInfo, find_dicom, list_series, read_dicom, read_series
 
 __all__ = [
     "DicomFolder",
+    "OnIrregular",
     "SeriesInfo",
+    "check_on_irregular",
     "find_dicom",
     "is_dicom_start",
     "is_dicomdir_start",

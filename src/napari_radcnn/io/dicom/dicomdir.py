@@ -8,6 +8,7 @@ from threading import Event
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.headers import DICOMDIR, damage, is_dicom_start, quiet
+from napari_radcnn.io.dicom.irregular import OnIrregular
 from napari_radcnn.io.dicom.series import Series, find_dicom
 from napari_radcnn.io.problems import Problem, Progress, some_names
 from napari_radcnn.volume import Volume
@@ -20,7 +21,12 @@ def is_dicomdir_start(start: bytes) -> bool:
     return is_dicom_start(start) and DICOMDIR.encode() in start[132:352]
 
 
-def read_dicomdir(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+def read_dicomdir(
+    path: Path,
+    progress: Progress | None = None,
+    cancel: Event | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
     """Read the files that a DICOMDIR names; all DICOM files below its folder where it names none that is there.
 
     Raises
@@ -39,7 +45,7 @@ def read_dicomdir(path: Path, progress: Progress | None = None, cancel: Event | 
         names = {file.name for file in named}
         scan.problems = [problem for problem in scan.problems if problem.file in names]
     scan.problems += problems
-    volumes, refused = scan.read(progress, cancel)
+    volumes, refused = scan.read(progress, cancel, on_irregular)
     if not volumes:
         raise ReadError(" ".join(refused[:5]) or f"{path.name}: no DICOM image below its folder; copy the whole disc.")
     told = tuple(f"Left out: {line}" for line in refused)

@@ -32,7 +32,7 @@ _MOST_HEADER = 64 << 20
 
 #: What files are that hold no picture, by Modality.
 _OBJECTS = {
-    "SR": "a structured report (SR)",
+    "SR": "a structured report (SR), of which `read_report` reads the measurements",
     "RTSTRUCT": "a set of contours (RTSTRUCT)",
     "RTPLAN": "a treatment plan (RTPLAN)",
     "RTRECORD": "a treatment record",

@@ -13,6 +13,7 @@ from threading import Event
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.frames import frames_of
 from napari_radcnn.io.dicom.headers import Instance, NoImage, damage, quiet, read_header, text
+from napari_radcnn.io.dicom.irregular import OnIrregular, check_on_irregular
 from napari_radcnn.io.dicom.pixels import check_size
 from napari_radcnn.io.dicom.stacks import Stack, make_stacks
 from napari_radcnn.io.dicom.values import make_volume
@@ -74,7 +75,7 @@ class Series:
 
     instances: list[Instance]
 
-    def stacks(self) -> tuple[list[Stack], list[str]]:
+    def stacks(self, on_irregular: OnIrregular = "refuse") -> tuple[list[Stack], list[str]]:
         """Return its volumes, not decoded yet, and what is wrong with the rest."""
         frames = []
         problems: list[str] = []
@@ -89,7 +90,7 @@ class Series:
         if problems:  # a stack without one of its slices is not the scan; other stacks of the series may be whole
             return [], _shortened(problems)
         try:
-            stacks, wrong = make_stacks(frames)
+            stacks, wrong = make_stacks(frames, on_irregular)
         except ReadError as error:
             return [], [str(error)]
         lines = [str(problem) for problem in wrong]
@@ -127,7 +128,12 @@ class DicomFolder:
     others: list[NoImage] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    def read(self, progress: Progress | None = None, cancel: Event | None = None) -> tuple[list[Volume], list[str]]:
+    def read(
+        self,
+        progress: Progress | None = None,
+        cancel: Event | None = None,
+        on_irregular: OnIrregular = "refuse",
+    ) -> tuple[list[Volume], list[str]]:
         """Decode every series; return the volumes, and what was left out and why."""
         volumes: list[Volume] = []
         refused: list[str] = []
@@ -135,7 +141,7 @@ class DicomFolder:
         done = 0
         with quiet():
             for series in self.series:
-                made, wrong = _read(series, self.folder, progress, cancel, done, total)
+                made, wrong = _read(series, self.folder, progress, cancel, done, total, on_irregular)
                 volumes += made
                 refused += wrong
                 done += len(series.instances)
@@ -212,8 +218,20 @@ def list_series(folder: str | Path, progress: Progress | None = None, cancel: Ev
     return infos
 
 
-def read_series(info: SeriesInfo, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+def read_series(
+    info: SeriesInfo,
+    progress: Progress | None = None,
+    cancel: Event | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
     """Read the volumes of a series that `list_series` found.
+
+    Parameters
+    ----------
+    info : SeriesInfo
+        The series.
+    progress, cancel, on_irregular
+        As for `napari_radcnn.read`.
 
     Raises
     ------
@@ -221,10 +239,13 @@ def read_series(info: SeriesInfo, progress: Progress | None = None, cancel: Even
         If none can be read; if some can, the rest stands in their warnings.
     CancelledError
         If `cancel` was set.
+    OptionError
+        If `on_irregular` is no choice.
     """
+    check_on_irregular(on_irregular)
     try:
         found = _collect(info.files[0].parent, info.files, None, cancel)
-        volumes, refused = found.read(progress, cancel)
+        volumes, refused = found.read(progress, cancel, on_irregular)
     except MemoryError as error:
         raise ReadError(f"{info.files[0].name}: the series is too large for this computer's memory.") from error
     except OSError as error:
@@ -232,7 +253,12 @@ def read_series(info: SeriesInfo, progress: Progress | None = None, cancel: Even
     return _told(volumes, refused, info.files[0].parent)
 
 
-def read_dicom(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+def read_dicom(
+    path: Path,
+    progress: Progress | None = None,
+    cancel: Event | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
     """Read one DICOM file, which is one slice of a classic series, or a whole enhanced one.
 
     Raises
@@ -243,7 +269,7 @@ def read_dicom(path: Path, progress: Progress | None = None, cancel: Event | Non
     found = _collect(path.parent, [path], None, cancel)
     if not (found.series or found.others or found.problems):
         raise ReadError(f"{path.name}: not a DICOM file (neither the DICM prefix nor a header), or a DICOMDIR.")
-    volumes, refused = found.read(progress, cancel)
+    volumes, refused = found.read(progress, cancel, on_irregular)
     return _told([_sourced(volume, path) for volume in volumes], refused, path)
 
 
@@ -308,9 +334,15 @@ def _header(path: Path) -> Instance | NoImage | Problem | None:
 
 
 def _read(
-    series: Series, source: Path, progress: Progress | None, cancel: Event | None, done: int, total: int
+    series: Series,
+    source: Path,
+    progress: Progress | None,
+    cancel: Event | None,
+    done: int,
+    total: int,
+    on_irregular: OnIrregular,
 ) -> tuple[list[Volume], list[str]]:
-    stacks, refused = series.stacks()
+    stacks, refused = series.stacks(on_irregular)
     volumes = []
     name = _name(series.instances[0])
     seen: set[Path] = set()

@@ -1,7 +1,7 @@
 """Frames put together to volumes: grouped by grid, sorted by position, checked for even spacing.
 
-A stack that has no single affine is refused with the name of the file where it breaks; it is never stacked plainly,
-which would move every slice behind a gap (DICOM PS3.3, C.7.6.2.1.1).
+A stack that has no single affine is refused with the name of the file where it breaks, or, where the user asks for it,
+resampled or split; it is never stacked plainly, which would move every slice behind a gap (DICOM PS3.3, C.7.6.2.1.1).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.frames import Frame, image_size
 from napari_radcnn.io.dicom.headers import text, texts
+from napari_radcnn.io.dicom.irregular import OnIrregular, Sampling, even_grid, even_runs, resampling_notes, run_note
 from napari_radcnn.io.dicom.split import gap_tolerance, is_even, places, split_ties, split_uneven
 from napari_radcnn.io.problems import Problem, some_names
 
@@ -38,15 +39,17 @@ class Stack:
     Attributes
     ----------
     frames : tuple of Frame
-        One for every slice.
+        One for every slice that was scanned.
     geometry : Geometry
-        Their grid.
+        Their grid, or the even one that they are resampled to.
     is_calibrated : bool
         Whether the in-plane spacing is known.
     warnings : tuple of str
         What must be said about the geometry.
     label : str
         What sets the volume apart from others of its series.
+    sampling : Sampling or None
+        How the slices of the grid come from the frames; None where each is a frame.
     """
 
     frames: tuple[Frame, ...]
@@ -54,9 +57,10 @@ class Stack:
     is_calibrated: bool
     warnings: tuple[str, ...] = ()
     label: str = ""
+    sampling: Sampling | None = None
 
 
-def make_stacks(frames: Sequence[Frame]) -> tuple[list[Stack], list[Problem]]:
+def make_stacks(frames: Sequence[Frame], on_irregular: OnIrregular = "refuse") -> tuple[list[Stack], list[Problem]]:
     """Put the frames of one series together to volumes, largest grid first, and say what makes none."""
     placed = [frame for frame in frames if frame.position is not None]
     unplaced = [frame for frame in frames if frame.position is None]
@@ -68,7 +72,7 @@ def make_stacks(frames: Sequence[Frame]) -> tuple[list[Stack], list[Problem]]:
     problems: list[Problem] = []
     groups, notes = _grid_groups(placed)
     for n, group in enumerate(groups):
-        made, wrong = _stacks_of_group(group)
+        made, wrong = _stacks_of_group(group, on_irregular)
         which = list(dict.fromkeys(kind for other in groups for kind in _differences(group[0], other[0])))
         why = f" (the series holds {len(groups)} grids, which differ in {' and '.join(which)})" if which else ""
         problems += [replace(problem, cause=problem.cause + why) for problem in wrong]
@@ -144,7 +148,7 @@ def _by_frame_of_reference(groups: list[list[Frame]]) -> list[list[Frame]]:
     return divided
 
 
-def _stacks_of_group(frames: list[Frame]) -> tuple[list[Stack], list[Problem]]:
+def _stacks_of_group(frames: list[Frame], on_irregular: OnIrregular) -> tuple[list[Stack], list[Problem]]:
     """Return the volumes of frames of one grid, divided where several lie at the same place."""
     frames, dropped = _without_copies(frames)
     depths = [frame.depth for frame in frames]
@@ -159,15 +163,35 @@ def _stacks_of_group(frames: list[Frame]) -> tuple[list[Stack], list[Problem]]:
     stacks: list[Stack] = []
     problems: list[Problem] = []
     for n, (what, group) in enumerate(groups):
-        made = _stack(sorted(group, key=lambda frame: frame.depth))
-        if isinstance(made, Problem):
-            problems.append(made)
-            continue
         said = list(dropped)
         if len(groups) > 1:
             said.append(f"Volume {n + 1} of {len(groups)} of its series, told apart by {what}.")
-        stacks.append(_noted(made, said, str(n + 1) if len(groups) > 1 else ""))
+        for made in _evened(sorted(group, key=lambda frame: frame.depth), on_irregular):
+            if isinstance(made, Problem):
+                problems.append(made)
+            else:
+                stacks.append(_noted(made, said, str(n + 1) if len(groups) > 1 else ""))
     return stacks, problems
+
+
+def _evened(frames: list[Frame], on_irregular: OnIrregular) -> Sequence[Stack | Problem]:
+    """Return the volume of frames sorted by depth, or what the user wants of them where they are not evenly spaced."""
+    problem = _gap_problem(frames)
+    if problem is None:
+        return [_stack(frames)]
+    if on_irregular == "refuse":
+        return [problem]
+    if on_irregular == "split":
+        runs = even_runs(frames)
+        parts = [_stack(run) for run in runs]
+        wrong = [part for part in parts if isinstance(part, Problem)]  # the rest would not be the scan
+        return wrong or [_noted(part, [run_note(runs, n)]) for n, part in enumerate(parts) if isinstance(part, Stack)]
+    sampling = even_grid(frames)
+    if isinstance(sampling, str):
+        advice = "read it with on_irregular='split' (--on-irregular split)"
+        return [replace(problem, cause=f"{problem.cause}, and {sampling}", advice=advice)]
+    made = _stack(frames, sampling)
+    return [made if isinstance(made, Problem) else _noted(made, resampling_notes(frames, sampling))]
 
 
 def _without_copies(frames: list[Frame]) -> tuple[list[Frame], list[str]]:
@@ -205,8 +229,8 @@ def _tie_problem(frames: list[Frame]) -> Problem:
     return Problem(names, cause, "remove the duplicates or export one acquisition at a time")
 
 
-def _stack(frames: list[Frame]) -> Stack | Problem:
-    """Return the volume of frames sorted by depth, or why they make none."""
+def _stack(frames: list[Frame], sampling: Sampling | None = None) -> Stack | Problem:
+    """Return the volume of frames sorted by depth, which are even or to be resampled, or why they make none."""
     warnings = _notes(frames)
     cosines = np.mean([_cosines(frame) for frame in frames], axis=0)
     if len(frames) == 1:
@@ -216,14 +240,12 @@ def _stack(frames: list[Frame]) -> Stack | Problem:
         step = (spacing or 1.0) * frames[0].normal
         origin = _position(frames[0])
     else:
-        problem = _gap_problem(frames)
-        if problem is not None:
-            return problem
         positions = np.array([_position(frame) for frame in frames])
-        index = np.arange(len(frames)) - (len(frames) - 1) / 2
+        ticks = np.arange(len(frames)) if sampling is None else sampling.ticks
+        index = ticks - ticks.mean()
         step = index @ positions / (index @ index)
-        origin = positions.mean(0) - (len(frames) - 1) / 2 * step
-        off = np.linalg.norm(positions - (origin + np.arange(len(frames))[:, None] * step), axis=1)
+        origin = positions.mean(0) - ticks.mean() * step
+        off = np.linalg.norm(positions - (origin + ticks[:, None] * step), axis=1)
         worst = int(np.argmax(off))
         if off[worst] > max(_LINE_TOLERANCE_MM, gap_tolerance(float(np.linalg.norm(step)))):
             cause = (
@@ -235,7 +257,7 @@ def _stack(frames: list[Frame]) -> Stack | Problem:
     affine[:3, :3] = np.column_stack([step, cosines[1] * rows, cosines[0] * columns])
     affine[:3, 3] = origin
     try:
-        geometry = Geometry((len(frames), *frames[0].shape), affine)
+        geometry = Geometry((len(frames) if sampling is None else sampling.count, *frames[0].shape), affine)
     except GeometryError as error:
         return Problem(frames[0].label, str(error).rstrip("."))
     if geometry.is_sheared:
@@ -245,7 +267,7 @@ def _stack(frames: list[Frame]) -> Stack | Problem:
             f"Gantry tilt: the slices are shifted against each other by {tilt:.1f} degrees (a sheared grid). The shear "
             "is kept: positions are right, and the scan is resampled where a right-angled grid is needed."
         )
-    return Stack(tuple(frames), geometry, frames[0].pixel_spacing is not None, tuple(warnings))
+    return Stack(tuple(frames), geometry, frames[0].pixel_spacing is not None, tuple(warnings), sampling=sampling)
 
 
 def _gap_problem(frames: list[Frame]) -> Problem | None:
@@ -260,7 +282,11 @@ def _gap_problem(frames: list[Frame]) -> Problem | None:
         f"the slices are not evenly spaced: the gap between {frames[worst].label} and {frames[worst + 1].label} is "
         f"{gaps[worst]:.3f} mm, expected {typical:.3f} mm ({len(wrong)} of {len(gaps)} gaps differ)"
     )
-    return Problem("", cause[0].upper() + cause[1:], "slices may be missing, or two scans be mixed: export it again")
+    advice = (
+        "slices may be missing, or two scans be mixed: export it again, or read it with on_irregular='resample' or "
+        "'split' (--on-irregular resample)"
+    )
+    return Problem("", cause[0].upper() + cause[1:], advice)
 
 
 def _notes(frames: Sequence[Frame]) -> list[str]:
@@ -323,7 +349,7 @@ def _unplaced(frames: list[Frame], said: list[str], label: str) -> Stack:
 
 def _noted(stack: Stack, said: Sequence[str], label: str | None = None) -> Stack:
     label = stack.label if label is None else label
-    return Stack(stack.frames, stack.geometry, stack.is_calibrated, (*stack.warnings, *said), label)
+    return replace(stack, warnings=(*stack.warnings, *said), label=label)
 
 
 def _modality(frame: Frame) -> str:

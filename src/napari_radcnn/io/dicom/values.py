@@ -49,6 +49,9 @@ def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], N
     inverted = text(first.instance.tags, "PhotometricInterpretation") == "MONOCHROME1"
     if inverted:
         warnings.append("MONOCHROME1: low values are meant to look bright; the values are kept, the display inverted.")
+    padding = _padding(first, rescales[len(rescales) // 2])
+    if stack.sampling is not None:
+        array = stack.sampling.apply(array, padding)
     window = _window(first)
     series_number = text(first.instance.tags, "SeriesNumber")
     units = _units(first, modality)
@@ -67,7 +70,7 @@ def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], N
             window_center=window[0],
             window_width=window[1],
             is_inverted=inverted,
-            padding_value=_padding(first, rescales[len(rescales) // 2]),
+            padding_value=padding,
             study_uid=text(first.instance.tags, "StudyInstanceUID"),
             series_uid=text(first.instance.tags, "SeriesInstanceUID"),
             frame_of_reference_uid=text(first.tags, "FrameOfReferenceUID"),
