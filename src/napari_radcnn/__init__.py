@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_radcnn.errors import RadcnnError
     from napari_radcnn.geometry import Geometry
-    from napari_radcnn.io import read, write
+    from napari_radcnn.io import read, read_report, write
     from napari_radcnn.models import models
     from napari_radcnn.operations import classify, denoise, detect, plan, resample_to, segment, super_resolve
-    from napari_radcnn.results import Classification, Detection, Detections, Label, LabelMap
+    from napari_radcnn.results import (
+        Classification,
+        Detection,
+        Detections,
+        Finding,
+        Label,
+        LabelMap,
+        Measurement,
+        Report,
+    )
     from napari_radcnn.volume import Volume, VolumeMetadata
 
 __version__ = "0.1.0"
@@ -29,7 +38,11 @@ _HOME = {
     "Detection": "results",
     "Detections": "results",
     "Classification": "results",
+    "Measurement": "results",
+    "Finding": "results",
+    "Report": "results",
     "read": "io",
+    "read_report": "io",
     "write": "io",
     "segment": "operations",
     "detect": "operations",
@@ -44,10 +57,13 @@ __all__ = [
     "Classification",
     "Detection",
     "Detections",
+    "Finding",
     "Geometry",
     "Label",
     "LabelMap",
+    "Measurement",
     "RadcnnError",
+    "Report",
     "Volume",
     "VolumeMetadata",
     "classify",
@@ -56,6 +72,7 @@ __all__ = [
     "models",
     "plan",
     "read",
+    "read_report",
     "resample_to",
     "segment",
     "super_resolve",

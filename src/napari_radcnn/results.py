@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,7 +81,7 @@ class Detection:
     label : str
         What was found.
     score : float
-        0..1.
+        0..1; NaN for a finding that was read from a report which states none.
     center, size : tuple of float
         ``(x, y, z)`` and ``(dx, dy, dz)``, LPS mm.
     """
@@ -99,6 +100,82 @@ class Detections:
     name: str = "detections"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A number of a report.
+
+    Attributes
+    ----------
+    name : str
+        What was measured: ``"Volume"``, ``"Diameter"``.
+    value : float
+        Finite.
+    unit : str
+        UCUM's code of the unit: ``"mm3"``, ``"mm"``, ``"[hnsf'U]"``; ``"1"`` for a number without one.
+    derivation : str
+        ``"Mean"``, ``"Maximum"``, ... where the number stands for many values, else empty.
+    """
+
+    name: str
+    value: float
+    unit: str
+    derivation: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One group of measurements of a report.
+
+    Attributes
+    ----------
+    label : str
+        What was measured: ``"lung nodule"``.
+    measurements : tuple of Measurement
+        In the order of the report.
+    box : Detection or None
+        Its place in the patient, where the report draws one.
+    segmentation_uid : str
+        SOPInstanceUID of the DICOM segmentation that it measures a segment of, else empty.
+    segment : int or None
+        The number of that segment, which is its value in the label volume that is read from the segmentation.
+    """
+
+    label: str
+    measurements: tuple[Measurement, ...]
+    box: Detection | None = None
+    segmentation_uid: str = ""
+    segment: int | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report of measurements holds.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        In the order of the report.
+    name : str
+        Modality and series number.
+    frame_of_reference_uid : str
+        DICOM's name of the patient space that the places lie in, empty where there are none.
+    warnings : tuple of str
+        What the user must be told before relying on it.
+    """
+
+    findings: tuple[Finding, ...]
+    name: str = "report"
+    frame_of_reference_uid: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def detections(self) -> Detections:
+        """The findings that have a place, best first; those without a score last."""
+        boxes = [finding.box for finding in self.findings if finding.box is not None]
+        boxes.sort(key=lambda box: -1.0 if math.isnan(box.score) else box.score, reverse=True)
+        return Detections(tuple(boxes), self.name, warnings=self.warnings)
 
 
 @dataclass(frozen=True)

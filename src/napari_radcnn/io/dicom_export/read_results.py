@@ -45,10 +45,13 @@ def read_result(item: NoImage, series: Sequence[Series] = ()) -> list[Volume]:
     ReadError
         If it is damaged, or contours lack their series.
     """
-    stacks = _stacks(list(series))
-    if not stacks:
-        stacks = _stacks(_series_beside(item.path, item.study_uid))
+    stacks = _stacks(list(series)) or stacks_beside(item.path, item.study_uid)
     return _READERS[item.modality](item.path, stacks)
+
+
+def stacks_beside(path: Path, study_uid: str) -> list[Stack]:
+    """Return the volumes of the same study that lie beside a file, or below its folder; those without a place not."""
+    return _stacks(_series_beside(path, study_uid))
 
 
 def _stacks(series: list[Series]) -> list[Stack]:

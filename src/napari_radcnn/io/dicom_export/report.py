@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from napari_radcnn.io.dicom_export.maker import (
     silent,
     software_version,
 )
+from napari_radcnn.io.dicom_export.read_report import read_report
 from napari_radcnn.io.dicom_export.read_segmentation import read_segmentation
 from napari_radcnn.io.dicom_export.segmentation import write_segmentation
 from napari_radcnn.io.dicom_export.source import Reference, Source, find_series, find_source, turned
@@ -34,12 +36,20 @@ if TYPE_CHECKING:
     from highdicom.sr import Measurement, MeasurementReport, VolumetricROIMeasurementsAndQualitativeEvaluations
     from pydicom import Dataset
 
+    from napari_radcnn.io.deidentify import Deidentifier
+
 #: What a report's name ends with, and that of the segmentation it refers to.
 REPORT_SUFFIX, SEGMENTATION_SUFFIX = ".sr.dcm", ".seg.dcm"
+#: How far a side of a box may lie from where it was: coordinates are float32.
+_TOLERANCE_MM = 0.01
 
 
 def write_report(
-    label_map: LabelMap, target: Path, overwrite: bool = False, reference: Reference | None = None
+    label_map: LabelMap,
+    target: Path,
+    overwrite: bool = False,
+    reference: Reference | None = None,
+    deidentifier: Deidentifier | None = None,
 ) -> None:
     """Write the volumes of the labels as a report, and the segmentation that it refers to beside it.
 
@@ -53,6 +63,8 @@ def write_report(
         Whether they may exist.
     reference : path or Volume, optional
         The DICOM series, where the label map does not know it.
+    deidentifier : Deidentifier, optional
+        Takes the patient out of both; a segmentation that is there already is then not used.
 
     Raises
     ------
@@ -62,9 +74,10 @@ def write_report(
     check_target(target, overwrite)
     segmentation = target.with_name(target.name[: -len(REPORT_SUFFIX)] + SEGMENTATION_SUFFIX)
     source, axes = find_source(label_map, target, reference)
-    is_new = not _holds(segmentation, source, turned(label_map, axes)[0])
+    source = replace(source, deidentifier=deidentifier)
+    is_new = deidentifier is not None or not _holds(segmentation, source, turned(label_map, axes)[0])
     if is_new:
-        write_segmentation(label_map, segmentation, overwrite, reference)
+        write_segmentation(label_map, segmentation, overwrite, reference, deidentifier)
     maker = maker_of(label_map.provenance)
     failures: tuple[type[Exception], ...] = (WriteError, *damage())
     try:
@@ -72,7 +85,8 @@ def write_report(
             dataset = _header(segmentation)
             groups = [_segment_group(dataset, item, source, label_map, maker) for item in dataset.SegmentSequence]
             evidence = [*source.headers, dataset]
-            _write(_content(groups, source), evidence, source, maker, target, overwrite, is_3d=False)
+            wanted = [[one.value for one in group.get_measurements()] for group in groups]
+            _write(_content(groups, source), evidence, source, maker, target, overwrite, wanted, is_3d=False)
     except failures as error:
         if is_new:
             segmentation.unlink(missing_ok=True)
@@ -80,7 +94,11 @@ def write_report(
 
 
 def write_detection_report(
-    detections: Detections, target: Path, overwrite: bool = False, reference: Reference | None = None
+    detections: Detections,
+    target: Path,
+    overwrite: bool = False,
+    reference: Reference | None = None,
+    deidentifier: Deidentifier | None = None,
 ) -> None:
     """Write detections as a report: each an ellipsoid in the patient, with its score.
 
@@ -88,7 +106,7 @@ def write_detection_report(
     ----------
     detections : Detections
         Boxes in the patient. The ellipsoid that touches the sides of a box stands for it, since DICOM has no boxes.
-    target, overwrite, reference
+    target, overwrite, reference, deidentifier
         As in `write_report`.
 
     Raises
@@ -99,13 +117,17 @@ def write_detection_report(
     check_target(target, overwrite)
     if not detections.boxes:
         raise WriteError(f"{target}: nothing was found, so there is nothing to report; write .json instead.")
-    source = find_series(detections, target, reference)
+    source = replace(find_series(detections, target, reference), deidentifier=deidentifier)
     source.check(target)
     maker = maker_of(detections.provenance)
     try:
         with silent():
             groups = [_box_group(n, found, source, maker) for n, found in enumerate(detections.boxes, 1)]
-            _write(_content(groups, source), source.headers, source, maker, target, overwrite, is_3d=True)
+            wanted = [
+                _numbers(found, [one.value for one in group.get_measurements()])
+                for found, group in zip(detections.boxes, groups, strict=True)
+            ]
+            _write(_content(groups, source), source.headers, source, maker, target, overwrite, wanted, is_3d=True)
     except damage() as error:
         raise _failure(target, error) from error
 
@@ -189,6 +211,9 @@ def _box_group(
     # the ends of the three axes, two by two (DICOM PS3.3, C.18.9.1.2, ELLIPSOID)
     ends = np.array([center + sign * half * np.eye(3)[axis] for axis in range(3) for sign in (-1, 1)])
     header = source.headers[0]
+    measurements = [_measurement(code("SCT", "Diameter"), max(found.size), code("UCUM", "Millimeter"))]
+    if not math.isnan(found.score):
+        measurements.insert(0, _measurement(code("DCM", "Probability"), found.score, code("UCUM", "NoUnits")))
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=UID(), identifier=long_string(f"{found.label} {n}")),
         referenced_volume_surface=VolumeSurface(
@@ -200,10 +225,7 @@ def _box_group(
         finding_category=category,
         finding_type=kind,
         algorithm_id=_algorithm(maker),
-        measurements=[
-            _measurement(code("DCM", "Probability"), found.score, code("UCUM", "NoUnits")),
-            _measurement(code("SCT", "Diameter"), max(found.size), code("UCUM", "Millimeter")),
-        ],
+        measurements=measurements,
     )
 
 
@@ -268,10 +290,14 @@ def _write(
     maker: Maker,
     target: Path,
     overwrite: bool,
+    wanted: Sequence[Sequence[float]],
     *,
     is_3d: bool,
 ) -> None:
-    """Write the report; SCOORD3D needs Comprehensive 3D SR (DICOM PS3.3, A.35.13)."""
+    """Write the report, whose groups must then hold the `wanted` numbers.
+
+    Coordinates in the patient need Comprehensive 3D SR (DICOM PS3.3, A.35.13).
+    """
     from highdicom import UID
     from highdicom.sr import Comprehensive3DSR, EnhancedSR
 
@@ -290,14 +316,32 @@ def _write(
             device_serial_number=SERIAL_NUMBER,
             series_description=long_string(f"Measurements {maker.title}"),
         )
+        if source.deidentifier is not None:
+            source.deidentifier.mark(report)
         report.save_as(temporary)
-        _verify(temporary, target, content)
+        _verify(temporary, target, wanted)
 
 
-def _verify(path: Path, target: Path, content: MeasurementReport) -> None:
-    """Read the report back, and compare the number of its groups."""
-    from highdicom.sr import srread
+def _verify(path: Path, target: Path, wanted: Sequence[Sequence[float]]) -> None:
+    """Read the report back, and compare its measurements and places."""
+    try:
+        found = [
+            _numbers(finding.box, [one.value for one in finding.measurements]) for finding in read_report(path).findings
+        ]
+    except ReadError as error:
+        raise WriteError(
+            f"{target}: the report was written and then removed, because it cannot be read back."
+        ) from error
+    is_same = len(found) == len(wanted) and all(
+        len(one) == len(other) and np.allclose(one, other, rtol=1e-6, atol=_TOLERANCE_MM)
+        for one, other in zip(found, wanted, strict=True)
+    )
+    if not is_same:
+        raise WriteError(
+            f"{target}: the report was written and then removed, because its measurements or places are not those that "
+            "were to be written. Write .json instead, and report this."
+        )
 
-    groups = srread(path).content.get_volumetric_roi_measurement_groups()
-    if len(groups) != len(content.get_volumetric_roi_measurement_groups()):
-        raise WriteError(f"{target}: the report was written and then removed, because groups were lost in it.")
+
+def _numbers(box: Detection | None, values: Sequence[float]) -> list[float]:
+    return [*(() if box is None else (*box.center, *box.size)), *values]
