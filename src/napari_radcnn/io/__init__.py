@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 
 from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.io.deidentify import Deidentifier
 from napari_radcnn.io.dicom import OnIrregular, SeriesInfo, check_on_irregular, list_series, read_series
 from napari_radcnn.io.dicom_export import (
     Reference,
@@ -27,6 +28,7 @@ from napari_radcnn.volume import Volume
 
 __all__ = [
     "FORMATS",
+    "Deidentifier",
     "Format",
     "OnIrregular",
     "Problem",
@@ -117,6 +119,7 @@ def write(
     *,
     overwrite: bool = False,
     reference: Reference | None = None,
+    deidentify: bool | Deidentifier = False,
 ) -> Path:
     """Write a volume or a result in the format that the suffix says, completely or not at all.
 
@@ -133,6 +136,10 @@ def write(
         Whether the file may exist.
     reference : path or Volume, optional
         For DICOM: the series that the result belongs to, where the result does not know it.
+    deidentify : bool or Deidentifier
+        Whether to take the patient out of what is written: names, numbers, dates, UIDs and free text (DICOM PS3.15,
+        Annex E, Basic Profile). Voxels stay as they are. With one `Deidentifier` for several calls, the new UIDs of
+        what is written fit together.
 
     Returns
     -------
@@ -151,14 +158,17 @@ def write(
     if isinstance(obj, Volume) and obj.metadata.is_label and path.name.lower().endswith(".dcm"):
         obj = as_label_map(obj)
     suffix = check_suffix(type(obj), path)
+    deidentifier = _deidentifier(deidentify)
+    if deidentifier is not None:
+        obj = deidentifier.prepared(obj, path, is_dicom=suffix == "" or suffix.endswith(".dcm"))
     if suffix == "" and isinstance(obj, Volume):
-        write_derived(obj, path, overwrite, reference)
+        write_derived(obj, path, overwrite, reference, deidentifier)
     elif suffix == ".sr.dcm" and isinstance(obj, Detections):
-        write_detection_report(obj, path, overwrite, reference)
+        write_detection_report(obj, path, overwrite, reference, deidentifier)
     elif suffix == ".sr.dcm" and isinstance(obj, LabelMap):
-        write_report(obj, path, overwrite, reference)
+        write_report(obj, path, overwrite, reference, deidentifier)
     elif suffix.endswith(".dcm") and isinstance(obj, LabelMap):
-        write_segmentation(obj, path, overwrite, reference)
+        write_segmentation(obj, path, overwrite, reference, deidentifier)
     elif isinstance(obj, Detections):
         write_detections(obj, path, overwrite)
     elif isinstance(obj, Classification):
@@ -202,6 +212,12 @@ def check_source(kind: type, path: Path, scan: Volume) -> None:
     suffix = check_suffix(kind, path)
     if suffix == "" or suffix.endswith(".dcm"):
         check_series(scan, path)
+
+
+def _deidentifier(given: bool | Deidentifier) -> Deidentifier | None:
+    if isinstance(given, Deidentifier):
+        return given
+    return Deidentifier() if given else None
 
 
 def _suffix_of(path: Path, allowed: tuple[str, ...], what: str, more: str = "") -> str:

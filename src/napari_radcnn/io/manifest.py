@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.errors import WriteError
 from napari_radcnn.io.atomic import atomic_path, write_error
+from napari_radcnn.io.deidentify import shareable
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
+    from napari_radcnn.io.deidentify import Deidentifier
     from napari_radcnn.io.dicom_export import Reference
 
 
@@ -32,12 +34,13 @@ def write_with_manifest(
     *,
     overwrite: bool = False,
     reference: Reference | None = None,
+    deidentify: bool | Deidentifier = False,
 ) -> list[Path]:
     """Write a scan or a result and, where something made it, its manifest beside it; return what was written.
 
     Parameters
     ----------
-    obj, path, overwrite, reference
+    obj, path, overwrite, reference, deidentify
         As `napari_radcnn.write` takes them. With `overwrite`, the manifest of a file that is replaced by something no
         model made goes too: it would speak of another.
 
@@ -49,10 +52,12 @@ def write_with_manifest(
     from napari_radcnn.io import write  # which this module is a part of
 
     manifest, target = manifest_of(obj), manifest_path(path)
+    if deidentify:
+        manifest = shareable(manifest)
     if not manifest:
         if not overwrite and target.exists():
             raise WriteError(f"{target}: the manifest of another file of this name; choose another name.")
-        write(obj, path, overwrite=overwrite, reference=reference)
+        write(obj, path, overwrite=overwrite, reference=reference, deidentify=deidentify)
         try:
             target.unlink(missing_ok=True)
         except OSError as error:
@@ -62,5 +67,5 @@ def write_with_manifest(
     with atomic_path(target, overwrite=overwrite) as temporary:
         text = json.dumps({**manifest, "output": path.name}, indent=2)
         temporary.write_text(f"{text}\n", encoding="utf-8")
-        write(obj, path, overwrite=overwrite, reference=reference)
+        write(obj, path, overwrite=overwrite, reference=reference, deidentify=deidentify)
     return [path, target]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import WriteError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.atomic import sync, write_error
+from napari_radcnn.io.deidentify import check_pixels
 from napari_radcnn.io.dicom.headers import damage, quiet, text, texts
 from napari_radcnn.io.dicom.series import find_dicom
 from napari_radcnn.io.dicom_export.codes import code
@@ -37,6 +38,8 @@ from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+    from napari_radcnn.io.deidentify import Deidentifier
 
 #: What says something of the old pixels, and would be wrong of the new ones.
 _STALE = (
@@ -64,7 +67,13 @@ _THIRD = {"CT": ["AXIAL"], "MR": ["OTHER"]}
 _RIGHT_ANGLE = 1e-4
 
 
-def write_derived(volume: Volume, target: Path, overwrite: bool = False, reference: Reference | None = None) -> None:
+def write_derived(
+    volume: Volume,
+    target: Path,
+    overwrite: bool = False,
+    reference: Reference | None = None,
+    deidentifier: Deidentifier | None = None,
+) -> None:
     """Write a folder with one file a slice.
 
     Parameters
@@ -77,6 +86,9 @@ def write_derived(volume: Volume, target: Path, overwrite: bool = False, referen
         Whether it may exist; it is replaced only if it holds nothing but a series that was written by this function.
     reference : path or Volume, optional
         The DICOM series, where the volume does not know it.
+    deidentifier : Deidentifier, optional
+        Takes the patient out of it. A scan that no model changed then keeps its place among objects that were written
+        with the same one: its new UIDs are the replacements of the old ones.
 
     Raises
     ------
@@ -92,7 +104,10 @@ def write_derived(volume: Volume, target: Path, overwrite: bool = False, referen
     if volume.is_color:
         raise WriteError(f"{target}: a color image is not written as a DICOM series; write .nii.gz instead.")
     source = find_series(volume, target, reference)
+    source = replace(source, deidentifier=deidentifier)
     source.check(target)
+    if deidentifier is not None:
+        check_pixels(source.headers, target)
     if source.is_multi_frame:
         raise WriteError(
             f"{target}: the source is an enhanced DICOM file with many frames, of which no derived series can be "
@@ -152,11 +167,15 @@ class _Plan:
         nearest, used = self._sources(k)
         origin = self.source.headers[nearest]
         dataset = _copied(origin)
-        dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(), self.series_uid
+        is_copy = self.source.deidentifier is not None and self.is_same_grid and not self.maker.is_automatic
+        if not is_copy:
+            dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(), self.series_uid
         self._say_what_it_is(dataset, origin)
         self._refer(dataset, used)
         self._place(dataset, k)
         self._put_pixels(dataset, k)
+        if self.source.deidentifier is not None:
+            self.source.deidentifier.mark(dataset)
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
         meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -36,9 +36,15 @@ from napari_radcnn.volume import Volume
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
 
+    from napari_radcnn.io.deidentify import Deidentifier
+
 
 def write_segmentation(
-    label_map: LabelMap, target: Path, overwrite: bool = False, reference: Reference | None = None
+    label_map: LabelMap,
+    target: Path,
+    overwrite: bool = False,
+    reference: Reference | None = None,
+    deidentifier: Deidentifier | None = None,
 ) -> None:
     """Write a DICOM segmentation.
 
@@ -53,6 +59,8 @@ def write_segmentation(
         Whether it may exist.
     reference : path or Volume, optional
         The DICOM series, where the label map does not know it.
+    deidentifier : Deidentifier, optional
+        Takes the patient out of it.
 
     Raises
     ------
@@ -64,6 +72,7 @@ def write_segmentation(
 
     check_target(target, overwrite)
     source, axes = find_source(label_map, target, reference)
+    source = replace(source, deidentifier=deidentifier)
     source.check(target)
     array, geometry = turned(label_map, axes)
     labels, numbered = _numbered(array, label_map.labels, target)
@@ -90,6 +99,8 @@ def write_segmentation(
             )
             if "ContentCreatorName" not in segmentation:
                 segmentation.ContentCreatorName = ""  # Type 2 (DICOM PS3.3, 10.9)
+            if deidentifier is not None:
+                deidentifier.mark(segmentation)
             segmentation.save_as(temporary)
         except damage() as error:
             raise WriteError(
@@ -97,7 +108,7 @@ def write_segmentation(
                 f"({type(error).__name__}); write .nii.gz instead."
             ) from error
         written = replace(label_map, array=numbered, geometry=geometry, labels=labels)
-        verify_written(written, temporary, target, lambda path: read_segmentation(path, [source.stack]))
+        verify_written(written, temporary, target, lambda path: read_segmentation(path, [source.written_stack]))
 
 
 def as_label_map(volume: Volume) -> LabelMap:

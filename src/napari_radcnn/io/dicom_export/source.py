@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.geometry import AxisMap, Geometry
-from napari_radcnn.io.dicom.headers import Instance, damage, quiet, read_header, text
+from napari_radcnn.io.dicom.frames import FrameTags
+from napari_radcnn.io.dicom.headers import Instance, Values, damage, quiet, read_header, text
 from napari_radcnn.io.dicom.series import Series, find_dicom
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.results import Detections, LabelMap
@@ -21,6 +22,8 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+    from napari_radcnn.io.deidentify import Deidentifier
 
 #: What a reference to a series cannot do without.
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
@@ -38,9 +41,12 @@ class Source:
     ----------
     stack : Stack
         Its frames, in the order of k, and its grid.
+    deidentifier : Deidentifier or None
+        What takes the patient out of `headers`.
     """
 
     stack: Stack
+    deidentifier: Deidentifier | None = None
 
     @property
     def geometry(self) -> Geometry:
@@ -77,7 +83,18 @@ class Source:
                     raise WriteError(f"{path.name}: a file of the source series cannot be read: {error}.") from error
                 except damage() as error:
                     raise WriteError(f"{path.name}: the header of the source series is damaged.") from error
-        return headers
+        return headers if self.deidentifier is None else self.deidentifier.headers(headers)
+
+    @property
+    def written_stack(self) -> Stack:
+        """The volume as a file that refers to it has it: with the UIDs of `headers`."""
+        first, *others = self.stack.frames
+        tags = cast(FrameTags, Values(self.headers[0]))
+        return (
+            self.stack
+            if self.deidentifier is None
+            else replace(self.stack, frames=(replace(first, tags=tags), *others))
+        )
 
     def check(self, target: Path) -> None:
         """Refuse a series that lacks what a reference to it needs.
