@@ -135,9 +135,18 @@ def test_a_model_for_another_task_is_refused(monkeypatch):
         radcnn.denoise(world_field(axial()), "fake")
 
 
-def test_a_list_of_volumes_is_no_volume():
+def test_what_read_returns_may_be_passed_on_where_it_holds_one_volume(monkeypatch):
+    fake_models.register(monkeypatch)
+    volume = world_field(axial())
+    assert np.array_equal(run([volume], "fake").array, run(volume, "fake").array)
+    with pytest.raises(ModelError, match="takes 1 scan, got 2"):
+        run([volume, volume], "fake")
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((3, 4, 5)), [np.zeros((3, 4, 5))], None])
+def test_an_array_is_no_volume(wrong):
     with pytest.raises(RadcnnError, match="`read` returns it in a list"):
-        run([world_field(axial())], "nlm-denoise")
+        run(wrong, "nlm-denoise")
 
 
 def test_a_misspelled_keyword_is_not_swallowed(monkeypatch):

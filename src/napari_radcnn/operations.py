@@ -6,33 +6,33 @@ The viewer, the command line and Python call the same functions, so they give th
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
-
-import numpy as np
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.inference.align import Inputs, fill_slots, on_one_grid, resample_to, slot_warnings
 from napari_radcnn.inference.devices import default_threads
 from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
 from napari_radcnn.inference.pipelines import Outcome, Request, get_pipeline
 from napari_radcnn.inference.plan import Plan, memory_warning, recall_seconds, remember_seconds
 from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.models import ModelSpec, Task, get_model, make_options
+from napari_radcnn.models import ModelSpec, Task, find_model, make_options
 from napari_radcnn.models.options import describe
-from napari_radcnn.preprocessing import resample
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
+
+__all__ = ["classify", "denoise", "detect", "plan", "resample_to", "run", "segment", "super_resolve"]
 
 _Kind = TypeVar("_Kind")
 Result = LabelMap | Volume | Detections | Classification
 
 
 def run(
-    volume: Volume,
-    model: str | ModelSpec,
+    volume: Inputs,
+    model: str | Path | ModelSpec,
     options: object = None,
     *,
     device: str = "auto",
@@ -46,10 +46,12 @@ def run(
 
     Parameters
     ----------
-    volume : Volume
-        The scan, gray, in any orientation and spacing.
-    model : str or ModelSpec
-        Which model; `napari_radcnn.models` lists them.
+    volume : Volume, or sequence or mapping of Volume
+        The scan, gray, in any orientation and spacing. For a model of several inputs (``spec.inputs``) one for each,
+        in order or by name; they are put on the grid of the first, which the result has as well.
+    model : str, Path or ModelSpec
+        Which model: `napari_radcnn.models` lists those there are; the path of a foreign one is opened with
+        `napari_radcnn.open_model`.
     options : object, optional
         An instance of the model's options, or a mapping of names to values; the defaults where left out.
     device, precision : str
@@ -82,19 +84,22 @@ def run(
     request = _request(volume, model, options, device, precision, threads, task)
     spec = request.spec
     pipeline = get_pipeline(spec)
-    expected = plan(volume, spec, request.options, device=device, precision=precision)
+    expected = _plan(request)
     started, clock = provenance.now(), time.perf_counter()
+    inputs = request.volumes
+    _, *others = on_one_grid(inputs, progress=progress, cancel=cancel)
+    request = replace(request, others=tuple(others))
     try:
         outcome = pipeline.run(request, Monitor(expected.patches, progress, cancel))
     except MemoryError as error:
         raise ResourceError(
-            f"The computer has too little free memory to run '{spec.name}' on '{volume.name}': close other programs, "
-            "or crop the scan."
+            f"The computer has too little free memory to run '{spec.name}' on '{request.volume.name}': close other "
+            "programs, or crop the scan."
         ) from error
     seconds = time.perf_counter() - clock
     remember_seconds(_rate_key(request), _amount(request, expected), seconds)
     warnings = (*expected.warnings, *outcome.warnings)
-    manifest = _manifest(request, outcome, started, seconds, warnings)
+    manifest = _manifest(request, inputs, outcome, started, seconds, warnings)
     return _result(request, outcome, manifest, warnings)
 
 
@@ -108,7 +113,9 @@ class RunKeywords(TypedDict, total=False):
     threads: int | None
 
 
-def segment(volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]) -> LabelMap:
+def segment(
+    volume: Inputs, model: str | Path | ModelSpec, options: object = None, **how: Unpack[RunKeywords]
+) -> LabelMap:
     """Give every voxel a class; parameters and errors as in `run`.
 
     Examples
@@ -122,102 +129,37 @@ def segment(volume: Volume, model: str | ModelSpec, options: object = None, **ho
     return _expect(run(volume, model, options, task="segmentation", **how), LabelMap)
 
 
-def denoise(volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]) -> Volume:
+def denoise(
+    volume: Inputs, model: str | Path | ModelSpec, options: object = None, **how: Unpack[RunKeywords]
+) -> Volume:
     """Remove noise; parameters and errors as in `run`. The result is float32 in the scan's own units."""
     return _expect(run(volume, model, options, task="denoising", **how), Volume)
 
 
-def super_resolve(volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]) -> Volume:
+def super_resolve(
+    volume: Inputs, model: str | Path | ModelSpec, options: object = None, **how: Unpack[RunKeywords]
+) -> Volume:
     """Make a finer grid; parameters and errors as in `run`."""
     return _expect(run(volume, model, options, task="super-resolution", **how), Volume)
 
 
-def detect(volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]) -> Detections:
+def detect(
+    volume: Inputs, model: str | Path | ModelSpec, options: object = None, **how: Unpack[RunKeywords]
+) -> Detections:
     """Find things; parameters and errors as in `run`."""
     return _expect(run(volume, model, options, task="detection", **how), Detections)
 
 
 def classify(
-    volume: Volume, model: str | ModelSpec, options: object = None, **how: Unpack[RunKeywords]
+    volume: Inputs, model: str | Path | ModelSpec, options: object = None, **how: Unpack[RunKeywords]
 ) -> Classification:
     """Give the whole scan probabilities; parameters and errors as in `run`."""
     return _expect(run(volume, model, options, task="classification", **how), Classification)
 
 
-def resample_to(
-    image: Volume | LabelMap,
-    reference: Volume | LabelMap | Geometry,
-    *,
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-) -> Volume | LabelMap:
-    """Put one scan on another's grid, so that their voxels correspond.
-
-    Parameters
-    ----------
-    image : Volume or LabelMap
-        What is moved: images linearly, smoothed first where the new grid is coarser; labels to the nearest voxel.
-    reference : Volume, LabelMap or Geometry
-        Whose grid it gets. Both must lie in one patient space: nothing is registered.
-    progress, cancel : optional
-        As in `run`.
-
-    Returns
-    -------
-    Volume or LabelMap
-        Of the kind of `image`. Outside its field of view a volume holds its padding value, else its minimum, and a
-        label map 0. Where both are DICOM and of different frames of reference, a warning says so.
-
-    Raises
-    ------
-    GeometryError
-        If the two do not overlap at all.
-    CancelledError
-        If `cancel` was set.
-    """
-    grid = reference if isinstance(reference, Geometry) else reference.geometry
-    low, high = image.geometry.corners.min(0), image.geometry.corners.max(0)
-    if (grid.corners.max(0) < low).any() or (grid.corners.min(0) > high).any():
-        raise GeometryError(
-            f"'{image.name}' and the grid it is to be put on do not overlap in the patient: they may be of different "
-            "patients or studies, or one of them lacks its position."
-        )
-    monitor = Monitor(grid.shape[0], progress, cancel)
-
-    def each_slab(done: int, total: int) -> None:
-        monitor.done = done
-        monitor.say(f"slice {done} of {total}")
-
-    is_image = isinstance(image, Volume) and not image.metadata.is_label
-    fill = 0.0
-    if isinstance(image, Volume) and is_image and not image.is_color:
-        fill = (
-            image.metadata.padding_value if image.metadata.padding_value is not None else float(np.nanmin(image.array))
-        )
-    array = resample(
-        image.array,
-        image.geometry,
-        grid,
-        interpolation="linear" if is_image else "nearest",
-        fill=fill,
-        each_slab=each_slab,
-    )
-    if isinstance(image, LabelMap):
-        return replace(image, array=array, geometry=grid)
-    warnings = image.warnings
-    if isinstance(reference, Volume):
-        frames = {scan.metadata.frame_of_reference_uid for scan in (image, reference)} - {""}
-        if len(frames) > 1:
-            warnings += (
-                f"'{image.name}' and '{reference.name}' have different frames of reference: they may not lie in one "
-                "patient space.",
-            )
-    return replace(image, array=array, geometry=grid, warnings=warnings)
-
-
 def plan(
-    volume: Volume,
-    model: str | ModelSpec,
+    volume: Inputs,
+    model: str | Path | ModelSpec,
     options: object = None,
     *,
     device: str = "auto",
@@ -227,53 +169,54 @@ def plan(
 
     Parameters and errors as in `run`.
     """
-    request = _request(volume, model, options, device, precision, None, None)
-    bare = get_pipeline(request.spec).plan(request)
-    memory = memory_warning(bare.memory_bytes)
-    warnings = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
-    return Plan(
-        bare.model,
-        bare.patches,
-        bare.patch_shape,
-        bare.memory_bytes,
-        recall_seconds(_rate_key(request), _amount(request, bare)),
-        device,
-        tuple(warnings),
-    )
+    return _plan(_request(volume, model, options, device, precision, None, None))
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
+def _plan(request: Request) -> Plan:
+    bare = get_pipeline(request.spec).plan(request)
+    memory = memory_warning(bare.memory_bytes)
+    warnings = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
+    seconds = recall_seconds(_rate_key(request), _amount(request, bare)) if bare.seconds is None else bare.seconds
+    return replace(bare, seconds=seconds, device=request.settings.device, warnings=tuple(warnings))
+
+
 def _request(
-    volume: Volume,
-    model: str | ModelSpec,
+    inputs: Inputs,
+    model: str | Path | ModelSpec,
     options: object,
     device: str,
     precision: str,
     threads: int | None,
     task: Task | None,
 ) -> Request:
-    spec = get_model(model) if isinstance(model, str) else model
+    spec = model if isinstance(model, ModelSpec) else find_model(model)
     if task is not None and spec.task != task:
         raise ModelError(f"The model '{spec.name}' is for {spec.task}, not for {task}.")
     if not spec.is_available:
         raise ModelError(f"The model is not installed: {spec.how_to_install}")
-    if not isinstance(volume, Volume):
-        raise RadcnnError(f"A Volume is expected, as `read` returns it in a list, got {type(volume).__name__}.")
-    if volume.is_color:
-        raise GeometryError(f"'{volume.name}' is a color image; '{spec.name}' takes gray scans.")
+    if not isinstance(inputs, Volume | Sequence | Mapping):
+        raise RadcnnError(f"A Volume is expected, as `read` returns it in a list, got {type(inputs).__name__}.")
+    volumes = fill_slots(spec, inputs)
+    for volume in volumes:
+        if not isinstance(volume, Volume):
+            raise RadcnnError(f"A Volume is expected, as `read` returns it in a list, got {type(volume).__name__}.")
+        if volume.is_color:
+            raise GeometryError(f"'{volume.name}' is a color image; '{spec.name}' takes gray scans.")
     settings = RunSettings(device, precision)
     count = default_threads() if threads is None else max(1, threads)
-    return Request(spec, volume, make_options(spec.options, options), settings, count)
+    return Request(spec, volumes[0], make_options(spec.options, options), settings, count, volumes[1:])
 
 
 def _scan_warnings(request: Request) -> list[str]:
     """Return what of the scan speaks against running this model on it, whatever the model."""
     name, modality, expected = request.volume.name, request.volume.modality, request.spec.modalities
     found = []
-    if modality and expected and modality not in expected:
+    if modality and expected and modality not in expected and not request.spec.inputs:
         found.append(f"'{name}' is {modality}, but '{request.spec.name}' was made for {', '.join(expected)}.")
+    found += slot_warnings(request.spec, request.volumes)
     if not request.volume.metadata.is_calibrated:
         found.append(f"'{name}' has no known voxel size: whatever is given in mm or ml counts voxels instead.")
     return found
@@ -291,9 +234,15 @@ def _amount(request: Request, expected: Plan) -> float:
 
 
 def _manifest(
-    request: Request, outcome: Outcome, started: str, seconds: float, warnings: tuple[str, ...]
+    request: Request,
+    inputs: tuple[Volume, ...],
+    outcome: Outcome,
+    started: str,
+    seconds: float,
+    warnings: tuple[str, ...],
 ) -> Mapping[str, Any]:
     spec = request.spec
+    slots = {slot.name: provenance.identify(volume) for slot, volume in zip(spec.inputs, inputs, strict=False)}
     array = outcome.array
     result = {} if array is None else {"sha256": provenance.voxel_hash(array, request.volume.geometry)}
     return {
@@ -303,13 +252,18 @@ def _manifest(
             "version": spec.version,
             "task": spec.task,
             "licence": spec.licence,
-            "weights": [{"file": weights.path, "sha256": weights.sha256} for weights in spec.weights],
+            "weights": [
+                *({"file": weights.path, "sha256": weights.sha256} for weights in spec.weights),
+                *({"file": file.path.name, "sha256": file.sha256} for file in spec.files),
+            ],
+            **({} if spec.origin is None else {"origin": str(spec.origin.absolute())}),
         },
         "options": {entry.name: getattr(request.options, entry.name) for entry in describe(spec.options)},
         "settings": {"device": request.settings.device, "precision": request.settings.precision},
         "device": outcome.device,
         "precision": outcome.precision,
-        "input": provenance.identify(request.volume),
+        "input": next(iter(slots.values())) if slots else provenance.identify(request.volume),
+        **({"inputs": slots} if slots else {}),
         "result": result,
         "facts": dict(outcome.facts),
         "warnings": list(warnings),

@@ -10,10 +10,10 @@ import sys
 from types import ModuleType
 
 from napari_radcnn.models.options import describe, make_options
-from napari_radcnn.models.registry import get_model, models
+from napari_radcnn.models.registry import find_model, get_model, models
 from napari_radcnn.models.spec import ModelSpec, Task
 
-__all__ = ["ModelSpec", "Task", "describe", "get_model", "make_options", "models"]
+__all__ = ["ModelSpec", "Task", "describe", "find_model", "get_model", "make_options", "models"]
 
 
 class _CallablePackage(ModuleType):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
+from pathlib import Path
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models import brain_extraction, nlm_denoise
@@ -35,3 +37,25 @@ def get_model(name: str) -> ModelSpec:
     close = get_close_matches(name, _SPECS, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(_SPECS))}."
     raise ModelError(f"There is no model '{name}'; {hint}")
+
+
+def find_model(model: str | os.PathLike[str], *, trust: str | None = None) -> ModelSpec:
+    """Return a model by its name, or open the foreign one that lies at a path.
+
+    Parameters
+    ----------
+    model : str or path
+        A name on the list of `models`; else the file or folder of a foreign model.
+    trust : str, optional
+        See `napari_radcnn.open_model`.
+
+    Raises
+    ------
+    ModelError
+        If there is neither a model of that name nor a file or folder, or the model cannot be used.
+    """
+    if isinstance(model, str) and (model in _SPECS or not Path(model).exists()):
+        return get_model(model)
+    from napari_radcnn.models.formats import open_model
+
+    return open_model(Path(model), trust=trust)
