@@ -35,21 +35,19 @@ def atomic_folder(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]
     WriteError
         If `target` exists and may not be replaced, its parent is missing or not writable, or the disk is full.
     """
-    _check_target(target, overwrite, is_ours)
-    token = secrets.token_hex(4)
-    temporary, aside = (target.with_name(f".radcnn-{token}{old}-{target.name}") for old in ("", "-old"))
+    check_folder_target(target, overwrite, is_ours)
+    temporary = target.with_name(f".radcnn-{secrets.token_hex(4)}-{target.name}")
     try:
         yield temporary
-        _sync_all(temporary)
-        _take_name(temporary, target, aside)
+        take_name(temporary, target)
     except OSError as error:
         raise _error(target, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
-def _check_target(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> None:
+def check_folder_target(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> None:
+    """Refuse a target that may not be made or replaced; parameters and errors as of `atomic_folder`."""
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
     if not target.exists() and not target.is_symlink():
@@ -65,10 +63,19 @@ def _check_target(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]
         )
 
 
-def _take_name(temporary: Path, target: Path, aside: Path) -> None:
+def take_name(temporary: Path, target: Path) -> None:
+    """Give a complete folder its name once its bytes are on the disk; an old folder of that name goes.
+
+    Raises
+    ------
+    OSError
+        If the disk is full, or somebody took the name meanwhile; the old folder is then still there.
+    """
+    _sync_all(temporary)
     if not target.exists():
         temporary.rename(target)
         return
+    aside = target.with_name(f".radcnn-{secrets.token_hex(4)}-old-{target.name}")
     target.rename(aside)
     try:
         temporary.rename(target)
@@ -76,6 +83,7 @@ def _take_name(temporary: Path, target: Path, aside: Path) -> None:
         aside.rename(target)
         raise
     _sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync_all(folder: Path) -> None:

@@ -52,13 +52,13 @@ def _write_store(obj: Volume | LabelMap, array: npt.NDArray[Any], folder: Path, 
     import zarr
 
     is_label = isinstance(obj, LabelMap) or (obj.metadata.is_label and array.dtype.kind in "iu" and not obj.is_color)
-    factors = _pyramid(obj)
+    factors = pyramid(obj)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of zarr, on types that Zarr 3 has not settled yet; they are read back
         store = zarr.storage.LocalStore(folder)
         try:
             group = zarr.create_group(
-                store=store, zarr_format=3, attributes=_attributes(obj, array, factors, target, is_label)
+                store=store, zarr_format=3, attributes=store_attributes(obj, array, factors, target, is_label)
             )
             level = array
             for n, factor in enumerate(factors):
@@ -71,26 +71,56 @@ def _write_store(obj: Volume | LabelMap, array: npt.NDArray[Any], folder: Path, 
 
 
 def _write_level(group: Any, name: str, level: npt.NDArray[Any]) -> None:
+    data = np.moveaxis(level, 3, 0) if level.ndim == 4 else level
+    create_level(group, name, data.shape, data.dtype)[...] = data
+
+
+def create_level(group: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """Create the array of one resolution, empty, in a Zarr group and return it.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Of the store.
+    name : str
+        ``"0"`` is the full resolution.
+    shape : tuple of int
+        ``(k, j, i)``, after a channel axis where there is color.
+    dtype : dtype
+        Of its values.
+    """
     import zarr
 
-    data = np.moveaxis(level, 3, 0) if level.ndim == 4 else level
-    chunks = (*(1,) * (data.ndim - 3), *(min(n, _CHUNK) for n in data.shape[-3:]))
-    stored = group.create_array(
+    return group.create_array(
         name,
-        shape=data.shape,
-        chunks=chunks,
-        dtype=data.dtype,
+        shape=shape,
+        chunks=(*(1,) * (len(shape) - 3), *(min(n, _CHUNK) for n in shape[-3:])),
+        dtype=dtype,
         fill_value=0,
         compressors=zarr.codecs.ZstdCodec(level=3, checksum=True),
-        dimension_names=["c", "z", "y", "x"][-data.ndim :],
+        dimension_names=["c", "z", "y", "x"][-len(shape) :],
         config={"write_empty_chunks": True},  # a chunk that is missing is then a chunk that was lost
     )
-    stored[...] = data
 
 
-def _attributes(
+def store_attributes(
     obj: Volume | LabelMap, array: npt.NDArray[Any], factors: list[tuple[int, int, int]], target: Path, is_label: bool
 ) -> dict[str, Any]:
+    """Return the attributes of the store's group: axes, resolutions, display, and our own block.
+
+    Parameters
+    ----------
+    obj : Volume or LabelMap
+        What is written; only its grid and its description are used.
+    array : (k, j, i) or (k, j, i, 3) array
+        Its values, for the display range of an image.
+    factors : list of (k, j, i) tuple of int
+        See `pyramid`.
+    target : Path
+        The name of the store.
+    is_label : bool
+        Whether it is a label image.
+    """
     upright = obj.geometry.orientation == "SPL" and obj.geometry.is_axis_aligned
     axes: list[dict[str, Any]] = [
         {"name": name, "type": "space", "unit": "millimeter"}
@@ -163,7 +193,7 @@ def _omero(obj: Volume, array: npt.NDArray[Any]) -> dict[str, Any]:
     return {"omero": {"channels": [channel]}}
 
 
-def _pyramid(obj: Volume | LabelMap) -> list[tuple[int, int, int]]:
+def pyramid(obj: Volume | LabelMap) -> list[tuple[int, int, int]]:
     """Return by how much every level is coarser than the first along ``(k, j, i)``; the first is ``(1, 1, 1)``."""
     shape, factor = obj.geometry.shape, (1, 1, 1)
     levels = [factor]

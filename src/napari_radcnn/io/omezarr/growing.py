@@ -1,0 +1,237 @@
+"""A label image that grows on the disk block by block, survives a kill, and takes its name when it is whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.atomic import write_error, write_text
+from napari_radcnn.io.omezarr.folder import check_folder_target, take_name
+from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
+from napari_radcnn.io.omezarr.write import create_level, pyramid, store_attributes
+from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.voxels import Box
+
+#: Beside the store's own files while it grows: how far it is.
+_PROGRESS = "radcnn-progress.json"
+_MAX_LABEL = 65535
+
+
+class GrowingLabels:
+    """Where a run that is larger than memory puts its labels.
+
+    Blocks are written to a hidden folder beside the target, which is left there if the process is killed, so that the
+    same run can go on where it was. Nothing has the target's name before `finish`.
+
+    Parameters
+    ----------
+    target : Path
+        ``*.ome.zarr`` or ``*.zarr``.
+    geometry : Geometry
+        The grid of the labels.
+    labels : mapping of int to Label
+        The classes, without background.
+    fingerprint : str
+        Of the run: model, options, input. A folder that a run with another fingerprint left is not gone on with.
+    overwrite : bool
+        Whether `target` may exist.
+
+    Raises
+    ------
+    WriteError
+        If the target is in the way, or its folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        geometry: Geometry,
+        labels: Mapping[int, Label],
+        *,
+        fingerprint: str,
+        overwrite: bool = False,
+    ) -> None:
+        check_folder_target(target, overwrite, holds_zarr)
+        self.target, self.geometry, self.labels = target, geometry, dict(labels)
+        self.dtype = np.dtype(np.uint8 if max(self.labels, default=0) < 256 else np.uint16)
+        if max(self.labels, default=0) > _MAX_LABEL:
+            raise WriteError(f"{target}: a label of {max(self.labels)} does not fit into 16 bits.")
+        self.folder = target.with_name(f".radcnn-partial-{target.name}")
+        self._fingerprint, self._overwrite = fingerprint, overwrite
+        #: How far an earlier run came: what was last passed to `mark`; 0 for a run from the start.
+        self.mark_reached = self._resume()
+        if not self.mark_reached:
+            self._begin()
+        self._level = self._open(0)
+
+    # -- while it grows -----------------------------------------------------------------------------------------------
+
+    def write(self, box: Box, values: npt.NDArray[Any]) -> None:
+        """Put labels in their place.
+
+        Parameters
+        ----------
+        box : three slices
+            Along ``(k, j, i)``.
+        values : (k, j, i) array of unsigned integer
+            Of the box's shape.
+
+        Raises
+        ------
+        WriteError
+            If the disk is full or cannot be written to.
+        """
+        try:
+            self._level[box] = np.asarray(values, self.dtype)
+        except OSError as error:
+            raise write_error(self.target, error) from error
+
+    def mark(self, reached: int) -> None:
+        """Note that all of the run up to `reached` is written; what the number counts is the run's own business."""
+        self.mark_reached = reached
+        write_text(self.folder / _PROGRESS, json.dumps(self._state(reached)), overwrite=True)
+
+    def discard(self) -> None:
+        """Remove what was written, as after a cancel or an error that a second run would meet again."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def finish(self) -> dict[int, int]:
+        """Make the coarser resolutions, read everything back, and give the store its name.
+
+        Returns
+        -------
+        dict of int to int
+            Number of voxels of every label that occurs, background included.
+
+        Raises
+        ------
+        WriteError
+            If it cannot be written, or what is read back is not what it should be; the store is removed then.
+        """
+        try:
+            counts = self._coarser()
+            (self.folder / _PROGRESS).unlink()
+            self._read_back(counts)
+            take_name(self.folder, self.target)
+        except OSError as error:
+            raise write_error(self.target, error) from error
+        return counts
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _state(self, reached: int) -> dict[str, Any]:
+        return {"fingerprint": self._fingerprint, "shape": list(self.geometry.shape), "reached": reached}
+
+    def _resume(self) -> int:
+        try:
+            state = json.loads((self.folder / _PROGRESS).read_text(encoding="utf-8"))
+            reached = int(state.pop("reached"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or damaged: from the start
+            return 0
+        wanted = self._state(reached)
+        wanted.pop("reached")
+        return reached if state == wanted and (self.folder / "0" / "zarr.json").is_file() else 0
+
+    def _begin(self) -> None:
+        import zarr
+
+        shutil.rmtree(self.folder, ignore_errors=True)
+        # A label map without memory of its own: grid and classes are all the attributes are made from.
+        empty = LabelMap(np.broadcast_to(self.dtype.type(0), self.geometry.shape), self.geometry, self.labels)
+        factors = pyramid(empty)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of zarr, on types that Zarr 3 has not settled yet
+            try:
+                group = zarr.create_group(
+                    store=zarr.storage.LocalStore(self.folder),
+                    zarr_format=3,
+                    attributes=store_attributes(empty, empty.array, factors, self.target, is_label=True),
+                )
+                for n, factor in enumerate(factors):
+                    shape = tuple(-(-size // f) for size, f in zip(self.geometry.shape, factor, strict=True))
+                    create_level(group, str(n), shape, self.dtype)
+            except OSError as error:
+                raise write_error(self.target, error) from error
+        self.mark(0)
+
+    def _open(self, level: int) -> Any:
+        import zarr
+
+        return zarr.open_array(store=zarr.storage.LocalStore(self.folder), path=str(level), mode="r+")
+
+    def _chunk_file(self, box: Box) -> Path:
+        numbers = (str(extent.start // size) for extent, size in zip(box, self._level.chunks, strict=True))
+        return self.folder.joinpath("0", "c", *numbers)
+
+    def _coarser(self) -> dict[int, int]:
+        """Fill every further level from the full resolution, chunk by chunk; return the counts of the labels."""
+        empty = LabelMap(np.broadcast_to(self.dtype.type(0), self.geometry.shape), self.geometry, self.labels)
+        factors = pyramid(empty)[1:]
+        levels = [self._open(n) for n in range(1, len(factors) + 1)]
+        counts = np.zeros(2 ** (8 * self.dtype.itemsize), np.int64)
+        for box in _chunks(self._level):
+            block = np.asarray(self._level[box])
+            if not self._chunk_file(box).is_file():  # nothing was found there; a missing chunk would count as lost
+                self._level[box] = block
+            counts += np.bincount(block.ravel(), minlength=len(counts))
+            for factor, level in zip(factors, levels, strict=True):
+                _thin(block, box, factor, self.geometry.shape, level)
+        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+
+    def _read_back(self, counts: Mapping[int, int]) -> None:
+        """Compare grid and counts with what anybody reads from the store."""
+        try:
+            (back,) = read_omezarr(self.folder, None, None)
+            distance = float(np.abs(back.geometry.corners - self.geometry.corners).max())
+            found = np.zeros(max(counts) + 1, np.int64)
+            for box in _chunks(self._level):
+                values = np.bincount(np.asarray(back.read_block(box)).ravel(), minlength=len(found))
+                found[: len(values)] += values[: len(found)]
+        except (ReadError, ValueError) as error:
+            self.discard()
+            raise WriteError(
+                f"{self.target}: what was written cannot be read back ({error}); it was removed."
+            ) from error
+        wrong = [value for value, count in counts.items() if found[value] != count]
+        if back.geometry.shape != self.geometry.shape or distance > 0.01 or wrong:
+            self.discard()
+            raise WriteError(
+                f"{self.target}: what was read back differs (shape {back.geometry.shape}, {distance:.2f} mm off, "
+                f"labels {wrong}); it was removed. Write another format and report this."
+            )
+
+
+def _chunks(array: Any) -> Iterator[Box]:
+    """Yield the boxes of an array's chunks."""
+    ranges = [range(0, size, chunk) for size, chunk in zip(array.shape, array.chunks, strict=True)]
+    for starts in product(*ranges):
+        ends = (
+            slice(start, min(start + chunk, size))
+            for start, chunk, size in zip(starts, array.chunks, array.shape, strict=True)
+        )
+        k, j, i = ends
+        yield k, j, i
+
+
+def _thin(
+    block: npt.NDArray[Any], box: Box, factor: tuple[int, int, int], shape: tuple[int, int, int], level: Any
+) -> None:
+    """Copy the voxels nearest to the centers of blocks of `factor` that lie in `box` to a coarser level."""
+    inner, outer = [], []
+    for extent, f, size in zip(box, factor, shape, strict=True):
+        picked = np.minimum(np.arange(-(-size // f)) * f + f // 2, size - 1)
+        first, last = np.searchsorted(picked, (extent.start, extent.stop))
+        inner.append(picked[first:last] - extent.start)
+        outer.append(slice(int(first), int(last)))
+    if all(len(axis) for axis in inner):
+        level[tuple(outer)] = block[np.ix_(*inner)]
