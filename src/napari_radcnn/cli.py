@@ -165,7 +165,7 @@ def _describe(volume: Volume) -> dict[str, Any]:
         "modality": metadata.modality,
         "units": metadata.units,
         "description": metadata.description,
-        "dtype": str(volume.array.dtype),
+        "dtype": str(volume.dtype),
         "shape": list(geometry.shape),
         "is_color": volume.is_color,
         "spacing_mm": list(geometry.spacing),
@@ -190,7 +190,7 @@ def _line(volume: Volume) -> str:
         " x ".join(str(n) for n in geometry.shape),
         " x ".join(f"{s:.4g}" for s in geometry.spacing) + " mm",
         geometry.orientation + ("" if geometry.is_axis_aligned else " oblique") + (" sheared" * geometry.is_sheared),
-        str(volume.array.dtype) + (f" {metadata.units}" if metadata.units else ""),
+        str(volume.dtype) + (f" {metadata.units}" if metadata.units else ""),
     ]
     return " · ".join(parts)
 

@@ -11,6 +11,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -108,7 +109,7 @@ def _check_blosc(path: Path, size: int, index: tuple[int, ...], array: StoredArr
 
 
 def check_memory(array: StoredArray) -> None:
-    """Refuse an array that would fill this computer's memory, before any of it is taken.
+    """Refuse an array of which not one chunk could be decoded, before any memory is taken.
 
     Raises
     ------
@@ -118,18 +119,41 @@ def check_memory(array: StoredArray) -> None:
     import psutil
 
     free = psutil.virtual_memory().available
-    size = " x ".join(str(n) for n in array.shape)
-    if array.n_bytes > free // 2:
-        raise ReadError(
-            f"{array.name}: the image is too large for this computer's memory: {size} voxels of {array.dtype} take "
-            f"{binary_size(array.n_bytes)}, and {binary_size(free)} are free; cut a part out of it first."
-        )
     chunk = math.prod(array.decoded) * array.dtype.itemsize
-    if array.n_bytes + chunk > free // 2:
+    if chunk > free // 2:
         raise ReadError(
             f"{array.name}: one chunk of the image takes {binary_size(chunk)} of memory, and {binary_size(free)} are "
             "free; store it in smaller chunks."
         )
+
+
+def check_chunks(array: StoredArray, root: Path, told: list[str]) -> set[tuple[int, ...]]:
+    """Return the indices of the chunks that are there; none is decoded.
+
+    Parameters
+    ----------
+    array : StoredArray
+        Whose files are looked at.
+    root : Path
+        Folder of the store, links resolved.
+    told : list of str
+        What the user must be told is appended: that some are missing.
+
+    Raises
+    ------
+    ReadError
+        As `existing_chunks` does.
+    """
+    there = existing_chunks(array, root)
+    n_missing = math.prod(array.grid) - len(there)
+    if n_missing:
+        first = next(i for i in itertools.product(*(range(n) for n in array.grid)) if i not in there)
+        told.append(
+            f"{n_missing} of {math.prod(array.grid)} chunk files are missing (the first is chunk "
+            f"{_shown_index(first)}): filled with {array.fill_value}, as the format says. Either their voxels all have "
+            "this value, or the copy is incomplete."
+        )
+    return there
 
 
 def read_array(
@@ -153,26 +177,18 @@ def read_array(
     Raises
     ------
     ReadError
-        If the array is too large for the memory, or a chunk cannot be decoded; names the chunk.
+        If a chunk is too large for the memory, or cannot be decoded; names the chunk.
     CancelledError
         If `cancel` was set.
     """
     check_memory(array)
-    there = existing_chunks(array, root)
-    n_missing = math.prod(array.grid) - len(there)
-    if n_missing:
-        first = next(i for i in itertools.product(*(range(n) for n in array.grid)) if i not in there)
-        told.append(
-            f"{n_missing} of {math.prod(array.grid)} chunk files are missing (the first is chunk "
-            f"{_shown_index(first)}): filled with {array.fill_value}, as the format says. Either their voxels all have "
-            "this value, or the copy is incomplete."
-        )
+    there = check_chunks(array, root, told)
     out = np.zeros(array.shape, array.dtype)
     if array.fill_value != 0:
         out[...] = array.fill_value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters of them has been checked
-        stored = _open(array)
+        stored = open_stored(array)
         slabs = sorted({index[0] for index in there})
         per_slab = math.prod(array.grid[1:])
         for n, slab in enumerate(slabs):
@@ -184,7 +200,65 @@ def read_array(
     return out
 
 
-def _open(array: StoredArray) -> Any:
+def read_box(array: StoredArray, stored: Any, root: Path, box: Sequence[slice]) -> npt.NDArray[Any]:
+    """Return the values of a part of the array.
+
+    Parameters
+    ----------
+    array : StoredArray
+        What to read.
+    stored : zarr.Array
+        From `open_stored`.
+    root : Path
+        Folder of the store, links resolved.
+    box : sequence of slice
+        One for every axis, start and stop within the array.
+
+    Raises
+    ------
+    ReadError
+        If one of its chunks leads out of the store, has an impossible size, or cannot be decoded; names the chunk.
+    """
+    ranges = [range(s.start // c, -(-s.stop // c)) for s, c in zip(box, array.chunks, strict=True)]
+    touched = list(itertools.product(*ranges))
+    there = [index for index in touched if _is_there(index, array, root)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what matters of them has been checked
+        if len(there) == len(touched) > 1:
+            with suppress(*_DECODE_ERRORS):  # which of them it was, and why, is found below
+                return np.asarray(stored[tuple(box)], array.dtype)
+        out = np.full([s.stop - s.start for s in box], array.fill_value, array.dtype)
+        for index in there:
+            part = [
+                slice(max(s.start, n * c), min(s.stop, (n + 1) * c))
+                for s, n, c in zip(box, index, array.chunks, strict=True)
+            ]
+            target = tuple(slice(p.start - s.start, p.stop - s.start) for p, s in zip(part, box, strict=True))
+            out[target] = _decoded(array, stored, index, tuple(part))
+    return out
+
+
+def _is_there(index: tuple[int, ...], array: StoredArray, root: Path) -> bool:
+    """Whether the file of a chunk is there; checked like those that `existing_chunks` finds."""
+    name = array.separator.join((*([array.prefix] if array.prefix else []), *(str(n) for n in index)))
+    path = array.folder / name
+    if os.path.realpath(path) != str(path):
+        inside(path, name, array.name, root)
+    try:
+        _check_file(path, name, array)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def open_stored(array: StoredArray) -> Any:
+    """Return zarr's own array, for metadata that was checked.
+
+    Raises
+    ------
+    ReadError
+        If zarr cannot read the metadata, or reads something else in it.
+    """
     import zarr
 
     try:
@@ -212,13 +286,18 @@ def _read_slab(
             return
     for index in chunks:
         box = tuple(slice(n * c, (n + 1) * c) for n, c in zip(index, array.chunks, strict=True))
-        try:
-            out[box] = stored[box]
-        except _DECODE_ERRORS as error:
-            raise ReadError(
-                f"{array.name}: the chunk {_shown_index(index)} is truncated or damaged: {_cause(error)}; copy the "
-                "whole folder again."
-            ) from error
+        out[box] = _decoded(array, stored, index, box)
+
+
+def _decoded(array: StoredArray, stored: Any, index: Sequence[int], box: tuple[slice, ...]) -> npt.NDArray[Any]:
+    """Return what lies in a box within one chunk."""
+    try:
+        return np.asarray(stored[box])
+    except _DECODE_ERRORS as error:
+        raise ReadError(
+            f"{array.name}: the chunk {_shown_index(index)} is truncated or damaged: {_cause(error)}; copy the whole "
+            "folder again."
+        ) from error
 
 
 def _cause(error: Exception) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,14 +19,21 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.omezarr.array import StoredArray, open_array
 from napari_radcnn.io.omezarr.axes import LIST_AXES, SPACE_AXES, Axis, parse_axes, scale_and_translation, world_affine
 from napari_radcnn.io.omezarr.block import Block, read_block
-from napari_radcnn.io.omezarr.chunks import read_array
+from napari_radcnn.io.omezarr.chunks import check_chunks, check_memory, read_array
+from napari_radcnn.io.omezarr.levels import check_level, geometry_of_level
+from napari_radcnn.io.omezarr.source import ZarrSource, list_index, n_volumes
 from napari_radcnn.io.omezarr.store import Group, child, open_group, short
 from napari_radcnn.io.problems import Progress, stem_of
 from napari_radcnn.volume import Volume, VolumeMetadata
+from napari_radcnn.voxels import Level
 
 _VERSIONS = ("0.4", "0.5")
 _MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _MOST_LABELS = 1000
+#: Images up to this size are decoded when they are opened, which finds damage and takes a moment only.
+_READ_AT_ONCE = 32 << 20
+#: So many files of a larger image are looked at when it is opened; more would take seconds.
+_MOST_CHUNKS = 10_000
 
 
 def is_zarr(path: Path) -> bool:
@@ -39,13 +47,15 @@ def holds_zarr(path: Path) -> bool:
 
 
 def read_omezarr(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
-    """Read an OME-Zarr image at full resolution, a volume for every time point and channel, then its label images.
+    """Read an OME-Zarr image, a volume for every time point and channel, then its label images.
+
+    Small images are read whole; of larger ones only the metadata is, and `Volume.source` reads what is asked for.
 
     Raises
     ------
     ReadError
-        If the store is damaged, incomplete, too large for the memory, or asks for anything that could run code or
-        lead out of its folder.
+        If the store is damaged, incomplete, one of its chunks is too large for the memory, or it asks for anything
+        that could run code or lead out of its folder.
     CancelledError
         If `cancel` was set.
     """
@@ -115,17 +125,20 @@ class _Image:
     def read(self, progress: Progress | None, cancel: Event | None) -> list[Volume]:
         """Return a volume for every time point and channel."""
         multiscale = self._multiscale()
-        dataset = self._dataset(multiscale)
-        folder = child(self.group, dataset.get("path"), self.root)
-        stored = open_array(folder, f"{self.shown}/{dataset['path']}", self.root)
-        if self.is_label and stored.dtype.kind not in "biu":
-            raise ReadError(f"{stored.name}: labels must be whole numbers, but are {stored.dtype}.")
+        datasets = self._datasets(multiscale)
+        stored = self._stored(datasets[0])
         axes = parse_axes(multiscale.get("axes"), len(stored.shape), self.shown)
         block = read_block(self.group.attributes, self.told)
-        geometry, is_calibrated = self._geometry(axes, stored, (dataset, multiscale), block)
-        array = read_array(stored, self.root, self.told, progress, cancel)
-        array = array.view(np.uint8) if array.dtype == np.bool_ else array
-        images = _split(array, axes, is_color=block.is_color and _has_colors(axes, stored))
+        geometry, is_calibrated = self._geometry(axes, stored, (datasets[0], multiscale), block)
+        is_color = block.is_color and _has_colors(axes, stored)
+        check_memory(stored)
+        arrays: list[npt.NDArray[Any] | None] = [None] * n_volumes(axes, stored.shape, is_color=is_color)
+        if stored.n_bytes <= _READ_AT_ONCE:
+            whole = read_array(stored, self.root, self.told, progress, cancel)
+            arrays = list(_split(whole.view(np.uint8) if whole.dtype == np.bool_ else whole, axes, is_color=is_color))
+        else:
+            self._check_chunks(stored)
+        levels = self._coarser(stored, axes, geometry, datasets)
         metadata = VolumeMetadata(
             modality=block.modality,
             units=block.units,
@@ -139,12 +152,53 @@ class _Image:
         )
         n_channels = next((n for axis, n in zip(axes, stored.shape, strict=True) if axis.name == "c"), 1)
         volumes = []
-        for n, image in enumerate(images):
+        for n, array in enumerate(arrays):
             center, width = _window(self.group.ome, n % n_channels)
-            named = self.name if len(images) == 1 else f"{self.name} · {n + 1}"
+            named = self.name if len(arrays) == 1 else f"{self.name} · {n + 1}"
             one = replace(metadata, name=named, window_center=center, window_width=width)
-            volumes.append(Volume(image, geometry, one, tuple(self.told), block.suvbw_factor))
+            index = list_index(n, axes, stored.shape, is_color=is_color)
+            make = partial(ZarrSource, root=self.root, axes=axes, index=index, is_color=is_color)
+            source = make(stored, levels=tuple(Level(make(level), place) for level, place in levels))
+            told = tuple(self.told)
+            volumes.append(Volume.lazy(source, geometry, one, told, block.suvbw_factor, array=array))
         return volumes
+
+    def _stored(self, dataset: Mapping[str, Any]) -> StoredArray:
+        folder = child(self.group, dataset.get("path"), self.root)
+        stored = open_array(folder, f"{self.shown}/{dataset['path']}", self.root)
+        if self.is_label and stored.dtype.kind not in "biu":
+            raise ReadError(f"{stored.name}: labels must be whole numbers, but are {stored.dtype}.")
+        return stored
+
+    def _check_chunks(self, stored: StoredArray) -> None:
+        """Look at the files of an array that is not read yet."""
+        n_chunks = math.prod(stored.grid)
+        if n_chunks <= _MOST_CHUNKS:
+            check_chunks(stored, self.root, self.told)
+            return
+        self.told.append(
+            f"The image has {n_chunks} chunk files, which are looked at only when they are shown or used; where one is "
+            f"missing, its voxels have the value {stored.fill_value}."
+        )
+
+    def _coarser(
+        self, stored: StoredArray, axes: list[Axis], geometry: Geometry, datasets: list[Mapping[str, Any]]
+    ) -> list[tuple[StoredArray, Geometry]]:
+        """Return the other resolutions, as long as each is coarser than the one before; what is wrong is told."""
+        found: list[tuple[StoredArray, Geometry]] = []
+        finer = stored
+        for dataset in datasets[1:]:
+            try:
+                level = self._stored(dataset)
+                check_memory(level)
+                check_level(level, finer, axes)
+                place = geometry_of_level(geometry, axes, (stored, datasets[0]), (level, dataset), self.shown)
+            except ReadError as error:
+                self.told.append(f"Coarser resolutions are left out, so large views may be slow: {error}")
+                break
+            found.append((level, place))
+            finer = level
+        return found
 
     def _multiscale(self) -> Mapping[str, Any]:
         found = self.group.ome.get("multiscales")
@@ -161,12 +215,12 @@ class _Image:
             )
         return found[0]
 
-    def _dataset(self, multiscale: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the full resolution, which the format puts first; addresses anywhere are refused."""
+    def _datasets(self, multiscale: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the resolutions, of which the format puts the full one first; addresses anywhere are refused."""
         found = multiscale.get("datasets")
         if not isinstance(found, list) or not found or not all(isinstance(d, dict) for d in found):
             raise ReadError(f"{self.shown}: the metadata is damaged: 'datasets' must be a list of resolutions.")
-        return found[0]
+        return found
 
     def _geometry(
         self, axes: list[Axis], stored: StoredArray, owners: tuple[Mapping[str, Any], Mapping[str, Any]], block: Block
