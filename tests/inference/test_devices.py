@@ -23,6 +23,15 @@ def test_auto_takes_the_graphics_card_and_cpu_does_not(monkeypatch):
     assert torch_device(RunSettings(device="cpu")).type == "cpu"
 
 
+def test_the_graphics_processor_of_a_mac_is_taken_when_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ResourceError, match="MPS"):
+        torch_device(RunSettings(device="mps"))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert torch_device(RunSettings(device="mps")).type == "mps"
+    assert torch_device(RunSettings(device="cpu")).type == "cpu"
+
+
 def test_a_run_beside_a_viewer_leaves_it_a_processor():
     found = []
     thread = threading.Thread(target=lambda: found.append(default_threads()))

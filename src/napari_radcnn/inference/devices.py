@@ -35,10 +35,14 @@ def torch_device(settings: RunSettings) -> torch.device:
     Raises
     ------
     ResourceError
-        If CUDA is asked for and there is none.
+        If CUDA or MPS is asked for and there is none.
     """
     import torch
 
+    if settings.device == "mps":
+        if not torch.backends.mps.is_available():
+            raise ResourceError("torch found no graphics processor of a Mac (MPS) here; use --device cpu or auto.")
+        return torch.device("mps")
     has_cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not has_cuda:
         raise ResourceError("No CUDA device was found by torch on this computer; use --device cpu or auto.")

@@ -14,12 +14,12 @@ class RunSettings(CheckedOptions):
     device: str = option(
         "auto",
         title="Device",
-        help="Where it computes; auto takes a CUDA graphics card if there is one",
-        choices=("auto", "cpu", "cuda"),
+        help="Where it computes; auto takes a CUDA graphics card if there is one. mps is a Mac's",
+        choices=("auto", "cpu", "cuda", "mps"),
     )
     precision: str = option(
         "auto",
         title="Precision",
-        help="Number format; auto takes float32. bfloat16 and float16 are faster where the device has them",
+        help="Number format; auto takes the fastest in which the network says the same as in float32",
         choices=("auto", "float32", "bfloat16", "float16"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from napari_radcnn.inference.backends.base import NetworkSource, Patch, Predictor
+from napari_radcnn.inference.backends.base import BackendError, NetworkSource, OutOfMemoryError, Patch, Predictor
+from napari_radcnn.inference.backends.choice import open_predictor
 
-__all__ = ["NetworkSource", "Patch", "Predictor"]
+__all__ = ["BackendError", "NetworkSource", "OutOfMemoryError", "Patch", "Predictor", "open_predictor"]

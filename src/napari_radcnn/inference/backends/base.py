@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.errors import ModelError, ResourceError
+
 if TYPE_CHECKING:
     import torch
 
 Patch = npt.NDArray[np.float32]
+
+
+class OutOfMemoryError(ResourceError):
+    """A patch did not fit into the memory of its device; a smaller one, or another device, may."""
+
+
+class BackendError(ModelError):
+    """A backend cannot run this network; another one may."""
 
 
 class NetworkSource(Protocol):

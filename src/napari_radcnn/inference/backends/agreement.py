@@ -1,0 +1,79 @@
+"""Whether a backend says the same as PyTorch in float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.inference.backends.base import Patch
+
+#: What a network's outputs are: classes that exclude each other, or channels that may overlap.
+Outputs = Literal["classes", "channels"]
+#: Fewer voxels off the commonest label than this say nothing about the others.
+_FEWEST = 100
+#: Off the commonest label, this many times as many voxels may differ: structures are thin, and differ at their rim.
+_RIM = 10.0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well two outputs for the same patch agree.
+
+    Attributes
+    ----------
+    voxels : float
+        Fraction of voxels with the same label.
+    structures : float or None
+        Differing voxels as a fraction of those that do not carry the commonest label, subtracted from 1; a backend
+        that found nothing at all in an almost empty patch has 0 here. None where there are too few to tell.
+    """
+
+    voxels: float
+    structures: float | None
+
+    def reaches(self, tolerance: float) -> bool:
+        """Return whether at least `tolerance` of the voxels agree, and the structures do not differ much more."""
+        if self.voxels < tolerance:
+            return False
+        return self.structures is None or 1.0 - self.structures <= _RIM * (1.0 - tolerance)
+
+
+def compare(found: Patch, reference: Patch, outputs: Outputs = "classes") -> Agreement:
+    """Compare the labels that follow from two outputs.
+
+    Parameters
+    ----------
+    found, reference : (classes, k, j, i) array of float32
+        What a backend and what PyTorch in float32 gave for the same patch. A voxel with a number that is not finite
+        agrees with nothing.
+    outputs : str
+        ``"classes"``: the label is the largest of them, of a single one whether it is above its middle: 0, or 0.5
+        where the network ends in a sigmoid. ``"channels"``: each is compared by itself, and the worst counts.
+
+    Returns
+    -------
+    Agreement
+        `Agreement.voxels` is 0 where the shapes differ.
+    """
+    if found.shape != reference.shape:
+        return Agreement(0.0, None)
+    if outputs == "channels" and len(reference) > 1:
+        each = [compare(found[n : n + 1], reference[n : n + 1]) for n in range(len(reference))]
+        told = [one.structures for one in each if one.structures is not None]
+        return Agreement(min(one.voxels for one in each), min(told) if told else None)
+    middle = 0.5 if reference.min() >= 0 and reference.max() <= 1 else 0.0
+    expected = _labels(reference, middle)
+    differ = (_labels(found, middle) != expected) | ~np.isfinite(found).all(axis=0)
+    wrong = int(np.count_nonzero(differ))
+    others = expected.size - int(np.bincount(expected.ravel()).max())
+    structures = None if others < _FEWEST else max(0, others - wrong) / others
+    return Agreement((expected.size - wrong) / expected.size, structures)
+
+
+def _labels(output: Patch, middle: float) -> npt.NDArray[np.intp]:
+    if len(output) == 1:
+        return (output[0] > middle).astype(np.intp)
+    return np.asarray(output.argmax(axis=0))
