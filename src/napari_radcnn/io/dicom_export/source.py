@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +17,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.geometry import AxisMap, Geometry
+from napari_radcnn.io.archive import unpack
 from napari_radcnn.io.dicom.frames import FrameTags
 from napari_radcnn.io.dicom.headers import Instance, Values, damage, quiet, read_header, text
 from napari_radcnn.io.dicom.series import Series, find_dicom
@@ -65,24 +70,12 @@ class Source:
 
     @cached_property
     def headers(self) -> list[Dataset]:
-        """The headers of `files`, whole and without pixels.
+        """The headers of `files`, whole and without pixels; top-level values may be changed.
 
-        Raises
-        ------
-        WriteError
-            If a file has gone or is damaged.
+        They are those that were read when the series was found: the files may have been in an archive, and be gone.
         """
-        from pydicom import dcmread
-
-        headers = []
-        with quiet():
-            for path in self.files:
-                try:
-                    headers.append(dcmread(path, stop_before_pixels=True, force=True))
-                except OSError as error:
-                    raise WriteError(f"{path.name}: a file of the source series cannot be read: {error}.") from error
-                except damage() as error:
-                    raise WriteError(f"{path.name}: the header of the source series is damaged.") from error
+        instances = {frame.path: frame.instance for frame in self.stack.frames}
+        headers = [copy(instance.dataset) for instance in instances.values()]
         return headers if self.deidentifier is None else self.deidentifier.headers(headers)
 
     @property
@@ -239,9 +232,7 @@ def _candidates(
             f"'{path.name}'; put it back, or write .nii.gz instead."
         )
     try:
-        found = all_series(path)
-        if series_uid and not any(series.uid == series_uid for series in found):
-            found, series_uid = referenced_series(path)
+        found, series_uid = _find(path, series_uid)
     except (ReadError, OSError) as error:
         raise WriteError(f"{target}: the DICOM series the scan came from cannot be read: {error}") from error
     stacks = [stack for series in found if is_any or series_uid == series.uid for stack in series.stacks]
@@ -271,12 +262,14 @@ class FoundSeries:
 
 
 def all_series(path: Path) -> list[FoundSeries]:
-    """Return the series with pictures of a folder, or that of a file."""
-    if path.is_dir():
-        return found_series(find_dicom(path).series)
-    with quiet():
-        item = read_header(path)
-    return found_series([Series([item])]) if isinstance(item, Instance) else []
+    """Return the series with pictures of a folder or an archive, or that of a file.
+
+    Raises
+    ------
+    ReadError
+        If the archive cannot be unpacked.
+    """
+    return _find(path, "")[0]
 
 
 def found_series(listed: list[Series]) -> list[FoundSeries]:
@@ -287,12 +280,43 @@ def found_series(listed: list[Series]) -> list[FoundSeries]:
         ]
 
 
-def referenced_series(path: Path) -> tuple[list[FoundSeries], str]:
-    """Return the series beside a result, and the UID of the one that the result refers to."""
+def _find(path: Path, series_uid: str) -> tuple[list[FoundSeries], str]:
+    """Return all series, and the UID of the wanted one: if that is a result's, of the series which it refers to."""
+    with _unpacked(path) as place:
+        if place.is_dir():
+            folder = find_dicom(place)
+            found = found_series(folder.series)
+            result = next((other.path for other in folder.others if other.series_uid == series_uid), None)
+        else:
+            with quiet():
+                item = read_header(place)
+            found = found_series([Series([item])]) if isinstance(item, Instance) else []
+            result = place
+        if not series_uid or result is None or any(series.uid == series_uid for series in found):
+            return found, series_uid
+        referred = _referred(result)
+        if not referred:
+            return [], ""
+        return (found if place.is_dir() else all_series(place.parent)), referred
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[Path]:
+    """Give a folder with what an archive holds, for as long as it is needed; what is no archive as it is."""
+    if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):  # as `read` does: by its name
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="radcnn-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary) / "unpacked"
+        folder.mkdir()
+        unpack(path, folder)
+        yield folder
+
+
+def _referred(path: Path) -> str:
+    """Return the UID of the series that a result refers to, empty where it says none."""
     from pydicom import dcmread
 
-    if path.is_dir():
-        return [], ""
     try:
         with quiet():
             header = dcmread(path, stop_before_pixels=True, force=True)
@@ -301,10 +325,9 @@ def referenced_series(path: Path) -> tuple[list[FoundSeries], str]:
             else:  # contours (DICOM PS3.3, C.8.8.5)
                 frame = header.ReferencedFrameOfReferenceSequence[0]
                 series = frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence
-            uid = text(series[0], "SeriesInstanceUID")
+            return text(series[0], "SeriesInstanceUID")
     except damage():
-        return [], ""
-    return all_series(path.parent), uid
+        return ""
 
 
 def turned(obj: LabelMap | Volume, axes: AxisMap) -> tuple[npt.NDArray[Any], Geometry]:
