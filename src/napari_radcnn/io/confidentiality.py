@@ -71,6 +71,7 @@ _DUMMIES = {"DA": "19000101", "TM": "000000", "DT": "19000101000000", "AS": "000
 _IDENTIFIERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "AdmissionID", "PatientBirthDate", "StudyID")
 #: UIDs of the standard itself: SOP classes, transfer syntaxes (DICOM PS3.5, 9.1).
 _UID = re.compile(r"\d+(\.\d+){5}")
+_NUMBER = re.compile(r"[-+0-9.eE]*")
 _STANDARD_ROOT = "1.2.840.10008."
 #: What the standard wants in these objects whenever they were made (Type 1; ContentDate is 2C in images).
 _NEEDED_TIMES = ("ContentDate", "ContentTime")
@@ -143,6 +144,7 @@ def _cleaned_header(header: Dataset, new_uid: Callable[[str], str], words: froze
 
 def _cleaned(dataset: Dataset, new_uid: Callable[[str], str], words: frozenset[str], is_pet: bool) -> Dataset:
     from pydicom import Dataset as NewDataset
+    from pydicom.dataelem import empty_value_for_VR
 
     result = NewDataset()
     for element in _readable(dataset):
@@ -154,12 +156,12 @@ def _cleaned(dataset: Dataset, new_uid: Callable[[str], str], words: frozenset[s
             items = [item for item in items if len(item) and not _is_own_code(item)]
             if items or action == "Z" or not element.value:
                 result.add_new(element.tag, "SQ", items)
-        elif action == "Z":
-            result.add_new(element.tag, element.VR, None)
-        elif action == "D":
-            result.add_new(element.tag, element.VR, _dummy(element.VR))
         elif element.VR == "UI":
             result.add_new(element.tag, "UI", _replaced(element, new_uid))
+        elif action == "Z":
+            result.add_new(element.tag, element.VR, empty_value_for_VR(element.VR))
+        elif action == "D":
+            result.add_new(element.tag, element.VR, _dummy(element.VR))
         elif not _names(element, words):
             result.add(deepcopy(element))
     return result
@@ -180,7 +182,7 @@ def _action(element: DataElement, is_pet: bool) -> str:
     if vr in _TIMES or vr in _BINARY or vr == "AS":
         return "X"
     if vr in _TEXT and element.keyword not in _TECHNICAL_TEXT:
-        return "X"
+        return "Z" if element.keyword == "PositionReferenceIndicator" else "X"  # Type 2 (DICOM PS3.3, C.7.4.1)
     return "K"
 
 
@@ -272,7 +274,7 @@ def _names(element: DataElement, words: frozenset[str]) -> bool:
     """Whether a value that would be kept holds one of the names: somebody put it where it does not belong."""
     values = [str(value) for value in _values(element)]
     if element.VR in ("DS", "IS"):  # numbers are numbers, unless one is the patient's
-        return any(len(value) > 5 and value.strip() in words for value in values)
+        return any(not _NUMBER.fullmatch(value) or (len(value) > 5 and value in words) for value in values)
     if element.VR != "CS" and element.VR not in _TEXT:
         return False
     return any(mentions(value, words) for value in values if value.strip().upper() not in _TERMS)
