@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import grids
+from napari_radcnn import provenance
 from napari_radcnn.errors import CancelledError, GeometryError, ResourceError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, world_field
@@ -184,3 +185,12 @@ def test_copies_are_lazy_too():
     other = copy.deepcopy(volume)
     assert np.array_equal(other.array, source.array)
     assert not volume.is_loaded
+
+
+def test_the_hash_of_a_volume_on_disk_is_that_of_its_array_and_loads_nothing():
+    array = np.arange(7 * 6 * 5, dtype=np.int16).reshape(7, 6, 5)
+    source = CountingSource(array, chunks=(2, 3, 5))
+    geometry = grids.oblique().with_shape(array.shape)
+    lazy = Volume.lazy(source, geometry)
+    assert provenance.identify(lazy)["sha256"] == provenance.voxel_hash(array, geometry)
+    assert not lazy.is_loaded

@@ -5,26 +5,31 @@ The viewer, the command line and Python call the same functions, so they give th
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
+import numpy as np
+
 from napari_radcnn import provenance
-from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError
+from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError, WriteError
 from napari_radcnn.inference.align import Inputs, fill_slots, on_one_grid, resample_to, slot_warnings
 from napari_radcnn.inference.devices import default_threads
 from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
 from napari_radcnn.inference.pipelines import Outcome, Request, get_pipeline
 from napari_radcnn.inference.plan import Plan, memory_warning, recall_seconds, remember_seconds
 from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.io.atomic import atomic_path
 from napari_radcnn.models import ModelSpec, Task, find_model, make_options
 from napari_radcnn.models.options import describe
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 
-__all__ = ["classify", "denoise", "detect", "plan", "resample_to", "run", "segment", "super_resolve"]
+__all__ = ["classify", "denoise", "detect", "plan", "resample_to", "run", "segment", "segment_to", "super_resolve"]
 
 _Kind = TypeVar("_Kind")
 Result = LabelMap | Volume | Detections | Classification
@@ -81,7 +86,11 @@ def run(
     CancelledError
         If `cancel` was set.
     """
-    request = _request(volume, model, options, device, precision, threads, task)
+    return _execute(_request(volume, model, options, device, precision, threads, task), progress, cancel)
+
+
+def _execute(request: Request, progress: Progress | None, cancel: CancelEvent | None) -> Result:
+    """Run a request; where it has a sink, the labels went there and the result only describes them."""
     spec = request.spec
     pipeline = get_pipeline(spec)
     expected = _plan(request)
@@ -127,6 +136,87 @@ def segment(
     1910
     """
     return _expect(run(volume, model, options, task="segmentation", **how), LabelMap)
+
+
+def segment_to(
+    volume: Inputs,
+    model: str | Path | ModelSpec,
+    target: str | Path,
+    options: object = None,
+    *,
+    overwrite: bool = False,
+    **how: Unpack[RunKeywords],
+) -> Volume:
+    """Give every voxel a class, and write the labels as they are found: for scans that do not fit into memory.
+
+    A run that was killed leaves its part hidden beside the target; the same call goes on where it was.
+
+    Parameters
+    ----------
+    volume, model, options, how
+        As in `run`. An OME-Zarr scan is read block by block.
+    target : path
+        ``*.ome.zarr`` or ``*.zarr``; its manifest is written beside it.
+    overwrite : bool
+        Whether `target` may exist.
+
+    Returns
+    -------
+    Volume
+        The labels that were written, not loaded, with the run's manifest and warnings.
+
+    Raises
+    ------
+    ModelError
+        As `run`; or if the model does not give its labels block by block.
+    WriteError
+        If the target is in the way, is no Zarr store, or the disk is full.
+    """
+    from napari_radcnn.io import read
+    from napari_radcnn.io.manifest import manifest_path
+    from napari_radcnn.io.omezarr.growing import GrowingLabels
+
+    target = Path(target)
+    progress, cancel = how.get("progress"), how.get("cancel")
+    request = _request(
+        volume,
+        model,
+        options,
+        how.get("device", "auto"),
+        how.get("precision", "auto"),
+        how.get("threads"),
+        "segmentation",
+    )
+    spec = request.spec
+    if not getattr(get_pipeline(spec), "STREAMS", False):
+        raise ModelError(f"'{spec.name}' needs the whole scan in memory: run it without streaming.")
+    if target.suffix != ".zarr":
+        raise WriteError(f"{target}: labels are streamed to OME-Zarr only; name it *.ome.zarr.")
+    with atomic_path(manifest_path(target), overwrite) as temporary:
+        grown = GrowingLabels(
+            target, request.volume.geometry, spec.labels, fingerprint=_fingerprint(request), overwrite=overwrite
+        )
+        try:
+            found = _execute(replace(request, sink=grown), progress, cancel)
+            counts = grown.finish()
+        except RadcnnError:
+            grown.discard()
+            raise
+        labels = _expect(found, LabelMap)
+        voxel_ml = labels.geometry.voxel_volume / 1000.0
+        volumes = {label.name: round(counts.get(value, 0) * voxel_ml, 3) for value, label in spec.labels.items()}
+        manifest = {**labels.provenance, "volumes_ml": volumes, "output": target.name}
+        temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (written,) = read(target)
+    metadata = replace(written.metadata, name=labels.name, provenance=manifest)
+    return replace(written, metadata=metadata, warnings=labels.warnings)
+
+
+def _fingerprint(request: Request) -> str:
+    """Return what must be the same for a run to go on with what another left."""
+    manifest = _manifest(request, request.volumes, Outcome("", ""), "", 0.0, ())
+    kept = {key: manifest[key] for key in ("model", "options", "settings", "input", "versions")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def denoise(
@@ -230,7 +320,7 @@ def _rate_key(request: Request) -> str:
 
 def _amount(request: Request, expected: Plan) -> float:
     """Return how much work a plan holds: patches of a fixed size, else voxels of the scan."""
-    return float(expected.patches if request.spec.patch is not None else request.volume.array.size)
+    return float(expected.patches if request.spec.patch is not None else int(np.prod(request.volume.shape)))
 
 
 def _manifest(
@@ -277,6 +367,9 @@ def _manifest(
 def _result(request: Request, outcome: Outcome, manifest: Mapping[str, Any], warnings: tuple[str, ...]) -> Result:
     spec, volume = request.spec, request.volume
     name = f"{volume.name} · {spec.name}"
+    if request.sink is not None:  # the labels are on the disk; here they take no memory
+        absent = np.broadcast_to(np.uint8(0), volume.geometry.shape)
+        return LabelMap(absent, volume.geometry, dict(spec.labels), name, manifest, warnings, volume.metadata)
     if spec.task == "segmentation" and outcome.array is not None:
         labels = LabelMap(outcome.array, volume.geometry, dict(spec.labels), name, manifest, warnings, volume.metadata)
         volumes = {label.name: round(labels.volume_ml(value), 3) for value, label in spec.labels.items()}

@@ -31,15 +31,35 @@ def identify(volume: Volume) -> dict[str, Any]:
         "shape": list(volume.geometry.shape),
         "spacing_mm": [round(s, 6) for s in volume.geometry.spacing],
         "affine": volume.geometry.affine.tolist(),
-        "sha256": voxel_hash(volume.array, volume.geometry),
+        "sha256": _volume_hash(volume),
     }
+
+
+def _volume_hash(volume: Volume) -> str:
+    """Return `voxel_hash` of a volume; one that is not in memory is read slab by slab and stays out of it."""
+    if volume.source is None or volume.is_loaded:
+        return voxel_hash(volume.array, volume.geometry)
+    digest = _begin_hash(volume.dtype, volume.shape)
+    depth = volume.source.chunks[0]
+    for first in range(0, volume.shape[0], depth):
+        slab = volume.read_block((slice(first, first + depth), slice(None), slice(None)))
+        digest.update(np.ascontiguousarray(slab).view(np.uint8).data)
+    return _end_hash(digest, volume.geometry)
 
 
 def voxel_hash(array: npt.NDArray[Any], geometry: Geometry) -> str:
     """Return the SHA-256 of an array's type, shape and values and of its affine, to a nanometer."""
     whole = np.ascontiguousarray(array)
-    digest = hashlib.sha256(f"{whole.dtype.str} {whole.shape}".encode())
+    digest = _begin_hash(whole.dtype, whole.shape)
     digest.update(whole.view(np.uint8).data)
+    return _end_hash(digest, geometry)
+
+
+def _begin_hash(dtype: np.dtype[Any], shape: tuple[int, ...]) -> hashlib._Hash:
+    return hashlib.sha256(f"{dtype.str} {shape}".encode())
+
+
+def _end_hash(digest: hashlib._Hash, geometry: Geometry) -> str:
     digest.update(np.round(geometry.affine, 6).tobytes())
     return digest.hexdigest()
 

@@ -16,12 +16,30 @@ from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models.spec import ModelSpec
 from napari_radcnn.results import Detection
 from napari_radcnn.volume import Volume
+from napari_radcnn.voxels import Box
 
 #: Name of a recipe (`ModelSpec.pipeline`) to the module that holds its `plan` and `run`.
 _MODULES = {
     "brain-extraction": "napari_radcnn.inference.pipelines.brain_extraction",
     "non-local-means": "napari_radcnn.inference.pipelines.non_local_means",
 }
+
+
+class Sink(Protocol):
+    """Where labels go that do not fit into memory; `napari_radcnn.io.omezarr.growing.GrowingLabels` is one."""
+
+    @property
+    def mark_reached(self) -> int:
+        """What an earlier run that was killed marked last; 0 at the start."""
+        ...
+
+    def write(self, box: Box, values: npt.NDArray[Any]) -> None:
+        """Put labels in their place on the grid of the request's volume."""
+        ...
+
+    def mark(self, reached: int) -> None:
+        """Note that everything up to here is written; a recipe that is given it again goes on from it."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +60,8 @@ class Request:
         CPU threads it may take.
     others : tuple of Volume
         For a model of several inputs: those after the first, in the order of ``spec.inputs``, on the grid of `volume`.
+    sink : Sink or None
+        Where labels are written as soon as they are final, instead of into `Outcome.array`.
     """
 
     spec: ModelSpec
@@ -50,6 +70,7 @@ class Request:
     settings: RunSettings
     threads: int
     others: tuple[Volume, ...] = ()
+    sink: Sink | None = None
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
@@ -64,7 +85,7 @@ class Outcome:
     Attributes
     ----------
     array : (k, j, i) array or None
-        Labels, or the restored image, on the grid of the request's volume.
+        Labels, or the restored image, on the grid of the request's volume; None where they went to the request's sink.
     detections : tuple of Detection
         For a detector.
     probabilities : mapping of str to float
