@@ -3,12 +3,12 @@
 Whatever is written refers to the DICOM series that the scan came from; without that series nothing is written.
 """
 
-from napari_radcnn.io.dicom_export.derived import write_derived
+from napari_radcnn.io.dicom_export.derived import check_series, write_derived
 from napari_radcnn.io.dicom_export.read_report import read_report
 from napari_radcnn.io.dicom_export.read_results import read_result
 from napari_radcnn.io.dicom_export.report import write_detection_report, write_report
 from napari_radcnn.io.dicom_export.segmentation import as_label_map, write_segmentation
-from napari_radcnn.io.dicom_export.source import Reference, check_series
+from napari_radcnn.io.dicom_export.source import Reference
 
 __all__ = [
     "Reference",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +33,8 @@ from napari_radcnn.io.dicom_export.maker import (
     software_version,
 )
 from napari_radcnn.io.dicom_export.quantize import Stored, decimal, quantized
-from napari_radcnn.io.dicom_export.source import Reference, Source, find_series
+from napari_radcnn.io.dicom_export.single_frame import frame_headers, frame_references
+from napari_radcnn.io.dicom_export.source import Reference, Source, find_series, find_source
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.volume import Volume
 
@@ -93,8 +95,8 @@ def write_derived(
     Raises
     ------
     WriteError
-        If there is no DICOM series, or it has several frames a file; if the values are colors; or if what was written
-        is not what is read back.
+        If there is no DICOM series, or none that classic objects with one slice each can follow; if the values are
+        colors; or if what was written is not what is read back.
 
     Notes
     -----
@@ -105,18 +107,14 @@ def write_derived(
         raise WriteError(f"{target}: a color image is not written as a DICOM series; write .nii.gz instead.")
     source = find_series(volume, target, reference)
     source = replace(source, deidentifier=deidentifier)
-    source.check(target)
+    source.check(target, needs_all_frames=False)
     if deidentifier is not None:
         check_pixels(source.headers, target)
-    if source.is_multi_frame:
-        raise WriteError(
-            f"{target}: the source is an enhanced DICOM file with many frames, of which no derived series can be "
-            "written; write .nii.gz instead."
-        )
     _check_folder(target, overwrite, source)
     array, geometry = _along_normal(volume, target)
     stored = quantized(array, volume.modality, target)
-    plan = _Plan(source, geometry, stored, maker_of(volume.metadata.provenance), volume)
+    headers = frame_headers(source, target)
+    plan = _Plan(source, headers, geometry, stored, maker_of(volume.metadata.provenance), volume)
     folder = target.with_name(f".radcnn-{secrets.token_hex(4)}-{target.name}")
     try:
         folder.mkdir()
@@ -140,16 +138,40 @@ def write_derived(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_series(scan: Volume, target: Path) -> None:
+    """Refuse before the work what could not be written after it: a result of `scan` in DICOM.
+
+    Parameters
+    ----------
+    scan : Volume
+        What a model is to be run on.
+    target : path
+        A folder, whose name has no suffix, or a file.
+
+    Raises
+    ------
+    WriteError
+        If the scan has no DICOM series, or one that cannot be referred to or followed by a derived one.
+    """
+    source = find_source(scan, target)[0]
+    source.check(target, needs_all_frames=bool(target.suffix))
+    if not target.suffix:
+        frame_headers(source, target)
+
+
 # -- one slice ----------------------------------------------------------------------------------------------------
 
 
 class _Plan:
     """What is the same for every slice."""
 
-    def __init__(self, source: Source, geometry: Geometry, stored: Stored, maker: Maker, volume: Volume) -> None:
+    def __init__(
+        self, source: Source, headers: list[Dataset], geometry: Geometry, stored: Stored, maker: Maker, volume: Volume
+    ) -> None:
         from pydicom.uid import generate_uid
 
         self.source, self.geometry, self.stored, self.maker, self.volume = source, geometry, stored, maker, volume
+        self.headers, self.references = headers, frame_references(source)
         self.series_uid = generate_uid()
         self.is_same_grid = geometry.is_close(source.geometry)
         now = datetime.now().astimezone()
@@ -165,10 +187,10 @@ class _Plan:
         from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
         nearest, used = self._sources(k)
-        origin = self.source.headers[nearest]
+        origin = self.headers[nearest]
         dataset = _copied(origin)
         is_copy = self.source.deidentifier is not None and self.is_same_grid and not self.maker.is_automatic
-        if not is_copy:
+        if not is_copy or self.source.is_multi_frame:
             dataset.SOPInstanceUID, dataset.SeriesInstanceUID = generate_uid(), self.series_uid
         self._say_what_it_is(dataset, origin)
         self._refer(dataset, used)
@@ -232,12 +254,9 @@ class _Plan:
         return item
 
     def _refer(self, dataset: Dataset, used: list[int]) -> None:
-        from pydicom import Dataset
-
         items = []
         for n in used:
-            item, origin = Dataset(), self.source.headers[n]
-            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = origin.SOPClassUID, origin.SOPInstanceUID
+            item = deepcopy(self.references[n])
             item.PurposeOfReferenceCodeSequence = [_coded("DCM", "SourceImageForImageProcessingOperation")]  # CID 7202
             item.SpatialLocationsPreserved = "YES"
             items.append(item)
@@ -277,8 +296,6 @@ class _Plan:
 
 def _copied(origin: Dataset) -> Dataset:
     """Return the header without what was true of the old pixels only, and without private elements."""
-    from copy import deepcopy
-
     from pydicom import Dataset
 
     dataset = Dataset()

@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -70,12 +70,12 @@ class Source:
 
     @cached_property
     def headers(self) -> list[Dataset]:
-        """The headers of `files`, whole and without pixels; top-level values may be changed.
+        """The headers of `files`, whole and without pixels, to be changed as needed.
 
         They are those that were read when the series was found: the files may have been in an archive, and be gone.
         """
         instances = {frame.path: frame.instance for frame in self.stack.frames}
-        headers = [copy(instance.dataset) for instance in instances.values()]
+        headers = [deepcopy(instance.dataset) for instance in instances.values()]
         return headers if self.deidentifier is None else self.deidentifier.headers(headers)
 
     @property
@@ -89,8 +89,8 @@ class Source:
             else replace(self.stack, frames=(replace(first, tags=tags), *others))
         )
 
-    def check(self, target: Path) -> None:
-        """Refuse a series that lacks what a reference to it needs.
+    def check(self, target: Path, *, needs_all_frames: bool = True) -> None:
+        """Refuse a series that lacks what a reference to it needs, or where one of all frames of a file is meant.
 
         Raises
         ------
@@ -102,7 +102,8 @@ class Source:
                 f"{target}: the slices of the source series name different frames of reference, and a DICOM object "
                 "lies in one; write .nii.gz instead."
             )
-        if self.is_multi_frame and int(self.headers[0].get("NumberOfFrames", 1)) != len(self.stack.frames):
+        n_frames = int(self.headers[0].get("NumberOfFrames", 1))
+        if needs_all_frames and self.is_multi_frame and n_frames != len(self.stack.frames):
             raise WriteError(
                 f"{target}: the source file holds several volumes (such as time points), and a DICOM object on one of "
                 "them cannot be written; write .nii.gz instead."
@@ -172,7 +173,7 @@ def find_source(obj: Volume | LabelMap, target: Path, reference: Reference | Non
 
 
 def find_series(obj: Volume | Detections, target: Path, reference: Reference | None = None) -> Source:
-    """Find the series of a result whose grid is its own or that has none: the largest volume of the series.
+    """Find the series of a result whose grid is its own or that has none: the volume it is named after, or the largest.
 
     Raises
     ------
@@ -180,22 +181,14 @@ def find_series(obj: Volume | Detections, target: Path, reference: Reference | N
         As `find_source` does.
     """
     metadata = obj.metadata if isinstance(obj, Volume) else VolumeMetadata()
-    return _candidates(metadata, _provenance(obj), target, reference)[0]
+    candidates = _candidates(metadata, _provenance(obj), target, reference)
+    named = [source for source in candidates if source.stack.label and _is_named(obj, source.stack.label)]
+    return (named or candidates)[0]
 
 
-def check_series(scan: Volume, target: Path) -> None:
-    """Refuse what `find_source` would refuse, and a series that cannot be referred to.
-
-    Raises
-    ------
-    WriteError
-        As they do.
-    """
-    find_source(scan, target)[0].check(target)
-
-
-def _is_named(obj: Volume | LabelMap, label: str) -> bool:
-    names = (obj.metadata.name, obj.name, str(_input(_provenance(obj)).get("name", "")))
+def _is_named(obj: Volume | LabelMap | Detections, label: str) -> bool:
+    own = "" if isinstance(obj, Detections) else obj.metadata.name
+    names = (own, obj.name, str(_input(_provenance(obj)).get("name", "")))
     return any(label in name.split(" · ")[1:] for name in names)
 
 
