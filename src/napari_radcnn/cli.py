@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import napari_radcnn
 from napari_radcnn.errors import ExitStatus, RadcnnError, ReadError, WriteError
@@ -28,6 +28,7 @@ from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
+    from napari_radcnn.io import Deidentifier, OnIrregular
     from napari_radcnn.operations import Result
 
 #: What a model for a task returns; all others return a volume.
@@ -61,12 +62,20 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="list the volumes in a file or folder, where they lie, what to beware of")
     info.add_argument("path", metavar="PATH", type=Path)
     info.add_argument("--json", action="store_true", help="as JSON")
+    _add_on_irregular(info)
     info.set_defaults(command=_info)
 
-    convert = commands.add_parser("convert", help="write a scan in another format, in the same place")
+    convert = commands.add_parser(
+        "convert",
+        help="write a scan in another format, in the same place",
+        description="Write a scan or a label map in another format, in the same place: by the suffix of OUT, or as a "
+        "folder with a DICOM series if it has none.",
+    )
     convert.add_argument("input", metavar="IN", type=Path)
     convert.add_argument("output", metavar="OUT", type=Path)
     _add_select(convert)
+    _add_on_irregular(convert)
+    _add_export(convert)
     convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(command=_convert)
 
@@ -116,6 +125,40 @@ def _add_select(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_on_irregular(parser: argparse.ArgumentParser) -> None:
+    from napari_radcnn.io import OnIrregular
+
+    parser.add_argument(
+        "--on-irregular",
+        choices=get_args(OnIrregular),
+        default="refuse",
+        help="what to do with a DICOM series with unevenly spaced slices, such as a missing one: refuse it, resample "
+        "it to an even grid, or split it where the spacing changes (default: refuse)",
+    )
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reference",
+        metavar="PATH",
+        type=Path,
+        help="the DICOM series that IN belongs to, such as that of a label map in NIfTI; for an OUT in DICOM",
+    )
+    parser.add_argument(
+        "--deidentify",
+        action="store_true",
+        help="leave out the patient's name, numbers, dates, UIDs and free text (DICOM PS3.15, Basic Profile); what is "
+        "seen in the voxels stays, such as a face or text in the picture",
+    )
+    parser.add_argument(
+        "--deidentify-key",
+        metavar="FILE",
+        type=Path,
+        help="the same, with new UIDs made from the bytes of FILE (at least 16, kept secret): what is written with one "
+        "key fits together; without it, each call makes UIDs of its own",
+    )
+
+
 def _named_model(words: Sequence[str]) -> ModelSpec | None:
     """Return the model that is named after ``run``, whose options the parser must know."""
     if not words or words[0] != "run":
@@ -143,7 +186,7 @@ def _add_options(group: argparse._ArgumentGroup, options: type) -> None:
 
 
 def _info(parsed: argparse.Namespace) -> None:
-    volumes = _read(parsed.path)
+    volumes = _read(parsed.path, on_irregular=parsed.on_irregular)
     if parsed.json:
         print(json.dumps({"path": str(parsed.path), "volumes": [_describe(v) for v in volumes]}, indent=2))
         return
@@ -196,11 +239,32 @@ def _line(volume: Volume) -> str:
 
 
 def _convert(parsed: argparse.Namespace) -> None:
-    _check_output(parsed.output, parsed.overwrite)
-    volume = _choose(_read(parsed.input), parsed.input, parsed.select)
+    from napari_radcnn.io.deidentify import doubts
+    from napari_radcnn.io.reference import as_labels, check_reference
+
+    target = parsed.output
+    _check_output(target, parsed.overwrite)
+    check_reference(parsed.reference, target)
+    deidentify = _deidentify(parsed)
+    volume = _choose(_read(parsed.input, on_irregular=parsed.on_irregular), parsed.input, parsed.select)
     _warn(volume.warnings)
-    write_with_manifest(volume, parsed.output, overwrite=parsed.overwrite)
-    print(f"written: {parsed.output}")
+    if target.name.lower().endswith(".dcm"):
+        volume = as_labels(volume, target)
+    write_with_manifest(volume, target, overwrite=parsed.overwrite, reference=parsed.reference, deidentify=deidentify)
+    if deidentify and not volume.metadata.is_label:
+        _warn(doubts(volume))
+    print(f"written: {target}")
+
+
+def _deidentify(parsed: argparse.Namespace) -> bool | Deidentifier:
+    from napari_radcnn.io import Deidentifier
+
+    if parsed.deidentify_key is None:
+        return bool(parsed.deidentify)
+    try:
+        return Deidentifier(parsed.deidentify_key.read_bytes())
+    except OSError as error:
+        raise ReadError(f"{parsed.deidentify_key}: the key cannot be read: {error.strerror or error}.") from error
 
 
 def _models(parsed: argparse.Namespace) -> None:
@@ -324,10 +388,15 @@ def _open(parsed: argparse.Namespace) -> None:
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, progress: _Progress | None = None, cancel: threading.Event | None = None) -> list[Volume]:
+def _read(
+    path: Path,
+    progress: _Progress | None = None,
+    cancel: threading.Event | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
     from napari_radcnn.io import read
 
-    return read(path, progress=progress, cancel=cancel)
+    return read(path, progress=progress, cancel=cancel, on_irregular=on_irregular)
 
 
 def _choose(volumes: list[Volume], path: Path, select: int | None) -> Volume:

@@ -21,6 +21,7 @@ from napari_radcnn.io.dicom_export import (
 from napari_radcnn.io.folder import read_folder
 from napari_radcnn.io.omezarr import is_zarr, read_omezarr
 from napari_radcnn.io.problems import Problem, Progress
+from napari_radcnn.io.reference import check_place
 from napari_radcnn.io.registry import FORMATS, Format, readable_suffixes, sniff, writable_suffixes
 from napari_radcnn.io.reports import write_classification, write_detections
 from napari_radcnn.results import Classification, Detections, LabelMap
@@ -162,6 +163,8 @@ def write(
     if deidentifier is not None:
         obj = deidentifier.prepared(obj, path, is_dicom=suffix == "" or suffix.endswith(".dcm"))
     if suffix == "" and isinstance(obj, Volume):
+        if reference is not None:
+            check_place(obj, path, reference)
         write_derived(obj, path, overwrite, reference, deidentifier)
     elif suffix == ".sr.dcm" and isinstance(obj, Detections):
         write_detection_report(obj, path, overwrite, reference, deidentifier)
