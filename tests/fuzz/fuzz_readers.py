@@ -185,11 +185,16 @@ def make_input(sources: list[Path], target: Path, number: int, seed: int) -> Pat
         file = rng.choice(sorted(found for found in path.rglob("*") if found.is_file()))
     else:
         file = Path(shutil.copy(source, path))
-    for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        data = bytearray(file.read_bytes())
-        if data:
-            file.write_bytes(rng.choice(_DAMAGE)(data, rng))
+    file.write_bytes(damaged(bytearray(file.read_bytes()), rng))
     return path
+
+
+def damaged(data: bytearray, rng: random.Random) -> bytearray:
+    """Damage the bytes of a file once to three times."""
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        if data:
+            data = rng.choice(_DAMAGE)(data, rng)
+    return data
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

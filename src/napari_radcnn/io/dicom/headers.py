@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import warnings
 import zlib
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.elements import Elements, find_elements
 from napari_radcnn.io.problems import Problem
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _IMPLICIT = "1.2.840.10008.1.2"
 #: How much of a file is read at first.
 _START_BYTES = 16384
+#: How much of it is looked at without pydicom.
+_MOST_SCANNED = 4 << 20
 UNDEFINED_LENGTH = 0xFFFFFFFF
 #: A header longer than this, when uncompressed, is no header of an image.
 _MOST_HEADER = 64 << 20
@@ -57,8 +61,8 @@ class Instance:
     ----------
     path : Path
         The file.
-    dataset : pydicom.Dataset
-        Everything before the pixels.
+    source : pydicom.Dataset or Elements
+        Everything before the pixels: read, or found only.
     transfer_syntax : str
         How they are encoded.
     keyword : str
@@ -69,16 +73,21 @@ class Instance:
     """
 
     path: Path
-    dataset: Dataset
+    source: Dataset | Elements
     transfer_syntax: str
     keyword: str
     offset: int
     length: int
 
     @cached_property
+    def dataset(self) -> Dataset:
+        """Everything before the pixels, as pydicom reads it."""
+        return self.source.dataset if isinstance(self.source, Elements) else self.source
+
+    @cached_property
     def tags(self) -> Values:
         """The values of `dataset`."""
-        return Values(self.dataset)
+        return Values(self.source)
 
     @property
     def uid(self) -> str:
@@ -92,8 +101,8 @@ class Values:
     Opening a folder looks at some twenty values of every file, which takes pydicom longer than reading them.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+    def __init__(self, source: Dataset | Elements) -> None:
+        self._source = source
         self._known: dict[str, Any] = {}
 
     def get(self, keyword: str) -> Any:
@@ -105,37 +114,57 @@ class Values:
             return value
 
     def __contains__(self, keyword: str) -> bool:
-        return keyword in self._dataset
+        if isinstance(self._source, Elements):
+            return _tag(keyword)[1] in self._source.places
+        return keyword in self._source
 
     def _look_up(self, keyword: str) -> Any:
-        tag, kind = _tag(keyword)
-        raw = self._dataset.get_item(tag)
-        if raw is None:
-            return None
-        value = raw.value
-        if type(value) is bytes and raw.VR in (kind, None):
+        tag, plain_tag, kind = _tag(keyword)
+        if isinstance(self._source, Elements):
+            place = self._source.places.get(plain_tag)
+            if place is None:
+                return None
+            found = place[0].decode() if place[0] else None
+            value: Any = self._source.data[place[1] : place[2]]
+            is_little_endian = True
+        else:
+            raw = self._source.get_item(tag)
+            if raw is None:
+                return None
+            found, value = raw.VR, raw.value
+            is_little_endian = getattr(raw, "is_little_endian", True)
+        if type(value) is bytes and found in (kind, None):
             if kind in _ASCII and value.isascii():
                 words = [word.strip(" \0") for word in value.decode("ascii").split("\\")]
                 return words if len(words) > 1 else words[0] or None
+            if kind in _TEXT and value.isascii() and not _SHIFTS.search(value):
+                return value.decode("ascii").strip(" \0") or None
             if kind == "US" and len(value) == 2:
-                return int.from_bytes(value, "little" if raw.is_little_endian else "big")
-        return self._dataset[tag].value
+                return int.from_bytes(value, "little" if is_little_endian else "big")
+        dataset = self._source.dataset if isinstance(self._source, Elements) else self._source
+        try:
+            return dataset[tag].value
+        except OSError as error:  # pydicom's word for a sequence that ends early; nothing is read from the disk here
+            raise ValueError(str(error)) from error
 
 
 #: Value representations that are ASCII text whatever the character set (DICOM PS3.5, 6.1.2.2 and 6.2).
 _ASCII = ("CS", "DA", "DS", "DT", "IS", "TM", "UI")
+#: Those that are text in a character set, of which all agree in ASCII, unless there are several values or sets.
+_TEXT = ("LO", "SH")
+_SHIFTS = re.compile(rb"[\x1b\\]")
 
 
 @cache
-def _tag(keyword: str) -> tuple[BaseTag, str]:
-    """Return the tag of a keyword, and the kind of its values."""
+def _tag(keyword: str) -> tuple[BaseTag, int, str]:
+    """Return the tag of a keyword, the same as a plain number, which is compared faster, and the kind of its values."""
     from pydicom.datadict import dictionary_VR, tag_for_keyword
     from pydicom.tag import Tag
 
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise KeyError(keyword)
-    return Tag(tag), str(dictionary_VR(tag))
+    return Tag(tag), int(tag), str(dictionary_VR(tag))
 
 
 @dataclass(frozen=True)
@@ -201,6 +230,9 @@ def read_header(path: Path) -> Instance | NoImage | Problem | None:
         try:
             if DEFLATED.encode() in start[:1024]:
                 return _parse(path, _inflated(file, start), True, has_prefix)
+            found = _found_instance(path, file, start)
+            if found is not None:
+                return found
             with suppress(OSError, *damage()):  # most headers are this short, and are parsed faster in memory
                 item = _parse(path, BytesIO(start), False, has_prefix)
                 if isinstance(item, Instance):
@@ -211,6 +243,23 @@ def read_header(path: Path) -> Instance | NoImage | Problem | None:
             return Problem(path.name, "sequences are nested too deeply; the file is corrupt", "leave it out")
         except damage() as error:
             return Problem(path.name, f"the DICOM header is damaged ({type(error).__name__})", "copy the file again")
+
+
+def _found_instance(path: Path, file: BinaryIO, start: bytes) -> Instance | None:
+    """Return the file if its header is an ordinary one with a picture behind it."""
+    elements = find_elements(start)
+    while isinstance(elements, int) and len(start) < elements <= _MOST_SCANNED:
+        more = file.read(max(elements - len(start), len(start)))
+        if not more:
+            return None
+        start += more
+        elements = find_elements(start)
+    if not isinstance(elements, Elements):
+        return None
+    found = Instance(path, elements, elements.transfer_syntax, elements.keyword, len(elements.data), elements.length)
+    sop_class = text(found.tags, "SOPClassUID")
+    is_image = sop_class not in (*_SEGMENTATIONS, DICOMDIR) and (sop_class or "Rows" in found.tags)
+    return found if is_image else None
 
 
 def _inflated(file: BinaryIO, start: bytes) -> BytesIO:

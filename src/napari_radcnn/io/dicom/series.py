@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -318,12 +319,15 @@ def _collect(folder: Path, files: Iterable[Path], progress: Progress | None, can
 def _header(path: Path) -> Instance | NoImage | Problem | None:
     """Read a header, turning what is wrong with the file into a problem."""
     try:
-        if not path.is_file():  # a broken link, a socket
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a socket, a pipe: reading one may wait for ever
             return None
-        if path.stat().st_size == 0:
+        if status.st_size == 0:
             is_ours = path.suffix.lower() in _LIKE_A_SLICE
             return Problem(path.name, "the file is empty (0 bytes)", "copy it again") if is_ours else None
         item = read_header(path)
+    except FileNotFoundError:  # a broken link
+        return None
     except PermissionError:
         return Problem(path.name, "permission denied", "ask its owner for access")
     except OSError as error:
