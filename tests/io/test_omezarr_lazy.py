@@ -314,6 +314,20 @@ def test_what_is_larger_than_the_memory_opens_and_is_refused_when_loaded(tmp_pat
 
 
 @pytest.mark.usefixtures("lazily")
+def test_a_store_that_is_gone_or_another_is_not_taken_for_empty(tmp_path: Path) -> None:
+    path = write(world_field(grids.axial()), tmp_path / "v.ome.zarr")
+    (volume,) = read(path)
+    write(Volume(ARRAY, grids.axial()), path, overwrite=True)
+    (other,) = read(path)
+    shutil.rmtree(path / "0" / "c")
+    with pytest.raises(ReadError, match=r"v\.ome\.zarr/0.*changed or removed"):
+        volume.read_block((slice(0, 1), slice(0, 1), slice(0, 1)))
+    shutil.rmtree(path)
+    with pytest.raises(ReadError, match=r"v\.ome\.zarr/0.*changed or removed"):
+        _ = other.array
+
+
+@pytest.mark.usefixtures("lazily")
 def test_loading_can_be_stopped(tmp_path: Path) -> None:
     (volume,) = read(store(tmp_path / "v.ome.zarr", chunks=(1, 4, 5)))
     cancel = threading.Event()

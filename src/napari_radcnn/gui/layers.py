@@ -20,6 +20,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import CancelledError, RadcnnError
 from napari_radcnn.geometry import AxisMap, Geometry
 from napari_radcnn.gui.colors import label_colormap
+from napari_radcnn.gui.multiscale import finest_that_fits, shown_levels
 from napari_radcnn.io import Progress
 from napari_radcnn.preprocessing import Interpolation, resample
 from napari_radcnn.results import Label, LabelMap
@@ -79,17 +80,19 @@ class Place:
 def layer_data(scan: Volume | LabelMap, *, progress: Progress | None = None, cancel: Event | None = None) -> LayerData:
     """Return napari's ``(data, arguments, type)`` for a volume or a label map.
 
-    An aligned scan shares its voxels with the layer. `progress` and `cancel` serve the resampling of an oblique one.
+    An aligned scan shares its voxels with the layer; one that is in a store stays there, and its layer is multiscale.
+    `progress` and `cancel` serve the loading and resampling of an oblique one.
 
     Raises
     ------
     RadcnnError
-        If a volume is marked as labels but holds values that are none.
+        If a volume is marked as labels but holds values that are none, or is damaged, or must be loaded, as labels
+        and oblique scans must, and has no resolution that fits into the memory.
     CancelledError
         If `cancel` was set.
     """
     if isinstance(scan, Volume) and scan.metadata.is_label:
-        scan = _as_label_map(scan)
+        scan = _as_label_map(finest_that_fits(scan, progress, cancel))
     if isinstance(scan, LabelMap):
         return _labels_layer(scan, progress, cancel)
     return _image_layer(scan, progress, cancel)
@@ -97,15 +100,23 @@ def layer_data(scan: Volume | LabelMap, *, progress: Progress | None = None, can
 
 def _image_layer(volume: Volume, progress: Progress | None, cancel: Event | None) -> LayerData:
     place = Place.of(volume.geometry)
-    if place.axis_map is not None:
-        array = place.axis_map.apply(volume.array)
-        if array.dtype == bool:
-            array = array.astype(np.uint8)
-    else:
+    warnings, shown_data = volume.warnings, None
+    data: Any
+    if place.axis_map is None:
+        displayed = finest_that_fits(volume, progress, cancel)
+        warnings = displayed.warnings
+        place = replace(place, shown=displayed.geometry.axis_aligned())
         padding = volume.metadata.padding_value
-        fill = _minimum(volume.array) if padding is None else padding
-        array = _resampled(volume.array, place.native, place.shown, "linear", fill, progress, cancel)
-        array.setflags(write=False)  # a change here would be lost: the scan's own voxels are the ones that count
+        fill = _minimum(displayed.array) if padding is None else padding
+        data = _resampled(displayed.array, displayed.geometry, place.shown, "linear", fill, progress, cancel)
+        data.setflags(write=False)  # a change here would be lost: the scan's own voxels are the ones that count
+        shown_data = data
+    elif volume.source is not None and not volume.is_loaded:
+        data = shown_levels(volume.source, volume.geometry, place.axis_map)
+        shown_data = data[0]
+    else:
+        data = place.axis_map.apply(volume.array)
+        data = data.astype(np.uint8) if data.dtype == bool else data
     arguments = place.layer_arguments | {
         "name": volume.name,
         "rgb": volume.is_color,
@@ -113,8 +124,8 @@ def _image_layer(volume: Volume, progress: Progress | None, cancel: Event | None
             METADATA_KEY: {
                 "place": place,
                 "volume": volume,
-                "shown_data": array if place.axis_map is None else None,
-                "warnings": volume.warnings,
+                "shown_data": shown_data,
+                "warnings": warnings,
                 "suvbw_factor": volume.suvbw_factor,
                 "provenance": dict(volume.metadata.provenance),
             }
@@ -123,7 +134,9 @@ def _image_layer(volume: Volume, progress: Progress | None, cancel: Event | None
     if not volume.is_color:
         arguments["contrast_limits"] = volume.contrast_limits()
         arguments["colormap"] = "gray_r" if volume.metadata.is_inverted else "gray"
-    return array, arguments, "image"
+    if isinstance(data, list):
+        arguments["multiscale"] = True
+    return data, arguments, "image"
 
 
 def _labels_layer(label_map: LabelMap, progress: Progress | None, cancel: Event | None) -> LayerData:
@@ -226,10 +239,15 @@ def volume_from_layer(layer: Any) -> Volume:
         If the layer is no image with three axes.
     """
     _check_kind(layer, "image")
+    kept = _kept(layer)
+    if kept is not None and _shows_scan(layer):
+        scan: Volume = kept["volume"]
+        native, warnings = _native_geometry(layer, kept["place"])
+        metadata = replace(scan.metadata, name=layer.name)
+        return replace(scan, geometry=native, metadata=metadata, warnings=(*scan.warnings, *warnings))
     array = np.asarray(layer.data)
     if array.dtype == bool:
         array = array.astype(np.uint8)
-    kept = _kept(layer, array)
     if kept is None:
         geometry, warnings = _present_geometry(layer)
         return Volume(array, geometry, VolumeMetadata(name=layer.name), warnings)
@@ -241,8 +259,6 @@ def volume_from_layer(layer: Any) -> Volume:
     factor = volume.suvbw_factor if volume is not None else None
     if place.axis_map is not None:
         return Volume(place.axis_map.invert(array), native, metadata, known, factor)
-    if volume is not None and layer.data is kept.get("shown_data"):
-        return Volume(volume.array, native, metadata, known, factor)
     geometry, _ = _present_geometry(layer)
     return Volume(array, geometry, metadata, (*known, f"Layer '{layer.name}' is taken on its upright grid."), factor)
 
@@ -259,7 +275,7 @@ def label_map_from_layer(layer: Any) -> LabelMap:
     """
     _check_kind(layer, "labels")
     shown = _unsigned(np.asarray(layer.data), layer.name)
-    kept = _kept(layer, shown)
+    kept = _kept(layer)
     if kept is None:
         geometry, warnings = _present_geometry(layer)
         return LabelMap(shown, geometry, _names_of(shown, _feature_names(layer)), layer.name, {}, warnings)
@@ -305,7 +321,7 @@ def _check_kind(layer: Any, kind: str) -> None:
     if not isinstance(layer, Image if kind == "image" else Labels):
         found = type(layer).__name__.lower()
         raise RadcnnError(f"Layer '{layer.name}' is of the kind {found}; here only {kind} layers are of use.")
-    if getattr(layer, "multiscale", False):
+    if getattr(layer, "multiscale", False) and not _shows_scan(layer):
         raise RadcnnError(f"Layer '{layer.name}' is multiscale; take one resolution of it as a layer of its own.")
     if layer.ndim != 3:
         raise RadcnnError(
@@ -316,12 +332,18 @@ def _check_kind(layer: Any, kind: str) -> None:
         raise RadcnnError(f"Layer '{layer.name}' has color that is not red, green, blue of 8 bits.")
 
 
-def _kept(layer: Any, array: npt.NDArray[Any]) -> dict[str, Any] | None:
+def _kept(layer: Any) -> dict[str, Any] | None:
     """Return what the layer keeps of its scan; None for a foreign layer, or when its array has another grid now."""
     if not is_ours(layer):
         return None
     kept: dict[str, Any] = layer.metadata[METADATA_KEY]
-    return kept if array.shape[:3] == kept["place"].shown.shape else None
+    return kept if tuple(layer.data.shape[:3]) == kept["place"].shown.shape else None
+
+
+def _shows_scan(layer: Any) -> bool:
+    """Whether the layer's array is still the read-only one that was made from its scan, which then stands for it."""
+    shown = layer.metadata[METADATA_KEY].get("shown_data") if is_ours(layer) else None
+    return shown is not None and shown is (layer.data[0] if layer.multiscale else layer.data)
 
 
 def _native_geometry(layer: Any, place: Place) -> tuple[Geometry, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.errors import ReadError
 from napari_radcnn.io.omezarr.array import StoredArray
 from napari_radcnn.io.omezarr.axes import LIST_AXES, SPACE_AXES, Axis
 from napari_radcnn.io.omezarr.chunks import open_stored, read_box
@@ -54,6 +55,7 @@ class ZarrSource:
         self._stored, self._root, self._index, self._is_color = stored, root, tuple(index), is_color
         self._places = {axis.name: n for n, axis in enumerate(axes)}
         self._array = open_stored(stored)  # now, since what was checked is to be what is read
+        self._mark = self._present_mark()
         self.levels = levels
 
     @cached_property
@@ -79,8 +81,12 @@ class ZarrSource:
         Raises
         ------
         ReadError
-            If they are damaged; names the store and the chunk.
+            If they are damaged, or the store was removed or replaced since it was opened; names it and the chunk.
         """
+        if self._present_mark() != self._mark:  # missing files would be taken for the fill value
+            raise ReadError(
+                f"{self._stored.name}: the store was changed or removed since it was opened; open it again."
+            )
         ends = box_ends(box, self.shape)
         n_axes = len(self._places)
         if any(start == stop for start, stop in ends):
@@ -99,6 +105,14 @@ class ZarrSource:
         channels = values.transpose(*(self._places[name] for name in lists), *space)
         channels = channels.reshape(-1, *([1] if "z" not in self._places else []), *channels.shape[len(lists) :])
         return np.stack(list(channels), axis=-1) if self._is_color else channels[0]
+
+    def _present_mark(self) -> tuple[int, int, int] | None:
+        """Return what tells the array's metadata from another's; None where it is gone."""
+        try:
+            status = (self._stored.folder / ("zarr.json" if self._stored.zarr_format == 3 else ".zarray")).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino, status.st_size
 
     def _of_space(self, sizes: Sequence[int]) -> tuple[int, int, int]:
         k, j, i = (sizes[self._places[name]] if name in self._places else 1 for name in SPACE_AXES)
