@@ -63,3 +63,7 @@ class CancelledError(RadcnnError):
 
     def __init__(self, what: str = "The run") -> None:
         super().__init__(f"{what} was cancelled; nothing was written.")
+
+
+class WriteWarning(UserWarning):
+    """A file was written as it should be, but some programs will read it otherwise."""

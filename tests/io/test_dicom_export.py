@@ -16,7 +16,7 @@ import pytest
 import napari_radcnn as radcnn
 from dicom_factory import PATIENT_ID, PATIENT_NAME, write_dicom_series
 from grids import ALL, axial, oblique
-from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.errors import ReadError, WriteError, WriteWarning
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import list_series, read_series
 from napari_radcnn.io.dicom_export import segmentation as writer
@@ -25,6 +25,9 @@ from napari_radcnn.io.guard import label_places
 from napari_radcnn.phantom import world_field
 from napari_radcnn.results import Detection, Detections, Label, LabelMap
 from napari_radcnn.volume import Volume
+
+#: Grids with gantry tilt are among those written below; the warning about them has a test of its own.
+pytestmark = pytest.mark.filterwarnings("ignore::napari_radcnn.errors.WriteWarning")
 
 MANIFEST = {
     "model": {
@@ -89,6 +92,19 @@ def test_highdicom_reads_the_same_voxels_in_the_same_places(name: str, tmp_path:
     for (count, centroid), (n, place) in zip(wanted.values(), places.values(), strict=True):
         assert n == count
         np.testing.assert_allclose(place, centroid, atol=0.01)
+
+
+def test_tilted_slices_are_told_when_a_segmentation_is_written(tmp_path: Path) -> None:
+    labels = labels_on(source(tmp_path / "scan", GRIDS["sheared"]()))
+    step, normal = labels.geometry.affine[:3, 0], np.cross(*labels.geometry.direction[:, 1:].T)
+    far = np.linalg.norm(2 * (step - (step @ normal) * normal))  # of the third slice
+    with pytest.warns(WriteWarning, match=rf"^x\.seg\.dcm: .* by up to {far:.1f} mm .* resample the scan") as caught:
+        radcnn.write(labels, tmp_path / "x.seg.dcm")
+    assert caught[0].filename == __file__
+    straight = labels_on(source(tmp_path / "straight", oblique()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        radcnn.write(straight, tmp_path / "y.seg.dcm")
 
 
 def test_what_a_segmentation_says(labels: LabelMap, tmp_path: Path) -> None:
@@ -467,7 +483,7 @@ def test_detections_become_ellipsoids_with_their_score(tmp_path: Path) -> None:
     np.testing.assert_allclose(ends.mean(0), boxes[0].center)
     np.testing.assert_allclose(np.ptp(ends, axis=0), boxes[0].size)
     assert first.roi.frame_of_reference_uid == scan.metadata.frame_of_reference_uid
-    with pytest.raises(ReadError, match="structured report .* `read_report`"):
+    with pytest.raises(ReadError, match=r"structured report .* `read_report`"):
         radcnn.read(tmp_path / "x.sr.dcm")
     with pytest.raises(WriteError, match="nothing was found"):
         radcnn.write(Detections((), provenance={"input": given}), tmp_path / "y.sr.dcm")

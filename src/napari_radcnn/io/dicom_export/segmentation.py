@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.errors import WriteError
+from napari_radcnn.errors import WriteError, WriteWarning
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.atomic import atomic_path, check_target
 from napari_radcnn.io.dicom.headers import damage
 from napari_radcnn.io.dicom_export.codes import label_codes
@@ -66,6 +68,11 @@ def write_segmentation(
     ------
     WriteError
         If there is no DICOM series of that grid, no voxel is labeled, or what was written is not what is read back.
+
+    Warns
+    -----
+    WriteWarning
+        If the slices are shifted against each other (gantry tilt), which some readers do not see.
     """
     from highdicom import UID
     from highdicom.seg import Segmentation, SegmentationTypeValues
@@ -76,6 +83,8 @@ def write_segmentation(
     source.check(target)
     array, geometry = turned(label_map, axes)
     labels, numbered = _numbered(array, label_map.labels, target)
+    if geometry.is_sheared:
+        warnings.warn(_tilt_warning(geometry, target), WriteWarning, stacklevel=3)
     maker = maker_of(label_map.provenance)
     header = source.headers[0]
     with silent(), atomic_path(target, overwrite) as temporary:
@@ -109,6 +118,18 @@ def write_segmentation(
             ) from error
         written = replace(label_map, array=numbered, geometry=geometry, labels=labels)
         verify_written(written, temporary, target, lambda path: read_segmentation(path, [source.written_stack]))
+
+
+def _tilt_warning(geometry: Geometry, target: Path) -> str:
+    step = geometry.affine[:3, 0]
+    normal = np.cross(geometry.direction[:, 1], geometry.direction[:, 2])
+    beside = float(np.linalg.norm(step - (step @ normal) * normal)) * (geometry.shape[0] - 1)
+    return (
+        f"{target.name}: the slices of the scan are shifted against each other (gantry tilt), and the segmentation "
+        "lies on them. Programs that place each slice by its own position show it rightly; those that make a "
+        f"rectangular volume of it (dcmqi is one) move slices by up to {beside:.1f} mm and lose voxels. For these, "
+        "resample the scan to a right-angled grid first, write that as a derived series, and segment it there."
+    )
 
 
 def as_label_map(volume: Volume) -> LabelMap:
