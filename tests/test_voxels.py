@@ -37,6 +37,7 @@ def test_nothing_is_read_until_the_array_is_asked_for():
     renamed = replace(volume, metadata=replace(volume.metadata, name="b"), warnings=("told",))
     turned = renamed.reoriented("RAS")
     assert (volume.shape, volume.dtype, volume.is_color, volume.is_loaded) == (grids.SHAPE, np.float32, False, False)
+    assert volume.size == 60
     assert turned.source is not None
     assert (renamed.name, renamed.warnings, turned.shape) == ("b", ("told",), turned.geometry.shape)
     assert renamed.with_array(np.zeros(grids.SHAPE), name="c").source is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -178,6 +179,11 @@ class Volume:
         """Of the array. Loads nothing."""
         voxels = self._voxels
         return voxels.source.dtype if isinstance(voxels, LazyArray) else voxels.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of values of the array. Loads nothing."""
+        return math.prod(self.shape)
 
     @property
     def source(self) -> VoxelSource | None:

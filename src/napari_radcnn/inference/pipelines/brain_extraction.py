@@ -39,7 +39,7 @@ _Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 def plan(request: Request) -> Plan:
     """Return the cost: two patches of fixed size, whatever the scan."""
-    memory = _MEMORY + _MEMORY_A_VOXEL * request.volume.array.size
+    memory = _MEMORY + _MEMORY_A_VOXEL * request.volume.size
     return Plan(request.spec.name, 2, _FINE, memory, warnings=_domain_warnings(request))
 
 

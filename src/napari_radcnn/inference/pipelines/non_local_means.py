@@ -21,10 +21,10 @@ _BLOCK_BYTES, _SCAN_BYTES = 24, 12
 
 def plan(request: Request) -> Plan:
     """Return the cost: blocks of 64 voxels with a halo."""
-    core, halo = _blocks(request.volume.array.shape, request.options)
+    core, halo = _blocks(request.volume.shape, request.options)
     boxes = list(halo_boxes(request.volume.geometry.shape, core, halo))
     patch = (core[0] + 2 * halo[0], core[1] + 2 * halo[1], core[2] + 2 * halo[2])
-    memory = _SCAN_BYTES * request.volume.array.size + _BLOCK_BYTES * request.threads * int(np.prod(patch))
+    memory = _SCAN_BYTES * request.volume.size + _BLOCK_BYTES * request.threads * int(np.prod(patch))
     found = []
     if request.settings.device == "cuda":
         found.append("Non-local means runs on the processor; the graphics card is not used.")
