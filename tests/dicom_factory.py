@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom import dcmwrite
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -23,10 +25,18 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.volume import Volume
 
 NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 _SOP_CLASS = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
+
+#: A lossless HTJ2K code stream of `htj2k_values`, written with OpenJPH 0.26.3: nothing that is installed encodes them.
+HTJ2K_STREAM = base64.b64decode(
+    "/0//UQApQAAAAAAKAAAADAAAAAAAAAAAAAAACgAAAAwAAAAAAAAAAAABjwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQkJ"
+    "CQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAGkAAf+TwAAmd/0Ch3QAAMAAEsAAEwC0AQd0AHj+Agd0AMAAEcAAEoAB"
+    "EwBz/jIzAMAAEcAAFSAT4wCkpKTAIQH+tgDAACqgABWAlIgS/dr9fst2AEgEQZD0BEYQgey4AP/Z"
+)
 
 #: The name of the patient in every file: no reader may show it.
 PATIENT_NAME = "TEST^PATIENT"
@@ -157,6 +167,23 @@ def write_enhanced(
     for keyword, value in tags.items():
         delattr(dataset, keyword) if value is None else setattr(dataset, keyword, value)
     return save(dataset, path)
+
+
+def htj2k_values() -> np.ndarray:
+    """Return the slice of 12 x 10 pixels, below and above 0, that `HTJ2K_STREAM` holds."""
+    return np.add.outer(37 * np.arange(12), 11 * np.arange(10)).astype(np.int16) - np.int16(900)
+
+
+def write_htj2k(folder: Path, transfer_syntax: str, stream: bytes = HTJ2K_STREAM) -> Path:
+    """Write a file whose one slice is compressed as HTJ2K."""
+    scan = Volume(htj2k_values()[None], Geometry.from_parts((1, 12, 10), (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25)))
+    (path,) = write_dicom_series(folder, scan)
+    dataset = dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax
+    dataset.add_new("PixelData", "OB", encapsulate([stream]))
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path)
+    return path
 
 
 def save(dataset: Dataset, path: Path, transfer_syntax: str = ExplicitVRLittleEndian) -> Path:

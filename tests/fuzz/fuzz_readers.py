@@ -28,7 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import napari_radcnn as radcnn
-from dicom_factory import write_dicom_series
+from dicom_factory import write_dicom_series, write_htj2k
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.phantom import head, oblique_geometry
 
@@ -56,6 +56,8 @@ def make_sources(folder: Path) -> list[Path]:
         single = head(oblique_geometry((1, *size)))
         (path,) = write_dicom_series(folder / name, single, transfer_syntax=syntax)
         sources.append(path.rename(folder / f"{name}.dcm"))
+    htj2k = write_htj2k(folder / "htj2k", "1.2.840.10008.1.2.4.201")
+    sources.append(htj2k.rename(folder / "htj2k.dcm"))
     write_dicom_series(folder / "series", head(oblique_geometry((3, 8, 9))))
     sources.append(folder / "series")
     scan = head(oblique_geometry((3, 8, 9)))

@@ -11,9 +11,10 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.pixels import get_decoder
+from pydicom.uid import HTJ2K, HTJ2KLossless, JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 
-from dicom_factory import save, write_dicom_series
+from dicom_factory import HTJ2K_STREAM, save, write_dicom_series, write_htj2k
 from napari_radcnn.errors import ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import list_series, read
@@ -37,6 +38,25 @@ def test_truncated_pixels(tmp_path: Path) -> None:
     paths = write_dicom_series(tmp_path, head(GRID))
     paths[2].write_bytes(paths[2].read_bytes()[:-50])
     refused(tmp_path, paths[2].name, "truncated", "198", "148")
+
+
+@pytest.mark.parametrize("cut", [2, 30, 100])
+def test_truncated_htj2k(tmp_path: Path, cut: int) -> None:
+    path = write_htj2k(tmp_path, HTJ2KLossless, HTJ2K_STREAM[:-cut])
+    refused(path, path.name, "truncated")
+
+
+def test_htj2k_of_another_size(tmp_path: Path) -> None:
+    lying = HTJ2K_STREAM[:8] + (90_000).to_bytes(4, "big") + HTJ2K_STREAM[12:]
+    path = write_htj2k(tmp_path, HTJ2KLossless, lying)
+    refused(path, path.name, "announces 12 x 90000", "expected 12 x 10")
+
+
+def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_htj2k(tmp_path, HTJ2K)
+    monkeypatch.setattr(get_decoder(HTJ2K), "_available", {})
+    monkeypatch.setattr(get_decoder(HTJ2K), "_unavailable", {"pylibjpeg": ("pylibjpeg-openjpeg>=2.0",)})
+    refused(path, path.name, "High-Throughput", "1.2.840.10008.1.2.4.203", "not installed", "pylibjpeg-openjpeg")
 
 
 def test_truncated_header(tmp_path: Path) -> None:

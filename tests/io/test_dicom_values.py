@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    HTJ2K,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
 )
 
-from dicom_factory import write_dicom_series, write_enhanced
+from dicom_factory import htj2k_values, write_dicom_series, write_enhanced, write_htj2k
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import read
 from napari_radcnn.phantom import head, oblique_geometry, world_field
@@ -46,6 +49,13 @@ def test_transfer_syntaxes(tmp_path: Path, syntax: str) -> None:
     assert volume.array.dtype == np.int16
     assert np.array_equal(volume.array, signed.array)
     assert volume.geometry.is_close(signed.geometry)
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K], ids=["lossless", "rpcl", "any"])
+def test_htj2k(tmp_path: Path, syntax: str) -> None:
+    (volume,) = read(write_htj2k(tmp_path, syntax))
+    assert volume.array.dtype == np.int16
+    assert np.array_equal(volume.array[0], htj2k_values())
 
 
 def test_slope_of_every_slice(tmp_path: Path) -> None:
