@@ -5,10 +5,10 @@ import threading
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from dicom_factory import write_dicom_series
+from dicom_factory import PATIENT_ID, write_dicom_series
 from napari_radcnn import io
 from napari_radcnn.errors import WriteError
 from napari_radcnn.gui import export, saving
@@ -138,6 +138,29 @@ def test_labels_with_their_manifest_under_a_safe_name(make_napari_viewer, qtbot,
     assert manifest == {**wanted.provenance, "output": "liver.nii.gz"}
     (back,) = io.read(target)
     assert np.array_equal(back.array, wanted.array)
+
+
+def test_the_patient_is_left_out_where_the_box_is_ticked(make_napari_viewer, qtbot, tmp_path):
+    write_dicom_series(tmp_path / "scan", world_field(GEOMETRY), modality="CT")
+    (scan,) = io.read(tmp_path / "scan")
+    _, dock = docked(make_napari_viewer, scan)
+    choose(dock, "")
+    qtbot.mouseClick(dock.deidentify_box, Qt.MouseButton.LeftButton, pos=QPoint(8, dock.deidentify_box.height() // 2))
+    assert dock.path.name == "scan"
+    type_path(qtbot, dock, tmp_path / "out")
+    click_write(qtbot, dock)
+    wait_for_end(qtbot, dock)
+    written, told = dock.panel.message_label.text().splitlines()
+    assert written == f"Written and read back: {tmp_path / 'out'}"
+    assert "face" in told
+    files = list((tmp_path / "out").iterdir())
+    assert len(files) == GEOMETRY.shape[0]
+    assert not any(PATIENT_ID.encode() in path.read_bytes() for path in files)
+    qtbot.mouseClick(dock.deidentify_box, Qt.MouseButton.LeftButton, pos=QPoint(8, dock.deidentify_box.height() // 2))
+    type_path(qtbot, dock, tmp_path / "plain")
+    click_write(qtbot, dock)
+    wait_for_end(qtbot, dock)
+    assert any(PATIENT_ID.encode() in path.read_bytes() for path in (tmp_path / "plain").iterdir())
 
 
 def test_a_typed_name_stays_when_the_format_changes(make_napari_viewer, qtbot, tmp_path):

@@ -100,7 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scan(folder: Path) -> Volume:
     (volume,) = radcnn.read(folder)
     return replace(volume, warnings=(f"Excluded: {NAME}",))
@@ -276,6 +276,15 @@ def test_a_report_does_not_take_a_segmentation_that_names_the_patient(plain: Vol
     with pytest.raises(WriteError, match=r"x\.seg\.dcm: the file exists already"):
         radcnn.write(labels_on(plain), tmp_path / "x.sr.dcm", deidentify=True)
     assert not (tmp_path / "x.sr.dcm").exists()
+
+
+@pytest.mark.parametrize("deidentify", [False, True])
+def test_a_scan_that_was_scrubbed_before_still_takes_a_report(deidentify: bool, tmp_path: Path) -> None:
+    gone = dict.fromkeys(("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"))
+    write_dicom_series(tmp_path / "scan", world_field(axial()), modality="CT", **gone)
+    (scan,) = radcnn.read(tmp_path / "scan")
+    radcnn.write(labels_on(scan), tmp_path / "x.sr.dcm", deidentify=deidentify)
+    assert pydicom.dcmread(tmp_path / "x.sr.dcm").PatientBirthDate == ""
 
 
 @pytest.mark.parametrize("name", ["copy", "x.nii.gz"])

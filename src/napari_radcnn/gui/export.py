@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -31,7 +32,9 @@ from napari_radcnn.gui.saving import (
 )
 from napari_radcnn.gui.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.io import Progress
+from napari_radcnn.io.deidentify import doubts
 from napari_radcnn.io.manifest import manifest_path, write_with_manifest
+from napari_radcnn.volume import Volume
 
 
 class ExportDock(QWidget):
@@ -80,12 +83,19 @@ class ExportDock(QWidget):
         line.addWidget(self.path_line)
         line.addWidget(self.choose_button)
         layout.addLayout(line)
+        self.deidentify_box = QCheckBox("Leave out the patient's data")
+        self.deidentify_box.setToolTip(
+            "No name, number, date, UID or free text of the patient's is written, nor where the scan lies on this "
+            "computer (DICOM PS3.15, Basic Profile). What is seen in the voxels stays."
+        )
+        layout.addWidget(self.deidentify_box)
         self.panel = WorkPanel("Write")
         layout.addWidget(self.panel)
         layout.addStretch()
         fill_scrolled(self, inside)
         self.path_line.textEdited.connect(self._on_typed)
         self.choose_button.clicked.connect(self._choose_file)
+        self.deidentify_box.toggled.connect(self._on_format)
         self.panel.start_button.clicked.connect(self.write)
 
     # -- what is chosen --------------------------------------------------------------------------------------------
@@ -132,11 +142,16 @@ class ExportDock(QWidget):
         self.about_label.setText(f"{choice.line} None is open: open it first." if is_missing else choice.line)
         typed = Path(self.path_line.text())
         folder = typed.parent if self.path_line.text() else Path.home()
-        stem = without_suffix(typed.name) if self._stem_is_typed else safe_stem(layer.name)
+        stem = without_suffix(typed.name) if self._stem_is_typed else self._suggested_stem(layer)
         if not choice.suffix:
             stem = stem.replace(".", "_")  # a name with a dot would be that of a file
         self.path_line.setText(str(folder / f"{stem}{choice.suffix}"))
         self._update()
+
+    def _suggested_stem(self, layer: Any) -> str:
+        if self.deidentify_box.isChecked():  # a layer may be called after its file, and that after the patient
+            return "labels" if _is_labels(layer) else "scan"
+        return safe_stem(layer.name)
 
     def _ask_for_series(self, is_needed: bool) -> None:
         self.series_label.setVisible(is_needed)
@@ -203,6 +218,8 @@ class ExportDock(QWidget):
         written: list[Path] = []
         asked = None if self.series_combo.isHidden() else self.series_combo.layer
         reference = None if asked is None else series_of(asked)
+        deidentify = self.deidentify_box.isChecked()
+        told: list[str] = []
 
         def work(progress: Progress, cancel: Event) -> list[Path]:
             progress(0, 0, "Putting it on the scan's own grid")
@@ -210,13 +227,18 @@ class ExportDock(QWidget):
             if cancel.is_set():
                 raise CancelledError("Writing")
             progress(0, 0, "Writing, and reading back")
-            written.extend(write_with_manifest(scan, path, overwrite=overwrite, reference=reference))
+            written.extend(
+                write_with_manifest(scan, path, overwrite=overwrite, reference=reference, deidentify=deidentify)
+            )
+            if deidentify and isinstance(scan, Volume) and not scan.metadata.is_label:
+                told.extend(doubts(scan))
             return written
 
         def tell() -> str:
-            return f"Written and read back: {written[0]}" + (
-                f"\nManifest: {manifest_path(path).name}" if len(written) > 1 else ""
-            )
+            lines = [f"Written and read back: {written[0]}"]
+            if len(written) > 1:
+                lines.append(f"Manifest: {manifest_path(path).name}")
+            return "\n".join([*lines, *told])
 
         def tell_cancelled() -> str:
             # A file is written in one go: it is there or it is not, whenever Cancel was pressed.

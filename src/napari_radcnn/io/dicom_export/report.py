@@ -75,6 +75,7 @@ def write_report(
     segmentation = target.with_name(target.name[: -len(REPORT_SUFFIX)] + SEGMENTATION_SUFFIX)
     source, axes = find_source(label_map, target, reference)
     source = replace(source, deidentifier=deidentifier)
+    source.check(target)
     is_new = deidentifier is not None or not _holds(segmentation, source, turned(label_map, axes)[0])
     if is_new:
         write_segmentation(label_map, segmentation, overwrite, reference, deidentifier)
