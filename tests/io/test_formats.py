@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import resource
+import warnings
 import zlib
 from pathlib import Path
 
@@ -51,6 +53,24 @@ def test_round_trip(tmp_path: Path, suffix: str, grid: object) -> None:
     assert np.array_equal(volume.array, field.array)
     assert volume.warnings == ()
     assert volume.name == "scan.v2"
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii"])
+def test_no_file_stays_open_where_the_disk_is_full(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(-3000, 3000, (20, 60, 70)).astype(np.int16)
+    scan = Volume(noise, grids.oblique().with_shape(noise.shape))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+        try:
+            with pytest.raises(WriteError, match="cannot be written: File too large"):
+                write(scan, tmp_path / f"a{suffix}")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        gc.collect()
+    assert [str(warning.message) for warning in caught if warning.category is ResourceWarning] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nii"])

@@ -102,6 +102,7 @@ def write_nifti(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> 
         If the file cannot be written, or the type of the values has no place in NIfTI.
     """
     import nibabel
+    from nibabel.openers import ImageOpener
     from nibabel.spatialimages import HeaderDataError
 
     array = np.asarray(obj.array)
@@ -125,7 +126,8 @@ def write_nifti(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> 
     if isinstance(obj, LabelMap) or obj.metadata.is_label:
         header.set_intent("label")
     with atomic_path(path, overwrite) as temporary:
-        image.to_filename(temporary)
+        with ImageOpener(temporary, "wb") as file:  # `to_filename` of nibabel 5.4 leaves it open where the disk is full
+            image.to_stream(file)
         verify_written(obj, temporary, path, lambda written: read_nifti(written, None, None))
 
 
