@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 
 import napari_radcnn as radcnn
 from dicom_factory import save, write_dicom_series
-from napari_radcnn.errors import ReadError
+from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import list_series
 from napari_radcnn.phantom import oblique_geometry, world_field
@@ -138,3 +138,12 @@ def test_a_contour_of_no_triples_is_damaged(scan: Volume, tmp_path: Path) -> Non
     write_contours(tmp_path / "rs.dcm", scan, {"a": [contour.ravel()[:-1]]})
     with pytest.raises(ReadError, match=r"rs\.dcm: a contour holds no triples"):
         radcnn.read(tmp_path / "rs.dcm")
+
+
+@pytest.mark.parametrize("name", ["x.rtstruct.dcm", "X.RTSS.dcm", "x.rtss", "x.rtstruct"])
+def test_contours_are_not_written_and_no_segmentation_is_called_so(name: str, scan: Volume, tmp_path: Path) -> None:
+    labels = radcnn.LabelMap(np.ones(SHAPE, np.uint8), scan.geometry, {1: radcnn.Label("a")}, metadata=scan.metadata)
+    for what in (labels, scan):
+        with pytest.raises(WriteError, match=r"contours \(RTSTRUCT\) .* not written, .*\.seg\.dcm"):
+            radcnn.write(what, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["scan"]

@@ -48,6 +48,10 @@ __all__ = [
 ]
 
 
+#: How names of contour files end.
+_CONTOURS = (".rtstruct", ".rtstruct.dcm", ".rtss", ".rtss.dcm")
+
+
 def read(
     path: str | Path,
     *,
@@ -191,6 +195,12 @@ def check_suffix(kind: type, path: Path) -> str:
     WriteError
         If objects of that kind are not written under such a name.
     """
+    name = path.name.lower()
+    if name.endswith(_CONTOURS):  # without this, "x.rtstruct.dcm" would be a segmentation under a wrong name
+        raise WriteError(
+            f"{path}: contours (RTSTRUCT) are read, but not written, since they do not hold labels voxel for voxel; "
+            "write a DICOM segmentation (.seg.dcm) instead."
+        )
     if issubclass(kind, Detections):
         return _suffix_of(path, (".json", ".csv", ".sr.dcm"), "detections are")
     if issubclass(kind, Classification):
