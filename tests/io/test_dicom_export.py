@@ -281,6 +281,26 @@ def test_time_points_are_told_apart_by_their_names(tmp_path: Path) -> None:
         radcnn.write(bare, tmp_path / "x.dcm")
 
 
+def test_uneven_slices_take_labels_where_they_were_scanned(tmp_path: Path) -> None:
+    grid = Geometry((8, 4, 5), oblique().affine)
+    source(tmp_path / "scan", grid)
+    for path in (tmp_path / "scan").iterdir():
+        if np.allclose(pydicom.dcmread(path).ImagePositionPatient, grid.to_world((3, 0, 0)), atol=1e-3):
+            path.unlink()
+    for n, volume in enumerate(radcnn.read(tmp_path / "scan", on_irregular="split")):
+        labels = labels_on(volume)
+        radcnn.write(labels, tmp_path / f"{n}.dcm")
+        (back,) = radcnn.read(tmp_path / f"{n}.dcm")
+        wanted = label_places(np.searchsorted([0, 2, 5], labels.array), labels.geometry)
+        for label, (count, centroid) in label_places(back.array, back.geometry).items():
+            assert count == wanted[label][0]
+            np.testing.assert_allclose(centroid, wanted[label][1], atol=0.01)
+    assert n == 1
+    (whole,) = radcnn.read(tmp_path / "scan", on_irregular="resample")
+    with pytest.raises(WriteError, match=r"resampled to, .* derived series .* on_irregular='split'"):
+        radcnn.write(labels_on(whole), tmp_path / "x.dcm")
+
+
 # -- codes ----------------------------------------------------------------------------------------------------------
 
 

@@ -173,6 +173,30 @@ def test_a_grid_that_runs_against_its_normal_is_written_in_the_order_of_readers(
     np.testing.assert_allclose(back.array, restored(scan).array, atol=1e-2)
 
 
+def test_a_scan_with_a_missing_slice_is_written_on_the_grid_it_was_resampled_to(tmp_path: Path) -> None:
+    grid = oblique()
+    grid = type(grid)((8, 4, 5), grid.affine)
+    source(tmp_path / "scan", grid)
+    places = {
+        path: [float(v) for v in pydicom.dcmread(path).ImagePositionPatient] for path in (tmp_path / "scan").iterdir()
+    }
+    missing = next(path for path, place in places.items() if np.allclose(place, grid.to_world((3, 0, 0)), atol=1e-3))
+    missing.unlink()
+    (scan,) = radcnn.read(tmp_path / "scan", on_irregular="resample")
+    radcnn.write(restored(scan), tmp_path / "out")
+    (back,) = radcnn.read(tmp_path / "out")
+    assert back.geometry.is_close(grid)
+    np.testing.assert_allclose(back.array, restored(scan).array, atol=1e-2)
+    uids = {
+        pydicom.dcmread(path).SOPInstanceUID: round(float(grid.to_index(places[path])[0]))
+        for path in places
+        if path.exists()
+    }
+    used = [{uids[item.ReferencedSOPInstanceUID] for item in d.SourceImageSequence} for d in files(tmp_path / "out")]
+    assert used[3] == {2, 4}
+    assert all(k in used[k] for k in (0, 1, 2, 4, 5, 6, 7))
+
+
 # -- what is refused ------------------------------------------------------------------------------------------------
 
 

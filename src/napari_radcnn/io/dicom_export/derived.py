@@ -67,6 +67,8 @@ _STALE = (
 #: What the third value of ImageType must be where the source has none: slices with positions are no localizer.
 _THIRD = {"CT": ["AXIAL"], "MR": ["OTHER"]}
 _RIGHT_ANGLE = 1e-4
+#: Positions in headers are rounded.
+_ROUNDING_MM = 0.01
 
 
 def write_derived(
@@ -153,7 +155,7 @@ def check_series(scan: Volume, target: Path) -> None:
     WriteError
         If the scan has no DICOM series, or one that cannot be referred to or followed by a derived one.
     """
-    source = find_source(scan, target)[0]
+    source = find_source(scan, target, on_slices=bool(target.suffix))[0]
     source.check(target, needs_all_frames=bool(target.suffix))
     if not target.suffix:
         frame_headers(source, target)
@@ -173,7 +175,7 @@ class _Plan:
         self.source, self.geometry, self.stored, self.maker, self.volume = source, geometry, stored, maker, volume
         self.headers, self.references = headers, frame_references(source)
         self.series_uid = generate_uid()
-        self.is_same_grid = geometry.is_close(source.geometry)
+        self.is_same_grid = source.stack.sampling is None and geometry.is_close(source.geometry)
         now = datetime.now().astimezone()
         self.date, self.time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
         self.moment = now.strftime("%Y%m%d%H%M%S.%f%z")
@@ -215,7 +217,7 @@ class _Plan:
         if not is_parallel:
             return nearest, list(range(len(self.depths)))
         reach = max(self.source.geometry.spacing[0], self.geometry.spacing[0])
-        return nearest, [int(n) for n in np.flatnonzero(away <= reach)] or [nearest]
+        return nearest, [int(n) for n in np.flatnonzero(away <= reach + _ROUNDING_MM)] or [nearest]
 
     def _say_what_it_is(self, dataset: Dataset, origin: Dataset) -> None:
         maker = self.maker

@@ -135,7 +135,9 @@ _TYPE_2 = (
 )
 
 
-def find_source(obj: Volume | LabelMap, target: Path, reference: Reference | None = None) -> tuple[Source, AxisMap]:
+def find_source(
+    obj: Volume | LabelMap, target: Path, reference: Reference | None = None, *, on_slices: bool = True
+) -> tuple[Source, AxisMap]:
     """Find the series of a volume or label map, and how its axes are to be turned to lie as the series does.
 
     Parameters
@@ -146,6 +148,8 @@ def find_source(obj: Volume | LabelMap, target: Path, reference: Reference | Non
         What is to be written, for messages.
     reference : path or Volume, optional
         The series, where `obj` does not know it.
+    on_slices : bool
+        Whether each slice of the grid must be one that was scanned, not one of a grid resampled from uneven slices.
 
     Raises
     ------
@@ -163,6 +167,12 @@ def find_source(obj: Volume | LabelMap, target: Path, reference: Reference | Non
             f"{target}: the result lies on another grid than the DICOM series that it came from; resample it to the "
             "scan first, or write .nii.gz instead."
         )
+    if on_slices and all(source.stack.sampling is not None for source, _ in fitting):
+        raise WriteError(
+            f"{target}: the result lies on an even grid that the scan was resampled to, and DICOM labels lie on slices "
+            "that were scanned. Write the resampled scan as a derived series (a name without a suffix) and segment "
+            "that, read the scan with on_irregular='split', or write .nii.gz instead."
+        )
     named = [found for found in fitting if found[0].stack.label and _is_named(obj, found[0].stack.label)]
     if len(fitting) > 1 and len(named) != 1:
         raise WriteError(
@@ -173,7 +183,9 @@ def find_source(obj: Volume | LabelMap, target: Path, reference: Reference | Non
 
 
 def find_series(obj: Volume | Detections, target: Path, reference: Reference | None = None) -> Source:
-    """Find the series of a result whose grid is its own or that has none: the volume it is named after, or the largest.
+    """Find the series of a result whose grid is its own or that has none.
+
+    It is the volume of that grid or, if there are several or none, the one it is named after, or the first and largest.
 
     Raises
     ------
@@ -182,6 +194,9 @@ def find_series(obj: Volume | Detections, target: Path, reference: Reference | N
     """
     metadata = obj.metadata if isinstance(obj, Volume) else VolumeMetadata()
     candidates = _candidates(metadata, _provenance(obj), target, reference)
+    if isinstance(obj, Volume):
+        same = [source for source in candidates if obj.geometry.is_close(source.geometry, _TOLERANCE_MM)]
+        candidates = same or candidates
     named = [source for source in candidates if source.stack.label and _is_named(obj, source.stack.label)]
     return (named or candidates)[0]
 
@@ -265,12 +280,24 @@ def all_series(path: Path) -> list[FoundSeries]:
     return _find(path, "")[0]
 
 
-def found_series(listed: list[Series]) -> list[FoundSeries]:
-    """Return the volumes of series whose headers were read."""
+def found_series(listed: list[Series], *, with_irregular: bool = False) -> list[FoundSeries]:
+    """Return the volumes of series whose headers were read.
+
+    Parameters
+    ----------
+    listed : list of Series
+        What was read.
+    with_irregular : bool
+        Whether series whose slices are not evenly spaced count, too: resampled to an even grid, and split into runs.
+    """
+    found = []
     with quiet():
-        return [
-            FoundSeries(text(series.instances[0].dataset, "SeriesInstanceUID"), series.stacks()[0]) for series in listed
-        ]
+        for series in listed:
+            stacks = series.stacks()[0]
+            if with_irregular and not stacks:
+                stacks = series.stacks("resample")[0] + series.stacks("split")[0]
+            found.append(FoundSeries(text(series.instances[0].dataset, "SeriesInstanceUID"), stacks))
+    return found
 
 
 def _find(path: Path, series_uid: str) -> tuple[list[FoundSeries], str]:
@@ -278,12 +305,12 @@ def _find(path: Path, series_uid: str) -> tuple[list[FoundSeries], str]:
     with _unpacked(path) as place:
         if place.is_dir():
             folder = find_dicom(place)
-            found = found_series(folder.series)
+            found = found_series(folder.series, with_irregular=True)
             result = next((other.path for other in folder.others if other.series_uid == series_uid), None)
         else:
             with quiet():
                 item = read_header(place)
-            found = found_series([Series([item])]) if isinstance(item, Instance) else []
+            found = found_series([Series([item])], with_irregular=True) if isinstance(item, Instance) else []
             result = place
         if not series_uid or result is None or any(series.uid == series_uid for series in found):
             return found, series_uid
