@@ -11,7 +11,7 @@ from napari_radcnn.errors import RadcnnError, ResourceError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui import multiscale
 from napari_radcnn.gui.layers import label_map_from_layer, layer_data, volume_from_layer
-from napari_radcnn.gui.multiscale import BlockCache, CachedSource, ShownArray, level_index
+from napari_radcnn.gui.multiscale import ShownArray, level_index
 from napari_radcnn.io import write
 from napari_radcnn.io.omezarr import read as reading
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
@@ -118,31 +118,6 @@ def test_color_stays_last():
     assert np.array_equal(np.asarray(shown[2, 1, 0, 1]), array[2, 1, 0, 1])
 
 
-def test_blocks_are_read_once_and_forgotten_when_there_is_no_room():
-    array = np.random.default_rng(0).integers(0, 99, (6, 7, 8)).astype(np.int16)
-    source = CountingSource(array, (2, 3, 4))
-    cached = CachedSource(source, BlockCache(1000))
-    rng = np.random.default_rng(1)
-    for _ in range(200):
-        ends = [sorted(rng.integers(0, n + 1, 2)) for n in array.shape]
-        box = tuple(slice(int(a), int(b)) for a, b in ends)
-        assert np.array_equal(cached.read(box), array[box])
-    whole = CachedSource(source, BlockCache(1 << 20))
-    source.boxes.clear()
-    whole.read((slice(1, 2), slice(0, 7), slice(0, 8)))
-    whole.read((slice(0, 2), slice(2, 5), slice(1, 8)))
-    assert source.boxes == [((0, 2), (0, 7), (0, 8))]
-    whole.read((slice(1, 3), slice(0, 1), slice(0, 1)))
-    assert source.boxes[1:] == [((2, 4), (0, 3), (0, 4))]
-
-
-def test_the_cache_keeps_to_its_size():
-    cache = BlockCache(100)
-    for n in range(30):
-        cache.put((n,), np.zeros(12, np.uint8))
-    assert [n for n in range(30) if cache.get((n,)) is not None] == list(range(22, 30))
-
-
 def test_a_view_that_needs_too_much_memory_is_refused(monkeypatch):
     source = CountingSource(shape=(1 << 14, 1 << 14, 1 << 14))
     shown = ShownArray(source)
@@ -212,6 +187,26 @@ def test_a_loaded_scan_is_a_plain_layer():
     layer = made(volume)
     assert not layer.multiscale
     assert np.shares_memory(layer.data, volume.array)
+
+
+@pytest.mark.parametrize("orientation", ["SPL", "AIR"])
+def test_a_store_without_a_level_for_3d_gets_one_of_every_nth_voxel(monkeypatch, orientation):
+    monkeypatch.setattr(multiscale, "_MOST_DRAWN", 40)
+    full = aligned(orientation, (9, 12, 20))
+    source = CountingSource(world_field(full).array, (2, 5, 20))
+    layer = made(Volume.lazy(source, full, VolumeMetadata(**WINDOW)))
+    assert len(layer.data) == 2
+    assert source.boxes == []
+    values = np.asarray(layer.data[1])
+    assert values.size <= 60
+    largest = max(np.prod([stop - start for start, stop in ends]) for ends in source.boxes)
+    assert largest <= source.array.size / 2
+    ratio = layer.downsample_factors[1]
+    for index in np.ndindex(values.shape):
+        drawn = np.array(index) * ratio + (ratio - 1) / 2
+        half_voxel = 0.5 * np.abs(FIELD_COEFFICIENTS[::-1] * layer.scale).sum()
+        assert values[index] == pytest.approx(field_at(layer, drawn), abs=half_voxel + 0.01)
+    assert np.array_equal(np.asarray(layer.data[1][1]), values[1])
 
 
 def oblique_pyramid():

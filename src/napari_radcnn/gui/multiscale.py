@@ -1,4 +1,4 @@
-"""What napari slices where the voxels stay in their store: array-likes for every resolution, and a cache of blocks.
+"""What napari slices where the voxels stay in their store: an array-like for every resolution.
 
 napari takes a list of array-likes, finest first, and knows nothing of where each lies: it stretches every one over the
 extent of the first, voxel edge to voxel edge, by the ratio of their shapes. Resolutions of real stores are rarely that
@@ -9,10 +9,8 @@ voxel that napari draws the one is taken whose true place is nearest: at most ha
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import product
-from threading import Event, RLock
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -20,14 +18,19 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ResourceError
 from napari_radcnn.geometry import AxisMap, Geometry
+from napari_radcnn.gui.block_cache import BlockCache, CachedSource
 from napari_radcnn.io import Progress
 from napari_radcnn.volume import Volume
-from napari_radcnn.voxels import Box, Level, TurnedSource, VoxelSource, box_ends
+from napari_radcnn.voxels import TurnedSource, VoxelSource
 
 #: The part of the computer's memory that the blocks of one layer may take.
 _CACHED_PART = 1 / 16
-#: The part of the free memory that one picture may take: a 3-D view of a store without coarse resolutions.
-_SHOWN_PART = 0.5
+#: The part of the free memory that voxels may take which must be loaded to be shown.
+_LOADED_PART = 0.5
+#: The part of it that one picture may take: in 3-D napari takes seven times the size of the voxels (measured).
+_SHOWN_PART = 0.1
+#: The most voxels that are drawn in 3-D; a store without a resolution that is this coarse gets one of every n-th voxel.
+_MOST_DRAWN = 64_000_000
 #: How far from its place napari may draw a voxel, in voxels of its resolution; a border voxel may stand in for one
 #: beyond it.
 _MOST_SHIFT = 1.5
@@ -56,6 +59,8 @@ def shown_levels(source: VoxelSource, geometry: Geometry, axis_map: AxisMap) -> 
         if found is None or tuple(len(index) for index in found) == shown[-1].shape[:3]:
             continue
         shown.append(ShownArray(TurnedSource(CachedSource(level.source, cache), axis_map), found))
+    if math.prod(shown[-1].shape[:3]) > _MOST_DRAWN:
+        shown.append(shown[-1].thinned(math.ceil((math.prod(shown[-1].shape[:3]) / _MOST_DRAWN) ** (1 / 3))))
     return shown
 
 
@@ -74,9 +79,7 @@ def level_index(full: Geometry, level: Geometry) -> tuple[Index, Index, Index] |
         return None
     found = []
     for n_full, n, step, start in zip(full.shape, level.shape, steps, offset, strict=True):
-        n_drawn = max(1, round(n_full / step))
-        ratio = n_full / n_drawn
-        drawn = np.arange(n_drawn) * ratio + (ratio - 1) / 2
+        drawn = _drawn(n_full, step)
         index = np.clip(np.rint((drawn - start) / step), 0, n - 1).astype(np.intp)
         if np.abs(start + step * index - drawn).max() > _MOST_SHIFT * step:
             return None
@@ -105,7 +108,7 @@ def finest_that_fits(volume: Volume, progress: Progress | None = None, cancel: E
             told = f"It is too large for this computer's memory, and shown in a coarser resolution of {shape} voxels."
             warnings = (*volume.warnings, told)
             found = Volume.lazy(level.source, level.geometry, volume.metadata, warnings, volume.suvbw_factor)
-        if _takes(found) <= _free() * _SHOWN_PART:
+        if _takes(found) <= _free() * _LOADED_PART:
             break
     found.load(progress, cancel)
     return found
@@ -122,6 +125,13 @@ def _free() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def _drawn(n_full: int, step: float) -> npt.NDArray[np.float64]:
+    """Return where on an axis of `n_full` voxels napari draws those of a resolution with `step` times their spacing."""
+    n_drawn = max(1, round(n_full / step))
+    ratio = n_full / n_drawn
+    return np.asarray(np.arange(n_drawn) * ratio + (ratio - 1) / 2, np.float64)
 
 
 class ShownArray:
@@ -183,12 +193,30 @@ class ShownArray:
         if self.size == 0:
             return np.empty(self.shape, self.dtype if dtype is None else dtype)
         _check_memory(self.nbytes)
-        first = [int(one[0]) for one in self._index]
-        k, j, i = (slice(int(one[0]), int(one[-1]) + 1) for one in self._index)
-        block = self._source.read((k, j, i))
         if any(len(one) != one[-1] - one[0] + 1 or (np.diff(one) != 1).any() for one in self._index):
-            block = block[np.ix_(*(one - start for one, start in zip(self._index, first, strict=True)))]
+            block = self._picked()
+        else:
+            block = self._read(self._index)
         return np.asarray(block.squeeze(self._dropped) if self._dropped else block, dtype)
+
+    def thinned(self, step: int) -> ShownArray:
+        """Return every `step`-th voxel along each axis, those that are nearest to where napari draws them."""
+        index = [one[np.rint(_drawn(len(one), step)).astype(np.intp)] for one in self._index]
+        return ShownArray(self._source, tuple(index), self._dropped)
+
+    def _picked(self) -> npt.NDArray[Any]:
+        """Return voxels of which some between are not wanted, slab by slab: all between may not fit into the memory."""
+        first, others = self._index[0], self._index[1:]
+        slabs = np.split(first, np.flatnonzero(np.diff(first // self._source.chunks[0])) + 1)
+        parts = []
+        for slab in slabs:
+            block = self._read((slab, *others))
+            parts.append(block[np.ix_(*(one - one[0] for one in (slab, *others)))])
+        return np.concatenate(parts)
+
+    def _read(self, index: Sequence[Index]) -> npt.NDArray[Any]:
+        k, j, i = (slice(int(one[0]), int(one[-1]) + 1) for one in index)
+        return self._source.read((k, j, i))
 
     def __deepcopy__(self, _memo: object) -> ShownArray:
         return self  # for napari's Duplicate: it cannot be written to, and the copy shows the same scan
@@ -214,87 +242,3 @@ def _check_memory(n_bytes: int) -> None:
             f"This view needs {n_bytes / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free: the scan has "
             "no resolution that is coarse enough. Look at it slice by slice."
         )
-
-
-class BlockCache:
-    """Blocks that were read last, up to a size; shared by the resolutions of a layer.
-
-    Parameters
-    ----------
-    most : int
-        Bytes.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.lock = RLock()
-        self._blocks: OrderedDict[tuple[Any, ...], npt.NDArray[Any]] = OrderedDict()
-        self._n_bytes = 0
-
-    def get(self, key: tuple[Any, ...]) -> npt.NDArray[Any] | None:
-        """Return a block, which counts as used last."""
-        block = self._blocks.get(key)
-        if block is not None:
-            self._blocks.move_to_end(key)
-        return block
-
-    def put(self, key: tuple[Any, ...], block: npt.NDArray[Any]) -> None:
-        """Keep a block, and let go of those that have not been used for longest."""
-        self._blocks[key] = block
-        self._n_bytes += block.nbytes
-        while self._n_bytes > self.most and self._blocks:
-            _, old = self._blocks.popitem(last=False)
-            self._n_bytes -= old.nbytes
-
-
-class CachedSource:
-    """A source that keeps the blocks it read last, for slices that follow each other.
-
-    Parameters
-    ----------
-    source : VoxelSource
-        What is read.
-    cache : BlockCache
-        Where blocks are kept.
-    """
-
-    def __init__(self, source: VoxelSource, cache: BlockCache) -> None:
-        self._source, self._cache = source, cache
-        self.shape, self.dtype, self.chunks = source.shape, source.dtype, source.chunks
-        self.levels: tuple[Level, ...] = ()
-
-    def read(self, box: Box) -> npt.NDArray[Any]:
-        """Return the voxels of a box."""
-        ends = box_ends(box, self.shape)
-        ranges = [range(a // c, -(-b // c)) for (a, b), c in zip(ends, self.chunks, strict=True)]
-        block_bytes = math.prod(self.chunks) * math.prod(self.shape[3:]) * self.dtype.itemsize
-        if math.prod(len(r) for r in ranges) * block_bytes > self._cache.most // 2:
-            return self._source.read(box)
-        out = np.empty([*(b - a for a, b in ends), *self.shape[3:]], self.dtype)
-        for index, block in self._blocks(list(product(*ranges))).items():
-            spans = list(zip(index, self.chunks, ends, strict=True))
-            target = tuple(slice(max(n * c, a) - a, min((n + 1) * c, b) - a) for n, c, (a, b) in spans)
-            inner = tuple(slice(max(n * c, a) - n * c, min((n + 1) * c, b) - n * c) for n, c, (a, b) in spans)
-            out[target] = block[inner]
-        return out
-
-    def _blocks(self, wanted: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], npt.NDArray[Any]]:
-        """Return blocks, those that are not kept read at once: they are decoded side by side then."""
-        with self._cache.lock:
-            found = {index: self._cache.get(self._key(index)) for index in wanted}
-            missing = np.array([index for index, block in found.items() if block is None])
-            if len(missing):
-                first, last = missing.min(0), missing.max(0)
-                k, j, i = (
-                    slice(int(a) * c, (int(b) + 1) * c) for a, b, c in zip(first, last, self.chunks, strict=True)
-                )
-                whole = self._source.read((k, j, i))
-                for index in [index for index, block in found.items() if block is None]:
-                    starts = [(n - int(a)) * c for n, a, c in zip(index, first, self.chunks, strict=True)]
-                    part = whole[tuple(slice(s, s + c) for s, c in zip(starts, self.chunks, strict=True))].copy()
-                    self._cache.put(self._key(index), part)
-                    found[index] = part
-        return {index: block for index, block in found.items() if block is not None}
-
-    def _key(self, index: tuple[int, ...]) -> tuple[Any, ...]:
-        return (id(self), *index)

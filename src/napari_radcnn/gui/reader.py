@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from napari_radcnn.gui.layers import LayerData, layer_data
+from napari_radcnn.gui.layers import LayerData
+from napari_radcnn.gui.sequences import layers_of
 from napari_radcnn.gui.show import tell_of
 from napari_radcnn.gui.view import watch
 
@@ -38,7 +39,7 @@ def read(path: PathOrPaths) -> list[LayerData]:
     viewer = napari.current_viewer()
     if viewer is not None:
         watch(viewer)
-    found = []
+    found: list[LayerData] = []
     with progress_bar(total=0, desc="Reading") as bar:
 
         def on_progress(done: int, total: int, message: str) -> None:
@@ -47,8 +48,7 @@ def read(path: PathOrPaths) -> list[LayerData]:
             bar.update(done - bar.n)
 
         for one in _as_list(path):
-            for volume in read_volumes(one, progress=on_progress):
-                found.append(layer_data(volume, progress=on_progress))
+            found += layers_of(read_volumes(one, progress=on_progress), progress=on_progress)
     for _, arguments, _ in found:
         tell_of(arguments["name"], arguments["metadata"])
     return found
