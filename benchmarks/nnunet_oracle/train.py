@@ -23,7 +23,7 @@ _WORKERS = "nnUNet_n_proc_DA"
 CT = Kind(((-1000, 30, 120, 220, 420),), (25,), (30, 60, 72), (2.4, 1.1, 1.3))
 MR = Kind(((0, 300, 300, 620, 620), (0, 250, 520, 250, 520)), (25, 20), (14, 64, 76), (6.0, 0.9, 1.0))
 CORONAL = Kind(((-1000, 30, 120, 220, 420),), (25,), (52, 14, 60), (1.2, 6.0, 1.1))
-SMALL = Kind(((-1000, 30, 150, 320),), (20,), (15, 30, 34), (4.0, 2.0, 2.4))
+SMALL = Kind(((-1000, 30, 170, 340),), (20,), (20, 40, 46), (3.6, 1.6, 1.8))
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,15 @@ FIXTURE = Task(
     {"background": 0, "liver": 1, "spleen": 2},
     {"0": "CT"},
     (
-        Run("3d_fullres", (0, 1), iterations=400),
-        Run("3d_lowres", ("all",), iterations=300),
-        Run("3d_cascade_fullres", ("all",), iterations=300),
+        Run("3d_fullres", (0, 1), iterations=900),
+        Run("3d_lowres", ("all",), iterations=900),
+        Run("3d_cascade_fullres", ("all",), iterations=900),
     ),
     {
         "3d_fullres": {"patch_size": [8, 24, 24], "arch": _unet((4, 8, 12), _FLAT, 1)},
         "3d_lowres": {
             "inherits": "3d_fullres",
-            "spacing": [5.0, 3.4, 3.6],
+            "spacing": [4.5, 2.6, 2.8],
             "patch_size": [8, 16, 16],
             "next_stage": "3d_cascade_fullres",
             "arch": _unet((4, 8, 12), _FLAT, 1),
@@ -268,12 +268,25 @@ def slim(results: Path) -> None:
         torch.save(checkpoint, path)
 
 
+def keep(task: Task, work: Path, reference: Path, target: Path) -> None:
+    """Copy what the tests need: the models as trained, the scans, and nnU-Net's labels."""
+    shutil.copytree(work / "results" / task.folder, target / task.folder, dirs_exist_ok=True)
+    kept = reference / task.folder
+    shutil.copytree(kept / "images", target / "images", dirs_exist_ok=True)
+    shutil.copytree(kept / "truth", target / "truth", dirs_exist_ok=True)
+    for path in kept.glob("*/*/*.nii.gz"):
+        place = target / "reference" / path.parent.parent.name / path.parent.name
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+
+
 def main() -> None:
     """Do all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--only", help="part of a data set's name; 'fixture' for the one the tests use")
+    parser.add_argument("--keep", type=Path, help="folder for what the tests need")
     arguments = parser.parse_args()
     work = arguments.models.resolve()
     for name in ("raw", "preprocessed", "results"):
@@ -292,6 +305,8 @@ def main() -> None:
                 train(task, run)
                 predict(task, run, work, arguments.reference.resolve())
             slim(work / "results" / task.folder)
+            if arguments.keep is not None:
+                keep(task, work, arguments.reference.resolve(), arguments.keep.resolve())
 
 
 if __name__ == "__main__":

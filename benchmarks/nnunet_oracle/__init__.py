@@ -1,0 +1,1 @@
+"""nnU-Net as an oracle; see README.md."""

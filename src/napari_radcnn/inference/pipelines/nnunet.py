@@ -1,0 +1,278 @@
+"""nnU-Net v2's models as nnU-Net runs them, in bounded memory.
+
+Crop, normalization and resampling are those of `nnunet_input`; patches lie where nnU-Net's do; logits of folds and of
+mirrored patches are averaged; they come back to the scan's grid linearly, block by block, and the largest class wins.
+A cascade runs both stages.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import ModelError, OptionError
+from napari_radcnn.inference.accumulate import blending_bytes
+from napari_radcnn.inference.backends import Predictor, open_predictor
+from napari_radcnn.inference.blockwise import Interpolation, LabelRule, first_network_plane, resampled_argmax
+from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.inference.nnunet_input import NetworkInput, TurnedScans, scanned_box, target_spacing
+from napari_radcnn.inference.nnunet_resampling import make_resampler, new_shape
+from napari_radcnn.inference.pipelines.base import Outcome, Request
+from napari_radcnn.inference.plan import Plan
+from napari_radcnn.inference.positions import patch_count
+from napari_radcnn.inference.stream import read_padded, run_patches
+from napari_radcnn.inference.tiles import Box, Shape
+from napari_radcnn.models.formats.nnunet_plans import NnunetModel
+from napari_radcnn.models.network import Sampling
+from napari_radcnn.models.networks import open_network
+
+#: Labels can be given block by block, see `Request.sink`.
+STREAMS = True
+
+#: What the blended logits, and the resampled scan, may take of the memory that is free.
+_PART_OF_FREE = 0.25
+#: NIfTI's letters run along (i, j, k).
+_LETTERS = {"RAS": "SAR", "LAS": "SAL", "LPS": "SPL", "stored": ""}
+
+
+def plan(request: Request) -> Plan:
+    """Return the cost: how many patches nnU-Net's own positions make of this scan."""
+    model, memory, patches = _model(request), 0, 0
+    for stage in _stages(model):
+        scans = _scans(request, stage)
+        shape = new_shape(scans.shape, scans.spacing, target_spacing(stage, scans.spacing))
+        sampling = _sampling(stage, request, shape)
+        patches += patch_count(shape, sampling)
+        memory = max(memory, _memory(stage, sampling, shape, len(_folds(stage, request))))
+    memory += prod(request.volume.shape) * (1 if model.previous is None else 2)
+    return Plan(request.spec.name, patches, model.sampling.patch, memory, warnings=_domain_warnings(request, model))
+
+
+def run(request: Request, monitor: Monitor) -> Outcome:
+    """Run the model; labels lie on the scan's own grid."""
+    model = _model(request)
+    monitor.say("looking at the scan")
+    runs = [_Stage(request, stage, monitor) for stage in _stages(model)]
+    monitor.total = sum(stage.patches for stage in runs)
+    previous: npt.NDArray[Any] | None = None
+    for stage in runs[:-1]:
+        previous = np.zeros(request.volume.shape, stage.rule.dtype)
+        stage.run(previous, None)
+    last = runs[-1]
+    labels = None if request.sink is not None else np.zeros(request.volume.shape, last.rule.dtype)
+    last.run(labels, previous)
+    warnings = tuple(dict.fromkeys(text for stage in runs for text in stage.warnings))
+    return Outcome(last.device, last.precision, array=labels, facts=last.facts, warnings=warnings)
+
+
+# -- what is asked for --------------------------------------------------------------------------------------------
+
+
+def _model(request: Request) -> NnunetModel:
+    model = request.spec.network
+    if not isinstance(model, NnunetModel):
+        raise ModelError(f"'{request.spec.name}' is no model of nnU-Net.")
+    return model
+
+
+def _stages(model: NnunetModel) -> list[NnunetModel]:
+    return [model] if model.previous is None else [model.previous, model]
+
+
+def _folds(model: NnunetModel, request: Request) -> list[int]:
+    """Return which of a stage's files are run; a first stage that lacks a fold that is asked for runs those it has."""
+    numbered = [n for n, name in enumerate(model.folds) if name != "all"]
+    wanted = [name.strip() for name in request.options.folds.split(",") if name.strip()]
+    if not wanted:
+        return numbered or [0]
+    unknown = [name for name in wanted if name not in model.folds]
+    if unknown and model is request.spec.network:
+        raise OptionError(
+            f"'{request.spec.name}' has no fold '{unknown[0]}'; there are: {', '.join(model.folds)}. Give numbers "
+            "with commas between them, or nothing for nnU-Net's own choice."
+        )
+    return [model.folds.index(name) for name in wanted if name in model.folds] or numbered or [0]
+
+
+def _scans(request: Request, model: NnunetModel) -> TurnedScans:
+    chosen = request.options.orientation
+    return TurnedScans(request.volumes, model.orientation if chosen == "auto" else _LETTERS[chosen], model.transpose)
+
+
+def _sampling(model: NnunetModel, request: Request, shape: Shape) -> Sampling:  # noqa: ARG001  for tiles fitted to it
+    """Return how patches are taken; what is another function than nnU-Net's begins here."""
+    sampling = model.sampling
+    if request.options.mode == "fast":
+        return replace(sampling, mirror_axes=(), overlap=0.25)
+    return sampling if request.options.mirroring else replace(sampling, mirror_axes=())
+
+
+def _domain_warnings(request: Request, model: NnunetModel) -> tuple[str, ...]:
+    found = []
+    if request.options.mode == "fast":
+        found.append("Fast mode: patches lie elsewhere than nnU-Net's, so labels differ from nnU-Net's.")
+    if model.dimensions == 3 and min(request.volume.shape) == 1:
+        found.append(f"'{request.volume.name}' is a single slice, but the model was made for volumes.")
+    scans = _scans(request, model)
+    for ours, theirs in zip(scans.spacing, target_spacing(model, scans.spacing), strict=True):
+        if ours > 3 * theirs:
+            name = request.volume.name
+            found.append(f"Voxels of '{name}' are {ours:.1f} mm long; the model was trained with {theirs:.1f} mm.")
+    return tuple(dict.fromkeys(found))
+
+
+def _memory(model: NnunetModel, sampling: Sampling, shape: Shape, folds: int) -> int:
+    """Return what a stage takes besides the scan: blended logits, the resampled scan, the network at work."""
+    blended, _ = blending_bytes(shape, model.classes, sampling.patch, _budget())
+    resampled = min(4 * model.channels * prod(shape), _budget())
+    features = 32
+    for file in model.files[:1]:
+        if file.architecture is not None:
+            found = file.architecture.arguments.get("features_per_stage", features)
+            features = int(found[0]) if isinstance(found, list | tuple) else int(found)
+    at_work = _BYTES_A_FEATURE * features * prod(sampling.patch)
+    weights = sum(_size(model.files[n].path) for n in range(min(folds, len(model.files))))
+    return _BASE_BYTES + blended + resampled + at_work + weights
+
+
+#: Peak memory of a network at work, a voxel of the patch and a feature of its first stage; and of the libraries.
+_BYTES_A_FEATURE, _BASE_BYTES = 24, 400 << 20
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # told when the model is run
+        return 0
+
+
+def _budget() -> int:
+    import psutil
+
+    return int(_PART_OF_FREE * psutil.virtual_memory().available)
+
+
+# -- one network --------------------------------------------------------------------------------------------------
+
+
+class _Stage:
+    """One stage on one scan."""
+
+    def __init__(self, request: Request, model: NnunetModel, monitor: Monitor) -> None:
+        self._request, self._model, self._monitor = request, model, monitor
+        self._scans = _scans(request, model)
+        self._box = scanned_box(self._scans)
+        self._cropped = (
+            self._box[0].stop - self._box[0].start,
+            self._box[1].stop - self._box[1].start,
+            self._box[2].stop - self._box[2].start,
+        )
+        self._spacing = target_spacing(model, self._scans.spacing)
+        self.shape = self._cropped if model.data.skip else new_shape(self._cropped, self._scans.spacing, self._spacing)
+        self._sampling = _sampling(model, request, self.shape)
+        self.rule = LabelRule("regions", model.regions) if model.regions else LabelRule.argmax(model.classes)
+        back = make_resampler(self.shape, self._cropped, self._spacing, self._scans.spacing, model.logits)
+        kinds: list[Interpolation] = []
+        for axis in range(3):
+            order = model.logits.order_z if axis == back.apart else model.logits.order
+            kinds.append("nearest" if order == 0 else "linear")
+        self._interpolation = (kinds[0], kinds[1], kinds[2])
+        # Only the last stage goes to a sink.
+        self._sink = request.sink if model is request.spec.network else None
+        self._begin = self._sink.mark_reached if self._sink is not None else 0
+        self._first_plane = self._network_plane(self._begin)
+        self.patches = patch_count(self.shape, self._sampling, self._first_plane)
+        self.warnings: list[str] = []
+        self.device = self.precision = ""
+        self.facts: dict[str, Any] = {}
+
+    def _network_plane(self, native: int) -> int:
+        if native >= self._cropped[0]:
+            return self.shape[0]
+        return first_network_plane(native, self.shape[0], self._cropped[0], self._interpolation[0])
+
+    def run(self, labels: npt.NDArray[Any] | None, previous: npt.NDArray[Any] | None) -> None:
+        """Fill `labels`, an array on the scan's grid, or the request's sink where it is None."""
+        if self._begin >= self._cropped[0]:
+            return
+        budget = _budget()
+        monitor, model = self._monitor, self._model
+        monitor.say(f"preparing the scan for {model.configuration}")
+        seen = None if previous is None else self._scans.view_of(previous)
+        source = NetworkInput(self._scans, model, self._box, seen, whole_bytes=budget, monitor=monitor)
+        view = None if labels is None else self._scans.view_of(labels)
+        with ExitStack() as stack:
+            predictors = self._open(source, stack)
+            stream = run_patches(
+                predictors,
+                source.read,
+                self.shape,
+                self._sampling,
+                classes=model.classes,
+                budget_bytes=budget,
+                monitor=monitor,
+                first_plane=self._first_plane,
+            )
+            blocks = resampled_argmax(
+                stream,
+                self.shape,
+                self._cropped,
+                self.rule,
+                interpolation=self._interpolation,
+                first_plane=self._begin,
+            )
+            done = self._begin
+            for box, values in blocks:
+                if self._sink is not None and box[0].start > done:
+                    done = box[0].start
+                    self._sink.mark(done)
+                self._keep(box, values, view)
+            if self._sink is not None:
+                self._sink.mark(self._cropped[0])
+
+    def _keep(self, box: Box, values: npt.NDArray[Any], view: npt.NDArray[Any] | None) -> None:
+        k, j, i = (slice(o.start + s.start, o.start + s.stop) for o, s in zip(self._box, box, strict=True))
+        if view is not None:
+            view[k, j, i] = values
+        elif self._sink is not None:
+            self._sink.write(*self._scans.box_of((k, j, i), values))
+
+    def _open(self, source: NetworkInput, stack: ExitStack) -> list[Predictor]:
+        """Open the network of every fold; each is compared with float32 on the patch in the middle."""
+        request, model = self._request, self._model
+        patch = self._sampling.patch
+        k, j, i = (slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(self.shape, patch, strict=True))
+        sample = read_padded(source.read, (k, j, i), self.shape, self._sampling.padding_value)
+        opened = []
+        for number in _folds(model, request):
+            network = open_network(model.files[number], channels=model.input_channels, spatial_dims=model.dimensions)
+            predictor, told = open_predictor(
+                network,
+                patch,
+                request.settings,
+                threads=request.threads,
+                sample=sample,
+                outputs="channels" if model.regions else "classes",
+                monitor=self._monitor,
+            )
+            stack.callback(predictor.close)
+            opened.append(predictor)
+            self.warnings += told
+        first = opened[0]
+        self.device, self.precision = first.device, first.precision
+        self.facts = {
+            "configuration": model.configuration,
+            "folds": [model.folds[n] for n in _folds(model, request)],
+            "patches": self.patches,
+            "mirrored_axes": list(self._sampling.mirror_axes),
+            "network_shape": list(self.shape),
+            "backend": first.backend,
+            "agreement_with_float32": first.agreement,
+        }
+        return opened
