@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_radcnn.geometry import Geometry
     from napari_radcnn.io import read, read_report, write
     from napari_radcnn.models import models
+    from napari_radcnn.models.formats import open_model
     from napari_radcnn.operations import classify, denoise, detect, plan, resample_to, segment, super_resolve
     from napari_radcnn.results import (
         Classification,
@@ -41,6 +42,7 @@ _HOME = {
     "Measurement": "results",
     "Finding": "results",
     "Report": "results",
+    "open_model": "models.formats",
     "read": "io",
     "read_report": "io",
     "write": "io",
@@ -70,6 +72,7 @@ __all__ = [
     "denoise",
     "detect",
     "models",
+    "open_model",
     "plan",
     "read",
     "read_report",

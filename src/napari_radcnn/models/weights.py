@@ -46,8 +46,7 @@ def read_verified(spec: ModelSpec, weights: WeightsFile) -> Path:
     """
     path = find_weights(spec, weights)
     try:
-        stamp = path.stat()
-        digest = _sha256(path, stamp.st_size, stamp.st_mtime_ns)
+        digest = file_sha256(path)
     except OSError as error:
         raise ModelError(f"The weights of '{spec.name}' cannot be read: {path}: {error.strerror}.") from error
     if digest != weights.sha256:
@@ -59,7 +58,19 @@ def read_verified(spec: ModelSpec, weights: WeightsFile) -> Path:
     return path
 
 
-@lru_cache(maxsize=64)
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a whole file; computed again only when its size or time has changed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    stamp = path.stat()
+    return _sha256(path, stamp.st_size, stamp.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
 def _sha256(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  size and time are the cache's key
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
