@@ -60,6 +60,8 @@ def make_sources(folder: Path) -> list[Path]:
     sources.append(htj2k.rename(folder / "htj2k.dcm"))
     write_dicom_series(folder / "series", head(oblique_geometry((3, 8, 9))))
     sources.append(folder / "series")
+    write_dicom_series(folder / "gap", head(oblique_geometry((6, 8, 9))))[2].unlink()
+    sources.append(folder / "gap")
     scan = head(oblique_geometry((3, 8, 9)))
     for suffix in _SUFFIXES:
         target = folder / f"pair{suffix}"
@@ -203,21 +205,34 @@ def damaged(data: bytearray, rng: random.Random) -> bytearray:
 
 
 def judge(path: Path) -> str:
-    """Read an input; return ``"opened"``, ``"refused"``, or what is bad about it."""
+    """Read an input; return ``"opened"``, ``"refused"``, or what is bad about it.
+
+    A series with gaps is refused; it is then resampled, and split, too.
+    """
+    verdict, is_irregular = _judge(path)
+    if not is_irregular:
+        return verdict
+    others = [_judge(path, on_irregular)[0] for on_irregular in ("resample", "split")]
+    return next((other for other in others if other.startswith("bad")), others[0])
+
+
+def _judge(path: Path, on_irregular: Any = "refuse") -> tuple[str, bool]:
+    """Return the verdict, and whether it is for slices that are not evenly spaced."""
     names = {path.name, *(inner.name for inner in path.rglob("*"))} if path.is_dir() else {path.name}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            for volume in radcnn.read(path):
+            for volume in radcnn.read(path, on_irregular=on_irregular):
                 array = np.asarray(volume.array)
                 if not np.isfinite(volume.geometry.affine).all() or array.shape[:3] != volume.geometry.shape:
-                    return "bad: an impossible grid"
+                    return "bad: an impossible grid", False
         except RadcnnError as error:
             text = str(error)
-            return "refused" if any(name in text for name in names) else f"bad: names no file: {text}"
+            is_named = any(name in text for name in names)
+            return "refused" if is_named else f"bad: names no file: {text}", "on_irregular='resample'" in text
         except (Exception, RecursionError) as error:  # noqa: BLE001  finding these is what this is for
-            return f"bad: {type(error).__name__}: {error}"
-    return "opened"
+            return f"bad: {type(error).__name__}: {error}", False
+    return "opened", False
 
 
 def _work(pipe: Connection) -> None:
