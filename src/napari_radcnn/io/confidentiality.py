@@ -274,7 +274,8 @@ def _names(element: DataElement, words: frozenset[str]) -> bool:
     """Whether a value that would be kept holds one of the names: somebody put it where it does not belong."""
     values = [str(value) for value in _values(element)]
     if element.VR in ("DS", "IS"):  # numbers are numbers, unless one is the patient's
-        return any(not _NUMBER.fullmatch(value) or (len(value) > 5 and value in words) for value in values)
+        plain = [value.strip() for value in values]
+        return any(not _NUMBER.fullmatch(value) or (len(value) > 5 and value in words) for value in plain)
     if element.VR != "CS" and element.VR not in _TEXT:
         return False
     return any(mentions(value, words) for value in values if value.strip().upper() not in _TERMS)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_radcnn.errors import WriteError
+from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.io.dicom.headers import text
 from napari_radcnn.results import Classification, Detections, Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -192,7 +192,10 @@ def check_source_pixels(volume: Volume, target: Path) -> None:
     metadata = volume.metadata
     if metadata.is_label or not metadata.series_uid or metadata.source is None or not metadata.source.exists():
         return
-    series = [found for found in all_series(metadata.source) if found.uid == metadata.series_uid]
+    try:
+        series = [found for found in all_series(metadata.source) if found.uid == metadata.series_uid]
+    except (ReadError, OSError):  # as good as gone
+        return
     check_pixels([frame.tags for found in series for stack in found.stacks for frame in stack.frames], target)
 
 
