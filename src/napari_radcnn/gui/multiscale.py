@@ -27,7 +27,7 @@ from napari_radcnn.voxels import TurnedSource, VoxelSource
 _CACHED_PART = 1 / 16
 #: The part of the free memory that voxels may take which must be loaded to be shown.
 _LOADED_PART = 0.5
-#: The part of it that one picture may take: in 3-D napari takes seven times the size of the voxels (measured).
+#: The part of it that one picture may take: in 3-D napari takes more than six times the voxels.
 _SHOWN_PART = 0.1
 #: The most voxels that are drawn in 3-D; a store without a resolution that is this coarse gets one of every n-th voxel.
 _MOST_DRAWN = 64_000_000
