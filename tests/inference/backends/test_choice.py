@@ -5,8 +5,15 @@ import pytest
 
 from napari_radcnn.errors import ModelError, ResourceError
 from napari_radcnn.inference import remembered
-from napari_radcnn.inference.backends import BackendError, choice, hardware, open_predictor
-from napari_radcnn.inference.backends.choice import Candidate
+from napari_radcnn.inference.backends import (
+    BackendError,
+    OutOfMemoryError,
+    candidates,
+    choice,
+    hardware,
+    open_predictor,
+)
+from napari_radcnn.inference.backends.candidates import Candidate
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.settings import RunSettings
@@ -19,7 +26,7 @@ TORCH = tuple(Candidate("torch", precision) for precision in ("bfloat16", "float
 
 @pytest.fixture(autouse=True)
 def _processor_with_bfloat16(monkeypatch):
-    monkeypatch.setattr(choice, "_on", lambda device: TORCH)
+    monkeypatch.setattr(candidates, "_on", lambda device: TORCH)
 
 
 @pytest.fixture
@@ -27,9 +34,9 @@ def opened(monkeypatch):
     """Return the list of candidates that were opened."""
     real, seen = choice._open, []
 
-    def spy(candidate, *arguments):
+    def spy(candidate, *arguments, **more):
         seen.append(candidate)
-        return real(candidate, *arguments)
+        return real(candidate, *arguments, **more)
 
     monkeypatch.setattr(choice, "_open", spy)
     return seen
@@ -75,7 +82,7 @@ def wrong_backend(change):
             output = super().__call__(patch)
             return change(output) if self.precision == "bfloat16" else output
 
-    def open_wrong(candidate, source, patch, threads):
+    def open_wrong(candidate, source, patch, threads, is_compared):
         return Wrong(source.torch_module(), source.spatial_dims, candidate.precision, threads)
 
     return open_wrong
@@ -100,7 +107,7 @@ def test_a_precision_that_is_asked_for_is_taken_with_a_warning(monkeypatch):
 
 
 def test_a_backend_that_cannot_be_opened_is_passed_over(monkeypatch):
-    def refuse(candidate, source, patch, threads):
+    def refuse(candidate, source, patch, threads, is_compared):
         if candidate.precision == "bfloat16":
             raise BackendError("no such kernel.")
         return TorchPredictor(source.torch_module(), source.spatial_dims, candidate.precision, threads)
@@ -116,7 +123,7 @@ def test_a_backend_that_cannot_be_opened_is_passed_over(monkeypatch):
 def test_a_precision_that_is_not_there_says_what_is(monkeypatch):
     with pytest.raises(ResourceError, match=r"does not compute this network in float16; .*: float32, bfloat16\."):
         run(ToySource(unet()), RunSettings(precision="float16"))
-    monkeypatch.setattr(choice, "_on", lambda device: TORCH[1:])
+    monkeypatch.setattr(candidates, "_on", lambda device: TORCH[1:])
     with pytest.raises(ResourceError, match=r"in bfloat16; it offers: float32\."):
         run(ToySource(unet()), RunSettings(precision="bfloat16"))
 
@@ -129,13 +136,37 @@ def test_a_device_that_is_not_there_is_an_error(monkeypatch):
         run(ToySource(unet()), RunSettings(device="cuda"))
 
 
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_card_without_room_is_passed_over_unless_it_was_asked_for(monkeypatch, device):
+    monkeypatch.setattr(candidates, "device_name", lambda settings: "cuda")
+    monkeypatch.setattr(
+        candidates, "_on", lambda device: (Candidate("cuda", "float16"),) if device == "cuda" else TORCH
+    )
+    monkeypatch.setattr(choice, "cuda_name", lambda: "a card")
+    real = choice._open
+
+    def full(candidate, *arguments, **more):
+        if candidate.backend == "cuda":
+            raise OutOfMemoryError("The graphics card is full.")
+        return real(candidate, *arguments, **more)
+
+    monkeypatch.setattr(choice, "_open", full)
+    if device == "cuda":
+        with pytest.raises(OutOfMemoryError):
+            run(ToySource(unet()), RunSettings(device="cuda"))
+    else:
+        predictor, warnings = run(ToySource(unet()), tolerance=0.9)
+        assert (predictor.device, predictor.precision) == ("cpu", "bfloat16")
+        assert warnings == ("CUDA in float16 was not used: The graphics card is full.",)
+
+
 def test_what_takes_long_is_said():
     said = []
     run(ToySource(unet()), monitor=Monitor(1, lambda done, total, message: said.append(message)), tolerance=0.9)
     assert said == [
         "preparing the model for PyTorch in bfloat16",
         "computing one patch in float32 to compare with",
-        "preparing the model for PyTorch in float32",
+        "comparing PyTorch in bfloat16 with float32",
     ]
 
 

@@ -48,7 +48,7 @@ class NetworkSource(Protocol):
         ...
 
     def torch_module(self) -> torch.nn.Module:
-        """Return the network in float32, on the CPU, in evaluation mode.
+        """Return the network in float32, on the CPU, in evaluation mode; a new one each time, for it may be moved.
 
         Raises
         ------

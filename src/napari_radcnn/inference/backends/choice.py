@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from napari_radcnn.errors import ModelError, ResourceError
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.backends.accelerator import AcceleratorPredictor
 from napari_radcnn.inference.backends.agreement import Agreement, Outputs, compare
-from napari_radcnn.inference.backends.base import BackendError, NetworkSource, Patch, Predictor
-from napari_radcnn.inference.backends.hardware import cpu_computes_bfloat16, device_name, has_openvino, package_version
+from napari_radcnn.inference.backends.base import BackendError, NetworkSource, OutOfMemoryError, Patch, Predictor
+from napari_radcnn.inference.backends.candidates import Candidate, candidates
+from napari_radcnn.inference.backends.converted import converted_model
+from napari_radcnn.inference.backends.hardware import cuda_name, package_version
+from napari_radcnn.inference.backends.openvino_cpu import OpenVINOPredictor
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.remembered import recall, remember
@@ -15,27 +17,8 @@ from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models.network import Shape
 
 _FILE = "backends"
-_Opened = TorchPredictor
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A way to compute.
-
-    Attributes
-    ----------
-    backend : str
-        ``"torch"``, ``"openvino"``, ``"cuda"``, ``"mps"``.
-    precision : str
-        ``"float32"``, ``"bfloat16"``, ``"float16"``.
-    """
-
-    backend: str
-    precision: str
-
-    def __str__(self) -> str:
-        names = {"torch": "PyTorch", "openvino": "OpenVINO", "cuda": "CUDA", "mps": "MPS"}
-        return f"{names[self.backend]} in {self.precision}"
+_ACCELERATORS = ("cuda", "mps")
+_Opened = TorchPredictor | OpenVINOPredictor | AcceleratorPredictor
 
 
 def open_predictor(
@@ -87,182 +70,168 @@ def open_predictor(
     ModelError
         If no backend can run the network.
     """
-    wanted = candidates(source, settings, compared=sample is not None)
-    opening = _Opening(source, patch, threads, monitor)
-    key = _key(source, patch, settings, tolerance, outputs)
-    known = _known_choice(key)
+    is_onnx = source.onnx_path is not None
+    ways = candidates(settings, is_onnx=is_onnx)
+    opening = _Opening(source, patch, settings, threads, is_onnx, monitor)
+    key = _key(source, patch, settings, ways, tolerance, outputs)
+    known = _known_choice(key, ways)
     if known is not None and (predictor := opening.attempt(known[0])) is not None:
         predictor.agreement = known[1]
         return predictor, known[2]
     if sample is None:
-        return opening.first(wanted), tuple(opening.warnings)
-    predictor = opening.best(wanted, sample, tolerance, outputs, is_asked=settings.precision != "auto")
+        return opening.first(ways), tuple(opening.warnings)
+    predictor = opening.best(ways, sample, tolerance, outputs)
     found = {"backend": predictor.backend, "precision": predictor.precision, "agreement": predictor.agreement}
     remember(_FILE, key, found | {"warnings": opening.warnings})
     return predictor, tuple(opening.warnings)
 
 
-def _known_choice(key: str) -> tuple[Candidate, float | None, tuple[str, ...]] | None:
-    """Return the remembered way, its agreement and the warnings; None if there is none, or it is damaged."""
-    known = recall(_FILE, key)
-    if known is None:
-        return None
-    agreement, warnings = known.get("agreement"), known.get("warnings")
-    candidate = Candidate(str(known.get("backend")), str(known.get("precision")))
-    if str(candidate) not in key or not isinstance(agreement, float | None) or not isinstance(warnings, list):
-        return None
-    return candidate, agreement, tuple(str(text) for text in warnings)
-
-
-def candidates(source: NetworkSource, settings: RunSettings, *, compared: bool) -> tuple[Candidate, ...]:
-    """Return the ways to compute a network here that fit the settings, fastest first.
-
-    Parameters
-    ----------
-    source : NetworkSource
-        The network; one from an ONNX file runs in OpenVINO only.
-    settings : RunSettings
-        Device and precision.
-    compared : bool
-        Whether the output will be compared with float32; else ``auto`` means float32.
-
-    Raises
-    ------
-    ResourceError
-        If nothing fits; it says what would.
-    """
-    device = device_name(settings)
-    ways = _on(device)
-    if settings.device == "auto" and device != "cpu":
-        ways += _on("cpu")
-    there = [c for c in ways if source.onnx_path is None or c.backend == "openvino"]
-    if not there:
-        raise ResourceError(
-            f"A network in an ONNX file runs on the processor with OpenVINO, which is "
-            f"{'installed: use --device cpu.' if has_openvino() else 'not installed: pip install napari-radcnn[cpu].'}"
-        )
-    precision = settings.precision
-    if precision == "auto":
-        precision = "auto" if compared else "float32"
-    fitting = tuple(c for c in there if precision in ("auto", c.precision))
-    if not fitting:
-        offered = ", ".join(dict.fromkeys(c.precision for c in reversed(there)))
-        raise ResourceError(
-            f"This computer's {_DEVICES[device]} does not compute this network in {precision}; it offers: {offered}."
-        )
-    return fitting
-
-
-_DEVICES = {"cpu": "processor", "cuda": "graphics card", "mps": "graphics processor (MPS)"}
-
-
-def _on(device: str) -> tuple[Candidate, ...]:
-    """Return every way to compute on a device, fastest first.
-
-    The order on the processor is that of a U-Net at 128^3 with 2 cores that have AMX, against PyTorch in float32:
-    OpenVINO in bfloat16 8.6 times as fast, PyTorch in bfloat16 4.8, OpenVINO in float32 1.8.
-    """
-    precisions = ("bfloat16", "float32") if cpu_computes_bfloat16() else ("float32",)
-    del device
-    backends = ("torch",)
-    return tuple(Candidate(b, p) for p in precisions for b in backends)
-
-
 class _Opening:
     """Opens candidates one after the other until one will do."""
 
-    def __init__(self, source: NetworkSource, patch: Shape, threads: int, monitor: Monitor | None) -> None:
+    def __init__(
+        self,
+        source: NetworkSource,
+        patch: Shape,
+        settings: RunSettings,
+        threads: int,
+        is_onnx: bool,
+        monitor: Monitor | None,
+    ) -> None:
         self._source = source
         self._patch = patch
+        self._settings = settings
         self._threads = threads
         self._monitor = monitor
+        self._is_onnx = is_onnx
         self.warnings: list[str] = []
 
-    def open(self, candidate: Candidate) -> _Opened:
-        """Open one, or raise `BackendError`."""
-        if self._monitor is not None:
-            self._monitor.say(f"preparing the model for {candidate}")
-        return _open(candidate, self._source, self._patch, self._threads)
+    @property
+    def _is_asked(self) -> bool:
+        return self._settings.precision != "auto"
 
-    def attempt(self, candidate: Candidate) -> _Opened | None:
-        """Open one, or keep why it cannot be."""
+    @property
+    def _reference_candidate(self) -> Candidate:
+        return Candidate("openvino" if self._is_onnx else "torch", "float32")
+
+    def _say(self, message: str) -> None:
+        if self._monitor is not None:
+            self._monitor.say(message)
+
+    def attempt(self, candidate: Candidate, is_compared: bool = False) -> _Opened | None:
+        """Open one, or keep why it cannot be.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If memory does not suffice, but for a graphics card that was not asked for: then the processor is next.
+        """
+        self._say(f"preparing the model for {candidate}")
         try:
-            return self.open(candidate)
-        except BackendError as error:
+            return _open(candidate, self._source, self._patch, self._threads, is_compared)
+        except (BackendError, OutOfMemoryError) as error:
+            is_chosen_card = candidate.backend in _ACCELERATORS and self._settings.device == "auto"
+            if isinstance(error, OutOfMemoryError) and not is_chosen_card:
+                raise
             self.warnings.append(f"{candidate} was not used: {error}")
             return None
 
-    def first(self, wanted: tuple[Candidate, ...]) -> _Opened:
-        """Open the first that can be opened."""
-        for candidate in wanted:
-            predictor = self.attempt(candidate)
-            if predictor is not None:
-                return predictor
+    def first(self, ways: tuple[Candidate, ...]) -> _Opened:
+        """Open the first that can be opened, in float32 unless another precision was asked for."""
+        for candidate in ways:
+            if self._is_asked or candidate.precision == "float32":
+                predictor = self.attempt(candidate)
+                if predictor is not None:
+                    return predictor
         raise ModelError(self.warnings[-1])
 
-    def best(
-        self, wanted: tuple[Candidate, ...], sample: Patch, tolerance: float, outputs: Outputs, is_asked: bool
-    ) -> _Opened:
+    def best(self, ways: tuple[Candidate, ...], sample: Patch, tolerance: float, outputs: Outputs) -> _Opened:
         """Open the first whose labels of the sample are the reference's.
 
         If none reaches the tolerance, and the precision was asked for, the one that agrees best is taken.
         """
         reference: Patch | None = None
         rejected: list[tuple[float, Candidate]] = []
-        for candidate in wanted:
-            predictor = self.attempt(candidate)
+        for candidate in ways:
+            predictor = self.attempt(candidate, is_compared=True)
             if predictor is None:
                 continue
             if candidate == self._reference_candidate:
-                predictor.agreement = None if self._source.onnx_path else 1.0
+                predictor.agreement = None if self._is_onnx else 1.0
                 return predictor
             if reference is None:
                 reference = self._reference(sample)
+            self._say(f"comparing {candidate} with float32")
             found = compare(predictor(sample), reference, outputs)
             if found.reaches(tolerance):
                 predictor.agreement = found.voxels
                 return predictor
             predictor.close()
             rejected.append((found.voxels, candidate))
-            self.warnings.append(_disagreement(candidate, found, is_asked))
-        if not rejected or not is_asked:
+            self.warnings.append(_disagreement(candidate, found, self._is_asked))
+        if not rejected or not self._is_asked:
             raise ModelError(f"No way to compute this network here will do. {' '.join(self.warnings)}")
         voxels, candidate = max(rejected, key=lambda one: one[0])
         self.warnings.append(f"{candidate} is used all the same, because this precision was asked for.")
-        predictor = self.open(candidate)
+        predictor = _open(candidate, self._source, self._patch, self._threads, is_compared=True)
         predictor.agreement = voxels
         return predictor
 
-    @property
-    def _reference_candidate(self) -> Candidate:
-        return Candidate("openvino" if self._source.onnx_path else "torch", "float32")
-
     def _reference(self, sample: Patch) -> Patch:
-        """Return what float32 says of the sample."""
-        if self._monitor is not None:
-            self._monitor.say("computing one patch in float32 to compare with")
-        predictor = self.open(self._reference_candidate)
+        """Return what float32 says of the sample: PyTorch's, or for an ONNX file OpenVINO's."""
+        self._say("computing one patch in float32 to compare with")
+        predictor = _open(self._reference_candidate, self._source, self._patch, self._threads, is_compared=False)
         try:
             return predictor(sample).copy()
         finally:
             predictor.close()
 
 
-def _open(candidate: Candidate, source: NetworkSource, patch: Shape, threads: int) -> _Opened:
+def _open(candidate: Candidate, source: NetworkSource, patch: Shape, threads: int, is_compared: bool) -> _Opened:
     """Open a network in one way; separate, so that tests can put another backend in its place."""
-    del patch
-    return TorchPredictor(source.torch_module(), source.spatial_dims, candidate.precision, threads)
+    if candidate.backend == "openvino":
+        model = converted_model(source, patch, is_compared=is_compared)
+        return OpenVINOPredictor(model, source.spatial_dims, candidate.precision, threads)
+    module = source.torch_module()
+    if candidate.backend == "torch":
+        return TorchPredictor(module, source.spatial_dims, candidate.precision, threads)
+    shape = (source.channels, *patch)
+    return AcceleratorPredictor(module, source.spatial_dims, candidate.precision, candidate.backend, shape)
 
 
 def _disagreement(candidate: Candidate, found: Agreement, is_asked: bool) -> str:
-    lost = "" if found.structures is None else f", {1 - found.structures:.1%} of those outside the background differ"
+    lost = "" if found.structures is None else f" ({1 - found.structures:.1%} of those outside the background differ)"
     end = "." if is_asked else ", so it was not used."
     return f"{candidate} gives {found.voxels:.2%} of a patch's voxels the label of float32{lost}{end}"
 
 
-def _key(source: NetworkSource, patch: Shape, settings: RunSettings, tolerance: float, outputs: Outputs) -> str:
+# -- what was found before --------------------------------------------------------------------------------------------
+
+
+def _key(
+    source: NetworkSource,
+    patch: Shape,
+    settings: RunSettings,
+    ways: tuple[Candidate, ...],
+    tolerance: float,
+    outputs: Outputs,
+) -> str:
     """Return what a choice depends on: the network, the patch, the settings, this computer and the versions."""
-    ways = ",".join(str(c) for c in candidates(source, settings, compared=True))
     size = "x".join(str(n) for n in patch)
+    card = f" {cuda_name()}" if any(c.backend == "cuda" for c in ways) else ""
+    there = ", ".join(str(c) for c in ways)
     versions = " ".join(f"{name}-{package_version(name)}" for name in ("napari-radcnn", "torch", "openvino"))
-    return f"{source.identity} {source.channels}x{size} {outputs}>={tolerance:g} {settings.precision} {ways} {versions}"
+    asked = f"{source.channels}x{size} {outputs}>={tolerance:g} {settings.precision}"
+    return f"{source.identity} {asked} {there}{card} {versions}"
+
+
+def _known_choice(key: str, ways: tuple[Candidate, ...]) -> tuple[Candidate, float | None, tuple[str, ...]] | None:
+    """Return the remembered way, its agreement and the warnings; None if there is none, or it is damaged."""
+    known = recall(_FILE, key)
+    if known is None:
+        return None
+    agreement, warnings = known.get("agreement"), known.get("warnings")
+    candidate = Candidate(str(known.get("backend")), str(known.get("precision")))
+    if candidate not in ways or not isinstance(agreement, float | None) or not isinstance(warnings, list):
+        return None
+    return candidate, agreement, tuple(str(text) for text in warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import platform
 import sys
 from functools import cache
 
@@ -40,9 +41,32 @@ def device_name(settings: RunSettings) -> str:
 
 
 @cache
-def cpu_computes_bfloat16() -> bool:
-    """Return whether the processor has instructions for bfloat16 (AVX512-BF16 or AMX; on Arm, BF16)."""
+def cpu_computes_bfloat16(backend: str) -> bool:
+    """Return whether ``"torch"`` or ``"openvino"`` has instructions for bfloat16 on this processor.
+
+    They are AVX512-BF16 or AMX, and BF16 on Arm, which only torch uses.
+    """
+    if backend == "openvino":
+        from napari_radcnn.inference.backends.openvino_cpu import import_openvino
+
+        return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if has_openvino() and platform.machine().lower() in ("x86_64", "amd64"):
+        return cpu_computes_bfloat16("openvino")  # the same, and known without the seconds torch's import takes
     import torch
 
     told = torch.cpu.get_capabilities()
     return any(told.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def cuda_computes_bfloat16() -> bool:
+    """Return whether the CUDA card has instructions for bfloat16; it is there."""
+    import torch
+
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def cuda_name() -> str:
+    """Return the name of the CUDA card; it is there."""
+    import torch
+
+    return torch.cuda.get_device_name()

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.backends.base import OutOfMemoryError, Patch
 from napari_radcnn.inference.backends.rewriting import instance_norm_as_group_norm
+from napari_radcnn.inference.backends.shapes import batched
 
 if TYPE_CHECKING:
     import torch
@@ -62,22 +61,6 @@ class TorchPredictor:
     def close(self) -> None:
         """Give its memory back."""
         self._module = None
-
-
-def batched(patch: Patch, spatial_dims: int) -> Patch:
-    """Return a ``(channels, k, j, i)`` patch as a batch of one, without k for a network of two dimensions.
-
-    Raises
-    ------
-    ModelError
-        If a network of two dimensions is given more than one slice.
-    """
-    patch = np.require(patch, np.float32, ["C", "W"])  # torch warns of memory that it may not write to
-    if spatial_dims == 3:
-        return patch[None]
-    if patch.shape[1] != 1:
-        raise ModelError(f"A network of two dimensions takes one slice at a time, got {patch.shape[1]}.")
-    return patch[:, 0][None]
 
 
 def unbatched(output: Any, spatial_dims: int) -> Patch:

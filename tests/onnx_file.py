@@ -1,0 +1,42 @@
+"""The bytes of a small ONNX file, written by hand: the format is protocol buffers (onnx.proto, IR version 8)."""
+
+from __future__ import annotations
+
+import struct
+
+
+def _number(value: int) -> bytes:
+    made = b""
+    while value > 127:
+        made += bytes([value & 127 | 128])
+        value >>= 7
+    return made + bytes([value])
+
+
+def _integer(tag: int, value: int) -> bytes:
+    return _number(tag << 3) + _number(value)
+
+
+def _bytes(tag: int, value: bytes | str) -> bytes:
+    value = value.encode() if isinstance(value, str) else value
+    return _number(tag << 3 | 2) + _number(len(value)) + value
+
+
+def _tensor(name: str, shape: tuple[int, ...], values: list[float]) -> bytes:
+    sizes = b"".join(_integer(1, n) for n in shape)
+    return sizes + _integer(2, 1) + _bytes(8, name) + _bytes(9, struct.pack(f"<{len(values)}f", *values))
+
+
+def _value(name: str, shape: tuple[int | str, ...]) -> bytes:
+    sizes = b"".join(_bytes(1, _bytes(2, n) if isinstance(n, str) else _integer(1, n)) for n in shape)
+    return _bytes(1, name) + _bytes(2, _bytes(1, _integer(1, 1) + _bytes(2, sizes)))
+
+
+def affine_onnx(scale: float, shift: float, channels: int = 1, spatial_dims: int = 3) -> bytes:
+    """Return a model: scale * (sum over the channels) + shift, for patches of any size."""
+    axes = ("k", "j", "i")[-spatial_dims:]
+    node = _bytes(1, "x") + _bytes(1, "w") + _bytes(1, "b") + _bytes(2, "y") + _bytes(4, "Conv")
+    weight = _tensor("w", (1, channels) + (1,) * spatial_dims, [scale] * channels)
+    graph = _bytes(1, node) + _bytes(2, "g") + _bytes(5, weight) + _bytes(5, _tensor("b", (1,), [shift]))
+    graph += _bytes(11, _value("x", ("n", channels, *axes))) + _bytes(12, _value("y", ("n", 1, *axes)))
+    return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))
