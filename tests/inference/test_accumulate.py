@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_radcnn.errors import ResourceError
-from napari_radcnn.inference.accumulate import Blend, blending_bytes
+from napari_radcnn.inference.accumulate import Blend, BlendingThread, blending_bytes
 
 AMPLE = 2**30
 
@@ -112,6 +112,36 @@ def test_what_it_will_take():
     assert blending_bytes((50, 60, 70), 4, (16, 20, 24), AMPLE) == (4 * 5 * 16 * 60 * 70, 0)
     assert blending_bytes((50, 60, 70), 4, (16, 20, 24), 10**6) == (4 * 5 * 16 * 20 * 70, 4 * 5 * 16 * 60 * 70)
     assert blending_bytes((8, 9, 10), 1, (16, 20, 24), 10**6) == (4 * 2 * 8 * 9 * 10, 0)
+
+
+@pytest.mark.parametrize("copied_bytes", [0, 2**28])
+def test_a_thread_adds_the_same_though_answers_are_overwritten(blend_of, copied_bytes, monkeypatch):
+    monkeypatch.setattr("napari_radcnn.inference.accumulate._COPIED_BYTES", copied_bytes)
+    plain, threaded = (blend_of((6, 30, 20), 3, (6, 12, 20)) for _ in range(2))
+    thread, answer = BlendingThread(threaded), np.empty((3, 6, 12, 20), np.float32)
+    weights = np.random.default_rng(0).random((6, 12, 20)).astype(np.float32)
+    for first in (0, 6, 12, 18):
+        box = box_of((0, 6), (first, first + 12), (0, 20))
+        answer[:] = np.random.default_rng(first).normal(size=answer.shape)
+        for target in (plain, thread):
+            target.go_to(*box[:2])
+            target.add(box, answer, weights)
+        answer[:] = 99
+    plain.settle()
+    thread.settle()
+    thread.close()
+    whole = box_of((0, 6), (0, 30), (0, 20))
+    assert np.array_equal(plain.read(whole), threaded.read(whole))
+
+
+def test_what_goes_wrong_in_the_thread_is_raised_by_the_next_call():
+    blend = Blend((4, 4, 4), 2, (4, 4, 4), AMPLE)
+    thread = BlendingThread(blend)
+    thread.go_to(slice(0, 4), slice(0, 4))
+    thread.add(box_of((0, 4), (0, 4), (0, 4)), np.ones((3, 4, 4, 4), np.float32), np.ones((4, 4, 4), np.float32))
+    with pytest.raises(ValueError, match="broadcast"):
+        thread.settle()
+    thread.close()
 
 
 def test_a_full_disk_says_where_and_how_much(tmp_path, monkeypatch):

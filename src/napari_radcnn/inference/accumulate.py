@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,55 @@ class Blend:
     def close(self) -> None:
         """Give memory and disk back."""
         self._planes.close()
+
+
+#: An answer up to this size is copied, so that the network may compute the next one meanwhile.
+_COPIED_BYTES = 2**28
+
+
+class BlendingThread:
+    """Adds to a blend in a thread of its own, one answer after the other, while the network computes the next.
+
+    What goes wrong there is raised by the next call here.
+
+    Parameters
+    ----------
+    blend : Blend
+        Nobody else may use it before `settle` has returned.
+    """
+
+    def __init__(self, blend: Blend) -> None:
+        self._blend = blend
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="radcnn-blend")
+        self._running: Future[None] | None = None
+        self._copy: Floats | None = None
+
+    def go_to(self, planes: slice, rows: slice) -> None:
+        """See `Blend.go_to`."""
+        self._wait()
+        self._running = self._pool.submit(self._blend.go_to, planes, rows)
+
+    def add(self, box: Box, answer: Floats, weights: Floats) -> None:
+        """See `Blend.add`; `answer` may be overwritten when this returns."""
+        self._wait()
+        if answer.nbytes > _COPIED_BYTES:
+            self._blend.add(box, answer, weights)
+            return
+        if self._copy is None or self._copy.shape != answer.shape:
+            self._copy = np.empty(answer.shape, np.float32)
+        np.copyto(self._copy, answer)
+        self._running = self._pool.submit(self._blend.add, box, self._copy, weights)
+
+    def settle(self) -> None:
+        """See `Blend.settle`."""
+        self._wait()
+        self._blend.settle()
+
+    def _wait(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def close(self) -> None:
+        """End the thread; what it is doing is finished, what went wrong is not raised."""
+        self._pool.shutdown()

@@ -103,7 +103,7 @@ class FilePlanes:
         self._slots: dict[int, int] = {}
         self._spare: list[int] = []
         self._filled: dict[int, int] = {}  # rows of a plane that are in the file; the ones after are zero
-        self._rod = np.zeros((0, self._channels, 0, self._columns), np.float32)
+        self._rod = np.empty((0, 0, 0, 0), np.float32)
         self._at: tuple[slice, slice] = (slice(0, 0), slice(0, 0))
         try:
             free = shutil.disk_usage(self._folder).free
@@ -154,7 +154,7 @@ class FilePlanes:
             for plane in self._rod if count else ():
                 plane[:, :count] = plane[:, first : first + count]
             return
-        old, self._rod = self._rod, self._rod[:0]
+        old, self._rod = self._rod, np.empty((0, 0, 0, 0), np.float32)
         if not count:
             del old  # before the new one is made: both at once may be too much
         self._rod = np.empty(shape, np.float32)
@@ -246,4 +246,5 @@ class FilePlanes:
 
     def close(self) -> None:
         """Give the disk back; the file has no name, so a killed run leaves nothing either."""
+        self._rod = np.empty((0, 0, 0, 0), np.float32)
         self._file.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.inference.accumulate import Blend
+from napari_radcnn.inference.accumulate import Blend, BlendingThread
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.positions import axis_starts, clipped, padding, patch_box, patch_count, patch_weights
 from napari_radcnn.inference.tiles import Box, Shape
@@ -88,25 +88,27 @@ def run_patches(
     ends = [start - before for start in axes[0][1:]] + [shape[0]]
     weights = patch_weights(sampling)
     blend = Blend(shape, classes, sampling.patch, budget_bytes, workspace, first_plane=first_plane, empty=empty)
+    thread = BlendingThread(blend)
     number, count = 0, patch_count(shape, sampling, first_plane)
     try:
         for k, end in zip(axes[0], ends, strict=True):
             if k - before + sampling.patch[0] <= first_plane:
                 continue
             for j in axes[1]:
-                blend.go_to(*patch_box((k, j, 0), shape, sampling.patch)[:2])
+                thread.go_to(*patch_box((k, j, 0), shape, sampling.patch)[:2])
                 for i in axes[2]:
                     number += 1
                     box = patch_box((k, j, i), shape, sampling.patch)
                     if skip is None or not skip(clipped(box, shape)):
                         patch = read_padded(read, box, shape, sampling.padding_value)
-                        blend.add(box, predict(predictors, patch, classes, sampling.mirror_axes, monitor), weights)
+                        thread.add(box, predict(predictors, patch, classes, sampling.mirror_axes, monitor), weights)
                     if monitor is not None:
                         monitor.step(f"patch {number} of {count}")
-            blend.settle()
+            thread.settle()
             if end > first_plane:
                 yield end, blend
     finally:
+        thread.close()
         blend.close()
 
 
@@ -147,23 +149,25 @@ def run_tiles(
     extent = [max((keep[axis].stop - keep[axis].start for _, keep in tiles), default=1) for axis in range(3)]
     largest = (extent[0], extent[1], extent[2])
     blend = Blend(shape, classes, largest, budget_bytes, workspace, first_plane=first_plane, empty=empty)
+    thread = BlendingThread(blend)
     try:
         for layer in layers:
             for box, keep in layer:
                 number += 1
-                blend.go_to(*keep[:2])
+                thread.go_to(*keep[:2])
                 patch = read_padded(read, box, shape, padding_value)
                 answer = predict(predictors, patch, classes, mirror_axes, monitor)
                 part = tuple(slice(k.start - b.start, k.stop - b.start) for k, b in zip(keep, box, strict=True))
                 kept = answer[(slice(None), *part)]
-                blend.add(keep, kept, np.broadcast_to(np.float32(1), kept.shape[1:]))
+                thread.add(keep, kept, np.broadcast_to(np.float32(1), kept.shape[1:]))
                 if monitor is not None:
                     monitor.step(f"tile {number} of {count}")
-            blend.settle()
+            thread.settle()
             if layer is not layers[-1]:
                 yield layer[0][1][0].stop, blend
         yield shape[0], blend
     finally:
+        thread.close()
         blend.close()
 
 
