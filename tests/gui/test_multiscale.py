@@ -5,13 +5,17 @@ import copy
 import numpy as np
 import pytest
 from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Qt
 from test_layers import ORIENTATIONS, aligned, field_at
 
+import napari_radcnn as radcnn
 from napari_radcnn.errors import RadcnnError, ResourceError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui import multiscale
 from napari_radcnn.gui.layers import label_map_from_layer, layer_data, volume_from_layer
 from napari_radcnn.gui.multiscale import ShownArray, level_index
+from napari_radcnn.gui.overlay import suv_factor, units_of
+from napari_radcnn.gui.saving import knows_series
 from napari_radcnn.io import write
 from napari_radcnn.io.omezarr import read as reading
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
@@ -293,6 +297,42 @@ def test_the_value_under_the_cursor_on_every_level(make_napari_viewer, tmp_path,
     viewer.dims.ndisplay = 3
     assert layer.data_level == 2
     assert not volume.is_loaded
+
+
+def test_planning_a_run_and_offering_to_save_load_nothing():
+    volume, source = lazy_pyramid("RIA", **WINDOW)
+    layer = made(volume)
+    for model in radcnn.models():
+        if model.is_available:
+            radcnn.plan(volume_from_layer(layer), model=model.name)
+    assert knows_series(layer) is False
+    assert (suv_factor(layer), units_of(layer)) == (None, "")
+    assert source.boxes == []
+
+
+def test_file_save_writes_the_full_resolution(tmp_path):
+    volume, source = lazy_pyramid("AIR")
+    layer = made(volume)
+    (path,) = layer.save(str(tmp_path / "a.nii.gz"), plugin="napari-radcnn")
+    (back,) = radcnn.read(path)
+    assert np.array_equal(back.array, source.array)
+    assert back.geometry.is_close(volume.geometry)
+
+
+@pytest.mark.gui
+def test_the_models_dock_takes_a_scan_in_a_store(make_napari_viewer, qtbot):
+    volume, _ = lazy_pyramid("SPL", **WINDOW)
+    viewer = make_napari_viewer(show=True)
+    viewer.add_layer(made(volume))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+    dock.model_combo.setCurrentIndex(dock.model_combo.findData("nlm-denoise"))
+    dock.update_plan()
+    assert not volume.is_loaded
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    result = volume_from_layer(viewer.layers[-1])
+    assert result.shape == volume.shape
+    assert result.geometry.is_close(volume.geometry)
 
 
 @pytest.mark.gui

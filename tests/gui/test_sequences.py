@@ -1,11 +1,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from test_layers import aligned
 
+from napari_radcnn.gui.folder import list_folder, load
 from napari_radcnn.gui.layers import volume_from_layer
+from napari_radcnn.gui.reader import read
 from napari_radcnn.gui.sequences import layers_of
 from napari_radcnn.phantom import world_field
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -53,6 +56,15 @@ def test_what_does_not_belong_together_is_shown(change):
 def test_files_of_one_dicom_series_belong_together():
     found = [*volumes(1, source=Path("a"), series_uid="1.2"), *volumes(1, source=Path("b"), series_uid="1.2")]
     assert [visible for _, visible in shown(layers_of(found))] == [True, False]
+
+
+def test_the_scans_dock_and_the_reader_hide_them_too(tmp_path):
+    path = tmp_path / "dynamic.nii"
+    series = np.stack([volume.array for volume in volumes(3)], -1)
+    nibabel.save(nibabel.Nifti1Image(series, np.diag([2.0, 3.0, 4.0, 1.0])), path)
+    (found,) = list_folder(path)
+    assert [visible for _, visible in shown(load([found]))] == [True, False, False]
+    assert [visible for _, visible in shown(read(str(path)))] == [True, False, False]
 
 
 @pytest.mark.gui

@@ -7,7 +7,8 @@ from pathlib import Path
 from threading import Event
 
 from napari_radcnn.errors import CancelledError, ReadError
-from napari_radcnn.gui.layers import LayerData, layer_data
+from napari_radcnn.gui.layers import LayerData
+from napari_radcnn.gui.sequences import layers_of
 from napari_radcnn.io import Progress, SeriesInfo, list_series, read, read_series
 from napari_radcnn.io.registry import sniff
 
@@ -85,7 +86,7 @@ def load(scans: list[Found], progress: Progress | None = None, cancel: Event | N
             volumes = read(scan.source, progress=progress, cancel=cancel)
         else:
             volumes = read_series(scan.source, progress=progress, cancel=cancel)
-        layers += [layer_data(volume, progress=progress, cancel=cancel) for volume in volumes]
+        layers += layers_of(volumes, progress=progress, cancel=cancel)
     return layers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_radcnn.gui.layers import layer_data
+from napari_radcnn.gui.sequences import layers_of
 from napari_radcnn.gui.show import add_to_viewer
 
 
@@ -19,7 +19,7 @@ def open_viewer(paths: Sequence[Path]) -> None:
     """
     from napari_radcnn.io import read
 
-    found = [layer_data(volume) for path in paths for volume in read(path)]
+    found = [layer for path in paths for layer in layers_of(read(path))]
     import napari
 
     viewer = napari.Viewer(title="RadCNN")
