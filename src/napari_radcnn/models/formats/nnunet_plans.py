@@ -369,8 +369,10 @@ def _resampling(found: Mapping[str, Any], what: str, shown: str) -> Resampling:
         return Resampling(skip=True)
     else:
         raise ModelError(f"{shown}: the resampling '{name}' is not known here.")
-    if made.order not in (0, 1, 2, 3) or made.order_z not in (0, 1, 2, 3):
-        raise ModelError(f"{shown}: resampling of order {made.order} is not known here.")
+    highest = 3 if what == "data" else 1
+    if not 0 <= made.order <= highest or not 0 <= made.order_z <= highest:
+        named = "logits" if what == "probabilities" else what
+        raise ModelError(f"{shown}: {named} resampled with order {made.order}, {made.order_z} are not known here.")
     return made
 
 
