@@ -122,7 +122,7 @@ def test_every_option_of_every_model_is_on_the_command_line(capsys):
         (["run", "no-such-model", "{scan}", "-o", "{folder}/out.nii"], 4, "no-such-model"),
         (["run", "fake", "{scan}", "-o", "{folder}/there.nii"], 3, "--overwrite"),
         (["run", "fake", "{scan}", "-o", "{folder}/out.json"], 3, "out.json"),
-        (["run", "fake", "{scan}", "{scan}", "-o", "{folder}/out.nii"], 3, "one input"),
+        (["run", "fake", "{scan}", "{scan}", "-o", "{folder}/out.nii"], 3, "takes 1 input, got 2"),
         (["run", "fake", "{scan}", "-o", "{folder}/out.nii", "--strength", "7"], 2, "strength"),
         (["run", "fake", "{scan}", "-o", "{folder}/out.nii", "--select", "2"], 3, "--select"),
         (["run", "absent", "{scan}", "-o", "{folder}/out.nii"], 4, "pip install"),

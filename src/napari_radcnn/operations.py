@@ -29,7 +29,18 @@ from napari_radcnn.models.options import describe
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 
-__all__ = ["classify", "denoise", "detect", "plan", "resample_to", "run", "segment", "segment_to", "super_resolve"]
+__all__ = [
+    "can_stream",
+    "classify",
+    "denoise",
+    "detect",
+    "plan",
+    "resample_to",
+    "run",
+    "segment",
+    "segment_to",
+    "super_resolve",
+]
 
 _Kind = TypeVar("_Kind")
 Result = LabelMap | Volume | Detections | Classification
@@ -188,7 +199,7 @@ def segment_to(
         "segmentation",
     )
     spec = request.spec
-    if not getattr(get_pipeline(spec), "STREAMS", False):
+    if not can_stream(spec):
         raise ModelError(f"'{spec.name}' needs the whole scan in memory: run it without streaming.")
     if target.suffix != ".zarr":
         raise WriteError(f"{target}: labels are streamed to OME-Zarr only; name it *.ome.zarr.")
@@ -210,6 +221,11 @@ def segment_to(
     (written,) = read(target)
     metadata = replace(written.metadata, name=labels.name, provenance=manifest)
     return replace(written, metadata=metadata, warnings=labels.warnings)
+
+
+def can_stream(spec: ModelSpec) -> bool:
+    """Return whether `segment_to` takes a model: whether its recipe gives labels block by block."""
+    return bool(getattr(get_pipeline(spec), "STREAMS", False))
 
 
 def _fingerprint(request: Request) -> str:

@@ -67,6 +67,7 @@ def test_what_nothing_was_written_to_is_background_and_not_lost(tmp_path, labels
     grown.write(box, np.full((19, 2, 10), 7))
     assert grown.finish() == {0: 150 * 40 * 270 - 380, 7: 380}
     (volume,) = read(tmp_path / "a.ome.zarr")
+    assert volume.metadata.label_names == {1: "liver", 7: "spleen"}
     assert volume.array[box].min() == 7
     assert np.count_nonzero(volume.array) == 380
     assert volume.geometry.is_close(labels.geometry)

@@ -139,13 +139,15 @@ class _Image:
         else:
             self._check_chunks(stored)
         levels = self._coarser(stored, axes, geometry, datasets)
+        names = _label_names(self.group.ome)
         metadata = VolumeMetadata(
             modality=block.modality,
             units=block.units,
             is_inverted=block.is_inverted,
             padding_value=block.padding_value,
             is_label=self.is_label,
-            description=_label_names(self.group.ome),
+            description=", ".join(f"{value} {name}" for value, name in list(names.items())[:100]),
+            label_names=names,
             is_calibrated=is_calibrated and block.is_calibrated,
             source=self.source,
             source_format="OME-Zarr",
@@ -273,13 +275,13 @@ def _window(ome: Mapping[str, Any], channel: int) -> tuple[float | None, float |
     return (start + end) / 2, float(end - start)
 
 
-def _label_names(ome: Mapping[str, Any]) -> str:
-    """Return the names of the labels, ``"1 brain, 2 tumor"``, as the image says them."""
+def _label_names(ome: Mapping[str, Any]) -> dict[int, str]:
+    """Return what the image calls its labels."""
     said = ome.get("image-label")
     properties = said.get("properties") if isinstance(said, dict) else None
-    names = []
+    names = {}
     for item in properties if isinstance(properties, list) else []:
         value, name = (item.get("label-value"), item.get("name")) if isinstance(item, dict) else (None, None)
         if type(value) is int and isinstance(name, str) and name.isprintable():
-            names.append(f"{value} {name[:60]}")
-    return ", ".join(names[:100])
+            names[value] = name[:60]
+    return dict(sorted(names.items())[:_MOST_LABELS])

@@ -1,0 +1,45 @@
+"""The command line: ``radcnn info | convert | models | run | replay | evaluate | open``.
+
+Results go to stdout, progress and errors to stderr, one clear line an error. Exit status as in
+`napari_radcnn.errors.ExitStatus`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import napari_radcnn
+from napari_radcnn.cli import models, runs, scans
+from napari_radcnn.errors import ExitStatus, RadcnnError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        parser = _parser(words)
+        if not words:
+            parser.print_help()
+            return ExitStatus.USAGE
+        parsed = parser.parse_args(words)
+        parsed.command(parsed)
+    except RadcnnError as error:
+        print(f"radcnn: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
+        sys.stderr.close()
+        return ExitStatus.DONE
+    return ExitStatus.DONE
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="radcnn", description="Read scans, run models on them, write results.")
+    parser.add_argument("--version", action="version", version=f"radcnn {napari_radcnn.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    scans.add_commands(commands)
+    models.add_commands(commands)
+    runs.add_commands(commands, words)
+    return parser

@@ -1,0 +1,145 @@
+"""What the commands share: options, reading, warnings, progress and cancel."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, get_args
+
+from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.models.options import describe
+from napari_radcnn.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_radcnn.io import OnIrregular
+
+
+def add_select(parser: argparse.ArgumentParser) -> None:
+    """Let the user choose one of several volumes."""
+    parser.add_argument(
+        "--select", metavar="N", type=int, help="which volume, where IN holds several; `radcnn info IN` numbers them"
+    )
+
+
+def add_on_irregular(parser: argparse.ArgumentParser) -> None:
+    """Let the user choose what happens to unevenly spaced slices."""
+    from napari_radcnn.io import OnIrregular
+
+    parser.add_argument(
+        "--on-irregular",
+        choices=get_args(OnIrregular),
+        default="refuse",
+        help="what to do with a DICOM series with unevenly spaced slices, such as a missing one: refuse it, resample "
+        "it to an even grid, or split it where the spacing changes (default: refuse)",
+    )
+
+
+def add_options(group: argparse._ArgumentGroup, options: type) -> None:
+    """Make a flag of every field of a dataclass of options."""
+    for entry in describe(options):
+        flag = "--" + entry.name.replace("_", "-")
+        unit = f" {entry.unit}" if entry.unit else ""
+        text = f"{entry.help} (default: {entry.default}{unit})".replace("%", "%%")
+        if entry.kind is bool:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=entry.default, help=text)
+        elif entry.choices:
+            group.add_argument(flag, choices=entry.choices, default=entry.default, help=text)
+        else:
+            group.add_argument(
+                flag, type=entry.kind, default=entry.default, help=text, metavar=entry.unit.upper() or "VALUE"
+            )
+
+
+def read_volumes(
+    path: Path,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
+    """Return the volumes at a path."""
+    from napari_radcnn.io import read
+
+    return read(path, progress=progress, cancel=cancel, on_irregular=on_irregular)
+
+
+def choose(volumes: list[Volume], path: Path, select: int | None) -> Volume:
+    """Return the volume that the user chose, or the only one.
+
+    Raises
+    ------
+    ReadError
+        If there are several and none was chosen; lists them.
+    """
+    if select is None and len(volumes) == 1:
+        return volumes[0]
+    if select is not None and 1 <= select <= len(volumes):
+        return volumes[select - 1]
+    listing = "; ".join(f"{number}: {volume.name}" for number, volume in enumerate(volumes[:12], 1))
+    more = f"; and {len(volumes) - 12} more" if len(volumes) > 12 else ""
+    raise ReadError(f"{path} holds {len(volumes)} volumes: choose one with --select N ({listing}{more}).")
+
+
+def check_output(target: Path, overwrite: bool) -> None:
+    """Refuse before the work what could not be written after it."""
+    if target.exists() and not overwrite:
+        raise WriteError(f"{target} exists already: pass --overwrite to replace it.")
+    if not target.parent.is_dir():
+        raise WriteError(f"{target} cannot be written: the folder {target.parent} does not exist.")
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Print warnings to stderr, one a line."""
+    for warning in warnings:
+        print(f"radcnn: warning: {warning}", file=sys.stderr)
+
+
+@contextmanager
+def cancelling() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into a cancel; a second Ctrl-C ends at once."""
+    cancel = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if cancel.is_set():
+            signal.default_int_handler(number, frame)
+        cancel.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield cancel
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancel
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Progress:
+    """Progress on stderr: a bar on a terminal, otherwise a line a step."""
+
+    _WIDTH = 24
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._last = ""
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """Show a step; as `napari_radcnn.inference.monitor.Progress`."""
+        if self._is_terminal:
+            filled = self._WIDTH * done // max(total, 1)
+            bar = "#" * filled + "-" * (self._WIDTH - filled)
+            print(f"\r[{bar}] {done}/{total} {message}\033[K", end="", file=sys.stderr, flush=True)
+        elif message != self._last:
+            print(f"{done}/{total} {message}", file=sys.stderr, flush=True)
+        self._last = message
+
+    def close(self) -> None:
+        """End the line of the bar."""
+        if self._is_terminal and self._last:
+            print(file=sys.stderr)

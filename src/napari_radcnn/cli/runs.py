@@ -1,0 +1,323 @@
+"""``radcnn run | replay | evaluate``: a model on a scan, the same again, and how good it was."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_radcnn.cli.common import (
+    Progress,
+    add_on_irregular,
+    add_options,
+    add_select,
+    cancelling,
+    check_output,
+    choose,
+    read_volumes,
+    warn,
+)
+from napari_radcnn.errors import ModelError, ReadError
+from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
+from napari_radcnn.models.options import describe
+from napari_radcnn.models.registry import find_model, get_model, models
+from napari_radcnn.models.spec import ModelSpec
+from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_radcnn.operations import Result
+
+#: What a model for a task returns; all others return a volume.
+_KINDS = {"segmentation": LabelMap, "detection": Detections, "classification": Classification}
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], words: Sequence[str]) -> None:
+    """Add the commands of this module; `words` are the arguments, which may name a model with options of its own."""
+    runner = commands.add_parser(
+        "run",
+        help="run a model on a scan",
+        description="Run a model on a scan. `radcnn run MODEL --help` shows the model's own options as well.",
+    )
+    runner.add_argument(
+        "model", metavar="MODEL", help="name of a model, see `radcnn models`; or file or folder of a foreign model"
+    )
+    runner.add_argument(
+        "input",
+        metavar="IN",
+        nargs="+",
+        help="file or folder; for a model of several inputs one for each, in order or as NAME=PATH",
+    )
+    runner.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="what to write, by suffix")
+    add_select(runner)
+    add_on_irregular(runner)
+    runner.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    runner.add_argument("--plan", action="store_true", help="say what the run would cost, and do not run")
+    runner.add_argument(
+        "--trust", metavar="SHA256", help="let the code in this foreign model run; `radcnn run` names its SHA-256"
+    )
+    runner.set_defaults(command=_run)
+    from napari_radcnn.inference.settings import RunSettings
+
+    add_options(runner.add_argument_group("where and how"), RunSettings)
+    spec = _named_model(words)
+    if spec is not None:
+        add_options(runner.add_argument_group(f"options of {spec.name}"), spec.options)
+
+    replay = commands.add_parser("replay", help="run again what a manifest says, and compare the voxels")
+    replay.add_argument("manifest", metavar="OUT.radcnn.json", type=Path)
+    replay.add_argument("-o", "--output", metavar="OUT", type=Path, help="also write the result, with its manifest")
+    replay.add_argument("--trust", metavar="SHA256", help="as for `radcnn run`")
+    replay.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    replay.set_defaults(command=_replay)
+
+    evaluate = commands.add_parser("evaluate", help="compare a prediction with its reference on the same grid")
+    evaluate.add_argument("reference", metavar="REFERENCE", type=Path)
+    evaluate.add_argument("prediction", metavar="PREDICTION", type=Path)
+    evaluate.add_argument("--json", action="store_true", help="as JSON")
+    evaluate.set_defaults(command=_evaluate)
+
+
+def _named_model(words: Sequence[str]) -> ModelSpec | None:
+    """Return the model that is named after ``run``, whose options the parser must know.
+
+    Raises
+    ------
+    ModelError
+        If the first word is a path, and what lies there is no model that can be used.
+    """
+    if not words or words[0] != "run":
+        return None
+    names = {spec.name for spec in models()}
+    named = next((word for word in words[1:] if word in names), None)
+    if named is not None:
+        return get_model(named)
+    first = next((word for word in words[1:] if not word.startswith("-")), None)
+    if first is None or not Path(first).exists():
+        return None
+    trust = next((after for word, after in pairwise(words) if word == "--trust"), None)
+    return find_model(Path(first), trust=trust)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io import check_source
+
+    spec = find_model(parsed.model, trust=parsed.trust)
+    if not parsed.plan:
+        _check_result_target(parsed.output, spec, parsed.overwrite)
+    options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
+    with cancelling() as cancel:
+        progress = Progress()
+        inputs = _inputs(parsed, spec, progress, cancel)
+        volume = next(iter(inputs.values()))
+        if parsed.plan:
+            _print_plan(parsed, inputs, spec, options)
+            return
+        check_source(_KINDS.get(spec.task, Volume), parsed.output, volume)
+        how = _How(spec, options, parsed.device, parsed.precision, progress, cancel)
+        if _is_streamed(volume, spec, parsed.output):
+            result = how.stream(inputs, parsed.output, parsed.overwrite)
+        else:
+            result = how.compute(inputs)
+            write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
+    for label, milliliters in manifest_of(result).get("volumes_ml", {}).items():
+        print(f"{label}: {milliliters:.1f} ml")
+    print(f"written: {parsed.output}")
+    print(f"manifest: {manifest_path(parsed.output)}")
+
+
+def _print_plan(
+    parsed: argparse.Namespace, inputs: Mapping[str, Volume], spec: ModelSpec, options: Mapping[str, Any]
+) -> None:
+    from napari_radcnn import operations
+
+    expected = operations.plan(list(inputs.values()), spec, options, device=parsed.device, precision=parsed.precision)
+    warn(expected.warnings)
+    print(expected.summary())
+
+
+def _inputs(
+    parsed: argparse.Namespace, spec: ModelSpec, progress: Progress, cancel: threading.Event
+) -> dict[str, Volume]:
+    """Return the scan for each input of the model, in the model's order."""
+    names = [slot.name for slot in spec.inputs] or [""]
+    paths: dict[str, Path] = {}
+    for word in parsed.input:
+        name, equals, rest = word.partition("=")
+        is_named = bool(equals and name and name in names)
+        chosen = name if is_named else next((name for name in names if name not in paths), None)
+        if chosen is None or chosen in paths:
+            doubled = f" '{name}' is given twice." if is_named else ""
+            listing = f" ({', '.join(names)})" if spec.inputs else ""
+            raise ReadError(
+                f"The model '{spec.name}' takes {len(names)} input{'s' * (len(names) > 1)}{listing}, got "
+                f"{len(parsed.input)}.{doubled}"
+            )
+        path = Path(rest if is_named else word)
+        paths[chosen] = path
+    missing = [name for name in names if name not in paths]
+    if missing:
+        raise ReadError(f"The model '{spec.name}' takes {', '.join(names)}; missing: {', '.join(missing)}.")
+    return {
+        name: choose(read_volumes(paths[name], progress, cancel, parsed.on_irregular), paths[name], parsed.select)
+        for name in names
+    }
+
+
+def _is_streamed(volume: Volume, spec: ModelSpec, target: Path) -> bool:
+    """Return whether labels go straight to the disk: from a store that is not in memory to a store."""
+    from napari_radcnn.operations import can_stream
+
+    return target.suffix == ".zarr" and volume.source is not None and not volume.is_loaded and can_stream(spec)
+
+
+@dataclass(frozen=True)
+class _How:
+    """A model with everything it is run with."""
+
+    spec: ModelSpec
+    options: Mapping[str, Any]
+    device: str
+    precision: str
+    progress: Progress
+    cancel: threading.Event
+
+    def compute(self, inputs: Mapping[str, Volume]) -> Result:
+        """Run it in memory."""
+        from napari_radcnn import operations
+
+        return self._told(
+            inputs,
+            lambda volumes: operations.run(
+                volumes,
+                self.spec,
+                self.options,
+                device=self.device,
+                precision=self.precision,
+                progress=self.progress,
+                cancel=self.cancel,
+            ),
+        )
+
+    def stream(self, inputs: Mapping[str, Volume], target: Path, overwrite: bool) -> Result:
+        """Run it from disk to disk."""
+        from napari_radcnn import operations
+
+        return self._told(
+            inputs,
+            lambda volumes: operations.segment_to(
+                volumes,
+                self.spec,
+                target,
+                self.options,
+                overwrite=overwrite,
+                device=self.device,
+                precision=self.precision,
+                progress=self.progress,
+                cancel=self.cancel,
+            ),
+        )
+
+    def _told(self, inputs: Mapping[str, Volume], run: Callable[[list[Volume]], Result]) -> Result:
+        """Print what speaks against a run before it, and what it found out after it."""
+        from napari_radcnn import operations
+
+        volumes = list(inputs.values())
+        expected = operations.plan(volumes, self.spec, self.options, device=self.device, precision=self.precision)
+        told = (*(text for volume in volumes for text in volume.warnings), *expected.warnings)
+        warn(told)
+        result = run(volumes)
+        self.progress.close()
+        warn([text for text in result.warnings if text not in told])
+        return result
+
+
+def _replay(parsed: argparse.Namespace) -> None:
+    from napari_radcnn import provenance
+
+    manifest = _read_manifest(parsed.manifest)
+    spec = _model_of(manifest["model"], parsed.trust)
+    if parsed.output is not None:
+        _check_result_target(parsed.output, spec, parsed.overwrite)
+    wanted = manifest.get("inputs") or {"": manifest["input"]}
+    inputs = {}
+    with cancelling() as cancel:
+        progress = Progress()
+        for name, one in wanted.items():
+            volumes = read_volumes(Path(one["path"]), progress, cancel)
+            volume = next((v for v in volumes if provenance.identify(v)["sha256"] == one["sha256"]), None)
+            if volume is None:
+                raise ReadError(f"{one['path']}: its voxels or its grid are no longer those of the manifest.")
+            inputs[name] = volume
+        settings = manifest["settings"]
+        how = _How(spec, manifest["options"], settings["device"], settings["precision"], progress, cancel)
+        result = how.compute(inputs)
+    # hashes, not files: a format may hold the voxels rounded (DICOM) or numbered anew (a segmentation)
+    before, after = manifest.get("result"), manifest_of(result).get("result")
+    if before and after:
+        print(f"{'identical' if before == after else 'different'}: the voxels of {manifest['output']}")
+    if parsed.output is not None:
+        write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
+        print(f"written: {parsed.output}")
+
+
+def _model_of(described: Mapping[str, Any], trust: str | None) -> ModelSpec:
+    """Return the model that a manifest describes.
+
+    Raises
+    ------
+    ModelError
+        If a foreign model is no longer where it was, or has other weights.
+    """
+    origin = described.get("origin")
+    spec = get_model(described["name"]) if origin is None else find_model(Path(origin), trust=trust)
+    if spec.version != described["version"]:
+        warn([f"'{spec.name}' is version {spec.version} here, but the manifest says {described['version']}."])
+    if origin is not None:
+        known = {one["sha256"] for one in described["weights"]}
+        if known != {file.sha256 for file in spec.files}:
+            raise ModelError(f"{origin}: its weights are no longer those of the manifest.")
+    return spec
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["schema"] != "radcnn-manifest/1" or not manifest["input"]["path"] or not manifest["output"]:
+            raise ReadError(f"{path} names no input that can be run again.")
+        _ = manifest["model"]["name"], manifest["options"], manifest["settings"]["device"]
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReadError(f"{path} is no manifest of a run; it ends in .radcnn.json beside each result.") from error
+    return dict(manifest)
+
+
+def _evaluate(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.metrics import compare
+
+    reference, prediction = (choose(read_volumes(path), path, None) for path in (parsed.reference, parsed.prediction))
+    found = compare(reference, prediction)
+    if parsed.json:
+        print(json.dumps({"reference": str(parsed.reference), "prediction": str(parsed.prediction), **found}, indent=2))
+        return
+    for value, row in found.get("labels", {}).items():
+        first, second = row["volume_ml"]
+        distance = "-" if row["hausdorff95_mm"] is None else f"{row['hausdorff95_mm']:.2f} mm"
+        print(f"label {value}: Dice {row['dice']:.4f}, 95 % Hausdorff {distance}, {first:.2f} -> {second:.2f} ml")
+    for name, figure in found.get("image", {}).items():
+        print(f"{name}: {'-' if figure is None else format(figure, '.4g')}")
+
+
+def _check_result_target(target: Path, spec: ModelSpec, overwrite: bool) -> None:
+    """Refuse before a run what its result could not be written to."""
+    from napari_radcnn.io import check_suffix
+
+    for path in (target, manifest_path(target)):
+        check_output(path, overwrite)
+    check_suffix(_KINDS.get(spec.task, Volume), target)
