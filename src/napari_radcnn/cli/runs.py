@@ -72,6 +72,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     replay = commands.add_parser("replay", help="run again what a manifest says, and compare the voxels")
     replay.add_argument("manifest", metavar="OUT.radcnn.json", type=Path)
     replay.add_argument("-o", "--output", metavar="OUT", type=Path, help="also write the result, with its manifest")
+    add_on_irregular(replay)
     replay.add_argument("--trust", metavar="SHA256", help="as for `radcnn run`")
     replay.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     replay.set_defaults(command=_replay)
@@ -249,7 +250,7 @@ def _replay(parsed: argparse.Namespace) -> None:
     with cancelling() as cancel:
         progress = Progress()
         for name, one in wanted.items():
-            volumes = read_volumes(Path(one["path"]), progress, cancel)
+            volumes = read_volumes(Path(one["path"]), progress, cancel, parsed.on_irregular)
             volume = next((v for v in volumes if provenance.identify(v)["sha256"] == one["sha256"]), None)
             if volume is None:
                 raise ReadError(f"{one['path']}: its voxels or its grid are no longer those of the manifest.")
