@@ -1,9 +1,9 @@
 """The engine beside MONAI's sliding window and nnU-Net's predictor: same weights, same volume, one after the other.
 
-Needs a Python with nnunetv2 and monai in an environment of its own (``--peers``) and a thin-slice chest CT (``--scan``);
-the networks are fitted on one half of it, for ``--minutes`` each, and kept in ``--folder`` for the next time. Every run
-is a process of its own; rounds are interleaved, figures are medians. Not part of ``make benchmarks``: it takes an hour
-on two cores.
+Needs a Python with nnunetv2 and monai in an environment of its own (``--peers``) and a thin-slice chest CT
+(``--scan``); the networks are fitted on one half of it, for ``--minutes`` each, and kept in ``--folder`` for the next
+time. Every run is a process of its own; rounds are interleaved, figures are medians. Not part of ``make benchmarks``:
+it takes an hour on two cores.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _peer(parsed: argparse.Namespace, what: str, network: str) -> dict[str, Any]
 
 def _run(command: list[str]) -> dict[str, Any]:
     print(" ".join(command), file=sys.stderr)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=_HERE.parent)  # noqa: S603
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=_HERE.parent)
     lines = done.stdout.strip().splitlines()
     return dict(json.loads(lines[-1])) if lines else {}
 
