@@ -115,6 +115,17 @@ def test_what_cannot_fit_is_refused_before_it_is_read():
     assert source.boxes == []
 
 
+def test_a_limit_of_the_process_is_told_too():
+    volume, source = lazy_field(grids.axial(), name="large")
+
+    def no_memory(box):
+        raise MemoryError
+
+    source.read = no_memory
+    with pytest.raises(ResourceError, match=r"large.*memory"):
+        volume.load()
+
+
 def test_threads_load_once():
     volume, source = lazy_field(grids.axial())
     reading, go = threading.Event(), threading.Event()

@@ -187,7 +187,10 @@ class LazyArray:
         with self._lock:
             if self._array is None:
                 _check_memory(self.source, shown)
-                self._array = _whole(self.source, shown, progress, cancel)
+                try:
+                    self._array = _whole(self.source, shown, progress, cancel)
+                except MemoryError as error:  # a limit of this process, below what the computer has
+                    raise _too_large(self.source, shown) from error
             return self._array
 
     def read(self, box: Box) -> npt.NDArray[Any]:
@@ -231,13 +234,20 @@ def n_bytes(source: VoxelSource) -> int:
 def _check_memory(source: VoxelSource, shown: str) -> None:
     import psutil
 
-    free = psutil.virtual_memory().available
-    if n_bytes(source) + math.prod(source.chunks) * source.dtype.itemsize > free * _MOST_OF_FREE:
-        size = " x ".join(str(n) for n in source.shape)
-        raise ResourceError(
-            f"{shown}: the image is too large for this computer's memory: {size} voxels of {source.dtype} take "
-            f"{n_bytes(source) / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free; cut a part out of it first."
-        )
+    block = math.prod(source.chunks) * source.dtype.itemsize
+    if n_bytes(source) + block > psutil.virtual_memory().available * _MOST_OF_FREE:
+        raise _too_large(source, shown)
+
+
+def _too_large(source: VoxelSource, shown: str) -> ResourceError:
+    import psutil
+
+    size = " x ".join(str(n) for n in source.shape)
+    return ResourceError(
+        f"{shown}: the image is too large for this computer's memory: {size} voxels of {source.dtype} take "
+        f"{n_bytes(source) / 2**30:.1f} GiB, and {psutil.virtual_memory().available / 2**30:.1f} GiB are free; cut a "
+        "part out of it first."
+    )
 
 
 def _whole(
