@@ -182,3 +182,42 @@ def test_empty_logits_give_nothing(kind):
 def test_labels_that_cannot_be_stored(values):
     with pytest.raises(ValueError, match="65535"):
         LabelRule("argmax", values)
+
+
+@pytest.mark.parametrize("budget", [0, 2**30])
+def test_streamed_patches_give_the_labels_of_monai_and_zoom(budget):
+    import torch
+    from monai.inferers import sliding_window_inference
+
+    from napari_radcnn.inference.stream import run_patches
+    from napari_radcnn.models.network import Sampling
+
+    torch.manual_seed(2)
+    network = torch.nn.Sequential(
+        torch.nn.Conv3d(1, 4, 5, padding=2),
+        torch.nn.InstanceNorm3d(4),
+        torch.nn.ReLU(),
+        torch.nn.Conv3d(4, 3, 3, padding=1),
+    ).eval()
+    array = np.random.default_rng(8).normal(size=(1, 21, 18, 15)).astype(np.float32)
+    native, rule = (30, 25, 11), LabelRule("argmax", (0, 2, 5))
+    with torch.inference_mode():
+        whole = sliding_window_inference(torch.from_numpy(array)[None], (8, 10, 9), 1, network, 0.5, mode="gaussian")
+
+    def predict(patch):
+        with torch.inference_mode():
+            return network(torch.from_numpy(patch)[None])[0].numpy()
+
+    stream = run_patches(
+        [predict],
+        lambda box: array[(slice(None), *box)],
+        array.shape[1:],
+        Sampling((8, 10, 9), 0.5, "monai", "monai"),
+        classes=3,
+        budget_bytes=budget,
+    )
+    labels, written = assemble(resampled_argmax(stream, array.shape[1:], native, rule), native, np.uint8)
+    expected = zoomed(whole[0].numpy(), native)
+    assert (written == 1).all()
+    assert not ((labels != labels_of(expected, rule)) & ~undecided(expected, rule)).any()
+    assert set(np.unique(labels)) == {0, 2, 5}

@@ -19,6 +19,17 @@ SHAPES = st.tuples(st.integers(1, 13), st.integers(1, 11), st.integers(1, 9))
 AMPLE = 2**30
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Convolutions of a few hundred voxels spend their time on starting threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def affine(patch):
     """A closed form: 2x + 1 and x of the first channel."""
     return np.stack([2 * patch[0] + 1, patch[0]])
