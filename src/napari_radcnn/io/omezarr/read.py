@@ -33,7 +33,7 @@ _MOST_LABELS = 1000
 #: Images up to this size are decoded when they are opened, which finds damage and takes a moment only.
 _READ_AT_ONCE = 32 << 20
 #: So many files of a larger image are looked at when it is opened; more would take seconds.
-_MOST_CHUNKS = 10_000
+_MOST_CHUNKS = 5_000
 
 
 def is_zarr(path: Path) -> bool:
