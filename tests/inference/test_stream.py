@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_radcnn.errors import CancelledError, ModelError
+from napari_radcnn.errors import CancelledError, ModelError, ResourceError
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.positions import patch_count, patch_weights
 from napari_radcnn.inference.stream import run_patches
@@ -296,3 +296,46 @@ def test_an_answer_that_cannot_be_right_is_refused(answer, message):
 def test_no_network():
     with pytest.raises(ValueError, match="predictor"):
         collect(np.zeros((1, 4, 4, 4), np.float32), [], Sampling((4, 4, 4)))
+
+
+def _blending_threads():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("radcnn-blend")]
+
+
+def test_an_error_of_the_device_is_passed_on_and_nothing_stays(tmp_path):
+    calls = []
+
+    def predict(patch):
+        calls.append(1)
+        if len(calls) == 5:
+            raise ResourceError("out of device memory")
+        return affine(patch)
+
+    array = np.zeros((1, 16, 8, 24), np.float32)
+    with pytest.raises(ResourceError, match="out of device memory"):
+        collect(array, [predict], Sampling((8, 8, 8), 0.0), budget_bytes=0, workspace=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert _blending_threads() == []
+
+
+def test_a_caller_that_stops_early_leaves_nothing():
+    calls = []
+
+    def predict(patch):
+        calls.append(1)
+        return affine(patch)
+
+    array = np.zeros((1, 32, 8, 8), np.float32)
+    stream = run_patches(
+        [predict],
+        lambda box: array[(slice(None), *box)],
+        (32, 8, 8),
+        Sampling((8, 8, 8), 0.0),
+        classes=2,
+        budget_bytes=AMPLE,
+    )
+    assert next(stream)[0] == 8
+    assert len(_blending_threads()) == 1
+    stream.close()
+    assert len(calls) == 1
+    assert _blending_threads() == []
