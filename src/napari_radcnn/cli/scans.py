@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.cli.common import add_on_irregular, add_select, check_output, choose, read_volumes, warn
-from napari_radcnn.errors import ReadError
+from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.io.manifest import write_with_manifest
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
     from napari_radcnn.io import Deidentifier
+    from napari_radcnn.results import Finding
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,6 +70,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io import is_report
+
+    if is_report(parsed.path):
+        _info_report(parsed)
+        return
     volumes = read_volumes(parsed.path, on_irregular=parsed.on_irregular)
     if parsed.json:
         print(json.dumps({"path": str(parsed.path), "volumes": [_describe(v) for v in volumes]}, indent=2))
@@ -80,6 +87,44 @@ def _info(parsed: argparse.Namespace) -> None:
                 print(f"     warning: {warning}")
     for warning in common:
         print(f"warning: {warning}")
+
+
+def _info_report(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io import read_report
+
+    report = read_report(parsed.path)
+    if parsed.json:
+        findings = [_describe_finding(finding) for finding in report.findings]
+        found = {"path": str(parsed.path), "report": {"name": report.name, "findings": findings}}
+        print(json.dumps({**found, "warnings": list(report.warnings)}, indent=2))
+        return
+    print(f"{report.name} · {len(report.findings)} finding{'s' * (len(report.findings) != 1)}")
+    for number, finding in enumerate(report.findings, 1):
+        parts = [finding.label]
+        if finding.box is not None:
+            parts.append("at " + ", ".join(f"{v:.1f}" for v in finding.box.center) + " mm")
+            parts.append(" x ".join(f"{v:.1f}" for v in finding.box.size) + " mm")
+        if finding.segment is not None:
+            parts.append(f"segment {finding.segment}")
+        parts += [f"{m.derivation} {m.name}".strip() + f" {m.value:g} {m.unit}" for m in finding.measurements]
+        print(f"{number:3d}  {' · '.join(parts)}")
+    for warning in report.warnings:
+        print(f"warning: {warning}")
+
+
+def _describe_finding(finding: Finding) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "label": finding.label,
+        "measurements": [
+            {"name": m.name, "value": m.value, "unit": m.unit, "derivation": m.derivation} for m in finding.measurements
+        ],
+    }
+    if finding.box is not None:
+        score = None if math.isnan(finding.box.score) else finding.box.score
+        described |= {"score": score, "center_mm": list(finding.box.center), "size_mm": list(finding.box.size)}
+    if finding.segment is not None:
+        described |= {"segmentation_uid": finding.segmentation_uid, "segment": finding.segment}
+    return described
 
 
 def _describe(volume: Volume) -> dict[str, Any]:
@@ -121,11 +166,15 @@ def _line(volume: Volume) -> str:
 
 
 def _convert(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io import is_report
     from napari_radcnn.io.deidentify import doubts
     from napari_radcnn.io.reference import as_labels, check_reference
 
     target = parsed.output
     check_output(target, parsed.overwrite)
+    if is_report(parsed.input):
+        _convert_report(parsed)
+        return
     check_reference(parsed.reference, target)
     deidentify = _deidentify(parsed)
     volume = choose(read_volumes(parsed.input, on_irregular=parsed.on_irregular), parsed.input, parsed.select)
@@ -136,6 +185,21 @@ def _convert(parsed: argparse.Namespace) -> None:
     if deidentify and not volume.metadata.is_label:
         warn(doubts(volume))
     print(f"written: {target}")
+
+
+def _convert_report(parsed: argparse.Namespace) -> None:
+    """Write the places of a report as JSON or CSV."""
+    from napari_radcnn.io import read_report, write
+
+    if parsed.output.suffix.lower() not in (".json", ".csv"):
+        raise WriteError(f"{parsed.output}: the findings of a report are written to .json or .csv.")
+    report = read_report(parsed.input)
+    warn(report.warnings)
+    without = len(report.findings) - len(report.detections.boxes)
+    if without:
+        warn([f"{without} of {len(report.findings)} findings have no place in the patient and are left out."])
+    write(report.detections, parsed.output, overwrite=parsed.overwrite, deidentify=_deidentify(parsed))
+    print(f"written: {parsed.output}")
 
 
 def _deidentify(parsed: argparse.Namespace) -> bool | Deidentifier:

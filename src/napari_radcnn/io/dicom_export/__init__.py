@@ -4,7 +4,7 @@ Whatever is written refers to the DICOM series that the scan came from; without 
 """
 
 from napari_radcnn.io.dicom_export.derived import check_series, write_derived
-from napari_radcnn.io.dicom_export.read_report import read_report
+from napari_radcnn.io.dicom_export.read_report import is_report, read_report
 from napari_radcnn.io.dicom_export.read_results import read_result
 from napari_radcnn.io.dicom_export.report import write_detection_report, write_report
 from napari_radcnn.io.dicom_export.segmentation import as_label_map, write_segmentation
@@ -14,6 +14,7 @@ __all__ = [
     "Reference",
     "as_label_map",
     "check_series",
+    "is_report",
     "read_report",
     "read_result",
     "write_derived",

@@ -36,6 +36,19 @@ _NUMBER_AT_END = re.compile(r" \d+$")
 _Box = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
+def is_report(path: str | Path) -> bool:
+    """Return whether a file is a DICOM structured report; reads its header only."""
+    path = Path(path)
+    try:
+        with quiet():
+            item = read_header(path) if path.is_file() else None
+    except damage():
+        return False
+    except OSError:
+        return False
+    return isinstance(item, NoImage) and item.modality == "SR"
+
+
 def read_report(path: str | Path) -> Report:
     """Read the measurement groups of a DICOM structured report, ours or another program's.
 
