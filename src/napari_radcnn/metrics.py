@@ -94,8 +94,7 @@ def _corner_distance(first: Volume, second: Volume) -> str:
 def _are_labels(reference: Volume, prediction: Volume) -> bool:
     marked = reference.metadata.is_label or prediction.metadata.is_label
     small = all(
-        volume.dtype.kind in "biu" or bool((np.mod(volume.array, 1) == 0).all())
-        for volume in (reference, prediction)
+        volume.dtype.kind in "biu" or bool((np.mod(volume.array, 1) == 0).all()) for volume in (reference, prediction)
     )
     return marked and small
 
