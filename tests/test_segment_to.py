@@ -68,6 +68,17 @@ def test_streamed_labels_are_those_of_a_run_in_memory(streaming, tmp_path, grid)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ome.zarr", "a.ome.zarr.radcnn.json"]
 
 
+def test_every_block_is_told_when_it_is_written(streaming, tmp_path):
+    volume = world_field(oblique())
+    seen = np.full(volume.shape, 9, np.uint8)
+
+    def keep(box, labels):
+        seen[box] = labels
+
+    written = segment_to(volume, "fake", tmp_path / "a.ome.zarr", each_block=keep)
+    assert np.array_equal(seen, written.array)
+
+
 def test_a_scan_on_disk_is_not_loaded(streaming, tmp_path):
     field = world_field(oblique())
     scan = Volume.lazy(CountingSource(field.array), field.geometry, field.metadata)

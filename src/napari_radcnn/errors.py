@@ -50,6 +50,22 @@ class ModelError(RadcnnError):
     exit_status = ExitStatus.MODEL
 
 
+class TrustError(ModelError):
+    """A model contains code of its own, which was not run because the user has not said that it is trusted.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the file or folder; what the user names to trust it.
+    reasons : tuple of str
+        What in it is code.
+    """
+
+    def __init__(self, message: str, sha256: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.sha256, self.reasons = sha256, reasons
+
+
 class ResourceError(RadcnnError):
     """The device is missing, or memory does not suffice."""
 

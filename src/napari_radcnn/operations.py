@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError, WriteError
@@ -28,6 +29,7 @@ from napari_radcnn.models import ModelSpec, Task, find_model, make_options
 from napari_radcnn.models.options import describe
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
+from napari_radcnn.voxels import Box
 
 __all__ = [
     "can_stream",
@@ -156,6 +158,7 @@ def segment_to(
     options: object = None,
     *,
     overwrite: bool = False,
+    each_block: Callable[[Box, npt.NDArray[Any]], None] | None = None,
     **how: Unpack[RunKeywords],
 ) -> Volume:
     """Give every voxel a class, and write the labels as they are found: for scans that do not fit into memory.
@@ -170,6 +173,9 @@ def segment_to(
         ``*.ome.zarr`` or ``*.zarr``; its manifest is written beside it.
     overwrite : bool
         Whether `target` may exist.
+    each_block : callable, optional
+        Called as ``each_block(box, labels)`` when labels have been written, in the thread that runs: `box` is three
+        slices along ``(k, j, i)`` of the scan's grid, `labels` an array of its shape.
 
     Returns
     -------
@@ -205,7 +211,12 @@ def segment_to(
         raise WriteError(f"{target}: labels are streamed to OME-Zarr only; name it *.ome.zarr.")
     with atomic_path(manifest_path(target), overwrite) as temporary:
         grown = GrowingLabels(
-            target, request.volume.geometry, spec.labels, fingerprint=_fingerprint(request), overwrite=overwrite
+            target,
+            request.volume.geometry,
+            spec.labels,
+            fingerprint=_fingerprint(request),
+            overwrite=overwrite,
+            each_block=each_block,
         )
         try:
             found = _execute(replace(request, sink=grown), progress, cancel)

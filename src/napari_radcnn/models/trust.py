@@ -15,7 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_radcnn.errors import ModelError
+from napari_radcnn.errors import ModelError, TrustError
 from napari_radcnn.io.atomic import write_text
 from napari_radcnn.models.weights import file_sha256
 
@@ -58,7 +58,7 @@ def require_trust(path: Path, sha256: str, reasons: Sequence[str], given: str | 
 
     Raises
     ------
-    ModelError
+    TrustError
         If it is not trusted; tells how to trust it.
     """
     if given is not None and given.strip().lower() == sha256:
@@ -67,9 +67,11 @@ def require_trust(path: Path, sha256: str, reasons: Sequence[str], given: str | 
         return
     shown = "; ".join(reasons[:4]) + (f"; and {len(reasons) - 4} more" if len(reasons) > 4 else "")
     other = "" if given is None else " The SHA-256 given with trust is another one."
-    raise ModelError(
+    raise TrustError(
         f"{path.name}: this model contains code, which was not run: {shown}.{other} If you trust who made it, open it "
-        f"with trust='{sha256}'."
+        f"with trust='{sha256}'.",
+        sha256,
+        tuple(reasons),
     )
 
 

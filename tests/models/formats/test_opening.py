@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -25,7 +26,7 @@ from model_factory import (
     write_safetensors,
     zipped,
 )
-from napari_radcnn.errors import ModelError
+from napari_radcnn.errors import ModelError, TrustError
 from napari_radcnn.models.trust import forget_trust, remember_trust, tree_sha256
 
 
@@ -162,6 +163,10 @@ def test_torchscript_is_a_program_and_needs_trust(tmp_path):
     describe(tmp_path / "net.json")
     text = _refusal(path)
     assert "a TorchScript file is a program" in text
+    with pytest.raises(TrustError) as caught:
+        radcnn.open_model(path)
+    assert caught.value.sha256 == _sha_in(text) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert caught.value.reasons == ("a TorchScript file is a program",)
     spec = radcnn.open_model(path, trust=_sha_in(text))
     assert spec.files[0].kind == "torchscript"
     assert spec.spacing == (2.0, 1.5, 1.5)

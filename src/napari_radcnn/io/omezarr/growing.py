@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class GrowingLabels:
         Of the run: model, options, input. A folder that a run with another fingerprint left is not gone on with.
     overwrite : bool
         Whether `target` may exist.
+    each_block : callable, optional
+        Called as ``each_block(box, values)`` after a block was written, in the thread that writes.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class GrowingLabels:
         *,
         fingerprint: str,
         overwrite: bool = False,
+        each_block: Callable[[Box, npt.NDArray[Any]], None] | None = None,
     ) -> None:
         check_folder_target(target, overwrite, holds_zarr)
         self.target, self.geometry, self.labels = target, geometry, dict(labels)
@@ -67,7 +70,7 @@ class GrowingLabels:
         if max(self.labels, default=0) > _MAX_LABEL:
             raise WriteError(f"{target}: a label of {max(self.labels)} does not fit into 16 bits.")
         self.folder = target.with_name(f".radcnn-partial-{target.name}")
-        self._fingerprint, self._overwrite = fingerprint, overwrite
+        self._fingerprint, self._overwrite, self._each_block = fingerprint, overwrite, each_block
         #: How far an earlier run came: what was last passed to `mark`; 0 for a run from the start.
         self.mark_reached = self._resume()
         if not self.mark_reached:
@@ -95,6 +98,8 @@ class GrowingLabels:
             self._level[box] = np.asarray(values, self.dtype)
         except OSError as error:
             raise write_error(self.target, error) from error
+        if self._each_block is not None:
+            self._each_block(box, values)
 
     def mark(self, reached: int) -> None:
         """Note that all of the run up to `reached` is written; what the number counts is the run's own business."""
