@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +16,13 @@ from napari_radcnn.models.network import Architecture
 if TYPE_CHECKING:
     import torch
 
-#: Name to module and what else must be installed. Names are those of `monai.networks.nets`.
-_MONAI = dict.fromkeys(
-    (
+#: Of `monai.networks.nets`; those whose answer in evaluation is one tensor of the input's size.
+_MONAI = frozenset(
+    {
         "UNet",
         "BasicUNet",
-        "BasicUNetPlusPlus",
         "DynUNet",
         "SegResNet",
-        "SegResNetVAE",
         "SegResNetDS",
         "SegResNetDS2",
         "AttentionUnet",
@@ -36,33 +33,15 @@ _MONAI = dict.fromkeys(
         "FlexibleUNet",
         "MedNeXt",
         "AutoEncoder",
-        "ResNet",
-        "DenseNet",
-        "DenseNet121",
-        "DenseNet169",
-        "DenseNet201",
-        "EfficientNetBN",
-        "SEResNet50",
-        "resnet10",
-        "resnet18",
-        "resnet34",
-        "resnet50",
-    ),
-    "monai.networks.nets",
+    }
 )
+#: Of `napari_radcnn.models.architectures_nnunet`.
+_NNUNET = frozenset({"PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"})
 #: What a network imports besides MONAI, some of it only when it runs.
 _NEEDS = {"UNETR": "einops", "SwinUNETR": "einops"}
 #: Arguments that reach for files or the network.
 _REFUSED = frozenset({"pretrained", "progress", "download"})
 _ALIASES = {"Unet": "UNet", "unet": "UNet", "BasicUnet": "BasicUNet", "DynUnet": "DynUNet", "Vnet": "VNet"}
-_OWN: dict[str, tuple[str, str]] = {
-    name: ("napari_radcnn.models.architectures_nnunet", attribute)
-    for name, attribute in (
-        ("PlainConvUNet", "plain_conv_unet"),
-        ("ResidualEncoderUNet", "residual_encoder_unet"),
-        ("ResidualUNet", "residual_unet"),
-    )
-}
 
 
 #: What constructors raise for arguments that do not go together.
@@ -79,23 +58,18 @@ _REFUSALS = (
 )
 
 
-def register(name: str, module: str, attribute: str) -> None:
-    """Put a network of our own on the list; it is imported when it is built."""
-    _OWN[name] = (module, attribute)
-
-
 def known_name(name: str) -> str | None:
     """Return the name on the list that `name`, bare or with MONAI's package before it, stands for; else None."""
     package, _, last = name.rpartition(".")
     if package and package not in ("monai.networks.nets", f"monai.networks.nets.{last.lower()}"):
         return None
     last = _ALIASES.get(last, last)
-    return last if last in _MONAI or (last in _OWN and not package) else None
+    return last if last in _MONAI or (last in _NNUNET and not package) else None
 
 
 def names() -> list[str]:
     """Return the list."""
-    return sorted({*_MONAI, *_OWN})
+    return sorted(_MONAI | _NNUNET)
 
 
 def check_architecture(architecture: Architecture, shown: str) -> None:
@@ -165,8 +139,7 @@ def build(architecture: Architecture, shown: str, *, meta: bool = False) -> torc
     name = known_name(architecture.name) or architecture.name
     if name in _NEEDS and find_spec(_NEEDS[name]) is None:
         raise ModelError(f"{shown}: the network '{name}' needs the package {_NEEDS[name]}: pip install {_NEEDS[name]}")
-    module, attribute = _OWN[name] if name in _OWN else (_MONAI[name], name)
-    make: Callable[..., torch.nn.Module] = getattr(import_module(module), attribute)
+    make = _constructor(name)
     try:
         inspect.signature(make).bind(**architecture.arguments)
     except TypeError as error:
@@ -174,8 +147,21 @@ def build(architecture: Architecture, shown: str, *, meta: bool = False) -> torc
     try:
         with torch.device("meta" if meta else "cpu"):
             return make(**architecture.arguments)
+    except ModelError as error:
+        raise ModelError(f"{shown}: {error}") from error
     except _REFUSALS as error:
         if meta:  # some constructors compute with numbers
             return build(architecture, shown)
         brief = " ".join(str(error).split())[:160]
         raise ModelError(f"{shown}: the network '{name}' cannot be built from these arguments: {brief}") from error
+
+
+def _constructor(name: str) -> Callable[..., torch.nn.Module]:
+    if name in _NNUNET:
+        from napari_radcnn.models import architectures_nnunet
+
+        return lambda **arguments: architectures_nnunet.build(name, arguments)
+    from monai.networks import nets
+
+    constructor: Callable[..., torch.nn.Module] = getattr(nets, name)
+    return constructor

@@ -32,7 +32,7 @@ class Orient:
 
 @dataclass(frozen=True)
 class Space:
-    """Interpolate to a spacing, the first voxel's center kept in place.
+    """Interpolate to a spacing; the new voxels lie where MONAI's `Spacing` puts them.
 
     Attributes
     ----------
