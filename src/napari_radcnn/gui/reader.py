@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from napari_radcnn.gui.layers import LayerData
+from napari_radcnn.gui.layers import METADATA_KEY, LayerData, detections_layer
 from napari_radcnn.gui.sequences import layers_of
 from napari_radcnn.gui.show import tell_of
 from napari_radcnn.gui.view import watch
@@ -24,7 +24,7 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
 
 
 def read(path: PathOrPaths) -> list[LayerData]:
-    """Read every volume of files or folders.
+    """Read every volume of files or folders, and the findings of structured reports.
 
     Raises
     ------
@@ -34,6 +34,7 @@ def read(path: PathOrPaths) -> list[LayerData]:
     import napari
     from napari.utils import progress as progress_bar
 
+    from napari_radcnn.io import is_report
     from napari_radcnn.io import read as read_volumes
 
     viewer = napari.current_viewer()
@@ -48,10 +49,28 @@ def read(path: PathOrPaths) -> list[LayerData]:
             bar.update(done - bar.n)
 
         for one in _as_list(path):
+            if is_report(one):
+                found.append(_report(one))
+                continue
             found += layers_of(read_volumes(one, progress=on_progress), progress=on_progress)
     for _, arguments, _ in found:
-        tell_of(arguments["name"], arguments["metadata"])
+        if METADATA_KEY in arguments.get("metadata", {}):
+            tell_of(arguments["name"], arguments["metadata"])
     return found
+
+
+def _report(path: str) -> LayerData:
+    """Return the findings of a structured report in their place in the patient; what has no place is told."""
+    from napari.utils.notifications import show_warning
+
+    from napari_radcnn.io import read_report
+
+    report = read_report(path)
+    without = len(report.findings) - len(report.detections.boxes)
+    told = [*report.warnings, *([f"{without} findings have no place in the patient."] if without else [])]
+    for warning in told:
+        show_warning(f"{report.name}: {warning}")
+    return detections_layer(report.detections)
 
 
 def _as_list(path: PathOrPaths) -> list[Any]:
