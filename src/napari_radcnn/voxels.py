@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import CancelledError, ResourceError
+from napari_radcnn.free_memory import free_memory
 from napari_radcnn.geometry import AxisMap, Geometry
 
 #: A part of a volume along ``(k, j, i)``: slices without steps; open ends and ends behind the last voxel are allowed.
@@ -232,20 +233,16 @@ def n_bytes(source: VoxelSource) -> int:
 
 
 def _check_memory(source: VoxelSource, shown: str) -> None:
-    import psutil
-
     block = math.prod(source.chunks) * source.dtype.itemsize
-    if n_bytes(source) + block > psutil.virtual_memory().available * _MOST_OF_FREE:
+    if n_bytes(source) + block > free_memory() * _MOST_OF_FREE:
         raise _too_large(source, shown)
 
 
 def _too_large(source: VoxelSource, shown: str) -> ResourceError:
-    import psutil
-
     size = " x ".join(str(n) for n in source.shape)
     return ResourceError(
         f"{shown}: the image is too large for this computer's memory: {size} voxels of {source.dtype} take "
-        f"{n_bytes(source) / 2**30:.1f} GiB, and {psutil.virtual_memory().available / 2**30:.1f} GiB are free; cut a "
+        f"{n_bytes(source) / 2**30:.1f} GiB, and {free_memory() / 2**30:.1f} GiB are free; cut a "
         "part out of it first."
     )
 

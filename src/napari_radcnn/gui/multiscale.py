@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ResourceError
+from napari_radcnn.free_memory import free_memory
 from napari_radcnn.geometry import AxisMap, Geometry
 from napari_radcnn.gui.block_cache import BlockCache, CachedSource
 from napari_radcnn.io import Progress
@@ -122,9 +123,8 @@ def _takes(volume: Volume) -> int:
 
 
 def _free() -> int:
-    import psutil
 
-    return int(psutil.virtual_memory().available)
+    return free_memory()
 
 
 def _drawn(n_full: int, step: float) -> npt.NDArray[np.float64]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_radcnn.errors import WriteError
+from napari_radcnn.free_memory import free_memory
 from napari_radcnn.io.atomic import write_text
 
 
@@ -59,9 +60,7 @@ def _duration(seconds: float) -> str:
 
 def memory_warning(memory_bytes: int) -> str | None:
     """Return what to tell the user where the computer has less free memory than a run needs, else None."""
-    import psutil
-
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if free >= memory_bytes:
         return None
     return (

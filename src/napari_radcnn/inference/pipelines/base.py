@@ -21,6 +21,7 @@ from napari_radcnn.voxels import Box
 #: Name of a recipe (`ModelSpec.pipeline`) to the module that holds its `plan` and `run`.
 _MODULES = {
     "brain-extraction": "napari_radcnn.inference.pipelines.brain_extraction",
+    "installed": "napari_radcnn.inference.pipelines.installed",
     "network": "napari_radcnn.inference.pipelines.network",
     "nnunet": "napari_radcnn.inference.pipelines.nnunet",
     "non-local-means": "napari_radcnn.inference.pipelines.non_local_means",

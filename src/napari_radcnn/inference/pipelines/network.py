@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.accumulate import Blend, blending_bytes
 from napari_radcnn.inference.backends import Predictor, open_predictor
 from napari_radcnn.inference.monitor import Monitor
@@ -92,9 +93,7 @@ def _sampling(recipe: Recipe, shape: Shape) -> Sampling:
 
 
 def _budget() -> int:
-    import psutil
-
-    return int(_PART_OF_FREE * psutil.virtual_memory().available)
+    return int(_PART_OF_FREE * free_memory())
 
 
 class _Run:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError, OptionError
+from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.accumulate import blending_bytes
 from napari_radcnn.inference.backends import Predictor, open_predictor
 from napari_radcnn.inference.blockwise import Interpolation, LabelRule, first_network_plane, resampled_argmax
@@ -153,9 +154,7 @@ def _size(path: Path) -> int:
 
 
 def _budget() -> int:
-    import psutil
-
-    return int(_PART_OF_FREE * psutil.virtual_memory().available)
+    return int(_PART_OF_FREE * free_memory())
 
 
 # -- one network --------------------------------------------------------------------------------------------------

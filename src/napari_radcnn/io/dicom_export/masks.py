@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.free_memory import free_memory
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.problems import binary_size
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -103,8 +104,6 @@ def label_volumes(
 
 def check_memory(shape: tuple[int, ...], itemsize: int, path: Path) -> None:
     """Refuse a grid that a damaged or hostile header makes larger than half of the free memory."""
-    import psutil
-
     needed = int(np.prod([float(n) for n in shape])) * itemsize
-    if needed > psutil.virtual_memory().available // 2:
+    if needed > free_memory() // 2:
         raise ReadError(f"{path.name}: the labels would take {binary_size(needed)}, more than the free memory.")

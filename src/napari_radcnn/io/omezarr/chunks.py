@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.free_memory import free_memory
 from napari_radcnn.io.omezarr.array import StoredArray
 from napari_radcnn.io.omezarr.store import inside
 from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report
@@ -116,9 +117,7 @@ def check_memory(array: StoredArray) -> None:
     ReadError
         Naming the size, and the memory there is.
     """
-    import psutil
-
-    free = psutil.virtual_memory().available
+    free = free_memory()
     chunk = math.prod(array.decoded) * array.dtype.itemsize
     if chunk > free // 2:
         raise ReadError(
