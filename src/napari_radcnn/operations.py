@@ -107,6 +107,9 @@ def _execute(request: Request, progress: Progress | None, cancel: CancelEvent | 
     spec = request.spec
     pipeline = get_pipeline(spec)
     expected = _plan(request)
+    too_much = memory_warning(expected.memory_bytes)
+    if too_much is not None:  # a process that is killed for memory takes the viewer and the user's work with it
+        raise ResourceError(f"'{request.volume.name}': {too_much[0].lower()}{too_much[1:]}")
     started, clock = provenance.now(), time.perf_counter()
     inputs = request.volumes
     _, *others = on_one_grid(inputs, progress=progress, cancel=cancel)

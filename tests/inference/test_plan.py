@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from grids import axial, oblique
-from napari_radcnn.errors import GeometryError, ModelError, OptionError
+from napari_radcnn.errors import ExitStatus, GeometryError, ModelError, OptionError, ResourceError
 from napari_radcnn.inference import plan as plan_module
 from napari_radcnn.inference.plan import Plan, recall_seconds, remember_seconds
-from napari_radcnn.operations import plan
+from napari_radcnn.operations import plan, run
 from napari_radcnn.phantom import disks, head, world_field
 
 
@@ -43,13 +43,16 @@ def test_timings_that_cannot_be_kept_do_no_harm(monkeypatch, tmp_path):
     assert recall_seconds("key", 1) is None
 
 
-def test_too_little_memory_is_a_warning_before_the_run(monkeypatch):
+def test_too_little_memory_is_a_warning_in_the_plan_and_refused_before_the_run(monkeypatch):
     import psutil
 
     free = psutil.virtual_memory()._replace(available=2**20)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     (warning,) = plan(disks()[0], "nlm-denoise").warnings
     assert "GiB" in warning
+    with pytest.raises(ResourceError, match="needs about .* GiB of memory") as caught:
+        run(disks()[0], "nlm-denoise")
+    assert caught.value.exit_status == ExitStatus.RESOURCES
 
 
 def test_a_scan_outside_the_model_s_domain_is_a_warning_before_the_run():
