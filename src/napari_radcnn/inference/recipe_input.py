@@ -157,7 +157,8 @@ class RecipeInput:
         ones = np.ones((self._channels, 1, 1, 1), np.float32)
         minus, divisor = np.float32(minus) * ones, np.float32(divisor) * ones
         base, width = (0.0, 1.0) if to is None else (to[0], to[1] - to[0])
-        self.intensities += (Intensity(width / divisor * ones, base - minus / divisor * width),)
+        scale = np.asarray(width / divisor * ones, np.float32)
+        self.intensities += (Intensity(scale, np.asarray(base - minus * scale, np.float32)),)
 
         def change(values: _Floats) -> npt.NDArray[Any]:
             out = (values - minus) / divisor

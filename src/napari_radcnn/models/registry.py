@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models import brain_extraction, nlm_denoise
+from napari_radcnn.models.pack import installed
 from napari_radcnn.models.spec import ModelSpec, Task
 
 _SPECS = {spec.name: spec for spec in (brain_extraction.SPEC, nlm_denoise.SPEC)}
@@ -21,7 +22,12 @@ def models(task: Task | None = None) -> list[ModelSpec]:
     task : str, optional
         Only those for this task.
     """
-    return [spec for name, spec in sorted(_SPECS.items()) if task in (None, spec.task)]
+    return [spec for name, spec in sorted(_all().items()) if task in (None, spec.task)]
+
+
+def _all() -> dict[str, ModelSpec]:
+    """Return our own models and those of installed packs, which cannot take the name of one of ours."""
+    return {spec.name: spec for spec in installed()} | _SPECS
 
 
 def get_model(name: str) -> ModelSpec:
@@ -32,10 +38,11 @@ def get_model(name: str) -> ModelSpec:
     ModelError
         If there is none; the text lists those there are.
     """
-    if name in _SPECS:
-        return _SPECS[name]
-    close = get_close_matches(name, _SPECS, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(_SPECS))}."
+    known = _all()
+    if name in known:
+        return known[name]
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(known))}."
     raise ModelError(f"There is no model '{name}'; {hint}")
 
 
@@ -54,7 +61,7 @@ def find_model(model: str | os.PathLike[str], *, trust: str | None = None) -> Mo
     ModelError
         If there is neither a model of that name nor a file or folder, or the model cannot be used.
     """
-    if isinstance(model, str) and (model in _SPECS or not Path(model).exists()):
+    if isinstance(model, str) and (model in _all() or not Path(model).exists()):
         return get_model(model)
     from napari_radcnn.models.formats import open_model
 

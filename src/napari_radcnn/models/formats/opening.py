@@ -83,6 +83,8 @@ def _begins_as_zip(path: Path) -> bool:
 
 def _root(folder: Path, path: Path) -> Path:
     """Return the folder of the model in an unpacked archive: archives hold it at the top or one or two folders down."""
+    if (folder / "pack.json").is_file():
+        raise ModelError(f"{path.name}: a model pack; install it first: radcnn models install {path.name}")
     for _ in range(3):
         if is_bundle(folder) or is_nnunet(folder) or (folder / "model.json").is_file():
             return folder
