@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +23,10 @@ class ToySource:
 
     @property
     def identity(self) -> str:
-        kept = io.BytesIO()
-        torch.save([(name, tensor.tolist()) for name, tensor in self.module.state_dict().items()], kept)
-        return hashlib.sha256(kept.getvalue() + repr(self.module).encode()).hexdigest()
+        found = hashlib.sha256(repr(self.module).encode())
+        for name, tensor in self.module.state_dict().items():
+            found.update(name.encode() + tensor.numpy().tobytes())
+        return found.hexdigest()
 
     def torch_module(self) -> nn.Module:
         self.opened += 1
