@@ -15,7 +15,6 @@ import napari_radcnn as radcnn
 from benchmarks.common import dice, table
 from napari_radcnn.models.formats.nnunet import open_nnunet
 
-#: Against float32 on torch, where a missing class counts as found if both lack it.
 _PRECISIONS = ("float32", "bfloat16")
 
 
@@ -45,7 +44,7 @@ def compare(folder: Path, kept: Path, choice: Path, case: Path, precisions: list
     reference, truth = radcnn.read(case)[0].array, radcnn.read(kept / "truth" / case.name)[0].array
     spec = open_nnunet(folder)
     folds, _, rest = choice.name.partition("_")
-    options = {"folds": folds.replace("-", ","), "mirroring": not rest}
+    options = {"folds": folds.replace("-", ","), "mirroring": "nomirror" not in rest}
     found = []
     for precision in precisions:
         clock = time.perf_counter()

@@ -33,7 +33,7 @@ class Run:
     configuration: str
     folds: tuple[int | str, ...]
     trainer: str = "nnUNetTrainer"
-    iterations: int = 260
+    iterations: int = 1200
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ TASKS = (
         {"0": "CT"},
         (
             Run("3d_fullres", (0, 1)),
-            Run("2d", (0,), iterations=300),
+            Run("2d", (0,)),
             Run("3d_lowres", ("all",)),
             Run("3d_cascade_fullres", ("all",)),
         ),
@@ -108,7 +108,7 @@ TASKS = (
         MR,
         {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3},
         {"0": "T1", "1": "FLAIR"},
-        (Run("3d_fullres", (0,), iterations=320),),
+        (Run("3d_fullres", (0,)),),
         {
             "3d_fullres": {
                 "patch_size": [8, 48, 56],
@@ -233,24 +233,23 @@ def predict(task: Task, run: Run, work: Path, reference: Path) -> None:
     model = work / "results" / task.folder / f"{run.trainer}__nnUNetPlans__{run.configuration}"
     names = sorted({path.name[: -len("_0000.nii.gz")] for path in (raw / "imagesTs").glob("*.nii.gz")})
     files = [[str(path) for path in sorted((raw / "imagesTs").glob(f"{name}_*.nii.gz"))] for name in names]
-    choices = [(run.folds, True), (run.folds, False), *(((fold,), True) for fold in run.folds if len(run.folds) > 1)]
-    for folds, mirroring in choices:
+    choices = [(run.folds, True, "half"), (run.folds, False, "half"), (run.folds, True, "float32")]
+    choices += [((fold,), True, "half") for fold in run.folds if len(run.folds) > 1]
+    for folds, mirroring, sums in choices:
+        # nnU-Net adds patches up in float16; what of a difference is due to that shows with float32.
+        torch.half = getattr(torch, sums)
         predictor = nnUNetPredictor(use_mirroring=mirroring, device=torch.device("cpu"), allow_tqdm=False)
         predictor.initialize_from_trained_model_folder(str(model), folds)
-        tag = "-".join(str(fold) for fold in folds) + ("" if mirroring else "_nomirror")
-        target = kept / run.configuration / tag
+        rest = ("" if mirroring else "_nomirror") + ("" if sums == "half" else "_float32")
+        target = kept / run.configuration / ("-".join(str(fold) for fold in folds) + rest)
         target.mkdir(parents=True, exist_ok=True)
-        previous = None
-        if "cascade" in run.configuration:
-            previous = str(kept / "3d_lowres" / ("all" if mirroring else "all_nomirror"))
+        previous = str(kept / "3d_lowres" / f"all{rest}") if "cascade" in run.configuration else None
         clock = time.perf_counter()
         predictor.predict_from_files_sequential(
-            files,
-            [str(target / name) for name in names],
-            save_probabilities=mirroring and run.configuration == "3d_fullres" and folds == run.folds,
-            folder_with_segs_from_prev_stage=previous,
+            files, [str(target / name) for name in names], folder_with_segs_from_prev_stage=previous
         )
-        print(f"## predicted {task.folder} {run.configuration} {tag}: {time.perf_counter() - clock:.1f} s", flush=True)
+        print(f"## predicted {task.folder} {run.configuration} {target.name}: {time.perf_counter() - clock:.1f} s")
+    torch.half = torch.float16
 
 
 def slim(results: Path) -> None:

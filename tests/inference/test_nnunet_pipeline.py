@@ -140,6 +140,14 @@ def test_a_frame_of_zeros_is_cut_off_and_stays_background(held_out, on_torch):
     assert np.count_nonzero(found) == np.count_nonzero(expected)
 
 
+def test_what_is_no_number_is_said(held_out, on_torch):
+    assert radcnn.segment(held_out, folder(), QUICK).warnings == ()
+    holed = held_out.array.astype(np.float32)
+    holed[3, 4, 5] = np.nan
+    found = radcnn.segment(held_out.with_array(holed), folder(), QUICK)
+    assert any("no finite numbers" in text for text in found.warnings)
+
+
 def test_a_scan_smaller_than_a_patch_is_labelled(held_out, on_torch):
     small = held_out.array[6:10, 12:30, 10:25]
     cut = radcnn.Volume(small, radcnn.Geometry(small.shape, held_out.geometry.affine), held_out.metadata)

@@ -68,15 +68,15 @@ class TurnedScans:
 
     def read(self, box: Box) -> _Floats:
         """Return a box of all scans, ``(channels, k, j, i)``; what is no number is 0."""
-        return np.stack([self._read(volume, box) for volume in self.turned])
+        return np.nan_to_num(self.read_raw(box), copy=False, posinf=0.0, neginf=0.0)
 
-    def _read(self, volume: Volume, box: Box) -> _Floats:
+    def read_raw(self, box: Box) -> _Floats:
+        """Return a box of all scans as they are."""
         places = np.argsort(self.transpose)
-        block = volume.read_block((box[places[0]], box[places[1]], box[places[2]]))
-        values = np.ascontiguousarray(block.transpose(self.transpose), np.float32)
-        if block.dtype.kind == "f" and not np.isfinite(values).all():
-            values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-        return values
+        place = (box[places[0]], box[places[1]], box[places[2]])
+        return np.stack(
+            [volume.read_block(place).transpose(self.transpose) for volume in self.turned], dtype=np.float32
+        )
 
     def view_of(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return an array on the scans' own grid as a view with the network's axes."""
@@ -156,6 +156,8 @@ class NetworkInput:
         Of the network's grid.
     spacing : tuple of float
         mm of the network's grid along its axes, as the plans have it.
+    has_gaps : bool
+        Whether what was read so far held numbers that are not finite; the network sees 0 there.
     """
 
     def __init__(
@@ -170,6 +172,7 @@ class NetworkInput:
     ) -> None:
         self._scans, self._model, self._box, self._previous = scans, model, box, previous
         self._monitor = monitor
+        self.has_gaps = False
         self.cropped = network_shape(box)
         self.spacing = target_spacing(model, scans.spacing)
         self.shape = self.cropped if model.data.skip else new_shape(self.cropped, scans.spacing, self.spacing)
@@ -234,7 +237,11 @@ class NetworkInput:
         return self._mask[box] if self._previous is None else self._marked(box) >= 0
 
     def _normalized(self, box: Box) -> _Floats:
-        values = self._scans.read(self._crop(box))
+        values = self._scans.read_raw(self._crop(box))
+        finite = np.isfinite(values)
+        if not finite.all():
+            self.has_gaps = True
+            values[~finite] = 0
         inside = self._inside(box)
         for channel, step in zip(values, self._steps, strict=True):
             changed = _normalize(channel, step)

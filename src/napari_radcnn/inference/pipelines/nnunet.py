@@ -30,7 +30,7 @@ from napari_radcnn.inference.positions import patch_count
 from napari_radcnn.inference.stream import read_padded, run_patches
 from napari_radcnn.inference.tiles import Box, Shape
 from napari_radcnn.models.formats.nnunet_plans import NnunetModel
-from napari_radcnn.models.network import Sampling
+from napari_radcnn.models.network import NetworkFile, Sampling
 from napari_radcnn.models.networks import open_network
 
 #: Labels can be given block by block, see `Request.sink`.
@@ -79,6 +79,9 @@ def _model(request: Request) -> NnunetModel:
     model = request.spec.network
     if not isinstance(model, NnunetModel):
         raise ModelError(f"'{request.spec.name}' is no model of nnU-Net.")
+    if len(request.volumes) != model.channels:
+        names = ", ".join(slot.name for slot in request.spec.inputs)
+        raise ModelError(f"'{request.spec.name}' takes {model.channels} scans ({names}), got {len(request.volumes)}.")
     return model
 
 
@@ -120,6 +123,8 @@ def _domain_warnings(request: Request, model: NnunetModel) -> tuple[str, ...]:
         found.append("Fast mode: patches lie elsewhere than nnU-Net's, so labels differ from nnU-Net's.")
     if model.dimensions == 3 and min(request.volume.shape) == 1:
         found.append(f"'{request.volume.name}' is a single slice, but the model was made for volumes.")
+    if request.volume.geometry.is_sheared:
+        found.append("The scan's axes are not at right angles (gantry tilt): the network sees it sheared.")
     scans = _scans(request, model)
     for ours, theirs in zip(scans.spacing, target_spacing(model, scans.spacing), strict=True):
         if ours > 3 * theirs:
@@ -132,18 +137,25 @@ def _memory(model: NnunetModel, sampling: Sampling, shape: Shape, folds: int) ->
     """Return what a stage takes besides the scan: blended logits, the resampled scan, the network at work."""
     blended, _ = blending_bytes(shape, model.classes, sampling.patch, _budget())
     resampled = min(4 * model.channels * prod(shape), _budget())
-    features = 32
-    for file in model.files[:1]:
-        if file.architecture is not None:
-            found = file.architecture.arguments.get("features_per_stage", features)
-            features = int(found[0]) if isinstance(found, list | tuple) else int(found)
-    at_work = _BYTES_A_FEATURE * features * prod(sampling.patch)
+    features = [_features(file) for file in model.files[:1]]
+    at_work = 4 * _AT_ONCE * max(features, default=_FEATURES) * prod(sampling.patch)
     weights = sum(_size(model.files[n].path) for n in range(min(folds, len(model.files))))
     return _BASE_BYTES + blended + resampled + at_work + weights
 
 
-#: Peak memory of a network at work, a voxel of the patch and a feature of its first stage; and of the libraries.
-_BYTES_A_FEATURE, _BASE_BYTES = 24, 400 << 20
+#: Tensors of the finest stage that are there at once, in its own number of features: what comes across, both halves
+#: joined, what is made of them, and PyTorch's copies of the last two for the convolution (see `estimate_memory`).
+_AT_ONCE = 7
+#: nnU-Net's features of the finest stage where a file does not say.
+_FEATURES = 32
+#: Of the libraries.
+_BASE_BYTES = 400 << 20
+
+
+def _features(file: NetworkFile) -> int:
+    stated = None if file.architecture is None else file.architecture.arguments.get("features_per_stage")
+    first = stated[0] if isinstance(stated, list | tuple) and stated else stated
+    return first if isinstance(first, int) else _FEATURES
 
 
 def _size(path: Path) -> int:
@@ -234,6 +246,8 @@ class _Stage:
                 self._keep(box, values, view)
             if self._sink is not None:
                 self._sink.mark(self._cropped[0])
+        if source.has_gaps:
+            self.warnings.append("Some voxels of the scan are no finite numbers (NaN); the network was shown 0 there.")
 
     def _keep(self, box: Box, values: npt.NDArray[Any], view: npt.NDArray[Any] | None) -> None:
         k, j, i = (slice(o.start + s.start, o.start + s.stop) for o, s in zip(self._box, box, strict=True))
