@@ -120,6 +120,15 @@ def test_a_backend_that_cannot_be_opened_is_passed_over(monkeypatch):
         run(ToySource(unet()), RunSettings(precision="bfloat16"))
 
 
+def test_a_backend_that_fails_at_its_first_patch_is_passed_over(monkeypatch):
+    def fail(output):
+        raise BackendError("it cannot.")
+
+    monkeypatch.setattr(choice, "_open", wrong_backend(fail))
+    predictor, warnings = run(ToySource(unet()))
+    assert (predictor.precision, warnings) == ("float32", ("PyTorch in bfloat16 was not used: it cannot.",))
+
+
 def test_a_precision_that_is_not_there_says_what_is(monkeypatch):
     with pytest.raises(ResourceError, match=r"does not compute this network in float16; .*: float32, bfloat16\."):
         run(ToySource(unet()), RunSettings(precision="float16"))

@@ -279,3 +279,32 @@ def test_nothing_is_sent_where_another_program_part_imported_openvino_first(tmp_
         after="time.sleep(1)",
     )
     assert told.startswith("[] []")
+
+
+_SECOND_RUN = """
+import sys, numpy as np
+from napari_radcnn.inference.backends import open_predictor
+from napari_radcnn.inference.settings import RunSettings
+
+class Remembered:
+    identity, spatial_dims, channels, onnx_path = {identity!r}, 3, 1, None
+    def torch_module(self):
+        raise AssertionError("the network was loaded")
+
+predictor, warnings = open_predictor(Remembered(), {patch}, RunSettings(device="cpu"), threads=1)
+assert predictor(np.ones((1, *{patch}), np.float32)).shape == (3, *{patch})
+print(predictor.backend, predictor.agreement, warnings, "torch" in sys.modules)
+"""
+
+
+def test_a_second_run_loads_no_torch_and_no_weights():
+    source, patch = ToySource(unet()), (8, 12, 10)
+    settings = RunSettings(device="cpu")
+    first, _ = open_predictor(source, patch, settings, threads=1, sample=smooth_noise((1, *patch)), tolerance=0.995)
+    assert first.backend == "openvino"  # random weights may differ in bfloat16, never in float32
+    code = _SECOND_RUN.format(identity=source.identity, patch=patch)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.split()
+    assert told[:2] == ["openvino", str(first.agreement)]
+    assert told[-1] == "False"

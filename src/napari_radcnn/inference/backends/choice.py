@@ -162,7 +162,12 @@ class _Opening:
             if reference is None:
                 reference = self._reference(sample)
             self._say(f"comparing {candidate} with float32")
-            found = compare(predictor(sample), reference, outputs)
+            try:
+                found = compare(predictor(sample), reference, outputs)
+            except BackendError as error:
+                self.warnings.append(f"{candidate} was not used: {error}")
+                predictor.close()
+                continue
             if found.reaches(tolerance):
                 predictor.agreement = found.voxels
                 return predictor

@@ -87,7 +87,7 @@ class OpenVINOPredictor:
         try:
             found: Patch = self._request.infer({0: batch}, share_inputs=True, share_outputs=True)[0][0]
         except RuntimeError as error:
-            raise _memory_error(error) or ModelError(f"OpenVINO cannot compute this patch: {_line(error)}") from error
+            raise _memory_error(error) or BackendError(f"OpenVINO cannot compute it: {_line(error)}") from error
         return found if self._spatial_dims == 3 else found[:, None]
 
     def close(self) -> None:
