@@ -50,7 +50,7 @@ def test_too_little_memory_is_a_warning_in_the_plan_and_refused_before_the_run(m
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     (warning,) = plan(disks()[0], "nlm-denoise").warnings
     assert "GiB" in warning
-    with pytest.raises(ResourceError, match="needs about .* GiB of memory") as caught:
+    with pytest.raises(ResourceError, match=r"needs about .* GiB of memory") as caught:
         run(disks()[0], "nlm-denoise")
     assert caught.value.exit_status == ExitStatus.RESOURCES
 
