@@ -168,7 +168,7 @@ def read_classes(dataset: Mapping[str, Any], shown: str) -> Classes:
         values = value if isinstance(value, list | tuple) else [value]
         if not values or any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < 65536 for n in values):
             raise ModelError(
-                f"{shown}: the label '{name}' has the value {value!r}; a number or a list of them is expected."
+                f"{shown}: the label '{name}' has the value {str(value)[:60]!r}; a number or a list of them is expected."
             )
         if name != "ignore":
             groups[str(name)] = tuple(values)
@@ -210,6 +210,8 @@ _READERS = {
     "NibabelIOWithReorient": "SAR",  # RAS+ in nibabel's words and axis order
     "SimpleITKIOWithReorient": "SAR",
 }
+#: Voxels along an axis of a patch, and mm of a voxel: beyond these a file is damaged, or made to fill memory.
+_LARGEST_PATCH, _FINEST = 4096, 1e-3
 _NETWORKS = ("PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet")
 
 
@@ -252,7 +254,8 @@ def read_model(plans: Mapping[str, Any], name: str, classes: Classes, shown: str
         raise ModelError(f"{shown}: the reader '{reader}' is not known here, so how scans are turned is not either.")
     patch = _numbers(_get(found, "patch_size", list, shown), int, shown, "patch_size")
     spacing = _numbers(_get(found, "spacing", list, shown), float, shown, "spacing")
-    if len(patch) not in (2, 3) or len(spacing) != len(patch) or min(patch) < 1 or min(spacing) <= 0:
+    is_sane = all(1 <= n <= _LARGEST_PATCH for n in patch) and all(_FINEST <= mm <= 1 / _FINEST for mm in spacing)
+    if len(patch) not in (2, 3) or len(spacing) != len(patch) or not is_sane:
         raise ModelError(f"{shown}: patch_size {patch} and spacing {spacing} of '{name}' do not fit together.")
     transpose = _numbers(plans.get("transpose_forward", [0, 1, 2]), int, shown, "transpose_forward")
     if sorted(transpose) != [0, 1, 2]:
@@ -337,9 +340,9 @@ def _normalizations(
         raise ModelError(f"{shown}: {len(schemes)} normalizations for {channels} inputs.")
     made = []
     for number, (name, in_mask) in enumerate(zip(schemes, masked, strict=True)):
-        if name not in _SCHEMES:
+        if not isinstance(name, str) or name not in _SCHEMES:
             raise ModelError(
-                f"{shown}: the normalization '{name}' is not known here; there are: {', '.join(_SCHEMES)}."
+                f"{shown}: the normalization '{str(name)[:60]}' is not known here; there are: {', '.join(_SCHEMES)}."
             )
         scheme = _SCHEMES[name]
         if scheme != "ct":
@@ -361,8 +364,10 @@ def _resampling(found: Mapping[str, Any], what: str, shown: str) -> Resampling:
         raise ModelError(f"{shown}: 'resampling_fn_{what}_kwargs' is no table of settings.")
     separate = given.get("force_separate_z")
     if name == "resample_data_or_seg_to_shape":
-        order = given.get("order", 3 if what == "data" else 1)
-        made = Resampling(int(order), int(given.get("order_z", 0)), separate)
+        order, order_z = given.get("order", 3 if what == "data" else 1), given.get("order_z", 0)
+        if type(order) is not int or type(order_z) is not int:
+            raise ModelError(f"{shown}: the orders of 'resampling_fn_{what}_kwargs' must be whole numbers.")
+        made = Resampling(order, order_z, separate)
     elif name in ("resample_torch_fornnunet", "resample_torch_simple") and given.get("mode", "linear") == "linear":
         made = Resampling(1, 0, separate if name == "resample_torch_fornnunet" else False)
     elif name == "no_resampling_hack":
@@ -389,7 +394,7 @@ def _get(table: Mapping[str, Any], key: str, kind: Any, shown: str) -> Any:
 def _numbers(values: Any, kind: type, shown: str, key: str) -> list[Any]:
     numbers = values if isinstance(values, list | tuple) else [values]
     if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
-        raise ModelError(f"{shown}: '{key}' must be a list of numbers, got {values!r}.")
+        raise ModelError(f"{shown}: '{key}' must be a list of numbers, got {str(values)[:60]}.")
     return [kind(n) for n in numbers]
 
 
