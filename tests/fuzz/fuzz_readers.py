@@ -235,22 +235,23 @@ def _judge(path: Path, on_irregular: Any = "refuse") -> tuple[str, bool]:
     return "opened", False
 
 
-def _work(pipe: Connection) -> None:
+def _work(pipe: Connection, judging: Callable[[Path], str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     while (path := pipe.recv()) is not None:
-        pipe.send(judge(path))
+        pipe.send(judging(path))
 
 
 class Worker:
     """A process that reads inputs, and is replaced when one kills it or takes too long."""
 
-    def __init__(self) -> None:
+    def __init__(self, judging: Callable[[Path], str] = judge) -> None:
+        self._judging = judging
         self._context = multiprocessing.get_context("spawn")
         self._start()
 
     def _start(self) -> None:
         self._pipe, other = self._context.Pipe()
-        self._process = self._context.Process(target=_work, args=(other,), daemon=True)
+        self._process = self._context.Process(target=_work, args=(other, self._judging), daemon=True)
         self._process.start()
         other.close()
         self._is_new = True

@@ -102,7 +102,8 @@ def read_checkpoint(path: Path) -> Any:
             warnings.simplefilter("ignore")  # of protocols; what cannot be read raises
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None)
     except _DAMAGE as error:
-        asked = re.search(r"GLOBAL ([\w.]+) (?:was not|whose)", str(error)) or re.search(r"(?:global|class) ([\w.]+)", str(error))
+        told = str(error)
+        asked = re.search(r"GLOBAL ([\w.]+) (?:was not|whose)", told) or re.search(r"(?:global|class) ([\w.]+)", told)
         if asked and "nsupported" in str(error):
             raise ModelError(
                 f"{path.name}: refused, because its pickle asks for '{asked[1]}', which is no tensor and could run "

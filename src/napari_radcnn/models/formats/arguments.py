@@ -41,7 +41,7 @@ class Arguments:
         """Return true or false."""
         value = one_value(self.take(name, default))
         if not isinstance(value, bool):
-            raise self.wrong(f"'{name}' must be true or false, got {value!r}")
+            raise self.wrong(f"'{name}' must be true or false, got {str(value)[:60]!r}")
         return value
 
     def counts(self, name: str, default: Any = _MISSING, length: int = 3) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ class Arguments:
         """Take an argument of which we can do no more than `allowed`."""
         value = one_value(self.take(name, default))
         if value not in allowed:
-            raise self.wrong(f"{name}={value!r} is not supported; known: {', '.join(repr(a) for a in allowed)}")
+            raise self.wrong(f"{name}={_brief(value)} is not supported; known: {', '.join(repr(a) for a in allowed)}")
         return value
 
     def numbers(self, name: str) -> tuple[float, ...] | None:
@@ -79,6 +79,10 @@ class Arguments:
         if isinstance(value, bool) or not isinstance(value, int | float) or not -1e12 < value < 1e12:
             raise self.wrong(f"'{name}' must be a number, got {str(value)[:60]}")
         return float(value)
+
+
+def _brief(value: Any) -> str:
+    return repr(value) if value is None or isinstance(value, bool | int | float) else repr(str(value)[:60])
 
 
 def one_value(value: Any) -> Any:

@@ -65,12 +65,12 @@ def open_bundle(root: Path, *, shown: Path | None = None, trust: str | None = No
     path = next((root / "configs" / name for name in _CONFIGS if (root / "configs" / name).is_file()), None)
     if path is None:
         raise ModelError(f"{shown.name}: the bundle has no configs/inference.json (or .yaml).")
-    config = read_config(path)
+    config = read_config(path, f"{shown.name}: {path.name}")
     code = [*_python_in(root), *_logging_code(root), *code_in(config, lambda t: is_known(t) or bool(known_name(t)))]
     if code:
         require_trust(shown, tree_sha256(root), code, trust)
     metadata_path = root / "configs" / "metadata.json"
-    metadata = read_config(metadata_path) if metadata_path.is_file() else {}
+    metadata = read_config(metadata_path, f"{shown.name}: {metadata_path.name}") if metadata_path.is_file() else {}
     bundle = _Bundle(root, shown, path, Resolver({"bundle_root": str(root), **config}), config, metadata)
     return bundle.spec(trust, may_run_code=bool(code))
 

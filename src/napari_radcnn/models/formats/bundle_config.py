@@ -103,17 +103,25 @@ _USUAL_IMPORTS = frozenset(
 _USUAL_PACKAGES = ("monai.", "ignite.", "torch.nn.", "torch.optim.", "torch.utils.data.")
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path, shown: str | None = None) -> dict[str, Any]:
     """Return a JSON or YAML configuration as plain values.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shown : str, optional
+        What messages call it; its name by default.
 
     Raises
     ------
     ModelError
         If it is too large, damaged, or no mapping of names to values.
     """
+    shown = path.name if shown is None else shown
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise ModelError(f"{path.name}: a configuration of {binary_size(path.stat().st_size)} is too large.")
+            raise ModelError(f"{shown}: a configuration of {binary_size(path.stat().st_size)} is too large.")
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() == ".json":
             found = json.loads(text)
@@ -123,25 +131,25 @@ def read_config(path: Path) -> dict[str, Any]:
             try:
                 found = yaml.safe_load(text)
             except yaml.YAMLError as error:
-                raise ModelError(f"{path.name}: no sound YAML ({_one_line(error)}).") from error
-        _count_nodes(found, path)
+                raise ModelError(f"{shown}: no sound YAML ({_one_line(error)}).") from error
+        _count_nodes(found, shown)
     except OSError as error:
-        raise ModelError(f"{path.name}: the file cannot be read: {error.strerror or error}.") from error
+        raise ModelError(f"{shown}: the file cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path.name}: no sound {path.suffix[1:].upper()} ({_one_line(error)}).") from error
+        raise ModelError(f"{shown}: no sound {path.suffix[1:].upper()} ({_one_line(error)}).") from error
     if not isinstance(found, dict):
-        raise ModelError(f"{path.name}: a mapping of names to values is expected.")
+        raise ModelError(f"{shown}: a mapping of names to values is expected.")
     return found
 
 
-def _count_nodes(value: Any, path: Path) -> None:
+def _count_nodes(value: Any, shown: str) -> None:
     """Refuse what is nested too deep or, by aliases of YAML, unfolds to too much."""
     waiting, count = [(value, 0)], 0
     while waiting:
         inner, depth = waiting.pop()
         count += 1
         if count > _MOST_NODES:
-            raise ModelError(f"{path.name}: a configuration of more than {_MOST_NODES} values is too large.")
+            raise ModelError(f"{shown}: a configuration of more than {_MOST_NODES} values is too large.")
         if depth > _DEEPEST:
             raise ValueError(f"nested deeper than {_DEEPEST}")
         if isinstance(inner, dict | list):

@@ -157,7 +157,7 @@ def _spacing(a: Arguments) -> Step:
     mode = a.take("mode", "bilinear")
     mode = mode[0] if isinstance(mode, list | tuple) and mode else mode
     if mode not in ("bilinear", "nearest", 0, 1):
-        raise a.wrong(f"mode={mode!r} is not supported; known: 'bilinear', 'nearest'")
+        raise a.wrong(f"mode={str(mode)[:40]!r} is not supported; known: 'bilinear', 'nearest'")
     mm = tuple(max(0.0, float(v)) for v in values)
     return recipe.Space((mm[0], mm[1], mm[2]), "nearest" if mode in ("nearest", 0) else "linear")
 

@@ -230,7 +230,7 @@ def _intensity(a: Arguments) -> tuple[steps.Step, ...]:
 
 def _intensity_step(a: Arguments, item: Mapping[str, Any]) -> steps.Step:
     kind = item.get("step")
-    if kind not in _INTENSITY:
+    if not isinstance(kind, str) or kind not in _INTENSITY:
         raise a.wrong(f"the intensity step {str(kind)[:40]!r} is not known; there are: {', '.join(_INTENSITY)}")
     inner = Arguments(f"intensity step '{kind}'", {key: value for key, value in item.items() if key != "step"})
     values: dict[str, Any] = {}
