@@ -19,6 +19,8 @@ import numpy.typing as npt
 from napari_radcnn import provenance
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError, WriteError
 from napari_radcnn.inference.align import Inputs, fill_slots, on_one_grid, resample_to, slot_warnings
+from napari_radcnn.inference.calibration import PeakMemory
+from napari_radcnn.inference.costs import is_known, learn_from_run, nothing_has_run
 from napari_radcnn.inference.devices import default_threads
 from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
 from napari_radcnn.inference.pipelines import Outcome, Request, get_pipeline
@@ -114,15 +116,23 @@ def _execute(request: Request, progress: Progress | None, cancel: CancelEvent | 
     inputs = request.volumes
     _, *others = on_one_grid(inputs, progress=progress, cancel=cancel)
     request = replace(request, others=tuple(others))
+    # A first run compares backends, and takes more than those that follow: only they are measured.
+    measures = expected.network_bytes > 0 and is_known(request, expected.patch_shape) and nothing_has_run()
     try:
-        outcome = pipeline.run(request, Monitor(expected.patches, progress, cancel))
+        with PeakMemory() as memory:
+            outcome = pipeline.run(request, Monitor(expected.patches, progress, cancel))
     except MemoryError as error:
         raise ResourceError(
             f"The computer has too little free memory to run '{spec.name}' on '{request.volume.name}': close other "
             "programs, or crop the scan."
         ) from error
     seconds = time.perf_counter() - clock
-    remember_seconds(_rate_key(request), _amount(request, expected), seconds)
+    remember_seconds(
+        _rate_key(request), _amount(request, expected), seconds - outcome.facts.get("opening_seconds", 0.0)
+    )
+    if measures:
+        scan_bytes = expected.memory_bytes - expected.network_bytes
+        learn_from_run(request, expected.patch_shape, memory.bytes - scan_bytes)
     warnings = (*expected.warnings, *outcome.warnings)
     manifest = _manifest(request, inputs, outcome, started, seconds, warnings)
     return _result(request, outcome, manifest, warnings)

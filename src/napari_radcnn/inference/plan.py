@@ -34,6 +34,8 @@ class Plan:
         As asked for: ``"auto"`` is settled when the run begins.
     warnings : tuple of str
         What speaks against running this model on this scan.
+    network_bytes : int
+        The part of `memory_bytes` that a foreign network takes whatever the scan.
     """
 
     model: str
@@ -43,6 +45,7 @@ class Plan:
     seconds: float | None = None
     device: str = "auto"
     warnings: tuple[str, ...] = ()
+    network_bytes: int = 0
 
     def summary(self) -> str:
         """Return the cost as one line for a dock or a terminal."""

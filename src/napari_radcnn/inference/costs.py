@@ -1,0 +1,87 @@
+"""What a network takes of the memory, learned on this computer: estimated after its first run, measured in later ones.
+
+The first run of a network compares the ways to compute it with PyTorch in float32 and takes more than any later one; it
+is planned by a rule of the recipe. What it chose is then estimated from the sizes of the network's layers. A later run
+that begins in a process where no network has run before is measured, and from then on plans say what was measured.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from napari_radcnn.inference.backends.base import NetworkSource, Predictor
+from napari_radcnn.inference.calibration import estimate_memory
+from napari_radcnn.inference.pipelines.base import Request
+from napari_radcnn.inference.remembered import recall, remember
+from napari_radcnn.models.network import Shape
+
+_FILE = "memory"
+#: Of the libraries that compute, and of what the allocator leaves unused.
+LIBRARY_BYTES = 450 << 20
+#: Estimates from layers are up to 5 % below what was measured (see `estimate_memory`); measured figures vary by less.
+_ESTIMATED, _MEASURED = 1.1, 1.05
+
+
+def network_bytes(request: Request, patch: Shape, at_first: int) -> int:
+    """Return the memory that the network of a request takes besides what depends on the scan.
+
+    Parameters
+    ----------
+    request : Request
+        The run.
+    patch : tuple of int
+        Voxels of a patch.
+    at_first : int
+        What the recipe expects of the first run on this computer.
+    """
+    known = recall(_FILE, _key(request, patch))
+    value = None if known is None else known.get("bytes")
+    return at_first if not isinstance(value, int) else value
+
+
+def is_known(request: Request, patch: Shape) -> bool:
+    """Return whether an earlier run left a figure."""
+    return recall(_FILE, _key(request, patch)) is not None
+
+
+def learn_from_layers(
+    request: Request, patch: Shape, network: NetworkSource, predictor: Predictor, copies: int
+) -> None:
+    """Keep an estimate of what later runs take; where there is a figure, it is left alone.
+
+    Parameters
+    ----------
+    request : Request
+        The run.
+    patch : tuple of int
+        Voxels of a patch.
+    network : NetworkSource
+        One of the networks of the model.
+    predictor : Predictor
+        How it is computed now, and will be from now on.
+    copies : int
+        How many networks of this kind are open at once.
+    """
+    if is_known(request, patch) or predictor.device != "cpu":
+        return
+    found = estimate_memory(network, patch, predictor.backend, predictor.precision)
+    if found is not None:
+        remember(_FILE, _key(request, patch), {"bytes": LIBRARY_BYTES + round(_ESTIMATED * found * copies)})
+
+
+def learn_from_run(request: Request, patch: Shape, measured: int) -> None:
+    """Keep what a whole run took besides what depends on the scan."""
+    remember(_FILE, _key(request, patch), {"bytes": round(_MEASURED * max(measured, 0))})
+
+
+def nothing_has_run() -> bool:
+    """Return whether the process is fresh: libraries that are loaded already would be missing from a measurement."""
+    return not {"torch", "openvino"} & sys.modules.keys()
+
+
+def _key(request: Request, patch: Shape) -> str:
+    """Return what the figure depends on; not the number of threads, which a dock plans and runs with differently."""
+    weights = "+".join(file.sha256[:16] for file in request.spec.files)
+    size = "x".join(str(n) for n in patch)
+    options = repr(request.options)
+    return f"{weights} {size} {request.settings.device} {request.settings.precision} {options}"
