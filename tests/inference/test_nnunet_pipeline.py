@@ -16,6 +16,7 @@ from napari_radcnn.inference.pipelines import Request, nnunet
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models.formats.nnunet import NnunetOptions, open_nnunet
 from nnunet_folder import CHOICES, copied, folder, reference, scan
+from sources import CountingSource
 
 #: One fold without mirroring, for what does not hang on these: a sixteenth of the work.
 QUICK = {"folds": "0", "mirroring": False}
@@ -270,3 +271,14 @@ def test_cancel_ends_it_between_two_patches(held_out, on_torch):
     with pytest.raises(CancelledError):
         radcnn.segment(held_out, folder(), QUICK, progress=progress, cancel=cancel)
     assert max(told) == 3
+
+
+def test_a_scan_that_stays_in_its_store_is_never_loaded(held_out, on_torch, monkeypatch):
+    expected = nnunet.run(_request(held_out), Monitor(1)).array
+    monkeypatch.setattr(nnunet, "_budget", lambda: 300_000)  # nothing is made at once
+    lazy = radcnn.Volume.lazy(CountingSource(held_out.array), held_out.geometry, held_out.metadata)
+    sink = _Sink(held_out.shape)
+    nnunet.plan(_request(lazy))
+    nnunet.run(_request(lazy, sink=sink), Monitor(1))
+    assert not lazy.is_loaded
+    assert _worst(sink.array, expected) >= 0.9995
