@@ -422,3 +422,51 @@ def test_slices_of_a_bundle_lie_along_the_axis_it_names(tmp_path):
     labels = radcnn.segment(scan, radcnn.open_model(bundle), **CPU)
     (wanted,) = _with_monai(bundle, network, str(tmp_path / "scan.nii.gz"), scan)
     assert min(_dice(labels.array, wanted, label) for label in (1, 2)) >= 0.999
+
+
+def test_a_bundle_says_itself_which_class_shows(tmp_path):
+    """As bundles for brain tumors have it: labels 1, 2 and 4 out of three overlapping channels."""
+    scan = _scan(GRIDS["oblique"](), 6)
+    radcnn.write(scan, tmp_path / "scan.nii.gz")
+    func = "$lambda x: torch.where(x[[2]] > 0, 4, torch.where(x[[0]] > 0, 1, torch.where(x[[1]] > 0, 2, 0)))"
+    sigmoid, threshold = {"_target_": "Activationsd", "sigmoid": True}, {"_target_": "AsDiscreted", "threshold": 0.5}
+    metadata = json.loads(json.dumps(METADATA))
+    metadata["network_data_format"]["outputs"]["pred"]["channel_def"] = {"0": "core", "1": "whole", "2": "enhancing"}
+    network = unet(7)
+    post = _post(sigmoid, INVERT, threshold, {"_target_": "Lambdad", "func": func})
+    bundle = write_bundle(tmp_path / "bundle", network, metadata, postprocessing=post)
+    spec = radcnn.open_model(bundle)
+    assert {value: label.name for value, label in spec.labels.items()} == {4: "enhancing", 1: "core", 2: "whole"}
+    (wanted,) = _with_monai(bundle, network, str(tmp_path / "scan.nii.gz"), scan)
+    labels = radcnn.segment(scan, spec, **CPU)
+    assert set(np.unique(wanted)) >= {1, 2, 4}
+    assert np.mean(labels.array == wanted) >= 0.999
+
+
+def test_a_scan_smaller_than_a_patch_is_filled_up_as_in_monai(tmp_path):
+    scan = _scan(Geometry.from_parts((9, 14, 31), (2.0, 1.1, 0.9), (1, 2, 3)), 5)
+    radcnn.write(scan, tmp_path / "scan.nii.gz")
+    network = unet(3)
+    for padding in ("constant", "replicate"):
+        inferer = {
+            "_target_": "SlidingWindowInferer",
+            "roi_size": [24, 18, 16],
+            "padding_mode": padding,
+            "overlap": 0.25,
+        }
+        preprocessing = {"_target_": "Compose", "transforms": CHAINS["as stored"]}
+        bundle = write_bundle(tmp_path / padding, network, preprocessing=preprocessing, inferer=inferer)
+        labels = radcnn.segment(scan, radcnn.open_model(bundle), **CPU)
+        (wanted,) = _with_monai(bundle, network, str(tmp_path / "scan.nii.gz"), scan)
+        assert min(_dice(labels.array, wanted, label) for label in (1, 2)) >= 0.999
+
+
+def test_a_choice_between_literals_is_worked_out(tmp_path):
+    change = {
+        "highres": False,
+        "pixdim": "$[1.5, 1.5, 1.5] if @highres else [3.0, 2.5, 3.5]",
+        "modelname": "$'model.pt' if @highres else 'model_lowres.pt'",
+        "datalist": "$monai.data.load_decathlon_datalist(@dataset_dir, data_list_key='testing')",
+        "preprocessing": [*LOAD, _image("Orientationd", axcodes="RAS"), _image("Spacingd", pixdim="@pixdim")],
+    }
+    assert radcnn.open_model(write_bundle(tmp_path / "bundle", **change)).spacing == (3.5, 2.5, 3.0)

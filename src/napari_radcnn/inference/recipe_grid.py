@@ -88,11 +88,14 @@ class Boxed:
         Its first voxel in the old grid.
     before, after : tuple of int
         Shapes.
+    repeats_border : bool
+        Whether what lies beyond repeats the border instead of being 0.
     """
 
     offset: Shape
     before: Shape
     after: Shape
+    repeats_border: bool = False
 
 
 GridChange = Spaced | Boxed

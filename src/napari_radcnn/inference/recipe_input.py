@@ -336,7 +336,8 @@ def grid_change(step: steps.Step, shape: Shape, name: str, axes: npt.NDArray[np.
         before = [0 if step.at_end else (wanted - n) // 2 for wanted, n in zip(sizes, shape, strict=True)]
         if not any(wanted - n for wanted, n in zip(sizes, shape, strict=True)):
             return None
-        return Boxed((-before[0], -before[1], -before[2]), shape, (sizes[0], sizes[1], sizes[2]))
+        after = (sizes[0], sizes[1], sizes[2])
+        return Boxed((-before[0], -before[1], -before[2]), shape, after, step.repeats_border)
     return None
 
 
@@ -393,7 +394,19 @@ class _Box:
 
     def read(self, box: Box) -> _Floats:
         k, j, i = (slice(s.start + o, s.stop + o) for s, o in zip(box, self._change.offset, strict=True))
-        return read_padded(self._inner.read, (k, j, i), self._inner.shape, 0.0)
+        if not self._change.repeats_border:
+            return read_padded(self._inner.read, (k, j, i), self._inner.shape, 0.0)
+        sides = zip((k, j, i), self._inner.shape, strict=True)
+        places = [np.clip(np.arange(side.start, side.stop), 0, size - 1) for side, size in sides]
+        box = (_span(places[0]), _span(places[1]), _span(places[2]))
+        values = self._inner.read(box)
+        for axis, (place, side) in enumerate(zip(places, box, strict=True)):
+            values = values.take(place - side.start, axis + 1)
+        return values
+
+
+def _span(places: npt.NDArray[np.intp]) -> slice:
+    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 class _Values:

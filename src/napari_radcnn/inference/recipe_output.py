@@ -131,7 +131,10 @@ class Answer:
         """Return labels; a voxel of several classes gets the smallest of them, so that inner parts show."""
         numbers = range(self._recipe.classes)
         counts = [int(np.count_nonzero(bits & bits.dtype.type(1 << n))) for n in numbers]
+        painted = next((step.order for step in self._recipe.back if isinstance(step, steps.Paint)), None)
         by_size = sorted(numbers, key=lambda n: (-counts[n], n))
+        if painted is not None:
+            by_size = [n for n, _ in reversed(painted)]
         table = np.zeros(1 << self._recipe.classes, bits.dtype)
         combinations = np.arange(len(table))
         for n in by_size:

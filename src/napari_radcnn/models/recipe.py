@@ -146,11 +146,12 @@ class CropForeground:
 
 @dataclass(frozen=True)
 class Pad:
-    """Put zeros around the scan until it has at least `shape` voxels and a multiple of `divisible`."""
+    """Put zeros, or its border again, around the scan: at least `shape` voxels and a multiple of `divisible`."""
 
     shape: Shape = (0, 0, 0)
     divisible: Shape = (1, 1, 1)
     at_end: bool = False
+    repeats_border: bool = False
 
 
 Step = (
@@ -211,7 +212,14 @@ class KeepLargest:
     count: int = 1
 
 
-BackStep = Activate | Invert | Decide | KeepLargest
+@dataclass(frozen=True)
+class Paint:
+    """Which of overlapping classes a voxel gets: channel and label, the strongest first."""
+
+    order: tuple[tuple[int, int], ...]
+
+
+BackStep = Activate | Invert | Decide | KeepLargest | Paint
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from napari_radcnn.models.checkpoints import find_entry, read_checkpoint, torch_
 from napari_radcnn.models.formats.bundle_config import Resolver, Unresolved, code_in, read_config
 from napari_radcnn.models.formats.bundle_transforms import (
     is_known,
+    padding_of,
     sampling_of,
     steps_back,
     steps_there,
@@ -31,6 +32,7 @@ from napari_radcnn.models.networks import BUNDLE_CODE, check_weights
 from napari_radcnn.models.recipe import Recipe
 from napari_radcnn.models.spec import ModelSpec
 from napari_radcnn.models.trust import require_trust, tree_sha256
+from napari_radcnn.results import Label
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.safetensors", "model.pt", "model.pth", "model.ts")
@@ -123,7 +125,11 @@ class _Bundle:
         labels: dict[int, Any] = {}
         if recipe.output == "labels":
             is_argmax = any(isinstance(s, steps.Decide) and s.kind == "argmax" for s in recipe.back)
-            numbers, labels = labels_for(_channel_names(prediction, recipe.classes), is_argmax)
+            names = _channel_names(prediction, recipe.classes)
+            numbers, labels = labels_for(names, is_argmax)
+            painted = next((s.order for s in recipe.back if isinstance(s, steps.Paint)), None)
+            if painted is not None:
+                numbers, labels = self.painted(dict(painted), names, is_argmax)
             recipe = replace(recipe, class_labels=numbers)
         if file.architecture is not None:
             check_weights(file)
@@ -131,6 +137,15 @@ class _Bundle:
         names = _channel_names(image, recipe.channels)
         inputs = tuple(InputSlot(name, modality_codes(name) or codes) for name in names)
         return make_spec(self.words(), recipe, file, inputs, labels, self.shown)
+
+    def painted(
+        self, painted: Mapping[int, int], names: list[str], is_argmax: bool
+    ) -> tuple[tuple[int, ...], dict[int, Label]]:
+        """Return the label of each channel, and the labels, where the bundle itself gives them."""
+        if is_argmax or not set(painted) <= set(range(len(names))) or 0 in painted.values():
+            raise ModelError(f"{self.name}: the function that merges classes does not fit its output.")
+        numbers = tuple(painted.get(n, 0) for n in range(len(names)))
+        return numbers, {value: Label(names[n]) for n, value in painted.items()}
 
     def words(self) -> Words:
         about = self.metadata
@@ -210,6 +225,7 @@ class _Bundle:
             there, order = _slices_first(there, axis)
         else:
             order = (2, 1, 0)
+        there += padding_of(inferer, sampling)
         channels = self.count(architecture, image, ("in_channels", "n_channels"), "inputs")
         classes = self.count(architecture, prediction, ("out_channels", "num_classes"), "outputs")
         is_image = prediction.get("format") != "segmentation" and not any(isinstance(s, steps.Decide) for s in back)

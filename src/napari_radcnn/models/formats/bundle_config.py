@@ -79,7 +79,7 @@ _USUAL_ROOTS = frozenset(
 #: Names that reach for files, other programs or the network.
 _ALARMING = re.compile(
     r"__\w*|eval|exec\w*|open|compile|system|popen|spawn\w*|subprocess|import_module|getattr|globals|locals|remove|unlink|"
-    r"rmtree|rename|write\w*|save\w*|load\w*|download\w*|urlopen|request\w*|socket|pickle|ctypes|builtins|importlib|runpy|"
+    r"rmtree|rename|write\w*|save\w*|load|loads|loadtxt|load_\w*(?:url|library|inline)|download\w*|urlopen|request\w*|socket|pickle|ctypes|builtins|importlib|runpy|"
     r"shutil|sys|hub|input|breakpoint|environ|putenv|chmod|kill|fork|touch|mkdir|symlink\w*|from_file"
 )
 _USUAL_IMPORTS = frozenset(
@@ -207,6 +207,25 @@ def _is_usual(expression: str) -> bool:
     return names <= _USUAL_ROOTS | bound and not any(_ALARMING.fullmatch(word) for word in names | attributes)
 
 
+def painted_labels(text: Any) -> list[tuple[int, int]] | None:
+    """Return channel and label, the strongest first, of the usual expression that merges overlapping classes.
+
+    ``$lambda x: torch.where(x[[2]] > 0, 4, torch.where(x[[0]] > 0, 1, 0))``; None for anything else.
+    """
+    if not isinstance(text, str) or not text.strip().startswith("$") or len(text) > 4000:
+        return None
+    left = "".join(text.strip()[1:].split())
+    begin = re.fullmatch(r"lambda(\w+):(.*)", left)
+    if begin is None:
+        return None
+    name, left = re.escape(begin[1]), begin[2]
+    found = []
+    while one := re.match(rf"torch\.where\({name}\[\[(\d{{1,3}})\]\]>0,(\d{{1,5}}),", left):
+        found.append((int(one[1]), int(one[2])))
+        left = left[one.end() :]
+    return found if found and left == "0" + ")" * len(found) else None
+
+
 class Unresolved(Exception):  # noqa: N818  not an error yet: whoever needs the value makes it one
     """A value that is not literal and that we do not work out; its text is the value."""
 
@@ -324,6 +343,8 @@ class Resolver:
                 return -inner(node.operand)
             case ast.UnaryOp(op=ast.Not()):
                 return not inner(node.operand)
+            case ast.IfExp():
+                return inner(node.body) if inner(node.test) is True else inner(node.orelse)
             case ast.BinOp() if type(node.op) in _OPERATORS:
                 return _bounded(_OPERATORS[type(node.op)], inner(node.left), inner(node.right))
             case ast.Subscript(slice=ast.Constant(value=int() as index)):

@@ -9,7 +9,7 @@ from typing import Any
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models import recipe
 from napari_radcnn.models.formats.arguments import Arguments, is_orientation, one_value
-from napari_radcnn.models.formats.bundle_config import POSITIVE
+from napari_radcnn.models.formats.bundle_config import POSITIVE, painted_labels
 from napari_radcnn.models.network import Sampling, Shape
 from napari_radcnn.models.recipe import BackStep, Step
 
@@ -317,15 +317,32 @@ def _keep_largest(a: Arguments) -> BackStep:
     )
 
 
+def _paint(a: Arguments) -> BackStep:
+    a.ignore("inv_func", "track_meta", "overwrite")
+    text = a.take("func")
+    found = painted_labels(text)
+    if found is None:
+        raise a.wrong(f"the function '{str(text)[:60]}' is not known here")
+    return recipe.Paint(tuple(found))
+
+
 _BACK: dict[str, Callable[[Arguments], BackStep | None]] = {
     "Activations": _activations,
     "Invert": _invert,
     "AsDiscrete": _decide,
+    "Lambda": _paint,
     "KeepLargestConnectedComponent": _keep_largest,
 }
 
 
 # -- patches ------------------------------------------------------------------------------------------------------
+
+
+def padding_of(inferer: Any, sampling: Sampling | None) -> tuple[Step, ...]:
+    """Return the step that fills a scan up to one patch by repeating its border, where an inferer asks for that."""
+    if sampling is None or not isinstance(inferer, Mapping) or inferer.get("padding_mode") != "replicate":
+        return ()
+    return (recipe.Pad(shape=sampling.patch, repeats_border=True),)
 
 
 def sampling_of(inferer: Any, shown: str) -> tuple[Sampling | None, int, int | None]:
@@ -356,7 +373,7 @@ def sampling_of(inferer: Any, shown: str) -> tuple[Sampling | None, int, int | N
     if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap < 1:
         raise a.wrong(f"overlap must lie in 0..1 (1 excluded), got {str(overlap)[:40]}")
     weights = a.only("mode", ["constant", "gaussian"], "constant")
-    a.only("padding_mode", ["constant"], "constant")
+    a.only("padding_mode", ["constant", "replicate"], "constant")
     a.only("with_coord", [False], False)
     patch = (*([1] * (3 - len(roi))), *roi)
     sampling = Sampling(

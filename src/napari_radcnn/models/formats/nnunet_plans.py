@@ -168,7 +168,8 @@ def read_classes(dataset: Mapping[str, Any], shown: str) -> Classes:
         values = value if isinstance(value, list | tuple) else [value]
         if not values or any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < 65536 for n in values):
             raise ModelError(
-                f"{shown}: the label '{name}' has the value {str(value)[:60]!r}; a number or a list of them is expected."
+                f"{shown}: the label '{name}' has the value {str(value)[:60]!r}; a number or a list of "
+                "them is expected."
             )
         if name != "ignore":
             groups[str(name)] = tuple(values)
