@@ -1,5 +1,7 @@
 """Looking at the screen in tests."""
 
+import time
+
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
@@ -13,3 +15,13 @@ def screenshot(viewer) -> np.ndarray:
     """Return the canvas as an (h, w) array of brightness."""
     pump()
     return viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float).mean(-1)
+
+
+def wait_for_plan(dock) -> None:
+    """Let the Models dock find out what the run it shows would cost."""
+    dock.update_plan()
+    end = time.monotonic() + 20
+    while dock.is_planning:
+        assert time.monotonic() < end, "no plan within 20 s"
+        QApplication.processEvents()
+        time.sleep(0.001)

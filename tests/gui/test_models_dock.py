@@ -7,6 +7,7 @@ import pytest
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox
+from screens import wait_for_plan
 
 import fake_models
 from napari_radcnn import operations
@@ -38,7 +39,7 @@ def docked(make_napari_viewer, volume=None):
 
 def choose(dock, name):
     dock.model_combo.setCurrentIndex(dock.model_combo.findData(name))
-    dock.update_plan()
+    wait_for_plan(dock)
 
 
 def click(qtbot, button):
@@ -64,7 +65,7 @@ def test_a_run_gives_the_voxels_of_the_operation(make_napari_viewer, qtbot, volu
     strength = dock.options_form.editors["strength"]
     assert isinstance(strength, QDoubleSpinBox)
     strength.setValue(1.2)
-    dock.update_plan()
+    wait_for_plan(dock)
     assert "memory" in dock.plan_label.text()
     click(qtbot, dock.panel.start_button)
     assert not dock.panel.start_button.isEnabled()
@@ -164,13 +165,13 @@ def test_a_missing_extra_is_told_and_cannot_be_run(make_napari_viewer, monkeypat
 
 def test_only_volumes_can_be_run_and_the_rest_is_told_why(make_napari_viewer):
     viewer, dock = docked(make_napari_viewer)
-    dock.update_plan()
+    wait_for_plan(dock)
     assert "Open a scan" in dock.plan_label.text()
     assert not dock.panel.start_button.isEnabled()
     viewer.add_labels(np.zeros((3, 4, 5), np.uint8))
     assert dock.layer_combo.count() == 0
     viewer.add_image(np.zeros((4, 5)), name="flat")
-    dock.update_plan()
+    wait_for_plan(dock)
     assert "2 axes" in dock.plan_label.text()
     assert not dock.panel.start_button.isEnabled()
 

@@ -327,6 +327,7 @@ def test_the_models_dock_takes_a_scan_in_a_store(make_napari_viewer, qtbot):
     _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
     dock.model_combo.setCurrentIndex(dock.model_combo.findData("nlm-denoise"))
     dock.update_plan()
+    qtbot.waitUntil(lambda: not dock.is_planning)
     assert not volume.is_loaded
     qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from screens import wait_for_plan
 
 import napari_radcnn as radcnn
 from napari_radcnn.cli import _parser, main
@@ -43,7 +44,7 @@ def test_both_faces_give_the_same_voxels(make_napari_viewer, qtbot, tmp_path, ca
     _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
     dock.model_combo.setCurrentIndex(dock.model_combo.findData(model))
     dock.options_form.editors[option].setValue(value)
-    dock.update_plan()
+    wait_for_plan(dock)
     qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.job is None, timeout=120_000)
     layer = viewer.layers[-1]

@@ -28,6 +28,9 @@ class Job(QObject):
         For the activity dock.
     work : callable
         ``work(progress, cancel)``; runs on the thread and may raise `RadcnnError`.
+    is_silent : bool
+        Whether it is left out of the activity dock, and goes on when the window is closed: for work of a moment that
+        changes nothing.
     """
 
     progressed = Signal(int, int, str)
@@ -39,16 +42,18 @@ class Job(QObject):
     #: After any of the three above.
     ended = Signal()
 
-    def __init__(self, widget: QWidget, title: str, work: Work) -> None:
+    def __init__(self, widget: QWidget, title: str, work: Work, *, is_silent: bool = False) -> None:
         # No Qt parent: the thread still calls this object when the widget and its window are gone.
         super().__init__()
         self._title = title
         self._work = work
+        self._is_silent = is_silent
         self._cancel = Event()
         self._last = 0.0
         self._bar: Any = None
         self.is_running = False
-        self._window = _main_window(widget)
+        # Silent work is short, and nothing of it is missed when its window is closed.
+        self._window = None if is_silent else _main_window(widget)
         if self._window is not None:
             self._window.installEventFilter(self)
         application = QApplication.instance()
@@ -62,7 +67,7 @@ class Job(QObject):
 
         self.is_running = True
         _RUNNING.add(self)
-        self._bar = progress(total=0, desc=self._title)
+        self._bar = None if self._is_silent else progress(total=0, desc=self._title)
         self.progressed.connect(self._show_progress)
         worker = create_worker(self._run, _start_thread=False)
         worker.returned.connect(self._on_returned)

@@ -1,16 +1,15 @@
-"""The Models dock: choose a layer and a model, see what the run will cost, run, cancel, read the result."""
+"""The Models dock: choose scans and a model, see what the run will cost, run, cancel, read the result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import resources
-from threading import Event
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
-    QFormLayout,
-    QMessageBox,
+    QComboBox,
+    QFileDialog,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -20,23 +19,29 @@ from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.colors import WARNING_COLOR
 from napari_radcnn.gui.form import OptionsForm
 from napari_radcnn.gui.job import Job
-from napari_radcnn.gui.layers import LayerData, layer_data, volume_from_layer
+from napari_radcnn.gui.layers import volume_from_layer
+from napari_radcnn.gui.model_chooser import ModelChooser
+from napari_radcnn.gui.model_inputs import InputForm
+from napari_radcnn.gui.model_run import ModelRun, Shown
+from napari_radcnn.gui.model_text import about
+from napari_radcnn.gui.planner import Planner
 from napari_radcnn.gui.result_table import ResultTable
+from napari_radcnn.gui.saving import safe_stem
 from napari_radcnn.gui.show import add_to_viewer
+from napari_radcnn.gui.streamed import Preview, label_bytes, must_stream
 from napari_radcnn.gui.view import watch
-from napari_radcnn.gui.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
+from napari_radcnn.gui.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
+from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.io import Progress
-from napari_radcnn.models import ModelSpec, models
-from napari_radcnn.results import Classification, Detections, LabelMap
-from napari_radcnn.volume import Volume
+from napari_radcnn.models import ModelSpec
+from napari_radcnn.results import Classification, Detections
 
-#: Edits that follow each other faster than this lead to one new plan, ms.
-_SETTLE_MS = 80
+#: How often labels that are being written are drawn anew, ms.
+_REDRAWN_MS = 1000
 
 
 class ModelsDock(QWidget):
-    """Runs a model on a layer of the viewer.
+    """Runs a model on layers of the viewer.
 
     Parameters
     ----------
@@ -47,12 +52,13 @@ class ModelsDock(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._specs: Mapping[str, ModelSpec] = {spec.name: spec for spec in models()}
+        self._preview: tuple[Preview, Any] | None = None
+        self._planner = Planner(self, self.update_plan)
+        self._redraw = QTimer(self)
+        self._redraw.setInterval(_REDRAWN_MS)
         self._build()
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
-        self._settle.timeout.connect(self.update_plan)
+        self._connect()
+        self.setAcceptDrops(True)
         watch(napari_viewer)
         self._on_model()
 
@@ -61,28 +67,15 @@ class ModelsDock(QWidget):
     def _build(self) -> None:
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        choice = QFormLayout()
-        choice.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.layer_combo = LayerCombo(self._viewer, _is_image)
-        self.layer_combo.setToolTip("The scan that the model runs on; it is never changed")
-        self.model_combo = narrow_combo()
-        for spec in self._specs.values():
-            self.model_combo.addItem(spec.title, spec.name)
-            row = self.model_combo.count() - 1
-            self.model_combo.setItemData(row, spec.how_to_install or spec.summary, Qt.ItemDataRole.ToolTipRole)
-            if not spec.is_available:
-                gray = self.palette().brush(self.palette().ColorGroup.Disabled, self.palette().ColorRole.Text)
-                self.model_combo.setItemData(row, gray, Qt.ItemDataRole.ForegroundRole)
-        choice.addRow("Scan", self.layer_combo)
-        choice.addRow("Model", self.model_combo)
-        layout.addLayout(choice)
+        self.panel = WorkPanel("Run")
+        self.chooser = ModelChooser(self.panel)
+        layout.addWidget(self.chooser)
         self.about = wrapped_label()
         layout.addWidget(self.about)
-        self.card_button = QPushButton("Model card …")
-        self.card_button.setToolTip("What it was made from, how well it does and where it fails")
-        layout.addWidget(self.card_button, alignment=Qt.AlignmentFlag.AlignLeft)
         self.install_label = wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.install_label)
+        self.inputs = InputForm(self._viewer, _is_image)
+        layout.addWidget(self.inputs)
         self._options_place = QVBoxLayout()
         layout.addLayout(self._options_place)
         self.options_form: OptionsForm | None = None
@@ -92,38 +85,78 @@ class ModelsDock(QWidget):
         layout.addWidget(self.plan_label)
         self.warning_label = wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.warning_label)
-        self.panel = WorkPanel("Run")
         layout.addWidget(self.panel)
         self.results = ResultTable()
         layout.addWidget(self.results)
         layout.addStretch()
+        for label in (self.about, self.install_label, self.plan_label, self.warning_label, self.panel.message_label):
+            label.setTextFormat(Qt.TextFormat.PlainText)  # names in it are anybody's
         fill_scrolled(self, inside)
-        self.layer_combo.changed.connect(self._on_change)
-        self.model_combo.currentIndexChanged.connect(self._on_model)
+
+    def _connect(self) -> None:
+        self.inputs.changed.connect(self._on_change)
+        self.chooser.changed.connect(self._on_model)
         self.settings_form.changed.connect(self._on_change)
-        self.card_button.clicked.connect(self._show_card)
         self.panel.start_button.clicked.connect(self.run)
-        self.panel.ended.connect(self._settle_down)
+        self.panel.ended.connect(self._on_ended)
+        self._planner.answered.connect(self._show_plan)
+        self._planner.failed.connect(self.plan_label.setText)
+        self._planner.is_slow.connect(self._on_slow)
+        self._redraw.timeout.connect(self._on_redraw)
+
+    @property
+    def layer_combo(self) -> LayerCombo:
+        """The list of scans for the first input."""
+        return self.inputs.combos[0]
+
+    @property
+    def model_combo(self) -> QComboBox:
+        """The list of models."""
+        return self.chooser.combo
+
+    @property
+    def card_button(self) -> QPushButton:
+        """Shows what is known of the chosen model."""
+        return self.chooser.card_button
 
     @property
     def job(self) -> Job | None:
-        """The run that is under way."""
+        """The run, or the opening of a model, that is under way."""
         return self.panel.job
+
+    # -- a foreign model -------------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  Qt's name
+        """Take a model's folder or file, while nothing else is under way."""
+        if self.job is None and any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802  Qt's name
+        """Open what was dropped as a model."""
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.chooser.open_path(Path(paths[0]))
 
     # -- what is chosen --------------------------------------------------------------------------------------------
 
     @property
     def spec(self) -> ModelSpec | None:
         """The chosen model."""
-        return self._specs.get(self.model_combo.currentData())
+        return self.chooser.spec
 
     @property
     def layer(self) -> Any | None:
-        """The chosen layer, if it is still in the viewer."""
+        """The layer chosen for the first input, if it is still in the viewer."""
         return self.layer_combo.layer
 
-    def _on_model(self, _index: int = 0) -> None:
-        """Show what the chosen model is and its own settings."""
+    @property
+    def is_planning(self) -> bool:
+        """Whether the cost line is about to change."""
+        return self._planner.is_busy
+
+    def _on_model(self) -> None:
+        """Show what the chosen model is, its inputs and its own settings."""
         spec = self.spec
         if self.options_form is not None:
             self._options_place.removeWidget(self.options_form)
@@ -131,14 +164,10 @@ class ModelsDock(QWidget):
             self.options_form = None
         if spec is None:
             return
-        made_for = ", ".join((*spec.modalities, *([spec.body_part] if spec.body_part else ())))
-        self.about.setText(
-            f"{spec.summary}\n{spec.task.capitalize()}, made for: {made_for or 'any scan'}\n"
-            f"Version {spec.version} · licence: {spec.licence}"
-        )
-        self.card_button.setVisible(_card_file(spec) is not None)
+        self.about.setText(about(spec))
         self.install_label.setText(spec.how_to_install)
         self.install_label.setVisible(not spec.is_available)
+        self.inputs.set_slots(spec.inputs)
         self.options_form = OptionsForm(spec.options)
         self.options_form.changed.connect(self._on_change)
         self._options_place.addWidget(self.options_form)
@@ -146,106 +175,120 @@ class ModelsDock(QWidget):
 
     def _on_change(self, *_: Any) -> None:
         self.panel.set_ready(False)
-        self._settle.start()
+        self._planner.settle()
 
-    def _settle_down(self) -> None:
-        self._settle.start()
+    def _chosen(self) -> ModelRun | str:
+        """Return what would be run, or why nothing can be."""
+        spec, problem = self.spec, self.inputs.problem
+        if spec is None or problem:
+            return problem
+        if not spec.is_available:
+            return ""
+        options = None if self.options_form is None else self.options_form.value()
+        return ModelRun(spec, tuple(self.inputs.layers), options, self.settings_form.value())
 
     def update_plan(self) -> None:
-        """Say what the run will cost and what speaks against it; without torch."""
-        from napari_radcnn.operations import plan
-
-        self._settle.stop()
+        """Find out beside the viewer what the run will cost and what speaks against it; without torch."""
+        self._planner.drop()
         self.warning_label.hide()
         self.panel.set_ready(False)
-        spec, layer = self.spec, self.layer
-        if spec is None or layer is None:
-            self.plan_label.setText("Open a scan: it then stands in the list above.")
-            return
-        if not spec.is_available:
-            self.plan_label.setText("")
-            return
         try:
-            volume = volume_from_layer(layer)
-            settings = self.settings_form.value()
-            cost = plan(volume, spec, self._options(), device=settings.device, precision=settings.precision)
+            chosen = self._chosen()
         except RadcnnError as error:
-            self.plan_label.setText(str(error))
-            return
-        self.plan_label.setText(cost.summary())
+            chosen = str(error)
+        if isinstance(chosen, str):
+            self.plan_label.setText(chosen)
+        else:
+            self._planner.start(chosen.plan)
+
+    def _on_slow(self) -> None:
+        self.plan_label.setText("Looking at the scan …")
+
+    def _show_plan(self, cost: Plan) -> None:
+        spec, told = self.spec, cost.summary()
+        if spec is not None and must_stream(spec, self.layer):
+            size = label_bytes(spec, volume_from_layer(self.layer)) / 2**30
+            told += (
+                f"\nThe labels ({size:.1f} GiB) are too large for this computer's memory: Run asks for a store "
+                "(.ome.zarr), and they are written there as they are found."
+            )
+        self.plan_label.setText(told)
         self.warning_label.setText("\n".join(f"⚠ {line}" for line in cost.warnings))
         self.warning_label.setVisible(bool(cost.warnings))
         self.panel.set_ready(True)
 
-    def _options(self) -> Any:
-        return None if self.options_form is None else self.options_form.value()
-
     # -- the run ---------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Run the chosen model on the chosen layer, beside the viewer."""
-        from napari_radcnn.operations import run
-
-        spec, layer = self.spec, self.layer
-        if spec is None or layer is None or self.job is not None:
+        """Run the chosen model on the chosen layers, beside the viewer."""
+        if self.job is not None:
             return
         try:
-            volume = volume_from_layer(layer)
-            options, settings = self._options(), self.settings_form.value()
+            chosen = self._chosen()
         except RadcnnError as error:
             self.panel.fail(str(error))
             return
-        limits = None if getattr(layer, "rgb", False) else tuple(layer.contrast_limits)
-
-        def work(progress: Progress, cancel: Event) -> tuple[Any, LayerData | None, list[tuple[str, str]]]:
-            result = run(
-                volume,
-                spec,
-                options,
-                device=settings.device,
-                precision=settings.precision,
-                progress=progress,
-                cancel=cancel,
-            )
-            data = None
-            if isinstance(result, LabelMap | Volume):
-                data = layer_data(result, progress=progress, cancel=cancel)
-            if isinstance(result, Volume) and data is not None:
-                data[1]["contrast_limits"] = limits  # a restored image is compared with its scan
-            return result, data, ResultTable.rows_of(result)
-
+        if isinstance(chosen, str):
+            return
         self.results.clear()
-        self.panel.start(spec.title, work, self._show_result, lambda: "Cancelled; no layer was added.")
+        if must_stream(chosen.spec, self.layer):
+            self._stream(chosen)
+            return
+        self.panel.start(chosen.spec.title, chosen.run, self._show_result, lambda: "Cancelled; no layer was added.")
+
+    def _stream(self, chosen: ModelRun) -> None:
+        """Ask for a store and run into it, showing what has been found so far."""
+        volume = volume_from_layer(self.layer)
+        name = safe_stem(f"{volume.name}_{chosen.spec.name}") + ".ome.zarr"
+        folder = volume.metadata.source.parent if volume.metadata.source else Path.home()
+        given, _ = QFileDialog.getSaveFileName(
+            self, "Write the labels to", str(folder / name), "OME-Zarr (*.ome.zarr *.zarr)"
+        )
+        if not given:
+            return
+        target = Path(given if given.endswith(".zarr") else f"{given}.ome.zarr")
+        preview = Preview(chosen.spec, volume.geometry, f"{volume.name} · {chosen.spec.name} (so far)")
+        self.panel.start(
+            chosen.spec.title,
+            lambda progress, cancel: chosen.stream(target, preview.put, progress, cancel),
+            self._show_result,
+            lambda: "Cancelled; nothing was written.",
+        )
+        if preview.can_be_shown:
+            layer = add_to_viewer(self._viewer, preview.layer_data())
+            layer.editable = False
+            self._preview = (preview, layer)
+            self._redraw.start()
+
+    def _on_redraw(self) -> None:
+        if self._preview is None:
+            return
+        preview, layer = self._preview
+        if layer in self._viewer.layers and preview.take_news():
+            layer.refresh()
+
+    def _on_ended(self) -> None:
+        """Take away what was shown only while the run lasted."""
+        self._redraw.stop()
+        if self._preview is not None:
+            _, layer = self._preview
+            self._preview = None
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._planner.settle()
 
     def cancel(self) -> None:
         """Stop the run at the next patch."""
         self.panel.cancel()
 
-    def _show_result(self, outcome: tuple[Any, LayerData | None, list[tuple[str, str]]]) -> str:
-        result, data, rows = outcome
-        told = f"Done: {getattr(result, 'name', '')}"
-        if data is not None:
-            told = f"Done: layer '{add_to_viewer(self._viewer, data).name}'"
-        elif isinstance(result, Detections | Classification):
-            told = "\n".join((told, *(f"⚠ {warning}" for warning in result.warnings)))
-        self.results.show_rows(rows)
+    def _show_result(self, shown: Shown) -> str:
+        told = f"Done: {getattr(shown.result, 'name', '')}"
+        if shown.data is not None:
+            told = f"Done: layer '{add_to_viewer(self._viewer, shown.data).name}'"
+        elif isinstance(shown.result, Detections | Classification):
+            told = "\n".join((told, *(f"⚠ {warning}" for warning in shown.result.warnings)))
+        self.results.show_rows(shown.rows)
         return told
-
-    def _show_card(self) -> None:
-        card = None if self.spec is None else _card_file(self.spec)
-        if card is None or self.spec is None:
-            return
-        box = QMessageBox(self)
-        box.setWindowTitle(f"Model card: {self.spec.title}")
-        box.setTextFormat(Qt.TextFormat.MarkdownText)
-        box.setText(card)
-        box.open()
-
-
-def _card_file(spec: ModelSpec) -> str | None:
-    """Return the text of the model's card."""
-    card = resources.files("napari_radcnn") / "cards" / spec.card
-    return card.read_text(encoding="utf-8") if card.is_file() else None
 
 
 def _is_image(layer: Any) -> bool:

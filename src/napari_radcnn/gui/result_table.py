@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.volume import Volume
 
 
 class ResultTable(QTreeWidget):
@@ -41,6 +42,9 @@ class ResultTable(QTreeWidget):
         """Return the numbers of a result; may take a moment for a large label map."""
         if isinstance(result, LabelMap):
             return [(label.name, f"{result.volume_ml(value):.1f} ml") for value, label in result.labels.items()]
+        if isinstance(result, Volume):  # labels that were written as they were found, with their volumes
+            found = result.metadata.provenance.get("volumes_ml", {})
+            return [(name, f"{milliliters:.1f} ml") for name, milliliters in found.items()]
         if isinstance(result, Classification):
             ordered = sorted(result.probabilities.items(), key=lambda pair: -pair[1])
             return [(name, f"{probability:.2f}") for name, probability in ordered]

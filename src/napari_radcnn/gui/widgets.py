@@ -74,6 +74,7 @@ class LayerCombo(QComboBox):
         _make_narrow(self)
         self._viewer = viewer
         self._accepts = accepts
+        self._empty_entry = ""
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.reordered):
             event.connect(self._follow)
         self.currentIndexChanged.connect(self._on_index)
@@ -89,18 +90,31 @@ class LayerCombo(QComboBox):
     @property
     def layers(self) -> list[Any]:
         """The layers on offer, in the viewer's order."""
-        found = [self.itemData(row)() for row in range(self.count())]
-        return [layer for layer in found if layer is not None]
+        return [layer for row in range(self.count()) if (layer := self._layer_at(row)) is not None]
 
     def choose(self, layer: Any) -> None:
         """Choose a layer, if it is on offer."""
-        if layer in self.layers:
-            self.setCurrentIndex(self.layers.index(layer))
+        # Equal, not the same object: plugins get napari's layers wrapped.
+        row = next((row for row in range(self.count()) if layer is not None and self._layer_at(row) == layer), None)
+        if row is not None:
+            self.setCurrentIndex(row)
+
+    def set_empty_entry(self, text: str) -> None:
+        """Have a first entry that is no layer, so that nothing is chosen before the user does; none where empty."""
+        if text != self._empty_entry:
+            self._empty_entry = text
+            self._follow()
+
+    def _layer_at(self, row: int) -> Any | None:
+        reference = self.itemData(row)
+        return None if reference is None else reference()
 
     def _follow(self, _event: Any = None) -> None:
         chosen = self.layer
         self.blockSignals(True)
         self.clear()
+        if self._empty_entry:
+            self.addItem(self._empty_entry, None)
         for layer in self._viewer.layers:
             if self._accepts(layer):
                 self.addItem(layer.name, weakref.ref(layer))

@@ -1,0 +1,114 @@
+"""One run of a model on layers, for a thread: its plan, the run itself, and what is shown of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy.typing as npt
+
+from napari_radcnn.gui.layers import LayerData, layer_data, volume_from_layer
+from napari_radcnn.gui.result_table import ResultTable
+from napari_radcnn.gui.streamed import stored_layer
+from napari_radcnn.inference.plan import Plan
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.io import Progress
+from napari_radcnn.models import ModelSpec
+from napari_radcnn.results import LabelMap
+from napari_radcnn.volume import Volume
+from napari_radcnn.voxels import Box
+
+EachBlock = Callable[[Box, npt.NDArray[Any]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A result, and what is shown of it.
+
+    Attributes
+    ----------
+    result : object
+        As the operation returned it.
+    data : LayerData or None
+        Its layer, where it has one.
+    rows : list of (str, str)
+        Its numbers.
+    """
+
+    result: Any
+    data: LayerData | None
+    rows: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRun:
+    """A model with everything it is run with.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+        The model.
+    layers : tuple of Layer
+        In the order of its inputs.
+    options : object
+        An instance of ``spec.options``.
+    settings : RunSettings
+        Where and how.
+    """
+
+    spec: ModelSpec
+    layers: tuple[Any, ...]
+    options: Any
+    settings: RunSettings
+
+    def volumes(self) -> list[Volume]:
+        """Return the layers' scans; of a layer from elsewhere the voxels are computed."""
+        return [volume_from_layer(layer) for layer in self.layers]
+
+    def plan(self) -> Plan:
+        """Return what it would cost."""
+        from napari_radcnn.operations import plan
+
+        settings = self.settings
+        return plan(self.volumes(), self.spec, self.options, device=settings.device, precision=settings.precision)
+
+    def run(self, progress: Progress, cancel: Event) -> Shown:
+        """Run the model in memory."""
+        from napari_radcnn.operations import run
+
+        result = run(
+            self.volumes(),
+            self.spec,
+            self.options,
+            device=self.settings.device,
+            precision=self.settings.precision,
+            progress=progress,
+            cancel=cancel,
+        )
+        data = None
+        if isinstance(result, LabelMap | Volume):
+            data = layer_data(result, progress=progress, cancel=cancel)
+        first = self.layers[0]
+        if isinstance(result, Volume) and data is not None and not getattr(first, "rgb", False):
+            data[1]["contrast_limits"] = tuple(first.contrast_limits)  # a restored image is compared with its scan
+        return Shown(result, data, ResultTable.rows_of(result))
+
+    def stream(self, target: Path, each_block: EachBlock | None, progress: Progress, cancel: Event) -> Shown:
+        """Run the model from store to store."""
+        from napari_radcnn.operations import segment_to
+
+        written = segment_to(
+            self.volumes(),
+            self.spec,
+            target,
+            self.options,
+            each_block=each_block,
+            device=self.settings.device,
+            precision=self.settings.precision,
+            progress=progress,
+            cancel=cancel,
+        )
+        return Shown(written, stored_layer(written, self.spec.labels, progress, cancel), ResultTable.rows_of(written))

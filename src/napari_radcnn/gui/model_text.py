@@ -1,0 +1,60 @@
+"""What the Models dock says about a model."""
+
+from __future__ import annotations
+
+import html
+from importlib import resources
+
+from napari_radcnn.models import ModelSpec
+
+#: Longest piece of a foreign model's own text that is shown.
+_LONGEST = 400
+
+
+def about(spec: ModelSpec) -> str:
+    """Return a few lines: what it does, for what, version and licence."""
+    made_for = ", ".join((*spec.modalities, *([spec.body_part] if spec.body_part else ())))
+    version = f"Version {spec.version} · " if spec.version else ""
+    lines = [
+        _cut(spec.summary),
+        f"{spec.task.capitalize()}, made for: {_cut(made_for) or ('not stated' if spec.origin else 'any scan')}",
+        f"{version}licence: {_cut(spec.licence) or 'not stated'}",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def own_card(spec: ModelSpec) -> str | None:
+    """Return the card that comes with one of our models, Markdown."""
+    card = resources.files("napari_radcnn") / "cards" / spec.card
+    return card.read_text(encoding="utf-8") if spec.card and card.is_file() else None
+
+
+def foreign_card(spec: ModelSpec) -> str:
+    """Return what is known of a model without a card, plain text."""
+    labels = ", ".join(label.name for label in spec.labels.values())
+    spacing = "" if spec.spacing is None else " x ".join(f"{step:.3g}" for step in spec.spacing)
+    rows = [
+        ("Task", spec.task),
+        ("Version", spec.version or "not stated"),
+        ("Licence", spec.licence or "not stated"),
+        ("To cite", spec.citation or "not stated"),
+        ("Inputs", ", ".join(slot.name for slot in spec.inputs)),
+        (f"{len(spec.labels)} classes", labels),
+        ("Works at", f"{spacing} mm (slices, rows, columns)" if spacing else ""),
+        ("Opened from", "" if spec.origin is None else str(spec.origin)),
+        *((file.path.name, f"SHA-256 {file.sha256}") for file in spec.files),
+    ]
+    told = "\n".join(f"{name}: {_cut(value)}" for name, value in rows if value)
+    return (
+        f"{_cut(spec.summary)}\n\n{told}\n\nIt came without a model card: what it was measured on, how well it does "
+        "and where it fails is not known here."
+    ).strip()
+
+
+def tip(text: str) -> str:
+    """Return a tool tip that wraps and shows a foreign text as it is, whatever markup it holds."""
+    return f"<qt>{html.escape(_cut(text))}</qt>"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
