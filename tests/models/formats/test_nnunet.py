@@ -75,6 +75,8 @@ def test_a_data_set_s_folder_stands_for_full_resolution_or_what_is_asked_for(tmp
     assert open_nnunet(DATASET, folder("3d_cascade_fullres").name).network.previous is not None
     assert open_nnunet(DATA).network.configuration == "3d_fullres"
     assert open_nnunet(copied(tmp_path, "3d_lowres")).network.configuration == "3d_lowres"
+    for spec in (open_nnunet(DATASET), open_nnunet(DATASET, "3d_lowres"), open_nnunet(DATA, "3d_cascade_fullres")):
+        assert radcnn.open_model(spec.origin).network == spec.network
     assert is_nnunet(DATA)
     assert not is_nnunet(DATA / "images")
 

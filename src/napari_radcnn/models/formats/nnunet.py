@@ -96,7 +96,9 @@ def open_nnunet(folder: Path, configuration: str | None = None) -> ModelSpec:
     found = _configuration_folders(folder)
     if not found:
         raise ModelError(f"{folder.name}: no folder of nnU-Net v2: plans.json, dataset.json and fold_0 are expected.")
-    return _open_configuration(_choose(found, configuration, folder), folder)
+    chosen = _choose(found, configuration, folder)
+    # What the origin opens again must be the same model.
+    return _open_configuration(chosen, folder if configuration is None else chosen)
 
 
 def _configuration_folders(folder: Path) -> list[Path]:
