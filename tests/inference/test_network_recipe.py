@@ -466,7 +466,17 @@ def test_a_choice_between_literals_is_worked_out(tmp_path):
         "highres": False,
         "pixdim": "$[1.5, 1.5, 1.5] if @highres else [3.0, 2.5, 3.5]",
         "modelname": "$'model.pt' if @highres else 'model_lowres.pt'",
+        "imports": ["$import pandas as pd", "$import os"],
+        "csv": "$list(@dataset_dir + pd.read_csv(@dataset_dir + 'test.csv').t2)",
+        "handlers": [
+            {"_target_": "CheckpointLoader", "map_location": {"_target_": "torch.device", "device": "@device"}}
+        ],
         "datalist": "$monai.data.load_decathlon_datalist(@dataset_dir, data_list_key='testing')",
-        "preprocessing": [*LOAD, _image("Orientationd", axcodes="RAS"), _image("Spacingd", pixdim="@pixdim")],
+        "preprocessing": [
+            *LOAD,
+            _image("Orientationd", axcodes="RAS"),
+            _image("Spacingd", pixdim="@pixdim"),
+            _image("NormalizeIntensityd", nonzero="True"),
+        ],
     }
     assert radcnn.open_model(write_bundle(tmp_path / "bundle", **change)).spacing == (3.5, 2.5, 3.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,31 +16,27 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.nnunet_input import TurnedScans
-from napari_radcnn.inference.recipe_grid import Boxed, GridChange, Spaced, interpolated, spaced_as_monai
-from napari_radcnn.inference.stream import read_padded
+from napari_radcnn.inference.recipe_grid import Boxed, GridChange, Spaced, spaced_as_monai
+from napari_radcnn.inference.recipe_nodes import (
+    ArrayNode,
+    BoxNode,
+    Node,
+    ScanNode,
+    SlabsNode,
+    SpacedNode,
+    ValuesNode,
+    slabs_of,
+)
 from napari_radcnn.inference.tiles import Box, Shape
 from napari_radcnn.models import recipe as steps
 from napari_radcnn.models.recipe import Recipe
 from napari_radcnn.volume import Volume
 
 _Floats = npt.NDArray[np.float32]
-#: Values of all channels that are looked at in one go.
-_SLAB_VALUES = 1 << 24
 #: Percentiles of more values than these are those of every n-th.
 _MOST_SORTED = 1 << 26
 #: A grid this many times larger than the scan's is a mistake in one of the two.
 _MOST_GROWTH = 100
-
-
-class Node(Protocol):
-    """A multi-channel image that is read box by box."""
-
-    @property
-    def shape(self) -> Shape: ...  # noqa: D102  of the grid, without channels
-
-    def read(self, box: Box) -> _Floats:
-        """Return ``(channels, k, j, i)``; the box lies inside."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +86,7 @@ class RecipeInput:
         self.intensities: tuple[Intensity, ...] = ()
         self._budget, self._monitor = budget_bytes, monitor
         self._channels = len(volumes)
-        self._scan = _Scan(self.scans)
+        self._scan = ScanNode(self.scans)
         self._node: Node = self._scan
         for step in recipe.steps:
             if not isinstance(step, steps.Orient):
@@ -115,7 +111,7 @@ class RecipeInput:
             change = self._foreground(step)
         if change is not None:
             self.changes += (change,)
-            self._node = _Spacing(self._node, change) if isinstance(change, Spaced) else _Box(self._node, change)
+            self._node = SpacedNode(self._node, change) if isinstance(change, Spaced) else BoxNode(self._node, change)
         elif not isinstance(step, steps.Space | steps.Pad):
             self._change_values(step)
 
@@ -143,7 +139,7 @@ class RecipeInput:
                 self._normalize(step)
 
     def _values(self, change: Callable[[_Floats], npt.NDArray]) -> None:
-        self._node = _Values(self._node, change)
+        self._node = ValuesNode(self._node, change)
 
     def _linear(
         self,
@@ -282,7 +278,7 @@ class RecipeInput:
 
     def _kept(self, node: Node, slabs: bool = False) -> Node:
         """Return a node whose values are made once: all of them where they fit, else a few slabs at a time."""
-        if isinstance(node, _Array | _Slabs):
+        if isinstance(node, ArrayNode | SlabsNode):
             return node
         if 4 * self._channels * int(np.prod(node.shape)) <= self._budget:
             whole = np.empty((self._channels, *node.shape), np.float32)
@@ -290,8 +286,8 @@ class RecipeInput:
             for slab in slabs_of(node, self._channels, self._monitor):
                 whole[:, at : at + slab.shape[1]] = slab
                 at += slab.shape[1]
-            return _Array(whole)
-        return _Slabs(node) if slabs else node
+            return ArrayNode(whole)
+        return SlabsNode(node) if slabs else node
 
 
 # -- grids ----------------------------------------------------------------------------------------------------------
@@ -345,105 +341,3 @@ def _column(values: Sequence[float], groups: list[slice]) -> npt.NDArray[np.floa
     """Return one value a channel, ready to be multiplied with ``(channels, k, j, i)``."""
     spread = [value for value, group in zip(values, groups, strict=True) for _ in range(group.stop - group.start)]
     return np.array(spread, float).reshape(-1, 1, 1, 1)
-
-
-# -- nodes ----------------------------------------------------------------------------------------------------------
-
-
-def slabs_of(node: Node, channels: int, monitor: Monitor | None) -> Iterator[_Floats]:
-    """Yield a node slab by slab along its first axis."""
-    depth = max(1, _SLAB_VALUES // (channels * node.shape[1] * node.shape[2]))
-    for start in range(0, node.shape[0], depth):
-        if monitor is not None:
-            monitor.check()
-        stop = min(start + depth, node.shape[0])
-        yield node.read((slice(start, stop), slice(0, node.shape[1]), slice(0, node.shape[2])))
-
-
-class _Scan:
-    """The scans themselves; what is no finite number is 0."""
-
-    def __init__(self, scans: TurnedScans) -> None:
-        self._scans, self.shape = scans, scans.shape
-        self.has_gaps = False
-
-    def read(self, box: Box) -> _Floats:
-        places = np.argsort(self._scans.transpose)
-        channels = []
-        for volume in self._scans.turned:
-            block = volume.read_block((box[places[0]], box[places[1]], box[places[2]]))
-            values = np.array(block.transpose(self._scans.transpose), np.float32)
-            if block.dtype.kind == "f" and not np.isfinite(values).all():
-                self.has_gaps = True
-                values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-            channels.append(values)
-        return np.stack(channels)
-
-
-class _Spacing:
-    def __init__(self, inner: Node, change: Spaced) -> None:
-        self._inner, self._axes, self.shape = inner, change.forward(), change.after
-
-    def read(self, box: Box) -> _Floats:
-        return interpolated(self._inner.read, self._axes, box)
-
-
-class _Box:
-    def __init__(self, inner: Node, change: Boxed) -> None:
-        self._inner, self._change, self.shape = inner, change, change.after
-
-    def read(self, box: Box) -> _Floats:
-        k, j, i = (slice(s.start + o, s.stop + o) for s, o in zip(box, self._change.offset, strict=True))
-        if not self._change.repeats_border:
-            return read_padded(self._inner.read, (k, j, i), self._inner.shape, 0.0)
-        sides = zip((k, j, i), self._inner.shape, strict=True)
-        places = [np.clip(np.arange(side.start, side.stop), 0, size - 1) for side, size in sides]
-        box = (_span(places[0]), _span(places[1]), _span(places[2]))
-        values = self._inner.read(box)
-        for axis, (place, side) in enumerate(zip(places, box, strict=True)):
-            values = values.take(place - side.start, axis + 1)
-        return values
-
-
-def _span(places: npt.NDArray[np.intp]) -> slice:
-    return slice(int(places[0]), int(places[-1]) + 1)
-
-
-class _Values:
-    def __init__(self, inner: Node, change: Callable[[_Floats], npt.NDArray]) -> None:
-        self._inner, self._change, self.shape = inner, change, inner.shape
-
-    def read(self, box: Box) -> _Floats:
-        return np.asarray(self._change(self._inner.read(box)), np.float32)
-
-
-class _Array:
-    def __init__(self, array: _Floats) -> None:
-        self._array = array
-        self.shape: Shape = (array.shape[1], array.shape[2], array.shape[3])
-
-    def read(self, box: Box) -> _Floats:
-        return self._array[:, *box]
-
-
-class _Slabs:
-    """Keeps the slabs that were read last: patches go along the first axis row by row and overlap."""
-
-    _DEPTH = 16
-
-    def __init__(self, inner: Node) -> None:
-        self._inner, self.shape = inner, inner.shape
-        self._held: dict[int, _Floats] = {}
-
-    def read(self, box: Box) -> _Floats:
-        first, last = box[0].start // self._DEPTH, -(-box[0].stop // self._DEPTH)
-        self._held = {n: slab for n, slab in self._held.items() if n >= first}
-        for n in range(first, last):
-            if n not in self._held:
-                planes = slice(n * self._DEPTH, min((n + 1) * self._DEPTH, self.shape[0]))
-                self._held[n] = self._inner.read((planes, slice(0, self.shape[1]), slice(0, self.shape[2])))
-        joined = [
-            self._held[n][:, max(0, box[0].start - n * self._DEPTH) : box[0].stop - n * self._DEPTH, box[1], box[2]]
-            for n in range(first, last)
-        ]
-        return joined[0] if len(joined) == 1 else np.concatenate(joined, axis=1)

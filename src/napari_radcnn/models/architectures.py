@@ -39,6 +39,8 @@ _MONAI = frozenset(
 _NNUNET = frozenset({"PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"})
 #: What a network imports besides MONAI, some of it only when it runs.
 _NEEDS = {"UNETR": "einops", "SwinUNETR": "einops"}
+#: Arguments that older versions of MONAI took and that changed nothing of the weights.
+_GONE = {"SwinUNETR": frozenset({"img_size"})}
 #: Arguments that reach for files or the network.
 _REFUSED = frozenset({"pretrained", "progress", "download"})
 _ALIASES = {"Unet": "UNet", "unet": "UNet", "BasicUnet": "BasicUNet", "DynUnet": "DynUNet", "Vnet": "VNet"}
@@ -140,13 +142,14 @@ def build(architecture: Architecture, shown: str, *, meta: bool = False) -> torc
     if name in _NEEDS and find_spec(_NEEDS[name]) is None:
         raise ModelError(f"{shown}: the network '{name}' needs the package {_NEEDS[name]}: pip install {_NEEDS[name]}")
     make = _constructor(name)
+    arguments = {key: value for key, value in architecture.arguments.items() if key not in _GONE.get(name, ())}
     try:
-        inspect.signature(make).bind(**architecture.arguments)
+        inspect.signature(make).bind(**arguments)
     except TypeError as error:
         raise ModelError(f"{shown}: the arguments of the network '{name}' do not fit: {error}.") from error
     try:
         with torch.device("meta" if meta else "cpu"):
-            return make(**architecture.arguments)
+            return make(**arguments)
     except ModelError as error:
         raise ModelError(f"{shown}: {error}") from error
     except _REFUSALS as error:

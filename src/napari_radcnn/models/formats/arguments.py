@@ -40,6 +40,7 @@ class Arguments:
     def flag(self, name: str, default: bool = False) -> bool:
         """Return true or false."""
         value = one_value(self.take(name, default))
+        value = {"True": True, "False": False}.get(value, value) if isinstance(value, str) else value
         if not isinstance(value, bool):
             raise self.wrong(f"'{name}' must be true or false, got {str(value)[:60]!r}")
         return value

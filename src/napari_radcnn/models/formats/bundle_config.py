@@ -38,69 +38,21 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "len": len,
 }
 #: What expressions of published bundles name; none of it is run here, it is only not alarming.
-_USUAL_ROOTS = frozenset(
-    [
-        "torch",
-        "torchvision",
-        "np",
-        "numpy",
-        "os",
-        "glob",
-        "json",
-        "math",
-        "pathlib",
-        "Path",
-        "monai",
-        "ignite",
-        "random",
-        "sorted",
-        "list",
-        "tuple",
-        "dict",
-        "set",
-        "range",
-        "len",
-        "int",
-        "float",
-        "str",
-        "bool",
-        "max",
-        "min",
-        "zip",
-        "enumerate",
-        "map",
-        "print",
-        "setattr",
-        "x",
-        "i",
-        "item",
-    ]
+_ROOTS = (
+    "torch torchvision np numpy pd pandas os glob json math pathlib Path monai ignite random sorted list tuple dict "
+    "set range len int float str bool max min zip enumerate map print setattr x i item"
 )
+_USUAL_ROOTS = frozenset(_ROOTS.split())
 #: Names that reach for files, other programs or the network.
 _ALARMING = re.compile(
     r"__\w*|eval|exec\w*|open|compile|system|popen|spawn\w*|subprocess|import_module|getattr|globals|locals|remove|unlink|"
-    r"rmtree|rename|write\w*|save\w*|load|loads|loadtxt|load_\w*(?:url|library|inline)|download\w*|urlopen|request\w*|socket|pickle|ctypes|builtins|importlib|runpy|"
+    r"rmtree|rename|write\w*|save\w*|load|loads|loadtxt|load_\w*(?:url|library|inline)|download\w*|urlopen|request\w*|socket|(?:read_)?pickle|ctypes|builtins|importlib|runpy|"
     r"shutil|sys|hub|input|breakpoint|environ|putenv|chmod|kill|fork|touch|mkdir|symlink\w*|from_file"
 )
-_USUAL_IMPORTS = frozenset(
-    [
-        "glob",
-        "os",
-        "json",
-        "math",
-        "numpy",
-        "torch",
-        "monai",
-        "pathlib",
-        "ignite",
-        "random",
-        "copy",
-        "itertools",
-        "functools",
-    ]
-)
+_IMPORTS = "glob os json math numpy pandas torch monai pathlib ignite random copy itertools functools"
+_USUAL_IMPORTS = frozenset(_IMPORTS.split())
 #: `_target_` of these packages is never built here unless a list names it; others are the bundle's own code.
-_USUAL_PACKAGES = ("monai.", "ignite.", "torch.nn.", "torch.optim.", "torch.utils.data.")
+_USUAL_PACKAGES = ("monai.", "ignite.", "torch.nn.", "torch.optim.", "torch.utils.data.", "torch.device")
 
 
 def read_config(path: Path, shown: str | None = None) -> dict[str, Any]:

@@ -14,22 +14,11 @@ from napari_radcnn.models.network import Sampling, Shape
 from napari_radcnn.models.recipe import BackStep, Step
 
 #: Transforms that change nothing here: voxels are float32 with one axis of channels before they come.
-_NOTHING = frozenset(
-    [
-        "LoadImage",
-        "EnsureChannelFirst",
-        "AddChannel",
-        "EnsureType",
-        "ToTensor",
-        "CastToType",
-        "AsChannelFirst",
-        "Identity",
-        "ToDevice",
-        "ToNumpy",
-        "SelectItems",
-        "DeleteItems",
-    ]
+_FREE = (
+    "LoadImage EnsureChannelFirst AddChannel EnsureType ToTensor CastToType AsChannelFirst Identity ToDevice ToNumpy "
+    "SelectItems DeleteItems"
 )
+_NOTHING = frozenset(_FREE.split())
 #: On the way back these only write files or free memory.
 _NOTHING_BACK = _NOTHING | {"SaveImage", "CopyItems"}
 
