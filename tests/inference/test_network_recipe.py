@@ -480,3 +480,54 @@ def test_a_choice_between_literals_is_worked_out(tmp_path):
         ],
     }
     assert radcnn.open_model(write_bundle(tmp_path / "bundle", **change)).spacing == (3.5, 2.5, 3.0)
+
+
+class _Sink:
+    """Keeps blocks as they come; stops after some, as a killed run does."""
+
+    def __init__(self, shape: tuple[int, ...], mark_reached: int = 0, most_marks: int = 10**9) -> None:
+        self.array = np.full(shape, 255, np.uint8)
+        self.mark_reached, self.marks, self._most = mark_reached, [], most_marks
+
+    def write(self, box: Any, values: np.ndarray) -> None:
+        self.array[box] = values
+
+    def mark(self, reached: int) -> None:
+        self.marks.append(reached)
+        if len(self.marks) > self._most:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("largest", [False, True])
+def test_labels_can_be_given_block_by_block_and_a_killed_run_goes_on(tmp_path, monkeypatch, largest):
+    from napari_radcnn.inference.monitor import Monitor
+    from napari_radcnn.inference.pipelines import Request, network
+    from napari_radcnn.inference.settings import RunSettings
+    from napari_radcnn.models.recipe import NetworkOptions
+
+    keep = [{"_target_": "KeepLargestConnectedComponentd"}] if largest else []
+    preprocessing = {"_target_": "Compose", "transforms": CHAINS["crop after"]}
+    change = {"preprocessing": preprocessing, "postprocessing": _post(SOFTMAX, INVERT, ARGMAX, *keep)}
+    spec = radcnn.open_model(write_bundle(tmp_path / "bundle", unet(3), **change))
+    scan = _scan(GRIDS["oblique"]())
+    wanted = radcnn.segment(scan, spec, **CPU).array
+    monkeypatch.setattr(network, "_BLOCK_BYTES", 1000)
+
+    def run(sink: _Sink) -> None:
+        request = Request(spec, scan, NetworkOptions(), RunSettings("cpu", "float32"), 2, sink=sink)
+        assert network.run(request, Monitor(1)).array is None
+
+    whole = _Sink(scan.shape)
+    run(whole)
+    assert np.array_equal(whole.array, wanted)
+    assert whole.marks == sorted(whole.marks)
+    if largest:
+        return
+    killed = _Sink(scan.shape, most_marks=12)
+    with pytest.raises(KeyboardInterrupt):
+        run(killed)
+    again = _Sink(scan.shape, mark_reached=killed.marks[-1])
+    again.array = killed.array
+    run(again)
+    assert again.marks[0] > killed.marks[-1] > 0
+    assert np.array_equal(again.array, wanted)
