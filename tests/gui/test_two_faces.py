@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from screens import wait_for_plan
 
 import napari_radcnn as radcnn
+import nnunet_folder
 from napari_radcnn.cli import _parser, main
 from napari_radcnn.gui.layers import label_map_from_layer, volume_from_layer
 from napari_radcnn.inference.settings import RunSettings
@@ -55,6 +56,38 @@ def test_both_faces_give_the_same_voxels(make_napari_viewer, qtbot, tmp_path, ca
     assert shown.geometry.is_close(written.geometry)
     ours = layer.metadata["radcnn"]["provenance"]
     for key in ("model", "options", "settings", "device", "precision", "facts", "input", "versions"):
+        assert json.loads(json.dumps(ours[key])) == manifest[key], key
+
+
+def test_both_faces_run_a_foreign_model_alike(make_napari_viewer, qtbot, tmp_path, capsys):
+    model, path, out = (
+        nnunet_folder.folder(),
+        nnunet_folder.DATA / "images" / "held_000_0000.nii.gz",
+        tmp_path / "o.nrrd",
+    )
+    assert main(["run", str(model), str(path), "-o", str(out), "--no-mirroring", "--folds", "1"]) == 0
+    manifest = json.loads(Path(f"{out}.radcnn.json").read_text())
+
+    viewer = make_napari_viewer(show=True)
+    viewer.open(str(path), plugin="napari-radcnn")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+    dock.chooser.open_path(model)
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    dock.options_form.editors["mirroring"].setChecked(False)
+    dock.options_form.editors["folds"].setText("1")
+    wait_for_plan(dock)
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.job is None, timeout=120_000)
+    layer = viewer.layers[-1]
+    shown = label_map_from_layer(layer)
+
+    (written,) = radcnn.read(out)
+    assert np.count_nonzero(shown.array) > 0
+    assert np.array_equal(shown.array, written.array)
+    assert shown.geometry.is_close(written.geometry)
+    ours = layer.metadata["radcnn"]["provenance"]
+    assert ours["options"] == {**ours["options"], "mirroring": False, "folds": "1"}
+    for key in ("model", "options", "settings", "device", "precision", "facts", "input", "versions", "volumes_ml"):
         assert json.loads(json.dumps(ours[key])) == manifest[key], key
 
 

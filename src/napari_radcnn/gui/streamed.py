@@ -118,10 +118,12 @@ def stored_layer(
         If `cancel` was set.
     """
     place = Place.of(volume.geometry)
-    if place.axis_map is None or volume.source is None:
-        return layer_data(volume, progress=progress, cancel=cancel)
+    if place.axis_map is None or volume.source is None or not volume.source.levels:
+        return layer_data(volume, progress=progress, cancel=cancel)  # one resolution only: a small store
     names = {0: "background", **{value: label.name for value, label in labels.items()}}
     data = shown_levels(volume.source, volume.geometry, place.axis_map)
+    if len(data) == 1:  # its coarser ones cannot be placed; napari takes a list of one for the array itself
+        data.append(data[0].thinned(2))
     arguments = place.layer_arguments | {
         "name": volume.name,
         "multiscale": True,
