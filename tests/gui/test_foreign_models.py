@@ -24,6 +24,7 @@ from napari_radcnn.gui.layers import label_map_from_layer, layer_data
 from napari_radcnn.gui.model_dialogs import FoundDialog
 from napari_radcnn.gui.models import ModelsDock
 from napari_radcnn.gui.show import add_to_viewer
+from napari_radcnn.models.pack import installed, pack
 from napari_radcnn.phantom import head, oblique_geometry
 
 pytestmark = pytest.mark.gui
@@ -186,7 +187,7 @@ def test_cancel_while_a_model_is_opened_leaves_none(make_napari_viewer, qtbot, t
     path = small_model(tmp_path / "m")
     started, may_go_on = threading.Event(), threading.Event()
 
-    def slowly(path, trust=None):
+    def slowly(path, trust=None, may_install=False):
         started.set()
         may_go_on.wait(10)
         return radcnn.open_model(path, trust=trust)
@@ -275,6 +276,40 @@ def test_a_program_that_changed_after_the_question_is_not_opened(make_napari_vie
     wait_for_end(qtbot, dock)
     assert dock.model_combo.count() == before
     answer(qtbot, dock, "Do not open")  # it asks again, about the other one
+
+
+# -- packs --------------------------------------------------------------------------------------------------------
+
+
+def test_a_pack_is_installed_only_if_the_user_says_so(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    source = radcnn.open_model(small_model(tmp_path / "m", licence="CC-BY-NC-4.0"))
+    path = pack(source, tmp_path / "two.zip", licence="Not for sale.", card="# Two organs\nTrained on **nothing**.")
+    volume = scan()
+    viewer, dock = docked(make_napari_viewer, volume)
+    before = dock.model_combo.count()
+    for wanted in ("Do not install", "Install"):
+        drop(dock, path)
+        wait_for_end(qtbot, dock)
+        box = dock.findChild(QMessageBox, "radcnn_install")
+        assert "Two Organs" in box.text()
+        assert "CC-BY-NC-4.0" in box.text()
+        click(qtbot, next(button for button in box.findChildren(QPushButton) if button.text() == wanted))
+        qtbot.wait(20)
+        wait_for_end(qtbot, dock)
+        assert dock.model_combo.count() == before + (wanted == "Install")
+        assert len(installed()) == (wanted == "Install")
+    assert dock.panel.message_label.text() == "Installed: Two Organs"
+    click(qtbot, dock.card_button)
+    card = dock.findChild(QMessageBox, "radcnn_card")
+    assert "Trained on **nothing**." in card.text()  # as it is: it is not our text
+    assert card.textFormat() == Qt.TextFormat.PlainText
+    card.close()
+    wait_for_plan(dock)
+    click(qtbot, dock.panel.start_button)
+    wait_for_end(qtbot, dock)
+    expected = operations.run(volume, source)
+    assert np.array_equal(label_map_from_layer(viewer.layers[-1]).array, expected.array)
 
 
 # -- remembered ---------------------------------------------------------------------------------------------------

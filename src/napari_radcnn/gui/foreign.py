@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,38 @@ class NeedsTrust:
     reasons: tuple[str, ...]
 
 
-def open_or_ask(path: Path, trust: str | None = None) -> ModelSpec | NeedsTrust:
+@dataclass(frozen=True)
+class NeedsInstall:
+    """A sound model pack, before the user has said whether it is installed.
+
+    Attributes
+    ----------
+    path : Path
+        The pack.
+    title, version, licence : str
+        As it states them.
+    """
+
+    path: Path
+    title: str
+    version: str
+    licence: str
+
+
+Opened = ModelSpec | NeedsTrust | NeedsInstall
+
+
+def open_or_ask(path: Path, trust: str | None = None, *, may_install: bool = False) -> Opened:
     """Open a foreign model, or say what the user must decide first; may take seconds for large weights.
+
+    Parameters
+    ----------
+    path : Path
+        The model, or a model pack.
+    trust : str, optional
+        The SHA-256 of a model whose code the user lets run; that of a pack is kept.
+    may_install : bool
+        Whether a pack is installed.
 
     Raises
     ------
@@ -47,11 +78,27 @@ def open_or_ask(path: Path, trust: str | None = None) -> ModelSpec | NeedsTrust:
         If it cannot be opened at all.
     """
     from napari_radcnn.models.formats import open_model
+    from napari_radcnn.models.pack import install, verify
+    from napari_radcnn.models.registry import get_model
 
     try:
-        return open_model(path, trust=trust)
+        if not is_pack(path):
+            return open_model(path, trust=trust)
+        if may_install:
+            return get_model(install(path, trust=trust))
+        info = verify(path)
+        return NeedsInstall(path, info.title, info.version, info.licence)
     except TrustError as error:
         return NeedsTrust(path, error.sha256, error.reasons)
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a file is a model pack, or was one before it was damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "pack.json" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 # -- of this session ------------------------------------------------------------------------------------------------

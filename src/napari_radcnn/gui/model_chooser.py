@@ -11,7 +11,7 @@ from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_radcnn.gui import foreign
-from napari_radcnn.gui.model_dialogs import FoundDialog, ask_for_trust, show_card
+from napari_radcnn.gui.model_dialogs import FoundDialog, ask_for_trust, ask_to_install, show_card
 from napari_radcnn.gui.model_text import tip
 from napari_radcnn.gui.widgets import WorkPanel, narrow_combo
 from napari_radcnn.io import Progress
@@ -79,7 +79,7 @@ class ModelChooser(QWidget):
 
     # -- opening ---------------------------------------------------------------------------------------------------
 
-    def open_path(self, path: Path, trust: str | None = None) -> None:
+    def open_path(self, path: Path, trust: str | None = None, *, may_install: bool = False) -> None:
         """Open a foreign model beside the viewer and choose it.
 
         Parameters
@@ -88,15 +88,17 @@ class ModelChooser(QWidget):
             Its folder or file.
         trust : str, optional
             The SHA-256 of a model whose code the user lets run.
+        may_install : bool
+            Whether the user lets a model pack be installed.
         """
         if self._panel.job is not None:
             return
 
-        def work(progress: Progress, _cancel: Event) -> ModelSpec | foreign.NeedsTrust:
+        def work(progress: Progress, _cancel: Event) -> foreign.Opened:
             progress(0, 0, f"Checking {path.name}")
             if not path.exists():
                 foreign.forget_path(path)
-            return foreign.open_or_ask(path, trust)
+            return foreign.open_or_ask(path, trust, may_install=may_install)
 
         self._panel.start(
             f"Opening {path.name}",
@@ -105,25 +107,33 @@ class ModelChooser(QWidget):
             lambda: "Cancelled; no model was opened.",
         )
 
-    def _on_opened(self, path: Path, found: ModelSpec | foreign.NeedsTrust) -> str:
+    def _on_opened(self, path: Path, found: foreign.Opened) -> str:
         if isinstance(found, foreign.NeedsTrust):
-            ask_for_trust(self, found, self._answer(found))
+            ask_for_trust(self, found, self._answer(path, found.sha256))
             return f"{path.name} contains code: it is opened only if you say so."
+        if isinstance(found, foreign.NeedsInstall):
+            ask_to_install(self, found, self._answer(path, None))
+            return f"{path.name} is a model pack."
+        if foreign.is_pack(path):
+            return self._choose(found.name, found, f"Installed: {found.title}")
         foreign.keep(path, found)
         foreign.remember_path(path)
-        self._add(str(path.absolute()), found)
-        row = self.combo.findData(str(path.absolute()))
+        return self._choose(str(path.absolute()), found, f"Opened: {found.title}")
+
+    def _choose(self, key: str, spec: ModelSpec, told: str) -> str:
+        self._add(key, spec)
+        row = self.combo.findData(key)
         if row == self.combo.currentIndex():
             self.changed.emit()  # opened again, and perhaps another one now
         self.combo.setCurrentIndex(row)
-        return f"Opened: {found.title}"
+        return told
 
-    def _answer(self, wanted: foreign.NeedsTrust) -> Callable[[bool], None]:
-        def answer(is_trusted: bool) -> None:
-            if is_trusted:
-                self.open_path(wanted.path, wanted.sha256)
+    def _answer(self, path: Path, sha256: str | None) -> Callable[[bool], None]:
+        def answer(is_wanted: bool) -> None:
+            if is_wanted:
+                self.open_path(path, sha256, may_install=True)
             else:
-                self._panel.message_label.setText(f"{wanted.path.name} was not opened.")
+                self._panel.message_label.setText(f"{path.name} was not opened.")
 
         return answer
 

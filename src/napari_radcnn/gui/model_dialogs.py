@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_radcnn.gui.colors import WARNING_COLOR
-from napari_radcnn.gui.foreign import NeedsTrust
+from napari_radcnn.gui.foreign import NeedsInstall, NeedsTrust, is_pack
 from napari_radcnn.gui.model_text import foreign_card, own_card, tip
 from napari_radcnn.gui.widgets import wrapped_label
 from napari_radcnn.models import ModelSpec
@@ -42,18 +42,45 @@ def ask_for_trust(parent: QWidget, wanted: NeedsTrust, then: Callable[[bool], No
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     half = len(wanted.sha256) // 2
+    kept = "This is asked anew whenever the model is opened."
+    if is_pack(wanted.path):
+        kept = "The model of a pack stays trusted on this computer."
     box.setText(f"'{wanted.path.name}' contains code of its own, which has not been run:\n\n" + "\n".join(shown))
     box.setInformativeText(
         "That code could read, change or send whatever you can on this computer. Let it run only if you trust who made "
         "it and where you have it from.\n\n"
         f"SHA-256, to compare with the one its makers state:\n{wanted.sha256[:half]}\n{wanted.sha256[half:]}\n\n"
-        "This is asked anew whenever the model is opened."
+        f"{kept}"
     )
     run = box.addButton("Open it and let its code run", QMessageBox.ButtonRole.AcceptRole)
     refuse = box.addButton("Do not open", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(refuse)
     box.setEscapeButton(refuse)
     box.finished.connect(lambda _code: then(box.clickedButton() is run))
+    box.open()
+    return box
+
+
+def ask_to_install(parent: QWidget, wanted: NeedsInstall, then: Callable[[bool], None]) -> QMessageBox:
+    """Say what a model pack holds, and call `then` with whether the user wants it installed."""
+    box = QMessageBox(parent)
+    box.setObjectName("radcnn_install")
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setWindowTitle("Install this model?")
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(
+        f"{wanted.title[:200]}\nVersion {wanted.version[:60] or 'not stated'}\n"
+        f"Licence: {wanted.licence[:200] or 'not stated'}"
+    )
+    box.setInformativeText(
+        f"The pack '{wanted.path.name}' is whole: every file has the SHA-256 that it states. Installed, the model "
+        "stays on this computer until it is removed (radcnn models remove)."
+    )
+    install = box.addButton("Install", QMessageBox.ButtonRole.AcceptRole)
+    refuse = box.addButton("Do not install", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(install)
+    box.setEscapeButton(refuse)
+    box.finished.connect(lambda _code: then(box.clickedButton() is install))
     box.open()
     return box
 

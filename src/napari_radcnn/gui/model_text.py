@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import html
 from importlib import resources
+from pathlib import Path
 
 from napari_radcnn.models import ModelSpec
 
 #: Longest piece of a foreign model's own text that is shown.
 _LONGEST = 400
+_LONGEST_CARD = 4000
+_NO_CARD = (
+    "It came without a model card: what it was measured on, how well it does and where it fails is not known here."
+)
 
 
 def about(spec: ModelSpec) -> str:
@@ -26,11 +31,12 @@ def about(spec: ModelSpec) -> str:
 def own_card(spec: ModelSpec) -> str | None:
     """Return the card that comes with one of our models, Markdown."""
     card = resources.files("napari_radcnn") / "cards" / spec.card
-    return card.read_text(encoding="utf-8") if spec.card and card.is_file() else None
+    is_ours = bool(spec.card) and spec.origin is None
+    return card.read_text(encoding="utf-8") if is_ours and card.is_file() else None
 
 
 def foreign_card(spec: ModelSpec) -> str:
-    """Return what is known of a model without a card, plain text."""
+    """Return what is known of somebody else's model, plain text: the card in its pack, and what it states."""
     labels = ", ".join(label.name for label in spec.labels.values())
     spacing = "" if spec.spacing is None else " x ".join(f"{step:.3g}" for step in spec.spacing)
     rows = [
@@ -45,10 +51,14 @@ def foreign_card(spec: ModelSpec) -> str:
         *((file.path.name, f"SHA-256 {file.sha256}") for file in spec.files),
     ]
     told = "\n".join(f"{name}: {_cut(value)}" for name, value in rows if value)
-    return (
-        f"{_cut(spec.summary)}\n\n{told}\n\nIt came without a model card: what it was measured on, how well it does "
-        "and where it fails is not known here."
-    ).strip()
+    return f"{_cut(spec.summary)}\n\n{told}\n\n{_pack_card(spec) or _NO_CARD}".strip()
+
+
+def _pack_card(spec: ModelSpec) -> str:
+    try:
+        return Path(spec.card).read_text(encoding="utf-8")[:_LONGEST_CARD].strip() if spec.card else ""
+    except (OSError, ValueError):  # gone or no text: the rest is told all the same
+        return ""
 
 
 def tip(text: str) -> str:
