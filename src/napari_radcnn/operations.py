@@ -127,9 +127,7 @@ def _execute(request: Request, progress: Progress | None, cancel: CancelEvent | 
             "programs, or crop the scan."
         ) from error
     seconds = time.perf_counter() - clock
-    remember_seconds(
-        _rate_key(request), _amount(request, expected), seconds - outcome.facts.get("opening_seconds", 0.0)
-    )
+    remember_seconds(_rate_key(request), _amount(request, expected), seconds - outcome.opening_seconds)
     if measures:
         scan_bytes = expected.memory_bytes - expected.network_bytes
         learn_from_run(request, expected.patch_shape, memory.bytes - scan_bytes)

@@ -99,6 +99,8 @@ class Outcome:
         Figures that belong into the manifest, such as an estimated noise level.
     warnings : tuple of str
         What the user must be told before relying on it.
+    opening_seconds : float
+        The part of the run's time that opening the model took, whatever the scan.
     """
 
     device: str
@@ -108,6 +110,7 @@ class Outcome:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    opening_seconds: float = 0.0
 
 
 class Pipeline(Protocol):

@@ -5,6 +5,7 @@ The answer comes back block by block, so that all classes are never held on the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any
@@ -16,6 +17,7 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.accumulate import Blend, blending_bytes
 from napari_radcnn.inference.backends import Predictor, open_predictor
+from napari_radcnn.inference.costs import LIBRARY_BYTES, learn_from_layers, network_bytes
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.pipelines.base import Outcome, Request
 from napari_radcnn.inference.plan import Plan
@@ -35,8 +37,8 @@ STREAMS = True
 _PART_OF_FREE = 0.25
 #: What a block of the scan's grid may take, all classes.
 _BLOCK_BYTES = 64 << 20
-#: Peak memory of a network at work, a voxel of the patch, where nothing is known of it; and of the libraries.
-_BYTES_A_VOXEL, _BASE_BYTES = 800, 400 << 20
+#: Peak memory of a network at work, a voxel of the patch, before its first run on this computer.
+_BYTES_A_VOXEL = 800
 
 
 def plan(request: Request) -> Plan:
@@ -50,7 +52,8 @@ def plan(request: Request) -> Plan:
     sampling = _sampling(recipe, shape)
     blended, _ = blending_bytes(shape, recipe.classes, sampling.patch, _budget())
     kept = min(4 * recipe.channels * prod(shape), _budget())
-    memory = _BASE_BYTES + blended + kept + _BYTES_A_VOXEL * prod(sampling.patch) + 2 * prod(request.volume.shape)
+    network = network_bytes(request, sampling.patch, LIBRARY_BYTES + _BYTES_A_VOXEL * prod(sampling.patch))
+    memory = network + blended + kept + 2 * prod(request.volume.shape)
     if request.volume.geometry.is_sheared:
         warnings.append("The scan's axes are not at right angles (gantry tilt): the network sees it sheared.")
     wanted = recipe.spacing or (0.0, 0.0, 0.0)
@@ -58,7 +61,12 @@ def plan(request: Request) -> Plan:
         if theirs and ours > 3 * theirs:
             warnings.append(f"Voxels are {ours:.1f} mm long; the model works at {theirs:.1f} mm.")
     return Plan(
-        request.spec.name, patch_count(shape, sampling), sampling.patch, memory, warnings=tuple(dict.fromkeys(warnings))
+        request.spec.name,
+        patch_count(shape, sampling),
+        sampling.patch,
+        memory,
+        warnings=tuple(dict.fromkeys(warnings)),
+        network_bytes=network,
     )
 
 
@@ -69,7 +77,14 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     warnings = list(run_.warnings)
     if run_.source.has_gaps:
         warnings.append("Some voxels of the scan are no finite numbers (NaN); the network was shown 0 there.")
-    return Outcome(run_.device, run_.precision, array=array, facts=run_.facts, warnings=tuple(dict.fromkeys(warnings)))
+    return Outcome(
+        run_.device,
+        run_.precision,
+        array=array,
+        facts=run_.facts,
+        warnings=tuple(dict.fromkeys(warnings)),
+        opening_seconds=run_.opening_seconds,
+    )
 
 
 def _recipe(request: Request) -> Recipe:
@@ -104,6 +119,7 @@ class _Run:
         self.recipe = _recipe(request)
         self.warnings: list[str] = []
         self.device = self.precision = ""
+        self.opening_seconds = 0.0
         self.facts: dict[str, Any] = {}
         monitor.say("preparing the scan")
         self.source = RecipeInput(request.volumes, self.recipe, _budget(), monitor)
@@ -156,6 +172,7 @@ class _Run:
         patch = self.sampling.patch
         k, j, i = (slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(shape, patch, strict=True))
         sample = read_padded(self.source.read, (k, j, i), shape, self.sampling.padding_value)
+        started = time.perf_counter()
         network = open_network(request.spec.files[0], channels=recipe.channels, spatial_dims=recipe.spatial_dims)
         predictor, told = open_predictor(
             network,
@@ -166,6 +183,7 @@ class _Run:
             outputs="channels" if self.answer.is_threshold else "classes",
             monitor=self.monitor,
         )
+        learn_from_layers(request, patch, network, predictor, copies=1)
         self.warnings += told
         self.device, self.precision = predictor.device, predictor.precision
         self.facts |= {
@@ -174,6 +192,7 @@ class _Run:
             "backend": predictor.backend,
             "agreement_with_float32": predictor.agreement,
         }
+        self.opening_seconds = time.perf_counter() - started
         return predictor
 
     def _blocks(self, predictor: Predictor) -> Iterator[tuple[Box, npt.NDArray[Any]]]:

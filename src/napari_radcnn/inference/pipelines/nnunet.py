@@ -7,6 +7,7 @@ A cascade runs both stages.
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from math import prod
@@ -21,6 +22,8 @@ from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.accumulate import blending_bytes
 from napari_radcnn.inference.backends import Predictor, open_predictor
 from napari_radcnn.inference.blockwise import Interpolation, LabelRule, first_network_plane, resampled_argmax
+from napari_radcnn.inference.costs import LIBRARY_BYTES, learn_from_layers, network_bytes
+from napari_radcnn.inference.fast import fast_sampling
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.nnunet_input import NetworkInput, TurnedScans, scanned_box, target_spacing
 from napari_radcnn.inference.nnunet_resampling import make_resampler, new_shape
@@ -44,15 +47,26 @@ _LETTERS = {"RAS": "SAR", "LAS": "SAL", "LPS": "SPL", "stored": ""}
 
 def plan(request: Request) -> Plan:
     """Return the cost: how many patches nnU-Net's own positions make of this scan."""
-    model, memory, patches = _model(request), 0, 0
+    model, scan_bytes, at_first, patches = _model(request), 0, 0, 0
+    patch = model.sampling.patch
     for stage in _stages(model):
         scans = _scans(request, stage)
         shape = new_shape(scans.shape, scans.spacing, target_spacing(stage, scans.spacing))
         sampling = _sampling(stage, request, shape)
+        patch = sampling.patch  # of the last stage
         patches += patch_count(shape, sampling)
-        memory = max(memory, _memory(stage, sampling, shape, len(_folds(stage, request))))
-    memory += prod(request.volume.shape) * (1 if model.previous is None else 2)
-    return Plan(request.spec.name, patches, model.sampling.patch, memory, warnings=_domain_warnings(request, model))
+        scan_bytes = max(scan_bytes, _scan_memory(stage, sampling, shape))
+        at_first = max(at_first, _network_memory(stage, sampling, len(_folds(stage, request))))
+    scan_bytes += prod(request.volume.shape) * (1 if model.previous is None else 2)
+    network = network_bytes(request, patch, at_first)
+    return Plan(
+        request.spec.name,
+        patches,
+        patch,
+        scan_bytes + network,
+        warnings=_domain_warnings(request, model),
+        network_bytes=network,
+    )
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:
@@ -69,7 +83,10 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     labels = None if request.sink is not None else np.zeros(request.volume.shape, last.rule.dtype)
     last.run(labels, previous)
     warnings = tuple(dict.fromkeys(text for stage in runs for text in stage.warnings))
-    return Outcome(last.device, last.precision, array=labels, facts=last.facts, warnings=warnings)
+    opening = sum(stage.opening_seconds for stage in runs)
+    return Outcome(
+        last.device, last.precision, array=labels, facts=last.facts, warnings=warnings, opening_seconds=opening
+    )
 
 
 # -- what is asked for --------------------------------------------------------------------------------------------
@@ -109,11 +126,11 @@ def _scans(request: Request, model: NnunetModel) -> TurnedScans:
     return TurnedScans(request.volumes, model.orientation if chosen == "auto" else _LETTERS[chosen], model.transpose)
 
 
-def _sampling(model: NnunetModel, request: Request, shape: Shape) -> Sampling:  # noqa: ARG001  for tiles fitted to it
+def _sampling(model: NnunetModel, request: Request, shape: Shape) -> Sampling:
     """Return how patches are taken; what is another function than nnU-Net's begins here."""
     sampling = model.sampling
     if request.options.mode == "fast":
-        return replace(sampling, mirror_axes=(), overlap=0.25)
+        return fast_sampling(sampling, shape)
     return sampling if request.options.mirroring else replace(sampling, mirror_axes=())
 
 
@@ -133,14 +150,18 @@ def _domain_warnings(request: Request, model: NnunetModel) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _memory(model: NnunetModel, sampling: Sampling, shape: Shape, folds: int) -> int:
-    """Return what a stage takes besides the scan: blended logits, the resampled scan, the network at work."""
+def _scan_memory(model: NnunetModel, sampling: Sampling, shape: Shape) -> int:
+    """Return what a stage takes that grows with the scan: blended logits, and the scan as the network sees it."""
     blended, _ = blending_bytes(shape, model.classes, sampling.patch, _budget())
-    resampled = min(4 * model.channels * prod(shape), _budget())
+    return blended + min(4 * model.channels * prod(shape), _budget())
+
+
+def _network_memory(model: NnunetModel, sampling: Sampling, folds: int) -> int:
+    """Return what the networks of a stage are expected to take in the first run, which compares with float32."""
     features = [_features(file) for file in model.files[:1]]
     at_work = 4 * _AT_ONCE * max(features, default=_FEATURES) * prod(sampling.patch)
     weights = sum(_size(model.files[n].path) for n in range(min(folds, len(model.files))))
-    return _BASE_BYTES + blended + resampled + at_work + weights
+    return LIBRARY_BYTES + at_work + weights
 
 
 #: Tensors of the finest stage that are there at once, in its own number of features: what comes across, both halves
@@ -148,8 +169,6 @@ def _memory(model: NnunetModel, sampling: Sampling, shape: Shape, folds: int) ->
 _AT_ONCE = 7
 #: nnU-Net's features of the finest stage where a file does not say.
 _FEATURES = 32
-#: Of the libraries.
-_BASE_BYTES = 400 << 20
 
 
 def _features(file: NetworkFile) -> int:
@@ -201,6 +220,7 @@ class _Stage:
         self.patches = patch_count(self.shape, self._sampling, self._first_plane)
         self.warnings: list[str] = []
         self.device = self.precision = ""
+        self.opening_seconds = 0.0
         self.facts: dict[str, Any] = {}
 
     def _network_plane(self, native: int) -> int:
@@ -262,8 +282,8 @@ class _Stage:
         patch = self._sampling.patch
         k, j, i = (slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(self.shape, patch, strict=True))
         sample = read_padded(source.read, (k, j, i), self.shape, self._sampling.padding_value)
-        opened = []
-        for number in _folds(model, request):
+        opened, chosen, started = [], _folds(model, request), time.perf_counter()
+        for number in chosen:
             network = open_network(model.files[number], channels=model.input_channels, spatial_dims=model.dimensions)
             predictor, told = open_predictor(
                 network,
@@ -275,17 +295,19 @@ class _Stage:
                 monitor=self._monitor,
             )
             stack.callback(predictor.close)
+            learn_from_layers(request, patch, network, predictor, copies=len(chosen))
             opened.append(predictor)
             self.warnings += told
         first = opened[0]
         self.device, self.precision = first.device, first.precision
         self.facts = {
             "configuration": model.configuration,
-            "folds": [model.folds[n] for n in _folds(model, request)],
+            "folds": [model.folds[n] for n in chosen],
             "patches": self.patches,
             "mirrored_axes": list(self._sampling.mirror_axes),
             "network_shape": list(self.shape),
             "backend": first.backend,
             "agreement_with_float32": first.agreement,
         }
+        self.opening_seconds = time.perf_counter() - started
         return opened
