@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.backends.accelerator import AcceleratorPredictor
 from napari_radcnn.inference.backends.agreement import Agreement, Outputs, compare
 from napari_radcnn.inference.backends.base import BackendError, NetworkSource, OutOfMemoryError, Patch, Predictor
 from napari_radcnn.inference.backends.candidates import Candidate, candidates
 from napari_radcnn.inference.backends.converted import converted_model
+from napari_radcnn.inference.backends.fallback import FallingBackPredictor
 from napari_radcnn.inference.backends.hardware import cuda_name, package_version
 from napari_radcnn.inference.backends.openvino_cpu import OpenVINOPredictor
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
@@ -70,6 +73,28 @@ def open_predictor(
     ModelError
         If no backend can run the network.
     """
+    predictor, told = _open_chosen(source, patch, settings, threads, sample, tolerance, outputs, monitor)
+    if predictor.backend not in _ACCELERATORS:
+        return predictor, told
+
+    def on_processor() -> Predictor:
+        processor = replace(settings, device="cpu", precision="auto")
+        return _open_chosen(source, patch, processor, threads, sample, tolerance, outputs, monitor)[0]
+
+    return FallingBackPredictor(predictor, on_processor), told
+
+
+def _open_chosen(
+    source: NetworkSource,
+    patch: Shape,
+    settings: RunSettings,
+    threads: int,
+    sample: Patch | None,
+    tolerance: float,
+    outputs: Outputs,
+    monitor: Monitor | None,
+) -> tuple[Predictor, tuple[str, ...]]:
+    """Open what was chosen earlier, or choose; parameters as of `open_predictor`."""
     is_onnx = source.onnx_path is not None
     ways = candidates(settings, is_onnx=is_onnx)
     opening = _Opening(source, patch, settings, threads, is_onnx, monitor)

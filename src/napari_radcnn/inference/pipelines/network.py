@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError
 from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.accumulate import Blend, blending_bytes
-from napari_radcnn.inference.backends import Predictor, open_predictor
+from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
 from napari_radcnn.inference.costs import LIBRARY_BYTES, learn_from_layers, network_bytes
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.pipelines.base import Outcome, Request
@@ -151,6 +151,7 @@ class _Run:
                         done = box[0].start
                         self.request.sink.mark(done)
                     self.request.sink.write(*self.source.scans.box_of(box, values))
+            self.warnings += late_warnings([predictor])
         finally:
             predictor.close()
         if whole is None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError, OptionError
 from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.accumulate import blending_bytes
-from napari_radcnn.inference.backends import Predictor, open_predictor
+from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
 from napari_radcnn.inference.blockwise import Interpolation, LabelRule, first_network_plane, resampled_argmax
 from napari_radcnn.inference.costs import LIBRARY_BYTES, learn_from_layers, network_bytes
 from napari_radcnn.inference.fast import fast_sampling
@@ -264,6 +264,7 @@ class _Stage:
                     done = box[0].start
                     self._sink.mark(done)
                 self._keep(box, values, view)
+            self.warnings += late_warnings(predictors)
             if self._sink is not None:
                 self._sink.mark(self._cropped[0])
         if source.has_gaps:
