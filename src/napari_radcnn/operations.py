@@ -230,7 +230,7 @@ def segment_to(
             each_block=each_block,
         )
         try:
-            found = _execute(replace(request, sink=grown), progress, cancel)
+            found = _execute(replace(request, sink=grown, streams=True), progress, cancel)
             counts = grown.finish()
         except RadcnnError:
             grown.discard()
@@ -292,12 +292,13 @@ def plan(
     *,
     device: str = "auto",
     precision: str = "auto",
+    streamed: bool = False,
 ) -> Plan:
     """Return what a run would cost and what speaks against it, without running it and without importing torch.
 
-    Parameters and errors as in `run`.
+    Parameters and errors as in `run`; `streamed` says that it will be `segment_to` that runs it.
     """
-    return _plan(_request(volume, model, options, device, precision, None, None))
+    return _plan(replace(_request(volume, model, options, device, precision, None, None), streams=streamed))
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------

@@ -359,7 +359,8 @@ def test_little_memory_gives_the_same(tmp_path, monkeypatch):
     preprocessing = {"_target_": "Compose", "transforms": CHAINS["crop after"]}
     spec = radcnn.open_model(write_bundle(tmp_path / "bundle", unet(3), preprocessing=preprocessing))
     plenty = radcnn.segment(scan, spec, **CPU)
-    monkeypatch.setattr(network, "_budget", lambda: 1000)
+    for budget in ("blending_budget", "keeping_budget"):
+        monkeypatch.setattr(network, budget, lambda: 1000)
     monkeypatch.setattr(network, "_BLOCK_BYTES", 1000)
     assert np.array_equal(radcnn.segment(scan, spec, **CPU).array, plenty.array)
 

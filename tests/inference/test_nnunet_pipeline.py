@@ -213,7 +213,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(held_out, on_torch):
 
 def test_little_memory_gives_the_same_labels(held_out, on_torch, monkeypatch):
     expected = radcnn.segment(held_out, folder(), QUICK).array
-    monkeypatch.setattr(nnunet, "_budget", lambda: 40_000)
+    for budget in ("blending_budget", "keeping_budget"):
+        monkeypatch.setattr(nnunet, budget, lambda: 40_000)
     found = radcnn.segment(held_out, folder(), QUICK).array
     assert _worst(found, expected) >= 0.9995
 
@@ -275,7 +276,8 @@ def test_cancel_ends_it_between_two_patches(held_out, on_torch):
 
 def test_a_scan_that_stays_in_its_store_is_never_loaded(held_out, on_torch, monkeypatch):
     expected = nnunet.run(_request(held_out), Monitor(1)).array
-    monkeypatch.setattr(nnunet, "_budget", lambda: 300_000)  # nothing is made at once
+    for budget in ("blending_budget", "keeping_budget"):  # nothing is made at once
+        monkeypatch.setattr(nnunet, budget, lambda: 300_000)
     lazy = radcnn.Volume.lazy(CountingSource(held_out.array), held_out.geometry, held_out.metadata)
     sink = _Sink(held_out.shape)
     nnunet.plan(_request(lazy))

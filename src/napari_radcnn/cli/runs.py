@@ -137,7 +137,15 @@ def _print_plan(
 ) -> None:
     from napari_radcnn import operations
 
-    expected = operations.plan(list(inputs.values()), spec, options, device=parsed.device, precision=parsed.precision)
+    volumes = list(inputs.values())
+    expected = operations.plan(
+        volumes,
+        spec,
+        options,
+        device=parsed.device,
+        precision=parsed.precision,
+        streamed=_is_streamed(volumes[0], spec, parsed.output),
+    )
     warn(expected.warnings)
     print(expected.summary())
 
@@ -222,14 +230,24 @@ class _How:
                 progress=self.progress,
                 cancel=self.cancel,
             ),
+            streamed=True,
         )
 
-    def _told(self, inputs: Mapping[str, Volume], run: Callable[[list[Volume]], Result]) -> Result:
+    def _told(
+        self, inputs: Mapping[str, Volume], run: Callable[[list[Volume]], Result], *, streamed: bool = False
+    ) -> Result:
         """Print what speaks against a run before it, and what it found out after it."""
         from napari_radcnn import operations
 
         volumes = list(inputs.values())
-        expected = operations.plan(volumes, self.spec, self.options, device=self.device, precision=self.precision)
+        expected = operations.plan(
+            volumes,
+            self.spec,
+            self.options,
+            device=self.device,
+            precision=self.precision,
+            streamed=streamed,
+        )
         told = (*(text for volume in volumes for text in volume.warnings), *expected.warnings)
         warn(told)
         result = run(volumes)

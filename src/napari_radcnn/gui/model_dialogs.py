@@ -118,7 +118,7 @@ class FoundDialog(QDialog):
         self.setObjectName("radcnn_found")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Models found on this computer")
-        self.resize(900, 340)
+        self.resize(900, 300)
         self._open_path = open_path
         layout = QVBoxLayout(self)
         self.tree = QTreeWidget()

@@ -164,6 +164,7 @@ class ModelsDock(QWidget):
             self.options_form = None
         if spec is None:
             return
+        self.results.show_rows([])
         self.about.setText(about(spec))
         self.install_label.setText(spec.how_to_install)
         self.install_label.setVisible(not spec.is_available)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 
+from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.backends.base import NetworkSource, Predictor
 from napari_radcnn.inference.calibration import estimate_memory
 from napari_radcnn.inference.pipelines.base import Request
@@ -20,6 +21,27 @@ _FILE = "memory"
 LIBRARY_BYTES = 450 << 20
 #: Estimates from layers are up to 5 % below what was measured (see `estimate_memory`); measured figures vary by less.
 _ESTIMATED, _MEASURED = 1.1, 1.05
+
+
+#: What the blended answer, and the scan as the network sees it, may each take at most: of the memory that is free, and
+#: altogether. More is not faster by much: what does not fit is read again for each patch, or lies in a file.
+_PART_OF_FREE, _MOST_BLENDED, _MOST_KEPT = 0.25, 512 << 20, 1 << 30
+
+
+def blending_budget() -> int:
+    """Return the memory that overlapping patches may take until they are final."""
+    return min(int(_PART_OF_FREE * free_memory()), _MOST_BLENDED)
+
+
+def keeping_budget() -> int:
+    """Return the memory that the scan may take as the network sees it; a larger one is made patch by patch."""
+    return min(int(_PART_OF_FREE * free_memory()), _MOST_KEPT)
+
+
+def kept_bytes(channels: int, voxels: int) -> int:
+    """Return what the scan takes as the network sees it: nothing where it is made patch by patch."""
+    wanted = 4 * channels * voxels
+    return wanted if wanted <= keeping_budget() else 0
 
 
 def network_bytes(request: Request, patch: Shape, at_first: int) -> int:

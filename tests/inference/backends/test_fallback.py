@@ -1,4 +1,4 @@
-"""A graphics card that fails in the middle of a run: the processor goes on with the very patch, and the user is told."""
+"""A graphics card that fails in the middle of a run: the processor goes on with the patch, and the user is told."""
 
 from __future__ import annotations
 

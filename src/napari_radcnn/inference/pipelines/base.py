@@ -65,6 +65,8 @@ class Request:
         For a model of several inputs: those after the first, in the order of ``spec.inputs``, on the grid of `volume`.
     sink : Sink or None
         Where labels are written as soon as they are final, instead of into `Outcome.array`.
+    streams : bool
+        Whether there is a sink, or will be one when it is run.
     """
 
     spec: ModelSpec
@@ -74,6 +76,7 @@ class Request:
     threads: int
     others: tuple[Volume, ...] = ()
     sink: Sink | None = None
+    streams: bool = False
 
     @property
     def volumes(self) -> tuple[Volume, ...]:

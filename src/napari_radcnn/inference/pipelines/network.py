@@ -14,10 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.accumulate import Blend, blending_bytes
 from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
-from napari_radcnn.inference.costs import LIBRARY_BYTES, learn_from_layers, network_bytes
+from napari_radcnn.inference.costs import (
+    LIBRARY_BYTES,
+    blending_budget,
+    keeping_budget,
+    kept_bytes,
+    learn_from_layers,
+    network_bytes,
+)
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.pipelines.base import Outcome, Request
 from napari_radcnn.inference.plan import Plan
@@ -33,8 +39,6 @@ from napari_radcnn.models.recipe import Recipe
 
 #: Labels can be given block by block, see `Request.sink`.
 STREAMS = True
-#: What the blended answer, and the scan as the network sees it, may each take of the memory that is free.
-_PART_OF_FREE = 0.25
 #: What a block of the scan's grid may take, all classes.
 _BLOCK_BYTES = 64 << 20
 #: Peak memory of a network at work, a voxel of the patch, before its first run on this computer.
@@ -50,10 +54,10 @@ def plan(request: Request) -> Plan:
         change = grid_change(step, shape, request.volume.name, turned_axes(scans))
         shape = shape if change is None else change.after
     sampling = _sampling(recipe, shape)
-    blended, _ = blending_bytes(shape, recipe.classes, sampling.patch, _budget())
-    kept = min(4 * recipe.channels * prod(shape), _budget())
+    blended, _ = blending_bytes(shape, recipe.classes, sampling.patch, blending_budget())
+    kept = kept_bytes(recipe.channels, prod(shape))
     network = network_bytes(request, sampling.patch, LIBRARY_BYTES + _BYTES_A_VOXEL * prod(sampling.patch))
-    memory = network + blended + kept + 2 * prod(request.volume.shape)
+    memory = network + blended + kept + (0 if request.streams else 2 * prod(request.volume.shape))
     if request.volume.geometry.is_sheared:
         warnings.append("The scan's axes are not at right angles (gantry tilt): the network sees it sheared.")
     wanted = recipe.spacing or (0.0, 0.0, 0.0)
@@ -107,10 +111,6 @@ def _sampling(recipe: Recipe, shape: Shape) -> Sampling:
     return Sampling(patch, 0.0, "monai", "constant")
 
 
-def _budget() -> int:
-    return int(_PART_OF_FREE * free_memory())
-
-
 class _Run:
     """One run."""
 
@@ -122,7 +122,7 @@ class _Run:
         self.opening_seconds = 0.0
         self.facts: dict[str, Any] = {}
         monitor.say("preparing the scan")
-        self.source = RecipeInput(request.volumes, self.recipe, _budget(), monitor)
+        self.source = RecipeInput(request.volumes, self.recipe, keeping_budget(), monitor)
         self.sampling = _sampling(self.recipe, self.source.shape)
         self.answer = Answer(self.recipe, self.source.intensities)
         self.way = WayBack(self.source.changes, *self.answer.way)
@@ -204,7 +204,7 @@ class _Run:
             self.source.shape,
             self.sampling,
             classes=self.recipe.classes,
-            budget_bytes=_budget(),
+            budget_bytes=blending_budget(),
             monitor=self.monitor,
             first_plane=self.first_plane,
         )

@@ -18,11 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError, OptionError
-from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.accumulate import blending_bytes
 from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
 from napari_radcnn.inference.blockwise import Interpolation, LabelRule, first_network_plane, resampled_argmax
-from napari_radcnn.inference.costs import LIBRARY_BYTES, learn_from_layers, network_bytes
+from napari_radcnn.inference.costs import (
+    LIBRARY_BYTES,
+    blending_budget,
+    keeping_budget,
+    kept_bytes,
+    learn_from_layers,
+    network_bytes,
+)
 from napari_radcnn.inference.fast import fast_sampling
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.nnunet_input import NetworkInput, TurnedScans, scanned_box, target_spacing
@@ -39,8 +45,6 @@ from napari_radcnn.models.networks import open_network
 #: Labels can be given block by block, see `Request.sink`.
 STREAMS = True
 
-#: What the blended logits, and the resampled scan, may take of the memory that is free.
-_PART_OF_FREE = 0.25
 #: NIfTI's letters run along (i, j, k).
 _LETTERS = {"RAS": "SAR", "LAS": "SAL", "LPS": "SPL", "stored": ""}
 
@@ -57,7 +61,8 @@ def plan(request: Request) -> Plan:
         patches += patch_count(shape, sampling)
         scan_bytes = max(scan_bytes, _scan_memory(stage, sampling, shape))
         at_first = max(at_first, _network_memory(stage, sampling, len(_folds(stage, request))))
-    scan_bytes += prod(request.volume.shape) * (1 if model.previous is None else 2)
+    maps = (not request.streams) + (model.previous is not None)
+    scan_bytes += maps * prod(request.volume.shape)
     network = network_bytes(request, patch, at_first)
     return Plan(
         request.spec.name,
@@ -152,8 +157,8 @@ def _domain_warnings(request: Request, model: NnunetModel) -> tuple[str, ...]:
 
 def _scan_memory(model: NnunetModel, sampling: Sampling, shape: Shape) -> int:
     """Return what a stage takes that grows with the scan: blended logits, and the scan as the network sees it."""
-    blended, _ = blending_bytes(shape, model.classes, sampling.patch, _budget())
-    return blended + min(4 * model.channels * prod(shape), _budget())
+    blended, _ = blending_bytes(shape, model.classes, sampling.patch, blending_budget())
+    return blended + kept_bytes(model.channels, prod(shape))
 
 
 def _network_memory(model: NnunetModel, sampling: Sampling, folds: int) -> int:
@@ -182,10 +187,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:  # told when the model is run
         return 0
-
-
-def _budget() -> int:
-    return int(_PART_OF_FREE * free_memory())
 
 
 # -- one network --------------------------------------------------------------------------------------------------
@@ -232,11 +233,10 @@ class _Stage:
         """Fill `labels`, an array on the scan's grid, or the request's sink where it is None."""
         if self._begin >= self._cropped[0]:
             return
-        budget = _budget()
         monitor, model = self._monitor, self._model
         monitor.say(f"preparing the scan for {model.configuration}")
         seen = None if previous is None else self._scans.view_of(previous)
-        source = NetworkInput(self._scans, model, self._box, seen, whole_bytes=budget, monitor=monitor)
+        source = NetworkInput(self._scans, model, self._box, seen, whole_bytes=keeping_budget(), monitor=monitor)
         view = None if labels is None else self._scans.view_of(labels)
         with ExitStack() as stack:
             predictors = self._open(source, stack)
@@ -246,7 +246,7 @@ class _Stage:
                 self.shape,
                 self._sampling,
                 classes=model.classes,
-                budget_bytes=budget,
+                budget_bytes=blending_budget(),
                 monitor=monitor,
                 first_plane=self._first_plane,
             )
