@@ -6,7 +6,6 @@ tensors and plain containers; whatever else it asks for is refused by name, and 
 
 from __future__ import annotations
 
-import pickle
 import re
 import struct
 import warnings
@@ -14,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError  # the exception alone: torch raises it
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: What a damaged file makes torch's reader raise.
 _DAMAGE = (
-    pickle.UnpicklingError,
+    UnpicklingError,
     RuntimeError,
     EOFError,
     ValueError,
