@@ -110,15 +110,19 @@ def test_a_dropped_folder_is_opened_chosen_and_run(make_napari_viewer, qtbot):
     assert dock.spec.pipeline == "nnunet"
     assert "licence: not stated" in dock.about.text()
     assert dock.panel.message_label.text() == f"Opened: {dock.spec.title}"
+    dock.settings_form.editors["precision"].setCurrentText("float32")
     wait_for_plan(dock)
     assert "patches" in dock.plan_label.text()
     assert "memory" in dock.plan_label.text()
     click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
-    expected = operations.run(volume, radcnn.open_model(nnunet_folder.folder()))
+    expected = operations.run(volume, radcnn.open_model(nnunet_folder.folder()), precision="float32")
     assert np.count_nonzero(expected.array) > 0
     assert np.array_equal(label_map_from_layer(viewer.layers[-1]).array, expected.array)
     assert "about" in _planned(dock)  # how long it takes is known now
+    assert not dock.results.isHidden()
+    dock.model_combo.setCurrentIndex(0)
+    assert dock.results.isHidden()  # numbers of another model
 
 
 def _planned(dock):
@@ -305,10 +309,11 @@ def test_a_pack_is_installed_only_if_the_user_says_so(make_napari_viewer, qtbot,
     assert "Trained on **nothing**." in card.text()  # as it is: it is not our text
     assert card.textFormat() == Qt.TextFormat.PlainText
     card.close()
+    dock.settings_form.editors["precision"].setCurrentText("float32")
     wait_for_plan(dock)
     click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
-    expected = operations.run(volume, source)
+    expected = operations.run(volume, source, precision="float32")
     assert np.array_equal(label_map_from_layer(viewer.layers[-1]).array, expected.array)
 
 
@@ -440,9 +445,11 @@ def test_two_inputs_give_the_voxels_of_the_operation(make_napari_viewer, qtbot, 
     viewer, dock, path = opened(make_napari_viewer, qtbot, tmp_path, flair, first)
     assert chosen(dock) == ["patient t1", "patient flair"]
     assert "Resampled onto the grid of 'patient t1': patient flair" in dock.warning_label.text()
+    dock.settings_form.editors["precision"].setCurrentText("float32")
+    wait_for_plan(dock)
     click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
-    expected = operations.run({"FLAIR": flair, "T1": first}, radcnn.open_model(path))
+    expected = operations.run({"FLAIR": flair, "T1": first}, radcnn.open_model(path), precision="float32")
     shown = label_map_from_layer(viewer.layers[-1])
     assert 0 < np.count_nonzero(expected.array) < expected.array.size
     assert np.array_equal(shown.array, expected.array)
