@@ -391,6 +391,7 @@ def _manifest(
         "settings": {"device": request.settings.device, "precision": request.settings.precision},
         "device": outcome.device,
         "precision": outcome.precision,
+        "threads": request.threads,
         "input": next(iter(slots.values())) if slots else provenance.identify(request.volume),
         **({"inputs": slots} if slots else {}),
         "result": result,

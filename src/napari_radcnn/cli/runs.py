@@ -195,6 +195,7 @@ class _How:
     precision: str
     progress: Progress
     cancel: threading.Event
+    threads: int | None = None
 
     def compute(self, inputs: Mapping[str, Volume]) -> Result:
         """Run it in memory."""
@@ -210,6 +211,7 @@ class _How:
                 precision=self.precision,
                 progress=self.progress,
                 cancel=self.cancel,
+                threads=self.threads,
             ),
         )
 
@@ -274,7 +276,9 @@ def _replay(parsed: argparse.Namespace) -> None:
                 raise ReadError(f"{one['path']}: its voxels or its grid are no longer those of the manifest.")
             inputs[name] = volume
         settings = manifest["settings"]
-        how = _How(spec, manifest["options"], settings["device"], settings["precision"], progress, cancel)
+        # in bfloat16 the last bits, and a voxel in a million, hang on the number of threads
+        threads = manifest.get("threads")
+        how = _How(spec, manifest["options"], settings["device"], settings["precision"], progress, cancel, threads)
         result = how.compute(inputs)
     # hashes, not files: a format may hold the voxels rounded (DICOM) or numbered anew (a segmentation)
     before, after = manifest.get("result"), manifest_of(result).get("result")
