@@ -48,3 +48,21 @@ def test_convert_writes_a_segmentation_again(tmp_path: Path) -> None:
         assert main(["convert", str(tmp_path / "a.seg.dcm"), str(tmp_path / name)]) == 0
         (back,) = radcnn.read(tmp_path / name)
         np.testing.assert_array_equal(back.array, array)
+
+
+def test_a_warning_of_the_writer_is_one_line_of_ours(tmp_path: Path, capsys) -> None:
+    grid = oblique()
+    affine = grid.affine.copy()
+    affine[:3, 0] += 0.3 * affine[:3, 1]  # slices that are shifted against each other, as with a tilted gantry
+    write_dicom_series(tmp_path / "scan", world_field(radcnn.Geometry(grid.shape, affine)), modality="CT")
+    (scan,) = radcnn.read(tmp_path / "scan")
+    array = np.zeros(scan.array.shape, np.uint8)
+    array[1, 2, 1:4] = 1
+    radcnn.write(radcnn.LabelMap(array, scan.geometry, {1: radcnn.Label("liver")}), tmp_path / "a.nii.gz")
+    words = ["convert", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.seg.dcm"), "--reference", str(tmp_path / "scan")]
+    assert main(words) == 0
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if "resample the scan" in line]
+    assert len(told) == 1
+    assert told[0].startswith("radcnn: warning: ")
+    assert not any("warnings.warn" in line or "WriteWarning" in line for line in lines)

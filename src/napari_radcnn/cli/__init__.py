@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import napari_radcnn
 from napari_radcnn.cli import models, runs, scans
+from napari_radcnn.cli.common import telling
 from napari_radcnn.errors import ExitStatus, RadcnnError
 
 
@@ -24,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.print_help()
             return ExitStatus.USAGE
         parsed = parser.parse_args(words)
-        parsed.command(parsed)
+        with telling():
+            parsed.command(parsed)
     except RadcnnError as error:
         print(f"radcnn: {error}", file=sys.stderr)
         return error.exit_status

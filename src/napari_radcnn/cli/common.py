@@ -6,13 +6,14 @@ import argparse
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.errors import ReadError, WriteError, WriteWarning
 from napari_radcnn.models.options import describe
 from napari_radcnn.volume import Volume
 
@@ -93,10 +94,29 @@ def check_output(target: Path, overwrite: bool) -> None:
         raise WriteError(f"{target} cannot be written: the folder {target.parent} does not exist.")
 
 
-def warn(warnings: Sequence[str]) -> None:
+def warn(texts: Sequence[str]) -> None:
     """Print warnings to stderr, one a line."""
-    for warning in warnings:
+    for warning in texts:
         print(f"radcnn: warning: {warning}", file=sys.stderr)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Print what a writer warns of as our own warnings, one line, and not as Python does."""
+    shown = warnings.showwarning
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        if issubclass(category, WriteWarning):
+            warn([str(message)])
+        else:
+            shown(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", WriteWarning)
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager
