@@ -178,6 +178,9 @@ def fit(folder: Path, noisy: np.ndarray, truth: np.ndarray, patch: tuple[int, in
     torch.manual_seed(0)
     rng = np.random.default_rng(1)
     network = build(folder).to(memory_format=torch.channels_last_3d).train()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.InstanceNorm3d):  # over 2 x 2 x 2 voxels a variance in bfloat16 is not a number
+            layer.forward = lambda x, norm=layer.forward: norm(x.float()).to(x.dtype)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     data, ends, step = normalized(noisy.astype(np.float32)), time.perf_counter() + 60 * minutes, 0
     while time.perf_counter() < ends:
@@ -197,7 +200,8 @@ def fit(folder: Path, noisy: np.ndarray, truth: np.ndarray, patch: tuple[int, in
         loss = functional.cross_entropy(logits, target) + 1 - soft_dice
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        if torch.isfinite(torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)):
+            optimizer.step()
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * (1 - 0.95 * share)
         step += 1

@@ -34,6 +34,7 @@ def main() -> None:
     _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models", tabify=True)
     dock.model_combo.setCurrentIndex(dock.model_combo.findData("brain-extraction"))
     dock.update_plan()
+    _wait(lambda: not dock.is_planning, 60)
     dock.run()
     _wait(lambda: dock.job is None, 300)
     labels = viewer.layers[-1]

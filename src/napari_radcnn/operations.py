@@ -20,7 +20,7 @@ from napari_radcnn import provenance
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError, WriteError
 from napari_radcnn.inference.align import Inputs, fill_slots, on_one_grid, resample_to, slot_warnings
 from napari_radcnn.inference.calibration import PeakMemory
-from napari_radcnn.inference.costs import is_known, learn_from_run, nothing_has_run
+from napari_radcnn.inference.costs import is_first_run, is_known, learn_from_run
 from napari_radcnn.inference.devices import default_threads
 from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
 from napari_radcnn.inference.pipelines import Outcome, Request, get_pipeline
@@ -117,7 +117,7 @@ def _execute(request: Request, progress: Progress | None, cancel: CancelEvent | 
     _, *others = on_one_grid(inputs, progress=progress, cancel=cancel)
     request = replace(request, others=tuple(others))
     # A first run compares backends, and takes more than those that follow: only they are measured.
-    measures = expected.network_bytes > 0 and is_known(request, expected.patch_shape) and nothing_has_run()
+    measures = is_first_run() and expected.network_bytes > 0 and is_known(request, expected.patch_shape)
     try:
         with PeakMemory() as memory:
             outcome = pipeline.run(request, Monitor(expected.patches, progress, cancel))

@@ -20,46 +20,34 @@ PATCHES = st.tuples(*[st.sampled_from([1, 16, 24, 32, 48, 64, 96, 112, 128, 160,
 
 
 @given(SIZES, PATCHES)
-def test_patches_cover_every_voxel_and_overlap_by_a_tenth(shape, patch):
-    sampling = fast_sampling(Sampling(patch), shape)
-    for starts, size, length in zip(axis_starts(shape, sampling), sampling.patch, shape, strict=True):
+def test_patches_cover_every_voxel_and_overlap_by_an_eighth(shape, patch):
+    sampling = fast_sampling(Sampling(patch, mirror_axes=(0, 2)))
+    assert sampling.patch == patch
+    assert sampling.mirror_axes == ()
+    for starts, size, length in zip(axis_starts(shape, sampling), patch, shape, strict=True):
         assert starts[0] == 0
         assert starts[-1] + size == max(size, length)
         if size > 1:
             # positions are rounded to whole voxels
-            assert all(later - earlier <= 0.9 * size + 1 for earlier, later in pairwise(starts))
+            assert all(later - earlier <= 0.875 * size + 1 for earlier, later in pairwise(starts))
 
 
-@given(SIZES, PATCHES)
-def test_a_patch_is_the_model_s_or_a_little_larger_and_divides_as_often(shape, patch):
-    fitted = fast_sampling(Sampling(patch), shape).patch
-    for new, old in zip(fitted, patch, strict=True):
-        assert old <= new <= 1.25 * old
-        divisor = np.gcd(old, 32)
-        assert new % divisor == 0
-        assert old > 1 or new == 1
+@given(SIZES, PATCHES, st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75]))
+def test_never_more_is_computed_than_in_reference_mode(shape, patch, overlap):
+    reference = Sampling(patch, overlap)
+    assert patch_count(shape, fast_sampling(reference)) <= patch_count(shape, reference)
 
 
-@given(SIZES, PATCHES)
-def test_never_more_is_computed_than_in_reference_mode(shape, patch):
-    reference = Sampling(patch, mirror_axes=(0, 2))
-    fast = fast_sampling(reference, shape)
-    assert fast.mirror_axes == ()
-    assert patch_count(shape, fast) * np.prod(fast.patch) <= patch_count(shape, reference) * np.prod(patch)
-
-
-def test_the_volumes_of_the_benchmark_take_a_quarter_and_less_than_half():
-    shape = (160, 256, 256)
-    for patch, share in (((96, 96, 96), 0.25), ((128, 128, 128), 0.45)):
-        fast = fast_sampling(Sampling(patch), shape)
-        computed = patch_count(shape, fast) * np.prod(fast.patch)
-        assert computed < share * patch_count(shape, Sampling(patch)) * np.prod(patch)
+def test_a_large_volume_takes_less_than_a_quarter():
+    reference = Sampling((96, 96, 96))
+    shape = (1024, 1024, 1024)
+    assert patch_count(shape, fast_sampling(reference)) < 0.25 * patch_count(shape, reference)
 
 
 @pytest.mark.parametrize("shape", [(40, 61, 33), (7, 50, 90)])
 def test_a_pointwise_network_gives_the_same_in_fast_mode(shape):
     array = smooth_noise(shape)
-    sampling = fast_sampling(Sampling((32, 32, 32)), shape)
+    sampling = fast_sampling(Sampling((32, 32, 32)))
 
     def twice_plus_one(patch):
         return 2 * patch + 1

@@ -7,7 +7,7 @@ that begins in a process where no network has run before is measured, and from t
 
 from __future__ import annotations
 
-import sys
+from functools import cache
 
 from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.backends.base import NetworkSource, Predictor
@@ -17,8 +17,8 @@ from napari_radcnn.inference.remembered import recall, remember
 from napari_radcnn.models.network import Shape
 
 _FILE = "memory"
-#: Of the libraries that compute, and of what the allocator leaves unused.
-LIBRARY_BYTES = 450 << 20
+#: Of the libraries that compute, and of what the allocator leaves unused: all of them in a first run, later one.
+LIBRARY_BYTES, _ONE_LIBRARY = 450 << 20, 150 << 20
 #: Estimates from layers are up to 5 % below what was measured (see `estimate_memory`); measured figures vary by less.
 _ESTIMATED, _MEASURED = 1.1, 1.05
 
@@ -88,7 +88,7 @@ def learn_from_layers(
         return
     found = estimate_memory(network, patch, predictor.backend, predictor.precision)
     if found is not None:
-        remember(_FILE, _key(request, patch), {"bytes": LIBRARY_BYTES + round(_ESTIMATED * found * copies)})
+        remember(_FILE, _key(request, patch), {"bytes": _ONE_LIBRARY + round(_ESTIMATED * found * copies)})
 
 
 def learn_from_run(request: Request, patch: Shape, measured: int) -> None:
@@ -96,9 +96,15 @@ def learn_from_run(request: Request, patch: Shape, measured: int) -> None:
     remember(_FILE, _key(request, patch), {"bytes": round(_MEASURED * max(measured, 0))})
 
 
-def nothing_has_run() -> bool:
-    """Return whether the process is fresh: libraries that are loaded already would be missing from a measurement."""
-    return not {"torch", "openvino"} & sys.modules.keys()
+@cache
+def _begun() -> list[bool]:
+    return []
+
+
+def is_first_run() -> bool:
+    """Return whether no run was begun in this process before: later ones find libraries and buffers in place."""
+    _begun().append(True)
+    return len(_begun()) == 1
 
 
 def _key(request: Request, patch: Shape) -> str:

@@ -56,7 +56,7 @@ def plan(request: Request) -> Plan:
     for stage in _stages(model):
         scans = _scans(request, stage)
         shape = new_shape(scans.shape, scans.spacing, target_spacing(stage, scans.spacing))
-        sampling = _sampling(stage, request, shape)
+        sampling = _sampling(stage, request)
         patch = sampling.patch  # of the last stage
         patches += patch_count(shape, sampling)
         scan_bytes = max(scan_bytes, _scan_memory(stage, sampling, shape))
@@ -131,11 +131,11 @@ def _scans(request: Request, model: NnunetModel) -> TurnedScans:
     return TurnedScans(request.volumes, model.orientation if chosen == "auto" else _LETTERS[chosen], model.transpose)
 
 
-def _sampling(model: NnunetModel, request: Request, shape: Shape) -> Sampling:
+def _sampling(model: NnunetModel, request: Request) -> Sampling:
     """Return how patches are taken; what is another function than nnU-Net's begins here."""
     sampling = model.sampling
     if request.options.mode == "fast":
-        return fast_sampling(sampling, shape)
+        return fast_sampling(sampling)
     return sampling if request.options.mirroring else replace(sampling, mirror_axes=())
 
 
@@ -206,7 +206,7 @@ class _Stage:
         )
         self._spacing = target_spacing(model, self._scans.spacing)
         self.shape = self._cropped if model.data.skip else new_shape(self._cropped, self._scans.spacing, self._spacing)
-        self._sampling = _sampling(model, request, self.shape)
+        self._sampling = _sampling(model, request)
         self.rule = LabelRule("regions", model.regions) if model.regions else LabelRule.argmax(model.classes)
         back = make_resampler(self.shape, self._cropped, self._spacing, self._scans.spacing, model.logits)
         kinds: list[Interpolation] = []
