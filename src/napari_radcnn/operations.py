@@ -354,7 +354,9 @@ def _scan_warnings(request: Request) -> list[str]:
 def _rate_key(request: Request) -> str:
     values = [str(getattr(request.options, entry.name)) for entry in describe(request.spec.options)]
     # Not the number of threads: a dock plans in the viewer's thread and runs in another, which takes one less.
-    return " ".join([request.spec.name, *values, request.settings.device, request.settings.precision])
+    return " ".join(
+        [request.spec.name, request.spec.version, *values, request.settings.device, request.settings.precision]
+    )
 
 
 def _amount(request: Request, expected: Plan) -> float:
