@@ -306,10 +306,18 @@ def plan(
 
 def _plan(request: Request) -> Plan:
     bare = get_pipeline(request.spec).plan(request)
+    bare = replace(bare, memory_bytes=bare.memory_bytes + sum(_slab_bytes(volume) for volume in request.volumes))
     memory = memory_warning(bare.memory_bytes)
     warnings = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
     seconds = recall_seconds(_rate_key(request), _amount(request, bare)) if bare.seconds is None else bare.seconds
     return replace(bare, seconds=seconds, device=request.settings.device, warnings=tuple(warnings))
+
+
+def _slab_bytes(volume: Volume) -> int:
+    """Return what reading a scan that stays in its store takes: a layer of its blocks, for the hash of its voxels."""
+    if volume.source is None or volume.is_loaded:
+        return 0
+    return int(volume.dtype.itemsize * min(volume.source.chunks[0], volume.shape[0]) * np.prod(volume.shape[1:]))
 
 
 def _request(

@@ -25,7 +25,7 @@ _ESTIMATED, _MEASURED = 1.1, 1.05
 
 #: What the blended answer, and the scan as the network sees it, may each take at most: of the memory that is free, and
 #: altogether. More is not faster by much: what does not fit is read again for each patch, or lies in a file.
-_PART_OF_FREE, _MOST_BLENDED, _MOST_KEPT = 0.25, 512 << 20, 1 << 30
+_PART_OF_FREE, _MOST_BLENDED, _MOST_KEPT = 0.25, 512 << 20, 512 << 20
 
 
 def blending_budget() -> int:
