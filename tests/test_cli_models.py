@@ -122,3 +122,16 @@ def test_a_scan_in_a_store_is_streamed_to_a_store(monkeypatch, tmp_path, capsys)
         manifest = json.loads((tmp_path / f"{target}.radcnn.json").read_text())
         assert manifest["volumes_ml"]["bright"] == pytest.approx(25 * 10 * 2 * grid.voxel_volume / 1000, abs=1e-3)
     assert [sink is None for sink in sinks] == [False, True]
+
+
+def test_running_out_of_memory_is_one_clear_line(monkeypatch, two_inputs, scans, tmp_path, capsys):
+    high, low, _ = scans
+
+    def none_left(*arguments, **keywords):
+        raise MemoryError
+
+    monkeypatch.setattr("napari_radcnn.provenance.identify", none_left)
+    assert main(["run", "fake", str(high), str(low), "-o", str(tmp_path / "a.nii.gz")]) == 5
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("radcnn: the memory")
+    assert not (tmp_path / "a.nii.gz").exists()

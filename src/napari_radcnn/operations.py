@@ -109,9 +109,7 @@ def _execute(request: Request, progress: Progress | None, cancel: CancelEvent | 
     spec = request.spec
     pipeline = get_pipeline(spec)
     expected = _plan(request)
-    too_much = memory_warning(expected.memory_bytes)
-    if too_much is not None:  # a process that is killed for memory takes the viewer and the user's work with it
-        raise ResourceError(f"'{request.volume.name}': {too_much[0].lower()}{too_much[1:]}")
+    _refuse_too_large(request, expected)
     started, clock = provenance.now(), time.perf_counter()
     inputs = request.volumes
     _, *others = on_one_grid(inputs, progress=progress, cancel=cancel)
@@ -220,6 +218,8 @@ def segment_to(
         raise ModelError(f"'{spec.name}' needs the whole scan in memory: run it without streaming.")
     if target.suffix != ".zarr":
         raise WriteError(f"{target}: labels are streamed to OME-Zarr only; name it *.ome.zarr.")
+    request = replace(request, streams=True)
+    _refuse_too_large(request, _plan(request))
     with atomic_path(manifest_path(target), overwrite) as temporary:
         grown = GrowingLabels(
             target,
@@ -230,7 +230,7 @@ def segment_to(
             each_block=each_block,
         )
         try:
-            found = _execute(replace(request, sink=grown, streams=True), progress, cancel)
+            found = _execute(replace(request, sink=grown), progress, cancel)
             counts = grown.finish()
         except RadcnnError:
             grown.discard()
@@ -311,6 +311,13 @@ def _plan(request: Request) -> Plan:
     warnings = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
     seconds = recall_seconds(_rate_key(request), _amount(request, bare)) if bare.seconds is None else bare.seconds
     return replace(bare, seconds=seconds, device=request.settings.device, warnings=tuple(warnings))
+
+
+def _refuse_too_large(request: Request, expected: Plan) -> None:
+    """Raise where memory does not suffice: a process that is killed takes the viewer and the user's work with it."""
+    too_much = memory_warning(expected.memory_bytes)
+    if too_much is not None:
+        raise ResourceError(f"'{request.volume.name}': {too_much[0].lower()}{too_much[1:]}")
 
 
 def _slab_bytes(volume: Volume) -> int:

@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RadcnnError as error:
         print(f"radcnn: {error}", file=sys.stderr)
         return error.exit_status
+    except MemoryError:
+        print("radcnn: the memory that this process may take does not suffice; nothing was written.", file=sys.stderr)
+        return ExitStatus.RESOURCES
     except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
         sys.stderr.close()
         return ExitStatus.DONE
