@@ -66,6 +66,10 @@ class TrustError(ModelError):
         self.sha256, self.reasons = sha256, reasons
 
 
+class SessionError(RadcnnError):
+    """An interactive step does not fit the session as it is now; the session is as it was before."""
+
+
 class ResourceError(RadcnnError):
     """The device is missing, or memory does not suffice."""
 

@@ -1,0 +1,153 @@
+"""What a user points at: points, boxes, scribbles and lassos, kept in the patient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from napari_radcnn.errors import OptionError
+
+PromptKind = Literal["point", "box", "scribble", "lasso"]
+Position = tuple[float, float, float]
+
+#: Fewest and most points of a kind.
+_COUNTS: Mapping[str, tuple[int, float]] = {
+    "point": (1, 1),
+    "box": (3, 4),
+    "scribble": (1, math.inf),
+    "lasso": (3, math.inf),
+}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One thing that the user said of one object.
+
+    Parameters
+    ----------
+    kind : str
+        ``"point"``, ``"box"``, ``"scribble"`` or ``"lasso"``.
+    points : tuple of (x, y, z)
+        LPS mm. A point: one. A box: a corner and the corners beside it, three for a flat one drawn in any plane, four
+        for one with depth. A scribble: the line that was drawn. A lasso: the corners of a closed, flat outline.
+    positive : bool
+        Whether it marks the object; False marks what does not belong to it.
+    radius : float
+        Half the width of a scribble, mm; 0 is one voxel wide.
+    frame_of_reference_uid : str
+        DICOM's name of the patient space that the points lie in; empty where unknown.
+
+    Raises
+    ------
+    OptionError
+        If the kind is unknown, the number of points does not fit it, or a number is not finite.
+    """
+
+    kind: PromptKind
+    points: tuple[Position, ...]
+    positive: bool = True
+    radius: float = 0.0
+    frame_of_reference_uid: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(PromptKind):
+            raise OptionError(f"'{self.kind}' is no kind of prompt; there are {', '.join(get_args(PromptKind))}.")
+        points = tuple(_position(point) for point in self.points)
+        low, high = _COUNTS[self.kind]
+        if not low <= len(points) <= high:
+            raise OptionError(f"A {self.kind} with {len(points)} points makes no sense; see the documentation.")
+        if not (math.isfinite(self.radius) and self.radius >= 0):
+            raise OptionError(f"The radius of a scribble must be at least 0 mm, got {self.radius}.")
+        object.__setattr__(self, "points", points)
+
+    @classmethod
+    def point(cls, position: Iterable[float], *, positive: bool = True, frame_of_reference_uid: str = "") -> Prompt:
+        """Return a click at a position ``(x, y, z)``, LPS mm."""
+        return cls("point", (_position(position),), positive, 0.0, frame_of_reference_uid)
+
+    @classmethod
+    def box(
+        cls, corner: Iterable[float], *beside: Iterable[float], positive: bool = True, frame_of_reference_uid: str = ""
+    ) -> Prompt:
+        """Return a box from a corner and the two (flat) or three corners beside it, LPS mm."""
+        points = (_position(corner), *(_position(point) for point in beside))
+        return cls("box", points, positive, 0.0, frame_of_reference_uid)
+
+    @classmethod
+    def scribble(
+        cls,
+        points: Iterable[Iterable[float]],
+        *,
+        positive: bool = True,
+        radius: float = 0.0,
+        frame_of_reference_uid: str = "",
+    ) -> Prompt:
+        """Return a drawn line, LPS mm."""
+        return cls("scribble", tuple(_position(p) for p in points), positive, radius, frame_of_reference_uid)
+
+    @classmethod
+    def lasso(
+        cls, points: Iterable[Iterable[float]], *, positive: bool = True, frame_of_reference_uid: str = ""
+    ) -> Prompt:
+        """Return a closed, flat outline, LPS mm."""
+        return cls("lasso", tuple(_position(p) for p in points), positive, 0.0, frame_of_reference_uid)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Prompt:
+        """Return the prompt that `to_dict` wrote.
+
+        Raises
+        ------
+        OptionError
+            If a key is missing or unknown, or a value is of the wrong kind.
+        """
+        known = {"kind", "points_mm", "positive", "radius_mm", "frame_of_reference_uid"}
+        unknown = sorted(set(plain) - known)
+        if unknown:
+            raise OptionError(f"'{unknown[0]}' is no key of a prompt; there are {', '.join(sorted(known))}.")
+        points = plain.get("points_mm")
+        positive = plain.get("positive", True)
+        radius = plain.get("radius_mm", 0.0)
+        if not isinstance(points, list | tuple) or not isinstance(positive, bool):
+            raise OptionError("A prompt needs 'points_mm', a list of [x, y, z], and 'positive' must be true or false.")
+        if isinstance(radius, bool) or not isinstance(radius, int | float):
+            raise OptionError(f"'radius_mm' must be a number, got {radius!r}.")
+        return cls(
+            plain.get("kind", ""),
+            tuple(_position(point) for point in points),
+            positive,
+            float(radius),
+            str(plain.get("frame_of_reference_uid", "")),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prompt as JSON types."""
+        plain: dict[str, Any] = {
+            "kind": self.kind,
+            "points_mm": [list(point) for point in self.points],
+            "positive": self.positive,
+        }
+        if self.radius:
+            plain["radius_mm"] = self.radius
+        if self.frame_of_reference_uid:
+            plain["frame_of_reference_uid"] = self.frame_of_reference_uid
+        return plain
+
+
+def _position(point: object) -> Position:
+    """Return three finite floats.
+
+    Raises
+    ------
+    OptionError
+        If they are not.
+    """
+    try:
+        x, y, z = (float(value) for value in point)  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"A position is [x, y, z] in mm, got {point!r}.") from error
+    if not all(math.isfinite(value) for value in (x, y, z)):
+        raise OptionError(f"A position must be finite, got {[x, y, z]}.")
+    return x, y, z

@@ -1,0 +1,68 @@
+"""What an engine or a tool gives back: the new mask of one object, in one box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError
+
+#: Slices with step 1 and without negative ends, one an axis, in (k, j, i).
+Box = tuple[slice, slice, slice]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class MaskUpdate:
+    """The voxels of one object inside a box; outside the box the object stays as it was.
+
+    Parameters
+    ----------
+    box : tuple of slice
+        In (k, j, i), within the volume.
+    mask : (k, j, i) array of bool
+        Of the box's shape: True where the object is.
+    """
+
+    box: Box
+    mask: Mask
+
+    def __post_init__(self) -> None:
+        shape = box_shape(self.box)
+        if self.mask.shape != shape or self.mask.dtype != np.bool_:
+            raise GeometryError(
+                f"The mask of a box of {shape} voxels must be boolean and of that shape, "
+                f"got {self.mask.dtype} of shape {self.mask.shape}."
+            )
+
+
+def box_shape(box: Box) -> tuple[int, int, int]:
+    """Return the number of voxels of a box along k, j, i."""
+    k, j, i = (max(0, extent.stop - extent.start) for extent in box)
+    return k, j, i
+
+
+def whole_box(shape: tuple[int, ...]) -> Box:
+    """Return the box of a whole volume."""
+    return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
+
+
+def joined(first: Box | None, second: Box | None) -> Box | None:
+    """Return the smallest box that holds both; None stands for nothing."""
+    if first is None or second is None:
+        return first or second
+    k, j, i = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
+    return k, j, i
+
+
+def box_of(mask: Mask, offset: tuple[int, int, int] = (0, 0, 0)) -> Box | None:
+    """Return the smallest box that holds the True voxels of `mask`, moved by `offset`; None where there are none."""
+    ends = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not hit.size:
+            return None
+        ends.append(slice(int(hit[0]) + offset[axis], int(hit[-1]) + 1 + offset[axis]))
+    return ends[0], ends[1], ends[2]
