@@ -11,7 +11,7 @@ from typing import Any, Literal
 from napari_radcnn.models.network import InputSlot, NetworkFile
 from napari_radcnn.results import Label
 
-Task = Literal["segmentation", "detection", "classification", "denoising", "super-resolution"]
+Task = Literal["segmentation", "detection", "classification", "denoising", "super-resolution", "interactive"]
 
 
 @dataclass(frozen=True)

