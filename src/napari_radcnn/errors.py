@@ -70,6 +70,10 @@ class SessionError(RadcnnError):
     """An interactive step does not fit the session as it is now; the session is as it was before."""
 
 
+class JournalError(RadcnnError):
+    """A session cannot be kept on the disk, or a kept one cannot be read; the session in memory is not touched."""
+
+
 class ResourceError(RadcnnError):
     """The device is missing, or memory does not suffice."""
 
