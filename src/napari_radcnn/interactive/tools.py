@@ -1,7 +1,7 @@
-"""Correction tools: brush and eraser, grow and shrink, and what else mends an object without an engine.
+"""Correction tools: what mends an object without an engine.
 
 A tool is a frozen dataclass; `apply` says what becomes of the object and touches nothing. All distances are in mm of
-the patient, so that a tool does the same on every grid.
+the patient, so that a tool does the same on every grid. Who applies the answer keeps it off locked objects.
 
 Examples
 --------
@@ -11,23 +11,66 @@ Grow(distance=2.0)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari_radcnn.errors import OptionError
-from napari_radcnn.interactive.tools_base import Tool, ToolState
+from napari_radcnn.interactive.tools_base import FormTool, Tool, ToolState
+from napari_radcnn.interactive.tools_between import FillBetweenSlices
 from napari_radcnn.interactive.tools_distance import Grow, Shrink
-from napari_radcnn.interactive.tools_objects import Clear
+from napari_radcnn.interactive.tools_islands import KeepIsland, KeepLargest, RemoveIsland
+from napari_radcnn.interactive.tools_objects import Clear, Combine, CopyLabel
 from napari_radcnn.interactive.tools_paint import Paint
+from napari_radcnn.interactive.tools_shape import FillHoles, Smooth
+from napari_radcnn.results import LabelMap
 
-__all__ = ["TOOLS", "Clear", "Grow", "Paint", "Shrink", "Tool", "ToolState", "tool_from_dict"]
+__all__ = [
+    "TOOLS",
+    "Clear",
+    "Combine",
+    "CopyLabel",
+    "FillBetweenSlices",
+    "FillHoles",
+    "FormTool",
+    "Grow",
+    "KeepIsland",
+    "KeepLargest",
+    "Paint",
+    "RemoveIsland",
+    "Shrink",
+    "Smooth",
+    "Tool",
+    "ToolState",
+    "tool_from_dict",
+]
 
+_ALL: tuple[type[Tool], ...] = (
+    Paint,
+    FillBetweenSlices,
+    Grow,
+    Shrink,
+    FillHoles,
+    Smooth,
+    KeepLargest,
+    KeepIsland,
+    RemoveIsland,
+    Combine,
+    CopyLabel,
+    Clear,
+)
 #: All tools by name.
-TOOLS: Mapping[str, type[Tool]] = {tool.name: tool for tool in (Paint, Grow, Shrink, Clear)}
+TOOLS: Mapping[str, type[Tool]] = {tool.name: tool for tool in _ALL}
 
 
-def tool_from_dict(plain: Mapping[str, Any]) -> Tool:
+def tool_from_dict(plain: Mapping[str, Any], label_maps: Sequence[LabelMap] = ()) -> Tool:
     """Return the tool that a `to_dict` wrote.
+
+    Parameters
+    ----------
+    plain : mapping
+        With its ``"name"``, as from JSON.
+    label_maps : sequence of LabelMap
+        What a `CopyLabel` may have copied from; it is recognized by its voxels.
 
     Raises
     ------
@@ -37,4 +80,6 @@ def tool_from_dict(plain: Mapping[str, Any]) -> Tool:
     name = plain.get("name") if isinstance(plain, Mapping) else None
     if not isinstance(name, str) or name not in TOOLS:
         raise OptionError(f"'{name}' is no tool; there are {', '.join(TOOLS)}.")
+    if name == CopyLabel.name:
+        return CopyLabel.from_label_maps(plain, tuple(label_maps))
     return TOOLS[name].from_dict(plain)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -105,23 +105,52 @@ def near(mask: Mask, geometry: Geometry, distance: float, monitor: Monitor, mess
     PAMI 25(2)); on a sheared grid the mask is convolved with the ellipsoid of voxels, in Fourier space with counts
     exact to far less than one.
     """
-    halo = reach(geometry, distance)
     ellipsoid = ball(geometry, distance) if geometry.is_sheared else None
-    result = np.zeros(mask.shape, bool)
-    for inner, outer in _slabs(mask.shape, halo[0]):
-        monitor.total, monitor.done = mask.shape[0], inner.start
-        monitor.say(message)
-        part = mask[outer]
+
+    def near_part(part: npt.NDArray[Any]) -> Mask:
         if not part.any():
-            continue
+            return np.zeros(part.shape, bool)
         if ellipsoid is None:
-            hit = _near_at_right_angles(part, geometry.spacing, distance)
-        else:
-            hit = _near_any_grid(part, ellipsoid)
-        result[inner] = hit[inner.start - outer.start : inner.stop - outer.start]
-    monitor.done = mask.shape[0]
-    monitor.say(message)
+            return _near_at_right_angles(part, geometry.spacing, distance)
+        return _near_any_grid(part, ellipsoid)
+
+    result = np.zeros(mask.shape, bool)
+    by_slabs(mask, result, near_part, reach(geometry, distance)[0], monitor, message)
     return result
+
+
+def by_slabs(
+    source: npt.NDArray[Any],
+    target: npt.NDArray[Any],
+    function: Callable[[npt.NDArray[Any]], npt.NDArray[Any]],
+    halo: int,
+    monitor: Monitor,
+    message: str,
+) -> None:
+    """Fill `target` with what `function` makes of `source`, a slab of slices at a time.
+
+    Parameters
+    ----------
+    source, target : (k, j, i) array
+        Of one shape.
+    function : callable
+        Takes a slab with `halo` slices more on both sides, where there are any, and returns an array of that shape.
+    halo : int
+        Slices that a voxel of the result depends on, to either side.
+    monitor : Monitor
+        Told `message` before every slab; may stop there.
+    """
+    count = source.shape[0]
+    depth = max(1, halo, _SLAB_VOXELS // max(1, source.shape[1] * source.shape[2]))
+    monitor.total = count
+    for start in range(0, count, depth):
+        monitor.done = start
+        monitor.say(message)
+        stop, outer = min(start + depth, count), max(0, start - halo)
+        made = function(source[outer : min(count, stop + halo)])
+        target[start:stop] = made[start - outer : stop - outer]
+    monitor.done = count
+    monitor.say(message)
 
 
 def ball(geometry: Geometry, distance: float) -> Mask:
@@ -130,14 +159,6 @@ def ball(geometry: Geometry, distance: float) -> Mask:
     index = np.indices([2 * n + 1 for n in extent]).reshape(3, -1) - np.reshape(extent, (3, 1))
     lengths = np.linalg.norm(geometry.affine[:3, :3] @ index, axis=0)
     return np.asarray(lengths <= distance * (1 + TOLERANCE)).reshape([2 * n + 1 for n in extent])
-
-
-def _slabs(shape: tuple[int, ...], halo: int) -> Iterator[tuple[slice, slice]]:
-    """Yield slabs of slices, and each with its halo."""
-    depth = max(1, halo, _SLAB_VOXELS // max(1, shape[1] * shape[2]))
-    for start in range(0, shape[0], depth):
-        stop = min(start + depth, shape[0])
-        yield slice(start, stop), slice(max(0, start - halo), min(shape[0], stop + halo))
 
 
 def _near_at_right_angles(mask: Mask, spacing: tuple[float, float, float], distance: float) -> Mask:
