@@ -400,6 +400,19 @@ def _present_geometry(layer: Any) -> tuple[Geometry, tuple[str, ...]]:
     return Geometry((shape[0], shape[1], shape[2]), affine), () if is_length else (warning,)
 
 
+# -- positions ----------------------------------------------------------------------------------------------------
+
+
+def to_patient(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return LPS mm positions ``(..., 3)`` of napari's world points ``(..., n)``, ``n >= 3``: its last three axes."""
+    return np.asarray(points, float)[..., :-4:-1]
+
+
+def to_display(positions: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return napari's world points ``(..., 3)`` of LPS mm positions ``(..., 3)``."""
+    return np.asarray(positions, float)[..., ::-1]
+
+
 # -- labels -------------------------------------------------------------------------------------------------------
 
 
