@@ -4,7 +4,7 @@ SHELL := /bin/bash
 XVFB := xvfb-run -a -s "-screen 0 1600x1000x24"
 VENV := .venv/.ready
 
-.PHONY: help demo test test-slow lint docs-pictures benchmarks clean
+.PHONY: help demo test test-slow lint docs-pictures benchmarks benchmark-interactive clean
 
 help:
 	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-slow      run the tests that take minutes"
 	@echo "make docs-pictures  take the README's screenshots from the real program"
 	@echo "make benchmarks     measure what docs/figures.md quotes"
+	@echo "make benchmark-interactive DATA=folder   measure interactive segmentation on scans with label maps"
 
 $(VENV): pyproject.toml constraints.txt scripts/setup.sh
 	@bash scripts/setup.sh
@@ -37,6 +38,10 @@ docs-pictures: $(VENV)
 benchmarks: $(VENV)
 	@bash scripts/system_packages.sh
 	$(XVFB) .venv/bin/python -m benchmarks
+
+benchmark-interactive: $(VENV)
+	@bash scripts/system_packages.sh
+	$(XVFB) .venv/bin/python -m benchmarks.interactive --accuracy --latency --event-loop $(if $(DATA),--data "$(DATA)")
 
 clean:
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

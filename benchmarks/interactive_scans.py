@@ -199,7 +199,7 @@ SCANS = (
     Scan(
         "cord_t2s",
         "mr_spinal_cord/t2s/t2s.nii.gz",
-        (Masks("mr_spinal_cord/t2s/t2s_gmseg_manual.nii.gz", ("spinal_cord_grey_matter",)),),
+        (Masks("mr_spinal_cord/t2s/t2s_gmseg_manual.nii.gz", ("spinal_cord_gray_matter",)),),
         also=_CORD_ALSO,
     ),
     Scan(
@@ -211,7 +211,7 @@ SCANS = (
         "mr_t1_fast",
         "mr_t1_fast/bet.nii.gz",
         (
-            Masks("mr_t1_fast/pve_1.nii.gz", ("brain_grey_matter",), above=0.5),
+            Masks("mr_t1_fast/pve_1.nii.gz", ("brain_gray_matter",), above=0.5),
             Masks("mr_t1_fast/pve_2.nii.gz", ("brain_white_matter",), above=0.5),
         ),
     ),
