@@ -120,7 +120,7 @@ def play_scan(
                 "group": group_of(name),
                 "voxels": int(np.count_nonzero(mask)),
                 "clicks_at_most": clicks,
-                "dice": [round(turn.dice, 5) for turn in turns],
+                "dice": [turn.dice for turn in turns],
                 "seconds": [round(turn.seconds, 4) for turn in turns],
             }
             print(_line(record), file=sys.stderr, flush=True)

@@ -171,9 +171,13 @@ def _errors(truth: Mask, current: Mask) -> tuple[npt.NDArray[np.int32], list[int
     missed, n_missed = ndimage.label(truth & ~current)
     extra, _ = ndimage.label(current & ~truth)
     pieces = np.asarray(np.where(extra > 0, extra + n_missed, missed), np.int32)
-    numbers, first, sizes = np.unique(pieces, return_index=True, return_counts=True)
-    order = sorted(range(len(numbers)), key=lambda n: (-sizes[n], first[n]))
-    return pieces, [int(numbers[n]) for n in order if numbers[n] > 0]
+    at = np.flatnonzero(pieces)
+    numbers = pieces.ravel()[at]
+    sizes = np.bincount(numbers, minlength=1)
+    first = np.zeros(len(sizes), np.int64)
+    first[numbers[::-1]] = at[::-1]  # of several values for one place the last is kept: the lowest index
+    order = np.lexsort((first, -sizes))
+    return pieces, [int(number) for number in order if sizes[number]]
 
 
 def _most_interior(piece: Mask, free: Mask, spacing: tuple[float, float, float]) -> npt.NDArray[np.int64] | None:
