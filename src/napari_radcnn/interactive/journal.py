@@ -378,13 +378,13 @@ class Journal:
         return self._hold.descriptor
 
     def _remove(self) -> None:
-        if self._hold.lock is None:
-            return
+        is_ours = self._hold.lock is None or not self._hold.lock.is_overtaken()
         if self._hold.descriptor is not None:
             os.close(self._hold.descriptor)
         self._hold.descriptor = self._hold.lock = None
         try:
-            remove_session(self.path)
+            if is_ours and self.path.is_dir():
+                remove_session(self.path)
         except OSError as error:
             raise JournalError(f"{self.path}: this session cannot be removed: {error.strerror or error}.") from error
 
