@@ -28,6 +28,7 @@ from napari_radcnn.inference.plan import Plan, memory_warning, recall_seconds, r
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.io.atomic import atomic_path
 from napari_radcnn.models import ModelSpec, Task, find_model, make_options
+from napari_radcnn.models.interactive import check_runs_at_once
 from napari_radcnn.models.options import describe
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
@@ -337,6 +338,7 @@ def _request(
     task: Task | None,
 ) -> Request:
     spec = model if isinstance(model, ModelSpec) else find_model(model)
+    check_runs_at_once(spec)
     if task is not None and spec.task != task:
         raise ModelError(f"The model '{spec.name}' is for {spec.task}, not for {task}.")
     if not spec.is_available:

@@ -16,7 +16,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers import label_map_from_layer, layer_data, volume_from_layer
 from napari_radcnn.gui.models import ModelsDock
 from napari_radcnn.gui.show import add_to_viewer
-from napari_radcnn.models import describe, get_model
+from napari_radcnn.models import describe, get_model, models
 from napari_radcnn.phantom import head, oblique_geometry
 from napari_radcnn.results import Classification
 
@@ -48,6 +48,13 @@ def click(qtbot, button):
 
 def wait_for_end(qtbot, dock):
     qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
+
+
+def test_engines_that_answer_prompts_are_not_offered(make_napari_viewer):
+    _, dock = docked(make_napari_viewer)
+    offered = {dock.model_combo.itemData(index) for index in range(dock.model_combo.count())}
+    assert "brain-extraction" in offered
+    assert offered.isdisjoint({spec.name for spec in models("interactive")})
 
 
 @pytest.fixture

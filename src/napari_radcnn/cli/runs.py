@@ -24,6 +24,7 @@ from napari_radcnn.cli.common import (
 )
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
+from napari_radcnn.models.interactive import check_runs_at_once
 from napari_radcnn.models.options import describe
 from napari_radcnn.models.registry import find_model, get_model, models
 from napari_radcnn.models.spec import ModelSpec
@@ -109,6 +110,7 @@ def _run(parsed: argparse.Namespace) -> None:
     from napari_radcnn.io import check_source
 
     spec = find_model(parsed.model, trust=parsed.trust)
+    check_runs_at_once(spec)
     if not parsed.plan:
         _check_result_target(parsed.output, spec, parsed.overwrite)
     options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}

@@ -59,7 +59,8 @@ class ModelChooser(QWidget):
         buttons.addWidget(self.card_button)
         layout.addLayout(buttons)
         for spec in models():
-            self._add(spec.name, spec)
+            if spec.task != "interactive":  # those answer prompts, in a dock of their own
+                self._add(spec.name, spec)
         for path, spec in foreign.opened().items():
             self._add(str(path), spec)
         self.combo.currentIndexChanged.connect(self._on_index)

@@ -41,7 +41,9 @@ def shipped_weights(name: str) -> tuple[WeightsFile, ...]:
         sha256 = described["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return ()
-    return (WeightsFile("napari_radcnn", f"napari_radcnn/weights/{name}.safetensors", str(sha256)),)
+    if not isinstance(sha256, str):
+        return ()
+    return (WeightsFile("napari_radcnn", f"napari_radcnn/weights/{name}.safetensors", sha256),)
 
 
 REGION = ModelSpec(

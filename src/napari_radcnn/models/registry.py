@@ -7,11 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.models import brain_extraction, nlm_denoise
+from napari_radcnn.models import brain_extraction, interactive, nlm_denoise
 from napari_radcnn.models.pack import installed
 from napari_radcnn.models.spec import ModelSpec, Task
 
-_SPECS = {spec.name: spec for spec in (brain_extraction.SPEC, nlm_denoise.SPEC)}
+_SPECS = {spec.name: spec for spec in (brain_extraction.SPEC, nlm_denoise.SPEC, *interactive.SPECS)}
 
 
 def models(task: Task | None = None) -> list[ModelSpec]:

