@@ -171,7 +171,7 @@ def stroke(paint: Paint, geometry: Geometry, monitor: Monitor) -> tuple[Box, Mas
         if each is not None:
             monitor.check()
             mask[relative(each, box)] |= _capsule(geometry, ends, each, paint.radius, normal)
-            _draw_line(mask, box, ends)
+    _draw_line(mask, box, segments)
     found = box_of(mask)
     return None if found is None else (moved(found, box), mask[found])
 
@@ -182,7 +182,9 @@ def _normal(paint: Paint, geometry: Geometry) -> npt.NDArray[np.float64] | None:
         return None
     columns = geometry.affine[:3, :3]
     normal = np.cross(columns[:, 1], columns[:, 2]) if paint.normal is None else np.asarray(paint.normal, float)
-    return np.asarray(normal / np.linalg.norm(normal))
+    across = normal @ columns
+    sign = np.sign(across[np.abs(across).argmax()])  # so that "half a voxel is rounded up" means the higher index
+    return np.asarray(normal * (sign / np.linalg.norm(normal)))
 
 
 def _segments(paint: Paint, geometry: Geometry) -> list[Segment]:
@@ -222,11 +224,7 @@ def _segment_box(geometry: Geometry, ends: Segment, extent: npt.NDArray[np.int_]
 
 
 def _capsule(
-    geometry: Geometry,
-    ends: Segment,
-    box: Box,
-    radius: float,
-    normal: npt.NDArray[np.float64] | None,
+    geometry: Geometry, ends: Segment, box: Box, radius: float, normal: npt.NDArray[np.float64] | None
 ) -> Mask:
     """Return the voxels of a box whose centers lie within `radius` of a segment; of a flat brush those in its plane.
 
@@ -234,23 +232,46 @@ def _capsule(
     """
     steps = geometry.affine[:3, :3]
     line = steps @ (ends[1] - ends[0])
-    flat = np.eye(3) if normal is None else np.eye(3) - np.outer(normal, normal)
-    metric, along = flat @ steps, flat @ line
     axes = [np.arange(extent.start, extent.stop) - start for extent, start in zip(box, ends[0], strict=True)]
+    flat, first, last, met = np.eye(3), 0.0, 1.0, None
+    if normal is not None:
+        flat = flat - np.outer(normal, normal)
+        first, last = _parts_in_plane(
+            _sum(axes, normal @ steps), float(normal @ line), _half_thickness(geometry, normal)
+        )
+        met = first <= last
+    metric, along = flat @ steps, flat @ line
     length = float(along @ along)
     squared = _squared(axes, metric.T @ metric)
-    part: npt.NDArray | float = 0.0
     if length > 0:
         dot = _sum(axes, along @ metric)
-        part = np.clip(dot / length, 0.0, 1.0)
-        squared += part * (part * length - 2 * dot)
+        part = np.clip(dot * (1 / length), first, last)  # where on the line the nearest point is
+        dot *= 2
+        dot -= part * length
+        dot *= part
+        squared -= dot
     inside = squared <= (radius * (1 + TOLERANCE)) ** 2
-    if normal is not None:
-        # One end is left open, so that a plane right between two slices paints one of them.
-        half = _half_thickness(geometry, normal)
-        depth = _sum(axes, normal @ steps) - part * float(normal @ line)
-        inside &= (depth > -half * (1 - TOLERANCE)) & (depth <= half * (1 + TOLERANCE))
-    return np.asarray(inside)
+    return np.asarray(inside if met is None else inside & met)
+
+
+def _parts_in_plane(depth: npt.NDArray[np.float64], rise: float, half: float) -> tuple[Any, Any]:
+    """Return from where to where on a segment, 0..1, the plane through it meets each voxel; an empty range for never.
+
+    Parameters
+    ----------
+    depth : (k, j, i) array
+        How high voxel centers lie above the segment's start, along the plane's normal, mm.
+    rise : float
+        How high its end lies.
+    half : float
+        How far a voxel reaches along the normal. One end is left open, so that a plane right between two slices paints
+        one of them.
+    """
+    over, under = half * (1 + TOLERANCE), half * (1 - TOLERANCE)
+    if abs(rise) <= TOLERANCE * half:
+        return np.where((depth > -under) & (depth <= over), 0.0, 2.0), 1.0
+    enters, leaves = (depth - over) / rise, (depth + under) / rise
+    return np.clip(np.minimum(enters, leaves), 0.0, None), np.clip(np.maximum(enters, leaves), None, 1.0)
 
 
 def _sum(axes: list[npt.NDArray], weights: npt.NDArray) -> npt.NDArray[np.float64]:
@@ -266,10 +287,11 @@ def _squared(axes: list[npt.NDArray], gram: npt.NDArray) -> npt.NDArray[np.float
     return np.asarray(plane + i * (2 * (gram[0, 2] * k + gram[1, 2] * j) + gram[2, 2] * i))
 
 
-def _draw_line(mask: Mask, box: Box, ends: Segment) -> None:
-    """Set the voxels under a segment, without gaps."""
-    count = int(np.ceil(np.abs(ends[1] - ends[0]).max() * 2)) + 1
-    line = np.rint(ends[0] + np.linspace(0, 1, count)[:, None] * (ends[1] - ends[0])).astype(int)
-    inside = line - [extent.start for extent in box]
-    inside = inside[((inside >= 0) & (inside < mask.shape)).all(axis=1)]
-    mask[tuple(inside.T)] = True
+def _draw_line(mask: Mask, box: Box, segments: list[Segment]) -> None:
+    """Set the voxels under a line, without gaps; half a voxel is rounded up, as a flat brush does."""
+    samples = [
+        start + np.linspace(0, 1, int(np.ceil(np.abs(stop - start).max() * 2)) + 1)[:, None] * (stop - start)
+        for start, stop in segments
+    ]
+    index = np.floor(np.concatenate(samples) + (0.5 + TOLERANCE)).astype(int) - [extent.start for extent in box]
+    mask[tuple(index[((index >= 0) & (index < mask.shape)).all(axis=1)].T)] = True
