@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,3 +131,25 @@ def _no_duplicates(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _damaged(path: Path, cause: str) -> ModelError:
     return ModelError(f"{path.name}: no sound safetensors file: {cause}; get it again.")
+
+
+def write_safetensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write tensors, by name, to a new file; one that exists is replaced."""
+    import torch
+
+    kinds = {getattr(torch, theirs): ours for ours, theirs in _TORCH.items()}
+    header: dict[str, Any] = {}
+    parts, end = [], 0
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        part = tensor.view(-1).view(torch.uint8).numpy().tobytes()
+        header[name] = {
+            "dtype": kinds[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [end, end + len(part)],
+        }
+        parts.append(part)
+        end += len(part)
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    path.write_bytes(len(head).to_bytes(8, "little") + head + b"".join(parts))
