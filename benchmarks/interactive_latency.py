@@ -69,7 +69,7 @@ def measure(data: Path, engines: Sequence[str], settings: RunSettings) -> dict[s
         Of the engines.
     """
     volume = large_scan(data)
-    objects = _objects(volume)
+    objects = objects_of(volume)
     found: dict[str, Any] = {"shape": list(volume.shape), "objects": [name for name, _ in objects], "engines": {}}
     for engine in engines:
         try:
@@ -87,7 +87,7 @@ def large_scan(data: Path) -> Volume:
     return Volume(array, scan.geometry.with_shape(_SHAPE), metadata)
 
 
-def _objects(volume: Volume) -> list[tuple[str, Mask]]:
+def objects_of(volume: Volume) -> list[tuple[str, Mask]]:
     """Return an object of each kind: the piece round the most interior voxel of its HU that lies in no other object."""
     from scipy import ndimage
 
@@ -220,7 +220,7 @@ def text(found: dict[str, Any]) -> str:
         if "failed" in row:
             notes.append(f"{engine}: {row['failed']}")
             continue
-        rows.append((engine, *_cells(row), *(f"{row[key] * 1000:.0f} ms" for key in ("stroke", "undo"))))
+        rows.append((engine, *_cells(row), *(f"{row[key] * 1000:.1f} ms" for key in ("stroke", "undo"))))
         if "float32" in row:
             plain = row["float32"]
             rows.append((f"{engine}, float32", *_cells(plain), "-", "-"))
@@ -236,4 +236,4 @@ def text(found: dict[str, Any]) -> str:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     first = f"{row['first_click']:.2f} s" if "first_click" in row else "-"
-    return (str(row["clicks"]), *(f"{row[key]:.2f} s" for key in ("median", "p95", "engine_median")), first)
+    return (str(row["clicks"]), *(f"{row[key]:.3f} s" for key in ("median", "p95", "engine_median")), first)

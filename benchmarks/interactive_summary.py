@@ -134,8 +134,8 @@ def _table(first: str, rows: dict[str, dict[str, Any]]) -> str:
                 # Of fewer clicks than the cap it would look better than it is.
                 _cell(row["noc"] if row["clicks_at_most"] == CAP else None, row["objects"], 1),
                 row["never_reached"],
-                f"{row['seconds_median']:.2f}",
-                f"{row['seconds_p95']:.2f}",
+                f"{row['seconds_median']:.3f}",
+                f"{row['seconds_p95']:.3f}",
             ]
             for name, row in rows.items()
         ],
