@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_radcnn.errors import RadcnnError
     from napari_radcnn.geometry import Geometry
+    from napari_radcnn.interactive.prompts import Prompt
     from napari_radcnn.io import read, read_report, write
     from napari_radcnn.models import models
     from napari_radcnn.models.formats import open_model
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Measurement,
         Report,
     )
+    from napari_radcnn.session import PromptSession, SegmentedObject
     from napari_radcnn.volume import Volume, VolumeMetadata
 
 __version__ = "0.1.0"
@@ -53,6 +55,9 @@ _HOME = {
     "super_resolve": "operations",
     "plan": "operations",
     "resample_to": "operations",
+    "Prompt": "interactive.prompts",
+    "PromptSession": "session",
+    "SegmentedObject": "session",
 }
 
 __all__ = [
@@ -64,8 +69,11 @@ __all__ = [
     "Label",
     "LabelMap",
     "Measurement",
+    "Prompt",
+    "PromptSession",
     "RadcnnError",
     "Report",
+    "SegmentedObject",
     "Volume",
     "VolumeMetadata",
     "classify",

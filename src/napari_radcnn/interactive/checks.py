@@ -1,0 +1,107 @@
+"""What a session refuses before anything changes, and how it calls what it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from napari_radcnn.errors import SessionError
+from napari_radcnn.interactive.colors import Color
+from napari_radcnn.interactive.history import SegmentedObject
+from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.rasterize import is_inside
+from napari_radcnn.interactive.tools_base import Tool
+from napari_radcnn.interactive.update import Box
+from napari_radcnn.volume import Volume
+
+
+def check_volume(volume: Volume) -> None:
+    """Raise if a scan cannot be segmented interactively.
+
+    Raises
+    ------
+    SessionError
+        If it is a color picture.
+    """
+    if volume.is_color:
+        raise SessionError(f"'{volume.name}' is a color picture; interactive segmentation needs one value a voxel.")
+
+
+def check_same_scan(header: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raise if a kept session was made on another scan.
+
+    Raises
+    ------
+    SessionError
+        If grid or voxels differ, or the header says neither.
+    """
+    made_on = header.get("input")
+    if not isinstance(made_on, Mapping) or not made_on.get("sha256"):
+        raise SessionError("This session does not say which scan it was made on; it cannot be resumed.")
+    if made_on["sha256"] != identity["sha256"]:
+        raise SessionError(
+            f"This session was made on another scan: '{made_on.get('name')}' of shape {made_on.get('shape')}, got "
+            f"'{identity['name']}' of shape {identity['shape']}, whose voxels or place differ."
+        )
+
+
+def check_prompt(prompt: Prompt, volume: Volume) -> None:
+    """Raise if a prompt is not about a scan.
+
+    Raises
+    ------
+    SessionError
+        If both name their patient space and these differ, or the prompt covers no voxel of the scan.
+    """
+    own, other = volume.metadata.frame_of_reference_uid, prompt.frame_of_reference_uid
+    if own and other and own != other:
+        raise SessionError(
+            f"The {prompt.kind} lies in another patient space ({other}) than the scan ({own}): it was made on a scan "
+            "of another frame of reference. Give it again on this one."
+        )
+    if not is_inside(prompt, volume.geometry):
+        x, y, z = prompt.points[0]
+        low, high = volume.geometry.corners.min(axis=0), volume.geometry.corners.max(axis=0)
+        extent = ", ".join(f"{axis} {a:.1f} to {b:.1f}" for axis, a, b in zip("xyz", low, high, strict=True))
+        raise SessionError(
+            f"The {prompt.kind} at ({x:.1f}, {y:.1f}, {z:.1f}) mm lies outside the scan, which covers {extent} mm."
+        )
+
+
+def check_box(box: Box, shape: tuple[int, int, int]) -> None:
+    """Raise if a box does not lie in a volume.
+
+    Raises
+    ------
+    SessionError
+        If so: an engine or a tool made a mistake.
+    """
+    fits = (0 <= extent.start <= extent.stop <= n for extent, n in zip(box, shape, strict=True))
+    if not all(fits) or any(extent.step not in (None, 1) for extent in box):
+        raise SessionError(f"The answer's box {box} does not lie in a scan of {shape} voxels; please report it.")
+
+
+def checked_color(color: Iterable[float]) -> Color:
+    """Return red, green, blue in 0..1.
+
+    Raises
+    ------
+    SessionError
+        If they are not.
+    """
+    try:
+        red, green, blue = (float(part) for part in color)
+    except (TypeError, ValueError) as error:
+        raise SessionError(f"A color is red, green, blue in 0..1, got {color!r}.") from error
+    if not all(math.isfinite(part) and 0 <= part <= 1 for part in (red, green, blue)):
+        raise SessionError(f"A color is red, green, blue in 0..1, got {[red, green, blue]}.")
+    return red, green, blue
+
+
+def step_title(what: Prompt | Tool, item: SegmentedObject) -> str:
+    """Return what the history calls a prompt or a tool."""
+    if not isinstance(what, Prompt):
+        return f"{what.title}: {item.name}"
+    where = "outside" if not what.positive else "around" if what.kind == "box" else "in"
+    return f"{what.kind.capitalize()} {where} {item.name}"
