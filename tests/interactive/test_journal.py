@@ -275,10 +275,12 @@ def test_what_is_left_of_a_session_without_a_step_goes_after_a_day(tmp_path):
     for name, data in [("session-empty", b""), ("session-started", start_bytes(b"{}"))]:
         (tmp_path / name).mkdir()
         (tmp_path / name / journal_saved.JOURNAL_NAME).write_bytes(data)
+    (tmp_path / "session-torn").mkdir()
+    (tmp_path / "session-torn" / journal_saved.JOURNAL_NAME).write_bytes(start_bytes(b"{}")[:-1])
     (tmp_path / "session-bare").mkdir()
     assert saved_sessions(tmp_path) == []
     begin(tmp_path).close(is_finished=True)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
     for path in tmp_path.iterdir():
         os.utime(path, (0, 0))
     begin(tmp_path).close(is_finished=True)

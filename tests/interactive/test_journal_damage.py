@@ -47,7 +47,7 @@ def test_every_torn_tail_is_cut_off(tmp_path):
         session = put(folder, data[:length])
         whole = sum(end <= length for end in ends) - 1
         if whole < 0:
-            assert all(found.problem for found in saved_sessions(folder))
+            assert saved_sessions(folder) == [], "its first step was not acknowledged"
             with pytest.raises(JournalError, match="damaged"):
                 Journal.open(session)
             continue

@@ -161,6 +161,15 @@ def encode(kind: str, payload: bytes, number: int) -> bytes:
     return b"".join((fields, _CHECK.pack(zlib.crc32(fields)), payload))
 
 
+def is_begun(file: BinaryIO) -> bool:
+    """Return False where a file ends within its header: it was being made when its program ended."""
+    size = _size(file)
+    if size < _START.size + _HEAD_BYTES:
+        return False
+    place = _read_place(file, _START.size, _START.size + _HEAD_BYTES + _MOST_HEADER_BYTES, 0)
+    return place is None or place.start + place.size <= size
+
+
 def survey(file: BinaryIO, name: str) -> Survey:
     """Read a file to its end or to the first record that is not sound, whichever comes first.
 

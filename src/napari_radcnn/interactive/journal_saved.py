@@ -15,7 +15,7 @@ import platformdirs
 
 from napari_radcnn.errors import JournalError
 from napari_radcnn.interactive.journal_lock import Lock, is_locked, lock_files
-from napari_radcnn.interactive.journal_records import survey
+from napari_radcnn.interactive.journal_records import is_begun, survey
 
 #: The file in each session's folder.
 JOURNAL_NAME = "journal.radcnn"
@@ -161,12 +161,11 @@ def _folders(folder: Path) -> list[Path]:
 def _look_at(path: Path) -> SavedSession | None:
     """Return the session of a folder; None where its first step never came to the disk."""
     file = path / JOURNAL_NAME
-    status = file.stat()
-    if not status.st_size:
-        return None
-    saved = datetime.fromtimestamp(status.st_mtime, UTC)
+    saved = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     try:
         with file.open("rb") as reader:
+            if not is_begun(reader):
+                return None
             found = survey(reader, str(path))
     except FileNotFoundError:
         raise
