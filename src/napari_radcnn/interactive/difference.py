@@ -75,7 +75,7 @@ class Difference:
         xor = np.zeros(count, np.uint16)
         for number, kind in enumerate(self.kinds):
             bits = np.frombuffer(plain, np.uint8, each, number * each)
-            xor[np.unpackbits(bits, count=count).view(np.bool_)] = kind
+            np.copyto(xor, kind, where=np.unpackbits(bits, count=count).view(np.bool_))
         return xor.reshape(shape)
 
     def to_dict(self) -> dict[str, Any]:
