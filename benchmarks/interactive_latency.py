@@ -19,11 +19,17 @@ import numpy as np
 import napari_radcnn as radcnn
 from benchmarks.common import table
 from napari_radcnn.errors import RadcnnError
+from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
+from napari_radcnn.inference.devices import default_threads
+from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.interactive.engines.base import Engine
+from napari_radcnn.interactive.engines.promptable import PromptableEngine, ShippedNetwork
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.simulate import next_click
 from napari_radcnn.interactive.tools_paint import Paint
 from napari_radcnn.interactive.update import Mask
+from napari_radcnn.models.weights import read_verified
 from napari_radcnn.preprocessing import resize
 from napari_radcnn.session import PromptSession
 from napari_radcnn.volume import Volume
@@ -35,8 +41,6 @@ _CLICKS_EACH = 4
 _STROKES = 5
 #: Objects are looked for on every n-th voxel.
 _STEP = 4
-#: The plain way to compute the same network, for comparison.
-_PLAIN = RunSettings(device="cpu", precision="float32")
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,28 @@ def _ball(
     return box, distance <= radius**2
 
 
+class PlainTorch(PromptableEngine):
+    """`promptable-3d` with its network computed the plain way, for comparison: PyTorch, processor, float32."""
+
+    _plain: TorchPredictor | None = None
+
+    def prepare(self, volume: Volume, monitor: Monitor) -> None:
+        """Leave everything to the first click."""
+
+    def ask(self, channels: np.ndarray, monitor: Monitor) -> np.ndarray:
+        """Return the network's logits for one cube."""
+        monitor.check()
+        if self._plain is None:
+            weights = self.spec.weights[0]
+            network = ShippedNetwork(read_verified(self.spec, weights), weights.sha256)
+            self._plain = TorchPredictor(network.torch_module(), 3, "float32", default_threads())
+        return np.asarray(self._plain(channels)[0])
+
+
 class _Player:
     """A session with the autosave a user has, that times its parts."""
 
-    def __init__(self, volume: Volume, engine: str, settings: RunSettings, folder: str) -> None:
+    def __init__(self, volume: Volume, engine: str | Engine, settings: RunSettings, folder: str) -> None:
         self.session = PromptSession(volume, engine=engine, settings=settings, folder=Path(folder), autosave=True)
         self.clicks: list[float] = []
         self.predictions: list[float] = []
@@ -153,7 +175,7 @@ def _engine(volume: Volume, objects: Sequence[tuple[str, Mask]], engine: str, se
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
         players = [_Player(volume, engine, settings, folder)]
         if engine == "promptable-3d":
-            players.append(_Player(volume, engine, _PLAIN, other))
+            players.append(_Player(volume, PlainTorch(), settings, other))
         first = [_warm_up(player, objects[-1][1]) for player in players]
         for _, truth in objects:
             _play(players, truth)
@@ -223,9 +245,11 @@ def text(found: dict[str, Any]) -> str:
         rows.append((engine, *_cells(row), *(f"{row[key] * 1000:.1f} ms" for key in ("stroke", "undo"))))
         if "float32" in row:
             plain = row["float32"]
-            rows.append((f"{engine}, float32", *_cells(plain), "-", "-"))
+            rows.append((f"{engine}, PyTorch in float32", *_cells(plain), "-", "-"))
             ratio = plain["engine_median"] / row["engine_median"]
-            notes.append(f"{engine}: {ratio:.1f} times as fast as the same network in float32 (medians of the engine).")
+            notes.append(
+                f"{engine}: {ratio:.1f} times as fast as the same network in PyTorch, float32 (medians of the engine)."
+            )
     objects = ", ".join(found["objects"])
     what = (
         f"A chest CT of {size} voxels; {_CLICKS_EACH} clicks each into {len(found['objects'])} objects ({objects}), "
