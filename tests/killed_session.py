@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.journal import SavedSession, saved_sessions
@@ -50,12 +49,8 @@ class BallEngine:
 
 
 def scan() -> Volume:
-    geometry: Geometry = oblique_geometry(SHAPE)
-    return Volume(
-        np.random.default_rng(5).integers(-900, 900, SHAPE).astype(np.int16),
-        geometry,
-        metadata=VolumeMetadata(name="noise"),
-    )
+    noise = np.random.default_rng(5).integers(-900, 900, SHAPE).astype(np.int16)
+    return Volume(noise, oblique_geometry(SHAPE), VolumeMetadata(name="noise"))
 
 
 def open_session(folder: Path) -> PromptSession:

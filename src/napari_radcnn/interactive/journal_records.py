@@ -164,6 +164,9 @@ def encode(kind: str, payload: bytes, number: int) -> bytes:
 def is_begun(file: BinaryIO) -> bool:
     """Return False where a file ends within its header: it was being made when its program ended."""
     size = _size(file)
+    file.seek(0)
+    if not _MAGIC.startswith(file.read(len(_MAGIC))):
+        return True  # something else
     if size < _START.size + _HEAD_BYTES:
         return False
     place = _read_place(file, _START.size, _START.size + _HEAD_BYTES + _MOST_HEADER_BYTES, 0)
