@@ -110,16 +110,22 @@ class Prompt:
         points = plain.get("points_mm")
         positive = plain.get("positive", True)
         radius = plain.get("radius_mm", 0.0)
+        frame = plain.get("frame_of_reference_uid", "")
         if not isinstance(points, list | tuple) or not isinstance(positive, bool):
             raise OptionError("A prompt needs 'points_mm', a list of [x, y, z], and 'positive' must be true or false.")
+        for point in points:
+            if not isinstance(point, list | tuple) or not all(type(number) in (int, float) for number in point):
+                raise OptionError(f"A position is [x, y, z] in mm, got {point!r}.")
         if isinstance(radius, bool) or not isinstance(radius, int | float):
             raise OptionError(f"'radius_mm' must be a number, got {radius!r}.")
+        if not isinstance(frame, str):
+            raise OptionError(f"'frame_of_reference_uid' must be a text, got {frame!r}.")
         return cls(
             plain.get("kind", ""),
             tuple(_position(point) for point in points),
             positive,
             float(radius),
-            str(plain.get("frame_of_reference_uid", "")),
+            frame,
         )
 
     def to_dict(self) -> dict[str, Any]:
