@@ -98,26 +98,39 @@ def _groups(touching: Flat) -> list[tuple[npt.NDArray[np.int_], npt.NDArray[np.i
 
 
 def _fill(between: Mask, first: Flat, last: Flat, spacing: tuple[float, float]) -> None:
-    """Add to the slices between two outlines what the interpolated one holds."""
+    """Add to the slices between two outlines what the interpolated one holds.
+
+    Both are moved by whole voxels: the shape is that of the outlines, and the place right to half a voxel.
+    """
     from scipy import ndimage
 
     start, stop = (np.array(ndimage.center_of_mass(flat)) for flat in (first, last))
-    way = stop - start
-    margin = np.ceil(np.abs(way)).astype(int) + 1
+    way = np.rint(stop - start).astype(int)
+    margin = np.abs(way) + 1
     distances = [_signed_distance(np.pad(flat, [(n, n) for n in margin]), spacing) for flat in (first, last)]
-    inner = tuple(slice(n, n + size) for n, size in zip(margin, first.shape, strict=True))
     for n, target in enumerate(between, start=1):
         part = n / (len(between) + 1)
-        moved = [
-            ndimage.shift(distance, way * by, order=1, mode="nearest")
-            for distance, by in zip(distances, (part, part - 1), strict=True)
-        ]
-        target |= ((1 - part) * moved[0] + part * moved[1])[inner] >= 0
+        gone = np.floor(part * way + 0.5).astype(int)
+        from_first, from_last = (
+            distance[tuple(slice(m, m + size) for m, size in zip(margin - by, first.shape, strict=True))]
+            for distance, by in zip(distances, (gone, gone - way), strict=True)
+        )
+        target |= (1 - part) * from_first + part * from_last >= 0
 
 
 def _signed_distance(flat: Flat, spacing: tuple[float, float]) -> npt.NDArray[np.float64]:
-    """Return the distance to the outline, mm: positive inside, negative outside, at the voxel centers."""
+    """Return how far voxel centers are from the outline, mm: positive inside, negative outside."""
+    return _to_outline(flat, spacing) - _to_outline(~flat, spacing)
+
+
+def _to_outline(flat: Flat, spacing: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """Return how far the centers of True voxels are from the nearest False voxel's edge, mm; 0 for False ones.
+
+    Its edge and not its center: what is inside by half a voxel would else count as a whole one, and the interpolated
+    outline would lie too near to the smaller of two.
+    """
     from scipy import ndimage
 
-    inside = ndimage.distance_transform_edt(flat, sampling=spacing)
-    return np.asarray(inside - ndimage.distance_transform_edt(~flat, sampling=spacing))
+    nearest = ndimage.distance_transform_edt(flat, sampling=spacing, return_distances=False, return_indices=True)
+    steps = [np.abs(there - here) for there, here in zip(nearest, np.indices(flat.shape), strict=True)]
+    return np.hypot(*(np.maximum(step - 0.5, 0) * size for step, size in zip(steps, spacing, strict=True)))

@@ -141,8 +141,7 @@ class CopyLabel(Tool):
     def __post_init__(self) -> None:
         if self.operation not in get_args(Operation):
             raise OptionError(f"'operation' must be one of {', '.join(get_args(Operation))}, got {self.operation!r}.")
-        if isinstance(self.label, bool) or not isinstance(self.label, int) or self.label < 1:
-            raise OptionError(f"A label is a whole number of at least 1, got {self.label!r}.")
+        _check_label(self.label)
         if self._source_box is None:
             raise OptionError(f"'{self.label_map.name}' holds no voxel of label {self.label}.")
 
@@ -202,7 +201,10 @@ class CopyLabel(Tool):
         """
         keys = ("label_map", "label", "label_name", "operation", "sha256")
         check_keys(cls.name, plain, keys, ("label_map", "label", "sha256"))
+        _check_label(plain["label"])
         for label_map in label_maps:
+            if find_label(label_map.array, plain["label"]) is None:
+                continue
             tool = cls(label_map, plain["label"], plain.get("operation", "replace"))
             if tool._identity == plain["sha256"]:
                 return tool
@@ -256,6 +258,12 @@ class CopyLabel(Tool):
         mask = self.label_map.array[found] == self.label
         moved = resample(mask, source.cropped(found), target.cropped(inside), interpolation="nearest")
         return inside, moved.astype(bool)
+
+
+def _check_label(label: object) -> None:
+    """Raise where a label is no whole number of at least 1."""
+    if isinstance(label, bool) or not isinstance(label, int) or label < 1:
+        raise OptionError(f"A label is a whole number of at least 1, got {label!r}.")
 
 
 def _check_frames(label_map: LabelMap, state: ToolState) -> None:
