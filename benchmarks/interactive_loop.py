@@ -31,6 +31,7 @@ _INTERVAL_MS = 5
 _IDLE_SECONDS = 3.0
 #: Of a brush stroke: moves of the mouse, and pixels of the screen from one to the next.
 _MOVES, _STEP = 40, 3
+_SLICES = 21
 _PATIENCE = 600.0
 
 
@@ -59,7 +60,7 @@ class Ticks:
 class Screen:
     """A viewer with the dock on a scan, and a mouse in its canvas."""
 
-    def __init__(self, volume: Volume, engine: str) -> None:
+    def __init__(self, volume: Volume) -> None:
         self.viewer = napari.Viewer()
         self.viewer.window.resize(1400, 900)
         add_to_viewer(self.viewer, layer_data(volume))
@@ -68,12 +69,25 @@ class Screen:
         self.frames: list[float] = []
         self.canvas.frameSwapped.connect(lambda: self.frames.append(time.perf_counter()))
         self.failures: list[str] = []
+        pump_until(lambda: False, _IDLE_SECONDS)
+
+    def start(self, engine: str) -> None:
+        """Begin a session and wait for it."""
         self.dock.engine_combo.setCurrentIndex(self.dock.engine_combo.findData(engine))
         self.dock.start()
         self.dock.editing.failed.connect(self.failures.append)
         pump_until(lambda: bool(self.failures) or self.dock.editing is None or self.dock.editing.is_open)
         if not self.failures and self.dock.editing is None:
             self.failures.append(self.dock.message_label.text())
+        pump_until(lambda: False, _IDLE_SECONDS)
+
+    def to_frame(self, do: Callable[[], object]) -> float:
+        """Return the milliseconds from doing something to the end of the next frame; infinite where none comes."""
+        self.frames.clear()
+        started = time.perf_counter()
+        do()
+        pump_until(lambda: bool(self.frames), 5.0)
+        return (self.frames[0] - started) * 1000 if self.frames else float("inf")
 
     def show(self, position: np.ndarray) -> QPointF:
         """Scroll to a position, LPS mm, and return where it is on the canvas."""
@@ -132,15 +146,17 @@ def measure(data: Path, engines: Sequence[str], clicks_each: int = 3) -> dict[st
 
 
 def _engine(volume: Volume, objects: Sequence[tuple[str, Mask]], engine: str, clicks_each: int) -> dict[str, Any]:
-    screen = Screen(volume, engine)
+    screen = Screen(volume)
+    ticks = Ticks()
+    found: dict[str, Any] = {"scroll_to_frame": _scroll(screen, ticks), "scroll": ticks.gaps()}
+    screen.start(engine)
     if screen.failures:
         screen.viewer.close()
         return {"failed": screen.failures[0]}
     first, middle = (_middle(volume, objects[n][1]) for n in (-1, 0))
-    ticks = Ticks()
     ticks.begin()
     pump_until(lambda: False, _IDLE_SECONDS)
-    found: dict[str, Any] = {"idle": ticks.gaps()}
+    found["idle"] = ticks.gaps()
     ticks.begin()
     _click(screen, volume, first)
     found["first_click"] = ticks.gaps()
@@ -195,23 +211,23 @@ def _n_prompts(screen: Screen) -> int:
     return sum(len(prompts) for prompts in screen.dock.editing.state.prompts.values())
 
 
+def _scroll(screen: Screen, ticks: Ticks) -> list[float]:
+    """Scroll through the scan; return the milliseconds from each slice to its frame: what napari itself takes."""
+    ticks.begin()
+    first = int(screen.viewer.dims.current_step[0])
+    return [screen.to_frame(lambda n=n: screen.viewer.dims.set_current_step(0, first + n)) for n in range(1, _SLICES)]
+
+
 def _brush(screen: Screen, volume: Volume, middle: Click) -> list[float]:
     """Draw a stroke; return the milliseconds from each move of the mouse to the next frame."""
     screen.dock.palette_box.choose("brush")
     screen.dock.palette_box.radius_spin.setValue(5.0)
     where = screen.show(volume.geometry.to_world(middle.index))
     pump_until(lambda: False, 0.5)
-    delays = []
-    screen.press(where)
-    for _ in range(_MOVES):
-        where = where + QPointF(_STEP, 0)
-        screen.frames.clear()
-        started = time.perf_counter()
-        screen.move(where)
-        pump_until(lambda: bool(screen.frames), 2.0)
-        if screen.frames:
-            delays.append((screen.frames[0] - started) * 1000)
-    screen.release(where)
+    places = [where + QPointF(n * _STEP, 0) for n in range(_MOVES + 1)]
+    screen.press(places[0])
+    delays = [screen.to_frame(lambda place=place: screen.move(place)) for place in places[1:]]
+    screen.release(places[-1])
     screen.wait()
     return delays
 
@@ -226,20 +242,26 @@ def text(found: dict[str, Any]) -> str:
         notes += [f"{engine}: {line}" for line in row["failures"]]
         clicks = row["clicks"]
         median, slow = np.percentile(row["seconds"], (50, 95))
-        rows.append((engine, "idle", *_gaps(row["idle"]), "-"))
-        rows.append((engine, "the first click", *_gaps(row["first_click"]), "-"))
         longest = {key: max(click[key] for click in clicks) for key in ("median", "p95", "longest")}
         title = f"{len(clicks)} clicks, the worst of each"
-        rows.append((engine, title, *_gaps(longest), f"click to mask {median:.2f} s, 95 % {slow:.2f} s"))
-        middle, late = np.percentile(row["brush_to_frame"], (50, 95))
-        delay = f"mouse to frame {middle:.0f} ms, 95 % {late:.0f} ms, longest {max(row['brush_to_frame']):.0f} ms"
-        rows.append((engine, "a brush stroke", *_gaps(row["brush"]), delay))
+        rows += [
+            (engine, "scrolling, before the session", *_gaps(row["scroll"]), _delay("slice", row["scroll_to_frame"])),
+            (engine, "nothing", *_gaps(row["idle"]), "-"),
+            (engine, "the first click", *_gaps(row["first_click"]), "-"),
+            (engine, title, *_gaps(longest), f"click to mask {median:.2f} s, 95 % {slow:.2f} s"),
+            (engine, "a brush stroke", *_gaps(row["brush"]), _delay("mouse", row["brush_to_frame"])),
+        ]
     size = " x ".join(str(n) for n in found["shape"])
     what = (
         f"Gaps between ticks of a {_INTERVAL_MS} ms timer in the viewer, a CT of {size} voxels, software rendering. "
-        "Clicks and strokes are mouse events sent to the canvas."
+        "Clicks and strokes are mouse events sent to the canvas. Scrolling tells what drawing a frame takes by itself."
     )
     return "\n\n".join([what, table(("engine", "meanwhile", "median", "95 %", "longest", ""), rows), *notes])
+
+
+def _delay(what: str, delays: Sequence[float]) -> str:
+    median, slow = np.percentile(delays, (50, 95))
+    return f"{what} to frame {median:.0f} ms, 95 % {slow:.0f} ms, longest {max(delays):.0f} ms"
 
 
 def _gaps(gaps: dict[str, float]) -> tuple[str, ...]:
