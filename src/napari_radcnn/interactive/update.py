@@ -60,9 +60,12 @@ def joined(first: Box | None, second: Box | None) -> Box | None:
 def box_of(mask: Mask, offset: tuple[int, int, int] = (0, 0, 0)) -> Box | None:
     """Return the smallest box that holds the True voxels of `mask`, moved by `offset`; None where there are none."""
     ends = []
-    for axis in range(3):
-        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+    part = mask
+    for axis in range(3):  # each axis narrows what the next ones look through
+        hit = np.flatnonzero(part.any(axis=tuple(other for other in range(3) if other != axis)))
         if not hit.size:
             return None
-        ends.append(slice(int(hit[0]) + offset[axis], int(hit[-1]) + 1 + offset[axis]))
+        low, high = int(hit[0]), int(hit[-1]) + 1
+        ends.append(slice(low + offset[axis], high + offset[axis]))
+        part = part[(slice(None),) * axis + (slice(low, high),)]
     return ends[0], ends[1], ends[2]

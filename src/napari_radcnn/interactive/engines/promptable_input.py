@@ -175,9 +175,12 @@ def mark(channel: npt.NDArray, index: tuple[int, int, int]) -> None:
 def wide_channel(image: Array) -> tuple[Array, float]:
     """Return the patch scaled to about -1..1 by its own range, and that range.
 
-    The range is from the 0.5th to the 99.5th percentile, of every other voxel along each axis.
+    The range is from the 0.5th to the 99.5th percentile, of every other voxel along each axis, and from the least to
+    the greatest value where these two are the same.
     """
     low, high = np.percentile(image[::2, ::2, ::2], (0.5, 99.5))
+    if not high > low:
+        low, high = image.min(), image.max()
     extent = float(high - low)
     if not extent > 0:
         return np.zeros(image.shape, np.float32), 0.0

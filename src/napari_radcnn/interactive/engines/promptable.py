@@ -1,0 +1,168 @@
+"""`promptable-3d`: a network of our own that turns prompts into a mask, wherever it is asked to look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.interactive.engines.base import EngineRequest
+from napari_radcnn.interactive.engines.promptable_input import Array
+from napari_radcnn.interactive.engines.promptable_look import SIZE, Drawn, Levels, View
+from napari_radcnn.interactive.engines.promptable_net import CHANNELS, build_network
+from napari_radcnn.interactive.engines.promptable_search import Search, settled
+from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.update import MaskUpdate, box_of
+from napari_radcnn.models.interactive import PROMPTABLE
+from napari_radcnn.models.safetensors import load_safetensors
+from napari_radcnn.models.spec import ModelSpec
+from napari_radcnn.models.weights import read_verified
+from napari_radcnn.volume import Volume
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_radcnn.inference.backends.base import Predictor
+
+
+@dataclass(frozen=True)
+class ShippedNetwork:
+    """The network, as the engine's backends ask for it (see `NetworkSource`).
+
+    Attributes
+    ----------
+    path : Path
+        Its weights.
+    identity : str
+        Their SHA-256.
+    """
+
+    path: Path
+    identity: str
+    spatial_dims: int = 3
+    channels: int = CHANNELS
+    onnx_path: Path | None = None
+
+    def torch_module(self) -> torch.nn.Module:
+        """Return the network in float32, in evaluation mode.
+
+        Raises
+        ------
+        ModelError
+            If the weights do not fit.
+        """
+        network = build_network()
+        expected = network.state_dict()
+        found = load_safetensors(self.path)
+        complete = {name: found[name].float() if name in found else value for name, value in expected.items()}
+        missing = [name for name, value in expected.items() if value.is_floating_point() and name not in found]
+        if missing or set(found) - set(expected):
+            raise ModelError(f"The weights in {self.path} are not those of this network: install napari-radcnn again.")
+        try:
+            network.load_state_dict(complete)
+        except RuntimeError as error:
+            raise ModelError(f"The weights in {self.path} do not fit this network: {error}") from error
+        return network.eval()
+
+
+class PromptableEngine:
+    """Segments with `promptable-3d`.
+
+    A click is first looked at in a cube of 96 voxels around it. Where the object fills the cube a coarser one is taken,
+    where it is tiny a finer one; corrections look at the object and all that was said of it.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Device and precision.
+    network : ShippedNetwork, optional
+        Other weights than those that ship; for those who train their own.
+    """
+
+    name = "promptable-3d"
+
+    def __init__(self, settings: RunSettings | None = None, network: ShippedNetwork | None = None) -> None:
+        self._settings = RunSettings() if settings is None else settings
+        self._network = network
+        self._predictor: Predictor | None = None
+        self._levels: Levels | None = None
+        self.warnings: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What stands on the list of models."""
+        return PROMPTABLE
+
+    def prepare(self, volume: Volume, monitor: Monitor) -> None:
+        """Load the network, compare its backends on the middle of the scan, and average the scan for coarse looks.
+
+        Raises
+        ------
+        ModelError
+            If the weights are missing or damaged, or no backend can run the network.
+        """
+        monitor.say("preparing the scan")
+        levels = self._prepared(volume)
+        monitor.say("loading the network")
+        if self._predictor is None:
+            middle = tuple((n - 1) / 2 for n in volume.geometry.shape)
+            view = View(levels, (middle[0], middle[1], middle[2]), 2 * min(volume.geometry.spacing))
+            channels = view.channels(
+                np.zeros(volume.geometry.shape, bool), (Prompt.point(volume.geometry.to_world(middle)),)
+            )
+            self._open(channels, monitor)
+
+    def predict(self, request: EngineRequest, monitor: Monitor) -> MaskUpdate:
+        """Return the object's mask where the network looked; see `Engine.predict`.
+
+        Raises
+        ------
+        ModelError
+            If no prompt says where the object is.
+        """
+        levels = self._prepared(request.volume)
+        drawn = Drawn.of(request.prompts, request.volume.geometry)
+        start = box_of(request.current)
+        if not drawn.has_positive and start is None:
+            raise ModelError("Say first where the object is: left click, or draw a box around it.")
+        search = Search(self.ask, levels, request, drawn, monitor)
+        answer = search.first() if start is None or len(request.prompts) == 1 else search.again(start)
+        return settled(answer, request, drawn)
+
+    def close(self) -> None:
+        """Give its memory back."""
+        if self._predictor is not None:
+            self._predictor.close()
+        self._predictor, self._levels = None, None
+
+    def ask(self, channels: Array, monitor: Monitor) -> Array:
+        """Return the network's logits for one cube."""
+        monitor.check()
+        if self._predictor is None:
+            self._open(channels, monitor)
+        assert self._predictor is not None
+        return np.asarray(self._predictor(channels)[0])
+
+    def _prepared(self, volume: Volume) -> Levels:
+        if self._levels is None or self._levels.volume is not volume:
+            self._levels = Levels(volume)
+        return self._levels
+
+    def _open(self, sample: Array, monitor: Monitor) -> None:
+        from napari_radcnn.inference.backends.choice import open_predictor
+        from napari_radcnn.inference.devices import default_threads
+
+        network = self._network
+        if network is None:
+            if not PROMPTABLE.weights:
+                raise ModelError("The weights of 'promptable-3d' are missing: install napari-radcnn again.")
+            weights = PROMPTABLE.weights[0]
+            network = ShippedNetwork(read_verified(PROMPTABLE, weights), weights.sha256)
+        self._predictor, self.warnings = open_predictor(
+            network, (SIZE, SIZE, SIZE), self._settings, threads=default_threads(), sample=sample, monitor=monitor
+        )

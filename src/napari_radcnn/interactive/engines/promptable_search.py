@@ -1,0 +1,176 @@
+"""Where `promptable-3d` looks, and what becomes of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.interactive.engines.base import EngineRequest
+from napari_radcnn.interactive.engines.promptable_input import Array, Grid
+from napari_radcnn.interactive.engines.promptable_look import SIZE, Drawn, Levels, View
+from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, joined
+
+#: The first look after a click: mm a voxel, and how many of the scan's finest voxels that is at most and at least.
+_FIRST_SPACING, _COARSEST_FIRST, _FINEST_FIRST = 1.25, 1.5, 0.5
+#: The finest look, in voxels of the scan's finest spacing.
+_FINEST = 0.5
+#: How much farther away a look is taken when the object leaves the last one, and how often at most.
+_STEP_BACK, _MOST_LOOKS = 1.6, 4
+#: Share of the cube's side that an object should fill: below the first a closer look is taken, the second is its aim.
+_TOO_SMALL, _FILLED = 0.3, 0.6
+#: Share of the cube's side left free around an object that is being corrected.
+_MARGIN = 0.15
+
+#: Gives the network's logits for the channels of a cube.
+Ask = Callable[[Array, Monitor], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Logits on a grid, and the object in them: the parts that prompts or the mask so far vouch for."""
+
+    grid: Grid
+    logits: Array
+    mask: Mask
+
+
+class Search:
+    """Looks until the object fits what is looked at."""
+
+    def __init__(self, ask: Ask, levels: Levels, request: EngineRequest, drawn: Drawn, monitor: Monitor) -> None:
+        self._ask, self._levels, self._request = ask, levels, request
+        self._drawn, self._monitor = drawn, monitor
+        geometry = request.volume.geometry
+        self._spacings = np.asarray(geometry.spacing)
+        self._finest = _FINEST * float(self._spacings.min())
+        self._coarsest = max(self._finest, 1.1 * float((np.array(geometry.shape) * self._spacings).max()) / SIZE)
+
+    def first(self) -> Answer:
+        """Look where the first prompt is, from farther away while the object leaves the cube, closer if it is tiny."""
+        box = self._drawn.box
+        assert box is not None
+        extent = float(max((e.stop - e.start) * s for e, s in zip(box, self._spacings, strict=True)))
+        finest = 2 * self._finest
+        spacing = float(np.clip(_FIRST_SPACING, _FINEST_FIRST * finest, _COARSEST_FIRST * finest))
+        if extent > 3 * finest:  # something drawn says how large the object is
+            spacing = extent / (_FILLED * SIZE)
+        return self._adjusted(_middle(box), self._within(spacing))
+
+    def again(self, around: Box) -> Answer:
+        """Look at the object so far and all that was said of it."""
+        box = joined(joined(around, self._drawn.box), self._drawn.last)
+        assert box is not None
+        return self._adjusted(_middle(box), self._spacing_for(box), closer=False)
+
+    def _spacing_for(self, box: Box) -> float:
+        extent = float(max((e.stop - e.start) * s for e, s in zip(box, self._spacings, strict=True)))
+        return self._within(extent / ((1 - 2 * _MARGIN) * SIZE))
+
+    def _within(self, spacing: float) -> float:
+        return float(np.clip(spacing, self._finest, self._coarsest))
+
+    def _adjusted(self, center: tuple[float, float, float], spacing: float, *, closer: bool = True) -> Answer:
+        answer = self._look(center, spacing)
+        for _ in range(_MOST_LOOKS - 1):
+            found = box_of(answer.mask)
+            if found is None:
+                break
+            filled = max(e.stop - e.start for e in found) / SIZE
+            if self._leaves(answer) and spacing < self._coarsest:
+                spacing = self._within(spacing * _STEP_BACK)
+                center = self._center_of(answer.grid, found)
+                closer = False
+            elif closer and filled < _TOO_SMALL and spacing > self._finest * 1.05:
+                spacing = self._within(max(spacing * filled / _FILLED, spacing / 2.5))
+                center = self._center_of(answer.grid, found)
+                closer = False
+            else:
+                break
+            answer = self._look(center, spacing)
+        return answer
+
+    def _center_of(self, grid: Grid, found: Box) -> tuple[float, float, float]:
+        """Return the middle of an object on a grid, as an index of the scan, moved so that the prompts stay in view."""
+        k, j, i = (
+            first + step * (extent.start + extent.stop - 1) / 2
+            for first, step, extent in zip(grid.first, grid.steps, found, strict=True)
+        )
+        return k, j, i
+
+    def _leaves(self, answer: Answer) -> bool:
+        """Return whether the object reaches a face of the cube that lies inside the scan."""
+        grid = answer.grid
+        for axis, (first, step, count) in enumerate(
+            zip(grid.first, grid.steps, self._request.volume.geometry.shape, strict=True)
+        ):
+            faces = np.moveaxis(answer.mask, axis, 0)
+            if first > 0.5 and faces[:2].sum() > 4:
+                return True
+            if first + (SIZE - 1) * step < count - 1.5 and faces[-2:].sum() > 4:
+                return True
+        return False
+
+    def _look(self, center: tuple[float, float, float], spacing: float) -> Answer:
+        self._monitor.say("looking")
+        view = View(self._levels, center, spacing)
+        channels = view.channels(self._request.current, self._request.prompts)
+        logits = self._ask(channels, self._monitor)
+        return Answer(view.grid, logits, _vouched(logits > 0, channels))
+
+
+def _vouched(found: Mask, channels: Array) -> Mask:
+    """Return the parts of a mask that touch a positive prompt, or the mask so far where there is one."""
+    labels, count = ndimage.label(found)
+    if count <= 1:
+        return found
+    sure = (channels[3] > 0.5) | (channels[5] > 0.5) | (channels[2] > 0.5)
+    kept = np.unique(labels[sure & found])
+    kept = kept[kept > 0]
+    return np.asarray(np.isin(labels, kept)) if kept.size else np.zeros_like(found)
+
+
+def _middle(box: Box) -> tuple[float, float, float]:
+    k, j, i = ((extent.start + extent.stop - 1) / 2 for extent in box)
+    return k, j, i
+
+
+def settled(answer: Answer, request: EngineRequest, drawn: Drawn) -> MaskUpdate:
+    """Return the answer on the scan's voxels, with every prompt obeyed.
+
+    Outside the cube the object stays as it was.
+    """
+    # Parts that nobody vouched for are pushed below zero before the logits are brought to the scan's voxels.
+    logits = np.where(answer.mask | (answer.logits <= 0), answer.logits, np.float32(-1))
+    back = answer.grid.to_scan(np.clip(logits, -8, 8))
+    if back is None:
+        raise ModelError("None of the prompts lies inside the scan.")
+    box, values = back
+    whole = joined(box, drawn.last)
+    assert whole is not None
+    mask = request.current[whole].copy()
+    mask[_inside(box, whole)] = values > 0
+    for update, wanted in [*((u, True) for u in drawn.positive), *((u, False) for u in drawn.negative)]:
+        _obey(mask, whole, update, wanted)
+    return MaskUpdate(whole, mask)
+
+
+def _inside(box: Box, whole: Box) -> Box:
+    k, j, i = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
+    return k, j, i
+
+
+def _obey(mask: Mask, whole: Box, update: MaskUpdate, wanted: bool) -> None:
+    """Set the voxels of a prompt that lie in a box, in place."""
+    target, source = [], []
+    for theirs, ours in zip(update.box, whole, strict=True):
+        low, high = max(theirs.start, ours.start), min(theirs.stop, ours.stop)
+        if high <= low:
+            return
+        target.append(slice(low - ours.start, high - ours.start))
+        source.append(slice(low - theirs.start, high - theirs.start))
+    mask[tuple(target)][update.mask[tuple(source)]] = wanted
