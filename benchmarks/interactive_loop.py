@@ -93,8 +93,8 @@ class Screen:
         """Scroll to a position, LPS mm, and return where it is on the canvas."""
         world = np.asarray(to_display(position), float)
         self.viewer.dims.set_point(range(3), world)
-        offset = (world - np.asarray(self.viewer.camera.center))[list(self.viewer.dims.displayed)]
-        down, right = offset * self.viewer.camera.zoom
+        offset = (world - np.asarray(self.viewer.scene.camera.center))[list(self.viewer.dims.displayed)]
+        down, right = offset * self.viewer.scene.camera.zoom
         return QPointF(self.canvas.width() / 2 + right, self.canvas.height() / 2 + down)
 
     def press(self, where: QPointF, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
@@ -176,6 +176,10 @@ def _engine(volume: Volume, objects: Sequence[tuple[str, Mask]], engine: str, cl
             found.setdefault("clicks", []).append(ticks.gaps())
     found["seconds"] = seconds
     ticks.begin()
+    screen.dock.palette_box.choose("brush")  # the first time, a layer for strokes is added
+    pump_until(lambda: False, 0.5)
+    found["brush_chosen"] = ticks.gaps()
+    ticks.begin()
     found["brush_to_frame"] = _brush(screen, volume, middle)
     found["brush"] = ticks.gaps()
     found["failures"] = screen.failures
@@ -220,7 +224,6 @@ def _scroll(screen: Screen, ticks: Ticks) -> list[float]:
 
 def _brush(screen: Screen, volume: Volume, middle: Click) -> list[float]:
     """Draw a stroke; return the milliseconds from each move of the mouse to the next frame."""
-    screen.dock.palette_box.choose("brush")
     screen.dock.palette_box.radius_spin.setValue(5.0)
     where = screen.show(volume.geometry.to_world(middle.index))
     pump_until(lambda: False, 0.5)
@@ -249,6 +252,7 @@ def text(found: dict[str, Any]) -> str:
             (engine, "nothing", *_gaps(row["idle"]), "-"),
             (engine, "the first click", *_gaps(row["first_click"]), "-"),
             (engine, title, *_gaps(longest), f"click to mask {median:.2f} s, 95 % {slow:.2f} s"),
+            (engine, "the brush is chosen", *_gaps(row["brush_chosen"]), "-"),
             (engine, "a brush stroke", *_gaps(row["brush"]), _delay("mouse", row["brush_to_frame"])),
         ]
     size = " x ".join(str(n) for n in found["shape"])
