@@ -34,7 +34,9 @@ class Step:
     work : callable
         ``work(progress, cancel)``; runs on the thread and may raise `RadcnnError`.
     can_be_dropped : bool
-        Whether it is taken back by Cancel and by undo while it waits or runs; else it always runs to its end.
+        Whether Cancel takes it back while it waits or runs; else it always runs to its end.
+    is_change : bool
+        Whether undo takes it back, too, while it waits or runs.
     mark : object
         What is drawn of it until it is done.
     value : int
@@ -44,6 +46,7 @@ class Step:
     title: str
     work: Callable[[Progress, Event], Any]
     can_be_dropped: bool = False
+    is_change: bool = False
     mark: Any = None
     value: int = 0
 
@@ -94,15 +97,15 @@ class Steps(QObject):
             self.changed.emit()
 
     def drop_last(self) -> bool:
-        """Take back the newest step, if it can be; return whether it was, or is about to be."""
+        """Take back the newest step, if it is a change; return whether it was taken back, or is about to be."""
         if self._waiting:
-            if not self._waiting[-1].can_be_dropped:
+            if not self._waiting[-1].is_change:
                 return False
             step = self._waiting.pop()
             self.dropped.emit(step)
             self.changed.emit()
             return True
-        if self._running is not None and self._running.can_be_dropped and not self._cancel.is_set():
+        if self._running is not None and self._running.is_change and not self._cancel.is_set():
             self._cancel.set()
             self.changed.emit()
             return True
