@@ -198,7 +198,7 @@ def test_coarse_looks_see_the_same_place():
     for spacing, size in ((0.8, 20), (1.7, 14), (3.4, 8)):
         there = type(grid)(geometry, (32.0, 48.0, 50.0), spacing, size)
         index = geometry.to_index(there.geometry.to_world(np.argwhere(np.ones((size,) * 3))))
-        assert np.abs(levels.sample(there).ravel() - index @ (3, 5, 7)).max() < 0.05 * (3 + 5 + 7)
+        assert np.abs(levels.sample(there).ravel() - index @ (3, 5, 7)).max() < 0.1 * (3 + 5 + 7)  # of a voxel
 
 
 def test_the_mask_so_far_is_shown_where_it_lies():

@@ -179,7 +179,7 @@ def wide_channel(image: Array) -> tuple[Array, float]:
     the greatest value where these two are the same.
     """
     low, high = np.percentile(image[::2, ::2, ::2], (0.5, 99.5))
-    if not high > low:
+    if not high - low > 1e-5 * max(abs(low), abs(high)):  # sampling rounds
         low, high = image.min(), image.max()
     extent = float(high - low)
     if not extent > 0:
