@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
     from napari_radcnn.io import OnIrregular
+    from napari_radcnn.results import Classification, Detections, LabelMap
 
 
 def add_select(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +85,36 @@ def choose(volumes: list[Volume], path: Path, select: int | None) -> Volume:
     listing = "; ".join(f"{number}: {volume.name}" for number, volume in enumerate(volumes[:12], 1))
     more = f"; and {len(volumes) - 12} more" if len(volumes) > 12 else ""
     raise ReadError(f"{path} holds {len(volumes)} volumes: choose one with --select N ({listing}{more}).")
+
+
+def find_scan(
+    identity: Mapping[str, Any], progress: Progress, cancel: threading.Event, on_irregular: OnIrregular
+) -> Volume:
+    """Return the scan that a manifest names.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or is no longer what it was.
+    """
+    from napari_radcnn import provenance
+
+    for volume in read_volumes(Path(identity["path"]), progress, cancel, on_irregular):
+        if provenance.identify(volume)["sha256"] == identity["sha256"]:
+            return volume
+    raise ReadError(f"{identity['path']}: its voxels or its grid are no longer those of the manifest.")
+
+
+def print_same(manifest: Mapping[str, Any], result: Volume | LabelMap | Detections | Classification) -> None:
+    """Print whether a run gave the voxels that its manifest says.
+
+    Hashes are compared, not files: a format may hold the voxels rounded (DICOM) or numbered anew (a segmentation).
+    """
+    from napari_radcnn.io.manifest import manifest_of
+
+    before, after = manifest.get("result"), manifest_of(result).get("result")
+    if before and after:
+        print(f"{'identical' if before == after else 'different'}: the voxels of {manifest['output']}")
 
 
 def check_output(target: Path, overwrite: bool) -> None:

@@ -19,9 +19,12 @@ from napari_radcnn.cli.common import (
     cancelling,
     check_output,
     choose,
+    find_scan,
+    print_same,
     read_volumes,
     warn,
 )
+from napari_radcnn.cli.interact import add_labels, replay_steps
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
 from napari_radcnn.models.interactive import check_runs_at_once
@@ -73,6 +76,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     replay = commands.add_parser("replay", help="run again what a manifest says, and compare the voxels")
     replay.add_argument("manifest", metavar="OUT.radcnn.json", type=Path)
     replay.add_argument("-o", "--output", metavar="OUT", type=Path, help="also write the result, with its manifest")
+    add_labels(replay)
     add_on_irregular(replay)
     replay.add_argument("--trust", metavar="SHA256", help="as for `radcnn run`")
     replay.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
@@ -261,31 +265,23 @@ class _How:
 
 
 def _replay(parsed: argparse.Namespace) -> None:
-    from napari_radcnn import provenance
-
     manifest = _read_manifest(parsed.manifest)
+    if "steps" in manifest:
+        replay_steps(parsed, manifest)
+        return
     spec = _model_of(manifest["model"], parsed.trust)
     if parsed.output is not None:
         _check_result_target(parsed.output, spec, parsed.overwrite)
     wanted = manifest.get("inputs") or {"": manifest["input"]}
-    inputs = {}
     with cancelling() as cancel:
         progress = Progress()
-        for name, one in wanted.items():
-            volumes = read_volumes(Path(one["path"]), progress, cancel, parsed.on_irregular)
-            volume = next((v for v in volumes if provenance.identify(v)["sha256"] == one["sha256"]), None)
-            if volume is None:
-                raise ReadError(f"{one['path']}: its voxels or its grid are no longer those of the manifest.")
-            inputs[name] = volume
+        inputs = {name: find_scan(one, progress, cancel, parsed.on_irregular) for name, one in wanted.items()}
         settings = manifest["settings"]
         # in bfloat16 the last bits, and a voxel in a million, hang on the number of threads
         threads = manifest.get("threads")
         how = _How(spec, manifest["options"], settings["device"], settings["precision"], progress, cancel, threads)
         result = how.compute(inputs)
-    # hashes, not files: a format may hold the voxels rounded (DICOM) or numbered anew (a segmentation)
-    before, after = manifest.get("result"), manifest_of(result).get("result")
-    if before and after:
-        print(f"{'identical' if before == after else 'different'}: the voxels of {manifest['output']}")
+    print_same(manifest, result)
     if parsed.output is not None:
         write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
         print(f"written: {parsed.output}")
@@ -315,10 +311,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["schema"] != "radcnn-manifest/1" or not manifest["input"]["path"] or not manifest["output"]:
             raise ReadError(f"{path} names no input that can be run again.")
-        _ = manifest["model"]["name"], manifest["options"], manifest["settings"]["device"]
+        _ = manifest["model"]["name"], manifest["settings"]["device"], manifest["input"]["sha256"]
+        _ = manifest.get("steps") or manifest["options"]
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReadError(f"{path} is no manifest of a run; it ends in .radcnn.json beside each result.") from error
     return dict(manifest)
 

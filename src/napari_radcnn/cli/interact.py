@@ -1,0 +1,152 @@
+"""``radcnn interact``: a script of prompts and tools on a scan, without a viewer."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_radcnn.cli.common import (
+    Progress,
+    add_on_irregular,
+    add_options,
+    add_select,
+    cancelling,
+    check_output,
+    choose,
+    find_scan,
+    print_same,
+    read_volumes,
+    warn,
+)
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
+from napari_radcnn.models.interactive import SPECS
+from napari_radcnn.results import LabelMap
+from napari_radcnn.volume import Volume
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command of this module."""
+    interact = commands.add_parser(
+        "interact",
+        help="play a script of prompts and correction tools on a scan",
+        description="Play a script of prompts (clicks, boxes, scribbles, lassos) and correction tools on a scan, as "
+        "the dock 'Interactive segmentation' does them. The manifest beside a result of either is such a script.",
+    )
+    interact.add_argument("scan", metavar="SCAN", type=Path, help="file or folder")
+    interact.add_argument("script", metavar="SCRIPT.json", type=Path, help="a script, or OUT.radcnn.json of a result")
+    interact.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="what to write, by suffix")
+    interact.add_argument(
+        "--engine",
+        metavar="NAME",
+        help=f"what answers all prompts, whatever the script says: {', '.join(spec.name for spec in SPECS)}",
+    )
+    add_labels(interact)
+    add_select(interact)
+    add_on_irregular(interact)
+    interact.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    add_options(interact.add_argument_group("where and how"), RunSettings)
+    interact.set_defaults(command=_interact, device=None, precision=None)
+
+
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """Let the user name the label maps that a script copies from."""
+    parser.add_argument(
+        "--labels",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        default=[],
+        help="a label map that the script copies from, such as a model's result; may be given several times",
+    )
+
+
+def _interact(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.interactive.script import read_script
+    from napari_radcnn.io import check_source
+    from napari_radcnn.play import check_engines, play
+
+    _check_target(parsed.output, parsed.overwrite)
+    script = read_script(parsed.script, _label_maps(parsed.labels))
+    check_engines(script, parsed.engine)
+    given = {key: getattr(parsed, key) for key in ("device", "precision") if getattr(parsed, key) is not None}
+    settings = RunSettings(**{**script.settings, **given})
+    with cancelling() as cancel:
+        progress = Progress()
+        volumes = read_volumes(parsed.scan, progress, cancel, parsed.on_irregular)
+        volume = choose(volumes, parsed.scan, parsed.select)
+        check_source(LabelMap, parsed.output, volume)
+        warn(volume.warnings)
+        try:
+            result = play(volume, script, engine=parsed.engine, settings=settings, progress=progress, cancel=cancel)
+        finally:
+            progress.close()
+        warn([text for text in result.warnings if text not in volume.warnings])
+        write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
+    for name, milliliters in manifest_of(result)["volumes_ml"].items():
+        print(f"{name}: {milliliters:.1f} ml")
+    print(f"written: {parsed.output}")
+    print(f"manifest: {manifest_path(parsed.output)}")
+
+
+def replay_steps(parsed: argparse.Namespace, manifest: Mapping[str, Any]) -> None:
+    """Play the manifest of an interactive result again, as ``radcnn replay`` does with those of models.
+
+    Raises
+    ------
+    ReadError
+        If the scan is no longer what it was.
+    """
+    from napari_radcnn.interactive.script import read_script
+    from napari_radcnn.play import check_engines, play
+
+    if parsed.output is not None:
+        _check_target(parsed.output, parsed.overwrite)
+    script = read_script(parsed.manifest, _label_maps(parsed.labels))
+    check_engines(script)
+    warn(_changes_of_engines(manifest))
+    with cancelling() as cancel:
+        progress = Progress()
+        volume = find_scan(manifest["input"], progress, cancel, parsed.on_irregular)
+        warn(volume.warnings)
+        try:
+            result = play(volume, script, progress=progress, cancel=cancel)
+        finally:
+            progress.close()
+    print_same(manifest, result)
+    if parsed.output is not None:
+        write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
+        print(f"written: {parsed.output}")
+
+
+def _changes_of_engines(manifest: Mapping[str, Any]) -> list[str]:
+    """Return what of the engines is no longer as it was."""
+    changes = []
+    for described in manifest.get("engines") or [manifest["model"]]:
+        spec = next((spec for spec in SPECS if spec.name == described.get("name")), None)
+        if spec is None:
+            continue
+        version, weights = described.get("version"), {one.get("sha256") for one in described.get("weights", ())}
+        if version != spec.version:
+            changes.append(f"'{spec.name}' is version {spec.version} here, but the manifest says {version}.")
+        elif weights != {file.sha256 for file in spec.weights}:
+            changes.append(f"'{spec.name}' has other weights here than the manifest says.")
+    return changes
+
+
+def _label_maps(paths: list[Path]) -> list[LabelMap]:
+    from napari_radcnn.io.dicom_export.segmentation import as_label_map
+
+    volumes: list[Volume] = [volume for path in paths for volume in read_volumes(path)]
+    return [as_label_map(volume) for volume in volumes]
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    """Refuse before the work what its result could not be written to."""
+    from napari_radcnn.io import check_suffix
+
+    for path in (target, manifest_path(target)):
+        check_output(path, overwrite)
+    check_suffix(LabelMap, target)
