@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--objects", type=int, help="only so many of each scan, evenly from its list")
     parser.add_argument("--clicks", type=int, default=CAP, help=f"at most so many an object (default: {CAP})")
     parser.add_argument("--direct", action="store_true", help="ask the engines without a session")
-    parser.add_argument("--trained-on", type=Path, help="the JSON beside the weights (default: the package's)")
+    parser.add_argument("--weights", type=Path, help="of promptable-3d, where it is not the package's; JSON beside it")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--accuracy", action="store_true", help="clicks of a simulated user (what is done by default)")
@@ -80,9 +80,9 @@ def _accuracy(parsed: argparse.Namespace, kept: dict[str, Any]) -> None:
     """Play what is not yet in `kept`, and write after each object."""
     records, engines = kept.setdefault("records", []), kept.setdefault("engines", {})
     settings = RunSettings(device=parsed.device, precision=parsed.precision)
-    kept["trained_on"] = trained_on(parsed.trained_on)
+    kept["trained_on"] = trained_on(parsed.weights and parsed.weights.with_suffix(".json"))
     for engine in parsed.engines:
-        own = {**identity(engine, settings), "clicks": parsed.clicks, "direct": parsed.direct}
+        own = {**identity(engine, settings, parsed.weights), "clicks": parsed.clicks, "direct": parsed.direct}
         if engine in engines and engines[engine] != own:
             print(f"{engine}: weights or settings changed, its results are made anew", file=sys.stderr)
             records[:] = [record for record in records if record["engine"] != engine]
@@ -100,6 +100,7 @@ def _accuracy(parsed: argparse.Namespace, kept: dict[str, Any]) -> None:
                     clicks=parsed.clicks,
                     n_objects=parsed.objects,
                     is_direct=parsed.direct,
+                    weights=parsed.weights,
                 ):
                     records.append(record)
                     _write(parsed.json, kept)
@@ -120,7 +121,7 @@ def _present(parsed: argparse.Namespace) -> list[Scan]:
 def _latency(parsed: argparse.Namespace, kept: dict[str, Any]) -> None:
     from benchmarks.interactive_latency import measure
 
-    kept["latency"] = measure(parsed.data, parsed.engines, RunSettings(device=parsed.device))
+    kept["latency"] = measure(parsed.data, parsed.engines, RunSettings(device=parsed.device), parsed.weights)
 
 
 def _event_loop(parsed: argparse.Namespace, kept: dict[str, Any]) -> None:

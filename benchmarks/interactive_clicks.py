@@ -16,6 +16,7 @@ from benchmarks.interactive_scans import Scan, group_of, network_card, read_scan
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive import engines
+from napari_radcnn.interactive.engines.base import Engine
 from napari_radcnn.interactive.engines.registry import open_engine
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.simulate import EnginePlayer, Player, play
@@ -23,6 +24,7 @@ from napari_radcnn.interactive.update import Mask
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
+    from napari_radcnn.interactive.engines.promptable import ShippedNetwork
     from napari_radcnn.session import PromptSession
 
 #: Clicks to this Dice are counted, up to the cap.
@@ -48,9 +50,25 @@ class SessionPlayer:
         return self._session.mask(self.value)
 
 
+def opened(engine: str, settings: RunSettings, weights: Path | None = None) -> Engine:
+    """Return an engine; `promptable-3d` with other weights than those in the package where a file is given."""
+    if engine != "promptable-3d" or weights is None:
+        return open_engine(engine, settings)
+    from napari_radcnn.interactive.engines.promptable import PromptableEngine
+
+    return PromptableEngine(settings, network_of(weights))
+
+
+def network_of(weights: Path) -> ShippedNetwork:
+    """Return the promptable network with the weights in a file."""
+    from napari_radcnn.interactive.engines.promptable import ShippedNetwork
+
+    return ShippedNetwork(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
+
+
 @contextmanager
-def players(volume: Volume, engine: str, settings: RunSettings, is_direct: bool) -> Iterator[Callable[[], Player]]:
-    """Open an engine for a scan and give what begins a new, empty object there.
+def players(volume: Volume, engine: Engine, is_direct: bool) -> Iterator[Callable[[], Player]]:
+    """Give what begins a new, empty object in a scan; the engine is closed at the end.
 
     Parameters
     ----------
@@ -58,16 +76,15 @@ def players(volume: Volume, engine: str, settings: RunSettings, is_direct: bool)
         Whether the engine is asked without a session.
     """
     if is_direct:
-        opened = open_engine(engine, settings)
-        opened.prepare(volume, Monitor(1))
-        yield lambda: EnginePlayer(opened, volume)
-        opened.close()
+        engine.prepare(volume, Monitor(1))
+        yield lambda: EnginePlayer(engine, volume)
+        engine.close()
         return
     from napari_radcnn.session import PromptSession
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        PromptSession(volume, engine=engine, settings=settings, folder=Path(folder), autosave=False) as session,
+        PromptSession(volume, engine=engine, folder=Path(folder), autosave=False) as session,
     ):
 
         def begin() -> Player:
@@ -89,6 +106,7 @@ def play_scan(
     clicks: int = CAP,
     n_objects: int | None = None,
     is_direct: bool = False,
+    weights: Path | None = None,
 ) -> Iterator[Record]:
     """Play the objects of a scan one after the other and yield what came of each.
 
@@ -100,6 +118,10 @@ def play_scan(
         At most so many an object.
     n_objects : int, optional
         Only so many, evenly from the list.
+    is_direct : bool
+        Whether the engine is asked without a session.
+    weights : Path, optional
+        Of ``promptable-3d``, where others than those in the package are measured.
     """
     volume = read_scan(scan, data)
     objects = list(truths(scan, data, volume))
@@ -108,7 +130,7 @@ def play_scan(
     objects = [(name, mask) for name, mask in objects if name not in done]
     if not objects:
         return
-    with players(volume, engine, settings, is_direct) as begin:
+    with players(volume, opened(engine, settings, weights), is_direct) as begin:
         # A first click that is not counted: what is made once for a scan is not part of a click.
         play(begin(), objects[0][1], volume, clicks=1)
         for name, mask in objects:
@@ -133,14 +155,15 @@ def _line(record: Record) -> str:
     return f"{record['engine']} {record['scan']} {record['object']}: {dice}; {middle:.2f} s a click"
 
 
-def identity(engine: str, settings: RunSettings) -> dict[str, str]:
-    """Return what a record depends on: settings, the engine's modules, and the weights that lie in the package."""
+def identity(engine: str, settings: RunSettings, weights: Path | None = None) -> dict[str, str]:
+    """Return what a record depends on: settings, the engine's modules, and its weights."""
     stem = engine.split("-")[0]
     modules = sorted(Path(engines.__file__).parent.glob(f"{stem}*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()
     found = {"device": settings.device, "precision": settings.precision, "code_sha256": code}
-    card = network_card() if engine == "promptable-3d" else None
-    if card is not None:
-        for path in sorted(card.parent.glob(f"{card.stem}.*")):
-            found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    card = network_card()
+    if engine == "promptable-3d":
+        file = weights or (card and card.with_suffix(".safetensors"))
+        if file is not None and file.exists():
+            found["weights_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found

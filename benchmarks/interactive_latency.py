@@ -18,13 +18,14 @@ import numpy as np
 
 import napari_radcnn as radcnn
 from benchmarks.common import table
+from benchmarks.interactive_clicks import network_of, opened
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
 from napari_radcnn.inference.devices import default_threads
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine
-from napari_radcnn.interactive.engines.promptable import PromptableEngine, ShippedNetwork
+from napari_radcnn.interactive.engines.promptable import PromptableEngine
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.simulate import next_click
 from napari_radcnn.interactive.tools_paint import Paint
@@ -60,7 +61,7 @@ _KINDS = (
 )
 
 
-def measure(data: Path, engines: Sequence[str], settings: RunSettings) -> dict[str, Any]:
+def measure(data: Path, engines: Sequence[str], settings: RunSettings, weights: Path | None = None) -> dict[str, Any]:
     """Return the seconds of every engine as JSON types.
 
     Parameters
@@ -71,13 +72,20 @@ def measure(data: Path, engines: Sequence[str], settings: RunSettings) -> dict[s
         Their names. Of ``promptable-3d`` the same prompts are answered in float32 as well, in turns.
     settings : RunSettings
         Of the engines.
+    weights : Path, optional
+        Of ``promptable-3d``, where others than those in the package are measured.
     """
     volume = large_scan(data)
     objects = objects_of(volume)
     found: dict[str, Any] = {"shape": list(volume.shape), "objects": [name for name, _ in objects], "engines": {}}
     for engine in engines:
         try:
-            found["engines"][engine] = _engine(volume, objects, engine, settings)
+            found["engines"][engine] = _engine(
+                volume,
+                objects,
+                opened(engine, settings, weights),
+                PlainTorch(weights) if engine == "promptable-3d" else None,
+            )
         except RadcnnError as error:
             found["engines"][engine] = {"failed": str(error)}
     return found
@@ -128,7 +136,12 @@ def _ball(
 class PlainTorch(PromptableEngine):
     """`promptable-3d` with its network computed the plain way, for comparison: PyTorch, processor, float32."""
 
-    _plain: TorchPredictor | None = None
+    def __init__(self, weights: Path | None = None) -> None:
+        super().__init__()
+        if weights is None:
+            weights = read_verified(self.spec, self.spec.weights[0])
+        network = network_of(weights)
+        self._plain = TorchPredictor(network.torch_module(), 3, "float32", default_threads())
 
     def prepare(self, volume: Volume, monitor: Monitor) -> None:
         """Leave everything to the first click."""
@@ -136,18 +149,14 @@ class PlainTorch(PromptableEngine):
     def ask(self, channels: np.ndarray, monitor: Monitor) -> np.ndarray:
         """Return the network's logits for one cube."""
         monitor.check()
-        if self._plain is None:
-            weights = self.spec.weights[0]
-            network = ShippedNetwork(read_verified(self.spec, weights), weights.sha256)
-            self._plain = TorchPredictor(network.torch_module(), 3, "float32", default_threads())
         return np.asarray(self._plain(channels)[0])
 
 
 class _Player:
     """A session with the autosave a user has, that times its parts."""
 
-    def __init__(self, volume: Volume, engine: str | Engine, settings: RunSettings, folder: str) -> None:
-        self.session = PromptSession(volume, engine=engine, settings=settings, folder=Path(folder), autosave=True)
+    def __init__(self, volume: Volume, engine: Engine, folder: str) -> None:
+        self.session = PromptSession(volume, engine=engine, folder=Path(folder), autosave=True)
         self.clicks: list[float] = []
         self.predictions: list[float] = []
 
@@ -171,11 +180,13 @@ class _Player:
         }
 
 
-def _engine(volume: Volume, objects: Sequence[tuple[str, Mask]], engine: str, settings: RunSettings) -> dict[str, Any]:
+def _engine(
+    volume: Volume, objects: Sequence[tuple[str, Mask]], engine: Engine, plain: Engine | None
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
-        players = [_Player(volume, engine, settings, folder)]
-        if engine == "promptable-3d":
-            players.append(_Player(volume, PlainTorch(), settings, other))
+        players = [_Player(volume, engine, folder)]
+        if plain is not None:
+            players.append(_Player(volume, plain, other))
         first = [_warm_up(player, objects[-1][1]) for player in players]
         for _, truth in objects:
             _play(players, truth)
