@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ Labels = npt.NDArray[np.uint16]
 #: Of zlib: what a step changes is mostly runs of zeros, which the fastest level packs nearly as small as the slowest.
 _LEVEL = 1
 #: With more kinds of change than this in one step, whole label values are packed instead of one bit plane a kind.
-_MOST_PLANES = 8
+MOST_PLANES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Difference:
     @classmethod
     def pack(cls, box: Box, xor: Labels, kinds: tuple[int, ...], gained: Mapping[int, int]) -> Difference:
         """Return the difference of a box whose labels change by `xor`, which takes the values `kinds` and 0."""
-        if len(kinds) > _MOST_PLANES:
+        if len(kinds) > MOST_PLANES:
             return cls(box, (), zlib.compress(np.ascontiguousarray(xor).data, _LEVEL), gained, xor)
         planes = b"".join(np.packbits(xor == kind).tobytes() for kind in kinds)
         return cls(box, kinds, zlib.compress(planes, _LEVEL), gained, xor)
@@ -62,13 +63,15 @@ class Difference:
         if self.xor is not None:
             return self.xor
         shape = box_shape(self.box)
-        count = int(np.prod(shape))
+        count = math.prod(shape)
+        each = -(-count // 8)
+        size = each * len(self.kinds) or 2 * count
+        unpacker = zlib.decompressobj()
         try:
-            plain = zlib.decompress(self.packed)
+            plain = unpacker.decompress(self.packed, size + 1)  # a few damaged bytes may unpack to gigabytes
         except zlib.error as error:
             raise SessionError(f"A step of this session is damaged: {error}.") from error
-        each = -(-count // 8)
-        if len(plain) != (each * len(self.kinds) or 2 * count):
+        if len(plain) != size or not unpacker.eof:
             raise SessionError("A step of this session is damaged: its box and its voxels do not fit.")
         if not self.kinds:
             return np.frombuffer(plain, np.uint16).reshape(shape)

@@ -165,7 +165,10 @@ class Step:
                 str(plain["time"]),
                 str(plain["engine"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, struct.error, OptionError) as error:
+        except (
+            *(KeyError, TypeError, ValueError, AttributeError, struct.error, OptionError),
+            *(RecursionError, OverflowError),  # of JSON that nobody wrote by accident
+        ) as error:
             raise SessionError(f"A step of this session is damaged or of another version: {error!r}.") from error
 
 

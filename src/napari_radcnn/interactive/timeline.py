@@ -10,6 +10,7 @@ from napari_radcnn.interactive.autosave import Autosave
 from napari_radcnn.interactive.history import History, Step
 from napari_radcnn.interactive.journal import Journal
 from napari_radcnn.interactive.state import State
+from napari_radcnn.interactive.step_checks import checked_step
 from napari_radcnn.interactive.update import Box
 
 
@@ -98,7 +99,7 @@ class Timeline:
             elif record.kind == "redo":
                 self._redo()
             else:
-                step = Step.decode(record.payload)
+                step = checked_step(record.payload, self.state)
                 self._do(step, 1)
                 self.history.push(step.title, record.payload)
 
