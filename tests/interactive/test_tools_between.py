@@ -61,6 +61,16 @@ def test_an_oblique_tube_keeps_its_shape_on_the_way():
         assert np.count_nonzero(filled[number]) == np.count_nonzero(_disk(start, 6))
 
 
+def test_a_wall_stays_where_it_is_while_the_ring_opens():
+    """The center of a ring moves where a piece of it is missing; the rest must not follow it."""
+    ring = _disk((30, 35), 18) & ~_disk((30, 35), 14)
+    opened = ring.copy()
+    opened[:, 45:] = False
+    filled = _filled(_drawn({2: ring, 6: opened}))
+    for number in (3, 4, 5):
+        np.testing.assert_array_equal(filled[number][:, :40], ring[:, :40])
+
+
 def test_two_tubes_are_paired_with_the_nearest():
     first = _disk((12, 12), 4) | _disk((45, 50), 6)
     last = _disk((12, 25), 4) | _disk((45, 36), 6)

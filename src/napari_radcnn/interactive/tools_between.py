@@ -31,8 +31,8 @@ class FillBetweenSlices(FormTool):
     -----
     Shape-based interpolation: between two drawn slices the signed distance to the outline changes linearly (Raya and
     Udupa 1990, IEEE Trans. Med. Imaging 9(1)). Parts that lie over each other belong together, and what is left over is
-    paired with the nearest; the distances of two such parts are first moved onto their common path, from center of mass
-    to center of mass, so that a part that moves from slice to slice neither thins nor vanishes.
+    paired with the nearest. Parts that would share a tenth more were their centers of mass above each other are moved
+    along the way between these, so that what runs obliquely through the slices neither thins nor vanishes.
     """
 
     name: ClassVar[str] = "fill_between_slices"
@@ -102,10 +102,7 @@ def _fill(between: Mask, first: Flat, last: Flat, spacing: tuple[float, float]) 
 
     Both are moved by whole voxels: the shape is that of the outlines, and the place right to half a voxel.
     """
-    from scipy import ndimage
-
-    start, stop = (np.array(ndimage.center_of_mass(flat)) for flat in (first, last))
-    way = np.rint(stop - start).astype(int)
+    way = _way(first, last)
     margin = np.abs(way) + 1
     distances = [_signed_distance(np.pad(flat, [(n, n) for n in margin]), spacing) for flat in (first, last)]
     for n, target in enumerate(between, start=1):
@@ -116,6 +113,24 @@ def _fill(between: Mask, first: Flat, last: Flat, spacing: tuple[float, float]) 
             for distance, by in zip(distances, (gone, gone - way), strict=True)
         )
         target |= (1 - part) * from_first + part * from_last >= 0
+
+
+def _way(first: Flat, last: Flat) -> npt.NDArray[np.int_]:
+    """Return how many voxels one outline moves to become the other: from center to center, or not at all.
+
+    Not at all, unless they then share a tenth more: the center of a ring or of a lobe that ends moves though nothing
+    else does.
+    """
+    from scipy import ndimage
+
+    start, stop = (np.array(ndimage.center_of_mass(flat)) for flat in (first, last))
+    way = np.rint(stop - start).astype(int)
+    here, there = (
+        tuple(slice(max(0, sign * by), min(size, size + sign * by)) for by, size in zip(way, first.shape, strict=True))
+        for sign in (-1, 1)
+    )
+    shared, shared_moved = np.count_nonzero(first & last), np.count_nonzero(first[here] & last[there])
+    return way if shared_moved > 1.1 * shared else np.zeros(2, int)
 
 
 def _signed_distance(flat: Flat, spacing: tuple[float, float]) -> npt.NDArray[np.float64]:
