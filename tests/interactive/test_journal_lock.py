@@ -126,6 +126,29 @@ def test_who_was_taken_for_dead_notices_and_stops_writing(tmp_path):
         journal.close()
 
 
+def test_a_process_killed_while_it_locks_leaves_nothing_that_counts(tmp_path, monkeypatch):
+    seen = []
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda *args: seen.append(is_locked(tmp_path)) or write(*args))
+    Lock.take(tmp_path)
+    assert seen == [False], "the lock was there before its bytes were"
+    assert is_locked(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock-1"]
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    lock = Lock.take(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock-1"]
+    with pytest.raises(JournalError, match="open in another"):
+        Lock.take(tmp_path)
+    lock.release()
+    assert not is_locked(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"pid": "1"}', "[" * 4000, "\xff", '{"pid": 1}'])
 def test_a_lock_that_tells_nothing_is_waited_for_a_minute(tmp_path, text):
     lock = tmp_path / "lock-1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ import psutil
 
 from napari_radcnn.errors import JournalError
 
-#: A lock that tells nothing may be one that is being written.
+#: A lock that tells nothing may be one that is being written, where that takes two steps.
 _YOUNG_SECONDS = 60.0
 #: Another computer's process cannot be looked at: it counts as alive this long after the session's last step.
 _ELSEWHERE_SECONDS = 12 * 3600.0
@@ -118,17 +119,9 @@ class Lock:
             raise JournalError(f"{folder}: this session is open in another program or window; close it there first.")
         path = folder / f"lock-{_number(newest) + 1 if newest is not None else 1}"
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            _create(path, json.dumps(asdict(Owner.this_process())).encode())
         except FileExistsError as error:
             raise JournalError(f"{folder}: this session was just opened elsewhere; close it there first.") from error
-        try:
-            try:
-                os.write(descriptor, json.dumps(asdict(Owner.this_process())).encode())
-            finally:
-                os.close(descriptor)
-        except OSError:
-            path.unlink()
-            raise
         return cls(path)
 
     def is_overtaken(self) -> bool:
@@ -150,6 +143,36 @@ def is_locked(folder: Path) -> bool:
 def lock_files(folder: Path) -> list[Path]:
     """Return every lock of a session's folder, oldest first."""
     return sorted((path for path in folder.glob("lock-*") if path.name[5:].isdecimal()), key=_number)
+
+
+def _create(path: Path, data: bytes) -> None:
+    """Create a file with its bytes in it, all at once where the file system can; fail where it exists.
+
+    A process that is killed between making a file and filling it would leave a lock that tells nothing.
+    """
+    temporary = path.with_name(f".radcnn-{secrets.token_hex(4)}")
+    try:
+        _write_new(temporary, data)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here (FAT, some network shares)
+            _write_new(path, data)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        path.unlink()
+        raise
 
 
 def _newest(folder: Path) -> Path | None:
