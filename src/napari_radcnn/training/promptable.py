@@ -57,7 +57,7 @@ class Recipe:
     """
 
     minutes: float = 90.0
-    late: float = 0.7
+    late: float = 0.75
     size: int = 96
     part: int = 64
     batch: int = 4

@@ -26,7 +26,7 @@ Sample = tuple[Array, Mask]
 
 #: Shares of the kinds of sample: drawn maps, regions, lesions put into scans, recolored maps, made-up shapes.
 _KINDS = ("drawn", "regions", "lesion", "recolored", "shapes")
-_SHARES = (0.32, 0.22, 0.12, 0.12, 0.22)
+_SHARES = (0.38, 0.14, 0.13, 0.13, 0.22)
 #: The largest side of an object's box in the cube, in voxels at least and in sides of the cube at most.
 _SMALLEST_EXTENT, _LARGEST_EXTENT = 7.0, 1.25
 #: The grid is never finer than this share of a scan's finest spacing.
@@ -71,6 +71,8 @@ class Sampler:
             case = self._regions[int(rng.integers(len(self._regions)))]
         image, labels, value = self._cube(case)
         target = labels == value
+        if not case.is_drawn and kind == "regions" and not _stands_out(image, target):
+            return []
         if kind == "lesion":
             image, target = self._lesion(image)
         elif kind == "recolored":
@@ -172,6 +174,17 @@ class Sampler:
             sigma[int(rng.integers(3))] = rng.uniform(0.6, 2.0)
             image = ndimage.gaussian_filter(image, sigma)
         return spoil(rng, image) if rng.random() < 0.4 else np.asarray(image, np.float32)
+
+
+def _stands_out(image: Array, target: Mask) -> bool:
+    """Return whether a region differs from what surrounds it, so that its outline can be seen at all."""
+    shell = ndimage.binary_dilation(target, iterations=3) & ~target
+    if not shell.any() or not target.any():
+        return False
+    inside, outside = image[target], image[shell]
+    difference = abs(float(np.median(inside)) - float(np.median(outside)))
+    spread = max(float(inside.std()), 0.03 * float(np.ptp(image)))
+    return difference > 0.7 * spread
 
 
 def _renumbered(rng: np.random.Generator, labels: npt.NDArray[np.uint16], value: int) -> npt.NDArray[np.uint16]:
