@@ -97,7 +97,10 @@ def test_a_manifest_is_a_script():
         ('{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": [[true, 2, 3]]}}]}', r"\[x, y, z\]"),
         ('{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": ["123"]}}]}', r"\[x, y, z\]"),
         ('{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": [[1, 2, NaN]]}}]}', "NaN is no number"),
-        ('{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": [[1, 2, 1e999]]}}]}', "must be finite"),
+        (
+            '{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": [[1, 2, 1e999]]}}]}',
+            "1e999 is too large",
+        ),
         (
             '{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": [[1, 2, 1' + "0" * 400 + "]]}}]}",
             "large",
@@ -110,6 +113,12 @@ def test_a_manifest_is_a_script():
             '{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": [[1, 2, 3]], '
             '"frame_of_reference_uid": 5}}]}',
             "must be a text",
+        ),
+        ('{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": [[1, -2e6, 3]]}}]}', "farther away"),
+        (
+            '{"steps": [{"object": "a", "tool": {"name": "paint", "points_mm": [[0, 0, 0], [0, 0, 1e9]], '
+            '"radius_mm": 1}}]}',
+            "farther away",
         ),
         ('{"steps": [{"object": "a", "tool": {"name": "gorw"}}]}', "'gorw' is no tool"),
         ('{"steps": [{"object": "a", "tool": {"name": ["grow"]}}]}', "is no tool"),

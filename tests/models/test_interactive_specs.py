@@ -51,7 +51,7 @@ def test_radcnn_run_refuses_an_engine_before_it_reads(tmp_path, capsys):
 
 def test_an_unknown_engine_names_the_nearest():
     with pytest.raises(ModelError, match="did you mean 'region'"):
-        open_engine("regoin")
+        open_engine("regiom")
     with pytest.raises(ModelError, match="promptable-3d"):
         open_engine("zzz")
 

@@ -114,9 +114,9 @@ class Prompt:
         if not isinstance(points, list | tuple) or not isinstance(positive, bool):
             raise OptionError("A prompt needs 'points_mm', a list of [x, y, z], and 'positive' must be true or false.")
         for point in points:
-            if not isinstance(point, list | tuple) or not all(type(number) in (int, float) for number in point):
+            if not isinstance(point, list | tuple) or not all(map(_is_number, point)):
                 raise OptionError(f"A position is [x, y, z] in mm, got {point!r}.")
-        if isinstance(radius, bool) or not isinstance(radius, int | float):
+        if not _is_number(radius):
             raise OptionError(f"'radius_mm' must be a number, got {radius!r}.")
         if not isinstance(frame, str):
             raise OptionError(f"'frame_of_reference_uid' must be a text, got {frame!r}.")
@@ -140,6 +140,10 @@ class Prompt:
         if self.frame_of_reference_uid:
             plain["frame_of_reference_uid"] = self.frame_of_reference_uid
         return plain
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _position(point: object) -> Position:

@@ -29,14 +29,16 @@ from typing import Any, Literal, NoReturn, cast
 
 from napari_radcnn.errors import OptionError, ReadError
 from napari_radcnn.interactive.prompts import Prompt
-from napari_radcnn.interactive.tools import tool_from_dict
+from napari_radcnn.interactive.tools import Paint, tool_from_dict
 from napari_radcnn.interactive.tools_base import Tool
 from napari_radcnn.results import LabelMap
 
 #: Bytes of a file that is read as a script.
 LARGEST = 64 * 1024 * 1024
-#: Digits of an integer: more is no count and no position.
-_LONGEST_INTEGER = 18
+#: What is larger is no count, no position and no gray value; squared it would still be a number.
+_LARGEST_NUMBER = 1e15
+#: mm from the origin of the patient space.
+_FARTHEST = 1e6
 
 Action = Literal[
     "prompt", "tool", "add", "remove", "reset", "lock", "unlock", "rename", "recolor", "undo", "redo", "engine"
@@ -147,7 +149,11 @@ def parse_script(text: str, where: str = "the script", label_maps: Sequence[Labe
     """
     try:
         plain = json.loads(
-            text, object_pairs_hook=_without_doubles, parse_constant=_no_constant, parse_int=_short_integer
+            text,
+            object_pairs_hook=_without_doubles,
+            parse_constant=_no_constant,
+            parse_float=_usual_float,
+            parse_int=_usual_integer,
         )
         return script_from_dict(plain, where, label_maps)
     except RecursionError as error:
@@ -219,11 +225,16 @@ def step_from_dict(plain: object, label_maps: Sequence[LabelMap] = ()) -> Script
 
 
 def _prompt(plain: Mapping[str, Any]) -> ScriptStep:
-    return ScriptStep("prompt", _name(plain, "object"), prompt=Prompt.from_dict(_mapping(plain, "prompt")))
+    prompt = Prompt.from_dict(_mapping(plain, "prompt"))
+    _check_near(prompt.points)
+    return ScriptStep("prompt", _name(plain, "object"), prompt=prompt)
 
 
 def _tool(plain: Mapping[str, Any], label_maps: Sequence[LabelMap] = ()) -> ScriptStep:
-    return ScriptStep("tool", _name(plain, "object"), tool=tool_from_dict(_mapping(plain, "tool"), label_maps))
+    tool = tool_from_dict(_mapping(plain, "tool"), label_maps)
+    if isinstance(tool, Paint):
+        _check_near(tool.points)
+    return ScriptStep("tool", _name(plain, "object"), tool=tool)
 
 
 def _add(plain: Mapping[str, Any]) -> ScriptStep:
@@ -284,10 +295,19 @@ def _mapping(plain: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _color(plain: Mapping[str, Any]) -> tuple[float, float, float]:
     color = plain["color"]
     parts = color if isinstance(color, Sequence) and not isinstance(color, str) else ()
-    if len(parts) != 3 or not all(type(part) in (int, float) and 0 <= part <= 1 for part in parts):
+    if len(parts) != 3 or not all(
+        isinstance(part, int | float) and not isinstance(part, bool) and 0 <= part <= 1 for part in parts
+    ):
         raise OptionError(f"'color' must be [red, green, blue] in 0..1, got {_short(color)}.")
     red, green, blue = (float(part) for part in parts)
     return red, green, blue
+
+
+def _check_near(points: Sequence[Sequence[float]]) -> None:
+    """Refuse a line that leads out of any scan, which would take a step for every millimeter."""
+    for point in points:
+        if max(map(abs, point)) > _FARTHEST:
+            raise OptionError(f"The position {_short(list(point))} mm is farther away than any scan reaches.")
 
 
 def _listed(keys: set[Any]) -> str:
@@ -312,7 +332,13 @@ def _no_constant(word: str) -> NoReturn:
     raise OptionError(f"{word} is no number.")
 
 
-def _short_integer(digits: str) -> int:
-    if len(digits) > _LONGEST_INTEGER:
+def _usual_float(digits: str) -> float:
+    number = float(digits)
+    if abs(number) > _LARGEST_NUMBER:
         raise OptionError(f"the number {_short(digits)} is too large.")
+    return number
+
+
+def _usual_integer(digits: str) -> int:
+    _usual_float(digits)
     return int(digits)
