@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import resource
+import stat
 import subprocess
 import sys
 import tracemalloc
@@ -18,10 +19,7 @@ from hypothesis import strategies as st
 from journals import HEADER, begin, file_of, only, plain, put, record_bytes, start_bytes
 from napari_radcnn.errors import JournalError
 from napari_radcnn.interactive import journal_records, journal_saved
-from napari_radcnn.interactive.journal import (
-    Journal,
-    saved_sessions,
-)
+from napari_radcnn.interactive.journal import Journal, discard, saved_sessions
 
 # Crashes and damage
 
@@ -54,6 +52,7 @@ def test_every_torn_tail_is_cut_off(tmp_path):
         with Journal.open(session) as journal:
             assert plain(journal) == records[:whole]
             assert journal.lost_bytes == 0, "a crash is no damage"
+            assert not (journal.path / journal_saved.DAMAGED_NAME).exists()
             assert file_of(journal).stat().st_size == ends[whole]
             journal.append("step", b"on")
         with Journal.open(session) as journal:
@@ -83,6 +82,14 @@ def test_damage_in_the_middle_is_told_from_a_crash(tmp_path):
     damaged[ends[1] - 1] ^= 1
     with Journal.open(put(tmp_path / "middle", bytes(damaged))) as journal:
         assert journal.lost_bytes == len(data) - ends[0]
+        copy = journal.path / journal_saved.DAMAGED_NAME
+        assert copy.read_bytes() == damaged
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with Journal.open(journal.path) as journal:
+        assert journal.lost_bytes == 0
+        assert copy.read_bytes() == damaged
+    discard(only(tmp_path / "middle"))
+    assert list((tmp_path / "middle").iterdir()) == []
 
 
 @given(tail=st.binary(max_size=300), keep=st.integers(0, 400))

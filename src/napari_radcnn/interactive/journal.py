@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import stat
 import time
 import weakref
@@ -28,6 +29,7 @@ from napari_radcnn.interactive.journal_records import (
     survey,
 )
 from napari_radcnn.interactive.journal_saved import (
+    DAMAGED_NAME,
     JOURNAL_NAME,
     SavedSession,
     discard,
@@ -108,6 +110,8 @@ class Journal:
     def open(cls, path: str | Path) -> Journal:
         """Take over a session whose process has ended, and cut off what it did not finish writing.
 
+        Of a file that is damaged, not merely unfinished, a copy stays beside it.
+
         Parameters
         ----------
         path : path
@@ -127,6 +131,8 @@ class Journal:
             hold.descriptor = os.open(file, os.O_RDWR | _BINARY | _NOFOLLOW)
             with os.fdopen(os.dup(hold.descriptor), "rb", buffering=0) as reader:
                 found = survey(reader, str(path))
+            if found.is_damaged:
+                _copy(file, file.with_name(DAMAGED_NAME))
             if found.size > found.end:
                 os.ftruncate(hold.descriptor, found.end)
         except FileNotFoundError as error:
@@ -393,6 +399,14 @@ class Journal:
 
     def _problem(self) -> str:
         return "The last steps are only in memory until there is room for them on the disk."
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; what was there before is replaced."""
+    target.unlink(missing_ok=True)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+    with source.open("rb") as old, os.fdopen(descriptor, "wb") as new:
+        shutil.copyfileobj(old, new)
 
 
 def _needed(found: Iterator[Place]) -> list[Place]:

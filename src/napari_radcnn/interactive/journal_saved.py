@@ -19,6 +19,8 @@ from napari_radcnn.interactive.journal_records import is_begun, survey
 
 #: The file in each session's folder.
 JOURNAL_NAME = "journal.radcnn"
+#: A copy of it as it was when damage was found.
+DAMAGED_NAME = "damaged.radcnn"
 _OLD_DAYS = 90.0
 _MANY = 20
 _DAY = 86400.0
@@ -134,7 +136,7 @@ def prune(folder: Path) -> None:
 def remove_session(folder: Path) -> None:
     """Remove the files of a session whose lock this process has, and its folder where nothing else lies in it."""
     (folder / JOURNAL_NAME).unlink(missing_ok=True)
-    for path in (*folder.glob(".radcnn-*"), *lock_files(folder)):
+    for path in (folder / DAMAGED_NAME, *folder.glob(".radcnn-*"), *lock_files(folder)):
         path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
