@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.shared_memory import SharedMemory
 from multiprocessing.synchronize import Event as ProcessEvent
+from multiprocessing.synchronize import Lock as ProcessLock
 from types import TracebackType
 
 import numpy as np
@@ -41,9 +42,12 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         self._count = context.Value("q", 0)
         self._stop = context.Event()
+        self._lock = context.Lock()
         names = (self._images.name, self._masks.name)
         self._process = context.Process(
-            target=_fill, args=(make, arguments, names, size, capacity, self._count, self._stop), daemon=True
+            target=_fill,
+            args=(make, arguments, names, size, capacity, self._count, self._stop, self._lock),
+            daemon=True,
         )
 
     def __enter__(self) -> Pool:
@@ -81,7 +85,8 @@ class Pool:
         """Return a copy of any sample."""
         slot = int(rng.integers(min(self.drawn, self._capacity)))
         images, masks = _views(self._images, self._masks, self._size, self._capacity)
-        return images[slot].astype(np.float32), masks[slot].copy()
+        with self._lock:  # a sample may be written over by the next
+            return images[slot].astype(np.float32), masks[slot].copy()
 
 
 def _views(
@@ -99,6 +104,7 @@ def _fill(
     capacity: int,
     count: multiprocessing.Value,  # type: ignore[valid-type]
     stop: ProcessEvent,
+    lock: ProcessLock,
 ) -> None:
     """Draw samples until told to stop; the process's own part."""
     memories = [SharedMemory(name=name) for name in names]
@@ -107,7 +113,8 @@ def _fill(
     while not stop.is_set():
         for image, mask in draw():
             slot = count.value % capacity  # type: ignore[attr-defined]
-            images[slot], masks[slot] = image, mask
+            with lock:
+                images[slot], masks[slot] = image, mask
             count.value += 1  # type: ignore[attr-defined]
     del images, masks
     for memory in memories:
