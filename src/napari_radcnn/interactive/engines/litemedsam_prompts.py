@@ -111,7 +111,8 @@ def plane_axis(prompt: Prompt, geometry: Geometry) -> int | None:
         normal = np.cross(around, np.roll(around, -1, axis=0)).sum(axis=0)
     else:
         return None
-    across = np.stack([np.cross(*(geometry.direction[:, n] for n in range(3) if n != axis)) for axis in range(3)])
+    k, j, i = geometry.direction.T
+    across = np.stack((np.cross(j, i), np.cross(k, i), np.cross(k, j)))  # normals of the slices, also of a sheared grid
     cosines = np.abs(across @ normal) / np.linalg.norm(across, axis=1)
     return int(cosines.argmax())
 
