@@ -94,7 +94,11 @@ class PromptSession(EditedScan):
         self._identity: Mapping[str, Any] | None = None
         self._started = ""
         if volume is not None:
-            self.set_volume(volume)
+            try:
+                self.set_volume(volume)
+            except RadcnnError:
+                self._answering.close()
+                raise
 
     def __enter__(self) -> Self:
         return self

@@ -69,17 +69,17 @@ def check_prompt(prompt: Prompt, volume: Volume) -> None:
         )
 
 
-def check_box(box: Box, shape: tuple[int, int, int]) -> None:
+def check_box(box: Box, shape: tuple[int, ...]) -> None:
     """Raise if a box does not lie in a volume.
 
     Raises
     ------
     SessionError
-        If so: an engine or a tool made a mistake.
+        If it does not: an engine or a tool made a mistake, or a kept session is of another scan.
     """
     fits = (0 <= extent.start <= extent.stop <= n for extent, n in zip(box, shape, strict=True))
     if not all(fits) or any(extent.step not in (None, 1) for extent in box):
-        raise SessionError(f"The answer's box {box} does not lie in a scan of {shape} voxels; please report it.")
+        raise SessionError(f"The box {box} of a step does not lie in a scan of {shape} voxels; please report it.")
 
 
 def checked_color(color: Iterable[float]) -> Color:

@@ -91,6 +91,8 @@ class ObjectEdit:
     def from_dict(cls, plain: Mapping[str, Any]) -> ObjectEdit:
         """Return the edit that `to_dict` wrote."""
         before, after = plain["before"], plain["after"]
+        if before is None and after is None:
+            raise ValueError("an edit of no object")
         return cls(
             None if before is None else SegmentedObject.from_dict(before),
             None if after is None else SegmentedObject.from_dict(after),
@@ -155,12 +157,14 @@ class Step:
         """
         try:
             plain, rest = _text(payload)
-            told = plain["difference"]
+            told, active = plain["difference"], tuple(int(value) for value in plain["active"])
+            if len(active) not in (0, 2):
+                raise ValueError(f"active objects {active}")
             return cls(
                 str(plain["title"]),
                 plain["record"],
                 tuple(ObjectEdit.from_dict(edit) for edit in plain["edits"]),
-                tuple(int(value) for value in plain["active"]),  # type: ignore[arg-type]
+                active,  # type: ignore[arg-type]
                 None if told is None else Difference.from_dict(told, rest),
                 str(plain["time"]),
                 str(plain["engine"]),

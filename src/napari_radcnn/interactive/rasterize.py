@@ -6,7 +6,7 @@ flat and boxes parallelepipeds, whatever the spacing, the angles or the shear.
 
 from __future__ import annotations
 
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ Integers = npt.NDArray[np.int64]
 
 #: Rounding of positions to and fro, in voxels: a click on the outermost edge of the volume is inside.
 _TOLERANCE = 1e-6
+#: Longest part of a thick line, in voxels, that is looked at at once.
+_PIECE = 16.0
 
 
 def rasterize(prompt: Prompt, geometry: Geometry) -> MaskUpdate | None:
@@ -56,8 +58,11 @@ def rasterize(prompt: Prompt, geometry: Geometry) -> MaskUpdate | None:
 def is_inside(prompt: Prompt, geometry: Geometry) -> bool:
     """Return whether a prompt covers any voxel of a volume."""
     points = geometry.to_index(np.array(prompt.points))
-    if prompt.kind == "box" and len(points) == 4:  # without filling it
-        return _faces(points, geometry.shape).size > 0 or bool(_holds(points, np.zeros((1, 3)))[0])
+    well_inside = (points >= 0.5) & (points <= np.array(geometry.shape) - 1.5)
+    if well_inside.all(axis=1).any():  # most prompts, without filling them
+        return True
+    if prompt.kind == "box" and len(points) == 4:
+        return _faces(points, geometry.shape).size > 0 or _holds_origin(points)
     return rasterize(prompt, geometry) is not None
 
 
@@ -83,6 +88,14 @@ def _from_voxels(voxels: Integers, shape: tuple[int, int, int]) -> MaskUpdate | 
     return MaskUpdate(_box(low, low + np.array(mask.shape)), mask)
 
 
+def _shrunk(mask: Mask, low: Integers) -> MaskUpdate | None:
+    """Return a mask whose first voxel is `low`, in its smallest box; None for an empty one."""
+    inner = box_of(mask)
+    if inner is None:
+        return None
+    return MaskUpdate(moved(inner, _box(low, low + np.array(mask.shape))), np.ascontiguousarray(mask[inner]))
+
+
 def _box(low: npt.ArrayLike, high: npt.ArrayLike) -> Box:
     k, j, i = (slice(int(a), int(b)) for a, b in zip(np.asarray(low), np.asarray(high), strict=True))
     return k, j, i
@@ -93,58 +106,61 @@ def _box(low: npt.ArrayLike, high: npt.ArrayLike) -> Box:
 
 def _line(points: Floats, shape: tuple[int, int, int]) -> Integers:
     """Return the voxels ``(n, 3)`` along a polyline; neighbors differ by at most 1 along every axis."""
-    pieces = [_nearest(points[:1])]
-    for start, end in pairwise(points):
-        clipped = _clipped(start, end, shape)
-        if clipped is not None:
-            pieces.append(_nearest(_sampled(*clipped)))
-    return _inside(np.unique(np.concatenate(pieces), axis=0), shape)
+    starts, ends = _clipped(points[:-1], points[1:], shape, np.full(3, 1.0))
+    delta = ends - starts
+    counts = np.maximum(2, np.ceil(2 * np.abs(delta).max(axis=1)).astype(int) + 1)  # half a voxel apart at most
+    segment = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
+    samples = starts[segment] + (number / (counts[segment] - 1))[:, None] * delta[segment]
+    return _inside(_nearest(np.concatenate((points[:1], samples))), shape)
 
 
-def _sampled(start: Floats, end: Floats) -> Floats:
-    """Return points from start to end, at most half a voxel apart along every axis."""
-    count = int(np.ceil(2 * np.abs(end - start).max())) + 1
-    return start + np.linspace(0, 1, max(2, count))[:, None] * (end - start)
-
-
-def _clipped(start: Floats, end: Floats, shape: tuple[int, int, int]) -> tuple[Floats, Floats] | None:
-    """Return the part of a line inside the volume and a voxel round it, so that a far end costs nothing."""
-    first, last = 0.0, 1.0
-    for a, step, n in zip(start, end - start, shape, strict=True):
-        low, high = -1.5 - a, n + 0.5 - a
-        if abs(step) < 1e-12:
-            if low > 0 or high < 0:
-                return None
-            continue
-        enters, leaves = sorted((low / step, high / step))
-        first, last = max(first, enters), min(last, leaves)
-    if first > last:
-        return None
-    return start + first * (end - start), start + last * (end - start)
+def _clipped(starts: Floats, ends: Floats, shape: tuple[int, int, int], margin: Floats) -> tuple[Floats, Floats]:
+    """Return the parts of lines inside the volume and `margin` voxels round it, so that a far end costs nothing."""
+    delta = ends - starts
+    low, high = -0.5 - margin - starts, np.array(shape) - 0.5 + margin - starts
+    is_across = np.abs(delta) < 1e-12
+    step = np.where(is_across, 1.0, delta)
+    enters = np.where(is_across, np.where((low > 0) | (high < 0), np.inf, -np.inf), np.minimum(low / step, high / step))
+    leaves = np.where(is_across, np.inf, np.maximum(low / step, high / step))
+    first = np.maximum(enters.max(axis=1), 0.0)
+    last = np.minimum(leaves.min(axis=1), 1.0)
+    kept = first <= last
+    starts, delta, first, last = starts[kept], delta[kept], first[kept], last[kept]
+    return starts + first[:, None] * delta, starts + last[:, None] * delta
 
 
 def _thick(prompt: Prompt, line: Integers, geometry: Geometry) -> MaskUpdate | None:
     """Return the voxels of a line and those whose center is within its radius, mm, of the polyline."""
-    world = np.array(prompt.points)
-    index = geometry.to_index(world)
-    reach = np.linalg.norm(np.linalg.inv(geometry.affine[:3, :3]), axis=1) * prompt.radius
-    low = np.maximum(0, np.ceil(index.min(axis=0) - reach - _TOLERANCE)).astype(int)
-    high = np.minimum(geometry.shape, np.floor(index.max(axis=0) + reach + _TOLERANCE).astype(int) + 1)
+    reach = np.linalg.norm(np.linalg.inv(geometry.affine[:3, :3]), axis=1) * prompt.radius + _TOLERANCE
+    points = geometry.to_index(np.array(prompt.points))
+    starts, stops = (points[:-1], points[1:]) if len(points) > 1 else (points, points)
+    index = np.stack(_pieces(*_clipped(starts, stops, geometry.shape, reach)), axis=1)
+    ends = geometry.to_world(index)
+    lows = np.ceil(np.maximum(index.min(axis=1) - reach, 0)).astype(int)
+    highs = np.floor(np.minimum(index.max(axis=1) + reach, np.array(geometry.shape) - 1.0)).astype(int) + 1
+    inside = (lows < highs).all(axis=1)
+    if not inside.any():
+        return _from_voxels(line, geometry.shape)
+    low, high = lows[inside].min(axis=0), highs[inside].max(axis=0)
     if len(line):
         low, high = np.minimum(low, line.min(axis=0)), np.maximum(high, line.max(axis=0) + 1)
-    if (low >= high).any():
-        return None
     mask = np.zeros(high - low, np.bool_)
     mask[tuple((line - low).T)] = True
-    for start, end in pairwise(world) if len(world) > 1 else [(world[0], world[0])]:
-        ends = geometry.to_index(np.array((start, end)))
-        first = np.maximum(low, np.ceil(ends.min(axis=0) - reach - _TOLERANCE).astype(int))
-        last = np.minimum(high, np.floor(ends.max(axis=0) + reach + _TOLERANCE).astype(int) + 1)
-        if (first < last).all():
-            near = _near(geometry, _box(first, last), start, end, prompt.radius)
-            mask[_box(first - low, last - low)] |= near
-    hit = np.argwhere(mask)
-    return _from_voxels(hit + low, geometry.shape)
+    for number in np.flatnonzero(inside):
+        near = _near(geometry, _box(lows[number], highs[number]), *ends[number], prompt.radius)
+        mask[_box(lows[number] - low, highs[number] - low)] |= near
+    return _shrunk(mask, low)
+
+
+def _pieces(starts: Floats, ends: Floats) -> tuple[Floats, Floats]:
+    """Return lines cut into pieces of a few voxels, since each is looked for in the box round it."""
+    delta = ends - starts
+    counts = np.maximum(1, np.ceil(np.abs(delta).max(axis=1) / _PIECE)).astype(int)
+    line = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first, last = ((number + more) / counts[line] for more in (0, 1))
+    return starts[line] + first[:, None] * delta[line], starts[line] + last[:, None] * delta[line]
 
 
 def _near(geometry: Geometry, box: Box, start: Floats, end: Floats, radius: float) -> Mask:
@@ -185,8 +201,9 @@ def _area(outline: Floats, shape: tuple[int, int, int]) -> Integers:
         return _line(closed, shape)
     axis = int(np.argmax(np.abs(normal)))
     u, v = (other for other in range(3) if other != axis)
-    flat = np.concatenate((_line_2d(closed[:, [u, v]], (shape[u], shape[v])), _filled(closed, u, v, shape)))
-    flat = np.unique(flat, axis=0)
+    columns = _filled(closed[:, [u, v]], (shape[u], shape[v]))
+    columns[tuple(_line_2d(closed[:, [u, v]], (shape[u], shape[v])).T)] = True
+    flat = np.argwhere(columns)
     center = outline.mean(axis=0)
     offset = (flat - center[[u, v]]) @ normal[[u, v]]
     voxels = np.empty((len(flat), 3), np.int64)
@@ -212,17 +229,21 @@ def _line_2d(points: Floats, shape: tuple[int, int]) -> Integers:
     return voxels[:, :2]
 
 
-def _filled(closed: Floats, u: int, v: int, shape: tuple[int, int, int]) -> Integers:
-    """Return the columns ``(n, 2)`` whose centers an outline goes round, counted by where it crosses each row."""
-    winding = np.zeros((shape[u], shape[v] + 1), np.int64)
-    for start, end in pairwise(closed[:, [u, v]]):
-        below, above = (start, end) if start[0] < end[0] else (end, start)
-        rows = np.arange(max(0, int(np.ceil(below[0]))), min(shape[u], int(np.ceil(above[0]))))
-        if rows.size:
-            crossing = below[1] + (rows - below[0]) / (above[0] - below[0]) * (above[1] - below[1])
-            column = np.clip(np.ceil(crossing), 0, shape[v]).astype(int)
-            winding[rows, column] += 1 if end[0] > start[0] else -1
-    return np.argwhere(np.cumsum(winding, axis=1)[:, :-1] != 0)
+def _filled(closed: Floats, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return, on a grid of rows and columns, whose centers an outline goes round: counted where it crosses each row."""
+    start, end = closed[:-1], closed[1:]
+    rises = (end[:, 0] > start[:, 0])[:, None]
+    below, above = np.where(rises, start, end), np.where(rises, end, start)
+    first, last = (np.clip(np.ceil(ends[:, 0]), 0, shape[0]).astype(int) for ends in (below, above))
+    counts = last - first
+    edge = np.repeat(np.arange(len(counts)), counts)
+    rows = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    slope = (above[edge, 1] - below[edge, 1]) / (above[edge, 0] - below[edge, 0])
+    crossing = below[edge, 1] + (rows - below[edge, 0]) * slope
+    winding = np.zeros((shape[0], shape[1] + 1), np.int64)
+    column = np.clip(np.ceil(crossing), 0, shape[1]).astype(int)
+    np.add.at(winding, (rows, column), np.where(rises[edge, 0], 1, -1))
+    return np.asarray(np.cumsum(winding, axis=1)[:, :-1] != 0)
 
 
 # -- boxes with depth --------------------------------------------------------------------------------------------------
@@ -239,29 +260,47 @@ def _faces(points: Floats, shape: tuple[int, int, int]) -> Integers:
     return np.concatenate(found)
 
 
-def _holds(points: Floats, voxels: Floats) -> Mask:
-    """Return which positions ``(n, 3)`` lie in a box; none where it has no volume."""
+def _parts(points: Floats) -> tuple[Floats, Floats] | None:
+    """Return what maps an index to how far along each edge of a box it lies, 0 to 1; None for a box without volume."""
     edges = (points[1:] - points[0]).T
     if abs(np.linalg.det(edges)) < 1e-6:  # voxels
-        return np.zeros(len(voxels), np.bool_)
-    parts = np.linalg.solve(edges, (voxels - points[0]).T)
-    return np.asarray(((parts >= -_TOLERANCE) & (parts <= 1 + _TOLERANCE)).all(axis=0))
+        return None
+    inverse = np.linalg.inv(edges)
+    return inverse, -inverse @ points[0]
+
+
+def _holds_origin(points: Floats) -> bool:
+    """Return whether voxel (0, 0, 0) lies in a box: whether a box none of whose faces is inside holds everything."""
+    found = _parts(points)
+    return found is not None and bool(((found[1] >= 0) & (found[1] <= 1)).all())
 
 
 def _solid(points: Floats, shape: tuple[int, int, int]) -> MaskUpdate | None:
     """Return the voxels whose centers lie in a box, and those of its faces."""
-    edges = points[1:] - points[0]
-    corners = points[0] + np.array(list(product((0, 1), repeat=3))) @ edges
+    corners = points[0] + np.array(list(product((0, 1), repeat=3))) @ (points[1:] - points[0])
     low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, shape).astype(int)  # a voxel more: faces are rounded
     high = np.clip(np.ceil(corners.max(axis=0)) + 2, 0, shape).astype(int)
     if (low >= high).any():
         return None
     mask = np.zeros(high - low, np.bool_)
-    _, *across = (np.arange(a, b, dtype=float) for a, b in zip(low, high, strict=True))
-    j, i = (line.ravel() for line in np.meshgrid(*across, indexing="ij"))
-    for number, plane in enumerate(mask):  # one slice at a time: a box may be as large as the volume
-        centers = np.stack((np.full(j.size, float(low[0] + number)), j, i), axis=1)
-        plane[:] = _holds(points, centers).reshape(plane.shape)
+    found = _parts(points)
+    if found is not None:
+        _fill_rows(mask, low, *found)
     mask[tuple((_faces(points, shape) - low).T)] = True
-    inner = box_of(mask)
-    return None if inner is None else MaskUpdate(moved(inner, _box(low, high)), np.ascontiguousarray(mask[inner]))
+    return _shrunk(mask, low)
+
+
+def _fill_rows(mask: Mask, low: Integers, inverse: Floats, offset: Floats) -> None:
+    """Mark the voxels in a box, row by row: in each it is one interval, where all three parts are in 0..1."""
+    _, n_j, n_i = mask.shape
+    j, i = np.arange(n_j) + low[1], np.arange(n_i) + low[2]
+    for number, plane in enumerate(mask):
+        first, last = np.full(n_j, -np.inf), np.full(n_j, np.inf)
+        for (along_k, along_j, along_i), constant in zip(inverse, offset, strict=True):
+            rest = along_k * (low[0] + number) + along_j * j + constant
+            if abs(along_i) < 1e-12:
+                first[(rest < -_TOLERANCE) | (rest > 1 + _TOLERANCE)] = np.inf
+                continue
+            ends = np.sort(np.stack(((-_TOLERANCE - rest) / along_i, (1 + _TOLERANCE - rest) / along_i)), axis=0)
+            first, last = np.maximum(first, ends[0]), np.minimum(last, ends[1])
+        np.logical_and(i >= first[:, None], i <= last[:, None], out=plane)
