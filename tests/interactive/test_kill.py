@@ -21,7 +21,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows n
 
 def _start(*words: object) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, killed_session.__file__, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, killed_session.__file__, *map(str, words)],
+        bufsize=0,  # `communicate` passes by what `readline` read ahead
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 

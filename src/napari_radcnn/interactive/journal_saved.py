@@ -176,6 +176,6 @@ def _look_at(path: Path) -> SavedSession | None:
     except OSError as error:
         problem = f"{path}: the session cannot be opened: {error.strerror or error}."
         return SavedSession(path, {}, saved, 0, is_locked(path), problem=problem)
-    if found.records == 1 and not found.is_damaged:
+    if found.records == 1 and not found.is_damaged and not (path / DAMAGED_NAME).exists():
         return None
     return SavedSession(path, found.header, saved, found.steps.done, is_locked(path), found.is_finished)
