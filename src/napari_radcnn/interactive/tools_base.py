@@ -253,4 +253,4 @@ def reach(geometry: Geometry, distance: float) -> tuple[int, int, int]:
 
 
 #: What counts as "exactly the distance", relative: lattice points on the sphere are inside, whatever the rounding.
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5

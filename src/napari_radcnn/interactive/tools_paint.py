@@ -228,11 +228,15 @@ def _capsule(
 ) -> Mask:
     """Return the voxels of a box whose centers lie within `radius` of a segment; of a flat brush those in its plane.
 
-    Everything is a sum of one term an axis, so that little of it is done for every voxel.
+    Everything is a sum of one term an axis, so that little of it is done for every voxel, and in float32: the indices
+    are counted from the segment's start, and rounding stays far below `TOLERANCE`.
     """
     steps = geometry.affine[:3, :3]
     line = steps @ (ends[1] - ends[0])
-    axes = [np.arange(extent.start, extent.stop) - start for extent, start in zip(box, ends[0], strict=True)]
+    axes = [
+        (np.arange(extent.start, extent.stop) - start).astype(np.float32)
+        for extent, start in zip(box, ends[0], strict=True)
+    ]
     flat, first, last, met = np.eye(3), 0.0, 1.0, None
     if normal is not None:
         flat = flat - np.outer(normal, normal)
@@ -254,7 +258,7 @@ def _capsule(
     return np.asarray(inside if met is None else inside & met)
 
 
-def _parts_in_plane(depth: npt.NDArray[np.float64], rise: float, half: float) -> tuple[Any, Any]:
+def _parts_in_plane(depth: npt.NDArray[np.float32], rise: float, half: float) -> tuple[Any, Any]:
     """Return from where to where on a segment, 0..1, the plane through it meets each voxel; an empty range for never.
 
     Parameters
@@ -269,22 +273,25 @@ def _parts_in_plane(depth: npt.NDArray[np.float64], rise: float, half: float) ->
     """
     over, under = half * (1 + TOLERANCE), half * (1 - TOLERANCE)
     if abs(rise) <= TOLERANCE * half:
-        return np.where((depth > -under) & (depth <= over), 0.0, 2.0), 1.0
+        return np.where((depth > -under) & (depth <= over), np.float32(0), np.float32(2)), 1.0
     enters, leaves = (depth - over) / rise, (depth + under) / rise
     return np.clip(np.minimum(enters, leaves), 0.0, None), np.clip(np.maximum(enters, leaves), None, 1.0)
 
 
-def _sum(axes: list[npt.NDArray], weights: npt.NDArray) -> npt.NDArray[np.float64]:
+def _sum(axes: list[npt.NDArray[np.float32]], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Return the sum of weighted indices at every voxel of a box."""
-    k, j, i = (axis * weight for axis, weight in zip(axes, weights, strict=True))
-    return np.asarray(k[:, None, None] + j[None, :, None] + i[None, None, :])
+    k, j, i = (axis * weight for axis, weight in zip(axes, weights.tolist(), strict=True))
+    return np.asarray((k[:, None] + j)[:, :, None] + i)
 
 
-def _squared(axes: list[npt.NDArray], gram: npt.NDArray) -> npt.NDArray[np.float64]:
+def _squared(axes: list[npt.NDArray[np.float32]], gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Return the squared lengths, by the products of a grid's steps, of the indices of a box."""
     k, j, i = axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]
-    plane = gram[0, 0] * k**2 + gram[1, 1] * j**2 + 2 * gram[0, 1] * k * j
-    return np.asarray(plane + i * (2 * (gram[0, 2] * k + gram[1, 2] * j) + gram[2, 2] * i))
+    (kk, kj, ki), (_, jj, ji), (_, _, ii) = gram.tolist()
+    squared = i * ii + (2 * ki * k + 2 * ji * j)
+    squared *= i
+    squared += kk * k**2 + jj * j**2 + 2 * kj * k * j
+    return np.asarray(squared)
 
 
 def _draw_line(mask: Mask, box: Box, segments: list[Segment]) -> None:
