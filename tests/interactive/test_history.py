@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_radcnn.errors import OptionError, SessionError
+from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.interactive.difference import Difference
+from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.history import History, ObjectEdit, SegmentedObject, Step
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools import Clear, Combine, FillHoles, Grow, KeepLargest, Paint, Shrink
+from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.session import PromptSession
 from napari_radcnn.volume import Volume
@@ -226,3 +231,48 @@ def test_a_history_of_random_voxels_costs_a_few_bits_each() -> None:
     xor = random.integers(0, 2, (32, 64, 64)).astype(np.uint16) * 7
     packed = Difference.pack((slice(0, 32), slice(0, 64), slice(0, 64)), xor, (7,), {})
     assert len(packed.packed) <= xor.size // 8 * 1.01 + 100
+
+
+def ragged(engine: BallEngine) -> None:
+    """Let an engine answer with a rim of noise, which packs badly."""
+    answer, random = engine.predict, np.random.default_rng(8)
+
+    def predict(request: EngineRequest, monitor: Monitor) -> MaskUpdate:
+        update = answer(request, monitor)
+        rim = ndimage.binary_dilation(update.mask, iterations=2) & ~ndimage.binary_erosion(update.mask, iterations=2)
+        return MaskUpdate(update.box, update.mask ^ (rim & (random.random(rim.shape) < 0.5)))
+
+    engine.predict = predict
+
+
+def test_500_steps_on_a_large_scan_stay_below_200_mb_and_no_step_goes_over_all_of_it() -> None:
+    shape = (256, 512, 512)
+    geometry = oblique_geometry(shape)
+    engine = BallEngine()
+    session = PromptSession(Volume(np.zeros(shape, np.int16), geometry), engine=engine, autosave=False)
+    ragged(engine)
+    random, prompts = np.random.default_rng(5), []
+    for number in range(8):
+        engine.radius = float(random.uniform(10, 25))
+        index = random.uniform((30, 80, 90), (220, 430, 420))
+        prompts.append(Prompt.point(geometry.to_world(index), positive=number % 4 < 3))
+        if number == 4:
+            session.add_object()
+        session.add(prompts[-1])
+    assert session.history_bytes / len(session.history) * 500 < 200e6
+    tracemalloc.start()
+    try:
+        pending = session.begin(prompts[0])
+        update = session.predict(pending)
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        session.commit(pending, update)
+        while session.can_undo:
+            session.undo()
+        while session.can_redo:
+            session.redo()
+        session.begin(prompts[1])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < np.prod(shape) / 32  # one bit a voxel would be four times that

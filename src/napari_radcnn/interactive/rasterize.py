@@ -74,7 +74,8 @@ def _nearest(points: Floats) -> Integers:
 
 
 def _inside(voxels: Integers, shape: tuple[int, int, int]) -> Integers:
-    return voxels[((voxels >= 0) & (voxels < np.array(shape))).all(axis=1)]
+    k, j, i = ((line >= 0) & (line < n) for line, n in zip(voxels.T, shape, strict=True))
+    return voxels[k & j & i]
 
 
 def _from_voxels(voxels: Integers, shape: tuple[int, int, int]) -> MaskUpdate | None:
@@ -218,7 +219,7 @@ def _normal(outline: Floats) -> Floats | None:
 
     It is that of least squares, so that a figure of eight, whose halves have opposite senses, has one too.
     """
-    _, sizes, axes = np.linalg.svd(outline - outline.mean(axis=0), full_matrices=True)
+    _, sizes, axes = np.linalg.svd(outline - outline.mean(axis=0), full_matrices=False)
     if sizes[1] < 1e-3:  # voxels
         return None
     return np.asarray(axes[2])

@@ -212,7 +212,9 @@ def _members(labels: Labels, values: Collection[int]) -> Mask:
 
 def _counted(labels: Labels) -> dict[int, int]:
     """Return how often each label occurs; in pieces, since counting takes eight bytes a voxel."""
-    counts = np.zeros(MOST_OBJECTS + 1, np.int64)
+    counts: dict[int, int] = {}
     for start in range(0, labels.size, _PIECE):
-        counts += np.bincount(labels[start : start + _PIECE], minlength=MOST_OBJECTS + 1)
-    return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+        found = np.bincount(labels[start : start + _PIECE])
+        for value in np.flatnonzero(found).tolist():
+            counts[value] = counts.get(value, 0) + int(found[value])
+    return counts
