@@ -19,7 +19,7 @@ from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-#: Rounding of positions to and fro, in voxels: a click on the outermost edge of the volume is inside.
+#: Rounding of positions, in voxels: a click on the outermost edge of the volume is inside.
 _TOLERANCE = 1e-6
 #: Longest part of a thick line, in voxels, that is looked at at once.
 _PIECE = 16.0
@@ -149,7 +149,8 @@ def _thick(prompt: Prompt, line: Integers, geometry: Geometry) -> MaskUpdate | N
     mask = np.zeros(high - low, np.bool_)
     mask[tuple((line - low).T)] = True
     for number in np.flatnonzero(inside):
-        near = _near(geometry, _box(lows[number], highs[number]), *ends[number], prompt.radius)
+        start, end = ends[number]
+        near = _near(geometry, _box(lows[number], highs[number]), start, end, prompt.radius)
         mask[_box(lows[number] - low, highs[number] - low)] |= near
     return _shrunk(mask, low)
 
