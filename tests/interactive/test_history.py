@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools import Clear, Combine, FillHoles, Grow, KeepLargest, Paint, Shrink
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.phantom import oblique_geometry
+from napari_radcnn.play import play
 from napari_radcnn.session import PromptSession
 from napari_radcnn.volume import Volume
 from toy_engine import BallEngine
@@ -154,6 +156,19 @@ def test_500_random_steps_are_undone_and_redone_bit_for_bit(seed: int, tmp_path:
         assert state(again) == end
         assert again.history == titles
         check_counts(again)
+
+
+def test_what_a_result_says_of_its_steps_makes_it_again_bit_for_bit() -> None:
+    session = begun()
+    user = RandomUser(session, 3)
+    for _ in range(150):
+        user.act()
+    result = session.result()
+    steps = json.loads(json.dumps(result.provenance["steps"]))
+    assert len(steps) == len(session.history) > 20
+    again = play(begun().volume, {"engine": "region", "steps": steps}, engine=BallEngine(3.0))
+    assert (again.array == result.array).all()
+    assert again.labels == result.labels
 
 
 def test_a_step_is_the_same_after_its_way_through_bytes() -> None:
