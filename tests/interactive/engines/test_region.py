@@ -125,7 +125,7 @@ def test_strokes_elsewhere_stay_as_they_are() -> None:
     object_ = Clicked(scan(truth), stroke)
     object_.add(click((13, 28, 20)))
     np.testing.assert_array_equal(object_.mask[3:6, 45:52, 52:60], True)
-    assert agreement(object_.mask & ~stroke, truth) > 0.9
+    assert agreement(object_.mask & ~stroke, truth) > 0.85
     object_.add(click((13, 20, 20), positive=False))
     np.testing.assert_array_equal(object_.mask[3:6, 45:52, 52:60], True)
 

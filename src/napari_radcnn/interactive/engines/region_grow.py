@@ -120,11 +120,12 @@ def landscape(window: Window, seeds: Mask, allowed: Mask, tone: Tone | None) -> 
     tone : Tone, optional
         Of the same seeds in a finer window; measured here where there is none.
     """
-    from scipy.ndimage import binary_dilation
+    from scipy.ndimage import binary_dilation, distance_transform_edt
 
     image = smoothed(window.image, window.spacing)
     slope = gradient(image, window.spacing)
-    near = binary_dilation(seeds, iterations=2) & allowed
+    away = distance_transform_edt(~seeds, sampling=window.spacing)
+    near = (away <= 2.5 * window.spacing.min()) & allowed
     if near.sum() < 5:
         near = binary_dilation(seeds)
     span = float(np.subtract(*np.percentile(window.image[::2, ::2, ::2], (95, 5))))
