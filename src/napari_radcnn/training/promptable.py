@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_radcnn.interactive.engines.promptable_net import build_network
+from napari_radcnn.interactive.engines.promptable_net import WIDTHS, build_network
 from napari_radcnn.training.pool import Pool
 from napari_radcnn.training.promptable_cases import load_cases, names
 from napari_radcnn.training.promptable_samples import Play, Sample, Sampler, crop_around
@@ -44,6 +44,9 @@ class Recipe:
         Voxels along a side of the cube, and of the parts shown at first.
     batch, late_batch : int
         Samples a step.
+    steady : float
+        Share of the time after which the coarsest level normalizes by its running averages: a batch has too few voxels
+        there to be normalized by itself.
     rate : float
         Highest learning rate (AdamW).
     decay : float
@@ -62,7 +65,8 @@ class Recipe:
     part: int = 64
     batch: int = 4
     late_batch: int = 2
-    rate: float = 2e-3
+    steady: float = 0.25
+    rate: float = 1e-3
     decay: float = 1e-2
     average: float = 0.999
     capacity: int = 1500
@@ -100,6 +104,8 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
         pool.wait(200)
         run.begin()
         while run.share < 1:
+            if run.share >= recipe.steady:
+                run.steady()
             late = run.share >= recipe.late
             batch, size = (recipe.late_batch, recipe.size) if late else (recipe.batch, recipe.part)
             plays = [Play(crop_around(rng, pool.take(rng), size), rng) for _ in range(batch)]
@@ -168,6 +174,10 @@ class _Run:
         self.steps += 1
         self._follow()
         self._seen.append((float(loss.detach()), dice))
+
+    def steady(self) -> None:
+        """Normalize the coarsest level by its running averages from now on."""
+        self.network.get_submodule(f"down.{len(WIDTHS) - 1}").eval()
 
     def _ask(self, plays: list[Play]) -> torch.Tensor:
         import torch
