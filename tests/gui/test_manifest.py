@@ -54,7 +54,7 @@ def test_every_widget_docks(make_napari_viewer, widget):
     viewer = make_napari_viewer()
     dock, inner = viewer.window.add_plugin_dock_widget("napari-radcnn", widget["display_name"])
     assert dock.isVisible() or not viewer.window._qt_window.isVisible()
-    assert type(inner).__name__ == f"{widget['display_name']}Dock"
+    assert type(inner).__name__ == f"{widget['display_name'].split()[0]}Dock"
 
 
 def entries_below(menu, path=()):
@@ -78,6 +78,7 @@ def test_every_menu_entry_stands_in_the_menu_bar_and_docks(make_napari_viewer):
         ("napari/file/io_utilities", "napari-radcnn.export"): ("File", "Export (RadCNN)"),
         ("napari/layers/register", "napari-radcnn.fusion"): ("Register", "Fusion (RadCNN)"),
         ("napari/layers/segment", "napari-radcnn.models"): ("Segment", "Models (RadCNN)"),
+        ("napari/layers/segment", "napari-radcnn.interactive"): ("Segment", "Interactive segmentation (RadCNN)"),
         ("napari/layers/filter", "napari-radcnn.models"): ("Filter", "Models (RadCNN)"),
     }
     entries = {(menu, entry["command"]) for menu, listed in CONTRIBUTIONS["menus"].items() for entry in listed}
@@ -101,6 +102,7 @@ import napari
 viewer = napari.Viewer()
 viewer.window.add_plugin_dock_widget("napari-radcnn", "Scans")
 viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+viewer.window.add_plugin_dock_widget("napari-radcnn", "Interactive segmentation")
 viewer.window.add_plugin_dock_widget("napari-radcnn", "Fusion")
 viewer.window.add_plugin_dock_widget("napari-radcnn", "Export")
 viewer.open_sample("napari-radcnn", "head")

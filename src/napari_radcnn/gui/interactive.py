@@ -58,6 +58,7 @@ class InteractiveDock(QWidget):
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setSpacing(5)
+        layout.setContentsMargins(4, 4, 4, 4)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.layer_combo = LayerCombo(self._viewer, _is_scan)
@@ -163,6 +164,7 @@ class InteractiveDock(QWidget):
         self.sessions.progressed.connect(self._on_progress)
         self.sessions.opened.connect(self._on_opened)
         self.sessions.ended.connect(self._on_ended)
+        self.sessions.closed.connect(self.saved.look)
 
     # -- what is chosen --------------------------------------------------------------------------------------------
 
@@ -364,7 +366,6 @@ class InteractiveDock(QWidget):
         self.palette_box.choose("navigate")
         self._tell(line)
         self._on_scan()
-        self.saved.look()
 
     def _on_progress(self, done: int, total: int, message: str) -> None:
         self.progress_bar.setRange(0, total)
@@ -374,11 +375,11 @@ class InteractiveDock(QWidget):
 
     def _tell(self, line: str) -> None:
         self.message_label.setText(line)
-        self.warning_label.setText("")
+        self.warning_label.hide()
 
     def _fail(self, line: str) -> None:
-        self.message_label.setText("")
         self.warning_label.setText(f"⚠ {line}")
+        self.warning_label.show()
 
     def _update(self) -> None:
         """Show the state of the present session."""
@@ -392,7 +393,7 @@ class InteractiveDock(QWidget):
         self.cancel_button.setEnabled(bool(waiting))
         self.progress_bar.setVisible(bool(waiting))
         if editing is None:
-            if not self.message_label.text() and not self.warning_label.text():
+            if not self.message_label.text():
                 self._tell(_HELP)
             return
         if not waiting:

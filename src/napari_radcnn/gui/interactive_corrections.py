@@ -24,13 +24,13 @@ from napari_radcnn.interactive.tools import Clear, Combine, FillHoles, Grow, Kee
 
 #: Which island tools wait for a click, what stands on their buttons, and what they do.
 _CLICKED = (
-    ("keep", "Keep clicked", "Then click on an island: the others of this object go"),
-    ("remove", "Remove clicked", "Then click on an island of this object: it goes"),
+    ("keep", "Keep 1 part", "Then click on an island: the others of this object go"),
+    ("remove", "Drop 1 part", "Then click on an island of this object: it goes"),
 )
 _OPERATIONS = (
-    ("union", "with all of", "The object takes over all voxels of the other one"),
-    ("difference", "away from", "The object loses what is nearer to the other one than the margin"),
-    ("intersection", "only near", "The object keeps what is nearer to the other one than the margin"),
+    ("union", "Add all of …", "The object takes over all voxels of the other one"),
+    ("difference", "Keep away from …", "The object loses what is nearer to the other one than the margin"),
+    ("intersection", "Keep only near …", "The object keeps what is nearer to the other one than the margin"),
 )
 
 
@@ -118,7 +118,7 @@ class Corrections(QWidget):
         reset = self._button(
             8, 0, "reset", "Begin the object anew", "Forget its voxels and its prompts; undo brings both"
         )
-        self._grid.addWidget(reset, 8, 0, 1, 3)
+        self._grid.addWidget(reset, 9, 0, 1, 3)
         reset.clicked.connect(self.reset_asked.emit)
 
     def show_state(self, state: Overview) -> None:
@@ -147,11 +147,11 @@ class Corrections(QWidget):
             self.operation_combo.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
         self.other_combo: QComboBox = narrow_combo()
         self.margin_spin = _millimeters(0.0, 0.0, "The other object is grown by this first")
-        self._grid.addWidget(self.operation_combo, row, 0)
-        self._grid.addWidget(self.other_combo, row, 1, 1, 2)
-        self._grid.addWidget(QLabel("Margin"), row + 1, 0)
-        self._grid.addWidget(self.margin_spin, row + 1, 1)
-        self._put(row + 1, 2, "Combine", "Combine the object with another one", self._combine, "combine")
+        self._grid.addWidget(self.operation_combo, row, 0, 1, 3)
+        self._grid.addWidget(self.other_combo, row + 1, 0, 1, 3)
+        self._grid.addWidget(QLabel("Margin"), row + 2, 0)
+        self._grid.addWidget(self.margin_spin, row + 2, 1)
+        self._put(row + 2, 2, "Combine", "Combine the object with another one", self._combine, "combine")
 
     def _build_copy(self, row: int, viewer: Any) -> None:
         self.layer_combo = LayerCombo(viewer, _is_foreign_labels)
@@ -172,7 +172,7 @@ class Corrections(QWidget):
     def _button(self, row: int, column: int, name: str, text: str, tip: str) -> QPushButton:
         button = QPushButton(text)
         button.setToolTip(tip)
-        button.setStyleSheet("QPushButton { padding: 4px 2px; }")
+        button.setStyleSheet("QPushButton { padding: 4px 1px; }")
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._grid.addWidget(button, row, column)
         self.buttons[name] = button
@@ -235,5 +235,6 @@ def _millimeters(value: float, low: float, tip: str) -> QDoubleSpinBox:
     spin.setSingleStep(0.5)
     spin.setValue(value)
     spin.setSuffix(" mm")
+    spin.setMinimumWidth(60)  # a dock is narrow
     spin.setToolTip(tip)
     return spin

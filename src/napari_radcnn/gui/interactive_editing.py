@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any, cast
 
@@ -32,6 +32,8 @@ from napari_radcnn.volume import Volume
 
 #: How long a viewer that is being closed waits for its session, s.
 _PATIENCE = 5.0
+#: How long a view must stay before prompts are drawn anew for its zoom, ms.
+_ZOOM_MS = 250
 _RESULT, _FINISH = "Result as a layer", "Closing the session"
 
 Opener = Callable[[Progress, Event], PromptSession]
@@ -93,7 +95,12 @@ class Editing(QObject):
         self.steps.failed.connect(self._on_failed)
         self.steps.dropped.connect(self._on_dropped)
         self.steps.changed.connect(self._on_queue)
+        self._zoomed = QTimer(self)
+        self._zoomed.setSingleShot(True)
+        self._zoomed.setInterval(_ZOOM_MS)
+        self._zoomed.timeout.connect(self._draw_marks)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.scene.camera.events.zoom.connect(self._on_zoom)
         self.steps.add(Step("Opening the scan", lambda progress, cancel: self._open(opener, progress, cancel), True))
 
     # -- what it is ------------------------------------------------------------------------------------------------
@@ -224,7 +231,9 @@ class Editing(QObject):
         """Close the session on its thread, and wait for it `patience` seconds at most."""
         self._is_over = True
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.scene.camera.events.zoom.disconnect(self._on_zoom)
         self._redraw.stop()
+        self._zoomed.stop()
 
         def last() -> None:
             if self._made is not None:
@@ -292,7 +301,8 @@ class Editing(QObject):
         """Return the layer of the result; None where no object has a voxel."""
         if not any(self.state.volumes_ml.values()):
             return None
-        return layer_data(self._live().result(), progress=progress, cancel=cancel)
+        result = replace(self._live().result(), name=f"{self.name} · result")
+        return layer_data(result, progress=progress, cancel=cancel)
 
     def _ask(self, title: str, act: Act, mark: Any = None) -> None:
         """Change the active object."""
@@ -379,6 +389,9 @@ class Editing(QObject):
         self.changed.emit()
         if not self._is_over:
             self._redraw.start()
+
+    def _on_zoom(self, _event: Any) -> None:
+        self._zoomed.start()
 
     def _draw_marks(self) -> None:
         if self._layers is not None:

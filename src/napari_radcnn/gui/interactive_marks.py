@@ -6,6 +6,7 @@ and on grids whose voxels are no cubes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -27,6 +28,8 @@ _DOT_STEP, _MOST_DOTS = 3.0, 150
 #: Dots and gaps of a negative outline, in dots.
 _DASH, _GAP = 3, 3
 _WHITE = (1.0, 1.0, 1.0)
+#: How far the view may be zoomed out before signs are drawn smaller than they are meant to be.
+_ZOOM_OUT = 1.5
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ class MarkLayer:
             ndim=3,
             name=name,
             canvas_size_limits=(_DOT_PIXELS, _SIGN_PIXELS),
-            border_width=0.12,
-            border_color="white",
+            border_width=0.15,
+            border_color="black",  # with it colors are seen on bright tissue and on their own masks
             metadata={METADATA_KEY: {"is_session": True}},
             **shown.place.layer_arguments,
         )
@@ -81,7 +84,7 @@ class MarkLayer:
         self.layer.editable = False
 
     def draw(self, marks: Sequence[Mark], pixel_mm: float) -> None:
-        """Draw these prompts and no others; nothing is done where they are the same as before.
+        """Draw these prompts and no others; nothing is done where they are the same as before, at a similar zoom.
 
         Parameters
         ----------
@@ -90,32 +93,29 @@ class MarkLayer:
         pixel_mm : float
             The width of a screen pixel at the present zoom.
         """
-        if tuple(marks) == self._before:
+        # At about the same zoom dots lie well as they are.
+        now = (*marks, round(2 * math.log2(pixel_mm)))
+        if now == self._before:
             return
-        self._before = tuple(marks)
-        places, signs, colors, borders = [np.zeros((0, 3))], [""] * 0, [np.zeros((0, 3))], [np.zeros((0, 3))]
+        self._before = now
+        places, signs, colors = [np.zeros((0, 3))], list[str](), [np.zeros((0, 3))]
         for mark in marks:
             line = outline(mark.prompt, pixel_mm * _DOT_STEP)
             places += [line, np.array([mark.prompt.points[0]])]
             signs += ["disc"] * len(line) + ["cross" if mark.prompt.positive else "hbar"]
-            inside, border = (_WHITE, mark.color) if mark.is_waiting else (mark.color, _WHITE)
-            colors.append(np.tile(mark.color, (len(line), 1)))
-            colors.append(np.array([inside]))
-            borders.append(np.tile(mark.color if mark.is_waiting else _WHITE, (len(line), 1)))
-            borders.append(np.array([border]))
-        self._put(np.concatenate(places), signs, np.concatenate(colors), np.concatenate(borders))
+            colors += [np.tile(mark.color, (len(line), 1)), np.array([_WHITE if mark.is_waiting else mark.color])]
+        self._put(np.concatenate(places), signs, np.concatenate(colors), pixel_mm)
 
-    def _put(
-        self, positions: npt.NDArray[Any], signs: list[str], colors: npt.NDArray[Any], borders: npt.NDArray[Any]
-    ) -> None:
+    def _put(self, positions: npt.NDArray[Any], signs: list[str], colors: npt.NDArray[Any], pixel_mm: float) -> None:
         layer = self.layer
         layer.data = self._shown.in_layer(positions) if len(positions) else np.zeros((0, 3))
         if len(positions):
             layer.symbol = signs
-            # Of any size: what is drawn is held between the two limits of the layer.
-            layer.size = np.where(np.array(signs) == "disc", 1e-3, 1e4)
+            # Sizes on the screen lie between the layer's two limits. None is much too large in the patient: "Home" in
+            # the viewer fits all of it in.
+            sign = _SIGN_PIXELS * _ZOOM_OUT * pixel_mm / float(np.mean(layer.scale))
+            layer.size = np.where(np.array(signs) == "disc", 1e-3, sign)
             layer.face_color = np.c_[colors, np.ones(len(colors))]
-            layer.border_color = np.c_[borders, np.ones(len(borders))]
         layer.selected_data = set()
         self.lock()
 

@@ -143,7 +143,9 @@ def _row(each: SegmentedObject) -> QTreeWidgetItem:
     item.setCheckState(_LOCK, Qt.CheckState.Checked if each.is_locked else Qt.CheckState.Unchecked)
     swatch = QPixmap(14, 14)
     swatch.fill(_qt_color(each.color))
-    item.setIcon(_NAME, QIcon(swatch))
+    icon = QIcon(swatch)
+    icon.addPixmap(swatch, QIcon.Mode.Selected)  # else Qt tints it
+    item.setIcon(_NAME, icon)
     item.setToolTip(_LOCK, "What is locked is never overwritten")
     item.setTextAlignment(_VOLUME, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return item

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -54,7 +53,7 @@ class Palette(QWidget):
             button = QPushButton(text)
             button.setCheckable(True)
             button.setToolTip(f"{tip} ({key})")
-            button.setStyleSheet("QPushButton { padding: 4px 2px; }")
+            button.setStyleSheet("QPushButton { padding: 4px 1px; }")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             self._group.addButton(button)
             self.buttons[name] = button
@@ -68,12 +67,12 @@ class Palette(QWidget):
         )
         self.ball_check = QCheckBox("On all slices (ball)")
         self.ball_check.setToolTip("The brush is a ball; else a disk on the slice that is shown")
-        self.range_check = QCheckBox("Values")
+        self.range_check = QCheckBox("Only values from … to")
         self.range_check.setToolTip("Paint and erase only voxels whose value in the scan lies in this range")
         self.low_spin = _number(0.0, -1e9, 1e9, "", "Lowest value")
         self.high_spin = _number(0.0, -1e9, 1e9, "", "Highest value")
         ends = QHBoxLayout()
-        for widget in (self.low_spin, QLabel("to"), self.high_spin):
+        for widget in (self.low_spin, self.high_spin):
             ends.addWidget(widget)
         self._range = QWidget()
         self._range.setLayout(ends)
@@ -81,7 +80,8 @@ class Palette(QWidget):
         self._settings.addRow("Radius", self.radius_spin)
         self._settings.addRow("Depth", self.depth_spin)
         self._settings.addRow(self.ball_check)
-        self._settings.addRow(self.range_check, self._range)
+        self._settings.addRow(self.range_check)
+        self._settings.addRow(self._range)
         layout.addLayout(self._settings)
         self._group.buttonClicked.connect(lambda _button: self._on_choice())
         self.range_check.toggled.connect(lambda _on: self._update())
@@ -158,8 +158,8 @@ class Palette(QWidget):
         self._settings.setRowVisible(self.radius_spin, tool in _WITH_RADIUS)
         self._settings.setRowVisible(self.depth_spin, tool == "box")
         self._settings.setRowVisible(self.ball_check, tool in _BRUSHES)
-        self._settings.setRowVisible(self._range, tool in _BRUSHES)
-        self._range.setEnabled(self.range_check.isChecked())
+        self._settings.setRowVisible(self.range_check, tool in _BRUSHES)
+        self._settings.setRowVisible(self._range, tool in _BRUSHES and self.range_check.isChecked())
 
 
 def is_brush(tool: str) -> bool:
@@ -187,5 +187,6 @@ def _number(value: float, low: float, high: float, suffix: str, tip: str) -> QDo
     spin.setSingleStep(0.5)
     spin.setValue(value)
     spin.setSuffix(suffix)
+    spin.setMinimumWidth(60)  # a dock is narrow
     spin.setToolTip(tip)
     return spin

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_radcnn.gui.interactive_editing import Editing
@@ -41,12 +41,16 @@ class Sessions(QObject):
     opened = Signal(object)
     #: One line: why a session is over.
     ended = Signal(str)
+    #: Its files are closed, too.
+    closed = Signal()
 
     def __init__(self, viewer: Any, canvas: Canvas, keys: Keys) -> None:
         # No Qt parent: it outlives the dock until what runs has ended.
         super().__init__()
         self._viewer = viewer
         self._editings: list[Editing] = []
+        #: Over, but still being saved: kept alive until then.
+        self._closing: list[Editing] = []
         self._current: Editing | None = None
         self._keys = keys
         self._window: weakref.ref[QMainWindow] | None = None
@@ -113,6 +117,7 @@ class Sessions(QObject):
         editing.steps.progressed.connect(self.progressed.emit)
         editing.opened.connect(lambda: self.opened.emit(editing))
         editing.ended.connect(lambda line: self._on_ended(editing, line))
+        editing.steps.closed.connect(lambda: self._on_closed(editing), Qt.ConnectionType.QueuedConnection)
         self.use(layer)
         self.changed.emit()
         return editing
@@ -120,9 +125,15 @@ class Sessions(QObject):
     def _on_ended(self, editing: Editing, line: str) -> None:
         if editing in self._editings:
             self._editings.remove(editing)
+            self._closing.append(editing)
         if editing is self._current:
             self.use(None)
         self.ended.emit(line)
+
+    def _on_closed(self, editing: Editing) -> None:
+        if editing in self._closing:
+            self._closing.remove(editing)
+            self.closed.emit()
 
     def _update_mouse(self) -> None:
         if self._wants_mouse and self._current is not None and self._current.is_open:

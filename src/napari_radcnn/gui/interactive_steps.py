@@ -63,6 +63,8 @@ class Steps(QObject):
     failed = Signal(object, str)
     #: The step was taken back.
     dropped = Signal(object)
+    #: The last thing was done, after `close`.
+    closed = Signal()
     _ended = Signal(object)
 
     def __init__(self) -> None:
@@ -141,6 +143,7 @@ class Steps(QObject):
             self._pool.submit(step.work, _ignore, Event())
         self._waiting.clear()
         future = self._pool.submit(last)
+        future.add_done_callback(lambda _future: self.closed.emit())
         self._pool.shutdown(wait=False)
         return bool(wait_for([future], patience).done)
 
@@ -171,9 +174,11 @@ class Steps(QObject):
     def _on_ended(self, future: Future[Any]) -> None:
         """Take a result in the viewer's thread and go on."""
         step = self._running
-        if step is None or future is not self._future or self._is_closed:
+        if step is None or future is not self._future:
             return
         self._running = self._future = None
+        if self._is_closed:
+            return
         error = future.exception()
         if error is None:
             self.done.emit(step, future.result())
