@@ -107,8 +107,10 @@ class Played:
         pump()
 
     def pixel(self, position):
-        """Return where on the canvas an LPS position of the shown slice is drawn."""
+        """Return where on the canvas an LPS position of the shown slice is drawn; in 3-D the middle."""
         camera = self.viewer.scene.camera
+        if self.viewer.dims.ndisplay == 3:
+            return QPointF(self.canvas.width() / 2, self.canvas.height() / 2)
         along = to_display(position)[list(self.viewer.dims.displayed)]
         offset = (along - np.array(camera.center)[-2:]) * camera.zoom
         _, vertical, horizontal = (str(side) for side in camera.orientation)

@@ -6,7 +6,7 @@ from played import ORDERS, RIGHT, Played, center_of, oblique_scan, scan, use_eng
 
 from napari_radcnn.gui.layers import to_display, to_patient
 from napari_radcnn.interactive.rasterize import rasterize
-from napari_radcnn.phantom import FIELD_COEFFICIENTS
+from napari_radcnn.phantom import FIELD_COEFFICIENTS, head
 
 pytestmark = pytest.mark.gui
 
@@ -186,3 +186,17 @@ def test_a_box_without_sides_and_a_lasso_of_two_points_are_no_prompts(make_napar
         played.idle()
         assert "drag" in played.dock.message_label.text()
     assert not engine.requests
+
+
+def test_the_region_engine_outlines_what_is_clicked(make_napari_viewer, qtbot):
+    volume = head()
+    played = Played(make_napari_viewer, qtbot, volume).start()
+    mass = np.array([-28.0, 20.0, 30.0])
+    played.show("coronal", mass)
+    played.click(mass)
+    played.idle()
+    assert not played.warning
+    index = np.stack(np.meshgrid(*map(np.arange, volume.geometry.shape), indexing="ij"), axis=-1)
+    truth = np.linalg.norm(volume.geometry.to_world(index) - mass, axis=-1) <= 12
+    found = played.session.mask(1)
+    assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.8

@@ -27,6 +27,7 @@ from napari_radcnn.gui.widgets import LayerCombo, fill_scrolled, narrow_combo, w
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.registry import engine_spec, engine_specs
 from napari_radcnn.interactive.tools import KeepIsland, RemoveIsland
+from napari_radcnn.models import ModelSpec
 
 _HELP = "Choose a scan and press Start. The scan itself is never changed; every step is kept on the disk."
 
@@ -134,12 +135,13 @@ class InteractiveDock(QWidget):
     def _connect(self) -> None:
         self.layer_combo.changed.connect(self._on_scan)
         self.engine_combo.currentIndexChanged.connect(self._on_engine)
+        self.settings_form.changed.connect(self._on_engine)
         self.start_button.clicked.connect(self.start)
         self.end_button.clicked.connect(self.end)
         self.saved.asked.connect(self.resume)
         self.saved.failed.connect(self._fail)
         self._viewer.layers.selection.events.active.connect(self._on_active_layer)
-        self.destroyed.connect(self.sessions.close_all)
+        self.destroyed.connect(self.sessions.close_without_dock)
         self.palette_box.chosen.connect(self._on_tool)
         self.undo_button.clicked.connect(self._call(Editing.undo))
         self.redo_button.clicked.connect(self._call(Editing.redo))
@@ -181,12 +183,17 @@ class InteractiveDock(QWidget):
     def _on_scan(self) -> None:
         """Take up the session of the chosen scan, if it has one."""
         self.sessions.use(self.layer_combo.layer)
+        self._show_engine()
+        self._update()
+
+    def _show_engine(self) -> None:
+        """Show the engine that answers, which is the one before where another one cannot be had."""
         editing = self.editing
-        if editing is not None and editing.session is not None:
+        if editing is not None and editing.session is not None and editing.session.engine != self.engine:
             self.engine_combo.blockSignals(True)
             self.engine_combo.setCurrentIndex(self.engine_combo.findData(editing.session.engine))
             self.engine_combo.blockSignals(False)
-        self._update()
+            self._tell_engine()
 
     def _on_active_layer(self, event: Any) -> None:
         """Take up the session that the layer belongs to which the user turns to."""
@@ -200,11 +207,14 @@ class InteractiveDock(QWidget):
         self.sessions.watch_window(self)
 
     def _on_engine(self, _index: int = 0) -> None:
-        spec = engine_spec(self.engine)
-        self.engine_label.setText(f"{spec.summary}\nLicence: {spec.licence}.\n{spec.how_to_install}".strip())
+        self._tell_engine()
         editing = self.editing
         if editing is not None:
             editing.set_engine(self.engine, self.settings_form.value())
+
+    def _tell_engine(self) -> None:
+        spec = engine_spec(self.engine)
+        self.engine_label.setText(f"{spec.summary}\n{_licence(spec)}\n{spec.how_to_install}".strip())
 
     # -- sessions --------------------------------------------------------------------------------------------------
 
@@ -380,6 +390,7 @@ class InteractiveDock(QWidget):
     def _fail(self, line: str) -> None:
         self.warning_label.setText(f"⚠ {line}")
         self.warning_label.show()
+        self._show_engine()
 
     def _update(self) -> None:
         """Show the state of the present session."""
@@ -408,6 +419,14 @@ class InteractiveDock(QWidget):
         self.redo_button.setToolTip(f"Redo: {state.redo_title} (Ctrl+Shift+Z)")
         self.objects.show_state(state)
         self.corrections.show_state(state)
+
+
+def _licence(spec: ModelSpec) -> str:
+    """Return what an engine may be used for, and the licence that says so."""
+    if "not for commercial" in spec.licence:
+        return f"Not for commercial use. Licence: {spec.licence}."
+    is_free = spec.licence.startswith(("BSD", "MIT", "Apache")) and "research only" not in spec.licence
+    return f"{'Free for every use. ' if is_free else ''}Licence: {spec.licence}."
 
 
 def _is_scan(layer: Any) -> bool:

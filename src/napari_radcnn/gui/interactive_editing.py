@@ -192,7 +192,12 @@ class Editing(QObject):
 
     def set_engine(self, name: str, settings: Any) -> None:
         """Ask another engine from the next prompt on."""
-        self.edit("Changing the engine", lambda session: session.set_engine(name, settings))
+
+        def work(session: PromptSession, progress: Progress, cancel: Event) -> None:
+            session.set_engine(name, settings)
+            session.prepare(progress=progress, cancel=cancel)
+
+        self._do("Changing the engine", work)
 
     def result_as_layer(self) -> None:
         """Add an ordinary layer with the result."""

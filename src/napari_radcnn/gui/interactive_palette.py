@@ -67,7 +67,7 @@ class Palette(QWidget):
         )
         self.ball_check = QCheckBox("On all slices (ball)")
         self.ball_check.setToolTip("The brush is a ball; else a disk on the slice that is shown")
-        self.range_check = QCheckBox("Only values from … to")
+        self.range_check = QCheckBox("Values from … to")
         self.range_check.setToolTip("Paint and erase only voxels whose value in the scan lies in this range")
         self.low_spin = _number(0.0, -1e9, 1e9, "", "Lowest value")
         self.high_spin = _number(0.0, -1e9, 1e9, "", "Highest value")

@@ -100,17 +100,27 @@ class Sessions(QObject):
         self._wants_mouse = is_wanted
         self._update_mouse()
 
+    def close_without_dock(self) -> None:
+        """Save and close all sessions, when the dock is gone; where its viewer is not, take their layers away."""
+        window = None if self._window is None else self._window()
+        if window is not None and window.isVisible():
+            for editing in list(self._editings):
+                editing.end("The dock was closed: its sessions are saved.")
+        self.close_all()
+
     def close_all(self) -> None:
-        """Save and close all sessions, when their viewer or dock is gone."""
+        """Save and close all sessions, when their viewer is gone."""
         self._keys.release()
         self.mouse.detach()
         while self._editings:
             self._editings.pop().close_with_viewer()
         self._current = None
+        self._keep_alive()
 
     def _add(self, layer: Any, opener: Callable[[Progress, Event], PromptSession]) -> Editing:
         editing = Editing(self._viewer, layer, opener)
         self._editings.append(editing)
+        self._keep_alive()
         editing.changed.connect(self.changed.emit)
         editing.told.connect(self.told.emit)
         editing.failed.connect(self.failed.emit)
@@ -133,7 +143,12 @@ class Sessions(QObject):
     def _on_closed(self, editing: Editing) -> None:
         if editing in self._closing:
             self._closing.remove(editing)
+            self._keep_alive()
             self.closed.emit()
+
+    def _keep_alive(self) -> None:
+        """Outlive the dock while there is something to save."""
+        (_ALIVE.add if self._editings or self._closing else _ALIVE.discard)(self)
 
     def _update_mouse(self) -> None:
         if self._wants_mouse and self._current is not None and self._current.is_open:
@@ -166,3 +181,7 @@ class Sessions(QObject):
         window = None if self._window is None else self._window()
         if window is not None and not window.isVisible():
             self.close_all()
+
+
+#: Those with sessions that are not closed yet.
+_ALIVE: set[Sessions] = set()
