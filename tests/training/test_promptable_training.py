@@ -11,6 +11,7 @@ import napari_radcnn as radcnn
 from napari_radcnn.errors import GeometryError, ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.promptable import ShippedNetwork
+from napari_radcnn.interactive.engines.promptable_input import CLICKED
 from napari_radcnn.training import promptable, promptable_cases
 from napari_radcnn.training.promptable_cases import coarser, find_regions, load_cases
 from napari_radcnn.training.promptable_samples import Play, Sampler, crop_around
@@ -142,7 +143,7 @@ def test_clicks_fall_where_the_answer_is_wrong():
         before = play.channels.copy()
         play.step(answer)
         np.testing.assert_array_equal(play.channels[2] > 0, answer)
-        added = [(play.channels[n] > before[n]) for n in (3, 4)]
+        added = [(play.channels[n] > CLICKED) & (before[n] <= CLICKED) for n in (3, 4)]
         positive, negative = (ndimage.label(one)[1] for one in added)
         assert positive + negative >= 0
         if added[0].any():  # balls of two voxels around voxels that were missed

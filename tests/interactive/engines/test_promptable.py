@@ -26,7 +26,7 @@ class BrightEngine(PromptableEngine):
         monitor.check()
         self.asked.append(channels)
         bright = channels[0] > 0
-        return np.where(bright == (channels[0][channels[3] > 0].mean() > 0 if channels[3].any() else True), 4, -4)
+        return np.where(bright == (channels[0][channels[3] > 0.7].mean() > 0 if channels[3].any() else True), 4, -4)
 
 
 def oblique(shape, spacing):

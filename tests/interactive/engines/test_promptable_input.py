@@ -7,6 +7,7 @@ from scipy import ndimage
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.promptable_input import (
     CLICK_RADIUS,
+    CLICKED,
     Grid,
     inner_core,
     mark,
@@ -84,15 +85,16 @@ def test_a_scan_is_averaged_down():
     np.testing.assert_allclose(made[2, 1, 1], (values[3:7, 1, 1] * (0.25, 0.75, 0.75, 0.25)).sum() / 2, rtol=1e-5)
 
 
-def test_a_click_is_a_ball_cut_at_the_border():
-    channel = np.zeros((12, 12, 12), np.float32)
-    mark(channel, (6, 6, 6))
-    assert channel.sum() == 33  # lattice points within 2 of the middle
-    assert ndimage.center_of_mass(channel) == (6, 6, 6)
-    mark(channel, (0, 0, 11))
-    assert channel[0, 0, 11] == 1
+def test_a_click_is_a_bump_cut_at_the_border():
+    channel = np.zeros((20, 20, 20), np.float32)
+    mark(channel, (9, 10, 11))
+    assert np.count_nonzero(channel > CLICKED) == 33  # lattice points within 2 of the middle
+    assert channel[9, 10, 11] == 1
+    assert ndimage.center_of_mass(channel) == pytest.approx((9, 10, 11))
+    mark(channel, (0, 0, 19))
+    assert channel[0, 0, 19] == channel[9, 10, 11] == 1
     before = channel.copy()
-    mark(channel, (12 + CLICK_RADIUS, 5, 5))
+    mark(channel, (20 + CLICK_RADIUS, 5, 5))
     np.testing.assert_array_equal(channel, before)
 
 

@@ -17,8 +17,10 @@ from napari_radcnn.interactive.update import Box
 
 Array = npt.NDArray[np.float32]
 
-#: Radius of the ball that a click is drawn as, in voxels of the network's grid.
-CLICK_RADIUS = 2
+#: A click is drawn as a bump of this width (standard deviation) and radius, in voxels of the network's grid.
+CLICK_WIDTH, CLICK_RADIUS = 2.5, 7
+#: Where such a bump is higher than this, within two voxels, it stands for the clicked place.
+CLICKED = 0.7
 #: Share of the patch's range of values that the contrast around the clicked value may be narrowed to, at least and
 #: at most.
 _NARROWEST, _WIDEST = 0.02, 0.15
@@ -152,15 +154,19 @@ def resample(array: npt.NDArray, shape: tuple[int, int, int]) -> Array:
     return _apply(matrices, np.asarray(array, np.float32))
 
 
-def click_ball() -> npt.NDArray[np.bool_]:
-    """Return the ball that a click is drawn as."""
+def click_bump() -> Array:
+    """Return the bump that a click is drawn as: 1 in its middle, 0 from its radius on."""
     k, j, i = np.ogrid[(slice(-CLICK_RADIUS, CLICK_RADIUS + 1),) * 3]
-    return np.asarray(k * k + j * j + i * i <= CLICK_RADIUS * CLICK_RADIUS)
+    squared = k * k + j * j + i * i
+    bump = np.exp(-squared / (2 * CLICK_WIDTH**2))
+    return np.where(squared <= CLICK_RADIUS**2, bump, 0.0).astype(np.float32)
 
 
-def mark(channel: npt.NDArray, index: tuple[int, int, int]) -> None:
+_BUMP = click_bump()
+
+
+def mark(channel: Array, index: tuple[int, int, int]) -> None:
     """Draw a click into a channel, in place; what lies outside is left out."""
-    ball = click_ball()
     target, source = [], []
     for at, count in zip(index, channel.shape, strict=True):
         low, high = max(0, at - CLICK_RADIUS), min(count, at + CLICK_RADIUS + 1)
@@ -169,7 +175,7 @@ def mark(channel: npt.NDArray, index: tuple[int, int, int]) -> None:
         target.append(slice(low, high))
         source.append(slice(low - at + CLICK_RADIUS, high - at + CLICK_RADIUS))
     view = channel[tuple(target)]
-    view[ball[tuple(source)]] = 1
+    np.maximum(view, _BUMP[tuple(source)], out=view)
 
 
 def wide_channel(image: Array) -> tuple[Array, float]:
@@ -198,9 +204,9 @@ def near_channel(image: Array, extent: float, positive: npt.NDArray) -> Array:
     extent : float
         Its range, from `wide_channel`.
     positive : (n, n, n) array
-        Above 0.5 where a positive prompt lies. Without any the channel is 0.
+        Above `CLICKED` where a positive prompt lies. Without any the channel is 0.
     """
-    values = image[positive > 0.5]
+    values = image[positive > CLICKED]
     if not values.size or extent <= 0:
         return np.zeros(image.shape, np.float32)
     middle = float(np.median(values))

@@ -11,7 +11,7 @@ from scipy import ndimage
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.promptable_input import Array, Grid
+from napari_radcnn.interactive.engines.promptable_input import CLICKED, Array, Grid
 from napari_radcnn.interactive.engines.promptable_look import SIZE, Drawn, Levels, View
 from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, joined
 
@@ -128,7 +128,7 @@ def _vouched(found: Mask, channels: Array) -> Mask:
     labels, count = ndimage.label(found)
     if count <= 1:
         return found
-    sure = (channels[3] > 0.5) | (channels[5] > 0.5) | (channels[2] > 0.5)
+    sure = (channels[3] > CLICKED) | (channels[5] > 0.5) | (channels[2] > 0.5)
     kept = np.unique(labels[sure & found])
     kept = kept[kept > 0]
     return np.asarray(np.isin(labels, kept)) if kept.size else np.zeros_like(found)
