@@ -22,9 +22,9 @@ from napari_radcnn.interactive.prompts import Prompt
 Color = tuple[float, float, float]
 
 #: Smallest and largest size on the screen, pixels: of an outline's dots and of the sign at its beginning.
-_DOT_PIXELS, _SIGN_PIXELS = 4.0, 17.0
+_DOT_PIXELS, _SIGN_PIXELS = 5.0, 17.0
 #: Distance of dots on the screen, pixels, and how many there are of one prompt at most.
-_DOT_STEP, _MOST_DOTS = 3.0, 150
+_DOT_STEP, _MOST_DOTS = 4.0, 150
 #: Dots and gaps of a negative outline, in dots.
 _DASH, _GAP = 3, 3
 _WHITE = (1.0, 1.0, 1.0)

@@ -127,7 +127,7 @@ class ObjectList(QWidget):
         known = self._state.object(self._state.active)
         if known is None:
             return
-        chosen = QColorDialog.getColor(_qt_color(known.color), self, f"Color of {known.name}")
+        chosen = QColorDialog.getColor(_as_qcolor(known.color), self, f"Color of {known.name}")
         if chosen.isValid():
             self.recolored.emit(known.value, (chosen.redF(), chosen.greenF(), chosen.blueF()))
 
@@ -142,7 +142,7 @@ def _row(each: SegmentedObject) -> QTreeWidgetItem:
     item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable | Qt.ItemFlag.ItemIsUserCheckable)
     item.setCheckState(_LOCK, Qt.CheckState.Checked if each.is_locked else Qt.CheckState.Unchecked)
     swatch = QPixmap(14, 14)
-    swatch.fill(_qt_color(each.color))
+    swatch.fill(_as_qcolor(each.color))
     icon = QIcon(swatch)
     icon.addPixmap(swatch, QIcon.Mode.Selected)  # else Qt tints it
     item.setIcon(_NAME, icon)
@@ -151,7 +151,7 @@ def _row(each: SegmentedObject) -> QTreeWidgetItem:
     return item
 
 
-def _qt_color(color: Color) -> QColor:
+def _as_qcolor(color: Color) -> QColor:
     return QColor.fromRgbF(*color)
 
 
