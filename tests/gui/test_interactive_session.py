@@ -320,6 +320,16 @@ def test_closing_the_viewer_saves_the_session(make_napari_viewer, qtbot, engine)
     qtbot.waitUntil(lambda: len(PromptSession.unfinished()) == 1, timeout=20_000)
 
 
+def test_closing_the_dock_saves_the_session_and_takes_its_layers_away(make_napari_viewer, qtbot, engine):
+    played = started(make_napari_viewer, qtbot)
+    played.click(played.middle)
+    played.idle()
+    played.viewer.window.remove_dock_widget(played.dock)
+    qtbot.waitUntil(lambda: [layer.name for layer in played.viewer.layers] == ["T1"], timeout=20_000)
+    qtbot.waitUntil(lambda: len(PromptSession.unfinished()) == 1, timeout=20_000)
+    assert not played.scans[0].keymap
+
+
 def test_objects_are_named_locked_colored_and_measured_in_the_list(make_napari_viewer, qtbot, engine):
     played = started(make_napari_viewer, qtbot)
     played.click(played.middle)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -40,6 +40,9 @@ class InteractiveDock(QWidget):
     napari_viewer : napari.Viewer
         The viewer it is docked in.
     """
+
+    #: Before the sessions are there, too: Qt sends events from the first moment.
+    _was_shown = False
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -201,9 +204,16 @@ class InteractiveDock(QWidget):
         if editing is not None and editing is not self.editing and editing.scan is not None:
             self.layer_combo.choose(editing.scan)
 
+    def event(self, event: QEvent) -> bool:
+        """Notice that the dock was closed: napari takes this widget out of it and keeps it."""
+        if event.type() == QEvent.Type.ParentChange and self.parentWidget() is None and self._was_shown:
+            self.sessions.close_without_dock()
+        return bool(super().event(event))
+
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  Qt's name
         """Find the window whose closing ends the sessions."""
         super().showEvent(event)
+        self._was_shown = True
         self.sessions.watch_window(self)
 
     def _on_engine(self, _index: int = 0) -> None:

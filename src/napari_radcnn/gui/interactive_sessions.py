@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
@@ -102,7 +103,7 @@ class Sessions(QObject):
 
     def close_without_dock(self) -> None:
         """Save and close all sessions, when the dock is gone; where its viewer is not, take their layers away."""
-        window = None if self._window is None else self._window()
+        window = self._open_window()
         if window is not None and window.isVisible():
             for editing in list(self._editings):
                 editing.end("The dock was closed: its sessions are saved.")
@@ -166,8 +167,7 @@ class Sessions(QObject):
         window: Any = widget
         while window is not None and not isinstance(window, QMainWindow):
             window = window.parentWidget()
-        known = None if self._window is None else self._window()
-        if window is not None and window is not known:
+        if window is not None and window is not self._open_window():
             window.installEventFilter(self)
             self._window = weakref.ref(window)
 
@@ -178,9 +178,14 @@ class Sessions(QObject):
         return super().eventFilter(watched, event)
 
     def _close_if_closed(self) -> None:
-        window = None if self._window is None else self._window()
-        if window is not None and not window.isVisible():
+        window = self._open_window()
+        if window is None or not window.isVisible():
             self.close_all()
+
+    def _open_window(self) -> QMainWindow | None:
+        """Return the main window, where Qt has not deleted it."""
+        window = None if self._window is None else self._window()
+        return window if window is not None and isalive(window) else None
 
 
 #: Those with sessions that are not closed yet.
