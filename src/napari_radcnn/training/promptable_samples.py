@@ -28,7 +28,7 @@ Sample = tuple[Array, Mask]
 _KINDS = ("drawn", "regions", "lesion", "recolored", "shapes")
 _SHARES = (0.38, 0.14, 0.13, 0.13, 0.22)
 #: The largest side of an object's box in the cube, in voxels at least and in sides of the cube at most.
-_SMALLEST_EXTENT, _LARGEST_EXTENT = 7.0, 1.25
+_SMALLEST_EXTENT, _LARGEST_EXTENT = 12.0, 1.25
 #: The grid is never finer than this share of a scan's finest spacing.
 _FINEST = 0.5
 
@@ -124,7 +124,7 @@ class Sampler:
     def _lesion(self, image: Array) -> Sample:
         """Return the picture with a lump in it that was not there: lesions, nodules, metastases."""
         rng, size = self._rng, self._size
-        radius = float(np.exp(rng.uniform(np.log(2.5), np.log(size / 4))))
+        radius = float(np.exp(rng.uniform(np.log(4.5), np.log(size / 3))))
         middle = rng.normal(0, size / 8, 3)
         where = [a - np.float32(m) for a, m in zip(warped_coordinates(rng, size, 0.3 * radius), middle, strict=True)]
         turn = random_rotation(rng)

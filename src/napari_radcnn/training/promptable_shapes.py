@@ -94,7 +94,7 @@ def _placed(rng: np.random.Generator, size: int, bend: float) -> list[Array]:
 
 
 def _radius(rng: np.random.Generator, size: int) -> float:
-    return float(np.exp(rng.uniform(np.log(2.0), np.log(0.55 * size))))
+    return float(np.exp(rng.uniform(np.log(5.0), np.log(0.55 * size))))
 
 
 def _ellipsoid(rng: np.random.Generator, size: int) -> npt.NDArray[np.bool_]:
@@ -115,7 +115,7 @@ def _blob(rng: np.random.Generator, size: int) -> npt.NDArray[np.bool_]:
 
 def _tube(rng: np.random.Generator, size: int) -> npt.NDArray[np.bool_]:
     """Return a bent tube, perhaps with a branch: vessels, airways, cords, gut."""
-    width = float(np.exp(rng.uniform(np.log(1.5), np.log(size / 8))))
+    width = float(np.exp(rng.uniform(np.log(2.5), np.log(size / 8))))
     where = _placed(rng, size, size / 5)
     result = np.asarray(where[0] ** 2 + where[1] ** 2 < width * width)
     if rng.random() < 0.4:
@@ -129,14 +129,14 @@ def _tube(rng: np.random.Generator, size: int) -> npt.NDArray[np.bool_]:
 def _plate(rng: np.random.Generator, size: int) -> npt.NDArray[np.bool_]:
     """Return a bent plate: walls, muscles, ribs."""
     where = _placed(rng, size, size / 6)
-    thick = rng.uniform(1.5, size / 12)
+    thick = rng.uniform(2.0, size / 12)
     sides = rng.uniform(0.15, 0.8, 2) * size / 2
     return np.asarray((np.abs(where[0]) < thick) & (np.abs(where[1]) < sides[0]) & (np.abs(where[2]) < sides[1]))
 
 
 def _bone(rng: np.random.Generator, size: int) -> npt.NDArray[np.bool_]:
     """Return a body with arms: something like a vertebra."""
-    radius = float(np.exp(rng.uniform(np.log(4), np.log(size / 4))))
+    radius = float(np.exp(rng.uniform(np.log(7), np.log(size / 4))))
     where = _placed(rng, size, 0.2 * radius)
     body = (where[1] / radius) ** 2 + (where[2] / radius) ** 2 < 1
     body &= np.abs(where[0]) < radius * rng.uniform(0.4, 0.9)
