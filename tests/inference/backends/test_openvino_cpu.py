@@ -308,3 +308,29 @@ def test_a_second_run_loads_no_torch_and_no_weights():
     told = done.stdout.split()
     assert told[:2] == ["openvino", str(first.agreement)]
     assert told[-1] == "False"
+
+
+def test_ctrl_c_after_another_thread_dropped_a_network_is_only_ctrl_c():
+    script = """
+        import gc, os, signal, threading
+        from napari_radcnn.inference.backends.openvino_cpu import OpenVINOPredictor, convert
+        from toy_networks import ToySource, affine
+
+        source = ToySource(affine(channels=1), channels=1)
+        kept = [OpenVINOPredictor(convert(source, (4, 6, 10), is_compared=False), 3, "float32", 1)]
+        dropping = threading.Thread(target=lambda: (kept.clear(), gc.collect()))
+        dropping.start()
+        dropping.join()
+        heard = []
+        signal.signal(signal.SIGINT, lambda *_: heard.append("ctrl-c"))
+        os.kill(os.getpid(), signal.SIGINT)
+        print(*heard)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["ctrl-c"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_radcnn.inference.backends.openvino_cpu import OpenVINOPredictor, convert, import_openvino
+from napari_radcnn.inference.backends.openvino_cpu import OpenVINOPredictor, convert, openvino_core
 from napari_radcnn.inference.backends.openvino_norms import stage, with_exact_norms
 from toy_networks import ToySource
 
@@ -54,7 +54,7 @@ def test_norms_over_many_voxels_are_as_exact_as_torch_s(norm):
     patch = (72, 70, 78)  # 3.9e5 voxels
     source, values = source_of(norm, 16), noise(16, patch)
     model = convert(source, patch, is_compared=False)
-    own = import_openvino().Core().compile_model(model.clone(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    own = openvino_core().compile_model(model.clone(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     predictor = OpenVINOPredictor(model, 3, "float32", 2)
     found, expected = predictor(values), in_float64(norm, values)
     np.testing.assert_allclose(found, expected, rtol=0, atol=5e-6)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from napari_radcnn.inference.backends.base import NetworkSource
 from napari_radcnn.inference.backends.hardware import package_version
-from napari_radcnn.inference.backends.openvino_cpu import convert, import_openvino
+from napari_radcnn.inference.backends.openvino_cpu import convert, import_openvino, openvino_core
 from napari_radcnn.inference.remembered import cache_folder
 from napari_radcnn.models.network import Shape
 
@@ -40,11 +40,10 @@ def converted_model(source: NetworkSource, patch: Shape, *, is_compared: bool) -
     """
     if source.onnx_path is not None:  # as quick to read as a kept one
         return convert(source, patch, is_compared=is_compared)
-    ov = import_openvino()
     file = _file(source, patch)
     with suppress(RuntimeError, OSError):  # not there, or damaged: it is made anew
         if file.is_file() and file.with_suffix(".bin").is_file():
-            model = ov.Core().read_model(file)
+            model = openvino_core().read_model(file)
             file.touch()
             return model
     model = convert(source, patch, is_compared=is_compared)

@@ -47,9 +47,9 @@ def cpu_computes_bfloat16(backend: str) -> bool:
     They are AVX512-BF16 or AMX, and BF16 on Arm, which only torch uses.
     """
     if backend == "openvino":
-        from napari_radcnn.inference.backends.openvino_cpu import import_openvino
+        from napari_radcnn.inference.backends.openvino_cpu import openvino_core
 
-        return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if has_openvino() and platform.machine().lower() in ("x86_64", "amd64"):
         return cpu_computes_bfloat16("openvino")  # the same, and known without the seconds torch's import takes
     import torch

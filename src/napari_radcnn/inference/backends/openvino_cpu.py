@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,23 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+def openvino_core() -> Any:
+    """Return the one `openvino.Core` of this process, which is never destroyed.
+
+    Its CPU plugin gives the thread that creates it a stack for signal handlers, and unmaps that stack when the last
+    core is destroyed. If another thread does that, as the garbage collector may, the first one keeps the address: the
+    next Ctrl-C ends the process with a segmentation fault (seen with OpenVINO 2026.4).
+    """
+    with _core_lock:
+        if not _cores:
+            _cores.append(import_openvino().Core())
+        return _cores[0]
+
+
+_core_lock = threading.Lock()
+_cores: list[Any] = []
+
+
 class OpenVINOPredictor:
     """A network compiled by OpenVINO for the processor and one patch shape.
 
@@ -75,7 +93,7 @@ class OpenVINOPredictor:
             ov.properties.num_streams: 1,
         }
         try:
-            self._request: Any = ov.Core().compile_model(model, "CPU", config).create_infer_request()
+            self._request: Any = openvino_core().compile_model(model, "CPU", config).create_infer_request()
         except RuntimeError as error:
             raise _memory_error(error) or BackendError(f"OpenVINO cannot compile it: {_line(error)}") from error
 
@@ -125,7 +143,7 @@ def convert(source: NetworkSource, patch: Shape, *, is_compared: bool) -> openvi
     )
     try:
         if source.onnx_path is not None:
-            model = ov.Core().read_model(source.onnx_path)
+            model = openvino_core().read_model(source.onnx_path)
             model.reshape(shape)
             return model
         module = source.torch_module()

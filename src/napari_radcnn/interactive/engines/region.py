@@ -332,7 +332,8 @@ def _settled(task: _Task, window: Window, mask: Mask) -> MaskUpdate:
 def _confine(mask: Mask, frame: Mark, window: Window) -> None:
     """Clear what lies outside a box that the user drew around the object: everywhere, or in the plane of a flat one."""
     inside = np.zeros(mask.shape, bool)
-    inside[tuple((frame.voxels - window.low).T)] = True
+    in_window = ((frame.voxels >= window.low) & (frame.voxels < window.high)).all(1)
+    inside[tuple((frame.voxels[in_window] - window.low).T)] = True
     if frame.flat_axis is None:
         mask &= inside
     else:
