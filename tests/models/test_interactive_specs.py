@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from napari_radcnn.errors import ExitStatus, ModelError
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines import registry
 from napari_radcnn.interactive.engines.registry import ENGINE_NAMES, engine_specs, open_engine
-from napari_radcnn.models import interactive
 from napari_radcnn.phantom import head
 
 
@@ -85,23 +83,6 @@ def test_an_engine_that_cannot_be_imported_is_a_model_error(monkeypatch):
     monkeypatch.setitem(registry._CLASSES, "region", ("module_that_is_nowhere", "Engine"))
     with pytest.raises(ModelError, match="cannot be loaded: No module named"):
         open_engine("region")
-
-
-def test_the_hash_of_shipped_weights_is_read_from_the_file_beside_them(monkeypatch, tmp_path):
-    monkeypatch.setattr(interactive, "files", lambda package: tmp_path)
-    assert interactive.shipped_weights("net") == ()
-    (tmp_path / "weights").mkdir()
-    described = tmp_path / "weights" / "net.json"
-    described.write_text(json.dumps({"sha256": "ab" * 32, "architecture": {}}))
-    (file,) = interactive.shipped_weights("net")
-    assert (file.package, file.path, file.sha256) == (
-        "napari_radcnn",
-        "napari_radcnn/weights/net.safetensors",
-        "ab" * 32,
-    )
-    for damaged in ("{", "[]", '{"sha256": 3}', "{}"):
-        described.write_text(damaged)
-        assert interactive.shipped_weights("net") == (), damaged
 
 
 def test_missing_shipped_weights_are_named(monkeypatch):

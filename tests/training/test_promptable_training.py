@@ -158,7 +158,7 @@ def test_training_learns_stops_resumes_and_writes_weights(data, tmp_path, monkey
 
     monkeypatch.setattr(promptable, "Pool", _Here)
     out = tmp_path / "out"
-    recipe = promptable.Recipe(minutes=0.06, size=32, part=32, batch=2, capacity=8)
+    recipe = promptable.Recipe(minutes=0.06, size=32, batch=2, capacity=8)
     weights = promptable.train(data, out, recipe, threads=1)
     about = json.loads((out / "promptable-3d.json").read_text())
     assert about["steps"] >= 1
@@ -166,10 +166,10 @@ def test_training_learns_stops_resumes_and_writes_weights(data, tmp_path, monkey
     assert weights.stat().st_size < 10e6
     network = ShippedNetwork(weights, about["sha256"]).torch_module()
     with torch.no_grad():
-        assert torch.isfinite(network(torch.zeros(1, 6, 32, 32, 32))).all()
+        assert torch.isfinite(network(torch.zeros(1, 7, 32, 32, 32))).all()
     rows = list(csv.reader((out / "log.csv").open()))
     assert int(rows[-1][1]) == about["steps"]
-    longer = promptable.Recipe(minutes=0.12, size=32, part=32, batch=2, capacity=8)
+    longer = promptable.Recipe(minutes=0.12, size=32, batch=2, capacity=8)
     promptable.train(data, out, longer, threads=1)
     assert json.loads((out / "promptable-3d.json").read_text())["steps"] > about["steps"]
 

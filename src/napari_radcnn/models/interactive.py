@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib.resources import files
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models.options import CheckedOptions
+from napari_radcnn.models.shipped import shipped_weights
 from napari_radcnn.models.spec import ModelSpec, WeightsFile
 
 
@@ -29,21 +28,6 @@ def check_runs_at_once(spec: ModelSpec) -> None:
             f"'{spec.name}' answers prompts: use it in the dock 'Interactive segmentation', or play a script of "
             "prompts with `radcnn interact`."
         )
-
-
-def shipped_weights(name: str) -> tuple[WeightsFile, ...]:
-    """Return the weights ``NAME.safetensors`` of the package itself, with the SHA-256 of the ``NAME.json`` beside them.
-
-    That file is the one place where the hash stands: training writes both. Without a readable one there are no weights.
-    """
-    try:
-        described = json.loads((files("napari_radcnn") / "weights" / f"{name}.json").read_text(encoding="utf-8"))
-        sha256 = described["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
-    if not isinstance(sha256, str):
-        return ()
-    return (WeightsFile("napari_radcnn", f"napari_radcnn/weights/{name}.safetensors", sha256),)
 
 
 REGION = ModelSpec(

@@ -19,6 +19,10 @@ from napari_radcnn.errors import ResourceError
 Draw = Callable[[], list[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]]
 
 
+#: Seconds between samples once the pool is full, so that the trainer gets the processor.
+_PAUSE = 0.25
+
+
 class Pool:
     """Samples in shared memory: a process writes them round and round, the trainer takes any.
 
@@ -111,6 +115,8 @@ def _fill(
     images, masks = _views(memories[0], memories[1], size, capacity)
     draw = make(*arguments)
     while not stop.is_set():
+        if count.value >= capacity:  # type: ignore[attr-defined]
+            stop.wait(_PAUSE)
         for image, mask in draw():
             slot = count.value % capacity  # type: ignore[attr-defined]
             with lock:

@@ -1,27 +1,26 @@
 """How `promptable-3d` was made: ``python -m napari_radcnn.training.promptable --data DIR --out DIR``.
 
 Clicks are simulated while it learns (Sofiiuk et al. 2022, RITM, ICIP; Diaz-Pinto et al. 2022, DeepEdit): the network
-segments, a click is put where it is wrong, and only the last of several answers is learned from.
+segments, a click is put where it is wrong, the region engine proposes what that click may mean, and only the last of
+several answers is learned from.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import math
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_radcnn.interactive.engines.promptable_net import WIDTHS, build_network
 from napari_radcnn.training.pool import Pool
 from napari_radcnn.training.promptable_cases import load_cases, names
-from napari_radcnn.training.promptable_samples import Play, Sample, Sampler, crop_around
+from napari_radcnn.training.promptable_samples import Mask, Play, Sample, Sampler, crop_around
+from napari_radcnn.training.run import Schedule, Training
 
 if TYPE_CHECKING:
     import torch
@@ -31,46 +30,27 @@ _CLICKS = (0.3, 0.22, 0.18, 0.12, 0.08, 0.06, 0.04)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Schedule):
     """What the training depends on.
 
     Attributes
     ----------
-    minutes : float
-        How long it trains; the learning rate falls along a half cosine over this time.
-    late : float
-        Share of the time after which whole cubes are shown instead of parts of them.
-    size, part : int
-        Voxels along a side of the cube, and of the parts shown at first.
-    batch, late_batch : int
+    size : int
+        Voxels along a side of the cube.
+    batch : int
         Samples a step.
     steady : float
         Share of the time after which the coarsest level normalizes by its running averages: a batch has too few voxels
         there to be normalized by itself.
-    rate : float
-        Highest learning rate (AdamW).
-    decay : float
-        Of the weights.
-    average : float
-        How much of the running average of the weights is kept at each step; the average is what ships.
     capacity : int
         Samples in the pool.
-    seed : int
-        Of everything random.
     """
 
-    minutes: float = 90.0
-    late: float = 0.75
-    size: int = 96
-    part: int = 64
+    minutes: float = 95.0
+    size: int = 64
     batch: int = 4
-    late_batch: int = 2
     steady: float = 0.25
-    rate: float = 1e-3
-    decay: float = 1e-2
-    average: float = 0.999
-    capacity: int = 1500
-    seed: int = 1
+    capacity: int = 2500
 
 
 def make_draw(data: str, cache: str, size: int, seed: int) -> Callable[[], list[Sample]]:
@@ -95,85 +75,82 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     import torch
 
     torch.set_num_threads(threads)
-    torch.manual_seed(recipe.seed)
-    out.mkdir(parents=True, exist_ok=True)
     run = _Run(recipe, out)
     rng = np.random.default_rng(recipe.seed + run.steps)
     drawn_by = (str(data), str(out / "cases"), recipe.size, recipe.seed + 1000 + run.steps)
     with Pool(make_draw, drawn_by, recipe.size, recipe.capacity) as pool:
         pool.wait(200)
         run.begin()
-        while run.share < 1:
-            if run.share >= recipe.steady:
-                run.steady()
-            late = run.share >= recipe.late
-            batch, size = (recipe.late_batch, recipe.size) if late else (recipe.batch, recipe.part)
-            plays = [Play(crop_around(rng, pool.take(rng), size), rng) for _ in range(batch)]
-            run.learn(plays, int(rng.choice(len(_CLICKS), p=_CLICKS)))
-            run.keep(pool.drawn)
-        run.keep(pool.drawn, last=True)
-    return run.write()
+        with ThreadPoolExecutor(1) as player:  # plays one batch's clicks while another one is with the network
+            batches = [_Batch(player, pool, rng, recipe) for _ in range(2)]
+            while run.share < 1:
+                if run.share >= recipe.steady:
+                    run.steady()
+                for batch in batches:
+                    batch.go_on(run)
+                run.keep(drawn=pool.drawn)
+        run.keep(now=True, drawn=pool.drawn)
+    return run.write("promptable-3d", names())
 
 
-class _Run:
-    """The state of a training: network, average, optimizer, time spent."""
+class _Batch:
+    """A few objects being segmented at the same time, from their first click to the answer that is learned from."""
+
+    def __init__(self, player: ThreadPoolExecutor, pool: Pool, rng: np.random.Generator, recipe: Recipe) -> None:
+        self._player, self._pool, self._rng, self._recipe = player, pool, rng, recipe
+        self._begin()
+
+    def _begin(self) -> None:
+        self._clicks = int(self._rng.choice(len(_CLICKS), p=_CLICKS))
+        seed = int(self._rng.integers(2**63))
+        self._ready: Future[list[Play]] = self._player.submit(self._fresh, np.random.default_rng(seed))
+
+    def _fresh(self, rng: np.random.Generator) -> list[Play]:
+        samples = [self._pool.take(rng) for _ in range(self._recipe.batch)]
+        return [Play(crop_around(rng, sample, self._recipe.size), rng) for sample in samples]
+
+    def go_on(self, run: _Run) -> None:
+        """Ask the network once: for the next click, or to learn."""
+        plays = self._ready.result()
+        if self._clicks == 0:
+            run.put_right(plays)
+            self._begin()
+            return
+        self._clicks -= 1
+        self._ready = self._player.submit(_stepped, plays, run.answers(plays))
+
+
+def _stepped(plays: list[Play], answers: Sequence[Mask]) -> list[Play]:
+    for play, answer in zip(plays, answers, strict=True):
+        play.step(answer)
+    return plays
+
+
+class _Run(Training):
+    """A training of this network."""
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
+        super().__init__(build_network, out, recipe)
         import torch
 
-        self.recipe, self._out = recipe, out
-        self.network = build_network().to(memory_format=torch.channels_last_3d)
-        self.average = build_network()
-        self.average.load_state_dict(self.network.state_dict())
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
-        self.steps, self._spent, self._skipped = 0, 0.0, 0
-        self._seen: list[tuple[float, float]] = []
-        self._began = self._kept = self._logged = time.monotonic()
-        path = out / "checkpoint.pt"
-        if path.exists():
-            state = torch.load(path, weights_only=True)
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self.steps, self._spent = state["steps"], state["spent"]
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
-    def begin(self) -> None:
-        """Start the clock."""
-        self._began = self._kept = self._logged = time.monotonic()
-
-    @property
-    def share(self) -> float:
-        """How much of the time is spent, 0..1."""
-        return (self._spent + time.monotonic() - self._began) / (60 * self.recipe.minutes)
-
-    def learn(self, plays: list[Play], clicks: int) -> None:
-        """Play `clicks` clicks without learning, then learn from the next answer."""
+    def answers(self, plays: list[Play]) -> list[Mask]:
+        """Return the network's masks, without learning."""
         import torch
 
-        share = min(1.0, self.share)
-        rate = (
-            self.recipe.rate * min(1.0, (self.steps + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
-        )
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        for _ in range(clicks):
-            with torch.no_grad():
-                answers = self._ask(plays)
-            for play, answer in zip(plays, answers, strict=True):
-                play.step((answer[0] > 0).numpy())
+        with torch.no_grad():
+            return [(answer[0] > 0).numpy() for answer in self._ask(plays)]
+
+    def put_right(self, plays: list[Play]) -> None:
+        """Learn from the next answer."""
+        import torch
+
         logits = self._ask(plays)
         target = torch.from_numpy(np.stack([play.target for play in plays]))[:, None].float()
+        proposal = torch.from_numpy(np.stack([play.channels[-1:] for play in plays])) > 0.5
         loss, dice = _loss(logits, target)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        if torch.isfinite(norm):
-            self._optimizer.step()
-        else:
-            self._skipped += 1
-        self.steps += 1
-        self._follow()
-        self._seen.append((float(loss.detach()), dice))
+        self.learn(loss, dice=dice, proposal=float(_dice(proposal, target).mean()))
 
     def steady(self) -> None:
         """Normalize the coarsest level by its running averages from now on."""
@@ -188,49 +165,6 @@ class _Run:
             answer = self.network(batch)
         return answer.float()
 
-    def _follow(self) -> None:
-        import torch
-
-        keep = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            theirs = self.network.state_dict()
-            for name, value in self.average.state_dict().items():
-                if value.is_floating_point():
-                    value.lerp_(theirs[name], 1 - keep)
-                else:
-                    value.copy_(theirs[name])
-
-    def keep(self, drawn: int, *, last: bool = False) -> None:
-        """Log about twice a minute and write a checkpoint every three, or now."""
-        import torch
-
-        now = time.monotonic()
-        if now - self._logged > 30 or last:
-            self._logged = now
-            loss, dice = np.mean(self._seen, axis=0) if self._seen else (math.nan, math.nan)
-            self._seen = []
-            spent = (self._spent + now - self._began) / 60
-            with (self._out / "log.csv").open("a", newline="") as file:
-                csv.writer(file).writerow(
-                    [f"{spent:.2f}", self.steps, f"{loss:.4f}", f"{dice:.4f}", drawn, self._skipped]
-                )
-        if now - self._kept > 180 or last:
-            self._kept = now
-            state = {
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "steps": self.steps,
-                "spent": self._spent + now - self._began,
-            }
-            temporary = self._out / "checkpoint.tmp"
-            torch.save(state, temporary)
-            temporary.replace(self._out / "checkpoint.pt")
-
-    def write(self) -> Path:
-        """Write the averaged weights in float16, and what they were made with."""
-        return write_weights(self.average, self._out, self.recipe, self.steps)
-
 
 def _loss(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Return cross entropy plus one minus the soft Dice coefficient, and the Dice coefficient of the batch."""
@@ -244,34 +178,12 @@ def _loss(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, flo
     probabilities = torch.sigmoid(logits)
     overlap = (probabilities * target).sum((1, 2, 3, 4))
     soft = (2 * overlap + 1) / (probabilities.sum((1, 2, 3, 4)) + target.sum((1, 2, 3, 4)) + 1)
-    hard = logits.detach() > 0
-    dice = 2 * (hard * target).sum((1, 2, 3, 4)) / (hard.sum((1, 2, 3, 4)) + target.sum((1, 2, 3, 4))).clamp(min=1)
-    return (entropy + 1 - soft).mean(), float(dice.mean())
+    return (entropy + 1 - soft).mean(), float(_dice(logits.detach() > 0, target).mean())
 
 
-def write_weights(network: torch.nn.Module, out: Path, recipe: Recipe, steps: int) -> Path:
-    """Write ``promptable-3d.safetensors`` and, beside it, what is known of it as JSON."""
-    import hashlib
-
-    import torch
-
-    from napari_radcnn.models.safetensors import write_safetensors
-
-    path = out / "promptable-3d.safetensors"
-    tensors = {
-        name: value.detach().to(torch.float16).contiguous()
-        for name, value in network.state_dict().items()
-        if value.is_floating_point()
-    }
-    write_safetensors(tensors, path)
-    about: dict[str, Any] = {
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "recipe": asdict(recipe),
-        "steps": steps,
-        "trained_on": names(),
-    }
-    path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
-    return path
+def _dice(mask: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    both = (mask * target).sum((1, 2, 3, 4))
+    return 2 * both / (mask.sum((1, 2, 3, 4)) + target.sum((1, 2, 3, 4))).clamp(min=1)
 
 
 def main() -> None:

@@ -8,8 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.promptable_input import Grid, inner_core, mark, near_channel, wide_channel
 from napari_radcnn.interactive.engines.promptable_net import CHANNELS
+from napari_radcnn.interactive.engines.region import RegionEngine
+from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.training.promptable_cases import Case
 from napari_radcnn.training.promptable_shapes import (
     Array,
@@ -20,6 +25,7 @@ from napari_radcnn.training.promptable_shapes import (
     spoil,
     warped_coordinates,
 )
+from napari_radcnn.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
 Sample = tuple[Array, Mask]
@@ -226,6 +232,9 @@ class Play:
         image, self.target = sample
         wide, self._extent = wide_channel(image)
         self._image = image
+        self._volume = Volume(image, Geometry(image.shape, np.eye(4)))
+        self._region = RegionEngine()
+        self._prompts: list[Prompt] = []
         self.channels = np.zeros((CHANNELS, *image.shape), np.float32)
         self.channels[0] = wide
         if rng.random() < 0.12:  # a mask that something else made, to be put right
@@ -233,11 +242,29 @@ class Play:
             self._say(self.channels[2] > 0.5)
         else:
             self._first()
+        self._propose()
 
     def step(self, answer: Mask) -> None:
         """Take the network's answer, and click where it is wrong."""
         self.channels[2] = answer
         self._say(answer)
+        self._propose()
+
+    def _propose(self) -> None:
+        """Ask the region engine what it makes of the newest prompt; the network is to put that right."""
+        current = self.channels[2] > 0.5
+        proposal = current.copy()
+        if self._prompts and (current.any() or any(prompt.positive for prompt in self._prompts)):
+            update = self._region.predict(EngineRequest(self._volume, tuple(self._prompts), current), Monitor(1))
+            proposal[update.box] = update.mask
+        self.channels[6] = proposal
+
+    def _said(self, prompt: Prompt) -> None:
+        self._prompts.append(prompt)
+
+    def _position(self, at: Sequence[float] | npt.NDArray) -> tuple[float, float, float]:
+        x, y, z = self._volume.geometry.to_world(at)
+        return float(x), float(y), float(z)
 
     def _first(self) -> None:
         chance = self._rng.random()
@@ -279,7 +306,9 @@ class Play:
 
     def _click(self, area: Mask, *, positive: bool) -> None:
         if area.any():
-            mark(self.channels[3 if positive else 4], self._place(area))
+            at = self._place(area)
+            mark(self.channels[3 if positive else 4], at)
+            self._said(Prompt.point(self._position(at), positive=positive))
         self._near()
 
     def _scribble(self, area: Mask, *, positive: bool) -> None:
@@ -291,6 +320,7 @@ class Play:
         inside = np.argwhere(area[tuple(plane)])
         channel = self.channels[3 if positive else 4]
         start = np.array([k, j, i])
+        line = [self._position(start)]
         start_local = start.copy()
         start_local[axis] = 0
         ends = inside[self._rng.integers(len(inside), size=2)]
@@ -300,6 +330,8 @@ class Play:
                 at[axis] = start[axis]
                 if area[tuple(at)]:
                     mark(channel, (int(at[0]), int(at[1]), int(at[2])))
+                    line.append(self._position(at))
+        self._said(Prompt.scribble(line, positive=positive))
         self._near()
 
     def _area(self, kind: str) -> None:
@@ -319,14 +351,20 @@ class Play:
             low = np.maximum(0, np.rint(low + self._rng.normal(0, 1, 2) * slack - 0.5 * slack)).astype(int)
             high = np.rint(high + self._rng.normal(0, 1, 2) * slack + 0.5 * slack).astype(int)
             drawn = np.zeros_like(section)
-            drawn[low[0] : max(high[0], low[0] + 1), low[1] : max(high[1], low[1] + 1)] = True
+            high = np.maximum(high, low + 1)
+            drawn[low[0] : high[0], low[1] : high[1]] = True
+            flat = (low, (high[0] - 1, low[1]), (low[0], high[1] - 1))
+            corners = [np.insert(np.array(corner, float), axis, at[axis]) for corner in flat]
+            self._said(Prompt.box(*(self._position(corner) for corner in corners)))
         else:
             drawn = ndimage.binary_dilation(section, iterations=int(self._rng.integers(1, 4)))
         self.channels[5][tuple(plane)] = drawn
         if kind == "lasso":
             core = np.zeros_like(self.target)
             core[tuple(plane)] = drawn
-            self.channels[3][inner_core(core)] = 1
+            inner = inner_core(core)
+            self.channels[3][inner] = 1
+            self._said(Prompt.scribble([self._position(place) for place in np.argwhere(inner)]))
         self._near()
 
     def _wrong_mask(self) -> Mask:

@@ -1,0 +1,206 @@
+"""A network that is trained for a given time: learning rate, running average, log, checkpoint, weights."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_radcnn.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+#: Seconds between lines of the log and between checkpoints, steps over which the learning rate rises.
+_LOG_SECONDS, _KEEP_SECONDS, _WARM_STEPS = 30.0, 180.0, 200
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What every training depends on; recipes add settings of their own.
+
+    Attributes
+    ----------
+    minutes : float
+        How long it trains; the learning rate falls along a half cosine over this time.
+    rate : float
+        Highest learning rate (AdamW).
+    decay : float
+        Of the weights.
+    average : float
+        How much of the running average of the weights is kept at each step; the average is what ships.
+    seed : int
+        Of everything random.
+    """
+
+    minutes: float = 60.0
+    rate: float = 1e-3
+    decay: float = 1e-2
+    average: float = 0.999
+    seed: int = 1
+
+
+class Training:
+    """The state of a training; goes on from ``checkpoint.pt`` in its folder if there is one.
+
+    Parameters
+    ----------
+    build : callable
+        Returns the network with fresh weights, in training mode.
+    out : Path
+        Folder for ``checkpoint.pt``, ``log.csv`` and the weights.
+    schedule : Schedule
+        Settings; all its fields are written beside the weights.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint is of another network.
+    """
+
+    def __init__(self, build: Callable[[], torch.nn.Module], out: Path, schedule: Schedule) -> None:
+        import torch
+
+        torch.manual_seed(schedule.seed)
+        out.mkdir(parents=True, exist_ok=True)
+        self.network, self.average = build(), build()
+        self.average.load_state_dict(self.network.state_dict())
+        self.average.eval()
+        self.steps, self.skipped = 0, 0
+        self._schedule, self._out, self._spent = schedule, out, 0.0
+        parameters = [value for value in self.network.parameters() if value.requires_grad]
+        self._optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=schedule.decay)
+        self._seen: list[dict[str, float]] = []
+        self.begin()
+        path = out / "checkpoint.pt"
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            try:
+                self.network.load_state_dict(state["network"])
+                self.average.load_state_dict(state["average"])
+                self._optimizer.load_state_dict(state["optimizer"])
+            except (RuntimeError, ValueError) as error:
+                raise ModelError(f"{path} is of another network: train in an empty folder.") from error
+            self.steps, self._spent = state["steps"], state["spent"]
+
+    def begin(self) -> None:
+        """Start the clock; what came before, such as drawing the first samples, does not count."""
+        self._began = self._kept = self._logged = time.monotonic()
+
+    @property
+    def share(self) -> float:
+        """How much of the time is spent, 0..1 and a little more."""
+        return self._seconds() / (60 * self._schedule.minutes)
+
+    def _seconds(self) -> float:
+        return self._spent + time.monotonic() - self._began
+
+    def learn(self, loss: torch.Tensor, **figures: float) -> None:
+        """Take a step down a loss; `figures` go into the log, averaged. A loss that is not finite is skipped."""
+        import torch
+
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
+        if torch.isfinite(norm):
+            self._optimizer.step()
+        else:
+            self.skipped += 1
+        self.steps += 1
+        self._follow()
+        self._seen.append({"loss": float(loss.detach()), **figures})
+
+    def _rate(self) -> float:
+        rising = min(1.0, (self.steps + 1) / _WARM_STEPS)
+        falling = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.share)))
+        return self._schedule.rate * rising * falling
+
+    def _follow(self) -> None:
+        import torch
+
+        keep = min(self._schedule.average, (1 + self.steps) / (10 + self.steps))
+        theirs = self.network.state_dict()
+        with torch.no_grad():
+            for name, value in self.average.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(theirs[name], 1 - keep)
+                else:
+                    value.copy_(theirs[name])
+
+    def keep(self, *, now: bool = False, **columns: float) -> bool:
+        """Log about twice a minute and write a checkpoint every three; return whether a line was logged.
+
+        Parameters
+        ----------
+        now : bool
+            Do both now.
+        columns
+            Further columns of the log.
+        """
+        is_logged = time.monotonic() - self._logged > _LOG_SECONDS or now
+        if is_logged:
+            self._log(columns)
+            self._logged = time.monotonic()
+        if time.monotonic() - self._kept > _KEEP_SECONDS or now:
+            self._checkpoint()
+            self._kept = time.monotonic()
+        return is_logged
+
+    def _log(self, columns: dict[str, float]) -> None:
+        names = list(self._seen[0]) if self._seen else ["loss"]
+        means = {name: np.mean([row[name] for row in self._seen]) if self._seen else math.nan for name in names}
+        self._seen = []
+        row = {"minutes": self._seconds() / 60, "steps": self.steps, **means, **columns, "skipped": self.skipped}
+        path = self._out / "log.csv"
+        is_new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(row)
+            writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row.values()])
+
+    def _checkpoint(self) -> None:
+        import torch
+
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "steps": self.steps,
+            "spent": self._seconds(),
+        }
+        temporary = self._out / "checkpoint.tmp"
+        torch.save(state, temporary)
+        temporary.replace(self._out / "checkpoint.pt")
+
+    def write(self, name: str, trained_on: Sequence[str], **about: Any) -> Path:
+        """Write the averaged weights as ``NAME.safetensors`` and what is known of them as ``NAME.json``."""
+        facts = {"recipe": asdict(self._schedule), "steps": self.steps, "trained_on": list(trained_on), **about}
+        return write_weights(self.average, self._out / f"{name}.safetensors", facts)
+
+
+def write_weights(network: torch.nn.Module, path: Path, about: dict[str, Any]) -> Path:
+    """Write a network's floating-point values in float16, and beside them `about` with their SHA-256 as JSON."""
+    import torch
+
+    from napari_radcnn.models.safetensors import write_safetensors
+
+    tensors = {
+        name: value.detach().to(torch.float16).contiguous()
+        for name, value in network.state_dict().items()
+        if value.is_floating_point()
+    }
+    write_safetensors(tensors, path)
+    described = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **about}
+    path.with_suffix(".json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    return path
