@@ -24,7 +24,7 @@ from napari_radcnn.interactive.update import Mask
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_radcnn.interactive.engines.promptable import ShippedNetwork
+    from napari_radcnn.inference.shipped_network import ShippedNetwork
     from napari_radcnn.session import PromptSession
 
 #: Clicks to this Dice are counted, up to the cap.
@@ -61,9 +61,9 @@ def opened(engine: str, settings: RunSettings, weights: Path | None = None) -> E
 
 def network_of(weights: Path) -> ShippedNetwork:
     """Return the promptable network with the weights in a file."""
-    from napari_radcnn.interactive.engines.promptable import ShippedNetwork
+    from napari_radcnn.interactive.engines.promptable import promptable_network
 
-    return ShippedNetwork(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
+    return promptable_network(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from scipy import ndimage
 import napari_radcnn as radcnn
 from napari_radcnn.errors import GeometryError, ReadError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.engines.promptable import ShippedNetwork
+from napari_radcnn.interactive.engines.promptable import promptable_network
 from napari_radcnn.interactive.engines.promptable_input import CLICKED
 from napari_radcnn.training import promptable, promptable_cases
 from napari_radcnn.training.promptable_cases import coarser, find_regions, load_cases
@@ -164,7 +164,7 @@ def test_training_learns_stops_resumes_and_writes_weights(data, tmp_path, monkey
     assert about["steps"] >= 1
     assert about["trained_on"] == ["scan.nii.gz"]
     assert weights.stat().st_size < 10e6
-    network = ShippedNetwork(weights, about["sha256"]).torch_module()
+    network = promptable_network(weights, about["sha256"]).torch_module()
     with torch.no_grad():
         assert torch.isfinite(network(torch.zeros(1, 7, 32, 32, 32))).all()
     rows = list(csv.reader((out / "log.csv").open()))

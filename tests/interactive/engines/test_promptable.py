@@ -9,7 +9,7 @@ from napari_radcnn.errors import CancelledError, ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.promptable import PromptableEngine, ShippedNetwork
+from napari_radcnn.interactive.engines.promptable import PromptableEngine, promptable_network
 from napari_radcnn.interactive.engines.promptable_look import SIZE, Drawn, Levels, View
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.volume import Volume
@@ -228,7 +228,7 @@ def test_other_weights_are_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     write_safetensors({"stem.weight": torch.zeros(3)}, path)
     with pytest.raises(ModelError, match="not those of this network"):
-        ShippedNetwork(path, "0").torch_module()
+        promptable_network(path, "0").torch_module()
 
 
 def test_weights_survive_the_file(tmp_path):
@@ -243,4 +243,4 @@ def test_weights_survive_the_file(tmp_path):
     write_safetensors({k: v for k, v in network.state_dict().items() if v.is_floating_point()}, path)
     patch = torch.randn(1, 6, 32, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(ShippedNetwork(path, "0").torch_module()(patch), network(patch))
+        torch.testing.assert_close(promptable_network(path, "0").torch_module()(patch), network(patch))

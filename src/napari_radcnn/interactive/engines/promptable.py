@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.inference.shipped_network import ShippedNetwork
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.promptable_input import Array
 from napari_radcnn.interactive.engines.promptable_look import SIZE, Drawn, Levels, View
@@ -19,55 +19,16 @@ from napari_radcnn.interactive.engines.promptable_search import Search, settled
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.update import MaskUpdate, box_of
 from napari_radcnn.models.interactive import PROMPTABLE
-from napari_radcnn.models.safetensors import load_safetensors
 from napari_radcnn.models.spec import ModelSpec
-from napari_radcnn.models.weights import read_verified
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_radcnn.inference.backends.base import Predictor
 
 
-@dataclass(frozen=True)
-class ShippedNetwork:
-    """The network, as the engine's backends ask for it (see `NetworkSource`).
-
-    Attributes
-    ----------
-    path : Path
-        Its weights.
-    identity : str
-        Their SHA-256.
-    """
-
-    path: Path
-    identity: str
-    spatial_dims: int = 3
-    channels: int = CHANNELS
-    onnx_path: Path | None = None
-
-    def torch_module(self) -> torch.nn.Module:
-        """Return the network in float32, in evaluation mode.
-
-        Raises
-        ------
-        ModelError
-            If the weights do not fit.
-        """
-        network = build_network()
-        expected = network.state_dict()
-        found = load_safetensors(self.path)
-        complete = {name: found[name].float() if name in found else value for name, value in expected.items()}
-        missing = [name for name, value in expected.items() if value.is_floating_point() and name not in found]
-        if missing or set(found) - set(expected):
-            raise ModelError(f"The weights in {self.path} are not those of this network: install napari-radcnn again.")
-        try:
-            network.load_state_dict(complete)
-        except RuntimeError as error:
-            raise ModelError(f"The weights in {self.path} do not fit this network: {error}") from error
-        return network.eval()
+def promptable_network(path: Path, identity: str) -> ShippedNetwork:
+    """Return the network with the weights in a file, whose SHA-256 is `identity`."""
+    return ShippedNetwork(path, identity, build_network, 3, CHANNELS)
 
 
 class PromptableEngine:
@@ -159,10 +120,7 @@ class PromptableEngine:
 
         network = self._network
         if network is None:
-            if not PROMPTABLE.weights:
-                raise ModelError("The weights of 'promptable-3d' are missing: install napari-radcnn again.")
-            weights = PROMPTABLE.weights[0]
-            network = ShippedNetwork(read_verified(PROMPTABLE, weights), weights.sha256)
+            network = ShippedNetwork.of(PROMPTABLE, build_network, 3, CHANNELS)
         self._predictor, self.warnings = open_predictor(
             network, (SIZE, SIZE, SIZE), self._settings, threads=default_threads(), sample=sample, monitor=monitor
         )
