@@ -1,4 +1,4 @@
-"""The command line: ``radcnn info | convert | models | run | interact | replay | evaluate | open``.
+"""The command line: ``radcnn info | convert | models | train | run | interact | replay | evaluate | open``.
 
 Results go to stdout, progress and errors to stderr, one clear line an error. Exit status as in
 `napari_radcnn.errors.ExitStatus`.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import napari_radcnn
-from napari_radcnn.cli import interact, models, runs, scans
+from napari_radcnn.cli import interact, models, runs, scans, train
 from napari_radcnn.cli.common import telling
 from napari_radcnn.errors import ExitStatus, RadcnnError
 
@@ -45,7 +45,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     scans.add_commands(commands)
-    models.add_commands(commands)
+    models.add_commands(commands, words)
+    train.add_commands(commands)
     runs.add_commands(commands, words)
     interact.add_commands(commands)
     return parser

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from napari_radcnn.models.registry import models
+from napari_radcnn.errors import ModelError
+from napari_radcnn.models.card import own_card, pack_card
+from napari_radcnn.models.registry import get_model, models
+from napari_radcnn.models.spec import ModelSpec
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command of this module."""
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], words: Sequence[str]) -> None:
+    """Add the command of this module; `words` are the arguments, which may name a model."""
     listing = commands.add_parser(
         "models",
-        help="list the models; pack one into a file, install it elsewhere",
-        description="List the models. With a further word: find, pack, verify, install or remove them.",
+        help="list the models, print the card of one; pack one into a file, install it elsewhere",
+        description="List the models. With the name of one: what it is, or its card (`radcnn models NAME --card`). "
+        "With a further word: find, pack, verify, install or remove them.",
     )
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(command=_models)
@@ -47,20 +52,43 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     remover.add_argument("name", metavar="NAME")
     remover.set_defaults(command=_remove)
 
+    if words[:1] == ["models"] and len(words) > 1 and not words[1].startswith("-") and words[1] not in more.choices:
+        one = more.add_parser(words[1])
+        one.add_argument("--card", action="store_true", help="print its card: data, recipe, figures, where it fails")
+        one.add_argument("--json", action="store_true", help="as JSON")
+        one.set_defaults(command=_one, name=words[1])
+
+
+def _one(parsed: argparse.Namespace) -> None:
+    spec = get_model(parsed.name)
+    card = own_card(spec) or pack_card(spec) if parsed.card else None
+    if parsed.card and card is None:
+        raise ModelError(f"'{spec.name}' came without a card.")
+    if parsed.json:
+        print(json.dumps(spec.to_dict() | ({} if card is None else {"card": card}), indent=2))
+    elif card is not None:
+        print(card.rstrip())
+    else:
+        _tell(spec)
+
 
 def _models(parsed: argparse.Namespace) -> None:
     if parsed.json:
         print(json.dumps({"models": [spec.to_dict() for spec in models()]}, indent=2))
         return
     for spec in models():
-        for_what = ", ".join(spec.modalities) or "any modality"
-        told = [spec.task, for_what, *([spec.body_part] if spec.body_part else [])]
-        print(f"{spec.name}  ({', '.join(told)}; licence {spec.licence})")
-        print(f"    {spec.summary}")
-        if spec.inputs:
-            print(f"    inputs: {', '.join(slot.name for slot in spec.inputs)}")
-        if not spec.is_available:
-            print(f"    not installed: {spec.how_to_install}")
+        _tell(spec)
+
+
+def _tell(spec: ModelSpec) -> None:
+    for_what = ", ".join(spec.modalities) or "any modality"
+    told = [spec.task, for_what, *([spec.body_part] if spec.body_part else [])]
+    print(f"{spec.name}  ({', '.join(told)}; licence {spec.licence})")
+    print(f"    {spec.summary}")
+    if spec.inputs:
+        print(f"    inputs: {', '.join(slot.name for slot in spec.inputs)}")
+    if not spec.is_available:
+        print(f"    not installed: {spec.how_to_install}")
 
 
 def _found(parsed: argparse.Namespace) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-from importlib import resources
-from pathlib import Path
 
 from napari_radcnn.models import ModelSpec
+from napari_radcnn.models.card import own_card, pack_card
+
+__all__ = ["about", "foreign_card", "own_card", "tip"]
 
 #: Longest piece of a foreign model's own text that is shown.
 _LONGEST = 400
@@ -28,13 +29,6 @@ def about(spec: ModelSpec) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def own_card(spec: ModelSpec) -> str | None:
-    """Return the card that comes with one of our models, Markdown."""
-    card = resources.files("napari_radcnn") / "cards" / spec.card
-    is_ours = bool(spec.card) and spec.origin is None
-    return card.read_text(encoding="utf-8") if is_ours and card.is_file() else None
-
-
 def foreign_card(spec: ModelSpec) -> str:
     """Return what is known of somebody else's model, plain text: the card in its pack, and what it states."""
     labels = ", ".join(label.name for label in spec.labels.values())
@@ -50,15 +44,9 @@ def foreign_card(spec: ModelSpec) -> str:
         ("Opened from", "" if spec.origin is None else str(spec.origin)),
         *((file.path.name, f"SHA-256 {file.sha256}") for file in spec.files),
     ]
+    card = (pack_card(spec) or "")[:_LONGEST_CARD].strip()
     told = "\n".join(f"{name}: {_cut(value)}" for name, value in rows if value)
-    return f"{_cut(spec.summary)}\n\n{told}\n\n{_pack_card(spec) or _NO_CARD}".strip()
-
-
-def _pack_card(spec: ModelSpec) -> str:
-    try:
-        return Path(spec.card).read_text(encoding="utf-8")[:_LONGEST_CARD].strip() if spec.card else ""
-    except (OSError, ValueError):  # gone or no text: the rest is told all the same
-        return ""
+    return f"{_cut(spec.summary)}\n\n{told}\n\n{card or _NO_CARD}".strip()
 
 
 def tip(text: str) -> str:

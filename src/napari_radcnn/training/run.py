@@ -161,13 +161,8 @@ class Training:
         means = {name: np.mean([row[name] for row in self._seen]) if self._seen else math.nan for name in names}
         self._seen = []
         row = {"minutes": self._seconds() / 60, "steps": self.steps, **means, **columns, "skipped": self.skipped}
-        path = self._out / "log.csv"
-        is_new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(row)
-            writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row.values()])
+        told = {name: f"{value:.4f}" if isinstance(value, float) else str(value) for name, value in row.items()}
+        _append(self._out / "log.csv", told)
 
     def _checkpoint(self) -> None:
         import torch
@@ -184,9 +179,32 @@ class Training:
         temporary.replace(self._out / "checkpoint.pt")
 
     def write(self, name: str, trained_on: Sequence[str], **about: Any) -> Path:
-        """Write the averaged weights as ``NAME.safetensors`` and what is known of them as ``NAME.json``."""
+        """Write the averaged weights as ``NAME.safetensors`` and what is known of them as ``NAME.json``.
+
+        The learning curve is drawn beside them as ``NAME.svg``, once there is a log.
+        """
+        from napari_radcnn.training.curve import draw_curve
+
+        if (self._out / "log.csv").exists():
+            draw_curve(self._out / "log.csv", self._out / f"{name}.svg")
         facts = {"recipe": asdict(self._schedule), "steps": self.steps, "trained_on": list(trained_on), **about}
         return write_weights(self.average, self._out / f"{name}.safetensors", facts)
+
+
+def _append(path: Path, row: dict[str, str]) -> None:
+    """Add a line to a CSV file; one with a new column writes the file anew, so that every line has all columns."""
+    lines: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file, restval=""))
+    names = list(dict.fromkeys([*(name for line in lines for name in line), *row]))
+    is_same = bool(lines) and names == list(lines[0])
+    with path.open("a" if is_same else "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        if not is_same:
+            writer.writeheader()
+            writer.writerows(lines)
+        writer.writerow(row)
 
 
 def write_weights(network: torch.nn.Module, path: Path, about: dict[str, Any]) -> Path:

@@ -1,0 +1,64 @@
+"""Which models can be trained again, and by which module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from napari_radcnn.errors import ModelError, OptionError
+from napari_radcnn.training.run import Schedule
+
+#: Name of a model to the module that trains it, which has a class `Recipe` and a function `train`.
+RECIPES: Mapping[str, str] = {
+    "promptable-3d": "napari_radcnn.training.promptable",
+}
+
+
+class RecipeModule(Protocol):
+    """What a module of a recipe holds."""
+
+    Recipe: type[Schedule]
+
+    def train(self, data: Path, out: Path, recipe: Schedule, threads: int) -> Path:
+        """Train with the scans in `data`, going on in `out`, and return the file of weights."""
+        ...
+
+
+def get_recipe(name: str) -> RecipeModule:
+    """Return the module that trains a model.
+
+    Raises
+    ------
+    ModelError
+        If there is none of that name; the text lists those there are.
+    """
+    if name not in RECIPES:
+        close = get_close_matches(name, RECIPES, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(RECIPES))}."
+        raise ModelError(f"There is no recipe '{name}'; {hint}")
+    return cast(RecipeModule, import_module(RECIPES[name]))
+
+
+def make_recipe(name: str, *, minutes: float | None = None, seed: int | None = None) -> Schedule:
+    """Return the settings that a model was made with, with other minutes or another seed where they are given.
+
+    Raises
+    ------
+    ModelError
+        If there is no recipe of that name.
+    OptionError
+        If the minutes are not more than none, or the seed is below 0.
+    """
+    given: dict[str, float | int] = {}
+    if minutes is not None:
+        if not 0 < minutes < float("inf"):
+            raise OptionError(f"minutes is {minutes:g}: give more than 0.")
+        given["minutes"] = minutes
+    if seed is not None:
+        if seed < 0:
+            raise OptionError(f"seed is {seed}: give 0 or more.")
+        given["seed"] = seed
+    return get_recipe(name).Recipe(**given)  # type: ignore[arg-type]

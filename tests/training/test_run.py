@@ -1,0 +1,183 @@
+"""The state of a training: the laws it follows, and that it goes on as if it had never been ended."""
+
+import csv
+import hashlib
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.models.safetensors import load_safetensors
+from napari_radcnn.training import run as run_module
+from napari_radcnn.training.run import Schedule, Training
+
+
+class Clock:
+    """A clock that only a test moves."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(run_module, "time", made)
+    return made
+
+
+def _build():
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+
+
+def _batch(number):
+    rng = np.random.default_rng(number)
+    data = torch.from_numpy(rng.normal(size=(8, 3)).astype(np.float32))
+    return data, data.sum(1, keepdim=True) * 2
+
+
+def _step(training, number):
+    data, target = _batch(number)
+    training.learn(torch.nn.functional.mse_loss(training.network(data), target))
+
+
+def _rate_of(training):
+    return training._optimizer.param_groups[0]["lr"]
+
+
+def test_the_learning_rate_rises_over_200_steps_and_falls_along_a_half_cosine(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule(minutes=10, rate=0.01))
+    _step(training, 0)
+    assert _rate_of(training) == pytest.approx(0.01 / 200)
+    training.steps = 99
+    _step(training, 0)
+    assert _rate_of(training) == pytest.approx(0.01 * 100 / 200)
+    training.steps = 5000
+    for share in (0.0, 0.25, 0.5, 1.0, 1.7):
+        clock.now = 1000.0 + 600 * share
+        assert training.share == pytest.approx(share)
+        _step(training, 0)
+        expected = 0.01 + 0.99 * (1 + math.cos(math.pi * min(share, 1))) / 2
+        assert _rate_of(training) == pytest.approx(0.01 * expected), share
+
+
+def test_the_average_follows_the_weights_by_its_law(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule(average=0.25, rate=0.1))
+    average = {name: value.clone() for name, value in training.average.state_dict().items()}
+    for number in range(5):
+        _step(training, number)
+        keep = min(0.25, (1 + training.steps) / (10 + training.steps))
+        for name, value in training.network.state_dict().items():
+            is_real = value.is_floating_point()
+            average[name] = keep * average[name] + (1 - keep) * value if is_real else value.clone()
+    for name, value in training.average.state_dict().items():
+        torch.testing.assert_close(value, average[name])
+    first = training.network.state_dict()["0.weight"]
+    assert not torch.allclose(first, average["0.weight"])
+    assert not training.average.training
+    assert training.average.state_dict()["1.num_batches_tracked"] == 5
+
+
+def test_ended_and_gone_on_with_it_is_where_it_would_have_been(tmp_path, clock):
+    schedule = Schedule(minutes=2, rate=0.05)
+
+    def train(training, steps):
+        for number in steps:
+            _step(training, number)
+            clock.now += 5
+
+    whole = Training(_build, tmp_path / "whole", schedule)
+    train(whole, range(8))
+    share = whole.share
+    clock.now = 50_000.0
+    begun = Training(_build, tmp_path / "parts", schedule)
+    train(begun, range(3))
+    begun.keep(now=True)
+    clock.now = 90_000.0  # the time in between does not count
+    resumed = Training(_build, tmp_path / "parts", schedule)
+    assert (resumed.steps, resumed.share) == (3, pytest.approx(15 / 120))
+    train(resumed, range(3, 8))
+    for network in ("network", "average"):
+        for name, value in getattr(whole, network).state_dict().items():
+            assert torch.equal(value, getattr(resumed, network).state_dict()[name]), (network, name)
+    assert resumed.share == pytest.approx(share)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_changes_no_weight(tmp_path, clock, bad):
+    training = Training(_build, tmp_path, Schedule())
+    _step(training, 0)
+    before = {name: value.clone() for name, value in training.network.named_parameters()}
+    data, _ = _batch(1)
+    training.learn(training.network(data).mean() * bad)
+    assert (training.skipped, training.steps) == (1, 2)
+    assert all(torch.equal(value, before[name]) for name, value in training.network.named_parameters())
+    _step(training, 2)
+    assert training.skipped == 1
+    changed = {
+        name: value for name, value in training.network.named_parameters() if not torch.equal(value, before[name])
+    }
+    assert changed
+
+
+def test_the_checkpoint_of_another_network_is_refused(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule())
+    _step(training, 0)
+    training.keep(now=True)
+    with pytest.raises(ModelError, match=r"checkpoint\.pt is of another network: train in an empty folder"):
+        Training(lambda: torch.nn.Linear(3, 1), tmp_path, Schedule())
+
+
+def test_it_logs_twice_a_minute_and_keeps_every_three_minutes(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule())
+    _step(training, 0)
+    assert not training.keep()
+    assert not (tmp_path / "log.csv").exists()
+    clock.now += 31
+    assert training.keep(held_out=0.5)
+    assert not (tmp_path / "checkpoint.pt").exists()
+    _step(training, 1)
+    clock.now += 150
+    assert training.keep()
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_columns_that_come_and_go_stay_in_their_places(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule())
+    for figures, columns in (({"dice": 0.5}, {}), ({"dice": 0.7}, {"held_out": 0.4}), ({"dice": 0.8}, {})):
+        data, target = _batch(0)
+        training.learn(torch.nn.functional.mse_loss(training.network(data), target), **figures)
+        clock.now += 60
+        training.keep(now=True, **columns)
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [row["dice"] for row in rows] == ["0.5000", "0.7000", "0.8000"]
+    assert [row["held_out"] for row in rows] == ["", "0.4000", ""]
+    assert [row["minutes"] for row in rows] == ["1.0000", "2.0000", "3.0000"]
+    assert [row["skipped"] for row in rows] == ["0", "0", "0"]
+
+
+def test_what_is_written_is_the_average_in_half_precision_with_its_hash(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule(minutes=3, seed=4))
+    for number in range(4):
+        _step(training, number)
+    training.keep(now=True)
+    path = training.write("toy", ["scan A", "scan B"], temperature=1.5)
+    assert path == tmp_path / "toy.safetensors"
+    about = json.loads((tmp_path / "toy.json").read_text())
+    assert about["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert about["recipe"] == asdict(Schedule(minutes=3, seed=4))
+    assert (about["steps"], about["trained_on"], about["temperature"]) == (4, ["scan A", "scan B"], 1.5)
+    tensors = load_safetensors(path)
+    expected = {k: v for k, v in training.average.state_dict().items() if v.is_floating_point()}
+    assert set(tensors) == set(expected)
+    for name, value in tensors.items():
+        assert value.dtype == torch.float16
+        assert torch.equal(value, expected[name].half())
+    assert (tmp_path / "toy.svg").read_text().startswith("<svg")
