@@ -4,7 +4,7 @@ SHELL := /bin/bash
 XVFB := xvfb-run -a -s "-screen 0 1600x1000x24"
 VENV := .venv/.ready
 
-.PHONY: help demo test test-slow lint docs-pictures benchmarks benchmark-interactive clean
+.PHONY: help demo test test-slow lint docs-pictures benchmarks benchmark-interactive benchmark-models cards clean
 
 help:
 	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
@@ -13,6 +13,8 @@ help:
 	@echo "make docs-pictures  take the README's screenshots from the real program"
 	@echo "make benchmarks     measure what docs/figures.md quotes"
 	@echo "make benchmark-interactive DATA=folder   measure interactive segmentation on scans with label maps"
+	@echo "make benchmark-models DATA=folder   recompute every figure of the model cards; fails where a card says otherwise"
+	@echo "make cards          write the model cards from their prose and figures"
 
 $(VENV): pyproject.toml constraints.txt scripts/setup.sh
 	@bash scripts/setup.sh
@@ -42,6 +44,12 @@ benchmarks: $(VENV)
 benchmark-interactive: $(VENV)
 	@bash scripts/system_packages.sh
 	$(XVFB) .venv/bin/python -m benchmarks.interactive --accuracy --latency --event-loop $(if $(DATA),--data "$(DATA)")
+
+benchmark-models: $(VENV)
+	.venv/bin/python -m benchmarks models --data "$(DATA)" $(if $(ONLY),--only $(ONLY))
+
+cards: $(VENV)
+	.venv/bin/python docs/make_cards.py
 
 clean:
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

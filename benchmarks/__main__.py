@@ -1,10 +1,12 @@
-"""Measure everything and write ``docs/figures.md``."""
+"""Measure everything and write ``docs/figures.md``; with the word ``models``, recompute the figures of the cards."""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks import models
 from benchmarks.common import machine
 
 _PARTS = {
@@ -30,4 +32,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["models"]:
+        sys.exit(models.main(sys.argv[2:]))
     main()

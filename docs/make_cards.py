@@ -1,0 +1,181 @@
+"""Write the cards of the models that were measured here: ``make cards``.
+
+A card is ``docs/cards/NAME.md.in`` (prose) with the figures of ``src/napari_radcnn/cards/NAME.figures.json`` put in,
+under a head made from the model's description. In the prose stand
+
+* ``{{path.to.figure:format}}``: a value of the figures, formatted as by `format`; a number picks from a list. What
+  begins with ``weights.`` is looked up in what training wrote beside the weights.
+* ``{% for row in path %}`` and ``{% end %}``, alone on their lines: what lies between them, once for each item of a
+  list or a mapping; ``row.key`` is its name or number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_radcnn.models import ModelSpec, get_model
+from napari_radcnn.models.shipped import about_weights
+from napari_radcnn.training.recipes import RECIPES
+
+ROOT = Path(__file__).parent.parent
+PROSE, CARDS = ROOT / "docs" / "cards", ROOT / "src" / "napari_radcnn" / "cards"
+_VALUE = re.compile(r"\{\{\s*([^{}:]+?)\s*(?::([^{}]*))?\}\}")
+_FOR = re.compile(r"^\{% for (\w+) in ([\w.\-]+) %\}$")
+
+
+class CardError(Exception):
+    """A card asks for a figure that is not there, or is not written as it should be."""
+
+
+def look_up(path: str, scope: Mapping[str, Any]) -> Any:
+    """Return what lies at a dotted path.
+
+    Raises
+    ------
+    CardError
+        If there is nothing; the text says how far the path went.
+    """
+    found: Any = scope
+    for number, part in enumerate(path.split(".")):
+        try:
+            found = found[int(part)] if isinstance(found, list) else found[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            before = ".".join(path.split(".")[:number]) or "the figures"
+            raise CardError(f"'{path}': there is no '{part}' in {before}.") from None
+    return found
+
+
+def render(text: str, scope: Mapping[str, Any]) -> str:
+    """Return a text with its figures put in.
+
+    Raises
+    ------
+    CardError
+        If a figure is missing or does not fit its format, or a loop is not closed.
+    """
+    return "\n".join(_lines(iter(text.splitlines()), scope, is_inner=False)) + "\n"
+
+
+def _lines(lines: Iterator[str], scope: Mapping[str, Any], is_inner: bool) -> list[str]:
+    done: list[str] = []
+    for line in lines:
+        loop = _FOR.match(line.strip())
+        if line.strip() == "{% end %}":
+            if not is_inner:
+                raise CardError("'{% end %}' stands without '{% for ... %}'.")
+            return done
+        if loop:
+            inside = _until_end(lines)
+            for row in _rows(look_up(loop[2], scope)):
+                done += _lines(iter(inside), {**scope, loop[1]: row}, is_inner=False)
+        else:
+            done.append(_VALUE.sub(lambda match: _formatted(match[1], match[2] or "", scope), line))
+            if "{{" in done[-1] or "{%" in done[-1]:
+                raise CardError(f"Not understood: '{line.strip()}'.")
+    return done
+
+
+def _until_end(lines: Iterator[str]) -> list[str]:
+    inside: list[str] = []
+    depth = 1
+    for line in lines:
+        depth += bool(_FOR.match(line.strip())) - (line.strip() == "{% end %}")
+        if depth == 0:
+            return inside
+        inside.append(line)
+    raise CardError("'{% for ... %}' lacks its '{% end %}'.")
+
+
+def _rows(found: Any) -> list[dict[str, Any]]:
+    items = found.items() if isinstance(found, Mapping) else enumerate(found) if isinstance(found, list) else None
+    if items is None:
+        raise CardError(f"A loop needs a list or a mapping, got {found!r}.")
+    return [{**(value if isinstance(value, Mapping) else {"value": value}), "key": key} for key, value in items]
+
+
+def _formatted(path: str, spec: str, scope: Mapping[str, Any]) -> str:
+    value = look_up(path, scope)
+    if value is None:
+        return "-"
+    if isinstance(value, Mapping) or (isinstance(value, list) and spec):
+        raise CardError(f"'{path}' is no single figure.")
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    try:
+        return format(value, spec)
+    except ValueError as error:
+        raise CardError(f"'{path}' is {value!r}, which '{spec}' does not fit: {error}.") from None
+
+
+def head(spec: ModelSpec, about: Mapping[str, Any]) -> str:
+    """Return the head of a model's card: what its description and its weights say."""
+    rows = [("Task", spec.task), ("Made for", ", ".join((*spec.modalities, *filter(None, [spec.body_part]))))]
+    rows += [("Version", spec.version), ("Licence", spec.licence)]
+    if spec.labels:
+        rows.append(("Classes", ", ".join(f"{value} {label.name}" for value, label in spec.labels.items())))
+    if spec.weights:
+        root = ROOT / "src"
+        size = sum((root / file.path).stat().st_size for file in spec.weights) / 1e6
+        hashes = ", ".join(f"SHA-256 `{file.sha256[:16]}…`" for file in spec.weights)
+        rows.append(("Weights", f"{size:.2f} MB, {hashes}"))
+    if spec.name in RECIPES:
+        command = f"`radcnn train {spec.name} --data DIR --out DIR`"
+        minutes = about.get("recipe", {}).get("minutes")
+        steps = f"{about['steps']} steps" if "steps" in about else ""
+        told = ", ".join(filter(None, ["" if minutes is None else f"{minutes:g} minutes", steps]))
+        rows.append(("Made by", command + (f" ({told})" if told else "")))
+    rows += [
+        ("Figures from", f"`python -m benchmarks models --data DIR --only {spec.name}`"),
+        ("To cite", spec.citation),
+    ]
+    table = "\n".join(f"| {name} | {value.replace('|', '/')} |" for name, value in rows if value)
+    return f"# {spec.name}: {spec.title}\n\n| | |\n|---|---|\n{table}\n"
+
+
+def card(name: str) -> str:
+    """Return the card of a model as its prose, figures, description and weights give it now.
+
+    Raises
+    ------
+    CardError
+        If the figures are missing, or the prose asks for others.
+    """
+    spec, about = get_model(name), about_weights(name)
+    path = CARDS / f"{name}.figures.json"
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+        prose = render((PROSE / f"{name}.md.in").read_text(encoding="utf-8"), {**figures, "weights": about})
+    except FileNotFoundError as error:
+        raise CardError(
+            f"{name}: {error.filename} is missing: `python -m benchmarks models --write` makes it."
+        ) from None
+    except CardError as error:
+        raise CardError(f"docs/cards/{name}.md.in: {error}") from None
+    return f"{head(spec, about)}\n{prose.strip()}\n"
+
+
+def names() -> list[str]:
+    """Return the models whose cards are written here."""
+    return sorted(path.name.removesuffix(".md.in") for path in PROSE.glob("*.md.in"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the cards of the models that were measured here.")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="only these")
+    for name in parser.parse_args().names or names():
+        try:
+            text = card(name)
+        except CardError as error:
+            raise SystemExit(f"make_cards: {error}") from None
+        target = CARDS / f"{name}.md"
+        target.write_text(text, encoding="utf-8")
+        print(f"written: {target.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
