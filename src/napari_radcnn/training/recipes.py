@@ -13,6 +13,9 @@ from napari_radcnn.training.run import Schedule
 
 #: Name of a model to the module that trains it, which has a class `Recipe` and a function `train`.
 RECIPES: Mapping[str, str] = {
+    "adrenal-mass": "napari_radcnn.training.adrenal_mass",
+    "cxr-pneumonia": "napari_radcnn.training.cxr_pneumonia",
+    "brain-tissue": "napari_radcnn.training.brain_tissue",
     "promptable-3d": "napari_radcnn.training.promptable",
 }
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
@@ -21,10 +22,14 @@ from napari_radcnn.voxels import Box
 #: Name of a recipe (`ModelSpec.pipeline`) to the module that holds its `plan` and `run`.
 _MODULES = {
     "brain-extraction": "napari_radcnn.inference.pipelines.brain_extraction",
+    "brain-tissue": "napari_radcnn.inference.pipelines.brain_tissue",
+    "classifier": "napari_radcnn.inference.pipelines.classifier",
+    "ct-tissues": "napari_radcnn.inference.pipelines.ct_tissues",
     "installed": "napari_radcnn.inference.pipelines.installed",
     "network": "napari_radcnn.inference.pipelines.network",
     "nnunet": "napari_radcnn.inference.pipelines.nnunet",
     "non-local-means": "napari_radcnn.inference.pipelines.non_local_means",
+    "super-resolution": "napari_radcnn.inference.pipelines.super_resolution",
 }
 
 
@@ -104,6 +109,8 @@ class Outcome:
         What the user must be told before relying on it.
     opening_seconds : float
         The part of the run's time that opening the model took, whatever the scan.
+    geometry : Geometry or None
+        The grid of a restored `array` where it is not that of the request's volume.
     """
 
     device: str
@@ -114,6 +121,7 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     opening_seconds: float = 0.0
+    geometry: Geometry | None = None
 
 
 class Pipeline(Protocol):
