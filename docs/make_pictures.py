@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication
 import napari_radcnn as radcnn
 from napari_radcnn.gui.layers import layer_data
 from napari_radcnn.gui.show import add_to_viewer
+from napari_radcnn.interactive.prompts import Prompt
 
 _PICTURES = Path(__file__).parent / "pictures"
 
@@ -48,6 +49,31 @@ def main() -> None:
     viewer.reset_view()
     _wait()
     _save(viewer, "coronal.png")
+    viewer.close()
+    _interactive(head)
+
+
+def _interactive(head: radcnn.Volume) -> None:
+    """Outline the ventricles with prompts, as a user would."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1400, 860)
+    add_to_viewer(viewer, layer_data(head))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Interactive segmentation")
+    dock.start()
+    _wait(lambda: dock.editing.is_open, 60)
+    outlines = (
+        ("right ventricle", (Prompt.point((-12.0, 20.0, 20.0)),)),
+        ("left ventricle", (Prompt.scribble([(8.0, 2.0, 20.0), (14.0, 24.0, 20.0)]),)),
+    )
+    for name, prompts in outlines:
+        dock.editing.edit(f"New {name}", lambda session, name=name: session.add_object(name))
+        for prompt in prompts:
+            dock.editing.prompt(prompt)
+    _wait(lambda: not dock.editing.steps.unfinished, 120)
+    viewer.dims.set_point(0, 20.0)
+    viewer.reset_view()
+    _wait()
+    _save(viewer, "interactive-dock.png")
     viewer.close()
 
 

@@ -12,6 +12,7 @@ from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.promptable import PromptableEngine, promptable_network
 from napari_radcnn.interactive.engines.promptable_look import SIZE, Drawn, Levels, View
 from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.volume import Volume
 
 
@@ -27,6 +28,15 @@ class BrightEngine(PromptableEngine):
         self.asked.append(channels)
         bright = channels[0] > 0
         return np.where(bright == (channels[0][channels[3] > 0.7].mean() > 0 if channels[3].any() else True), 4, -4)
+
+
+class OnlyTheClick:
+    """A region engine that finds nothing but the voxel it was pointed at."""
+
+    def predict(self, request, monitor):
+        at = np.rint(request.volume.geometry.to_index(request.prompts[-1].points[0])).astype(int)
+        k, j, i = (slice(int(n), int(n) + 1) for n in at)
+        return MaskUpdate((k, j, i), np.ones((1, 1, 1), bool))
 
 
 def oblique(shape, spacing):
@@ -87,6 +97,7 @@ def test_it_steps_back_until_the_object_fits():
     large = oblique((110, 160, 160), (2.0, 1.0, 1.0))
     volume, (ball,) = scene(large, ((55, 80, 80), 70))
     engine = BrightEngine()
+    engine._region = OnlyTheClick()  # so that it has to find out how large the object is
     mask = predict(engine, volume, [click(volume, (40, 70, 75))])
     assert len(engine.asked) > 1
     assert dice(mask, ball) > 0.97
@@ -204,10 +215,14 @@ def test_coarse_looks_see_the_same_place():
 def test_the_mask_so_far_is_shown_where_it_lies():
     volume, (ball,) = scene(GEOMETRY, ((25, 40, 60), 14))
     view = View(Levels(volume), (25.0, 40.0, 60.0), 1.0)
-    shown = view.channels(ball, (click(volume, (25, 40, 60)),))[2] > 0
+    proposal = np.roll(ball, 4, axis=1)
+    channels = view.channels(ball, (click(volume, (25, 40, 60)),), proposal)
+    shown, proposed = channels[2] > 0, channels[6] > 0
     assert np.count_nonzero(shown) == pytest.approx(4 / 3 * np.pi * 14**3, rel=0.03)
     middle = view.grid.geometry.to_world(np.argwhere(shown).mean(0))
     assert np.linalg.norm(middle - GEOMETRY.to_world((25, 40, 60))) < 0.5
+    moved = view.grid.geometry.to_world(np.argwhere(proposed).mean(0))
+    assert np.linalg.norm(moved - GEOMETRY.to_world((25, 44, 60))) < 0.5
     assert shown.shape == (SIZE, SIZE, SIZE)
 
 
@@ -241,6 +256,6 @@ def test_weights_survive_the_file(tmp_path):
     network = build_network().eval()
     path = tmp_path / "net.safetensors"
     write_safetensors({k: v for k, v in network.state_dict().items() if v.is_floating_point()}, path)
-    patch = torch.randn(1, 6, 32, 32, 32)
+    patch = torch.randn(1, 7, 32, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(promptable_network(path, "0").torch_module()(patch), network(patch))

@@ -1,4 +1,4 @@
-"""`promptable-3d`: a network of our own that turns prompts into a mask, wherever it is asked to look."""
+"""`promptable-3d`: a network of our own that puts right what the region engine makes of prompts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from napari_radcnn.interactive.engines.promptable_input import Array
 from napari_radcnn.interactive.engines.promptable_look import SIZE, Drawn, Levels, View
 from napari_radcnn.interactive.engines.promptable_net import CHANNELS, build_network
 from napari_radcnn.interactive.engines.promptable_search import Search, settled
+from napari_radcnn.interactive.engines.region import RegionEngine
 from napari_radcnn.interactive.prompts import Prompt
-from napari_radcnn.interactive.update import MaskUpdate, box_of
+from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.models.interactive import PROMPTABLE
 from napari_radcnn.models.spec import ModelSpec
 from napari_radcnn.volume import Volume
@@ -34,8 +35,9 @@ def promptable_network(path: Path, identity: str) -> ShippedNetwork:
 class PromptableEngine:
     """Segments with `promptable-3d`.
 
-    A click is first looked at in a cube of 96 voxels around it. Where the object fills the cube a coarser one is taken,
-    where it is tiny a finer one; corrections look at the object and all that was said of it.
+    The region engine proposes a mask; the network looks at it, at the object so far and at all that was said of it in a
+    cube that holds them, and puts it right. Where the object reaches the end of the cube a coarser one is taken, where
+    it is tiny a finer one.
 
     Parameters
     ----------
@@ -52,6 +54,7 @@ class PromptableEngine:
         self._network = network
         self._predictor: Predictor | None = None
         self._levels: Levels | None = None
+        self._region = RegionEngine(self._settings)
         self.warnings: tuple[str, ...] = ()
 
     @property
@@ -73,9 +76,8 @@ class PromptableEngine:
         if self._predictor is None:
             middle = tuple((n - 1) / 2 for n in volume.geometry.shape)
             view = View(levels, (middle[0], middle[1], middle[2]), 2 * min(volume.geometry.spacing))
-            channels = view.channels(
-                np.zeros(volume.geometry.shape, bool), (Prompt.point(volume.geometry.to_world(middle)),)
-            )
+            nothing = np.zeros(volume.geometry.shape, bool)
+            channels = view.channels(nothing, (Prompt.point(volume.geometry.to_world(middle)),), nothing)
             self._open(channels, monitor)
 
     def predict(self, request: EngineRequest, monitor: Monitor) -> MaskUpdate:
@@ -88,12 +90,12 @@ class PromptableEngine:
         """
         levels = self._prepared(request.volume)
         drawn = Drawn.of(request.prompts, request.volume.geometry)
-        start = box_of(request.current)
-        if not drawn.has_positive and start is None:
+        if not drawn.has_positive and not request.current.any():
             raise ModelError("Say first where the object is: left click, or draw a box around it.")
-        search = Search(self.ask, levels, request, drawn, monitor)
-        answer = search.first() if start is None or len(request.prompts) == 1 else search.again(start)
-        return settled(answer, request, drawn)
+        proposal = request.current.copy()
+        proposed = self._region.predict(request, monitor)
+        proposal[proposed.box] = proposed.mask
+        return settled(Search(self.ask, levels, request, proposal, drawn, monitor).found(), request, drawn)
 
     def close(self) -> None:
         """Give its memory back."""

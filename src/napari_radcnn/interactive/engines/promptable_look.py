@@ -129,7 +129,7 @@ class View:
         self.grid = Grid(levels.volume.geometry, center, spacing, SIZE)
         self._image = levels.sample(self.grid)
 
-    def channels(self, current: Mask, prompts: tuple[Prompt, ...]) -> Array:
+    def channels(self, current: Mask, prompts: tuple[Prompt, ...], proposal: Mask) -> Array:
         """Return what the network sees.
 
         Parameters
@@ -138,10 +138,13 @@ class View:
             The mask so far, on the scan's grid.
         prompts : tuple of Prompt
             Drawn on the cube anew, so that a click is as large as the network expects at any distance.
+        proposal : (k, j, i) array of bool
+            What the region engine makes of them, on the scan's grid.
         """
         channels = np.zeros((CHANNELS, SIZE, SIZE, SIZE), np.float32)
         channels[0], extent = wide_channel(self._image)
         channels[2] = self.nearest(current)
+        channels[6] = self.nearest(proposal)
         for prompt in prompts:
             self._draw(channels, prompt)
         positive = channels[3]

@@ -15,14 +15,14 @@ from napari_radcnn.interactive.engines.promptable_input import CLICKED, Array, G
 from napari_radcnn.interactive.engines.promptable_look import SIZE, Drawn, Levels, View
 from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, joined
 
-#: The first look after a click: mm a voxel, and how many of the scan's finest voxels that is at most and at least.
-_FIRST_SPACING, _COARSEST_FIRST, _FINEST_FIRST = 1.25, 1.5, 0.5
 #: The finest look, in voxels of the scan's finest spacing.
 _FINEST = 0.5
 #: How much farther away a look is taken when the object leaves the last one, and how often at most.
 _STEP_BACK, _MOST_LOOKS = 1.6, 4
 #: Share of the cube's side that an object should fill: below the first a closer look is taken, the second is its aim.
 _TOO_SMALL, _FILLED = 0.3, 0.6
+#: A correction is looked at in a cube this many times as large as the change that is proposed, if the object is larger.
+_AROUND = 2.5
 #: Share of the cube's side left free around an object that is being corrected.
 _MARGIN = 0.15
 
@@ -42,29 +42,28 @@ class Answer:
 class Search:
     """Looks until the object fits what is looked at."""
 
-    def __init__(self, ask: Ask, levels: Levels, request: EngineRequest, drawn: Drawn, monitor: Monitor) -> None:
-        self._ask, self._levels, self._request = ask, levels, request
+    def __init__(
+        self, ask: Ask, levels: Levels, request: EngineRequest, proposal: Mask, drawn: Drawn, monitor: Monitor
+    ) -> None:
+        self._ask, self._levels, self._request, self._proposal = ask, levels, request, proposal
         self._drawn, self._monitor = drawn, monitor
         geometry = request.volume.geometry
         self._spacings = np.asarray(geometry.spacing)
         self._finest = _FINEST * float(self._spacings.min())
         self._coarsest = max(self._finest, 1.1 * float((np.array(geometry.shape) * self._spacings).max()) / SIZE)
 
-    def first(self) -> Answer:
-        """Look where the first prompt is, from farther away while the object leaves the cube, closer if it is tiny."""
-        box = self._drawn.box
+    def found(self) -> Answer:
+        """Look at the object so far, what is proposed, and all that was said of it; or at what is about to change."""
+        current = box_of(self._request.current)
+        box = joined(joined(current, box_of(self._proposal)), joined(self._drawn.box, self._drawn.last))
+        changed = joined(box_of(self._proposal ^ self._request.current), self._drawn.last)
         assert box is not None
-        extent = float(max((e.stop - e.start) * s for e, s in zip(box, self._spacings, strict=True)))
-        finest = 2 * self._finest
-        spacing = float(np.clip(_FIRST_SPACING, _FINEST_FIRST * finest, _COARSEST_FIRST * finest))
-        if extent > 3 * finest:  # something drawn says how large the object is
-            spacing = extent / (_FILLED * SIZE)
-        return self._adjusted(_middle(box), self._within(spacing))
-
-    def again(self, around: Box) -> Answer:
-        """Look at the object so far and all that was said of it."""
-        box = joined(joined(around, self._drawn.box), self._drawn.last)
-        assert box is not None
+        assert changed is not None
+        if current is None:
+            return self._adjusted(_middle(box), self._spacing_for(box))
+        close = max(_AROUND * self._spacing_for(changed), 2 * self._finest)
+        if close < self._spacing_for(box):
+            return self._look(_middle(changed), close)
         return self._adjusted(_middle(box), self._spacing_for(box), closer=False)
 
     def _spacing_for(self, box: Box) -> float:
@@ -118,7 +117,7 @@ class Search:
     def _look(self, center: tuple[float, float, float], spacing: float) -> Answer:
         self._monitor.say("looking")
         view = View(self._levels, center, spacing)
-        channels = view.channels(self._request.current, self._request.prompts)
+        channels = view.channels(self._request.current, self._request.prompts, self._proposal)
         logits = self._ask(channels, self._monitor)
         return Answer(view.grid, logits, _vouched(logits > 0, channels))
 
