@@ -63,3 +63,18 @@ def test_numbers_that_are_not_finite_and_other_shapes_agree_with_nothing():
     broken[2, 0] = np.nan
     assert compare(broken, logits(LABELS, 3)).voxels == 0.75
     assert compare(logits(LABELS, 3)[:, :2], logits(LABELS, 3)).voxels == 0
+
+
+def test_gray_values_agree_as_far_as_their_mean_square_is_the_same():
+    reference = np.random.default_rng(3).normal(size=(1, 1, 30, 40)).astype(np.float32)
+    assert compare(reference, reference, "values").voxels == 1
+    found = compare(reference * 0.9, reference, "values")
+    np.testing.assert_allclose(found.voxels, 0.99, rtol=1e-6)
+    assert found.structures is None
+    assert not found.reaches(0.995)
+    assert compare(reference * -3, reference, "values").voxels == 0
+    broken = reference.copy()
+    broken[0, 0, 3, 4] = np.nan
+    assert compare(broken, reference, "values").voxels == 0
+    assert compare(np.zeros_like(reference), np.zeros_like(reference), "values").voxels == 1
+    assert compare(reference, np.zeros_like(reference), "values").voxels == 0

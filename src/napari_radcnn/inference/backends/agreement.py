@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from napari_radcnn.inference.backends.base import Patch
 
-#: What a network's outputs are: classes that exclude each other, or channels that may overlap.
-Outputs = Literal["classes", "channels"]
+#: What a network's outputs are: classes that exclude each other, channels that may overlap, or gray values.
+Outputs = Literal["classes", "channels", "values"]
 #: Fewer voxels off the commonest label than this say nothing about the others.
 _FEWEST = 100
 #: Off the commonest label, this many times as many voxels may differ: structures are thin, and differ at their rim.
@@ -25,7 +25,7 @@ class Agreement:
     Attributes
     ----------
     voxels : float
-        Fraction of voxels with the same label.
+        Fraction of voxels with the same label; of gray values the part of their mean square that is the same.
     structures : float or None
         Differing voxels as a fraction of those that do not carry the commonest label, subtracted from 1; a backend
         that found nothing at all in an almost empty patch has 0 here. None where there are too few to tell.
@@ -52,6 +52,7 @@ def compare(found: Patch, reference: Patch, outputs: Outputs = "classes") -> Agr
     outputs : str
         ``"classes"``: the label is the largest of them, of a single one whether it is above its middle: 0, or 0.5
         where the network ends in a sigmoid. ``"channels"``: each is compared by itself, and the worst counts.
+        ``"values"``: there are no labels; the mean square of the difference is held against that of the reference.
 
     Returns
     -------
@@ -60,6 +61,8 @@ def compare(found: Patch, reference: Patch, outputs: Outputs = "classes") -> Agr
     """
     if found.shape != reference.shape:
         return Agreement(0.0, None)
+    if outputs == "values":
+        return Agreement(_same_part(found, reference), None)
     if outputs == "channels" and len(reference) > 1:
         each = [compare(found[n : n + 1], reference[n : n + 1]) for n in range(len(reference))]
         told = [one.structures for one in each if one.structures is not None]
@@ -71,6 +74,17 @@ def compare(found: Patch, reference: Patch, outputs: Outputs = "classes") -> Agr
     others = expected.size - int(np.bincount(expected.ravel()).max())
     structures = None if others < _FEWEST else max(0, others - wrong) / others
     return Agreement((expected.size - wrong) / expected.size, structures)
+
+
+def _same_part(found: Patch, reference: Patch) -> float:
+    """Return 1 where two outputs are the same, 0 where they differ as much as the reference from nothing, or more."""
+    wrong = float(np.mean((found.astype(np.float64) - reference) ** 2))
+    whole = float(np.mean(reference.astype(np.float64) ** 2))
+    if not np.isfinite(wrong):
+        return 0.0
+    if whole == 0:
+        return float(wrong == 0)
+    return max(0.0, 1 - wrong / whole)
 
 
 def _labels(output: Patch, middle: float) -> npt.NDArray[np.intp]:
