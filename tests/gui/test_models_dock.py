@@ -14,8 +14,10 @@ from napari_radcnn import operations
 from napari_radcnn.errors import ResourceError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers import label_map_from_layer, layer_data, volume_from_layer
+from napari_radcnn.gui.model_run import ModelRun
 from napari_radcnn.gui.models import ModelsDock
 from napari_radcnn.gui.show import add_to_viewer
+from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import describe, get_model, models
 from napari_radcnn.phantom import head, oblique_geometry
 from napari_radcnn.results import Classification
@@ -117,15 +119,38 @@ def test_a_segmentation_becomes_named_labels_with_volumes(make_napari_viewer, qt
     assert not dock.results.isHidden()
 
 
-def test_a_classification_is_shown_as_a_table(make_napari_viewer, qtbot, monkeypatch):
+def test_a_classification_is_shown_as_a_card(make_napari_viewer, qtbot, monkeypatch):
     fake_models.register(monkeypatch, "classification")
     viewer, dock = docked(make_napari_viewer, tiny_head())
     choose(dock, "fake")
     click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
     assert isinstance(operations.run(tiny_head(), "fake"), Classification)
-    assert (dock.results.topLevelItem(0).text(0), dock.results.topLevelItem(0).text(1)) == ("pneumonia", "0.92")
+    (first, second) = dock.classification.rows
+    assert first[:2] == ("pneumonia", "0.92")
+    assert second[:2] == ("normal", "0.08")
+    assert not dock.classification.isHidden()
+    assert dock.results.isHidden()
     assert len(viewer.layers) == 1
+    choose(dock, "nlm-denoise")
+    assert dock.classification.isHidden()
+
+
+def test_labels_are_offered_only_to_a_model_that_takes_masks(make_napari_viewer, monkeypatch):
+    fake_models.register(monkeypatch, "classification")
+    masks, _ = fake_models.register(monkeypatch, "classification", "masks", modalities=("SEG",))
+    viewer, dock = docked(make_napari_viewer, tiny_head())
+    mask = (tiny_head().array > 0).astype(np.uint8)
+    layer = viewer.add_labels(mask, name="outline")
+    choose(dock, "fake")
+    assert layer not in dock.layer_combo.layers
+    choose(dock, "masks")
+    assert layer in dock.layer_combo.layers
+    given = ModelRun(masks, (layer,), None, RunSettings()).volumes()[0]
+    assert (given.modality, given.metadata.is_label) == ("SEG", True)
+    assert np.array_equal(given.array, mask)
+    choose(dock, "fake")
+    assert layer not in dock.layer_combo.layers
 
 
 def test_after_cancel_no_layer_is_left(make_napari_viewer, qtbot, monkeypatch):

@@ -55,6 +55,7 @@ class InputForm(QWidget):
         while len(self.combos) < len(self._slots):
             self._add_row()
         for n, (label, combo) in enumerate(zip(self._labels, self.combos, strict=True)):
+            combo.refresh()  # another model may take another kind of layer
             slot = self._slots[n] if n < len(self._slots) else None
             is_shown = slot is not None or n == 0
             label.setVisible(is_shown)

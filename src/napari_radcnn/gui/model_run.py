@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy.typing as npt
 
-from napari_radcnn.gui.layers import LayerData, layer_data, volume_from_layer
+from napari_radcnn.gui.layers import LayerData, label_map_from_layer, layer_data, volume_from_layer
 from napari_radcnn.gui.result_table import ResultTable
 from napari_radcnn.gui.streamed import stored_layer
 from napari_radcnn.inference.plan import Plan
@@ -22,6 +22,24 @@ from napari_radcnn.volume import Volume
 from napari_radcnn.voxels import Box
 
 EachBlock = Callable[[Box, npt.NDArray[Any]], None]
+
+
+def can_be_input(spec: ModelSpec | None, layer: Any) -> bool:
+    """Return whether a layer is offered to a model: images, and labels to one that takes masks."""
+    from napari.layers import Image, Labels
+
+    takes_masks = spec is not None and "SEG" in spec.modalities
+    return isinstance(layer, Image | Labels if takes_masks else Image)
+
+
+def _volume(layer: Any) -> Volume:
+    from napari.layers import Labels
+
+    if not isinstance(layer, Labels):
+        return volume_from_layer(layer)
+    labels = label_map_from_layer(layer)
+    metadata = replace(labels.metadata, name=labels.name, modality="SEG", is_label=True, units="")
+    return Volume(labels.array, labels.geometry, metadata, labels.warnings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +83,8 @@ class ModelRun:
     settings: RunSettings
 
     def volumes(self) -> list[Volume]:
-        """Return the layers' scans; of a layer from elsewhere the voxels are computed."""
-        return [volume_from_layer(layer) for layer in self.layers]
+        """Return the layers' scans or masks; of a layer from elsewhere the voxels are computed."""
+        return [_volume(layer) for layer in self.layers]
 
     def plan(self) -> Plan:
         """Return what it would cost."""

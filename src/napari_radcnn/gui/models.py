@@ -16,13 +16,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_radcnn.errors import RadcnnError
+from napari_radcnn.gui.classification_card import ClassificationCard
 from napari_radcnn.gui.colors import WARNING_COLOR
 from napari_radcnn.gui.form import OptionsForm
 from napari_radcnn.gui.job import Job
 from napari_radcnn.gui.layers import volume_from_layer
 from napari_radcnn.gui.model_chooser import ModelChooser
 from napari_radcnn.gui.model_inputs import InputForm
-from napari_radcnn.gui.model_run import ModelRun, Shown
+from napari_radcnn.gui.model_run import ModelRun, Shown, can_be_input
 from napari_radcnn.gui.model_text import about
 from napari_radcnn.gui.planner import Planner
 from napari_radcnn.gui.result_table import ResultTable
@@ -74,7 +75,7 @@ class ModelsDock(QWidget):
         layout.addWidget(self.about)
         self.install_label = wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.install_label)
-        self.inputs = InputForm(self._viewer, _is_image)
+        self.inputs = InputForm(self._viewer, lambda layer: can_be_input(self.spec, layer))
         layout.addWidget(self.inputs)
         self._options_place = QVBoxLayout()
         layout.addLayout(self._options_place)
@@ -88,6 +89,8 @@ class ModelsDock(QWidget):
         layout.addWidget(self.panel)
         self.results = ResultTable()
         layout.addWidget(self.results)
+        self.classification = ClassificationCard()
+        layout.addWidget(self.classification)
         layout.addStretch()
         for label in (self.about, self.install_label, self.plan_label, self.warning_label, self.panel.message_label):
             label.setTextFormat(Qt.TextFormat.PlainText)  # names in it are anybody's
@@ -165,6 +168,7 @@ class ModelsDock(QWidget):
         if spec is None:
             return
         self.results.show_rows([])
+        self.classification.show_result(None)
         self.about.setText(about(spec))
         self.install_label.setText(spec.how_to_install)
         self.install_label.setVisible(not spec.is_available)
@@ -232,6 +236,7 @@ class ModelsDock(QWidget):
         if isinstance(chosen, str):
             return
         self.results.clear()
+        self.classification.show_result(None)
         if must_stream(chosen.spec, self.layer):
             self._stream(chosen)
             return
@@ -289,10 +294,6 @@ class ModelsDock(QWidget):
         elif isinstance(shown.result, Detections | Classification):
             told = "\n".join((told, *(f"⚠ {warning}" for warning in shown.result.warnings)))
         self.results.show_rows(shown.rows)
+        if isinstance(shown.result, Classification):
+            self.classification.show_result(shown.result)
         return told
-
-
-def _is_image(layer: Any) -> bool:
-    from napari.layers import Image
-
-    return isinstance(layer, Image)

@@ -1,4 +1,4 @@
-"""Results in numbers: volumes of labels in ml, findings, probabilities."""
+"""Results in numbers: volumes of labels in ml, findings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
-from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.results import Detections, LabelMap
 from napari_radcnn.volume import Volume
 
 
@@ -45,9 +45,6 @@ class ResultTable(QTreeWidget):
         if isinstance(result, Volume):  # labels that were written as they were found, with their volumes
             found = result.metadata.provenance.get("volumes_ml", {})
             return [(name, f"{milliliters:.1f} ml") for name, milliliters in found.items()]
-        if isinstance(result, Classification):
-            ordered = sorted(result.probabilities.items(), key=lambda pair: -pair[1])
-            return [(name, f"{probability:.2f}") for name, probability in ordered]
         if isinstance(result, Detections):
             return [
                 (

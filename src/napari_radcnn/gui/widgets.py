@@ -105,6 +105,10 @@ class LayerCombo(QComboBox):
             self._empty_entry = text
             self._follow()
 
+    def refresh(self) -> None:
+        """List the layers anew, since others may be accepted now."""
+        self._follow()
+
     def _layer_at(self, row: int) -> Any | None:
         reference = self.itemData(row)
         return None if reference is None else reference()
