@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import napari_radcnn
-from napari_radcnn.cli import interact, models, runs, scans, train
+from napari_radcnn.cli import evaluate, interact, models, runs, scans, train
 from napari_radcnn.cli.common import telling
 from napari_radcnn.errors import ExitStatus, RadcnnError
 
@@ -49,4 +49,5 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     train.add_commands(commands)
     runs.add_commands(commands, words)
     interact.add_commands(commands)
+    evaluate.add_commands(commands)
     return parser

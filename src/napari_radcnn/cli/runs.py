@@ -1,4 +1,4 @@
-"""``radcnn run | replay | evaluate``: a model on a scan, the same again, and how good it was."""
+"""``radcnn run | replay``: a model on a scan, and the same again."""
 
 from __future__ import annotations
 
@@ -81,12 +81,6 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     replay.add_argument("--trust", metavar="SHA256", help="as for `radcnn run`")
     replay.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     replay.set_defaults(command=_replay)
-
-    evaluate = commands.add_parser("evaluate", help="compare a prediction with its reference on the same grid")
-    evaluate.add_argument("reference", metavar="REFERENCE", type=Path)
-    evaluate.add_argument("prediction", metavar="PREDICTION", type=Path)
-    evaluate.add_argument("--json", action="store_true", help="as JSON")
-    evaluate.set_defaults(command=_evaluate)
 
 
 def _named_model(words: Sequence[str]) -> ModelSpec | None:
@@ -318,22 +312,6 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReadError(f"{path} is no manifest of a run; it ends in .radcnn.json beside each result.") from error
     return dict(manifest)
-
-
-def _evaluate(parsed: argparse.Namespace) -> None:
-    from napari_radcnn.metrics import compare
-
-    reference, prediction = (choose(read_volumes(path), path, None) for path in (parsed.reference, parsed.prediction))
-    found = compare(reference, prediction)
-    if parsed.json:
-        print(json.dumps({"reference": str(parsed.reference), "prediction": str(parsed.prediction), **found}, indent=2))
-        return
-    for value, row in found.get("labels", {}).items():
-        first, second = row["volume_ml"]
-        distance = "-" if row["hausdorff95_mm"] is None else f"{row['hausdorff95_mm']:.2f} mm"
-        print(f"label {value}: Dice {row['dice']:.4f}, 95 % Hausdorff {distance}, {first:.2f} -> {second:.2f} ml")
-    for name, figure in found.get("image", {}).items():
-        print(f"{name}: {'-' if figure is None else format(figure, '.4g')}")
 
 
 def _check_result_target(target: Path, spec: ModelSpec, overwrite: bool) -> None:

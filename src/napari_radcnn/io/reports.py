@@ -7,7 +7,9 @@ import io
 import json
 import math
 from pathlib import Path
+from typing import Any
 
+from napari_radcnn.errors import ReadError
 from napari_radcnn.io.atomic import write_text
 from napari_radcnn.results import Classification, Detection, Detections
 
@@ -54,3 +56,54 @@ def write_classification(obj: Classification, path: Path, overwrite: bool = Fals
     """
     probabilities = {name: float(value) for name, value in obj.probabilities.items()}
     write_text(path, json.dumps({"probabilities": probabilities}, indent=2, ensure_ascii=False) + "\n", overwrite)
+
+
+def read_detections(path: Path) -> Detections:
+    """Return the findings of a JSON file that `write_detections` wrote; the score may be missing or null.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or a finding has no label, center or size.
+    """
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))["detections"]
+        boxes = tuple(_detection(one) for one in listed)
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ReadError(f"{path} holds no detections: a list 'detections' of label, center_mm, size_mm.") from error
+    return Detections(boxes, path.stem)
+
+
+def _detection(one: Any) -> Detection:
+    center, size = (tuple(float(value) for value in one[key]) for key in ("center_mm", "size_mm"))
+    score = math.nan if one.get("score") is None else float(one["score"])
+    if len(center) != 3 or len(size) != 3 or not all(map(math.isfinite, (*center, *size))) or min(size) < 0:
+        raise ValueError("three finite numbers are expected")
+    return Detection(str(one["label"]), score, center, size)
+
+
+def read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the columns of a CSV file and its rows by their first column.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, is empty, a row has other columns than the first line, or a name comes twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except (OSError, ValueError, csv.Error) as error:
+        raise ReadError(f"{path} cannot be read as CSV: {error}.") from error
+    if len(lines) < 2 or len(lines[0]) < 2:
+        raise ReadError(f"{path} holds no table: a line of names, then at least one of values, two columns or more.")
+    head, *rows = lines
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(head):
+            raise ReadError(f"{path}, line {number}: {len(row)} values, but {len(head)} names in the first line.")
+    found = {row[0]: row[1:] for row in rows}
+    if len(found) != len(rows):
+        raise ReadError(f"{path}: a case comes twice in its first column.")
+    return head[1:], found

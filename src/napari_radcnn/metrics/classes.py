@@ -1,0 +1,181 @@
+"""How well probabilities of classes agree with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import OptionError
+
+Floats = npt.NDArray[np.float64]
+
+
+def roc_auc(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float | None:
+    """Return the area under the ROC curve, 0..1; ties count half. None where one of the two classes is missing.
+
+    Parameters
+    ----------
+    truth : (n,) array-like of bool
+        Whether each case is positive.
+    scores : (n,) array-like of float
+        Larger means more likely positive.
+    """
+    from scipy.stats import rankdata
+
+    positive = np.asarray(truth, bool)
+    count, others = int(positive.sum()), int((~positive).sum())
+    if count == 0 or others == 0:
+        return None
+    ranks = rankdata(np.asarray(scores, float))
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))
+
+
+def roc_auc_interval(
+    truth: npt.ArrayLike, scores: npt.ArrayLike, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of the area under the ROC curve: percentiles of the bootstrap over cases.
+
+    Positive and negative cases are drawn apart, each as many as there are. None where one of the two is missing.
+    """
+    positive, scores = np.asarray(truth, bool), np.asarray(scores, float)
+    groups = np.flatnonzero(positive), np.flatnonzero(~positive)
+    if not all(group.size for group in groups):
+        return None
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(resamples):
+        drawn = np.concatenate([rng.choice(group, group.size) for group in groups])
+        found.append(roc_auc(positive[drawn], scores[drawn]))
+    low, high = np.percentile(np.asarray(found, float), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def roc_curve(truth: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Return the ROC curve: false positive rate, sensitivity, and the score from which a case counts as positive.
+
+    Parameters
+    ----------
+    truth, scores
+        As in `roc_auc`; both classes must occur.
+
+    Returns
+    -------
+    three 1-D arrays
+        From (0, 0), with a score of infinity, to (1, 1).
+
+    Raises
+    ------
+    OptionError
+        If one of the two classes is missing.
+    """
+    positive, scores = np.asarray(truth, bool), np.asarray(scores, float)
+    if positive.all() or not positive.any():
+        raise OptionError("A ROC curve needs positive and negative cases.")
+    levels = np.unique(scores)[::-1]
+    hits = np.array([(scores[positive] >= level).mean() for level in levels])
+    alarms = np.array([(scores[~positive] >= level).mean() for level in levels])
+    return np.r_[0.0, alarms], np.r_[0.0, hits], np.r_[np.inf, levels]
+
+
+def decisions(truth: npt.ArrayLike, decided: npt.ArrayLike) -> dict[str, float | None]:
+    """Return sensitivity, specificity, positive and negative predictive value; None where nothing is divided by.
+
+    Parameters
+    ----------
+    truth, decided : (n,) array-like of bool
+        What each case is, and what it was taken for.
+    """
+    is_so, is_said = np.asarray(truth, bool), np.asarray(decided, bool)
+    both, neither = int((is_so & is_said).sum()), int((~is_so & ~is_said).sum())
+
+    def share(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    return {
+        "sensitivity": share(both, int(is_so.sum())),
+        "specificity": share(neither, int((~is_so).sum())),
+        "ppv": share(both, int(is_said.sum())),
+        "npv": share(neither, int((~is_said).sum())),
+    }
+
+
+def calibration_error(is_right: npt.ArrayLike, confidence: npt.ArrayLike, bins: int = 15) -> float:
+    """Return the expected calibration error (Guo et al. 2017, ICML): how far confidence is from being right, 0..1.
+
+    Parameters
+    ----------
+    is_right : (n,) array-like of bool
+        Whether each decision was right.
+    confidence : (n,) array-like of float
+        The probability that was given to it.
+    bins : int
+        Of equal width; the first begins at 0 and holds its upper end, as do all.
+    """
+    right, given = np.asarray(is_right, float), np.asarray(confidence, float)
+    bin_of = np.clip(np.ceil(given * bins).astype(int) - 1, 0, bins - 1)
+    off = np.bincount(bin_of, right - given, bins)
+    return float(np.abs(off).sum() / right.size)
+
+
+def compare_classes(truth: Sequence[str], probabilities: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return how well probabilities agree with the true classes, as JSON types.
+
+    Parameters
+    ----------
+    truth : sequence of str
+        The class of each case.
+    probabilities : mapping of str to sequence of float
+        Each class's probability in every case, 0..1. The largest decides. With one class only, the others are what is
+        not it, and 0.5 decides.
+
+    Returns
+    -------
+    dict
+        ``n``, ``accuracy``, ``calibration_error``, and ``classes``: for each class, held against all others, ``n``,
+        ``auc``, ``auc_interval`` (95 %), ``sensitivity``, ``specificity``, ``ppv``, ``npv``. Figures that cannot be
+        computed are None.
+
+    Raises
+    ------
+    OptionError
+        If there is no case, numbers of cases differ, a class is unknown, or a probability is not within 0..1.
+    """
+    names, table = list(probabilities), np.array([list(values) for values in probabilities.values()], float)
+    _check(truth, names, table)
+    shown = names
+    if len(names) == 1:
+        names, table = [*names, ""], np.vstack([table, 1 - table])
+        truth = [name if name == names[0] else "" for name in truth]
+    number = np.array([names.index(name) for name in truth])
+    decided = table.argmax(0)
+    classes: dict[str, Any] = {}
+    for index, name in enumerate(shown):
+        is_so = number == index
+        limits = roc_auc_interval(is_so, table[index])
+        classes[name] = {
+            "n": int(is_so.sum()),
+            "auc": roc_auc(is_so, table[index]),
+            "auc_interval": None if limits is None else list(limits),
+            **decisions(is_so, decided == index),
+        }
+    right = decided == number
+    error = calibration_error(right, table.max(0))
+    return {"n": len(truth), "accuracy": float(right.mean()), "calibration_error": error, "classes": classes}
+
+
+def _check(truth: Sequence[str], names: list[str], table: Floats) -> None:
+    if not names or not len(truth) or table.shape[1] != len(truth):
+        counts = (
+            f"{len(truth)} cases and {table.shape[1] if table.ndim == 2 else 0} probabilities of {len(names)} classes"
+        )
+        raise OptionError(f"{counts}: as many as cases are needed, and at least one.")
+    if not ((table >= 0) & (table <= 1)).all():
+        raise OptionError("Probabilities must lie within 0..1.")
+    if len(names) == 1 and names[0] not in truth:
+        raise OptionError(f"No case is of the class '{names[0]}', whose probability is given.")
+    unknown = sorted(set(truth) - set(names))
+    if unknown and len(names) > 1:
+        raise OptionError(f"No probability is given for the class '{unknown[0]}'; there are: {', '.join(names)}.")
