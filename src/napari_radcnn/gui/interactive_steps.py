@@ -139,10 +139,17 @@ class Steps(QObject):
             return True
         self.cancel()
         self._is_closed = True
-        for step in self._waiting:
-            self._pool.submit(step.work, _ignore, Event())
+        waiting = [step.work for step in self._waiting]
         self._waiting.clear()
-        future = self._pool.submit(last)
+        try:
+            for work in waiting:
+                self._pool.submit(work, _ignore, Event())
+            future = self._pool.submit(last)
+        except RuntimeError:  # Python is ending with the viewer open: no thread takes work any more
+            for work in waiting:
+                work(_ignore, Event())
+            last()
+            return True
         future.add_done_callback(lambda _future: self.closed.emit())
         self._pool.shutdown(wait=False)
         return bool(wait_for([future], patience).done)

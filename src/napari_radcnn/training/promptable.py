@@ -46,7 +46,7 @@ class Recipe(Schedule):
         Samples in the pool.
     """
 
-    minutes: float = 95.0
+    minutes: float = 74.0
     size: int = 64
     batch: int = 4
     steady: float = 0.25

@@ -141,7 +141,8 @@ def _middle(box: Box) -> tuple[float, float, float]:
 def settled(answer: Answer, request: EngineRequest, drawn: Drawn) -> MaskUpdate:
     """Return the answer on the scan's voxels, with every prompt obeyed.
 
-    Outside the cube the object stays as it was.
+    Outside the cube the object stays as it was. A positive correction only adds voxels and a negative one only takes some
+    away, so that what was right before stays right.
     """
     # Parts that nobody vouched for are pushed below zero before the logits are brought to the scan's voxels.
     logits = np.where(answer.mask | (answer.logits <= 0), answer.logits, np.float32(-1))
@@ -152,7 +153,11 @@ def settled(answer: Answer, request: EngineRequest, drawn: Drawn) -> MaskUpdate:
     whole = joined(box, drawn.last)
     assert whole is not None
     mask = request.current[whole].copy()
-    mask[_inside(box, whole)] = values > 0
+    inside = _inside(box, whole)
+    found = values > 0
+    if len(request.prompts) > 1 and request.current.any():
+        found = found | mask[inside] if request.prompts[-1].positive else found & mask[inside]
+    mask[inside] = found
     for update, wanted in [*((u, True) for u in drawn.positive), *((u, False) for u in drawn.negative)]:
         _obey(mask, whole, update, wanted)
     return MaskUpdate(whole, mask)
