@@ -45,7 +45,7 @@ class Recipe(Schedule):
     rate: float = 2e-3
     decay: float = 2e-2
     average: float = 0.995
-    members: int = 5
+    members: int = 4
     batch: int = 32
     smoothing: float = 0.05
     mixup: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -97,33 +97,54 @@ def plan(request: Request) -> Plan:
 
 def run(request: Request, monitor: Monitor) -> Outcome:
     """Classify; the probabilities are the mean of all members and views, and add to one."""
-    import torch
-
     kind = _kind(request.spec)
-    monitor.say("preparing the scan")
-    prepared_input, _, told = kind.prepare(request)
+    monitor.say("loading the model")
+    members = modules(request.spec)
     device = torch_device(request.settings)
-    views = torch.from_numpy(prepared_input)
-    views = torch.stack([views.flip([1 + axis for axis in axes]) for axes in kind.mirrors]).to(device)
-    said = []
     with computing(request.settings, device, request.threads) as precision:
-        for number, member in enumerate(modules(request.spec), 1):
-            said.append(member.to(device)(views).float().cpu().numpy())
-            monitor.step(f"member {number} of {monitor.total}")
-    found, spread = ensemble_probabilities(request.spec, np.concatenate(said))
+        found, spread, told = looked_at(request, members, device, monitor)
     named = {name: float(value) for name, value in zip(kind.classes, found, strict=True)}
-    facts = {"members": len(said), "views": len(views), "spread": spread}
+    facts = {"members": len(members), "views": len(kind.mirrors), "spread": spread}
     return Outcome(device.type, precision, probabilities=named, facts=facts, warnings=told)
 
 
-def ensemble_probabilities(spec: ModelSpec, logits: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], float]:
-    """Return the calibrated probabilities `(classes,)` of what members and views said `(looks, classes)`.
+def looked_at(
+    request: Request,
+    members: Sequence[torch.nn.Module],
+    device: torch.device | str = "cpu",
+    monitor: Monitor | None = None,
+) -> tuple[npt.NDArray[np.float64], float, tuple[str, ...]]:
+    """Return the probabilities `(classes,)`, how far members and views disagree, and what to tell.
 
-    Also the standard deviation of the last class's probability over the looks: how far they disagree.
+    The disagreement is the standard deviation of the last class's probability.
     """
-    calibration = calibration_of(spec)
-    each = probabilities(logits[:, None], calibration)
-    return probabilities(logits[None], calibration)[0], round(float(each[:, -1].std()), 4)
+    import torch
+
+    kind = _kind(request.spec)
+    given, _, told = kind.prepare(request)
+    mirrored = _mirrored(given, kind).to(device)
+    said = []
+    with torch.inference_mode():
+        for number, member in enumerate(members, 1):
+            said.append(member.to(device)(mirrored).float().cpu().numpy())
+            if monitor is not None:
+                monitor.step(f"network {number} of {len(members)}")
+    logits, calibration = np.concatenate(said), calibration_of(request.spec)
+    each = probabilities(logits[:, None], calibration)[:, -1]
+    return probabilities(logits[None], calibration)[0], round(float(each.std()), 4), told
+
+
+def views(request: Request) -> torch.Tensor:
+    """Return all views the members are shown `(views, C, ...)`, the scan as it is first."""
+    kind = _kind(request.spec)
+    return _mirrored(kind.prepare(request)[0], kind)
+
+
+def _mirrored(given: npt.NDArray[np.float32], kind: _Kind) -> torch.Tensor:
+    import torch
+
+    seen = torch.from_numpy(given)
+    return torch.stack([seen.flip([1 + axis for axis in axes]) for axes in kind.mirrors])
 
 
 def calibration_of(spec: ModelSpec) -> Calibration:
