@@ -31,7 +31,7 @@ from napari_radcnn.models import ModelSpec, Task, find_model, make_options
 from napari_radcnn.models.interactive import check_runs_at_once
 from napari_radcnn.models.options import describe
 from napari_radcnn.results import Classification, Detections, LabelMap
-from napari_radcnn.volume import Volume
+from napari_radcnn.volume import Volume, VolumeMetadata
 from napari_radcnn.voxels import Box
 
 __all__ = [
@@ -89,7 +89,7 @@ def run(
     Returns
     -------
     LabelMap, Volume, Detections or Classification
-        By the model's task; labels and restored images lie on the volume's own grid.
+        By the model's task; labels and denoised images lie on the volume's own grid, super-resolved ones on a finer.
 
     Raises
     ------
@@ -157,6 +157,12 @@ def segment(
     >>> brain = radcnn.segment(head, "brain-extraction", device="cpu")  # doctest: +SKIP
     >>> round(brain.volume_ml(1))  # doctest: +SKIP
     1910
+
+    How sure it is, where its options say ``uncertainty``: images on the same grid.
+
+    >>> brain = radcnn.segment(head, "brain-extraction", {"uncertainty": True})  # doctest: +SKIP
+    >>> [image.name for image in brain.maps]  # doctest: +SKIP
+    ['head · brain-extraction · probability', 'head · brain-extraction · entropy']
     """
     return _expect(run(volume, model, options, task="segmentation", **how), LabelMap)
 
@@ -268,7 +274,20 @@ def denoise(
 def super_resolve(
     volume: Inputs, model: str | Path | ModelSpec, options: object = None, **how: Unpack[RunKeywords]
 ) -> Volume:
-    """Make a finer grid; parameters and errors as in `run`."""
+    """Make thin slices out of thick ones; parameters and errors as in `run`.
+
+    The result is float32 in the scan's own units, on a grid of its own: the slabs of the thick slices, divided evenly.
+
+    Examples
+    --------
+    >>> import napari_radcnn as radcnn
+    >>> chest = radcnn.read("chest")[0]  # doctest: +SKIP
+    >>> chest.geometry.spacing  # doctest: +SKIP
+    (5.0, 0.8, 0.8)
+    >>> fine = radcnn.super_resolve(chest, "ct-super-resolution", {"factor": 5})  # doctest: +SKIP
+    >>> fine.geometry.spacing  # doctest: +SKIP
+    (1.0, 0.8, 0.8)
+    """
     return _expect(run(volume, model, options, task="super-resolution", **how), Volume)
 
 
@@ -392,7 +411,13 @@ def _manifest(
     spec = request.spec
     slots = {slot.name: provenance.identify(volume) for slot, volume in zip(spec.inputs, inputs, strict=False)}
     array = outcome.array
-    result = {} if array is None else {"sha256": provenance.voxel_hash(array, request.volume.geometry)}
+    grid = request.volume.geometry if outcome.geometry is None else outcome.geometry
+    result: dict[str, Any] = {} if array is None else {"sha256": provenance.voxel_hash(array, grid)}
+    if outcome.maps:
+        result["maps"] = {kind: provenance.voxel_hash(values, grid) for kind, values in outcome.maps.items()}
+    if outcome.geometry is not None:
+        result |= {"shape": list(grid.shape), "spacing_mm": [round(s, 6) for s in grid.spacing]}
+        result["affine"] = grid.affine.tolist()
     return {
         "schema": "radcnn-manifest/1",
         "model": {
@@ -431,17 +456,31 @@ def _result(request: Request, outcome: Outcome, manifest: Mapping[str, Any], war
         return LabelMap(absent, volume.geometry, dict(spec.labels), name, manifest, warnings, volume.metadata)
     if spec.task == "segmentation" and outcome.array is not None:
         labels = LabelMap(outcome.array, volume.geometry, dict(spec.labels), name, manifest, warnings, volume.metadata)
+        labels = replace(labels, maps=_maps(volume, outcome, name, manifest))
         volumes = {label.name: round(labels.volume_ml(value), 3) for value, label in spec.labels.items()}
         return replace(labels, provenance={**manifest, "volumes_ml": volumes})
     if spec.task in ("denoising", "super-resolution") and outcome.array is not None:
-        restored = volume.with_array(outcome.array, name=name, provenance=manifest)
-        return replace(restored, warnings=(*volume.warnings, *warnings))
+        geometry = volume.geometry if outcome.geometry is None else outcome.geometry
+        metadata = replace(volume.metadata, name=name, provenance=manifest)
+        told = (*volume.warnings, *warnings)
+        return replace(volume, array=outcome.array, geometry=geometry, metadata=metadata, warnings=told)
     if spec.task == "detection":
         best_first = tuple(sorted(outcome.detections, key=lambda found: -found.score))
         return Detections(best_first, name, manifest, warnings)
     if spec.task == "classification":
         return Classification(outcome.probabilities, name, manifest, warnings)
     raise ModelError(f"The recipe of '{spec.name}' returned no voxels.")
+
+
+def _maps(volume: Volume, outcome: Outcome, name: str, manifest: Mapping[str, Any]) -> tuple[Volume, ...]:
+    """Return the further images of a segmentation, in patient space as the labels are."""
+    plain = VolumeMetadata(
+        frame_of_reference_uid=volume.metadata.frame_of_reference_uid, is_calibrated=volume.metadata.is_calibrated
+    )
+    return tuple(
+        Volume(array, volume.geometry, replace(plain, name=f"{name} · {kind}", provenance={**manifest, "map": kind}))
+        for kind, array in outcome.maps.items()
+    )
 
 
 def _expect(result: object, kind: type[_Kind]) -> _Kind:

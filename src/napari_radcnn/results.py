@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.volume import VolumeMetadata
+from napari_radcnn.volume import Volume, VolumeMetadata
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ class LabelMap:
         What the user must be told before relying on it.
     metadata : VolumeMetadata
         Of the scan it was made from: DICOM objects refer to it.
+    maps : tuple of Volume
+        Further images on this grid that the model gave, such as how sure it is of each voxel; named
+        ``"T1 · brain-extraction · entropy"``.
     """
 
     array: npt.NDArray[Any]
@@ -60,6 +63,7 @@ class LabelMap:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     metadata: VolumeMetadata = field(default_factory=VolumeMetadata)
+    maps: tuple[Volume, ...] = ()
 
     def __post_init__(self) -> None:
         if tuple(self.array.shape) != self.geometry.shape:

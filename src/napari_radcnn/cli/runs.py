@@ -26,6 +26,7 @@ from napari_radcnn.cli.common import (
 )
 from napari_radcnn.cli.interact import add_labels, replay_steps
 from napari_radcnn.errors import ModelError, ReadError
+from napari_radcnn.inference.uncertainty import MAPS
 from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
 from napari_radcnn.models.interactive import check_runs_at_once
 from napari_radcnn.models.options import describe
@@ -112,6 +113,9 @@ def _run(parsed: argparse.Namespace) -> None:
     if not parsed.plan:
         _check_result_target(parsed.output, spec, parsed.overwrite)
     options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
+    if options.get("uncertainty") and not parsed.plan:
+        for kind in MAPS:
+            check_output(_map_path(parsed.output, kind), parsed.overwrite)
     with cancelling() as cancel:
         progress = Progress()
         inputs = _inputs(parsed, spec, progress, cancel)
@@ -126,10 +130,27 @@ def _run(parsed: argparse.Namespace) -> None:
         else:
             result = how.compute(inputs)
             write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
+            _write_maps(result, parsed.output, parsed.overwrite)
     for label, milliliters in manifest_of(result).get("volumes_ml", {}).items():
         print(f"{label}: {milliliters:.1f} ml")
     print(f"written: {parsed.output}")
     print(f"manifest: {manifest_path(parsed.output)}")
+
+
+def _map_path(target: Path, kind: str) -> Path:
+    """Return where an image that comes with labels goes: ``brain.entropy.nii.gz`` beside ``brain.nii.gz``."""
+    return target.with_name(f"{target.name.split('.')[0]}.{kind}.nii.gz")
+
+
+def _write_maps(result: Result, target: Path, overwrite: bool) -> None:
+    if not isinstance(result, LabelMap):
+        return
+    from napari_radcnn.io import write
+
+    for image in result.maps:
+        path = _map_path(target, image.name.rpartition(" · ")[2])
+        write(image, path, overwrite=overwrite)
+        print(f"written: {path}")
 
 
 def _print_plan(

@@ -42,6 +42,16 @@ def _volume(layer: Any) -> Volume:
     return Volume(labels.array, labels.geometry, metadata, labels.warnings)
 
 
+def _map_layer(image: Volume, progress: Progress, cancel: Event) -> LayerData:
+    """Return the layer of an image of 0..1 that lies over a scan, hidden until it is asked for."""
+    array, options, kind = layer_data(image, progress=progress, cancel=cancel)
+    return (
+        array,
+        {**options, "contrast_limits": (0.0, 1.0), "colormap": "magma", "opacity": 0.6, "visible": False},
+        kind,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Shown:
     """A result, and what is shown of it.
@@ -54,11 +64,14 @@ class Shown:
         Its layer, where it has one.
     rows : list of (str, str)
         Its numbers.
+    maps : tuple of LayerData
+        Layers of the images that came with it, such as how sure it is.
     """
 
     result: Any
     data: LayerData | None
     rows: list[tuple[str, str]]
+    maps: tuple[LayerData, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +125,9 @@ class ModelRun:
         first = self.layers[0]
         if isinstance(result, Volume) and data is not None and not getattr(first, "rgb", False):
             data[1]["contrast_limits"] = tuple(first.contrast_limits)  # a restored image is compared with its scan
-        return Shown(result, data, ResultTable.rows_of(result))
+        maps = result.maps if isinstance(result, LabelMap) else ()
+        further = tuple(_map_layer(image, progress, cancel) for image in maps)
+        return Shown(result, data, ResultTable.rows_of(result), further)
 
     def stream(self, target: Path, each_block: EachBlock | None, progress: Progress, cancel: Event) -> Shown:
         """Run the model from store to store."""

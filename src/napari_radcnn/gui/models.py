@@ -289,6 +289,8 @@ class ModelsDock(QWidget):
 
     def _show_result(self, shown: Shown) -> str:
         told = f"Done: {getattr(shown.result, 'name', '')}"
+        for further in shown.maps:
+            add_to_viewer(self._viewer, further)
         if shown.data is not None:
             told = f"Done: layer '{add_to_viewer(self._viewer, shown.data).name}'"
         elif isinstance(shown.result, Detections | Classification):

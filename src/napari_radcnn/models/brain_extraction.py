@@ -30,6 +30,11 @@ class BrainExtractionOptions(CheckedOptions):
         step=0.5,
         unit="mm",
     )
+    uncertainty: bool = option(
+        False,
+        title="Show how sure",
+        help="Outline the mirror image as well, take the mean, and give its probability and entropy as images",
+    )
 
 
 SPEC = ModelSpec(

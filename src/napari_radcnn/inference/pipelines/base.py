@@ -24,6 +24,7 @@ _MODULES = {
     "brain-extraction": "napari_radcnn.inference.pipelines.brain_extraction",
     "brain-tissue": "napari_radcnn.inference.pipelines.brain_tissue",
     "classifier": "napari_radcnn.inference.pipelines.classifier",
+    "ct-denoise": "napari_radcnn.inference.pipelines.ct_denoise",
     "ct-tissues": "napari_radcnn.inference.pipelines.ct_tissues",
     "installed": "napari_radcnn.inference.pipelines.installed",
     "network": "napari_radcnn.inference.pipelines.network",
@@ -97,6 +98,8 @@ class Outcome:
     ----------
     array : (k, j, i) array or None
         Labels, or the restored image, on the grid of the request's volume; None where they went to the request's sink.
+    maps : mapping of str to (k, j, i) array
+        Further images on the grid of `array`, such as how sure the labels are; by name, float32.
     detections : tuple of Detection
         For a detector.
     probabilities : mapping of str to float
@@ -116,6 +119,7 @@ class Outcome:
     device: str
     precision: str
     array: npt.NDArray[Any] | None = None
+    maps: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     detections: tuple[Detection, ...] = ()
     probabilities: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from napari_radcnn.inference.devices import computing, torch_device
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.pipelines.base import Outcome, Request
 from napari_radcnn.inference.plan import Plan
+from napari_radcnn.inference.uncertainty import entropy
 from napari_radcnn.models.weights import load_torchscript, read_verified
 from napari_radcnn.preprocessing import Crop, Reorient, Resize, scale_to_range, standardize
 
@@ -38,9 +39,11 @@ _Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 def plan(request: Request) -> Plan:
-    """Return the cost: two patches of fixed size, whatever the scan."""
+    """Return the cost: two patches of fixed size, whatever the scan; one more for the mirror image."""
     memory = _MEMORY + _MEMORY_A_VOXEL * request.volume.size
-    return Plan(request.spec.name, 2, _FINE, memory, warnings=_domain_warnings(request))
+    return Plan(
+        request.spec.name, 3 if request.options.uncertainty else 2, _FINE, memory, warnings=_domain_warnings(request)
+    )
 
 
 def _domain_warnings(request: Request) -> tuple[str, ...]:
@@ -83,7 +86,13 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         mask = grow(mask, options.grow_mm, request.volume.geometry.spacing)
     liters = np.count_nonzero(mask) * request.volume.geometry.voxel_volume / 1e6
     told = () if _PLAUSIBLE[0] <= liters <= _PLAUSIBLE[1] else (_implausible(liters),)
-    return Outcome(device.type, precision, array=mask.astype(np.uint8), warnings=told)
+    maps = _maps(probabilities) if options.uncertainty else {}
+    return Outcome(device.type, precision, array=mask.astype(np.uint8), maps=maps, warnings=told)
+
+
+def _maps(brain: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the mean probability of brain, and the entropy of brain or not."""
+    return {"probability": brain, "entropy": entropy(np.stack([1 - brain, brain]))}
 
 
 def _implausible(liters: float) -> str:
@@ -114,7 +123,12 @@ def _probabilities(request: Request, load: Callable[[int], _Network], monitor: M
     crop = Crop(_box(_largest_part(coarse), head.geometry.shape))
     inside = crop.apply(head)
     stretch = Resize(_FINE, "nearest", back="linear")
-    fine = load(1)(normalize(stretch.apply(inside).array))
+    seen, network = normalize(stretch.apply(inside).array), load(1)
+    fine = network(seen)
+    if request.options.uncertainty:
+        monitor.step("outlining its mirror image")
+        mirrored = network(np.ascontiguousarray(seen[::-1]))[::-1]  # the first axis runs from left to right
+        fine = np.asarray((fine + mirrored) / 2, np.float32)
     monitor.step("putting the outline in its place")
     found = crop.invert(stretch.invert(fine, inside.geometry), head.geometry)
     return upright.invert(found, scan.geometry)
