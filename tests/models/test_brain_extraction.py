@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import napari_radcnn as radcnn
 from napari_radcnn.errors import CancelledError, ModelError
@@ -54,6 +55,18 @@ def test_it_agrees_with_deepbet_s_own_runner(head_path, head, brain, tmp_path):
     (theirs,) = radcnn.read(target)
     assert theirs.geometry.is_close(head.geometry)
     assert _dice(brain.array > 0, theirs.array > 0) >= 0.99
+
+
+def test_it_is_least_sure_at_the_border(head, brain):
+    found = radcnn.segment(head, "brain-extraction", {"uncertainty": True})
+    assert _dice(found.array > 0, brain.array > 0) > 0.99
+    probability, entropy = (image.array for image in found.maps)
+    depth = ndimage.distance_transform_edt(found.array, head.geometry.spacing)
+    away = ndimage.distance_transform_edt(found.array == 0, head.geometry.spacing)
+    border = (depth > 0) & (depth <= 2)
+    assert entropy[border].mean() > 10 * entropy[depth > 8].mean()
+    assert entropy[border].mean() > 10 * entropy[away > 8].mean()
+    assert probability[depth > 8].mean() > 0.99
 
 
 @pytest.mark.skipif(not _DEBIAN.is_dir(), reason="needs Debian's mricron-data, which `make test` installs")
