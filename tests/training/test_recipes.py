@@ -66,6 +66,8 @@ def test_train_passes_on_what_it_is_given(calls, tmp_path, capsys):
     assert main([*words, "--minutes", "2.5", "--threads", "3", "--seed", "9"]) == 0
     assert capsys.readouterr().out == f"written: {out / 'toy.safetensors'}\n"
     assert calls == [(tmp_path, out, ToyRecipe(minutes=2.5, seed=9), 3)]
+    assert main([*words, "--init-from", "w.safetensors", "--freeze", "down.0", "down.1"]) == 0
+    assert calls.pop()[2] == ToyRecipe(init_from="w.safetensors", frozen=("down.0", "down.1"))
     assert main(words) == 0
     assert calls[1][2] == ToyRecipe()
     assert calls[1][3] >= 1

@@ -23,6 +23,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     training.add_argument("--out", metavar="OUT", type=Path, help="folder for checkpoint, log and weights")
     training.add_argument("--minutes", metavar="M", type=float, help="how long (default: as the recipe says)")
     training.add_argument("--seed", metavar="N", type=int, help="of everything random (default: as the recipe says)")
+    training.add_argument("--init-from", metavar="FILE", type=Path, help="weights (.safetensors) to begin with")
+    training.add_argument(
+        "--freeze", metavar="NAME", nargs="+", default=[], help="leave parameters whose names begin so as they are"
+    )
     training.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: all)")
     training.set_defaults(command=lambda parsed: _train(parsed, training))
 
@@ -36,7 +40,8 @@ def _train(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         return
     if parsed.recipe is None:
         parser.error("name a RECIPE, or pass --list")
-    recipe = make_recipe(parsed.recipe, minutes=parsed.minutes, seed=parsed.seed)
+    changed = {"minutes": parsed.minutes, "seed": parsed.seed, "init_from": parsed.init_from, "frozen": parsed.freeze}
+    recipe = make_recipe(parsed.recipe, **changed)
     if parsed.data is None or parsed.out is None:
         parser.error("--data and --out are needed")
     if not parsed.data.is_dir():

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from napari_radcnn.errors import ModelError, OptionError
 from napari_radcnn.training.run import Schedule
 
 #: Name of a model to the module that trains it, which has a class `Recipe` and a function `train`.
 RECIPES: Mapping[str, str] = {
+    "ct-super-resolution": "napari_radcnn.training.super_resolution",
+    "mr-super-resolution": "napari_radcnn.training.super_resolution",
     "adrenal-mass": "napari_radcnn.training.adrenal_mass",
+    "ct-denoise": "napari_radcnn.training.ct_denoise",
     "cxr-pneumonia": "napari_radcnn.training.cxr_pneumonia",
     "brain-tissue": "napari_radcnn.training.brain_tissue",
     "promptable-3d": "napari_radcnn.training.promptable",
@@ -45,8 +48,15 @@ def get_recipe(name: str) -> RecipeModule:
     return cast(RecipeModule, import_module(RECIPES[name]))
 
 
-def make_recipe(name: str, *, minutes: float | None = None, seed: int | None = None) -> Schedule:
-    """Return the settings that a model was made with, with other minutes or another seed where they are given.
+def make_recipe(
+    name: str,
+    *,
+    minutes: float | None = None,
+    seed: int | None = None,
+    init_from: Path | None = None,
+    frozen: Sequence[str] = (),
+) -> Schedule:
+    """Return the settings that a model was made with, others where they are given; see `Schedule`.
 
     Raises
     ------
@@ -55,7 +65,9 @@ def make_recipe(name: str, *, minutes: float | None = None, seed: int | None = N
     OptionError
         If the minutes are not more than none, or the seed is below 0.
     """
-    given: dict[str, float | int] = {}
+    given: dict[str, Any] = {"frozen": tuple(frozen)} if frozen else {}
+    if init_from is not None:
+        given["init_from"] = str(init_from)
     if minutes is not None:
         if not 0 < minutes < float("inf"):
             raise OptionError(f"minutes is {minutes:g}: give more than 0.")
@@ -64,4 +76,4 @@ def make_recipe(name: str, *, minutes: float | None = None, seed: int | None = N
         if seed < 0:
             raise OptionError(f"seed is {seed}: give 0 or more.")
         given["seed"] = seed
-    return get_recipe(name).Recipe(**given)  # type: ignore[arg-type]
+    return get_recipe(name).Recipe(**given)

@@ -39,6 +39,10 @@ class Schedule:
         How much of the running average of the weights is kept at each step; the average is what ships.
     seed : int
         Of everything random.
+    init_from : str
+        Weights (``.safetensors``) to begin with, where names and shapes of tensors are the same; empty for fresh ones.
+    frozen : tuple of str
+        Beginnings of the names of parameters that stay as they are: ``"down."``.
     """
 
     minutes: float = 60.0
@@ -46,6 +50,8 @@ class Schedule:
     decay: float = 1e-2
     average: float = 0.999
     seed: int = 1
+    init_from: str = ""
+    frozen: tuple[str, ...] = ()
 
 
 class Training:
@@ -63,7 +69,7 @@ class Training:
     Raises
     ------
     ModelError
-        If the checkpoint is of another network.
+        If the checkpoint is of another network, the weights to begin with do not fit, or nothing would be frozen.
     """
 
     def __init__(self, build: Callable[[], torch.nn.Module], out: Path, schedule: Schedule) -> None:
@@ -72,6 +78,10 @@ class Training:
         torch.manual_seed(schedule.seed)
         out.mkdir(parents=True, exist_ok=True)
         self.network, self.average = build(), build()
+        if schedule.init_from:
+            _begin_with(self.network, Path(schedule.init_from))
+        for beginning in schedule.frozen:
+            _freeze(self.network, beginning)
         self.average.load_state_dict(self.network.state_dict())
         self.average.eval()
         self.steps, self.skipped = 0, 0
@@ -187,8 +197,41 @@ class Training:
 
         if (self._out / "log.csv").exists():
             draw_curve(self._out / "log.csv", self._out / f"{name}.svg")
-        facts = {"recipe": asdict(self._schedule), "steps": self.steps, "trained_on": list(trained_on), **about}
+        recipe = asdict(self._schedule)
+        if self._schedule.init_from:  # not the folders of whoever trained it
+            recipe["init_from"] = Path(self._schedule.init_from).name
+        facts = {"recipe": recipe, "steps": self.steps, "trained_on": list(trained_on), **about}
         return write_weights(self.average, self._out / f"{name}.safetensors", facts)
+
+
+def _begin_with(network: torch.nn.Module, path: Path) -> None:
+    """Take over the tensors of a file that have the name and shape of one of the network's."""
+    from napari_radcnn.models.safetensors import load_safetensors
+
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist: name a .safetensors file to begin with.")
+    own = network.state_dict()
+    given = {
+        name: value.to(own[name].dtype)
+        for name, value in load_safetensors(path).items()
+        if name in own and own[name].shape == value.shape
+    }
+    if not given:
+        raise ModelError(f"{path} holds no tensor with the name and shape of one of this network's.")
+    network.load_state_dict(given, strict=False)
+
+
+def _freeze(network: torch.nn.Module, beginning: str) -> None:
+    """Let the parameters whose names begin so stay as they are, and the running averages of their norms."""
+    found = [value for name, value in network.named_parameters() if name.startswith(beginning)]
+    if not beginning or not found:
+        known = ", ".join(sorted({name.split(".")[0] for name, _ in network.named_parameters()}))
+        raise ModelError(f"No parameter's name begins with '{beginning}'; names begin with: {known}.")
+    for value in found:
+        value.requires_grad_(False)
+    for name, module in network.named_modules():
+        if name and f"{name}.".startswith(beginning):
+            module.eval()
 
 
 def _append(path: Path, row: dict[str, str]) -> None:
