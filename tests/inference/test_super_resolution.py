@@ -197,6 +197,11 @@ def test_what_cannot_be_made_thinner_is_refused_before_the_run(shape, options, e
         radcnn.plan(thick(oblique_geometry(shape)), NAMES[1], options)
 
 
+def test_labels_are_refused():
+    with pytest.raises(ModelError, match="holds labels"):
+        radcnn.plan(thick(oblique_geometry(), is_label=True), NAMES[1], {"factor": 2.0})
+
+
 def test_voxels_as_deep_as_wide_are_refused_but_for_a_factor(fake):
     fake(nothing)
     scan = thick(Geometry.from_parts((7, 8, 9), (1.1, 1.0, 0.9), (1, 2, 3)), modality="MR")

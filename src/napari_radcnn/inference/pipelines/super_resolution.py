@@ -86,7 +86,8 @@ def plan(request: Request) -> Plan:
     through, first, _ = task.windows
     thin = int(np.prod(task.grid.shape))
     slab = task.slabs.thin_count * max(task.across) * (_PLANES + 2)
-    memory = _FIXED_BYTES + _RESULT_BYTES * thin + _SLAB_BYTES * slab + 12 * request.volume.size
+    copied = 4 if task.axis else 0  # the result is put back into the scan's order
+    memory = _FIXED_BYTES + (_RESULT_BYTES + copied) * thin + _SLAB_BYTES * slab + 12 * request.volume.size
     patch = (through.side, first.side, 1)
     return Plan(request.spec.name, task.steps, patch, memory, warnings=tuple(_domain_warnings(request, task)))
 
@@ -146,9 +147,11 @@ def _task(request: Request) -> _Task:
     GeometryError
         If there are too few slices.
     ModelError
-        If the voxels are about as deep as wide already and no factor was given.
+        If it holds labels, or its voxels are about as deep as wide already and no factor was given.
     """
     geometry, options, name = request.volume.geometry, request.options, request.volume.name
+    if request.volume.metadata.is_label:
+        raise ModelError(f"'{name}' holds labels: '{request.spec.name}' takes images.")
     axis = int(np.argmax(geometry.spacing)) if options.axis == "coarsest" else _AXES.index(options.axis)
     if geometry.shape[axis] == 1 or min(geometry.shape) == 1:
         raise GeometryError(f"'{name}' is a single slice: '{request.spec.name}' takes a stack of slices.")
