@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_radcnn.models.safetensors import load_safetensors
 from napari_radcnn.models.super_resolution_net import build_network
 from napari_radcnn.training.run import Schedule, Training
 from napari_radcnn.training.super_resolution_scans import load_ct, load_mr
@@ -76,11 +74,11 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     ct, mr = load_ct(data), load_mr(data)
     first = replace(recipe, minutes=_FIRST * recipe.minutes, smooth=0.02, pointwise=0.0)
     begin = learn(ct, out / "first", first, threads)
-    second = replace(recipe, minutes=(1 - _FIRST) * recipe.minutes)
-    return learn([*ct, *(replace(scan, weight=_MR * scan.weight) for scan in mr)], out, second, threads, begin=begin)
+    second = replace(recipe, minutes=(1 - _FIRST) * recipe.minutes, init_from=str(begin))
+    return learn([*ct, *(replace(scan, weight=_MR * scan.weight) for scan in mr)], out, second, threads)
 
 
-def learn(scans: Sequence[Scan], out: Path, recipe: Recipe, threads: int, *, begin: Path | None = None) -> Path:
+def learn(scans: Sequence[Scan], out: Path, recipe: Recipe, threads: int) -> Path:
     """Train with some scans and return the file of weights.
 
     Parameters
@@ -89,16 +87,11 @@ def learn(scans: Sequence[Scan], out: Path, recipe: Recipe, threads: int, *, beg
         To learn from.
     out, recipe, threads
         As in `train`.
-    begin : Path, optional
-        Weights to begin with, instead of random ones.
     """
     import torch
 
     torch.set_num_threads(threads)
     training = Training(build_network, out, recipe)
-    if begin is not None and not training.steps:
-        for network in (training.network, training.average):
-            network.load_state_dict({key: value.float() for key, value in load_safetensors(begin).items()})
     training.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     sampler = Sampler(scans, recipe.seed + training.steps, recipe.pointwise)
     with ThreadPoolExecutor(1) as drawer:  # draws one batch while another one is with the network
@@ -113,8 +106,7 @@ def learn(scans: Sequence[Scan], out: Path, recipe: Recipe, threads: int, *, beg
             training.learn(loss, gain_db=_gain(found.detach(), answer))
             training.keep()
     training.keep(now=True)
-    began: dict[str, Any] = {} if begin is None else {"began_with": hashlib.sha256(begin.read_bytes()).hexdigest()}
-    return training.write(NAME, [scan.name for scan in scans], **began)
+    return training.write(NAME, [scan.name for scan in scans])
 
 
 def _batch(sampler: Sampler, planes: int) -> Batch:
