@@ -146,8 +146,8 @@ def _middle(box: Box) -> tuple[float, float, float]:
 def settled(answer: Answer, request: EngineRequest, drawn: Drawn) -> MaskUpdate:
     """Return the answer on the scan's voxels, with every prompt obeyed.
 
-    Outside the cube the object stays as it was. A positive correction only adds voxels and a negative one only takes some
-    away, so that what was right before stays right.
+    Outside the cube the object stays as it was. A positive correction only adds voxels and a negative one only takes
+    some away, so that what was right before stays right.
     """
     # Parts that nobody vouched for are pushed below zero before the logits are brought to the scan's voxels.
     logits = np.where(answer.mask | (answer.logits <= 0), answer.logits, np.float32(-1))
