@@ -99,7 +99,7 @@ def _colin() -> Anatomy:
     whole, _ = _read(TEMPLATES / "ch2.nii.gz")
     stripped, affine = _read(TEMPLATES / "ch2bet.nii.gz")
     inside = _kept(stripped > 0)
-    levels = _levels(whole[inside])
+    levels = three_levels(whole[inside])
     csf, gm, wm = levels
     white = np.clip((whole - gm) / (wm - gm), 0, 1) * inside
     gray = np.clip(np.minimum((whole - csf) / (gm - csf), 1 - white), 0, 1) * inside
@@ -183,7 +183,7 @@ def _mean(values: Floats, share: Floats) -> float:
     return float(np.median(values[share > 0.95]))
 
 
-def _levels(values: Floats) -> tuple[float, float, float]:
+def three_levels(values: Floats) -> tuple[float, float, float]:
     """Return the means of three normal distributions fitted to gray values (expectation maximization)."""
     means = np.quantile(values, (0.06, 0.4, 0.85))
     spread, weight = np.full(3, values.std() / 3), np.full(3, 1 / 3)
