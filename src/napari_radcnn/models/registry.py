@@ -7,11 +7,30 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.models import brain_extraction, interactive, nlm_denoise
+from napari_radcnn.models import (
+    brain_extraction,
+    brain_tissue,
+    ct_denoise,
+    ct_tissues,
+    interactive,
+    nlm_denoise,
+    super_resolution,
+)
 from napari_radcnn.models.pack import installed
 from napari_radcnn.models.spec import ModelSpec, Task
 
-_SPECS = {spec.name: spec for spec in (brain_extraction.SPEC, nlm_denoise.SPEC, *interactive.SPECS)}
+_SPECS = {
+    spec.name: spec
+    for spec in (
+        brain_extraction.SPEC,
+        brain_tissue.SPEC,
+        ct_denoise.SPEC,
+        ct_tissues.SPEC,
+        nlm_denoise.SPEC,
+        *interactive.SPECS,
+        *super_resolution.SPECS,
+    )
+}
 
 
 def models(task: Task | None = None) -> list[ModelSpec]:
