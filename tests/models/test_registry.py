@@ -15,9 +15,12 @@ from napari_radcnn.models.weights import find_weights, load_torchscript, read_ve
 
 
 def test_models_are_listed_by_name_and_task():
-    ours = ["brain-extraction", "litemedsam", "nlm-denoise", "nninteractive", "promptable-3d", "region"]
-    assert [spec.name for spec in models()] == ours
-    assert [spec.name for spec in radcnn.models("denoising")] == ["nlm-denoise"]
+    names = [spec.name for spec in models()]
+    assert names == sorted(names)
+    ours = {"brain-extraction", "brain-tissue", "ct-denoise", "ct-tissues", "nlm-denoise", "promptable-3d"}
+    assert ours <= set(names)
+    assert [spec.name for spec in radcnn.models("denoising")] == ["ct-denoise", "nlm-denoise"]
+    assert {spec.task for spec in radcnn.models("interactive")} == {"interactive"}
 
 
 def test_the_public_name_is_the_list_and_the_package():
