@@ -466,14 +466,15 @@ def _result(request: Request, outcome: Outcome, manifest: Mapping[str, Any], war
         return replace(volume, array=outcome.array, geometry=geometry, metadata=metadata, warnings=told)
     if spec.task == "detection":
         best_first = tuple(sorted(outcome.detections, key=lambda found: -found.score))
-        return Detections(best_first, name, manifest, warnings)
+        return Detections(best_first, name, manifest, warnings, _maps(volume, outcome, name, manifest))
     if spec.task == "classification":
-        return Classification(outcome.probabilities, name, manifest, warnings)
+        maps = _maps(volume, outcome, name, manifest)
+        return Classification(outcome.probabilities, name, manifest, warnings, maps)
     raise ModelError(f"The recipe of '{spec.name}' returned no voxels.")
 
 
 def _maps(volume: Volume, outcome: Outcome, name: str, manifest: Mapping[str, Any]) -> tuple[Volume, ...]:
-    """Return the further images of a segmentation, in patient space as the labels are."""
+    """Return the further images of a result: how sure labels are, or the evidence; on the scan's grid."""
     plain = VolumeMetadata(
         frame_of_reference_uid=volume.metadata.frame_of_reference_uid, is_calibrated=volume.metadata.is_calibrated
     )

@@ -98,12 +98,13 @@ class Detection:
 
 @dataclass(frozen=True)
 class Detections:
-    """The findings in one scan, best first."""
+    """The findings in one scan, best first; `evidence` as in `Classification`."""
 
     boxes: tuple[Detection, ...]
     name: str = "detections"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    evidence: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Classification:
-    """Probabilities of classes for one scan; they need not add to one where several findings may stand together."""
+    """Probabilities of classes for one scan; they need not add to one where several findings may stand together.
+
+    `evidence` holds images on the scan's grid that show what spoke for the likeliest class; see
+    `napari_radcnn.evidence`.
+    """
 
     probabilities: Mapping[str, float]
     name: str = "classification"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    evidence: tuple[Volume, ...] = ()

@@ -25,7 +25,7 @@ from napari_radcnn.cli.common import (
     warn,
 )
 from napari_radcnn.cli.interact import add_labels, replay_steps
-from napari_radcnn.errors import ModelError, ReadError
+from napari_radcnn.errors import ModelError, ReadError, WriteError
 from napari_radcnn.inference.uncertainty import MAPS
 from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
 from napari_radcnn.models.interactive import check_runs_at_once
@@ -62,6 +62,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     add_select(runner)
     add_on_irregular(runner)
     runner.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    runner.add_argument(
+        "--evidence",
+        metavar="DIR",
+        type=Path,
+        help="of a classifier or detector: also write maps of what spoke for its answer into this folder (.nii.gz)",
+    )
     runner.add_argument("--plan", action="store_true", help="say what the run would cost, and do not run")
     runner.add_argument(
         "--trust", metavar="SHA256", help="let the code in this foreign model run; `radcnn run` names its SHA-256"
@@ -113,6 +119,7 @@ def _run(parsed: argparse.Namespace) -> None:
     if not parsed.plan:
         _check_result_target(parsed.output, spec, parsed.overwrite)
     options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
+    _ask_for_evidence(parsed, spec, options)
     if options.get("uncertainty") and not parsed.plan:
         for kind in MAPS:
             check_output(_map_path(parsed.output, kind), parsed.overwrite)
@@ -131,6 +138,7 @@ def _run(parsed: argparse.Namespace) -> None:
             result = how.compute(inputs)
             write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
             _write_maps(result, parsed.output, parsed.overwrite)
+            _write_evidence(result, parsed.evidence, parsed.output, parsed.overwrite)
     for label, milliliters in manifest_of(result).get("volumes_ml", {}).items():
         print(f"{label}: {milliliters:.1f} ml")
     print(f"written: {parsed.output}")
@@ -149,6 +157,49 @@ def _write_maps(result: Result, target: Path, overwrite: bool) -> None:
 
     for image in result.maps:
         path = _map_path(target, image.name.rpartition(" · ")[2])
+        write(image, path, overwrite=overwrite)
+        print(f"written: {path}")
+
+
+def _ask_for_evidence(parsed: argparse.Namespace, spec: ModelSpec, options: dict[str, Any]) -> None:
+    """Turn the maps on where a folder for them is named, and refuse before the run what could not be written.
+
+    Raises
+    ------
+    ModelError
+        If the model makes none.
+    WriteError
+        If one of them is in the way.
+    """
+    if parsed.evidence is not None and "explain" not in options:
+        raise ModelError(f"'{spec.name}' makes no evidence maps: leave --evidence away.")
+    if parsed.evidence is not None:
+        options["explain"] = True
+    if options.get("explain") and not parsed.plan:
+        from napari_radcnn.inference.explained import KINDS
+
+        if parsed.evidence is not None:
+            try:
+                parsed.evidence.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise WriteError(f"{parsed.evidence}: {error.strerror or error}.") from error
+        for kind in KINDS:
+            check_output(_evidence_path(parsed.evidence, parsed.output, kind), parsed.overwrite)
+
+
+def _evidence_path(folder: Path | None, target: Path, kind: str) -> Path:
+    """Return where a map of evidence goes: ``DIR/chest.grad-cam.nii.gz`` for ``chest.json``, without DIR beside it."""
+    path = _map_path(target, kind.lower().replace(" ", "-"))
+    return path if folder is None else folder / path.name
+
+
+def _write_evidence(result: Result, folder: Path | None, target: Path, overwrite: bool) -> None:
+    if not isinstance(result, Classification | Detections) or not result.evidence:
+        return
+    from napari_radcnn.io import write
+
+    for image in result.evidence:
+        path = _evidence_path(folder, target, image.name.rpartition(" · ")[2])
         write(image, path, overwrite=overwrite)
         print(f"written: {path}")
 

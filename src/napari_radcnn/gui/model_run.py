@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.gui.layers import LayerData, label_map_from_layer, layer_data, volume_from_layer
@@ -17,7 +18,7 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.io import Progress
 from napari_radcnn.models import ModelSpec
-from napari_radcnn.results import LabelMap
+from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 from napari_radcnn.voxels import Box
 
@@ -48,6 +49,25 @@ def _map_layer(image: Volume, progress: Progress, cancel: Event) -> LayerData:
     return (
         array,
         {**options, "contrast_limits": (0.0, 1.0), "colormap": "magma", "opacity": 0.6, "visible": False},
+        kind,
+    )
+
+
+def _evidence_layer(image: Volume, progress: Progress, cancel: Event) -> LayerData:
+    """Return the layer of a map of evidence, see-through over the scan; only Grad-CAM is shown at once."""
+    array, options, kind = layer_data(image, progress=progress, cancel=cancel)
+    most = float(np.abs(np.asarray(image.array)).max()) or 1.0
+    has_sign = bool(np.min(image.array) < 0)
+    return (
+        array,
+        {
+            **options,
+            "contrast_limits": (-most, most) if has_sign else (0.0, most),
+            "colormap": "PiYG" if has_sign else "inferno",
+            "opacity": 0.5,
+            "blending": "translucent" if has_sign else "additive",
+            "visible": image.name.endswith("Grad-CAM"),
+        },
         kind,
     )
 
@@ -125,8 +145,11 @@ class ModelRun:
         first = self.layers[0]
         if isinstance(result, Volume) and data is not None and not getattr(first, "rgb", False):
             data[1]["contrast_limits"] = tuple(first.contrast_limits)  # a restored image is compared with its scan
-        maps = result.maps if isinstance(result, LabelMap) else ()
-        further = tuple(_map_layer(image, progress, cancel) for image in maps)
+        if isinstance(result, Classification | Detections):
+            further = tuple(_evidence_layer(image, progress, cancel) for image in result.evidence)
+        else:
+            maps = result.maps if isinstance(result, LabelMap) else ()
+            further = tuple(_map_layer(image, progress, cancel) for image in maps)
         return Shown(result, data, ResultTable.rows_of(result), further)
 
     def stream(self, target: Path, each_block: EachBlock | None, progress: Progress, cancel: Event) -> Shown:

@@ -10,7 +10,7 @@ from napari_radcnn.models.shipped import shipped_weights
 from napari_radcnn.models.spec import ModelSpec
 
 #: What each member of the ensemble is.
-SHAPE = ClassifierShape(dims=3, channels=2, widths=(16, 32, 64), stride=2, dropout=0.3)
+SHAPE = ClassifierShape(dims=3, channels=2, widths=(16, 32, 64), step=2, dropout=0.2)
 #: In the order of the logits.
 CLASSES = ("normal", "mass")
 
@@ -26,6 +26,11 @@ class AdrenalMassOptions(CheckedOptions):
         low=0,
         high=65535,
         step=1,
+    )
+    explain: bool = option(
+        False,
+        title="Evidence",
+        help="Also make maps of what spoke for the answer: Grad-CAM, saliency, occlusion, prediction difference",
     )
 
 

@@ -28,6 +28,8 @@ class ClassifierShape:
         Features at each level; a level has half the resolution of the one before.
     stride : int
         Of the first convolution.
+    step : int
+        Of the first block.
     classes : int
         Number of logits.
     dropout : float
@@ -38,6 +40,7 @@ class ClassifierShape:
     channels: int
     widths: tuple[int, ...]
     stride: int = 1
+    step: int = 1
     classes: int = 2
     dropout: float = 0.3
 
@@ -54,7 +57,7 @@ def build_classifier(shape: ClassifierShape) -> torch.nn.Module:
     stem = [conv(shape.channels, shape.widths[0], 3, shape.stride, 1, bias=False), norm(shape.widths[0]), nn.ReLU()]
     blocks, before = [], shape.widths[0]
     for level, width in enumerate(shape.widths):
-        blocks.append(_block(conv, norm, before, width, stride=1 if level == 0 else 2))
+        blocks.append(_block(conv, norm, before, width, stride=shape.step if level == 0 else 2))
         before = width
     return _classifier(nn.Sequential(*stem, *blocks), before, shape)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.models.classifier_net import ClassifierShape
-from napari_radcnn.models.options import CheckedOptions
+from napari_radcnn.models.options import CheckedOptions, option
 from napari_radcnn.models.shipped import shipped_weights
 from napari_radcnn.models.spec import ModelSpec
 
@@ -17,7 +17,13 @@ CLASSES = ("normal", "pneumonia")
 
 @dataclass(frozen=True)
 class CxrPneumoniaOptions(CheckedOptions):
-    """`cxr-pneumonia` has no settings."""
+    """Settings of `cxr-pneumonia`."""
+
+    explain: bool = option(
+        False,
+        title="Evidence",
+        help="Also make maps of what spoke for the answer: Grad-CAM, saliency, occlusion, prediction difference",
+    )
 
 
 SPEC = ModelSpec(

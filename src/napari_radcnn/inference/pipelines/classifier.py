@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.calibrated import Calibration, probabilities
 from napari_radcnn.inference.devices import computing, torch_device
+from napari_radcnn.inference.explained import KINDS, explain
 from napari_radcnn.inference.gland import gland_plan_warnings, prepare_gland
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.pipelines.base import Outcome, Request
@@ -92,7 +93,8 @@ def plan(request: Request) -> Plan:
     spec = request.spec
     told = _kind(spec).warnings(request.volume)
     memory = _MEMORY + _MEMORY_A_VOXEL * request.volume.size
-    return Plan(spec.name, _members(spec), spec.patch or (1, 1, 1), memory, warnings=told)
+    steps = _members(spec) + (len(KINDS) if request.options.explain else 0)
+    return Plan(spec.name, steps, spec.patch or (1, 1, 1), memory, warnings=told)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:
@@ -104,8 +106,28 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     with computing(request.settings, device, request.threads) as precision:
         found, spread, told = looked_at(request, members, device, monitor)
     named = {name: float(value) for name, value in zip(kind.classes, found, strict=True)}
-    facts = {"members": len(members), "views": len(kind.mirrors), "spread": spread}
-    return Outcome(device.type, precision, probabilities=named, facts=facts, warnings=told)
+    facts: dict[str, Any] = {"members": len(members), "views": len(kind.mirrors), "spread": spread}
+    maps = {}
+    if request.options.explain:
+        likeliest = int(np.argmax(found))
+        facts["evidence_for"] = kind.classes[likeliest]
+        maps = _evidence(request, members, likeliest, monitor)
+    return Outcome(device.type, precision, probabilities=named, facts=facts, warnings=told, maps=maps)
+
+
+def _evidence(
+    request: Request, members: Sequence[torch.nn.Module], index: int, monitor: Monitor
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the maps of what spoke for a class, on the scan's grid; computed in float32 on the processor."""
+    given, back, _ = _kind(request.spec).prepare(request)
+    found = explain([member.cpu().float() for member in members], _one(given), index, monitor)
+    return {name: np.asarray(back(values), np.float32) for name, values in found.items()}
+
+
+def _one(given: npt.NDArray[np.float32]) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(given)[None]
 
 
 def looked_at(
