@@ -33,13 +33,13 @@ def evaluate(data: Path) -> dict[str, Any]:
     Parameters
     ----------
     data : Path
-        Folder that holds ``mr_stroke_t1_t2_flair``, ``mr_head`` and ``mr_t1_fast``.
+        Folder that holds ``mr_stroke_t1_t2_flair`` and ``mr_t1_fast``.
     """
     scans = {name: radcnn.read(data / "mr_stroke_t1_t2_flair" / f"{name}.nii.gz")[0] for name in _STROKE}
     found = {name: _run(scan) for name, scan in scans.items()}
     figures = {
         "stroke": _contrasts(scans, found),
-        "classic": _with_classic(data, scans["T1"], found["T1"]),
+        "classic": {"stroke_t1": _agreement(_classic(scans["T1"], found["T1"]), found["T1"])},
         "turned": _turned(scans["T1"], found["T1"]),
         "learned_from": _learned_from(data),
         "speed": _speed(scans["T1"]),
@@ -93,16 +93,6 @@ def _lesion(flair: radcnn.Volume) -> npt.NDArray[np.bool_]:
 # -- beside a classic method ----------------------------------------------------------------------------------------
 
 
-def _with_classic(data: Path, stroke: radcnn.Volume, stroke_labels: _Labels) -> dict[str, Any]:
-    """Compare with a mixture of three normal distributions of the gray values, on T1 that were not learned from."""
-    (head,) = radcnn.read(data / "mr_head" / "MR.nii.gz")
-    labels = _run(head)
-    return {
-        "stroke_t1": _agreement(_classic(stroke, stroke_labels), stroke_labels),
-        "whole_head": _agreement(_classic(head, labels), labels),
-    }
-
-
 def _classic(scan: radcnn.Volume, labels: _Labels) -> _Labels:
     """Return tissue by gray value alone, within the brain that was found."""
     values = np.asarray(scan.array, np.float32)
@@ -152,7 +142,7 @@ def _speed(scan: radcnn.Volume) -> dict[str, float]:
     from napari_radcnn.models.brain_tissue_net import build_network
 
     network = ShippedNetwork.of(get_model("brain-tissue"), build_network, 3, 1)
-    shape = (128, 160, 128)
+    shape = (128, 160, 160)
     patch = np.zeros((1, *shape), np.float32)
     part = np.asarray(scan.array, np.float32)[tuple(slice(0, n) for n in shape)] / float(scan.array.max())
     patch[(0, *(slice(0, n) for n in part.shape))] = part

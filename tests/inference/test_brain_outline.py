@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.inference.brain_outline import is_stripped, scaled_inside, shown_mask
+from napari_radcnn.inference.brain_outline import has_bright_fluid, is_stripped, scaled_inside, shown_mask
 from napari_radcnn.phantom import head
 from napari_radcnn.volume import Volume, VolumeMetadata
 
@@ -91,3 +91,15 @@ def test_a_flat_brain_scales_to_nothing():
     mask[1:3, 1:4, 2:5] = True
     scaled = scaled_inside(np.full((4, 5, 6), 7.0, np.float32), mask, -0.5)
     assert (scaled == -0.5).all()
+
+
+def test_bright_fluid_is_found_by_where_it_lies():
+    index = np.indices((50, 60, 56))
+    radius = np.sqrt(sum((index[a] - n / 2) ** 2 for a, n in enumerate((50, 60, 56))))
+    mask = radius <= 24
+    noise = np.random.default_rng(3).normal(0, 3, mask.shape)
+    ventricle = sum((index[a] - n / 2 - 4) ** 2 for a, n in enumerate((50, 60, 56))) <= 25
+    tissue = np.where(radius > 22, 0, np.where(ventricle, 0, np.where(radius > 17, 1, 2)))
+    t1, t2, flair = (np.array(levels)[tissue] + noise for levels in ((20, 80, 120), (400, 110, 90), (20, 120, 100)))
+    assert [has_bright_fluid(scan, mask) for scan in (t1, t2, flair)] == [False, True, False]
+    assert not has_bright_fluid(np.zeros((3, 4, 5)), np.ones((3, 4, 5), bool))

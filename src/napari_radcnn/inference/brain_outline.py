@@ -16,6 +16,8 @@ Mask = npt.NDArray[np.bool_]
 _LEAST_BACKGROUND = 0.15
 #: Liters that a brain with the fluid around it takes at most; a head takes three to five.
 _MOST_BRAIN = 2.3
+#: What counts as the border of the brain, and as its depth.
+_BORDER_VOXELS, _DEEP_VOXELS = 4, 10
 #: Background reaches up to this share of the bright values: interpolation leaves a faint rim.
 _RIM = 0.01
 
@@ -87,3 +89,26 @@ def scaled_inside(values: npt.NDArray[Any], mask: Mask, outside: float) -> npt.N
     if high > low:
         scaled[mask] = np.clip((inside - low) / (high - low), -0.2, 1.5)
     return scaled
+
+
+def has_bright_fluid(values: npt.NDArray[Any], mask: Mask) -> bool:
+    """Return whether fluid is the brightest in a scan of the brain, as in T2, rather than the darkest.
+
+    Then the border of the brain, where fluid lies, is brighter than its depth, and gray values have their long tail
+    above.
+
+    Parameters
+    ----------
+    values : (k, j, i) array
+        The scan, in voxels of about 1 mm.
+    mask : (k, j, i) array of bool
+        The brain; not empty.
+    """
+    from scipy import ndimage
+
+    depth = ndimage.distance_transform_edt(mask)
+    rim, core = mask & (depth <= _BORDER_VOXELS), depth > _DEEP_VOXELS
+    if not core.any():
+        return False
+    low, middle, high = np.quantile(values[mask], (0.02, 0.5, 0.98))
+    return bool(high - middle > middle - low and np.median(values[rim]) > np.median(values[core]))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.backends import late_warnings, open_predictor
-from napari_radcnn.inference.brain_outline import Mask, is_stripped, scaled_inside, shown_mask
+from napari_radcnn.inference.brain_outline import Mask, has_bright_fluid, is_stripped, scaled_inside, shown_mask
 from napari_radcnn.inference.costs import blending_budget
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.pipelines import brain_extraction
@@ -98,7 +98,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         tissue.precision,
         array=labels,
         maps=tissue.maps,
-        facts=tissue.facts | {"brain": brain.source},
+        facts=tissue.facts | {"brain": brain.source, "gray_values_reversed": prepared.is_reversed},
         warnings=tuple(dict.fromkeys(told)),
         opening_seconds=tissue.opening_seconds,
     )
@@ -203,6 +203,7 @@ class _Prepared:
     crop: Crop
     upright: Geometry
     grid: Geometry
+    is_reversed: bool
 
 
 def _prepare(request: Request, values: npt.NDArray[np.float32], mask: Mask) -> _Prepared:
@@ -223,7 +224,10 @@ def _prepare(request: Request, values: npt.NDArray[np.float32], mask: Mask) -> _
             raise ModelError(f"'{request.volume.name}' shows too little to find tissue in.")
     crop = Crop(_box_around(brain))
     box = tuple(slice(*ends) for ends in crop.box)
-    return _Prepared(scaled_inside(seen, brain, OUTSIDE)[box], crop, head.geometry, grid)
+    seen, brain = seen[box], brain[box]
+    is_reversed = has_bright_fluid(seen, brain)
+    picture = scaled_inside(-seen if is_reversed else seen, brain, OUTSIDE)
+    return _Prepared(picture, crop, head.geometry, grid, is_reversed)
 
 
 def _count(count: int, spacing: float) -> int:
