@@ -14,10 +14,9 @@ class CtDenoiseOptions(CheckedOptions):
     """Settings of `ct-denoise`."""
 
     strength: float = option(
-        0.8,
+        0.85,
         title="Strength",
-        help="Part of the noise that is taken off: 0 leaves the image as it is, 1 takes all that is found; 0.8 leaves "
-        "a quarter-dose scan about as noisy as one of full dose",
+        help="Part of the noise that is taken off: 0 leaves the image as it is, 1 takes all that is found",
         low=0.0,
         high=1.0,
         step=0.05,

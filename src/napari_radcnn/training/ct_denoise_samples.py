@@ -24,8 +24,10 @@ VOLUMES = (
 )
 SINGLE = "ct_slices/covid_ny_sbu_slices.npz"
 TRAIN, VALIDATE, TEST = slice(0, 36), slice(36, 42), slice(42, 58)
-#: How likely a sample is of the first volume, of the other volumes, of the single slices.
-_SHARES = (0.5, 0.1, 0.4)
+#: How likely a sample is of the first volume, of the other volumes, of the single slices, of drawn shapes.
+_SHARES = (0.4, 0.08, 0.32, 0.2)
+#: How likely noise is white, as resampling or a phantom of others makes it.
+_WHITE = 0.15
 #: Pixels that the filters of a kernel spoil at each border.
 _MARGIN = 8
 _AIR, _BONE = -1024.0, 3071.0
@@ -145,13 +147,18 @@ class Sampler:
     def draw(self) -> Sample:
         """Return one sample."""
         rng, size = self._rng, self._size
-        slab, is_single = self._slab()
         cutoff, order = rng.uniform(0.2, 0.5), rng.uniform(2.0, 4.0)
         shape = (size + 2 * _MARGIN, size + 2 * _MARGIN)
         inner = slice(_MARGIN, -_MARGIN)
-        if rng.random() < 0.6:  # as a softer kernel would have made it, and with less noise of its own
+        group = int(rng.choice(4, p=_SHARES))
+        is_drawn = group == 3
+        slab, is_single = self._shapes() if is_drawn else self._slab(group)
+        if rng.random() < (0.3 if is_drawn else 0.6):  # as a softer kernel would have made it, with less noise
             slab = filtered(slab, kernel(shape, cutoff * rng.uniform(0.9, 1.6), order))
-        added = filtered(self._noise(shape, is_single), kernel(shape, cutoff, order))
+        if rng.random() < _WHITE:
+            added = self._white(shape, is_single)
+        else:
+            added = filtered(self._noise(shape, is_single), kernel(shape, cutoff, order))
         slab, added = slab[:, inner, inner], added[:, inner, inner]
         added, own = self._scaled(slab, added)
         noisy = slab + added
@@ -168,10 +175,38 @@ class Sampler:
         self._lose_neighbors(turned[:SLICES], is_single)
         return Sample(turned[: SLICES + 1], turned[SLICES + 1 : SLICES + 2] / UNIT, turned[SLICES + 2 :] * UNIT**2)
 
-    def _slab(self) -> tuple[Floats, bool]:
+    def _shapes(self) -> tuple[Floats, bool]:
+        """Return five slices of ellipses and half-planes with sharp edges, which move a little from slice to slice.
+
+        Scans have no edge that is sharp to the pixel, and few faint disks; both shall stay as they are.
+        """
+        rng, size = self._rng, self._size + 2 * _MARGIN
+        j, i = np.indices((size, size), np.float32)
+        slab = np.full((SLICES, size, size), rng.uniform(-120, 120), np.float32)
+        drift = np.arange(SLICES)[:, None, None] - SLICES // 2
+        for _ in range(int(rng.integers(3, 14))):
+            angle, (row, column) = rng.uniform(0, 2 * np.pi), rng.uniform(0, size, 2)
+            row, column = row + drift * rng.normal(0, 0.7), column + drift * rng.normal(0, 0.7)
+            along = (i - column) * np.cos(angle) + (j - row) * np.sin(angle)
+            across = (j - row) * np.cos(angle) - (i - column) * np.sin(angle)
+            long = 10 ** rng.uniform(0.2, 1.6)
+            inside = np.hypot(along / long, across / (long * rng.uniform(0.3, 1))) < 1
+            inside = inside if rng.random() < 0.85 else along > 0
+            if rng.random() < 0.1:
+                slab[inside] = rng.choice((-1000.0, -850.0, 1000.0))
+            else:
+                slab[inside] += rng.choice((-1, 1)) * 10 ** rng.uniform(0.7, 2.6)
+        is_single = rng.random() < 0.5
+        slab = slab.clip(_AIR, _BONE)
+        return (np.repeat(slab[:1], SLICES, 0) if is_single else slab), is_single
+
+    def _white(self, shape: tuple[int, int], is_single: bool) -> Floats:
+        drawn = self._rng.standard_normal((1 if is_single else SLICES, *shape), np.float32)
+        return np.repeat(drawn, SLICES, 0) if is_single else drawn
+
+    def _slab(self, group: int) -> tuple[Floats, bool]:
         """Return five neighboring slices with a margin, and whether they are one and the same."""
         rng, size = self._rng, self._size + 2 * _MARGIN
-        group = int(rng.choice(3, p=_SHARES))
         first, last = ((0, 1), (1, len(VOLUMES)), (len(VOLUMES), len(self._scans)))[group]
         scan = self._scans[int(rng.integers(first, last))]
         for _ in range(8):  # air is no lesson
@@ -214,7 +249,7 @@ class Sampler:
         inside = (middle > TISSUE[0]) & (middle < TISSUE[1])
         own = spread(fine_detail(middle)[inside[2:-2, 2:-2]])
         dose = 10 ** rng.uniform(np.log10(0.06), np.log10(0.45))
-        wanted = max(own, rng.uniform(2, 8)) * np.sqrt(1 / dose - 1)
+        wanted = max(own, rng.uniform(2, 12)) * np.sqrt(1 / dose - 1)
         found = spread(fine_detail(added))
         # soft kernels leave so little fine detail that the rest would be without bounds
         factor = min(wanted / max(found, 1e-3), 90 / max(float(added.std()), 1e-3))

@@ -103,6 +103,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     try:
         for k, level in enumerate(levels):
             found = _slice_noise(predictor, _window(scan, k), level, sides, monitor)
+            found[scan[k] < _LOWEST] = 0  # outside of what the scanner saw
             turned[k] = scan[k] - np.float32(request.options.strength) * found
             after.append(noise_level(_shown(turned[k])))
         device, precision = predictor.device, predictor.precision
