@@ -64,8 +64,8 @@ def _evidence_layer(image: Volume, progress: Progress, cancel: Event) -> LayerDa
             **options,
             "contrast_limits": (-most, most) if has_sign else (0.0, most),
             "colormap": "PiYG" if has_sign else "inferno",
-            "opacity": 0.5,
-            "blending": "translucent" if has_sign else "additive",
+            "opacity": 0.45,
+            "blending": "translucent",  # added to a bright radiograph it would be white all over
             "visible": image.name.endswith("Grad-CAM"),
         },
         kind,
