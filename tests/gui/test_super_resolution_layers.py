@@ -40,12 +40,12 @@ def spline_alone(monkeypatch):
 def shown(make_napari_viewer, qtbot, geometry, **metadata):
     """Return the scan's layer and that of three thin slices for each of its slices, made with the dock."""
     field = world_field(geometry)
-    scan = replace(field, metadata=replace(field.metadata, modality="MR", **metadata))
+    scan = replace(field, metadata=replace(field.metadata, modality="CT", **metadata))
     viewer = make_napari_viewer(show=True)
     add_to_viewer(viewer, layer_data(scan))
     _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
     assert isinstance(dock, ModelsDock)
-    dock.model_combo.setCurrentIndex(dock.model_combo.findData("mr-super-resolution"))
+    dock.model_combo.setCurrentIndex(dock.model_combo.findData("ct-super-resolution"))
     dock.options_form.editors["factor"].setValue(3.0)
     wait_for_plan(dock)
     dock.panel.start_button.click()
@@ -82,7 +82,7 @@ def test_oblique_slices_keep_their_true_grid(make_napari_viewer, qtbot, spline_a
     geometry = oblique_geometry((9, 12, 14))
     scan, _, thin = shown(make_napari_viewer, qtbot, geometry)
     back = volume_from_layer(thin)
-    expected = operations.super_resolve(scan, "mr-super-resolution", {"factor": 3.0})
+    expected = operations.super_resolve(scan, "ct-super-resolution", {"factor": 3.0})
     assert back.geometry.is_close(expected.geometry, 1e-6)
     assert np.array_equal(back.array, expected.array)
     edge, own = geometry.to_world((-0.5, 5, 6)), back.geometry.to_world((-0.5, 5, 6))

@@ -12,10 +12,11 @@ import napari_radcnn as radcnn
 from napari_radcnn.errors import CancelledError, GeometryError, ModelError, OptionError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.through_plane import ThroughPlane
+from napari_radcnn.models.super_resolution import CT, MR
 from napari_radcnn.phantom import disks, head, oblique_geometry, world_field
 from napari_radcnn.volume import Volume, VolumeMetadata
 
-NAMES = ("ct-super-resolution", "mr-super-resolution")
+NAMES = (CT, MR)
 
 
 class Fake:

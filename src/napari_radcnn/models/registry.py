@@ -8,10 +8,12 @@ from pathlib import Path
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models import (
+    adrenal_mass,
     brain_extraction,
     brain_tissue,
     ct_denoise,
     ct_tissues,
+    cxr_pneumonia,
     interactive,
     nlm_denoise,
     super_resolution,
@@ -22,10 +24,12 @@ from napari_radcnn.models.spec import ModelSpec, Task
 _SPECS = {
     spec.name: spec
     for spec in (
+        adrenal_mass.SPEC,
         brain_extraction.SPEC,
         brain_tissue.SPEC,
         ct_denoise.SPEC,
         ct_tissues.SPEC,
+        cxr_pneumonia.SPEC,
         nlm_denoise.SPEC,
         *interactive.SPECS,
         *super_resolution.SPECS,

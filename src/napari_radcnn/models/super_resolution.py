@@ -65,8 +65,10 @@ def _spec(modality: str, title: str) -> ModelSpec:
         citation="Network of this project; residual learning after Lim et al. 2017, EDSR, CVPR workshops; "
         "thick and thin slices of one scan after Zhao et al. 2021, SMORE, IEEE TMI",
         card=f"{name}.md",
-        weights=shipped_weights("super-resolution"),
+        weights=shipped_weights(name),
     )
 
 
-SPECS = (_spec("CT", "Thin slices (CT)"), _spec("MR", "Thin slices (MR)"))
+CT, MR = _spec("CT", "Thin slices (CT)"), _spec("MR", "Thin slices (MR)")
+#: Those that can be listed: their weights are there.
+SPECS = tuple(spec for spec in (CT, MR) if spec.weights)

@@ -13,8 +13,8 @@ from napari_radcnn.training.run import Schedule
 
 #: Name of a model to the module that trains it, which has a class `Recipe` and a function `train`.
 RECIPES: Mapping[str, str] = {
-    "ct-super-resolution": "napari_radcnn.training.super_resolution",
-    "mr-super-resolution": "napari_radcnn.training.super_resolution",
+    "ct-super-resolution": "napari_radcnn.training.ct_super_resolution",
+    "mr-super-resolution": "napari_radcnn.training.mr_super_resolution",
     "adrenal-mass": "napari_radcnn.training.adrenal_mass",
     "ct-denoise": "napari_radcnn.training.ct_denoise",
     "cxr-pneumonia": "napari_radcnn.training.cxr_pneumonia",

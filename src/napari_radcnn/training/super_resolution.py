@@ -1,13 +1,10 @@
-"""How the network of `ct-super-resolution` and `mr-super-resolution` was made: it learns what a cubic spline misses.
-
-``radcnn train ct-super-resolution --data DIR --out DIR``; there is one network for both, so either name will do.
-"""
+"""How networks learn what a cubic spline misses between thick slices; see the recipes of the two models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +12,11 @@ import numpy as np
 
 from napari_radcnn.models.super_resolution_net import build_network
 from napari_radcnn.training.run import Schedule, Training
-from napari_radcnn.training.super_resolution_scans import load_ct, load_mr
 from napari_radcnn.training.thick_slices import Sampler, Scan
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Recipe", "learn", "train"]
-
-#: Of the weights, and of their file.
-NAME = "super-resolution"
-#: Part of the time for CT alone.
-_FIRST = 2 / 3
-#: How often MR is drawn the second time, relative to CT; it was not seen the first time.
-_MR = 2.0
 Batch = tuple["torch.Tensor", "torch.Tensor"]
 
 
@@ -46,47 +34,29 @@ class Recipe(Schedule):
         How often a scan that is made coarser is resampled without smoothing, as many scans in circulation were.
     """
 
-    minutes: float = 30.0
+    minutes: float = 20.0
     rate: float = 6e-4
     decay: float = 1e-4
     batch: int = 2
-    smooth: float = 0.1
-    pointwise: float = 0.5
+    smooth: float = 0.02
+    pointwise: float = 0.0
 
 
-def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
-    """Train, going on from the checkpoints in `out` if there are some, and return the file of weights.
-
-    First with CT alone, small differences counting more, which learns fast; then with CT and MR, large differences
-    counting more, as in the error that is reported.
-
-    Parameters
-    ----------
-    data : Path
-        Folder of the scans; see `napari_radcnn.training.super_resolution_scans`.
-    out : Path
-        Folder for ``checkpoint.pt``, ``log.csv`` and the weights; ``first`` in it is of the first part.
-    recipe : Recipe
-        Settings.
-    threads : int
-        Of torch.
-    """
-    ct, mr = load_ct(data), load_mr(data)
-    first = replace(recipe, minutes=_FIRST * recipe.minutes, smooth=0.02, pointwise=0.0)
-    begin = learn(ct, out / "first", first, threads)
-    second = replace(recipe, minutes=(1 - _FIRST) * recipe.minutes, init_from=str(begin))
-    return learn([*ct, *(replace(scan, weight=_MR * scan.weight) for scan in mr)], out, second, threads)
-
-
-def learn(scans: Sequence[Scan], out: Path, recipe: Recipe, threads: int) -> Path:
+def learn(scans: Sequence[Scan], name: str, out: Path, recipe: Recipe, threads: int) -> Path:
     """Train with some scans and return the file of weights.
 
     Parameters
     ----------
     scans : sequence of Scan
         To learn from.
-    out, recipe, threads
-        As in `train`.
+    name : str
+        Of the model.
+    out : Path
+        Folder for ``checkpoint.pt``, ``log.csv`` and the weights; a checkpoint in it is gone on from.
+    recipe : Recipe
+        Settings.
+    threads : int
+        Of torch.
     """
     import torch
 
@@ -106,7 +76,7 @@ def learn(scans: Sequence[Scan], out: Path, recipe: Recipe, threads: int) -> Pat
             training.learn(loss, gain_db=_gain(found.detach(), answer))
             training.keep()
     training.keep(now=True)
-    return training.write(NAME, [scan.name for scan in scans])
+    return training.write(name, [scan.name for scan in scans])
 
 
 def _batch(sampler: Sampler, planes: int) -> Batch:

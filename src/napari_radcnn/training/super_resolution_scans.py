@@ -1,4 +1,4 @@
-"""The real scans that the network of `ct-super-resolution` and `mr-super-resolution` learns from."""
+"""The real scans that `ct-super-resolution` and `mr-super-resolution` learn from."""
 
 from __future__ import annotations
 
