@@ -10,7 +10,7 @@ from napari_radcnn.errors import ModelError
 #: Sides of the radiograph in pixels and of the cube around a gland in voxels of 1 mm, as MedMNIST v2 made them.
 RADIOGRAPH, CUBE = 28, 64
 #: Voxels of the cube in a cell the network sees; distance to the surface in mm that counts as one.
-CELL, DEEP = 2, 8.0
+CELL, DEEP = 4, 8.0
 
 
 def standardized(picture: npt.NDArray) -> npt.NDArray[np.float32]:
@@ -29,9 +29,9 @@ def standardized(picture: npt.NDArray) -> npt.NDArray[np.float32]:
 
 
 def gland_channels(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Return what the network sees of a mask `(64, 64, 64)` of 1 mm voxels: channels `(2, 32, 32, 32)`.
+    """Return what the network sees of a mask `(64, 64, 64)` of 1 mm voxels: channels `(2, 16, 16, 16)`.
 
-    The first says how full a cell of 2 mm is, the second how deep its deepest voxel lies under the surface: a mass
+    The first says how full a cell of 4 mm is, the second how deep its deepest voxel lies under the surface: a mass
     shows as a place that is thick.
     """
     from scipy.ndimage import distance_transform_edt

@@ -84,7 +84,7 @@ def _labels(values: npt.NDArray) -> list[int] | None:
 def prepare_gland(
     volume: Volume, label: int
 ) -> tuple[npt.NDArray[np.float32], Callable[[npt.NDArray], npt.NDArray[np.float32]], tuple[str, ...]]:
-    """Return the channels `(2, 32, 32, 32)`, what brings a map of them onto the volume's grid, and what to tell.
+    """Return the channels `(2, 16, 16, 16)`, what brings a map of them onto the volume's grid, and what to tell.
 
     The cube of 64 mm lies along the patient's axes around the center of the mask, in voxels of 1 mm, as MedMNIST v2
     cut it.
@@ -100,7 +100,7 @@ def prepare_gland(
     mask, geometry = gland_mask(volume, label), volume.geometry
     where = np.argwhere(mask)
     center = geometry.to_world(np.floor(where.mean(0)))  # the middle of an even number of voxels, as in training
-    cube = _sampled(mask, geometry, center)
+    cube = _sampled(mask, geometry, where, center)
     milliliters = len(where) * geometry.voxel_volume / 1000.0
     told = []
     if not _PLAUSIBLE[0] <= milliliters <= _PLAUSIBLE[1]:
@@ -122,15 +122,23 @@ def prepare_gland(
     return gland_channels(cube), back, tuple(told)
 
 
-def _sampled(mask: npt.NDArray[np.bool_], geometry: Geometry, center: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Return the mask in the cube `(z, y, x)`, its middle voxel at `center`."""
+def _sampled(
+    mask: npt.NDArray[np.bool_], geometry: Geometry, where: npt.NDArray[np.int64], center: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Return the mask, which is set at the indices `where`, in the cube `(z, y, x)`, its middle voxel at `center`."""
     from scipy.ndimage import map_coordinates
 
-    offsets = np.arange(CUBE) - CUBE // 2
-    z, y, x = np.meshgrid(offsets, offsets, offsets, indexing="ij")
+    cube = np.zeros((CUBE,) * 3, bool)
+    corners = np.stack(np.meshgrid(*zip(where.min(0) - 1, where.max(0) + 1, strict=True)), -1).reshape(-1, 3)
+    offset = (geometry.to_world(corners) - center)[:, ::-1] + CUBE // 2
+    # Only where something of the mask can be: most of the cube is empty.
+    low = np.clip(np.floor(offset.min(0)).astype(int), 0, CUBE)
+    high = np.clip(np.ceil(offset.max(0)).astype(int) + 1, 0, CUBE)
+    z, y, x = np.meshgrid(*(np.arange(a, b) - CUBE // 2 for a, b in zip(low, high, strict=True)), indexing="ij")
     index = geometry.to_index(center + np.stack([x, y, z], -1).reshape(-1, 3)).T
     taken = map_coordinates(mask.astype(np.float32), index, order=1, mode="constant")
-    return np.asarray(taken.reshape(CUBE, CUBE, CUBE) >= 0.5)
+    cube[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = taken.reshape(z.shape) >= 0.5
+    return cube
 
 
 def _spread(found: npt.NDArray, geometry: Geometry, center: npt.NDArray) -> npt.NDArray[np.float32]:

@@ -22,7 +22,8 @@ FILE = "adrenalmnist3d_64.npz"
 class Recipe(classification.Recipe):
     """Settings of this training; classes are drawn as often as they occur."""
 
-    minutes: float = 11.0
+    minutes: float = 8.0
+    members: int = 3
     batch: int = 24
     smoothing: float = 0.05
     sampling: Literal["balanced", "natural"] = "natural"
