@@ -163,6 +163,7 @@ class ModelsDock(QWidget):
         spec = self.spec
         if self.options_form is not None:
             self._options_place.removeWidget(self.options_form)
+            self.options_form.hide()  # it is deleted later, and would lie over the next one until then
             self.options_form.deleteLater()
             self.options_form = None
         if spec is None:
