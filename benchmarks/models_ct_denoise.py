@@ -213,7 +213,7 @@ def _speed(scan: Scan) -> dict[str, float]:
     from napari_radcnn.models import get_model
     from napari_radcnn.models.ct_denoise_net import CHANNELS, build_network
 
-    low = volume_of(np.repeat(scan.at(0.25).array, 5, 0), scan.spacing)
+    low = volume_of(np.repeat(scan.full + 2 * scan.drawn, 3, 0), scan.spacing)
     module = ShippedNetwork.of(get_model("ct-denoise"), build_network, 2, CHANNELS).torch_module()
     batch = torch.zeros(1, CHANNELS, *scan.full.shape[1:])
 
