@@ -68,7 +68,7 @@ def is_stripped(volume: Volume, mask: Mask, share: float) -> bool:
     The background of a whole head may be of one value, too; then a head is told from a brain by its size.
     """
     liters = np.count_nonzero(mask) * volume.geometry.voxel_volume / 1e6
-    return share >= _LEAST_BACKGROUND and liters <= _MOST_BRAIN
+    return bool(share >= _LEAST_BACKGROUND and liters <= _MOST_BRAIN)
 
 
 def scaled_inside(values: npt.NDArray[Any], mask: Mask, outside: float) -> npt.NDArray[np.float32]:

@@ -114,7 +114,7 @@ def _icbm() -> Anatomy:
         raise ModelError("The average head comes with nilearn: pip install nilearn.")
     folder = Path(found.origin).parent / "datasets" / "data"
     (gray, affine), (white, _), (t1, _) = (_read(folder / _NILEARN.format(kind)) for kind in ("gm", "wm", "t1"))
-    gray, white = gray / 255, white / 255
+    gray, white = np.asarray(gray / 255, np.float32), np.asarray(white / 255, np.float32)
     # An average of many has few voxels of one tissue alone: sharpened, the maps are as one person's.
     csf = np.clip(1 - gray - white, 0, 1)
     total = gray**3 + white**3 + csf**3

@@ -17,9 +17,8 @@ from napari_radcnn.models.brain_tissue_net import OUTSIDE
 from napari_radcnn.training.brain_tissue_cases import CEREBELLUM, REACH, STEM, STRIATUM, THALAMUS, Anatomy
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
-    Tensor = torch.Tensor
     Rng = np.random.Generator
 
 BACKGROUND, FLUID, GRAY, WHITE = range(4)
