@@ -67,7 +67,9 @@ def test_glands_keep_their_size_and_their_depth():
     # a scaled gland is as many times deeper as it is longer
     depth = views[:, 1].sum((1, 2, 3)) / views[:, 0].sum((1, 2, 3))
     assert torch.allclose(depth, 0.5 * sizes ** (1 / 3), rtol=0.03)
-    places = [tuple(np.round([float(axis.float().mean()) for axis in torch.nonzero(view[0] > 0.5).T], 1)) for view in views]
+    places = [
+        tuple(np.round([float(axis.float().mean()) for axis in torch.nonzero(view[0] > 0.5).T], 1)) for view in views
+    ]
     assert len(set(places)) > 40
 
 

@@ -24,14 +24,14 @@ class Bar(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802  Qt's name
-        """Draw the trough, the filled part and the mark."""
+        """Draw the groove, the filled part and the mark."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         whole = QRectF(0, 0, self.width(), self.height())
-        trough = QColor(self._color)
-        trough.setAlphaF(0.22)
-        painter.setBrush(trough)
+        groove = QColor(self._color)
+        groove.setAlphaF(0.22)
+        painter.setBrush(groove)
         painter.drawRoundedRect(whole, 3, 3)
         painter.setBrush(self._color)
         painter.drawRoundedRect(QRectF(0, 0, whole.width() * self.share, whole.height()), 3, 3)

@@ -22,6 +22,10 @@ _FILES = "Models (*.zip *.pt *.pth *.ts *.onnx *.safetensors *.json);;All files 
 _FOLDER, _FILE, _FOUND = _WAYS = ("Folder …", "File …", "Found on this computer …")
 
 
+#: What is chosen before the user chooses: a model that many scans of the head can be tried with.
+_FIRST = "brain-extraction"
+
+
 class ModelChooser(QWidget):
     """A list of the models, and a button that opens a foreign one beside the viewer.
 
@@ -63,6 +67,7 @@ class ModelChooser(QWidget):
                 self._add(spec.name, spec)
         for path, spec in foreign.opened().items():
             self._add(str(path), spec)
+        self.combo.setCurrentIndex(max(0, self.combo.findData(_FIRST)))
         self.combo.currentIndexChanged.connect(self._on_index)
         self.card_button.clicked.connect(self._show_card)
 
