@@ -50,16 +50,16 @@ class Recipe(Schedule):
         for its own to be those of the average scan.
     """
 
-    minutes: float = 45.0
+    minutes: float = 85.0
     rate: float = 2e-3
     average: float = 0.995
     size: int = 64
     batch: int = 2
     every: int = 2
     kept: int = 150
-    plain: float = 0.46
-    varied: float = 0.62
-    steady: float = 0.76
+    plain: float = 0.23
+    varied: float = 0.31
+    steady: float = 0.8
 
 
 def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:

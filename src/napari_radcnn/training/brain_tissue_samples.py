@@ -88,11 +88,12 @@ class Sampler:
         gray, white = gray.clamp(0, 1), white.clamp(0, 1)
         is_plain = rng.random() > self.variety
         way = int(rng.choice(3, p=_PLAIN_WAYS if is_plain else _WAYS))
+        values = head.levels if way == 1 else _tissue_values(rng, 0 if is_plain else None)
         if way == 0:
             gray, white = _shrunk(rng, gray, white)
-            picture = _painted(rng, gray, white, distance, part, is_plain)
+            picture = _painted(rng, gray, white, distance, part, values)
         else:
-            picture = t1.clamp(0, 1.6) if way == 1 else _exchanged(rng, t1, head.levels)
+            picture = t1.clamp(0, 1.6) if way == 1 else _exchanged(rng, t1, head.levels, values)
         mask = _stripped(rng, distance)
         if way:
             mask &= has_t1 > 0.5
@@ -100,6 +101,8 @@ class Sampler:
         label = torch.where(white > gray, WHITE, GRAY)
         label = torch.where(fluid > torch.maximum(gray, white), FLUID, label) * mask
         picture = _scanned(rng, picture)
+        if values[0] > max(values[1:]):  # the network sees a scan with bright fluid reversed, as in T2
+            picture = -picture
         return _normalized(rng, picture, mask)[None], label
 
     def _places(self, number: int) -> Tensor:
@@ -177,12 +180,14 @@ def _shrunk(rng: Rng, gray: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
     return gray * kept, white
 
 
-def _painted(rng: Rng, gray: Tensor, white: Tensor, distance: Tensor, part: Tensor, is_plain: bool) -> Tensor:
-    """Return a head with random gray values, mixed in the voxels that hold several tissues."""
+def _painted(
+    rng: Rng, gray: Tensor, white: Tensor, distance: Tensor, part: Tensor, values: tuple[float, float, float]
+) -> Tensor:
+    """Return a head with these gray values of the tissues, mixed in the voxels that hold several."""
     import torch
 
     size = gray.shape[0]
-    fluid_value, gray_value, white_value = _tissue_values(rng, 0 if is_plain else None)
+    fluid_value, gray_value, white_value = values
     step = white_value - gray_value
     grays, whites = np.full(5, gray_value), np.full(5, white_value)
     grays[STRIATUM] += step * rng.uniform(-0.1, 0.4)
@@ -246,11 +251,13 @@ def _around(rng: Rng, distance: Tensor) -> Tensor:
     return around + 0.15 * _smooth(rng, size, 20, 1)[0]
 
 
-def _exchanged(rng: Rng, t1: Tensor, levels: tuple[float, float, float]) -> Tensor:
+def _exchanged(
+    rng: Rng, t1: Tensor, levels: tuple[float, float, float], values: tuple[float, float, float]
+) -> Tensor:
     """Return a T1 whose gray values went through a broken line that gives each tissue another one."""
     import torch
 
-    fluid, gray, white = _tissue_values(rng)
+    fluid, gray, white = values
     at = np.array([0.0, *levels, 1.25, 2.0])
     to = np.array([rng.uniform(0, 1.0), fluid, gray, white, white + rng.uniform(-0.3, 0.3), rng.uniform(0, 1.2)])
     return torch.from_numpy(np.interp(t1.numpy(), at, to.clip(0)).astype(np.float32))
