@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,10 @@ class LabelMap:
         return float(np.count_nonzero(self.array == label)) * self.geometry.voxel_volume / 1000.0
 
 
+#: What somebody who looked at a finding made of it; a candidate was not decided on.
+FindingState = Literal["candidate", "accepted", "rejected"]
+
+
 @dataclass(frozen=True)
 class Detection:
     """One finding: a box in the patient, sides along the world axes.
@@ -88,12 +92,20 @@ class Detection:
         0..1; NaN for a finding that was read from a report which states none.
     center, size : tuple of float
         ``(x, y, z)`` and ``(dx, dy, dz)``, LPS mm.
+    state : {"candidate", "accepted", "rejected"}
+        What was decided of it.
     """
 
     label: str
     score: float
     center: tuple[float, float, float]
     size: tuple[float, float, float]
+    state: FindingState = "candidate"
+
+    @property
+    def diameter(self) -> float:
+        """The longest side of the box, mm."""
+        return max(self.size)
 
 
 @dataclass(frozen=True)

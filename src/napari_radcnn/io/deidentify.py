@@ -41,6 +41,7 @@ _MANIFEST_KEYS = (
     "seconds",
     "volumes_ml",
     "edited_by_hand",
+    "reviews",
 )
 _INPUT_KEYS = ("format", "modality", "shape", "spacing_mm", "affine")
 

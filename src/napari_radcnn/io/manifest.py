@@ -28,6 +28,15 @@ def manifest_of(obj: Volume | LabelMap | Detections | Classification) -> Mapping
     return obj.metadata.provenance if isinstance(obj, Volume) else obj.provenance
 
 
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest beside a file, without the file's own name; empty where there is none that can be read."""
+    try:
+        found = json.loads(manifest_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in found.items() if key != "output"} if isinstance(found, dict) else {}
+
+
 def write_with_manifest(
     obj: Volume | LabelMap | Detections | Classification,
     path: Path,

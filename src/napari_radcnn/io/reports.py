@@ -6,16 +6,23 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.atomic import write_text
-from napari_radcnn.results import Classification, Detection, Detections
+from napari_radcnn.results import Classification, Detection, Detections, FindingState
+
+#: Bytes that are looked at to tell what a file holds.
+_BEGINNING = 1024
 
 
 def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> None:
     """Write findings, one object or row each, positions and sizes in LPS mm; an unknown score is null, or empty.
+
+    What was decided of a finding is its ``state``; it is left away where nothing was, and so is the column of a table
+    in which nothing was.
 
     Raises
     ------
@@ -25,9 +32,12 @@ def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> No
     if path.suffix.lower() == ".csv":
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["label", "score", "x_mm", "y_mm", "z_mm", "dx_mm", "dy_mm", "dz_mm"])
+        is_decided = any(map(_state, obj.boxes))
+        names = ["label", "score", "x_mm", "y_mm", "z_mm", "dx_mm", "dy_mm", "dz_mm"]
+        writer.writerow([*names, *(["state"] if is_decided else [])])
         for box in obj.boxes:
-            writer.writerow([box.label, _score(box), *map(float, box.center), *map(float, box.size)])
+            state = [box.state] if is_decided else []
+            writer.writerow([box.label, _score(box), *map(float, box.center), *map(float, box.size), *state])
         write_text(path, table.getvalue(), overwrite)
         return
     boxes = [
@@ -36,6 +46,7 @@ def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> No
             "score": _score(box),
             "center_mm": [float(v) for v in box.center],
             "size_mm": [float(v) for v in box.size],
+            **_state(box),
         }
         for box in obj.boxes
     ]
@@ -44,6 +55,10 @@ def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> No
 
 def _score(box: Detection) -> float | None:
     return None if math.isnan(box.score) else float(box.score)  # JSON has no NaN
+
+
+def _state(box: Detection) -> dict[str, str]:
+    return {} if box.state == "candidate" else {"state": box.state}
 
 
 def write_classification(obj: Classification, path: Path, overwrite: bool = False) -> None:
@@ -59,12 +74,12 @@ def write_classification(obj: Classification, path: Path, overwrite: bool = Fals
 
 
 def read_detections(path: Path) -> Detections:
-    """Return the findings of a JSON file that `write_detections` wrote; the score may be missing or null.
+    """Return the findings of a JSON file that `write_detections` wrote; score and state may be missing.
 
     Raises
     ------
     ReadError
-        If it cannot be read, or a finding has no label, center or size.
+        If it cannot be read, or a finding has no label, center or size, or a state that is none.
     """
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))["detections"]
@@ -81,7 +96,25 @@ def _detection(one: Any) -> Detection:
     score = math.nan if one.get("score") is None else float(one["score"])
     if len(center) != 3 or len(size) != 3 or not all(map(math.isfinite, (*center, *size))) or min(size) < 0:
         raise ValueError("three finite numbers are expected")
-    return Detection(str(one["label"]), score, center, size)
+    state = one.get("state", "candidate")
+    if state not in get_args(FindingState):
+        raise ValueError(f"{state!r} is no state of a finding")
+    return Detection(str(one["label"]), score, center, size, state)
+
+
+def holds_detections(path: Path) -> bool:
+    """Return whether a file looks like one that `read_detections` reads; only its name and its beginning are looked at.
+
+    Errors of the disk count as no.
+    """
+    if path.suffix.lower() != ".json" or path.name.endswith(".radcnn.json"):
+        return False
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_BEGINNING)
+    except OSError:
+        return False
+    return re.match(rb'\s*\{\s*"detections"\s*:', beginning) is not None
 
 
 def read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:

@@ -212,7 +212,7 @@ def _box_group(
     # the ends of the three axes, two by two (DICOM PS3.3, C.18.9.1.2, ELLIPSOID)
     ends = np.array([center + sign * half * np.eye(3)[axis] for axis in range(3) for sign in (-1, 1)])
     header = source.headers[0]
-    measurements = [_measurement(code("SCT", "Diameter"), max(found.size), code("UCUM", "Millimeter"))]
+    measurements = [_measurement(code("SCT", "Diameter"), found.diameter, code("UCUM", "Millimeter"))]
     if not math.isnan(found.score):
         measurements.insert(0, _measurement(code("DCM", "Probability"), found.score, code("UCUM", "NoUnits")))
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
