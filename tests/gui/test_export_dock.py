@@ -249,7 +249,7 @@ def test_a_foreign_layer_is_written_from_its_transforms(make_napari_viewer, qtbo
 
 def test_painting_during_the_writing_is_not_in_the_file(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     viewer, dock = docked(make_napari_viewer, labels())
-    held = Held(monkeypatch, "scan_from_layer")
+    held = Held(monkeypatch, "result_of")
     type_path(qtbot, dock, tmp_path / "a.nii.gz")
     click_write(qtbot, dock)
     qtbot.waitUntil(held.begun.is_set)
@@ -262,7 +262,7 @@ def test_painting_during_the_writing_is_not_in_the_file(make_napari_viewer, qtbo
 def test_cancel_before_the_writing_leaves_nothing(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     _, dock = docked(make_napari_viewer, labels())
     type_path(qtbot, dock, tmp_path / "a.nii.gz")
-    held = Held(monkeypatch, "scan_from_layer")
+    held = Held(monkeypatch, "result_of")
     click_write(qtbot, dock)
     qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)
     held.go_on.set()

@@ -9,7 +9,7 @@ from screens import pump
 import napari_radcnn as radcnn
 from dicom_factory import write_dicom_series
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.gui.layers import detections_layer
+from napari_radcnn.gui.findings_layer import detections_layer
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
 from napari_radcnn.results import Detection, Detections
 
@@ -45,7 +45,7 @@ def test_findings_lie_on_the_voxels_they_were_found_at(make_napari_viewer, serie
         nearest = image.data_to_world(index)[::-1]
         assert np.abs(np.subtract(nearest, center)).max() < 1.3  # half a voxel
         assert image.data[tuple(index)] / 10 == pytest.approx(float(np.dot(nearest, FIELD_COEFFICIENTS)), abs=0.2)
-    assert points.size.tolist() == pytest.approx([6.0, 6.0])
+    assert (points.size * points.scale[-1]).tolist() == pytest.approx([6.0, 6.0])
 
 
 def test_a_finding_is_seen_in_the_slice_through_its_middle(make_napari_viewer, series):

@@ -20,12 +20,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_radcnn.errors import CancelledError
-from napari_radcnn.gui.layers import scan_from_layer, snapshot
 from napari_radcnn.gui.saving import (
     Choice,
     choices,
     files_in_the_way,
+    frozen,
+    kind_of,
     knows_series,
+    result_of,
     safe_stem,
     series_of,
     without_suffix,
@@ -34,6 +36,7 @@ from napari_radcnn.gui.widgets import LayerCombo, WorkPanel, fill_scrolled, narr
 from napari_radcnn.io import Progress
 from napari_radcnn.io.deidentify import doubts
 from napari_radcnn.io.manifest import manifest_path, write_with_manifest
+from napari_radcnn.results import Detections
 from napari_radcnn.volume import Volume
 
 
@@ -65,7 +68,7 @@ class ExportDock(QWidget):
         layout = QVBoxLayout(inside)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.layer_combo = LayerCombo(self._viewer, _can_be_written)
+        self.layer_combo = LayerCombo(self._viewer, lambda layer: kind_of(layer) is not None)
         self.format_combo = narrow_combo()
         form.addRow("Layer", self.layer_combo)
         form.addRow("Format", self.format_combo)
@@ -119,7 +122,8 @@ class ExportDock(QWidget):
     def _on_layer(self) -> None:
         """Offer what the layer can be written as, keeping the format where it is among them."""
         layer, before = self.layer_combo.layer, self.choice
-        self._choices = [] if layer is None else choices(_is_labels(layer))
+        kind = None if layer is None else kind_of(layer)
+        self._choices = [] if kind is None else choices(kind)
         self.format_combo.blockSignals(True)
         self.format_combo.clear()
         self.format_combo.addItems([choice.title for choice in self._choices])
@@ -150,7 +154,7 @@ class ExportDock(QWidget):
 
     def _suggested_stem(self, layer: Any) -> str:
         if self.deidentify_box.isChecked():  # a layer may be called after its file, and that after the patient
-            return "labels" if _is_labels(layer) else "scan"
+            return {"labels": "labels", "findings": "findings"}.get(str(kind_of(layer)), "scan")
         return safe_stem(layer.name)
 
     def _ask_for_series(self, is_needed: bool) -> None:
@@ -214,7 +218,7 @@ class ExportDock(QWidget):
         layer = self.layer_combo.layer
         if layer is None:
             return
-        frozen = snapshot(layer)
+        unchanging = frozen(layer)
         written: list[Path] = []
         asked = None if self.series_combo.isHidden() else self.series_combo.layer
         reference = None if asked is None else series_of(asked)
@@ -223,19 +227,22 @@ class ExportDock(QWidget):
 
         def work(progress: Progress, cancel: Event) -> list[Path]:
             progress(0, 0, "Putting it on the scan's own grid")
-            scan = scan_from_layer(frozen)
+            scan = result_of(unchanging)
             if cancel.is_set():
                 raise CancelledError("Writing")
             progress(0, 0, "Writing, and reading back")
             written.extend(
                 write_with_manifest(scan, path, overwrite=overwrite, reference=reference, deidentify=deidentify)
             )
+            if isinstance(scan, Detections):
+                told.append(f"{len(scan.boxes)} findings; what was rejected or lies below the score is not among them.")
             if deidentify and isinstance(scan, Volume) and not scan.metadata.is_label:
                 told.extend(doubts(scan))
             return written
 
         def tell() -> str:
-            lines = [f"Written and read back: {written[0]}"]
+            is_read_back = not written[0].name.endswith((".json", ".csv"))
+            lines = [f"Written{' and read back' * is_read_back}: {written[0]}"]
             if len(written) > 1:
                 lines.append(f"Manifest: {manifest_path(path).name}")
             return "\n".join([*lines, *told])
@@ -247,15 +254,3 @@ class ExportDock(QWidget):
             )
 
         self.panel.start("Writing", work, lambda _: tell(), tell_cancelled)
-
-
-def _can_be_written(layer: Any) -> bool:
-    from napari.layers import Image, Labels
-
-    return isinstance(layer, Image | Labels)
-
-
-def _is_labels(layer: Any) -> bool:
-    from napari.layers import Labels
-
-    return isinstance(layer, Labels)

@@ -34,14 +34,14 @@ class Keys:
     ----------
     actions : mapping of str to callable
         What each key does; called without arguments.
-    hold : callable
+    hold : callable, optional
         Called with True when the space bar goes down and with False when it comes up.
     """
 
-    def __init__(self, actions: Mapping[str, Action], hold: Callable[[bool], object]) -> None:
-        self._functions: dict[str, Callable[[Any], Any]] = {
-            key: _calling(action) for key, action in actions.items()
-        } | {HOLD: _holding(hold)}
+    def __init__(self, actions: Mapping[str, Action], hold: Callable[[bool], object] | None = None) -> None:
+        self._functions: dict[str, Callable[[Any], Any]] = {key: _calling(action) for key, action in actions.items()}
+        if hold is not None:
+            self._functions[HOLD] = _holding(hold)
         self._bound: list[tuple[Any, str, Any]] = []
 
     def bind(self, *owners: Any) -> None:

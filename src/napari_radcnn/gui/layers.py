@@ -23,7 +23,7 @@ from napari_radcnn.gui.colors import label_colormap
 from napari_radcnn.gui.multiscale import finest_that_fits, shown_levels
 from napari_radcnn.io import Progress
 from napari_radcnn.preprocessing import Interpolation, resample
-from napari_radcnn.results import Detections, Label, LabelMap
+from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 #: What napari calls the three world axes: each by the letter it runs towards.
@@ -96,35 +96,6 @@ def layer_data(scan: Volume | LabelMap, *, progress: Progress | None = None, can
     if isinstance(scan, LabelMap):
         return _labels_layer(scan, progress, cancel)
     return _image_layer(scan, progress, cancel)
-
-
-def detections_layer(detections: Detections) -> LayerData:
-    """Return napari's points for findings: each a square as large as the finding, in the slice through its middle.
-
-    Label, score and size in mm are the layer's features.
-    """
-    boxes = detections.boxes
-    return (
-        np.array([box.center[::-1] for box in boxes], float).reshape(-1, 3),
-        {
-            "name": detections.name,
-            "size": np.array([max(*box.size, 1.0) for box in boxes]) if boxes else 1.0,
-            "symbol": "square",
-            "face_color": "transparent",
-            "border_color": "#ffcc00",
-            "border_width": 0.08,
-            "features": {
-                "label": [box.label for box in boxes],
-                "score": [box.score for box in boxes],
-                "size_mm": [" x ".join(f"{side:.1f}" for side in box.size) for box in boxes],
-            },
-            "text": {"string": "{label}", "color": "#ffcc00", "anchor": "upper_left", "size": 9},
-            "ndim": 3,
-            "units": "mm",
-            "axis_labels": AXIS_LABELS,
-        },
-        "points",
-    )
 
 
 def _image_layer(volume: Volume, progress: Progress | None, cancel: Event | None) -> LayerData:

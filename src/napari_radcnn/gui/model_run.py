@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.gui.findings_layer import detections_layer
 from napari_radcnn.gui.layers import LayerData, label_map_from_layer, layer_data, volume_from_layer
 from napari_radcnn.gui.result_table import ResultTable
 from napari_radcnn.gui.streamed import stored_layer
@@ -130,8 +131,9 @@ class ModelRun:
         """Run the model in memory."""
         from napari_radcnn.operations import run
 
+        volumes = self.volumes()
         result = run(
-            self.volumes(),
+            volumes,
             self.spec,
             self.options,
             device=self.settings.device,
@@ -142,6 +144,8 @@ class ModelRun:
         data = None
         if isinstance(result, LabelMap | Volume):
             data = layer_data(result, progress=progress, cancel=cancel)
+        if isinstance(result, Detections):
+            data = detections_layer(result, volumes[0].geometry)
         first = self.layers[0]
         if isinstance(result, Volume) and data is not None and not getattr(first, "rgb", False):
             data[1]["contrast_limits"] = tuple(first.contrast_limits)  # a restored image is compared with its scan

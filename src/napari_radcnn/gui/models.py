@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.classification_card import ClassificationCard
 from napari_radcnn.gui.colors import WARNING_COLOR
+from napari_radcnn.gui.findings_panel import FindingsPanel
 from napari_radcnn.gui.form import OptionsForm
 from napari_radcnn.gui.job import Job
 from napari_radcnn.gui.layers import volume_from_layer
@@ -91,6 +92,8 @@ class ModelsDock(QWidget):
         layout.addWidget(self.results)
         self.classification = ClassificationCard()
         layout.addWidget(self.classification)
+        self.findings = FindingsPanel(self._viewer)
+        layout.addWidget(self.findings)
         layout.addStretch()
         for label in (self.about, self.install_label, self.plan_label, self.warning_label, self.panel.message_label):
             label.setTextFormat(Qt.TextFormat.PlainText)  # names in it are anybody's
@@ -294,9 +297,11 @@ class ModelsDock(QWidget):
             add_to_viewer(self._viewer, further)
         if shown.data is not None:
             told = f"Done: layer '{add_to_viewer(self._viewer, shown.data).name}'"
-        elif isinstance(shown.result, Detections | Classification):
+        elif isinstance(shown.result, Classification):
             told = "\n".join((told, *(f"⚠ {warning}" for warning in shown.result.warnings)))
         self.results.show_rows(shown.rows)
+        if isinstance(shown.result, Detections):
+            QTimer.singleShot(0, self.findings.reveal)  # once it has its size
         if isinstance(shown.result, Classification):
             self.classification.show_result(shown.result)
         return told

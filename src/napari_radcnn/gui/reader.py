@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from napari_radcnn.gui.layers import METADATA_KEY, LayerData, detections_layer
+from napari_radcnn.gui.findings_layer import detections_layer
+from napari_radcnn.gui.layers import METADATA_KEY, LayerData
 from napari_radcnn.gui.sequences import layers_of
 from napari_radcnn.gui.show import tell_of
 from napari_radcnn.gui.view import watch
@@ -16,15 +19,16 @@ PathOrPaths = str | Sequence[str]
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
     """Return the reader if every path looks like one of our formats, else None; looks at first bytes only."""
     from napari_radcnn.io.registry import sniff
+    from napari_radcnn.io.reports import holds_detections
 
     paths = _as_list(path)
-    if not paths or any(sniff(one) is None for one in paths):
+    if not paths or any(sniff(one) is None and not holds_detections(Path(one)) for one in paths):
         return None
     return read
 
 
 def read(path: PathOrPaths) -> list[LayerData]:
-    """Read every volume of files or folders, and the findings of structured reports.
+    """Read every volume of files or folders, and the findings of structured reports and of our JSON files.
 
     Raises
     ------
@@ -36,6 +40,7 @@ def read(path: PathOrPaths) -> list[LayerData]:
 
     from napari_radcnn.io import is_report
     from napari_radcnn.io import read as read_volumes
+    from napari_radcnn.io.reports import holds_detections
 
     viewer = napari.current_viewer()
     if viewer is not None:
@@ -52,9 +57,12 @@ def read(path: PathOrPaths) -> list[LayerData]:
             if is_report(one):
                 found.append(_report(one))
                 continue
+            if holds_detections(Path(one)):
+                found.append(_detections(Path(one)))
+                continue
             found += layers_of(read_volumes(one, progress=on_progress), progress=on_progress)
     for _, arguments, _ in found:
-        if METADATA_KEY in arguments.get("metadata", {}):
+        if "place" in arguments.get("metadata", {}).get(METADATA_KEY, {}):
             tell_of(arguments["name"], arguments["metadata"])
     return found
 
@@ -71,6 +79,17 @@ def _report(path: str) -> LayerData:
     for warning in told:
         show_warning(f"{report.name}: {warning}")
     return detections_layer(report.detections)
+
+
+def _detections(path: Path) -> LayerData:
+    """Return the findings that were written here, with what their manifest says of them."""
+    from napari_radcnn.io.manifest import read_manifest
+    from napari_radcnn.io.reports import read_detections
+
+    manifest = read_manifest(path)
+    warnings = manifest.get("warnings", ())
+    told = tuple(map(str, warnings)) if isinstance(warnings, list) else ()
+    return detections_layer(replace(read_detections(path), provenance=manifest, warnings=told))
 
 
 def _as_list(path: PathOrPaths) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Results in numbers: volumes of labels in ml, findings."""
+"""Results in numbers: volumes of labels in ml."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
-from napari_radcnn.results import Detections, LabelMap
+from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
 
 
@@ -45,12 +45,4 @@ class ResultTable(QTreeWidget):
         if isinstance(result, Volume):  # labels that were written as they were found, with their volumes
             found = result.metadata.provenance.get("volumes_ml", {})
             return [(name, f"{milliliters:.1f} ml") for name, milliliters in found.items()]
-        if isinstance(result, Detections):
-            return [
-                (
-                    f"{box.label} at L {box.center[0]:.0f}, P {box.center[1]:.0f}, S {box.center[2]:.0f} mm",
-                    f"{box.score:.2f}",
-                )
-                for box in result.boxes
-            ]
         return []

@@ -6,12 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from napari_radcnn.gui.layers import METADATA_KEY, is_ours
+from napari_radcnn.gui.findings_layer import findings_from_layer, frozen_findings, review_of
+from napari_radcnn.gui.layers import METADATA_KEY, is_ours, scan_from_layer, snapshot
 from napari_radcnn.io.manifest import manifest_of, manifest_path
 from napari_radcnn.io.registry import FORMATS
+from napari_radcnn.results import Detections, LabelMap
 from napari_radcnn.volume import Volume
+
+#: What a layer holds that can be written.
+Kind = Literal["image", "labels", "findings"]
 
 #: For whom each format is readable, by its name in the registry.
 _READERS = {
@@ -75,10 +80,52 @@ _DICOM_IMAGE = (
         True,
     ),
 )
+_LEFT_OUT = "Rejected findings and those below the score are left out, and the manifest says how many."
+_FINDINGS = (
+    Choice("JSON (.json)", ".json", f"The findings in mm, with what was decided; opens here again. {_LEFT_OUT}"),
+    Choice("Table (.csv)", ".csv", f"A row for each finding, in mm: spreadsheets. {_LEFT_OUT}"),
+    Choice(
+        "DICOM SR (.sr.dcm)",
+        ".sr.dcm",
+        "A DICOM report of the findings, an ellipsoid for each: hospital PACS, OHIF, 3D Slicer. Needs the DICOM series "
+        f"the scan came from. {_LEFT_OUT}",
+        True,
+    ),
+)
 
 
-def choices(is_labels: bool) -> list[Choice]:
-    """Return what a layer of scans, or of labels, can be written as: all that `napari_radcnn.io` writes."""
+def kind_of(layer: Any) -> Kind | None:
+    """Return what a layer holds; None for what cannot be written here."""
+    from napari.layers import Image, Labels
+
+    if isinstance(layer, Labels):
+        return "labels"
+    if isinstance(layer, Image):
+        return "image"
+    return None if review_of(layer) is None else "findings"
+
+
+def frozen(layer: Any) -> Any:
+    """Return a layer that holds what another does, and that further work on the other does not change."""
+    return snapshot(layer) if review_of(layer) is None else frozen_findings(layer)
+
+
+def result_of(layer: Any) -> Volume | LabelMap | Detections:
+    """Return what a layer is written as.
+
+    Raises
+    ------
+    RadcnnError
+        If it holds nothing that can be written.
+    """
+    return scan_from_layer(layer) if review_of(layer) is None else findings_from_layer(layer)
+
+
+def choices(kind: Kind) -> list[Choice]:
+    """Return what a layer of each kind can be written as: all that `napari_radcnn.io` writes."""
+    if kind == "findings":
+        return list(_FINDINGS)
+    is_labels = kind == "labels"
     what = "The labels" if is_labels else "The scan"
     found = []
     for known in FORMATS:
@@ -92,14 +139,21 @@ def choices(is_labels: bool) -> list[Choice]:
 
 def knows_series(layer: Any) -> bool:
     """Whether a layer says itself which DICOM series it belongs to."""
+    review = review_of(layer)
+    if review is not None:
+        return _names_series(review.found.provenance)
     if not is_ours(layer):
         return False
     kept = layer.metadata[METADATA_KEY]
     scan = kept.get("volume") or kept.get("labels")
     if scan is None:
         return False
-    given = manifest_of(scan).get("input")
-    return bool(scan.metadata.series_uid or (isinstance(given, Mapping) and given.get("series_uid")))
+    return bool(scan.metadata.series_uid) or _names_series(manifest_of(scan))
+
+
+def _names_series(manifest: Mapping[str, Any]) -> bool:
+    given = manifest.get("input")
+    return isinstance(given, Mapping) and bool(given.get("series_uid"))
 
 
 def series_of(layer: Any) -> Volume | None:
@@ -111,7 +165,7 @@ def series_of(layer: Any) -> Volume | None:
 
 def without_suffix(name: str) -> str:
     """Return a file's name without a suffix that some format here has."""
-    known = {choice.suffix for kind in (True, False) for choice in choices(is_labels=kind)}
+    known = {choice.suffix for kind in get_args(Kind) for choice in choices(kind)}
     found = [suffix for suffix in sorted(known, key=len) if name.lower().endswith(suffix)]
     return name[: len(name) - len(found[-1])] if found else name
 
