@@ -1,4 +1,7 @@
-"""Measure everything and write ``docs/figures.md``; with the word ``models``, recompute the figures of the cards."""
+"""Measure everything and write ``docs/figures.md``.
+
+With the word ``models`` first, recompute the figures of the cards; with ``failures``, draw what the models do worst.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks import models
+from benchmarks import failures, models
 from benchmarks.common import machine
 
 _PARTS = {
@@ -34,4 +37,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["models"]:
         sys.exit(models.main(sys.argv[2:]))
-    main()
+    if sys.argv[1:2] == ["failures"]:
+        failures.main(sys.argv[2:])
+    else:
+        main()

@@ -39,25 +39,26 @@ def evaluate(data: Path) -> dict[str, Any]:
     pictures, found = load_split(find_file(data, cxr_pneumonia.FILE), "test")
     masks, outlined = load_split(find_file(data, adrenal_mass.FILE), "test")
     return {
-        "cxr-pneumonia": _figures("cxr-pneumonia", [_radiograph(one) for one in pictures], found)
+        "cxr-pneumonia": _figures("cxr-pneumonia", [radiograph(one) for one in pictures], found)
         | {"shifted": _shifted(pictures, found)},
-        "adrenal-mass": _figures("adrenal-mass", [_gland(one) for one in masks], outlined)
+        "adrenal-mass": _figures("adrenal-mass", [gland(one) for one in masks], outlined)
         | {"turned": _turned(masks, outlined), "always_normal": float((outlined == 0).mean())},
     }
 
 
-def _radiograph(picture: npt.NDArray[np.uint8]) -> Volume:
+def radiograph(picture: npt.NDArray[np.uint8]) -> Volume:
     """Return a picture as a frontal radiograph of a chest of 280 mm."""
     grid = Geometry.from_parts((1, *picture.shape), (1, *(280 / n for n in picture.shape)))
     return Volume(picture[None], grid, VolumeMetadata("radiograph", "CR"))
 
 
-def _gland(cube: npt.NDArray[np.uint8]) -> Volume:
+def gland(cube: npt.NDArray[np.uint8]) -> Volume:
+    """Return a mask of a gland in voxels of 1 mm."""
     grid = Geometry.from_parts(cube.shape, (1, 1, 1))
     return Volume((cube > 0).astype(np.uint8), grid, VolumeMetadata("gland", "SEG", is_label=True))
 
 
-def _said(spec: ModelSpec, volumes: list[Volume]) -> npt.NDArray[np.float64]:
+def probabilities_of(spec: ModelSpec, volumes: list[Volume]) -> npt.NDArray[np.float64]:
     """Return the probability of the last class for each volume, as the recipe gives it."""
     import torch
 
@@ -73,7 +74,7 @@ def _said(spec: ModelSpec, volumes: list[Volume]) -> npt.NDArray[np.float64]:
 
 def _figures(name: str, volumes: list[Volume], truth: npt.NDArray[np.int64]) -> dict[str, Any]:
     spec = get_model(name)
-    said = _said(spec, volumes)
+    said = probabilities_of(spec, volumes)
     for index in np.linspace(0, len(volumes) - 1, _CHECKED).astype(int):
         public = list(radcnn.classify(volumes[index], spec, device="cpu").probabilities.values())
         if abs(public[-1] - said[index]) > 1e-3:
@@ -102,7 +103,7 @@ def _interval(cases: npt.NDArray[Any], figure: Callable[[npt.NDArray[np.int64]],
 
 
 def _brief(spec: ModelSpec, volumes: list[Volume], truth: npt.NDArray[np.int64]) -> dict[str, float]:
-    said = _said(spec, volumes)
+    said = probabilities_of(spec, volumes)
     names = classifier.classes(spec)
     figures = compare_classes([names[one] for one in truth], {names[0]: 1 - said, names[1]: said})
     return {"auc": figures["classes"][names[1]]["auc"], "accuracy": figures["accuracy"]}
@@ -113,10 +114,10 @@ def _shifted(pictures: npt.NDArray[np.uint8], truth: npt.NDArray[np.int64]) -> d
     spec = get_model("cxr-pneumonia")
     large = np.kron(pictures, np.ones((1, 10, 10), np.uint8))
     changed = {
-        "inverted_in_silence": [_radiograph(255 - one) for one in pictures],
-        "gamma_0.7": [_radiograph(np.uint8(255 * (one / 255) ** 0.7)) for one in pictures],
-        "moved_by_a_tenth": [_radiograph(np.roll(one, (28, -28), (0, 1))) for one in large],
-        "upside_down": [_radiograph(one[::-1].copy()) for one in pictures],
+        "inverted_in_silence": [radiograph(255 - one) for one in pictures],
+        "gamma_0.7": [radiograph(np.uint8(255 * (one / 255) ** 0.7)) for one in pictures],
+        "moved_by_a_tenth": [radiograph(np.roll(one, (28, -28), (0, 1))) for one in large],
+        "upside_down": [radiograph(one[::-1].copy()) for one in pictures],
     }
     return {name: _brief(spec, volumes, truth) for name, volumes in changed.items()}
 
@@ -125,7 +126,7 @@ def _turned(masks: npt.NDArray[np.uint8], truth: npt.NDArray[np.int64]) -> dict[
     """Measure the same masks in another orientation, and on coarser grids."""
     spec = get_model("adrenal-mass")
     changed = {
-        "other_axes": [_gland(np.ascontiguousarray(one.transpose(2, 0, 1)[::-1])) for one in masks],
+        "other_axes": [gland(np.ascontiguousarray(one.transpose(2, 0, 1)[::-1])) for one in masks],
         "slices_of_3_mm": [_coarse(one, 3) for one in masks],
     }
     return {name: _brief(spec, volumes, truth) for name, volumes in changed.items()}

@@ -32,7 +32,7 @@ _TISSUE = (-160.0, 240.0)
 #: The axial slices among those kept out of training, and the slices of the series.
 _SINGLE, _SERIES = (42, 47, 52), slice(7, 10)
 #: Of every slice the middle is denoised, for BM4D and non-local means take long.
-_MIDDLE = (slice(None), slice(208, 304), slice(208, 304))
+MIDDLE = (slice(None), slice(208, 304), slice(208, 304))
 #: Half of the amplitude is left at so many cycles a pixel: what fits the texture of these scans.
 _KERNEL = (0.3, 2.5)
 
@@ -49,7 +49,7 @@ class Scan:
     def at(self, dose: float) -> Volume:
         """Return the scan as a lower dose would have made it."""
         low = self.full + self.drawn * np.float32(np.sqrt(1 / dose - 1))
-        return volume_of(low[_MIDDLE], self.spacing)
+        return volume_of(low[MIDDLE], self.spacing)
 
 
 def volume_of(array: Floats, spacing: tuple[float, float, float]) -> Volume:
@@ -148,10 +148,10 @@ def _compared(
     low = scan.at(dose)
     body = body_mask(scan.full)
     assert body is not None
-    full, body = scan.full[_MIDDLE], body[_MIDDLE]
+    full, body = scan.full[MIDDLE], body[MIDDLE]
     tissue = body & (full > _TISSUE[0]) & (full < _TISSUE[1])
     # the others are told the whole noise, the scan's own included
-    level = float(scan.drawn[_MIDDLE][tissue].std() / np.sqrt(dose))
+    level = float(scan.drawn[MIDDLE][tissue].std() / np.sqrt(dose))
     before = image_errors(full, low.array, tissue)["rmse"]
     found = {"nothing": low.array} | {name: denoiser(low, level) for name, denoiser in denoisers.items()}
     rows = {}

@@ -45,7 +45,7 @@ def evaluate(data: Path) -> dict[str, Any]:
 
 def _of(name: str, data: Path) -> dict[str, Any]:
     whole = {path: radcnn.read(data / path)[0] for path in HELD_OUT[name]}
-    scans = {path: _cut(scan, _LARGEST) for path, scan in whole.items()}
+    scans = {path: cut(scan, _LARGEST) for path, scan in whole.items()}
     rows = [
         {"scan": path, "factor": factor, "profile": profile} | compared(name, scan, axis, factor, profile)
         for path, scan in scans.items()
@@ -88,7 +88,7 @@ def _middle(name: str, scans: Mapping[str, Volume]) -> dict[str, dict[str, float
     return {
         f"factor_{factor}": interval(
             [
-                compared(name, _cut(scan, _MIDDLE), axis, factor, "box")["gain_db"]
+                compared(name, cut(scan, _MIDDLE), axis, factor, "box")["gain_db"]
                 for scan in scans.values()
                 for axis in range(3)
             ]
@@ -97,8 +97,10 @@ def _middle(name: str, scans: Mapping[str, Volume]) -> dict[str, dict[str, float
     }
 
 
-def compared(name: str, scan: Volume, axis: int, factor: int, profile: Profile) -> dict[str, float]:
-    """Make slices thick, thin again in two ways, and hold both against the scan."""
+def made_thin(
+    name: str, scan: Volume, axis: int, factor: int, profile: Profile
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return thin slices as they were, and as a spline and a model make them of thick ones; slices come first."""
     thin = np.moveaxis(np.asarray(scan.array, np.float64), axis, 0)
     count = len(thin) // factor
     thin = thin[: count * factor]
@@ -116,7 +118,12 @@ def compared(name: str, scan: Volume, axis: int, factor: int, profile: Profile) 
     )
     found = radcnn.super_resolve(given, name, {"factor": float(factor), "axis": "kji"[axis]})
     restored = np.moveaxis(found.array, axis, 0)
-    spline = ThroughPlane(count, float(factor)).cubic(thick)
+    return thin, ThroughPlane(count, float(factor)).cubic(thick), restored
+
+
+def compared(name: str, scan: Volume, axis: int, factor: int, profile: Profile) -> dict[str, float]:
+    """Make slices thick, thin again in two ways, and hold both against the scan."""
+    thin, spline, restored = made_thin(name, scan, axis, factor, profile)
     peak = 2000.0 if name.startswith("ct") else unit_value(thin, "MR")
     steep = np.diff(thin, axis=0)
     edges = np.abs(steep) >= np.quantile(np.abs(steep), 1 - _STEEPEST)
@@ -137,7 +144,8 @@ def compared(name: str, scan: Volume, axis: int, factor: int, profile: Profile) 
     }
 
 
-def _cut(scan: Volume, largest: int) -> Volume:
+def cut(scan: Volume, largest: int) -> Volume:
+    """Return the middle of a scan, of so many voxels along each axis at most."""
     box = tuple(slice((n - min(n, largest)) // 2, (n + min(n, largest)) // 2) for n in scan.geometry.shape)
     return replace(scan, array=np.asarray(scan.array)[box], geometry=scan.geometry.cropped(box))
 

@@ -7,6 +7,9 @@ under a head made from the model's description. In the prose stand
   begins with ``weights.`` is looked up in what training wrote beside the weights.
 * ``{% for row in path %}`` and ``{% end %}``, alone on their lines: what lies between them, once for each item of a
   list or a mapping; ``row.key`` is its name or number.
+
+The same card, with the picture of the model's failures that ``python -m benchmarks failures`` draws, goes to
+``docs/models/NAME.md``.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from napari_radcnn.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 PROSE, CARDS = ROOT / "docs" / "cards", ROOT / "src" / "napari_radcnn" / "cards"
+ILLUSTRATED = ROOT / "docs" / "models"
 _VALUE = re.compile(r"\{\{\s*([^{}:]+?)\s*(?::([^{}]*))?\}\}")
 _FOR = re.compile(r"^\{% for (\w+) in ([\w.\-]+) %\}$")
 
@@ -159,6 +163,23 @@ def card(name: str) -> str:
     return f"{head(spec, about)}\n{prose.strip()}\n"
 
 
+def illustrated(name: str) -> str:
+    """Return the card of a model with its failures below.
+
+    Raises
+    ------
+    CardError
+        If nobody has drawn them.
+    """
+    try:
+        text = (ILLUSTRATED / f"{name}.failures.txt").read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise CardError(
+            f"{name}: {error.filename} is missing: `python -m benchmarks failures --only {name}` writes it."
+        ) from None
+    return f"{card(name)}\n## What it does worst\n\n{text}\n\n![Failures of {name}]({name}.png)\n"
+
+
 def names() -> list[str]:
     """Return the models whose cards are written here."""
     return sorted(path.name.removesuffix(".md.in") for path in PROSE.glob("*.md.in"))
@@ -169,12 +190,11 @@ def main() -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="only these")
     for name in parser.parse_args().names or names():
         try:
-            text = card(name)
+            for target, text in ((CARDS, card), (ILLUSTRATED, illustrated)):
+                (target / f"{name}.md").write_text(text(name), encoding="utf-8")
+                print(f"written: {target.relative_to(ROOT) / name}.md")
         except CardError as error:
             raise SystemExit(f"make_cards: {error}") from None
-        target = CARDS / f"{name}.md"
-        target.write_text(text, encoding="utf-8")
-        print(f"written: {target.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

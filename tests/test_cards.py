@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from napari_radcnn.models import get_model, models
 from napari_radcnn.models.card import own_card
@@ -29,6 +30,20 @@ FIGURES = {
 @pytest.mark.parametrize("name", make_cards.names())
 def test_every_card_says_what_was_measured(name):
     assert own_card(get_model(name)) == make_cards.card(name), f"docs/make_cards.py {name} was not run"
+
+
+@pytest.mark.parametrize("name", make_cards.names())
+def test_cards_with_pictures_are_what_the_cards_and_the_drawn_failures_give(name):
+    kept = (make_cards.ILLUSTRATED / f"{name}.md").read_text(encoding="utf-8")
+    assert kept == make_cards.illustrated(name), f"docs/make_cards.py {name} was not run"
+    with Image.open(make_cards.ILLUSTRATED / f"{name}.png") as picture:
+        assert picture.width > picture.height > 100
+
+
+def test_a_card_without_its_failures_says_what_draws_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(make_cards, "ILLUSTRATED", tmp_path)
+    with pytest.raises(make_cards.CardError, match="benchmarks failures --only ct-tissues"):
+        make_cards.illustrated("ct-tissues")
 
 
 def test_every_model_that_was_measured_has_its_card_written():

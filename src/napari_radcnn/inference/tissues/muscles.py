@@ -28,6 +28,10 @@ _THIN = 3.0
 _SPAN, _SPINE = 150.0, 40.0
 #: mm from the hull of the bones inwards to where the pelvis or the lower rib cage holds organs.
 _INNER = 9.0
+#: mm: how far behind the middle of the spine the muscles of the back begin; kidneys and liver end before.
+_BEHIND = 12.0
+#: mm2: what a bone may enclose within a slice.
+_MARROW = 1500.0
 #: mm: half the thickness of vertebrae, of the pelvis and of bones of the limbs, which have muscle around them; ribs
 #: are thinner.
 _THICK = 5.0
@@ -44,20 +48,32 @@ def find_muscle(small: Small, body: Mask, lungs: Mask, bone: Mask) -> Mask:
         On that grid.
     """
     deep = erode(body, _SKIN, small.spacing)
-    soft = (small.hu > MUSCLE[0]) & (small.hu < MUSCLE[1]) & deep & ~lungs & ~bone
+    solid = _solid(bone, small)
+    soft = (small.hu > MUSCLE[0]) & (small.hu < MUSCLE[1]) & deep & ~lungs & ~solid
     wall = _enclosed(soft | bone | lungs, small)
     chest, frame = hulls(lungs), hulls(bone)
     wide = (frame.any(1).sum(1) * small.spacing[2] >= _SPAN)[:, None, None]
-    thick = erode(bone, _THICK, small.spacing)
+    thick = erode(solid, _THICK, small.spacing)
     rows = np.arange(body.shape[1])[None, :, None]
     inner = erode(frame, _INNER, small.spacing)
     held = wide & inner
     shallow = ~erode(wall, _WALL, small.spacing) & ~held
-    around_frame = wide & ~frame & (rows >= _first_row(inner))  # in front of it lies the belly
+    before_frame = np.logical_or.accumulate(frame[:, ::-1], axis=1)[:, ::-1] & ~frame
+    # in front of the frame lies the belly, also where its one side reaches farther to the front than the other
+    around_frame = wide & ~frame & ~before_frame & (rows >= _first_row(inner))
     spine = thick & (np.abs(np.arange(body.shape[2]) - middle_column(body)) * small.spacing[2] <= _SPINE)
-    behind_spine = (rows > _mean_row(spine)) & ~held
+    behind_spine = (rows > _mean_row(spine) + _BEHIND / small.spacing[1]) & ~held
     near = grow(thick, _FROM_BONE, small.spacing) & (rows >= _first_row(thick))
     return np.asarray(soft & wall & ~chest & (shallow | around_frame | behind_spine | near))
+
+
+def _solid(bone: Mask, small: Small) -> Mask:
+    """Return bones with their marrow, which may be no denser than muscle, and the canal of the spine."""
+    shell = grow(bone, _THIN, small.spacing)
+    parts, _ = in_slices(~shell)
+    filled = np.bincount(parts.ravel()) * small.spacing[1] * small.spacing[2] <= _MARROW
+    filled[0] = False
+    return bone | erode(shell | filled[parts], _THIN, small.spacing)
 
 
 def _first_row(mask: Mask) -> npt.NDArray[np.int_]:
