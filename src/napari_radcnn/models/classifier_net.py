@@ -57,7 +57,7 @@ def build_classifier(shape: ClassifierShape) -> torch.nn.Module:
     stem = [conv(shape.channels, shape.widths[0], 3, shape.stride, 1, bias=False), norm(shape.widths[0]), nn.ReLU()]
     blocks, before = [], shape.widths[0]
     for level, width in enumerate(shape.widths):
-        blocks.append(_block(conv, norm, before, width, stride=shape.step if level == 0 else 2))
+        blocks.append(residual_block(shape.dims, before, width, stride=shape.step if level == 0 else 2))
         before = width
     return _classifier(nn.Sequential(*stem, *blocks), before, shape)
 
@@ -99,10 +99,12 @@ def _classifier(features: torch.nn.Module, width: int, shape: ClassifierShape) -
     return Classifier()
 
 
-def _block(
-    conv: type[torch.nn.Module], norm: type[torch.nn.Module], before: int, width: int, stride: int
-) -> torch.nn.Module:
+def residual_block(dims: Literal[2, 3], before: int, width: int, stride: int = 1) -> torch.nn.Module:
+    """Return two convolutions with batch normalization, around which the input goes as well."""
     from torch import nn
+
+    conv = nn.Conv2d if dims == 2 else nn.Conv3d
+    norm = nn.BatchNorm2d if dims == 2 else nn.BatchNorm3d
 
     class Residual(nn.Module):
         def __init__(self) -> None:

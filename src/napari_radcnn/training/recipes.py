@@ -19,6 +19,7 @@ RECIPES: Mapping[str, str] = {
     "ct-denoise": "napari_radcnn.training.ct_denoise",
     "cxr-pneumonia": "napari_radcnn.training.cxr_pneumonia",
     "brain-tissue": "napari_radcnn.training.brain_tissue",
+    "lung-nodules": "napari_radcnn.training.lung_nodules",
     "promptable-3d": "napari_radcnn.training.promptable",
 }
 

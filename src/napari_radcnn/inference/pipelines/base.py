@@ -27,6 +27,7 @@ _MODULES = {
     "ct-denoise": "napari_radcnn.inference.pipelines.ct_denoise",
     "ct-tissues": "napari_radcnn.inference.pipelines.ct_tissues",
     "installed": "napari_radcnn.inference.pipelines.installed",
+    "lung-nodules": "napari_radcnn.inference.pipelines.lung_nodules",
     "network": "napari_radcnn.inference.pipelines.network",
     "nnunet": "napari_radcnn.inference.pipelines.nnunet",
     "non-local-means": "napari_radcnn.inference.pipelines.non_local_means",

@@ -70,7 +70,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         If the values are no Hounsfield units, or show no body.
     """
     options: CtTissuesOptions = request.options
-    _check_hounsfield(request.volume)
+    check_hounsfield(request.volume)
     upright = request.volume.reoriented("SPL")
     hu, spacing = upright.array, upright.geometry.spacing
     parts = find_parts(hu, spacing, dense=options.dense_lung, say=monitor.say)
@@ -110,7 +110,7 @@ def _remarks(counts: npt.NDArray[np.int_], options: CtTissuesOptions) -> list[st
     return ["An airway was found, but no lung with air in it: check whether the lungs are dense altogether."]
 
 
-def _check_hounsfield(volume: Volume) -> None:
+def check_hounsfield(volume: Volume) -> None:
     """Raise where the values cannot be Hounsfield units: neither air nor fat lies low enough, or nothing is flesh.
 
     Raises

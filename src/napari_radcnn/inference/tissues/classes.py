@@ -60,10 +60,22 @@ class Parts:
     fine_factor: Shape
 
 
-def find_parts(
+@dataclass(frozen=True, eq=False)
+class Organs:
+    """What shapes are found by and what they are: `coarse`, `body` and `lungs` at 3 mm, the others at 1.5 mm."""
+
+    coarse: Small
+    fine: Small
+    body: Mask
+    bone: Mask
+    airway: Mask
+    lungs: Mask
+
+
+def find_organs(
     hu: npt.NDArray[Any], spacing: Spacing, *, dense: bool = True, say: Callable[[str], None] = lambda _: None
-) -> Parts | None:
-    """Return body, lungs, muscle, bone and airway of a scan; None where there is no body.
+) -> Organs | None:
+    """Return body, bone, airway and lungs of a scan; None where there is no body.
 
     Parameters
     ----------
@@ -90,14 +102,27 @@ def find_parts(
     say("finding the lungs")
     small_bone, small_airway = coarser(bone, fine, coarse), coarser(airway, fine, coarse)
     lungs = find_lungs(coarse, body, small_airway, small_bone, dense=dense)
+    return Organs(coarse, fine, body, bone, airway, lungs)
+
+
+def find_parts(
+    hu: npt.NDArray[Any], spacing: Spacing, *, dense: bool = True, say: Callable[[str], None] = lambda _: None
+) -> Parts | None:
+    """Return body, lungs, muscle, bone and airway of a scan; None where there is no body; see `find_organs`."""
+    found = find_organs(hu, spacing, dense=dense, say=say)
+    if found is None:
+        return None
     say("finding muscle")
-    muscle = find_muscle(coarse, body, lungs, small_bone)
+    coarse, fine = found.coarse, found.fine
+    muscle = find_muscle(coarse, found.body, found.lungs, coarser(found.bone, fine, coarse))
     return Parts(
-        _bits(coarse, body, _BODY, _BODY_CORE)
-        | _bits(coarse, lungs, _LUNG, _LUNG_CORE)
+        _bits(coarse, found.body, _BODY, _BODY_CORE)
+        | _bits(coarse, found.lungs, _LUNG, _LUNG_CORE)
         | np.where(muscle, _MUSCLE, 0).astype(np.uint8),
         coarse.factor,
-        _bits(fine, bone, _BONE, 0) | np.where(bone, _BONE_CORE, 0) | np.where(airway, _AIRWAY, 0).astype(np.uint8),
+        _bits(fine, found.bone, _BONE, 0)
+        | np.where(found.bone, _BONE_CORE, 0)
+        | np.where(found.airway, _AIRWAY, 0).astype(np.uint8),
         fine.factor,
     )
 

@@ -1,0 +1,307 @@
+"""Nodules of the lung: find the lungs, 1.25 mm, point at places, look at each again, and say where they lie."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError, ModelError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.inference.backends import late_warnings, open_predictor
+from napari_radcnn.inference.costs import blending_budget
+from napari_radcnn.inference.devices import computing, torch_device
+from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, fused, shown
+from napari_radcnn.inference.pipelines.base import Outcome, Request
+from napari_radcnn.inference.pipelines.ct_tissues import check_hounsfield
+from napari_radcnn.inference.plan import Plan
+from napari_radcnn.inference.positions import patch_count
+from napari_radcnn.inference.shipped_network import ShippedNetwork
+from napari_radcnn.inference.stream import read_padded, run_patches
+from napari_radcnn.inference.tiles import Box, Shape
+from napari_radcnn.inference.tissues.grids import finite
+from napari_radcnn.inference.tissues.region import find_region
+from napari_radcnn.models.lung_nodules import LABEL
+from napari_radcnn.models.lung_nodules_net import ANSWERS, FOLD, OUTSIDE, SPACING, build_finder, build_second
+from napari_radcnn.models.network import Sampling
+from napari_radcnn.models.shipped import about_weights
+from napari_radcnn.preprocessing import resample
+from napari_radcnn.results import Detection
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+#: Said with every result.
+SYNTHETIC = (
+    "lung-nodules learned from synthetic nodules only and was not tested on annotated patients: it may miss real "
+    "nodules, and what it marks may be none."
+)
+#: Sides of a patch, cells: the largest, and what they are multiples of, so that few shapes are compiled.
+_SIDE, _STEP = 80, 16
+_OVERLAP = 0.15
+#: What a cell without a patch answers.
+_EMPTY = (-20.0, 0.0, 0.0, 0.0, 0.0)
+#: Places that are looked at again, and how many at once.
+_PLACES, _AT_ONCE = 100, 10
+#: Mirror images over which the second network's answers are averaged.
+_VIEWS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (4,))
+#: Slices and mm that a scan must have along each axis; mm between slices beyond which the user is told.
+_LEAST_SLICES, _LEAST_MM, _THICKEST = 8, 40.0, 5.0
+#: Liters of air-holding lung below which the user is told.
+_LITTLE_LUNG = 0.8
+#: Peak memory: libraries; a cell of a patch; a voxel of the scan; a voxel of 1.25 mm of the chest.
+_LIBRARIES, _PATCH_BYTES, _SCAN_BYTES, _VOXEL_BYTES = 600 << 20, 1200, 9, 8
+
+
+def plan(request: Request) -> Plan:
+    """Return the cost if the lungs filled the scan; they take fewer patches.
+
+    Raises
+    ------
+    GeometryError
+        If the scan has too few slices.
+    """
+    geometry = request.volume.geometry
+    _refuse_flat(request)
+    shape = _cell_shape([n * s for n, s in zip(geometry.shape, geometry.spacing, strict=True)])
+    sampling = _sampling(shape)
+    memory = _LIBRARIES + _PATCH_BYTES * math.prod(sampling.patch) + _SCAN_BYTES * request.volume.size
+    memory += _VOXEL_BYTES * FOLD**3 * math.prod(shape)
+    k, j, i = (FOLD * n for n in sampling.patch)
+    warnings = tuple(_doubts(request))
+    return Plan(request.spec.name, patch_count(shape, sampling) + 2, (k, j, i), memory, warnings=warnings)
+
+
+def _refuse_flat(request: Request) -> None:
+    geometry = request.volume.geometry
+    for count, spacing in zip(geometry.shape, geometry.spacing, strict=True):
+        if count < _LEAST_SLICES or count * spacing < _LEAST_MM:
+            raise GeometryError(
+                f"'{request.volume.name}' has {count} slices over {count * spacing:.0f} mm along one axis: "
+                f"'{request.spec.name}' needs a chest in three dimensions, at least {_LEAST_SLICES} slices and "
+                f"{_LEAST_MM:.0f} mm. Choose the series with thin slices, or open all slices of it together."
+            )
+
+
+def _doubts(request: Request) -> list[str]:
+    volume = request.volume
+    told = []
+    if not volume.metadata.is_calibrated:
+        told.append("The scan does not say how large its voxels are: nodules are told from other things by their size.")
+    if max(volume.geometry.spacing) > _THICKEST:
+        told.append(
+            f"Slices are {max(volume.geometry.spacing):.1f} mm apart: the model learned from up to {_THICKEST:g} mm, "
+            "and nodules smaller than a slice cannot be seen."
+        )
+    return told
+
+
+def run(request: Request, monitor: Monitor) -> Outcome:
+    """Find nodules; centers and sizes are in the patient, LPS mm.
+
+    Raises
+    ------
+    ModelError
+        If the values are no Hounsfield units, or no lung is found.
+    """
+    _refuse_flat(request)
+    check_hounsfield(request.volume)
+    chest = _prepare(request, monitor)
+    answer, facts, told, opening = _answered(request, chest, monitor)
+    places = find_places(answer, chest.region, _PLACES)
+    monitor.step("looking at each place again")
+    scores, precision = _scores(request, chest.voxels, places, monitor)
+    monitor.step("done")
+    warnings = [SYNTHETIC, *told]
+    if not np.isfinite(request.volume.array).all():
+        warnings.append("Some voxels of the scan are no finite numbers (NaN); they were taken for air.")
+    if chest.liters < _LITTLE_LUNG:
+        warnings.append(f"Only {chest.liters:.2f} liters of lung were found: check that the scan shows a whole chest.")
+    return Outcome(
+        str(facts.pop("device")),
+        precision,
+        detections=_detections(request, chest.grid, places, scores),
+        facts=facts | {"lung_liters": round(chest.liters, 3), "places": len(scores)},
+        warnings=tuple(dict.fromkeys(warnings)),
+        opening_seconds=opening,
+    )
+
+
+# -- what the networks see --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Chest:
+    """The lungs and what is around them at 1.25 mm, and which cells a nodule may be centered in."""
+
+    voxels: Floats
+    region: Mask
+    grid: Geometry
+    liters: float
+
+
+def _prepare(request: Request, monitor: Monitor) -> _Chest:
+    upright = request.volume.reoriented("SPL")
+    found = find_region(upright.array, upright.geometry.spacing, say=monitor.say)
+    if found is None:
+        raise ModelError(
+            f"No lung with air in it was found in '{request.volume.name}': '{request.spec.name}' expects a CT of a "
+            "chest, in Hounsfield units."
+        )
+    small, lungs, region = found
+    monitor.say("bringing the chest to 1.25 mm")
+    box = _box_around(region, small.factor, upright.geometry)
+    part = upright.geometry.cropped(box)
+    grid = part.with_shape(
+        [FOLD * n for n in _cell_shape([n * s for n, s in zip(part.shape, part.spacing, strict=True)])]
+    )
+    values = finite(np.asarray(upright.array[box]))
+    hu = resample(
+        np.asarray(values, np.float32),
+        part,
+        grid,
+        interpolation="linear",
+        fill=OUTSIDE,
+        each_slab=lambda *_: monitor.check(),
+    )
+    cells = grid.with_shape([n // FOLD for n in grid.shape])
+    where = _at_cells(region, small.factor, upright.geometry, cells)
+    return _Chest(shown(hu), where, grid, float(np.count_nonzero(lungs)) * small.voxel_ml / 1000)
+
+
+def _cell_shape(extent: list[float]) -> Shape:
+    """Return how many cells cover some mm along each axis."""
+    k, j, i = (max(1, round(mm / (FOLD * SPACING))) for mm in extent)
+    return k, j, i
+
+
+def _box_around(region: Mask, factor: Shape, geometry: Geometry) -> Box:
+    """Return the box of the scan that holds a mask on the small grid."""
+    sides = []
+    for axis, (step, size) in enumerate(zip(factor, geometry.shape, strict=True)):
+        rows = np.flatnonzero(region.any(tuple(n for n in range(3) if n != axis)))
+        sides.append(slice(int(rows[0]) * step, min(size, (int(rows[-1]) + 1) * step)))
+    return sides[0], sides[1], sides[2]
+
+
+def _at_cells(region: Mask, factor: Shape, scan: Geometry, cells: Geometry) -> Mask:
+    """Return which cells have their middle in a mask on the small grid; both grids have the scan's axes."""
+    offset = np.linalg.solve(scan.affine, cells.affine)
+    index = []
+    for axis, (step, size) in enumerate(zip(factor, region.shape, strict=True)):
+        at = (np.arange(cells.shape[axis]) * offset[axis, axis] + offset[axis, 3] + 0.5) / step
+        index.append(np.clip(at.astype(int), 0, size - 1))
+    return np.asarray(region[np.ix_(*index)])
+
+
+# -- the networks -----------------------------------------------------------------------------------------------------
+
+
+def _sampling(shape: Shape) -> Sampling:
+    """Return patches that cover so many cells with little to spare."""
+    sides = []
+    for n in shape:
+        count = max(1, math.ceil((n - _OVERLAP * _SIDE) / (_SIDE * (1 - _OVERLAP))))
+        side = n / (1 + (count - 1) * (1 - _OVERLAP))
+        sides.append(min(_SIDE, _STEP * math.ceil(side / _STEP)))
+    return Sampling((sides[0], sides[1], sides[2]), _OVERLAP, "nnunet", "monai", padding_value=0.0)
+
+
+def _answered(
+    request: Request, chest: _Chest, monitor: Monitor
+) -> tuple[Floats, dict[str, Any], tuple[str, ...], float]:
+    """Return the finder's answer for every cell, facts for the manifest, warnings, and what opening took."""
+    started = time.perf_counter()
+    shape = _shape(chest.region)
+    sampling = _sampling(shape)
+    monitor.total = patch_count(shape, sampling) + 2
+
+    def read(box: Box) -> Floats:
+        return fold(chest.voxels[tuple(slice(FOLD * side.start, FOLD * side.stop) for side in box)])
+
+    middle = [slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(shape, sampling.patch, strict=True)]
+    predictor, told = open_predictor(
+        ShippedNetwork.of(request.spec, build_finder, 3, FOLD**3),
+        sampling.patch,
+        request.settings,
+        threads=request.threads,
+        sample=read_padded(read, (middle[0], middle[1], middle[2]), shape, 0.0),
+        outputs="values",
+        monitor=monitor,
+    )
+    opening = time.perf_counter() - started
+    answer = np.empty((ANSWERS, *shape), np.float32)
+    try:
+        stream = run_patches(
+            [predictor],
+            read,
+            shape,
+            sampling,
+            classes=ANSWERS,
+            budget_bytes=blending_budget(),
+            monitor=monitor,
+            skip=lambda box: not chest.region[box].any(),
+            empty=_EMPTY,
+        )
+        done = 0
+        for final, blend in stream:
+            planes = (slice(done, final), slice(0, shape[1]), slice(0, shape[2]))
+            answer[(slice(None), *planes)] = blend.read(planes)
+            done = final
+            blend.release(final)
+        told = (*told, *late_warnings([predictor]))
+        facts = {
+            "device": predictor.device,
+            "network_shape": list(shape),
+            "backend": predictor.backend,
+            "agreement_with_float32": predictor.agreement,
+            "finder_precision": predictor.precision,
+        }
+    finally:
+        predictor.close()
+    return answer, facts, told, opening
+
+
+def _shape(mask: Mask) -> Shape:
+    k, j, i = mask.shape
+    return k, j, i
+
+
+def _scores(request: Request, voxels: Floats, places: Places, monitor: Monitor) -> tuple[npt.NDArray[np.float64], str]:
+    """Return what both networks together say of each place, 0..1, and the second one's precision."""
+    import torch
+
+    module = ShippedNetwork.of(request.spec, build_second, 3, 2, index=1).torch_module()
+    device = torch_device(request.settings)
+    found = []
+    with computing(request.settings, device, request.threads) as precision:
+        module = module.to(device)
+        for start in range(0, len(places.logits), _AT_ONCE):
+            monitor.check()
+            seen = torch.from_numpy(cubes(voxels, places.centers[start : start + _AT_ONCE])).to(device)
+            logits = [module(seen.flip(axes) if axes else seen)[:, 0].float() for axes in _VIEWS]
+            found.append(torch.stack(logits).mean(0).cpu().numpy())
+    second = np.concatenate(found) if found else np.zeros(0)
+    stored = about_weights(request.spec.name).get("calibration")
+    if not isinstance(stored, dict):
+        raise ModelError(f"The calibration of '{request.spec.name}' is missing: install napari-radcnn again.")
+    return fused(places.logits, second, stored), precision
+
+
+def _detections(
+    request: Request, grid: Geometry, places: Places, scores: npt.NDArray[np.float64]
+) -> tuple[Detection, ...]:
+    options = request.options
+    kept = (scores >= options.threshold) & (places.diameters >= options.smallest)
+    best = [number for number in np.argsort(-scores, kind="stable") if kept[number]][: options.most]
+    found = []
+    for number in best:
+        x, y, z = (float(value) for value in grid.to_world(places.centers[number]))
+        size = float(places.diameters[number])
+        found.append(Detection(LABEL, float(scores[number]), (x, y, z), (size, size, size)))
+    return tuple(found)
