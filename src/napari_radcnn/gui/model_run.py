@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_radcnn.gui.findings_layer import detections_layer
 from napari_radcnn.gui.layers import LayerData, label_map_from_layer, layer_data, volume_from_layer
+from napari_radcnn.gui.restored import beside_restored
 from napari_radcnn.gui.result_table import ResultTable
 from napari_radcnn.gui.streamed import stored_layer
 from napari_radcnn.inference.plan import Plan
@@ -87,12 +88,15 @@ class Shown:
         Its numbers.
     maps : tuple of LayerData
         Layers of the images that came with it, such as how sure it is.
+    notes : tuple of str
+        What is told of it besides.
     """
 
     result: Any
     data: LayerData | None
     rows: list[tuple[str, str]]
     maps: tuple[LayerData, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,12 +153,16 @@ class ModelRun:
         first = self.layers[0]
         if isinstance(result, Volume) and data is not None and not getattr(first, "rgb", False):
             data[1]["contrast_limits"] = tuple(first.contrast_limits)  # a restored image is compared with its scan
-        if isinstance(result, Classification | Detections):
+        further: tuple[LayerData, ...]
+        notes: tuple[str, ...] = ()
+        if isinstance(result, Volume):
+            further, notes = beside_restored(result, volumes[0], progress, cancel)
+        elif isinstance(result, Classification | Detections):
             further = tuple(_evidence_layer(image, progress, cancel) for image in result.evidence)
         else:
             maps = result.maps if isinstance(result, LabelMap) else ()
             further = tuple(_map_layer(image, progress, cancel) for image in maps)
-        return Shown(result, data, ResultTable.rows_of(result), further)
+        return Shown(result, data, ResultTable.rows_of(result), further, notes)
 
     def stream(self, target: Path, each_block: EachBlock | None, progress: Progress, cancel: Event) -> Shown:
         """Run the model from store to store."""

@@ -299,6 +299,7 @@ class ModelsDock(QWidget):
             told = f"Done: layer '{add_to_viewer(self._viewer, shown.data).name}'"
         elif isinstance(shown.result, Classification):
             told = "\n".join((told, *(f"⚠ {warning}" for warning in shown.result.warnings)))
+        told = "\n".join((told, *shown.notes))
         self.results.show_rows(shown.rows)
         if isinstance(shown.result, Detections):
             QTimer.singleShot(0, self.findings.reveal)  # once it has its size
