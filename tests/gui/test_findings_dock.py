@@ -14,6 +14,8 @@ from qtpy.QtWidgets import QOpenGLWidget
 from screens import pump, wait_for_plan
 
 import fake_models
+from dicom_factory import write_dicom_series
+from napari_radcnn import io
 from napari_radcnn.gui.export import ExportDock
 from napari_radcnn.gui.findings_layer import findings_from_layer, review_of
 from napari_radcnn.gui.layers import layer_data, to_patient
@@ -264,6 +266,9 @@ def test_keys_in_the_canvas_decide_whichever_layer_is_active(reviewed):
     shown.key(Qt.Key.Key_R, text="r")
     assert [row[4] for row in shown.rows] == ["accepted", "rejected", "candidate", "candidate"]
     shown.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier, "\x1a")
+    assert shown.rows[1][4] == "rejected"  # undo belongs to the layer that is active
+    shown.viewer.layers.selection.active = shown.layer
+    shown.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier, "\x1a")
     assert [row[4] for row in shown.rows] == ["accepted", "candidate", "candidate", "candidate"]
 
 
@@ -356,6 +361,31 @@ def test_the_export_dock_writes_findings(reviewed, tmp_path, qtbot):
     assert "3 findings" in export.panel.message_label.text()
     assert len((tmp_path / "found.csv").read_text().splitlines()) == 4
     assert len(findings_from_layer(shown.layer).boxes) == 2
+
+
+def test_a_report_of_the_findings_on_their_dicom_series(reviewed, tmp_path, qtbot):
+    field = oblique_scan()
+    write_dicom_series(tmp_path / "series", field.with_array(np.rint(field.array).astype(np.int16)))
+    shown = reviewed(io.read(tmp_path / "series")[0])
+    shown.click_row(0)
+    shown.list_key(Qt.Key.Key_R)
+    _, export = shown.viewer.window.add_plugin_dock_widget("napari-radcnn", "Export")
+    assert isinstance(export, ExportDock)
+    export.format_combo.setCurrentIndex(2)
+    assert export.series_combo.isHidden()  # the findings know their series
+    export.path_line.selectAll()
+    qtbot.keyClicks(export.path_line, str(tmp_path / "found.sr.dcm"))
+    qtbot.mouseClick(export.panel.start_button, LEFT, pos=QPoint(5, 5))
+    qtbot.waitUntil(lambda: export.panel.job is None, timeout=20_000)
+    told = export.panel.message_label.text()
+    assert told.startswith("Written and read back: ")
+    assert "3 findings" in told
+    (saved,) = shown.layer.save(str(tmp_path / "saved.sr.dcm"))[:1]
+    for path in (tmp_path / "found.sr.dcm", saved):
+        boxes = io.read_report(path).detections.boxes
+        for box, wanted in zip(boxes, shown.best_first[1:], strict=True):
+            assert box.center == pytest.approx(wanted.center, abs=0.01)
+            assert box.score == pytest.approx(wanted.score)
 
 
 def test_the_list_goes_with_its_layer(reviewed):

@@ -11,6 +11,7 @@ import pytest
 import napari_radcnn as radcnn
 from napari_radcnn.errors import ReadError
 from napari_radcnn.gui.findings import Review
+from napari_radcnn.io.deidentify import shareable
 from napari_radcnn.io.manifest import write_with_manifest
 from napari_radcnn.io.reports import holds_detections, read_detections
 from napari_radcnn.results import Detection, Detections
@@ -97,6 +98,13 @@ def test_nothing_decided_on_findings_that_nothing_is_known_of_makes_no_manifest(
     review.decide(0, "rejected")
     assert len(write_with_manifest(review.kept(), tmp_path / "b.json")) == 2
     assert json.loads((tmp_path / "b.json.radcnn.json").read_text())["reviews"][0]["rejected"] == 1
+
+
+def test_a_manifest_without_the_patient_still_says_what_was_left_out():
+    review = Review(found(*SCORES, provenance={"input": {"path": "/home/meier"}}), threshold=0.3)
+    manifest = shareable(review.kept().provenance)
+    assert manifest["reviews"][0]["below_threshold"] == 2
+    assert "meier" not in str(manifest)
 
 
 def test_a_copy_is_decided_on_by_itself():

@@ -62,17 +62,20 @@ def _reports(path: Path) -> dict[str, Path]:
 
 
 def _findings(reference: Path, prediction: Path) -> tuple[list[Any], list[Any]]:
-    from napari_radcnn.io.reports import read_detections
-
     first, second = _reports(reference), _reports(prediction)
     if not first:
-        return [read_detections(reference).boxes], [read_detections(prediction).boxes]
+        return [_boxes(reference)], [_boxes(prediction)]
     if set(first) != set(second):
         name = min(set(first) ^ set(second))
         raise ReadError(f"{name} is in one of {reference} and {prediction} only: each scan needs a file in both.")
-    return [read_detections(first[name]).boxes for name in first], [
-        read_detections(second[name]).boxes for name in first
-    ]
+    return [_boxes(first[name]) for name in first], [_boxes(second[name]) for name in first]
+
+
+def _boxes(path: Path) -> list[Any]:
+    """Return the findings of a file that nobody rejected."""
+    from napari_radcnn.io.reports import read_detections
+
+    return [box for box in read_detections(path).boxes if box.state != "rejected"]
 
 
 def _classes(reference: Path, prediction: Path) -> tuple[list[str], dict[str, list[float]]]:

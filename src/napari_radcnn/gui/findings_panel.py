@@ -54,9 +54,9 @@ class FindingsPanel(QWidget):
         self._is_filling = False
         self._build()
         own = weakref.ref(self)
-        self._keys = Keys(
-            {"A": _calling(own, "accept"), "R": _calling(own, "reject"), UNDO: _calling(own, "undo")},
-        )
+        decide = {"A": _calling(own, "accept"), "R": _calling(own, "reject")}
+        self._layer_keys = Keys(decide | {UNDO: _calling(own, "undo")})
+        self._viewer_keys = Keys(decide)  # undo is that of whichever layer is active
         viewer.layers.selection.events.active.connect(self._follow)
         viewer.layers.events.removed.connect(self._follow)
         viewer.mouse_drag_callbacks.append(_Clicks(own))
@@ -132,12 +132,14 @@ class FindingsPanel(QWidget):
         layer = active if review_of(active) is not None else before
         if layer is not None and layer is before:
             return
-        self._keys.release()
+        self._layer_keys.release()
+        self._viewer_keys.release()
         self._layer = (lambda: None) if layer is None else weakref.ref(layer)
         if layer is not None:
             layer.editable = False
             layer.events.name.connect(self._on_name)
-            self._keys.bind(layer, self._viewer)
+            self._layer_keys.bind(layer)
+            self._viewer_keys.bind(self._viewer)
         self._fill()
 
     def _on_name(self, _event: Any = None) -> None:
