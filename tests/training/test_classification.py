@@ -8,6 +8,7 @@ import pytest
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models.classifier_net import ClassifierShape, build_classifier, build_ensemble
 from napari_radcnn.models.safetensors import load_safetensors
+from napari_radcnn.training import run
 from napari_radcnn.training.classification import Cases, Recipe, find_file, folds, load_split, train_ensemble
 from napari_radcnn.training.views import gland_views, radiograph_views
 
@@ -105,6 +106,16 @@ def test_an_ensemble_is_written_with_its_calibration(tmp_path):
     # going on in the same folder trains nothing again
     before = path.read_bytes()
     assert train_ensemble("toy", separable(), SHAPE, lambda x, _: x, tmp_path, recipe, ["toy"]).read_bytes() == before
+
+
+def test_members_end_early_when_their_held_out_fold_is_told_no_better(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_LOG_SECONDS", 0.0)  # look at the held-out fold after each step
+    recipe = Recipe(minutes=20, members=2, batch=8, rate=1e-2, patience=0.02)
+    path = train_ensemble("toy", separable(), SHAPE, lambda x, _: x, tmp_path, recipe, ["toy"])
+    for member in range(2):
+        last = (tmp_path / f"member-{member}" / "log.csv").read_text().splitlines()[-1]
+        assert float(last.split(",")[0]) < 5  # minutes of 10
+    assert json.loads(path.with_suffix(".json").read_text())["held_out"]["auc"] > 0.95
 
 
 def test_a_member_learns_what_can_be_learned():

@@ -221,3 +221,46 @@ def test_what_cannot_be_begun_with_or_frozen_is_refused(tmp_path, clock):
         Training(lambda: torch.nn.Linear(7, 7), tmp_path / "b", Schedule(init_from=str(path)))
     with pytest.raises(ModelError, match=r"begins with 'down'; names begin with: 0, 1, 2"):
         Training(_build, tmp_path / "c", Schedule(frozen=("down",)))
+
+
+def test_a_training_without_patience_goes_to_the_end_and_keeps_its_last_weights(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule(minutes=10))
+    training.watch(0.9)
+    _step(training, 0)
+    last = {name: value.clone() for name, value in training.average.state_dict().items()}
+    clock.now += 599
+    training.watch(0.1)
+    assert not training.is_over
+    clock.now += 1
+    assert training.is_over
+    training.settle()
+    assert all(torch.equal(value, last[name]) for name, value in training.average.state_dict().items())
+
+
+def test_a_training_that_gets_no_better_ends_early_with_its_best_weights_also_after_an_interruption(tmp_path, clock):
+    schedule = Schedule(minutes=10, patience=2)
+    training = Training(_build, tmp_path, schedule)
+    assert not training.is_over
+    _step(training, 0)
+    clock.now += 60
+    training.watch(0.8)
+    best = {name: value.clone() for name, value in training.average.state_dict().items()}
+    for number in range(5):
+        _step(training, number)
+    clock.now += 60
+    training.watch(0.7)
+    training.keep(now=True)
+    again = Training(_build, tmp_path, schedule)
+    clock.now += 59
+    assert not again.is_over
+    clock.now += 2
+    assert again.is_over
+    assert not all(torch.equal(value, best[name]) for name, value in again.average.state_dict().items())
+    again.settle()
+    assert all(torch.equal(value, best[name]) for name, value in again.average.state_dict().items())
+
+
+def test_patience_without_anything_to_watch_changes_nothing(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule(minutes=10, patience=1))
+    clock.now += 300
+    assert not training.is_over

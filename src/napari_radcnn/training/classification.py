@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ class Recipe(Schedule):
         How many random views of a case the calibration looks at, besides the case itself.
     """
 
+    holds_out: ClassVar[bool] = True
     rate: float = 2e-3
     decay: float = 2e-2
     average: float = 0.995
@@ -156,7 +157,7 @@ def _train_member(
     hot = torch.nn.functional.one_hot(classes, shape.classes).float()
     hot = hot * (1 - recipe.smoothing) + recipe.smoothing / shape.classes
     training.begin()
-    while training.share < 1:
+    while not training.is_over:
         chosen = torch.multinomial(weights, recipe.batch, replacement=True, generator=generator)
         x, target = augment(inputs[chosen], generator), hot[chosen]
         if recipe.mixup:
@@ -164,7 +165,10 @@ def _train_member(
         with torch.autocast("cpu", torch.bfloat16):
             answer = training.network(x.contiguous(memory_format=layout))
         training.learn(torch.nn.functional.cross_entropy(answer.float(), target))
-        training.keep()
+        if training.keep() and recipe.patience:
+            said = _views(training.average, cases.inputs[~kept], augment, replace(recipe, views=0))[:, 0]
+            training.watch(_area(said[:, 1] - said[:, 0], cases.classes[~kept] == 1))
+    training.settle()
     training.keep(now=True)
     return training.average
 

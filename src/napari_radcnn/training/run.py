@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -43,7 +43,13 @@ class Schedule:
         Weights (``.safetensors``) to begin with, where names and shapes of tensors are the same; empty for fresh ones.
     frozen : tuple of str
         Beginnings of the names of parameters that stay as they are: ``"down."``.
+    patience : float
+        Minutes without a better figure on held-out cases after which the training ends early, with the weights of the
+        best one; 0 always goes to the end. Only for recipes that hold out cases.
     """
+
+    #: Whether cases are held out from the network while it learns, by which it can be seen to get no better.
+    holds_out: ClassVar[bool] = False
 
     minutes: float = 60.0
     rate: float = 1e-3
@@ -52,6 +58,7 @@ class Schedule:
     seed: int = 1
     init_from: str = ""
     frozen: tuple[str, ...] = ()
+    patience: float = 0.0
 
 
 class Training:
@@ -89,6 +96,7 @@ class Training:
         parameters = [value for value in self.network.parameters() if value.requires_grad]
         self._optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=schedule.decay)
         self._seen: list[dict[str, float]] = []
+        self._best, self._best_at, self._best_weights = -math.inf, 0.0, self.average.state_dict()
         self.begin()
         path = out / "checkpoint.pt"
         if path.exists():
@@ -100,6 +108,8 @@ class Training:
             except (RuntimeError, ValueError) as error:
                 raise ModelError(f"{path} is of another network: train in an empty folder.") from error
             self.steps, self._spent = state["steps"], state["spent"]
+            if "best" in state:
+                self._best, self._best_at, self._best_weights = state["best"], state["best_at"], state["best_weights"]
 
     def begin(self) -> None:
         """Start the clock; what came before, such as drawing the first samples, does not count."""
@@ -109,6 +119,24 @@ class Training:
     def share(self) -> float:
         """How much of the time is spent, 0..1 and a little more."""
         return self._seconds() / (60 * self._schedule.minutes)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is spent, or nothing has become better for as long as the schedule's patience."""
+        waited = self._seconds() - self._best_at
+        is_stuck = 0 < self._schedule.patience < waited / 60 and math.isfinite(self._best)
+        return self.share >= 1 or is_stuck
+
+    def watch(self, figure: float) -> None:
+        """Note a figure of the averaged weights on held-out cases, more is better; keep the weights of the best."""
+        if figure > self._best:
+            self._best, self._best_at = figure, self._seconds()
+            self._best_weights = {name: value.clone() for name, value in self.average.state_dict().items()}
+
+    def settle(self) -> None:
+        """Return to the best weights that were watched, where the schedule ends early."""
+        if self._schedule.patience and math.isfinite(self._best):
+            self.average.load_state_dict(self._best_weights)
 
     def _seconds(self) -> float:
         return self._spent + time.monotonic() - self._began
@@ -184,6 +212,8 @@ class Training:
             "steps": self.steps,
             "spent": self._seconds(),
         }
+        if math.isfinite(self._best):
+            state |= {"best": self._best, "best_at": self._best_at, "best_weights": self._best_weights}
         temporary = self._out / "checkpoint.tmp"
         torch.save(state, temporary)
         temporary.replace(self._out / "checkpoint.pt")
