@@ -8,8 +8,11 @@ from screens import pump
 
 import napari_radcnn as radcnn
 from dicom_factory import write_dicom_series
+from napari_radcnn.errors import RadcnnError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.gui.findings_layer import detections_layer
+from napari_radcnn.gui.findings_layer import detections_layer, findings_from_layer
+from napari_radcnn.gui.reader import layers_at
+from napari_radcnn.io import read_report
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
 from napari_radcnn.results import Detection, Detections
 
@@ -62,6 +65,31 @@ def test_a_finding_is_seen_in_the_slice_through_its_middle(make_napari_viewer, s
         # the border's yellow, which nothing gray has
         shown[offset] = int(np.count_nonzero((canvas[..., 0] > 180) & (canvas[..., 2] < 60)))
     assert shown[0.0] > shown[9.0] + 20
+
+
+def test_a_ring_that_is_deleted_with_naparis_own_tools_is_not_written():
+    from napari.layers import Layer
+
+    boxes = tuple(Detection(f"at {n}", 1.0 - n / 10, (n, 2.0 * n, -3.0), (4.0, 5.0, 6.0)) for n in range(3))
+    layer = Layer.create(*detections_layer(Detections(boxes, "found")))
+    assert findings_from_layer(layer).boxes == boxes
+    layer.selected_data = {1}
+    layer.remove_selected()
+    found = findings_from_layer(layer)
+    assert found.boxes == (boxes[0], boxes[2])
+    assert found.provenance["reviews"][0]["rejected"] == 1
+    with pytest.raises(RadcnnError, match="no findings"):
+        findings_from_layer(Layer.create(np.zeros((2, 3)), {"name": "other"}, "points"))
+
+
+def test_radcnn_open_takes_reports_and_json_beside_scans(series, tmp_path):
+    folder, report, centers = series
+    radcnn.write(read_report(report).detections, tmp_path / "found.json")
+    (image,), (from_report,), (from_json,) = map(layers_at, (folder, report, tmp_path / "found.json"))
+    assert [data[2] for data in (image, from_report, from_json)] == ["image", "points", "points"]
+    assert from_json[1]["name"] == "found"
+    for data, arguments, _ in (from_report, from_json):
+        assert np.multiply(data, arguments["scale"])[:, ::-1] == pytest.approx(centers, abs=1e-3)
 
 
 def test_no_findings_are_an_empty_layer(make_napari_viewer):

@@ -106,7 +106,7 @@ def show_review(layer: Any) -> None:
 def mark(layer: Any, number: int | None) -> None:
     """Mark one finding, where it is shown, by a wider ring that is filled a little, and no other."""
     review = review_of(layer)
-    if review is None or not len(layer.data):
+    if review is None or not len(layer.data) or len(layer.data) != len(review.shown):
         return
     is_marked = np.array([other == number for other in review.shown])
     layer.border_width = np.where(is_marked, _WIDER, 1.0) * _LINE_MM / float(layer.scale[-1])
@@ -118,6 +118,8 @@ def mark(layer: Any, number: int | None) -> None:
 def findings_from_layer(layer: Any) -> Detections:
     """Return the findings of a layer that are to be written: those that are shown and not rejected.
 
+    Rings that were deleted with napari's own tools, while no list kept them from it, count as rejected.
+
     Raises
     ------
     RadcnnError
@@ -126,6 +128,11 @@ def findings_from_layer(layer: Any) -> Detections:
     review = review_of(layer)
     if review is None:
         raise RadcnnError(f"Layer '{layer.name}' holds points, but no findings of a model or a report.")
+    review = deepcopy(review)
+    present = {int(number) for number in layer.features["number"].dropna()}
+    for number in review.shown:
+        if number + 1 not in present:
+            review.decide(number, "rejected")
     return replace(review.kept(), name=layer.name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_radcnn.gui.sequences import layers_of
+from napari_radcnn.gui.reader import layers_at
 from napari_radcnn.gui.show import add_to_viewer
 
 
@@ -17,9 +17,7 @@ def open_viewer(paths: Sequence[Path]) -> None:
     RadcnnError
         If a path cannot be read; no viewer is opened then.
     """
-    from napari_radcnn.io import read
-
-    found = [layer for path in paths for layer in layers_of(read(path))]
+    found = [layer for path in paths for layer in layers_at(path)]
     import napari
 
     viewer = napari.Viewer(title="RadCNN")

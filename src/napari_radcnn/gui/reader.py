@@ -12,6 +12,7 @@ from napari_radcnn.gui.layers import METADATA_KEY, LayerData
 from napari_radcnn.gui.sequences import layers_of
 from napari_radcnn.gui.show import tell_of
 from napari_radcnn.gui.view import watch
+from napari_radcnn.io import Progress
 
 PathOrPaths = str | Sequence[str]
 
@@ -38,10 +39,6 @@ def read(path: PathOrPaths) -> list[LayerData]:
     import napari
     from napari.utils import progress as progress_bar
 
-    from napari_radcnn.io import is_report
-    from napari_radcnn.io import read as read_volumes
-    from napari_radcnn.io.reports import holds_detections
-
     viewer = napari.current_viewer()
     if viewer is not None:
         watch(viewer)
@@ -54,20 +51,33 @@ def read(path: PathOrPaths) -> list[LayerData]:
             bar.update(done - bar.n)
 
         for one in _as_list(path):
-            if is_report(one):
-                found.append(_report(one))
-                continue
-            if holds_detections(Path(one)):
-                found.append(_detections(Path(one)))
-                continue
-            found += layers_of(read_volumes(one, progress=on_progress), progress=on_progress)
+            found += layers_at(Path(one), on_progress)
     for _, arguments, _ in found:
         if "place" in arguments.get("metadata", {}).get(METADATA_KEY, {}):
             tell_of(arguments["name"], arguments["metadata"])
     return found
 
 
-def _report(path: str) -> LayerData:
+def layers_at(path: Path, progress: Progress | None = None) -> list[LayerData]:
+    """Return the layers of a file or folder, which may hold scans, labels, a report or findings.
+
+    Raises
+    ------
+    RadcnnError
+        If it cannot be read.
+    """
+    from napari_radcnn.io import is_report
+    from napari_radcnn.io import read as read_volumes
+    from napari_radcnn.io.reports import holds_detections
+
+    if is_report(path):
+        return [_report(path)]
+    if holds_detections(path):
+        return [_detections(path)]
+    return layers_of(read_volumes(path, progress=progress), progress=progress)
+
+
+def _report(path: Path) -> LayerData:
     """Return the findings of a structured report in their place in the patient; what has no place is told."""
     from napari.utils.notifications import show_warning
 
@@ -83,12 +93,16 @@ def _report(path: str) -> LayerData:
 
 def _detections(path: Path) -> LayerData:
     """Return the findings that were written here, with what their manifest says of them."""
+    from napari.utils.notifications import show_warning
+
     from napari_radcnn.io.manifest import read_manifest
     from napari_radcnn.io.reports import read_detections
 
     manifest = read_manifest(path)
     warnings = manifest.get("warnings", ())
     told = tuple(map(str, warnings)) if isinstance(warnings, list) else ()
+    for warning in told:
+        show_warning(f"{path.stem}: {warning}")
     return detections_layer(replace(read_detections(path), provenance=manifest, warnings=told))
 
 
