@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import replace
 
@@ -17,14 +18,14 @@ import fake_models
 from dicom_factory import write_dicom_series
 from napari_radcnn import io
 from napari_radcnn.gui.export import ExportDock
-from napari_radcnn.gui.findings_layer import findings_from_layer, review_of
+from napari_radcnn.gui.findings_layer import detections_layer, findings_from_layer, review_of
 from napari_radcnn.gui.layers import layer_data, to_patient
 from napari_radcnn.gui.models import ModelsDock
 from napari_radcnn.gui.show import add_to_viewer
 from napari_radcnn.inference.pipelines import Outcome
 from napari_radcnn.io.reports import read_detections
 from napari_radcnn.phantom import FIELD_COEFFICIENTS
-from napari_radcnn.results import Detection
+from napari_radcnn.results import Detection, Detections
 
 pytestmark = pytest.mark.gui
 
@@ -311,6 +312,43 @@ def test_a_click_in_3d_chooses_the_finding_under_it(reviewed):
     shown.findings.list.setCurrentItem(None)
     shown.click(shown.best_first[1].center)
     assert shown.findings.current == 1
+
+
+def test_beside_a_time_series_the_last_three_axes_are_the_patients(reviewed):
+    shown = reviewed(scan())
+    shown.viewer.add_image(np.zeros((5, 14, 18, 16)), scale=(1, *shown.viewer.layers[0].scale), visible=False)
+    assert shown.viewer.dims.ndim == 4
+    shown.viewer.dims.set_point(0, 3)
+    shown.click_row(2)
+    assert shown.viewer.dims.point[0] == 3  # the time stays
+    assert np.abs(to_patient(shown.viewer.dims.point) - shown.best_first[2].center).max() <= 1.5 + 0.02
+    shown.findings.list.setCurrentItem(None)
+    shown.viewer.reset_view()
+    pump()
+    center = np.array(shown.best_first[2].center)
+    x, y = center[0], center[1]
+    camera = shown.viewer.scene.camera
+    offset = (np.array([y, x]) - np.array(camera.center)[-2:]) * camera.zoom
+    where = QPoint(round(shown.canvas.width() / 2 + offset[1]), round(shown.canvas.height() / 2 + offset[0]))
+    shown.qtbot.mouseClick(shown.canvas, LEFT, pos=where)
+    pump()
+    assert shown.findings.current == 2
+
+
+def test_a_dock_that_is_closed_gives_keys_and_mouse_back(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    before = len(viewer.mouse_drag_callbacks)
+    held = list(viewer.window.add_plugin_dock_widget("napari-radcnn", "Models"))
+    add_to_viewer(viewer, detections_layer(Detections(boxes_in(scan()), "found")))
+    assert len(viewer.mouse_drag_callbacks) == before + 1
+    assert len(viewer.keymap) == 2
+    held[0].destroyOnClose()
+    held.clear()
+    pump()
+    gc.collect()  # napari takes a closed dock out of its window, and Python deletes it when it gets to it
+    qtbot.waitUntil(lambda: len(viewer.mouse_drag_callbacks) == before)
+    assert len(viewer.keymap) == 0
+    viewer.layers.clear()  # and nothing is left that would look at it
 
 
 def test_what_is_saved_is_what_was_not_rejected(reviewed, tmp_path):

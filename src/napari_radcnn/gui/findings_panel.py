@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,9 @@ class FindingsPanel(QWidget):
         self._viewer_keys = Keys(decide)  # undo is that of whichever layer is active
         viewer.layers.selection.events.active.connect(self._follow)
         viewer.layers.events.removed.connect(self._follow)
-        viewer.mouse_drag_callbacks.append(_Clicks(own))
+        clicks = _Clicks(own)
+        viewer.mouse_drag_callbacks.append(clicks)
+        self.destroyed.connect(partial(_let_go, viewer, (self._layer_keys, self._viewer_keys), clicks))
         self._follow()
 
     # -- what it looks like ----------------------------------------------------------------------------------------
@@ -271,6 +274,14 @@ class _Clicks:
             number = finding_at(viewer, panel.layer, event)
             if number is not None:
                 panel.choose(number)
+
+
+def _let_go(viewer: Any, keys: tuple[Keys, ...], clicks: _Clicks, *_: Any) -> None:
+    """Give keys and mouse back to the viewer when the dock is gone."""
+    for each in keys:
+        each.release()
+    if clicks in viewer.mouse_drag_callbacks:
+        viewer.mouse_drag_callbacks.remove(clicks)
 
 
 def _calling(panel: weakref.ref[FindingsPanel], name: str) -> Callable[[], object]:
