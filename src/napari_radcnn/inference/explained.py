@@ -20,7 +20,11 @@ _PATCHES = {2: (4, 2, 4, 8), 3: (8, 4, 8, 3)}
 
 
 def explain(
-    members: Sequence[torch.nn.Module], given: torch.Tensor, index: int, monitor: Monitor | None = None
+    members: Sequence[torch.nn.Module],
+    given: torch.Tensor,
+    index: int,
+    monitor: Monitor | None = None,
+    patches: tuple[int, int, int, int] | None = None,
 ) -> dict[str, Map]:
     """Return a map `(...)` of each kind for a class, the mean over the members.
 
@@ -34,8 +38,10 @@ def explain(
         The class.
     monitor : Monitor, optional
         Takes one step a kind; looked at between batches.
+    patches : tuple of int, optional
+        Side of a patch, step between patches, reach and samples; otherwise as the dimensions have it.
     """
-    patch, stride, reach, samples = _PATCHES[given.ndim - 2]
+    patch, stride, reach, samples = _PATCHES[given.ndim - 2] if patches is None else patches
     check = (lambda: None) if monitor is None else monitor.check
     ways: tuple[Callable[[torch.nn.Module], Map], ...] = (
         lambda member: grad_cam(member, given, index),

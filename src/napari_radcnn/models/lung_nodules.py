@@ -42,6 +42,12 @@ class LungNodulesOptions(CheckedOptions):
         high=100,
         step=10,
     )
+    explain: bool = option(
+        False,
+        title="Evidence",
+        help="Also make maps of what spoke for the best three findings: Grad-CAM, saliency, occlusion, prediction "
+        "difference; ten seconds or more for each",
+    )
 
 
 SPEC = ModelSpec(

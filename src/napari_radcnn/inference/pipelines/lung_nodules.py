@@ -15,7 +15,9 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.backends import late_warnings, open_predictor
 from napari_radcnn.inference.costs import blending_budget
 from napari_radcnn.inference.devices import computing, torch_device
+from napari_radcnn.inference.explained import KINDS
 from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.inference.nodule_evidence import MOST, evidence, judge
 from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, fused, shown
 from napari_radcnn.inference.pipelines.base import Outcome, Request
 from napari_radcnn.inference.pipelines.ct_tissues import check_hounsfield
@@ -74,7 +76,8 @@ def plan(request: Request) -> Plan:
     memory += _VOXEL_BYTES * FOLD**3 * math.prod(shape)
     k, j, i = (FOLD * n for n in sampling.patch)
     warnings = tuple(_doubts(request))
-    return Plan(request.spec.name, patch_count(shape, sampling) + 2, (k, j, i), memory, warnings=warnings)
+    steps = patch_count(shape, sampling) + 2 + _evidence_steps(request)
+    return Plan(request.spec.name, steps, (k, j, i), memory, warnings=warnings)
 
 
 def _refuse_flat(request: Request) -> None:
@@ -116,6 +119,8 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     places = find_places(answer, chest.region, _PLACES)
     monitor.step("looking at each place again")
     scores, precision = _scores(request, chest.voxels, places, monitor)
+    best = _best(request, places, scores)
+    maps = _evidence(request, chest, places.centers[best], monitor) if request.options.explain else {}
     monitor.step("done")
     warnings = [SYNTHETIC, *told]
     if not np.isfinite(request.volume.array).all():
@@ -125,10 +130,11 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     return Outcome(
         str(facts.pop("device")),
         precision,
-        detections=_detections(request, chest.grid, places, scores),
+        detections=_detections(chest.grid, places, scores, best),
         facts=facts | {"lung_liters": round(chest.liters, 3), "places": len(scores)},
         warnings=tuple(dict.fromkeys(warnings)),
         opening_seconds=opening,
+        maps=maps,
     )
 
 
@@ -219,7 +225,7 @@ def _answered(
     started = time.perf_counter()
     shape = _shape(chest.region)
     sampling = _sampling(shape)
-    monitor.total = patch_count(shape, sampling) + 2
+    monitor.total = patch_count(shape, sampling) + 2 + _evidence_steps(request)
 
     def read(box: Box) -> Floats:
         return fold(chest.voxels[tuple(slice(FOLD * side.start, FOLD * side.stop) for side in box)])
@@ -287,21 +293,53 @@ def _scores(request: Request, voxels: Floats, places: Places, monitor: Monitor) 
             logits = [module(seen.flip(axes) if axes else seen)[:, 0].float() for axes in _VIEWS]
             found.append(torch.stack(logits).mean(0).cpu().numpy())
     second = np.concatenate(found) if found else np.zeros(0)
+    return fused(places.logits, second, _calibration(request)), precision
+
+
+def _calibration(request: Request) -> dict[str, float]:
+    """Return what the answers of both networks count, which was found in training."""
     stored = about_weights(request.spec.name).get("calibration")
     if not isinstance(stored, dict):
         raise ModelError(f"The calibration of '{request.spec.name}' is missing: install napari-radcnn again.")
-    return fused(places.logits, second, stored), precision
+    return stored
+
+
+def _best(request: Request, places: Places, scores: npt.NDArray[np.float64]) -> list[int]:
+    """Return the numbers of the places that are findings, best first."""
+    options = request.options
+    kept = (scores >= options.threshold) & (places.diameters >= options.smallest)
+    return [int(number) for number in np.argsort(-scores, kind="stable") if kept[number]][: options.most]
 
 
 def _detections(
-    request: Request, grid: Geometry, places: Places, scores: npt.NDArray[np.float64]
+    grid: Geometry, places: Places, scores: npt.NDArray[np.float64], best: list[int]
 ) -> tuple[Detection, ...]:
-    options = request.options
-    kept = (scores >= options.threshold) & (places.diameters >= options.smallest)
-    best = [number for number in np.argsort(-scores, kind="stable") if kept[number]][: options.most]
     found = []
     for number in best:
         x, y, z = (float(value) for value in grid.to_world(places.centers[number]))
         size = float(places.diameters[number])
         found.append(Detection(LABEL, float(scores[number]), (x, y, z), (size, size, size)))
     return tuple(found)
+
+
+# -- the evidence -----------------------------------------------------------------------------------------------------
+
+
+def _evidence_steps(request: Request) -> int:
+    return MOST * len(KINDS) if request.options.explain else 0
+
+
+def _evidence(
+    request: Request, chest: _Chest, centers: npt.NDArray[np.float64], monitor: Monitor
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the maps around the best findings, on the scan's grid; computed in float32 on the processor."""
+    networks = [
+        ShippedNetwork.of(request.spec, build_finder, 3, FOLD**3).torch_module(),
+        ShippedNetwork.of(request.spec, build_second, 3, 2, index=1).torch_module(),
+    ]
+    finder, second = (network.cpu().float() for network in networks)
+    found = evidence(judge(finder, second, _calibration(request)), chest.voxels, list(centers), monitor)
+    return {
+        kind: resample(values, chest.grid, request.volume.geometry, interpolation="linear")
+        for kind, values in found.items()
+    }
