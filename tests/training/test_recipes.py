@@ -54,10 +54,24 @@ def test_a_name_that_is_none_is_refused():
         get_recipe("x")
 
 
-@pytest.mark.parametrize(("given", "said"), [({"minutes": 0}, "minutes is 0"), ({"seed": -1}, "seed is -1")])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"minutes": 0}, "minutes is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"patience": 3}, "'promptable-3d' holds out no cases"),
+    ],
+)
 def test_settings_out_of_range_are_refused(given, said):
     with pytest.raises(OptionError, match=said):
         make_recipe("promptable-3d", **given)
+
+
+def test_patience_is_for_recipes_that_hold_out_cases():
+    assert make_recipe("cxr-pneumonia", patience=1.5).patience == 1.5
+    assert make_recipe("cxr-pneumonia").patience == 0
+    with pytest.raises(OptionError, match="patience is -1"):
+        make_recipe("cxr-pneumonia", patience=-1)
 
 
 def test_train_passes_on_what_it_is_given(calls, tmp_path, capsys):

@@ -27,6 +27,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     training.add_argument(
         "--freeze", metavar="NAME", nargs="+", default=[], help="leave parameters whose names begin so as they are"
     )
+    training.add_argument(
+        "--patience",
+        metavar="M",
+        type=float,
+        help="end after so many minutes without becoming better on held-out cases (recipes of classifiers)",
+    )
     training.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: all)")
     training.set_defaults(command=lambda parsed: _train(parsed, training))
 
@@ -40,8 +46,8 @@ def _train(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         return
     if parsed.recipe is None:
         parser.error("name a RECIPE, or pass --list")
-    changed = {"minutes": parsed.minutes, "seed": parsed.seed, "init_from": parsed.init_from, "frozen": parsed.freeze}
-    recipe = make_recipe(parsed.recipe, **changed)
+    changed = {"minutes": parsed.minutes, "seed": parsed.seed, "init_from": parsed.init_from}
+    recipe = make_recipe(parsed.recipe, **changed, frozen=parsed.freeze, patience=parsed.patience)
     if parsed.data is None or parsed.out is None:
         parser.error("--data and --out are needed")
     if not parsed.data.is_dir():

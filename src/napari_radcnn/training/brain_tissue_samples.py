@@ -251,9 +251,7 @@ def _around(rng: Rng, distance: Tensor) -> Tensor:
     return around + 0.15 * _smooth(rng, size, 20, 1)[0]
 
 
-def _exchanged(
-    rng: Rng, t1: Tensor, levels: tuple[float, float, float], values: tuple[float, float, float]
-) -> Tensor:
+def _exchanged(rng: Rng, t1: Tensor, levels: tuple[float, float, float], values: tuple[float, float, float]) -> Tensor:
     """Return a T1 whose gray values went through a broken line that gives each tissue another one."""
     import torch
 

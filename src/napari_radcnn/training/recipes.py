@@ -56,6 +56,7 @@ def make_recipe(
     seed: int | None = None,
     init_from: Path | None = None,
     frozen: Sequence[str] = (),
+    patience: float | None = None,
 ) -> Schedule:
     """Return the settings that a model was made with, others where they are given; see `Schedule`.
 
@@ -64,7 +65,8 @@ def make_recipe(
     ModelError
         If there is no recipe of that name.
     OptionError
-        If the minutes are not more than none, or the seed is below 0.
+        If the minutes are not more than none, the seed is below 0, or patience is given to a recipe that holds out no
+        cases.
     """
     given: dict[str, Any] = {"frozen": tuple(frozen)} if frozen else {}
     if init_from is not None:
@@ -77,4 +79,11 @@ def make_recipe(
         if seed < 0:
             raise OptionError(f"seed is {seed}: give 0 or more.")
         given["seed"] = seed
-    return get_recipe(name).Recipe(**given)
+    made = get_recipe(name).Recipe
+    if patience is not None:
+        if not made.holds_out:
+            raise OptionError(f"'{name}' holds out no cases while it learns: leave the patience away.")
+        if not 0 <= patience < float("inf"):
+            raise OptionError(f"patience is {patience:g} minutes: give 0 or more.")
+        given["patience"] = patience
+    return made(**given)
