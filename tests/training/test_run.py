@@ -264,3 +264,19 @@ def test_patience_without_anything_to_watch_changes_nothing(tmp_path, clock):
     training = Training(_build, tmp_path, Schedule(minutes=10, patience=1))
     clock.now += 300
     assert not training.is_over
+
+
+def test_weights_say_what_they_began_with(tmp_path, clock):
+    first = Training(_build, tmp_path / "first", Schedule(minutes=10))
+    for number in range(3):
+        _step(first, number)
+    path = first.write("net", ["a scan"])
+    second = Training(_build, tmp_path / "second", Schedule(minutes=5, init_from=str(path)))
+    _step(second, 3)
+    about = json.loads(second.write("net", ["a scan"]).with_suffix(".json").read_text())
+    assert about["steps"] == 1
+    assert about["begun_with"]["steps"] == 3
+    assert about["begun_with"]["recipe"]["minutes"] == 10
+    assert about["begun_with"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".json").unlink()
+    assert "begun_with" not in json.loads(second.write("net", []).with_suffix(".json").read_text())

@@ -221,7 +221,8 @@ class Training:
     def write(self, name: str, trained_on: Sequence[str], **about: Any) -> Path:
         """Write the averaged weights as ``NAME.safetensors`` and what is known of them as ``NAME.json``.
 
-        The learning curve is drawn beside them as ``NAME.svg``, once there is a log.
+        Where the training began with other weights, what is known of those goes in as ``begun_with``. The learning
+        curve is drawn beside them as ``NAME.svg``, once there is a log.
         """
         from napari_radcnn.training.curve import draw_curve
 
@@ -231,6 +232,8 @@ class Training:
         if self._schedule.init_from:  # not the folders of whoever trained it
             recipe["init_from"] = Path(self._schedule.init_from).name
         facts = {"recipe": recipe, "steps": self.steps, "trained_on": list(trained_on), **about}
+        if self._schedule.init_from:
+            facts |= _begun_with(Path(self._schedule.init_from))
         return write_weights(self.average, self._out / f"{name}.safetensors", facts)
 
 
@@ -249,6 +252,15 @@ def _begin_with(network: torch.nn.Module, path: Path) -> None:
     if not given:
         raise ModelError(f"{path} holds no tensor with the name and shape of one of this network's.")
     network.load_state_dict(given, strict=False)
+
+
+def _begun_with(path: Path) -> dict[str, Any]:
+    """Return what is known of weights that a training began with, empty where nothing stands beside them."""
+    known = path.with_suffix(".json")
+    if not known.is_file():
+        return {}
+    about = json.loads(known.read_text(encoding="utf-8"))
+    return {"begun_with": {key: about[key] for key in ("sha256", "steps", "recipe", "begun_with") if key in about}}
 
 
 def _freeze(network: torch.nn.Module, beginning: str) -> None:
