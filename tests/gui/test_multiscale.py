@@ -359,7 +359,14 @@ def test_every_level_is_drawn_in_the_same_place(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     layer = viewer.add_layer(made(volume))
     layer.interpolation2d = "nearest"
-    pictures = []
+    pictures: list[np.ndarray] = []
+    shapes = [(0, 0)]
+
+    def is_laid_out():  # the window gives the canvas its final size after a while
+        shapes.append(viewer.screenshot(canvas_only=True, flash=False).shape[:2])
+        return shapes[-1] == shapes[-2]
+
+    qtbot.waitUntil(is_laid_out, timeout=10_000)
     for level in range(4):
         layer.locked_data_level = level
         qtbot.wait(50)
