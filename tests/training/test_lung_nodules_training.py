@@ -264,10 +264,11 @@ def test_a_chest_is_deep_inside_and_what_is_kept_out_is_nowhere(monkeypatch):
 def few(monkeypatch, chest):
     monkeypatch.setattr(lung_nodules, "load_chests", lambda data: [chest])
     monkeypatch.setattr(lung_nodules, "_CALIBRATION_CUBES", 2)
+    monkeypatch.setattr(lung_nodules, "_RIM", 0)
 
 
 def test_a_short_training_writes_both_networks_and_goes_on_where_it_was(few, tmp_path):
-    recipe = lung_nodules.Recipe(minutes=0.05, size=SIZE, batch=2, looks=4, places=4)
+    recipe = lung_nodules.Recipe(minutes=0.05, size=SIZE, second_size=SIZE + 16, batch=2, looks=4, places=12)
     path = lung_nodules.train(tmp_path, tmp_path / "out", recipe, 1)
     about = json.loads(path.with_suffix(".json").read_text())
     assert path.name == "lung-nodules.safetensors"
@@ -278,7 +279,7 @@ def test_a_short_training_writes_both_networks_and_goes_on_where_it_was(few, tmp
     assert all(math.isfinite(value) for value in about["calibration"].values())
     assert (path.parent / "lung-nodules-second.safetensors").exists()
     steps = about["steps"]
-    longer = lung_nodules.Recipe(minutes=0.1, size=SIZE, batch=2, looks=4, places=4)
+    longer = lung_nodules.Recipe(minutes=0.1, size=SIZE, second_size=SIZE + 16, batch=2, looks=4, places=12)
     again = json.loads(lung_nodules.train(tmp_path, tmp_path / "out", longer, 1).with_suffix(".json").read_text())
     assert again["steps"] > steps
 

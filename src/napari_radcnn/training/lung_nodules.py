@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
+#: Places this near to the surface of a cube (voxels) are not shown to the second network: too much is missing there.
+_RIM = 8
 #: Cubes that the scores are fitted to, and false findings a scan that was learned from at a score of 0.5.
 _CALIBRATION_CUBES, _FALSE_A_SCAN = 60, 1.0
 
@@ -51,20 +53,23 @@ class Recipe(Schedule):
         Cubes that are kept to be shown again.
     finder : float
         Share of the time that the finder gets; the second network gets the rest.
+    second_size : int
+        Voxels along a side of the cubes that the second network's places lie in.
     places : int
         Places a cube that the second network is shown.
     looks : int
         Places a step of the second network.
     """
 
-    minutes: float = 66.0
+    minutes: float = 70.0
     rate: float = 2e-3
     average: float = 0.998
     size: int = 64
     batch: int = 4
     kept: int = 80
-    finder: float = 0.66
-    places: int = 16
+    finder: float = 0.625
+    second_size: int = 80
+    places: int = 24
     looks: int = 32
 
 
@@ -90,8 +95,11 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     second = _Second(build_second, out / "second", replace(recipe, minutes=recipe.minutes * (1 - recipe.finder)))
     chests = load_chests(data)
     sampler = Sampler(chests, recipe.size, recipe.seed + finder.steps + second.steps)
-    _teach_finder(finder, sampler, recipe)
-    _teach_second(second, finder, sampler, recipe)
+    if finder.share < 1:
+        _teach_finder(finder, sampler, recipe)
+    sampler = Sampler(chests, recipe.second_size, recipe.seed + finder.steps + second.steps)
+    if second.share < 1:
+        _teach_second(second, finder, sampler, recipe)
     names, whole = list(SCANS), asdict(recipe)
     for path in _files(second.write("lung-nodules-second", names, recipe=whole)):
         path.replace(out / path.name)
@@ -241,6 +249,7 @@ def _teach_second(second: _Second, finder: _Finder, sampler: Sampler, recipe: Re
         sample = sampler.draw()
         voxels, places = finder.places_of(sample, recipe.places)
         centers = np.concatenate([places.centers, _beside(rng, sample.nodules)])
+        centers = centers[np.all((centers > _RIM) & (centers < recipe.second_size - 1 - _RIM), 1)]
         bank.add(cubes(voxels, centers + rng.uniform(-0.7, 0.7, centers.shape)), judge(centers, sample.nodules))
         if not bank.is_filled:
             continue

@@ -49,7 +49,7 @@ _OVERLAP = 0.15
 #: What a cell without a patch answers.
 _EMPTY = (-20.0, 0.0, 0.0, 0.0, 0.0)
 #: Places that are looked at again, and how many at once.
-_PLACES, _AT_ONCE = 100, 10
+PLACES, _AT_ONCE = 100, 10
 #: Mirror images over which the second network's answers are averaged.
 _VIEWS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (4,))
 #: Slices and mm that a scan must have along each axis; mm between slices beyond which the user is told.
@@ -57,7 +57,7 @@ _LEAST_SLICES, _LEAST_MM, _THICKEST = 8, 40.0, 5.0
 #: Liters of air-holding lung below which the user is told.
 _LITTLE_LUNG = 0.8
 #: Peak memory: libraries; a cell of a patch; a voxel of the scan; a voxel of 1.25 mm of the chest.
-_LIBRARIES, _PATCH_BYTES, _SCAN_BYTES, _VOXEL_BYTES = 600 << 20, 1200, 9, 8
+_LIBRARIES, _PATCH_BYTES, _SCAN_BYTES, _VOXEL_BYTES = 500 << 20, 500, 6, 8
 
 
 def plan(request: Request) -> Plan:
@@ -116,7 +116,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     check_hounsfield(request.volume)
     chest = _prepare(request, monitor)
     answer, facts, told, opening = _answered(request, chest, monitor)
-    places = find_places(answer, chest.region, _PLACES)
+    places = find_places(answer, chest.region, PLACES)
     monitor.step("looking at each place again")
     scores, precision = _scores(request, chest.voxels, places, monitor)
     best = _best(request, places, scores)
