@@ -244,15 +244,19 @@ class _Bank:
 def _teach_second(second: _Second, finder: _Finder, sampler: Sampler, recipe: Recipe) -> None:
     rng = np.random.default_rng(recipe.seed + 7 + second.steps)
     bank = _Bank(rng)
-    second.begin()
-    while second.share < 1:
+
+    def look() -> None:
         sample = sampler.draw()
         voxels, places = finder.places_of(sample, recipe.places)
         centers = np.concatenate([places.centers, _beside(rng, sample.nodules)])
         centers = centers[np.all((centers > _RIM) & (centers < recipe.second_size - 1 - _RIM), 1)]
         bank.add(cubes(voxels, centers + rng.uniform(-0.7, 0.7, centers.shape)), judge(centers, sample.nodules))
-        if not bank.is_filled:
-            continue
+
+    while not bank.is_filled:
+        look()
+    second.begin()
+    while second.share < 1:
+        look()
         for _ in range(2):
             second.fit(*bank.take(recipe.looks))
         second.keep()
