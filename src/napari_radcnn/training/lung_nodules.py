@@ -91,12 +91,11 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     import torch
 
     torch.set_num_threads(threads)
-    finder = _Finder(out, replace(recipe, minutes=recipe.minutes * recipe.finder))
-    second = _Second(build_second, out / "second", replace(recipe, minutes=recipe.minutes * (1 - recipe.finder)))
     chests = load_chests(data)
-    sampler = Sampler(chests, recipe.size, recipe.seed + finder.steps + second.steps)
+    finder = _Finder(out, replace(recipe, minutes=recipe.minutes * recipe.finder))
     if finder.share < 1:
-        _teach_finder(finder, sampler, recipe)
+        _teach_finder(finder, Sampler(chests, recipe.size, recipe.seed + finder.steps), recipe)
+    second = _Second(build_second, out / "second", replace(recipe, minutes=recipe.minutes * (1 - recipe.finder)))
     sampler = Sampler(chests, recipe.second_size, recipe.seed + finder.steps + second.steps)
     if second.share < 1:
         _teach_second(second, finder, sampler, recipe)
