@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,45 +28,20 @@ def build_network() -> torch.nn.Module:
     import torch
     from torch import nn
 
-    class Block(nn.Module):
-        def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-            super().__init__()
-            self.conv1 = nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False)
-            self.norm1 = nn.BatchNorm3d(outputs)
-            self.conv2 = nn.Conv3d(outputs, outputs, 3, 1, 1, bias=False)
-            self.norm2 = nn.BatchNorm3d(outputs)
-            self.skip: nn.Module = nn.Identity()
-            if inputs != outputs or stride != 1:
-                self.skip = nn.Conv3d(inputs, outputs, 1, stride, bias=False)
+    from napari_radcnn.models.pyramid import Pyramid
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = torch.relu(self.norm1(self.conv1(x)))
-            return torch.relu(self.norm2(self.conv2(y)) + self.skip(x))
-
-    class BrainTissueNet(nn.Module):
+    class BrainTissueNet(Pyramid):
         def __init__(self) -> None:
-            super().__init__()
-            pairs = list(itertools.pairwise(WIDTHS))
+            super().__init__(WIDTHS)
             self.stem = nn.Conv3d(8, WIDTHS[0], 3, 1, 1, bias=False)
             self.norm = nn.BatchNorm3d(WIDTHS[0])
-            self.down = nn.ModuleList([Block(WIDTHS[0], WIDTHS[0]), *(Block(a, b, 2) for a, b in pairs)])
-            self.lateral = nn.ModuleList([nn.Conv3d(b, a, 1) for a, b in pairs])
-            self.up = nn.ModuleList([Block(a, a) for a, _ in pairs])
             self.answer = nn.Conv3d(WIDTHS[0] + 8, 8 * CLASSES, 1)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             batch, _, k, j, i = x.shape
             x = x.reshape(batch, k // 2, 2, j // 2, 2, i // 2, 2).permute(0, 2, 4, 6, 1, 3, 5)
             x = x.reshape(batch, 8, k // 2, j // 2, i // 2).contiguous(memory_format=torch.channels_last_3d)
-            y = torch.relu(self.norm(self.stem(x)))
-            levels = []
-            for block in self.down:
-                y = block(y)
-                levels.append(y)
-            for lateral, block, skip in zip(
-                reversed(self.lateral), reversed(self.up), reversed(levels[:-1]), strict=True
-            ):
-                y = block(nn.functional.interpolate(lateral(y), scale_factor=2.0, mode="nearest") + skip)
+            y = self.climb(torch.relu(self.norm(self.stem(x))))
             y = self.answer(torch.cat([y, x.to(y.dtype)], 1))
             y = y.reshape(batch, CLASSES, 2, 2, 2, k // 2, j // 2, i // 2).permute(0, 1, 5, 2, 6, 3, 7, 4)
             return y.reshape(batch, CLASSES, k, j, i)

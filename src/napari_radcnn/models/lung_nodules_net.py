@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_radcnn.models.classifier_net import ClassifierShape, build_classifier, residual_block
@@ -38,33 +38,20 @@ def build_finder() -> torch.nn.Module:
     import torch
     from torch import nn
 
-    class Finder(nn.Module):
+    from napari_radcnn.models.pyramid import Pyramid
+
+    class Finder(Pyramid):
         def __init__(self) -> None:
-            super().__init__()
-            pairs = list(itertools.pairwise(WIDTHS))
+            super().__init__(WIDTHS, partial(residual_block, 3), _smoothing)
             self.stem = nn.Conv3d(FOLD**3, WIDTHS[0], 3, 1, 1, bias=False)
             self.norm = nn.BatchNorm3d(WIDTHS[0])
-            self.down = nn.ModuleList(
-                [residual_block(3, WIDTHS[0], WIDTHS[0]), *(residual_block(3, a, b, 2) for a, b in pairs)]
-            )
-            self.lateral = nn.ModuleList([nn.Conv3d(b, a, 1) for a, b in pairs])
-            self.up = nn.ModuleList([_smoothing(a) for a, _ in pairs])
             self.answer = nn.Conv3d(WIDTHS[0], ANSWERS, 1)
             with torch.no_grad():  # nearly all cells hold no center
                 self.answer.bias.zero_()
                 self.answer.bias[0] = -4.6
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = torch.relu(self.norm(self.stem(x)))
-            levels = []
-            for block in self.down:
-                y = block(y)
-                levels.append(y)
-            for lateral, block, skip in zip(
-                reversed(self.lateral), reversed(self.up), reversed(levels[:-1]), strict=True
-            ):
-                y = block(nn.functional.interpolate(lateral(y), scale_factor=2.0, mode="nearest") + skip)
-            return self.answer(y)
+            return self.answer(self.climb(torch.relu(self.norm(self.stem(x)))))
 
     return Finder()
 

@@ -1,11 +1,10 @@
-"""How `brain-tissue` was made: ``python -m napari_radcnn.training.brain_tissue --data DIR --out DIR``.
+"""How `brain-tissue` was made: ``radcnn train brain-tissue --data DIR --out DIR``.
 
 A network learns the tissue of heads whose contrast, shape and flaws are drawn at random (Billot et al. 2023, SynthSeg).
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -161,18 +160,3 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, flo
     axes = (0, 2, 3, 4)
     dice = (2 * (shares * truth).sum(axes) + 100) / (shares.sum(axes) + truth.sum(axes) + 100)
     return entropy + 1 - dice.mean(), float(dice[2].detach()), float(dice[3].detach())
-
-
-def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description="Train brain-tissue.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the scans")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and weights")
-    parser.add_argument("--minutes", type=float, default=Recipe.minutes)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    train(arguments.data, arguments.out, Recipe(minutes=arguments.minutes), arguments.threads)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""How `promptable-3d` was made: ``python -m napari_radcnn.training.promptable --data DIR --out DIR``.
+"""How `promptable-3d` was made: ``radcnn train promptable-3d --data DIR --out DIR``.
 
 Clicks are simulated while it learns (Sofiiuk et al. 2022, RITM, ICIP; Diaz-Pinto et al. 2022, DeepEdit): the network
 segments, a click is put where it is wrong, the region engine proposes what that click may mean, and only the last of
@@ -7,7 +7,6 @@ several answers is learned from.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -184,18 +183,3 @@ def _loss(logits: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, flo
 def _dice(mask: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     both = (mask * target).sum((1, 2, 3, 4))
     return 2 * both / (mask.sum((1, 2, 3, 4)) + target.sum((1, 2, 3, 4))).clamp(min=1)
-
-
-def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description="Train promptable-3d.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the scans")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and weights")
-    parser.add_argument("--minutes", type=float, default=Recipe.minutes)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    train(arguments.data, arguments.out, Recipe(minutes=arguments.minutes), arguments.threads)
-
-
-if __name__ == "__main__":
-    main()
