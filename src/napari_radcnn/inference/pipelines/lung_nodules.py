@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ from napari_radcnn.inference.costs import blending_budget
 from napari_radcnn.inference.devices import computing, torch_device
 from napari_radcnn.inference.explained import KINDS
 from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.inference.nodule_chest import Chest, Mask, cell_shape, prepare_chest
 from napari_radcnn.inference.nodule_evidence import MOST, evidence, judge
-from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, fused, shown
+from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, fused
 from napari_radcnn.inference.pipelines.base import Outcome, Request
 from napari_radcnn.inference.pipelines.ct_tissues import check_hounsfield
 from napari_radcnn.inference.plan import Plan
@@ -26,17 +26,14 @@ from napari_radcnn.inference.positions import patch_count
 from napari_radcnn.inference.shipped_network import ShippedNetwork
 from napari_radcnn.inference.stream import read_padded, run_patches
 from napari_radcnn.inference.tiles import Box, Shape
-from napari_radcnn.inference.tissues.grids import finite
-from napari_radcnn.inference.tissues.region import find_region
 from napari_radcnn.models.lung_nodules import LABEL
-from napari_radcnn.models.lung_nodules_net import ANSWERS, FOLD, OUTSIDE, SPACING, build_finder, build_second
+from napari_radcnn.models.lung_nodules_net import ANSWERS, FOLD, build_finder, build_second
 from napari_radcnn.models.network import Sampling
 from napari_radcnn.models.shipped import about_weights
 from napari_radcnn.preprocessing import resample
 from napari_radcnn.results import Detection
 
 Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 #: Said with every result.
 SYNTHETIC = (
@@ -48,8 +45,8 @@ _SIDE, _STEP = 80, 16
 _OVERLAP = 0.15
 #: What a cell without a patch answers.
 _EMPTY = (-20.0, 0.0, 0.0, 0.0, 0.0)
-#: Places that are looked at again, and how many at once.
-PLACES, _AT_ONCE = 100, 10
+#: Places that are looked at again, how many at once, and how many of the best in mirror images, too.
+PLACES, _AT_ONCE, _MIRRORED = 250, 10, 60
 #: Mirror images over which the second network's answers are averaged.
 _VIEWS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (4,))
 #: Slices and mm that a scan must have along each axis; mm between slices beyond which the user is told.
@@ -70,7 +67,7 @@ def plan(request: Request) -> Plan:
     """
     geometry = request.volume.geometry
     _refuse_flat(request)
-    shape = _cell_shape([n * s for n, s in zip(geometry.shape, geometry.spacing, strict=True)])
+    shape = cell_shape([n * s for n, s in zip(geometry.shape, geometry.spacing, strict=True)])
     sampling = _sampling(shape)
     memory = _LIBRARIES + _PATCH_BYTES * math.prod(sampling.patch) + _SCAN_BYTES * request.volume.size
     memory += _VOXEL_BYTES * FOLD**3 * math.prod(shape)
@@ -114,7 +111,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     """
     _refuse_flat(request)
     check_hounsfield(request.volume)
-    chest = _prepare(request, monitor)
+    chest = prepare_chest(request.volume, monitor)
     answer, facts, told, opening = _answered(request, chest, monitor)
     places = find_places(answer, chest.region, PLACES)
     monitor.step("looking at each place again")
@@ -138,73 +135,6 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     )
 
 
-# -- what the networks see --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Chest:
-    """The lungs and what is around them at 1.25 mm, and which cells a nodule may be centered in."""
-
-    voxels: Floats
-    region: Mask
-    grid: Geometry
-    liters: float
-
-
-def _prepare(request: Request, monitor: Monitor) -> _Chest:
-    upright = request.volume.reoriented("SPL")
-    found = find_region(upright.array, upright.geometry.spacing, say=monitor.say)
-    if found is None:
-        raise ModelError(
-            f"No lung with air in it was found in '{request.volume.name}': '{request.spec.name}' expects a CT of a "
-            "chest, in Hounsfield units."
-        )
-    small, lungs, region = found
-    monitor.say("bringing the chest to 1.25 mm")
-    box = _box_around(region, small.factor, upright.geometry)
-    part = upright.geometry.cropped(box)
-    grid = part.with_shape(
-        [FOLD * n for n in _cell_shape([n * s for n, s in zip(part.shape, part.spacing, strict=True)])]
-    )
-    values = finite(np.asarray(upright.array[box]))
-    hu = resample(
-        np.asarray(values, np.float32),
-        part,
-        grid,
-        interpolation="linear",
-        fill=OUTSIDE,
-        each_slab=lambda *_: monitor.check(),
-    )
-    cells = grid.with_shape([n // FOLD for n in grid.shape])
-    where = _at_cells(region, small.factor, upright.geometry, cells)
-    return _Chest(shown(hu), where, grid, float(np.count_nonzero(lungs)) * small.voxel_ml / 1000)
-
-
-def _cell_shape(extent: list[float]) -> Shape:
-    """Return how many cells cover some mm along each axis."""
-    k, j, i = (max(1, round(mm / (FOLD * SPACING))) for mm in extent)
-    return k, j, i
-
-
-def _box_around(region: Mask, factor: Shape, geometry: Geometry) -> Box:
-    """Return the box of the scan that holds a mask on the small grid."""
-    sides = []
-    for axis, (step, size) in enumerate(zip(factor, geometry.shape, strict=True)):
-        rows = np.flatnonzero(region.any(tuple(n for n in range(3) if n != axis)))
-        sides.append(slice(int(rows[0]) * step, min(size, (int(rows[-1]) + 1) * step)))
-    return sides[0], sides[1], sides[2]
-
-
-def _at_cells(region: Mask, factor: Shape, scan: Geometry, cells: Geometry) -> Mask:
-    """Return which cells have their middle in a mask on the small grid; both grids have the scan's axes."""
-    offset = np.linalg.solve(scan.affine, cells.affine)
-    index = []
-    for axis, (step, size) in enumerate(zip(factor, region.shape, strict=True)):
-        at = (np.arange(cells.shape[axis]) * offset[axis, axis] + offset[axis, 3] + 0.5) / step
-        index.append(np.clip(at.astype(int), 0, size - 1))
-    return np.asarray(region[np.ix_(*index)])
-
-
 # -- the networks -----------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +149,7 @@ def _sampling(shape: Shape) -> Sampling:
 
 
 def _answered(
-    request: Request, chest: _Chest, monitor: Monitor
+    request: Request, chest: Chest, monitor: Monitor
 ) -> tuple[Floats, dict[str, Any], tuple[str, ...], float]:
     """Return the finder's answer for every cell, facts for the manifest, warnings, and what opening took."""
     started = time.perf_counter()
@@ -279,21 +209,32 @@ def _shape(mask: Mask) -> Shape:
 
 
 def _scores(request: Request, voxels: Floats, places: Places, monitor: Monitor) -> tuple[npt.NDArray[np.float64], str]:
-    """Return what both networks together say of each place, 0..1, and the second one's precision."""
+    """Return what both networks together say of each place, 0..1, and the second one's precision.
+
+    The best places are looked at in mirror images, too.
+    """
     import torch
 
     module = ShippedNetwork.of(request.spec, build_second, 3, 2, index=1).torch_module()
     device = torch_device(request.settings)
-    found = []
+    calibration = _calibration(request)
+
+    def look(numbers: npt.NDArray[np.int_], views: tuple[tuple[int, ...], ...]) -> npt.NDArray[np.float64]:
+        found = []
+        for start in range(0, len(numbers), _AT_ONCE):
+            monitor.check()
+            centers = places.centers[numbers[start : start + _AT_ONCE]]
+            seen = torch.from_numpy(cubes(voxels, centers)).to(device)
+            logits = [module(seen.flip(axes) if axes else seen)[:, 0].float() for axes in views]
+            found.append(torch.stack(logits).mean(0).cpu().numpy())
+        return np.concatenate([np.zeros(0), *found])
+
     with computing(request.settings, device, request.threads) as precision:
         module = module.to(device)
-        for start in range(0, len(places.logits), _AT_ONCE):
-            monitor.check()
-            seen = torch.from_numpy(cubes(voxels, places.centers[start : start + _AT_ONCE])).to(device)
-            logits = [module(seen.flip(axes) if axes else seen)[:, 0].float() for axes in _VIEWS]
-            found.append(torch.stack(logits).mean(0).cpu().numpy())
-    second = np.concatenate(found) if found else np.zeros(0)
-    return fused(places.logits, second, _calibration(request)), precision
+        second = look(np.arange(len(places.logits)), _VIEWS[:1])
+        best = np.argsort(-fused(places.logits, second, calibration), kind="stable")[:_MIRRORED]
+        second[best] = look(best, _VIEWS)
+    return fused(places.logits, second, calibration), precision
 
 
 def _calibration(request: Request) -> dict[str, float]:
@@ -330,7 +271,7 @@ def _evidence_steps(request: Request) -> int:
 
 
 def _evidence(
-    request: Request, chest: _Chest, centers: npt.NDArray[np.float64], monitor: Monitor
+    request: Request, chest: Chest, centers: npt.NDArray[np.float64], monitor: Monitor
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Return the maps around the best findings, on the scan's grid; computed in float32 on the processor."""
     networks = [
