@@ -17,6 +17,8 @@ SIZES = {"4-6 mm": (4.0, 6.0), "6-10 mm": (6.0, 10.0), "10-20 mm": (10.0, 20.0),
 SITES = ("free", "vessel", "pleural")
 #: How much finer a nodule is drawn than the scan's voxels; mm of its blur; mm between nodules.
 _FINER, _BLUR, _APART = 3, 0.5, 12.0
+#: HU of the smoothed scan above which lung is vessel.
+_VESSEL = -600.0
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,30 @@ class Put:
     detection: Detection
 
 
-def insert(scan: Volume, lung: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> tuple[Volume, list[Put]]:
+@dataclass(frozen=True, eq=False)
+class Lungs:
+    """The voxels of the lungs, ``(n, 3)``, how far each lies from what is not lung, and from the next vessel, mm."""
+
+    voxels: npt.NDArray[np.int_]
+    depth: npt.NDArray[np.floating]
+    vessel: npt.NDArray[np.floating]
+
+
+def look_at(scan: Volume, lung: npt.NDArray[np.bool_]) -> Lungs:
+    """Return where in the lungs of a scan nodules may lie."""
+    voxels = np.argwhere(lung)
+    low, high = np.maximum(voxels.min(0) - 1, 0), np.minimum(voxels.max(0) + 2, lung.shape)
+    box = tuple(slice(first, last) for first, last in zip(low, high, strict=True))
+    inside, spacing = lung[box], scan.geometry.spacing
+    smooth = ndimage.gaussian_filter(np.asarray(scan.array[box], np.float32), [1.0 / step for step in spacing])
+    depth = ndimage.distance_transform_edt(inside, spacing)
+    vessel = ndimage.distance_transform_edt(~(inside & (smooth > _VESSEL)), spacing)
+    return Lungs(voxels, depth[inside], vessel[inside])
+
+
+def insert(scan: Volume, lungs: Lungs, count: int, rng: np.random.Generator) -> tuple[Volume, list[Put]]:
     """Return a scan with nodules whose contrast was added, and what they are."""
     hu = np.asarray(scan.array).astype(np.float32)
-    smooth = ndimage.gaussian_filter(hu, [1.0 / step for step in scan.geometry.spacing])
-    depth = ndimage.distance_transform_edt(np.pad(lung, 1), scan.geometry.spacing)[1:-1, 1:-1, 1:-1]
     put: list[Put] = []
     for number in range(40 * count):
         if len(put) == count:
@@ -41,7 +62,7 @@ def insert(scan: Volume, lung: npt.NDArray[np.bool_], count: int, rng: np.random
         kind, site = KINDS[number % 3], SITES[int(rng.integers(3))]
         size = list(SIZES)[len(put) % len(SIZES)]
         diameter = float(rng.uniform(*SIZES[size]))
-        where = _sites(site, depth, smooth, lung, diameter)
+        where = lungs.voxels[_sites(site, lungs, diameter / 2)]
         if not len(where):
             continue
         center = scan.geometry.to_world(where[int(rng.integers(len(where)))] + rng.uniform(-0.4, 0.4, 3))
@@ -57,21 +78,14 @@ def _near(center: npt.NDArray[np.float64], diameter: float, other: Detection) ->
     return float(np.linalg.norm(center - other.center)) < (diameter + other.size[0]) / 2 + _APART
 
 
-def _sites(
-    site: str,
-    depth: npt.NDArray[np.float64],
-    smooth: npt.NDArray[np.float32],
-    lung: npt.NDArray[np.bool_],
-    diameter: float,
-) -> npt.NDArray[np.int_]:
-    """Return voxels where a nodule may be centered; depth is mm from what is not lung."""
+def _sites(site: str, lungs: Lungs, radius: float) -> npt.NDArray[np.bool_]:
+    """Return at which voxels a nodule may be centered: freely, touching a vessel, or touching the pleura."""
+    depth, vessel = lungs.depth, lungs.vessel
     if site == "free":
-        good = (depth > diameter / 2 + 1) & (smooth < -700)
-    elif site == "vessel":
-        good = (depth > max(4.0, diameter / 2)) & (smooth > -600)
-    else:
-        good = lung & (depth > 0.25 * diameter) & (depth < 0.25 * diameter + 2) & (smooth < -500)
-    return np.argwhere(good)
+        return (depth > radius + 1) & (vessel > radius + 1)
+    if site == "vessel":
+        return (depth > radius + 1) & (vessel > 0.6 * radius) & (vessel < radius)
+    return (depth > 0.5 * radius) & (depth < 0.5 * radius + 2) & (vessel > 0.5 * radius)
 
 
 def _add(

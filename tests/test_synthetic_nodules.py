@@ -22,8 +22,9 @@ def lung():
 
 def test_nodules_lie_where_they_say_and_nothing_else_changes(lung):
     scan, mask = lung
-    worse, put = synthetic.insert(scan, mask, 6, np.random.default_rng(3))
-    again, _ = synthetic.insert(scan, mask, 6, np.random.default_rng(3))
+    lungs = synthetic.look_at(scan, mask)
+    worse, put = synthetic.insert(scan, lungs, 6, np.random.default_rng(3))
+    again, _ = synthetic.insert(scan, lungs, 6, np.random.default_rng(3))
     assert np.array_equal(worse.array, again.array)
     assert len(put) >= 4
     changed = np.argwhere(worse.array != scan.array)
