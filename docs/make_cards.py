@@ -9,7 +9,7 @@ under a head made from the model's description. In the prose stand
   list or a mapping; ``row.key`` is its name or number.
 
 The same card, with the picture of the model's failures that ``python -m benchmarks failures`` draws, goes to
-``docs/models/NAME.md``.
+``docs/models/NAME.md``; ``docs/models/README.md`` lists all models.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_radcnn.models import ModelSpec, get_model
+from napari_radcnn.models import ModelSpec, get_model, models
 from napari_radcnn.models.shipped import about_weights
 from napari_radcnn.training.recipes import RECIPES
 
@@ -180,6 +180,17 @@ def illustrated(name: str) -> str:
     return f"{card(name)}\n## What it does worst\n\n{text}\n\n![Failures of {name}]({name}.png)\n"
 
 
+def overview() -> str:
+    """Return the list of all models with their cards: those measured here with pictures, the others as they ship."""
+    measured = names()
+    rows = []
+    for spec in models():
+        link = f"{spec.name}.md" if spec.name in measured else f"../../src/napari_radcnn/cards/{spec.card}"
+        rows.append(f"| [{spec.name}]({link}) | {spec.task} | {', '.join(spec.modalities) or 'any'} | {spec.summary} |")
+    table = "\n".join(["| model | task | for | what it does |", "|---|---|---|---|", *rows])
+    return f"# Models\n\nWritten by `make cards`; not edited by hand.\n\n{table}\n"
+
+
 def names() -> list[str]:
     """Return the models whose cards are written here."""
     return sorted(path.name.removesuffix(".md.in") for path in PROSE.glob("*.md.in"))
@@ -195,6 +206,7 @@ def main() -> None:
                 print(f"written: {target.relative_to(ROOT) / name}.md")
         except CardError as error:
             raise SystemExit(f"make_cards: {error}") from None
+    (ILLUSTRATED / "README.md").write_text(overview(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ def test_cards_with_pictures_are_what_the_cards_and_the_drawn_failures_give(name
     assert kept == make_cards.illustrated(name), f"docs/make_cards.py {name} was not run"
     with Image.open(make_cards.ILLUSTRATED / f"{name}.png") as picture:
         assert picture.width > picture.height > 100
+
+
+def test_the_list_of_cards_names_every_model_and_leads_to_each_card():
+    kept = (make_cards.ILLUSTRATED / "README.md").read_text(encoding="utf-8")
+    assert kept == make_cards.overview(), "docs/make_cards.py was not run"
+    for spec in models():
+        (link,) = re.findall(rf"\[{re.escape(spec.name)}\]\(([^)]+)\)", kept)
+        assert (make_cards.ILLUSTRATED / link).read_text(encoding="utf-8").startswith("# ")
 
 
 def test_a_card_without_its_failures_says_what_draws_them(monkeypatch, tmp_path):
