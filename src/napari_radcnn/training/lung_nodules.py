@@ -76,6 +76,8 @@ class Recipe(Schedule):
 def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     """Train both networks, going on from the checkpoints in `out`, and return the finder's file of weights.
 
+    Weights to begin with, and what is frozen, are the finder's; the second network always begins anew.
+
     Parameters
     ----------
     data : Path
@@ -95,7 +97,8 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     finder = _Finder(out, replace(recipe, minutes=recipe.minutes * recipe.finder))
     if finder.share < 1:
         _teach_finder(finder, Sampler(chests, recipe.size, recipe.seed + finder.steps), recipe)
-    second = _Second(build_second, out / "second", replace(recipe, minutes=recipe.minutes * (1 - recipe.finder)))
+    own = replace(recipe, minutes=recipe.minutes * (1 - recipe.finder), init_from="", frozen=())
+    second = _Second(build_second, out / "second", own)
     sampler = Sampler(chests, recipe.second_size, recipe.seed + finder.steps + second.steps)
     if second.share < 1:
         _teach_second(second, finder, sampler, recipe)
