@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_radcnn.inference.nodules import cubes, find_places, fold, fused, shown
+from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, fused, in_lung, shown
 from napari_radcnn.models.lung_nodules_net import ANSWERS, FOLD, SIDE, SPACING, UNIT
 
 CELLS = (10, 12, 14)
@@ -79,6 +79,17 @@ def test_cubes_at_the_edge_are_filled_with_air():
     assert seen[0, : SIDE // 2 - 1].max() == 0
     assert seen[0, -1, SIDE // 2, 0] == 1
     assert seen[0, -1, SIDE // 2, -1] == 0
+
+
+def test_places_need_some_lung_around_them():
+    hu = np.full((48, 44, 40), 40.0)
+    hu[:, :, 20:] = -850  # flesh on one side, lung on the other
+    k, j, i = np.indices(hu.shape)
+    hu[(k - 24) ** 2 + (j - 22) ** 2 + (i - 20) ** 2 < (5 / SPACING) ** 2] = 40  # a ball of 10 mm, half within the lung
+    centers = np.array([[24.0, 22, 20], [24, 22, 8], [24, 22, 34], [0, 0, 39]])
+    places = Places(centers, np.full(4, 10.0), np.array([3.0, 2.0, 1.0, 0.0]))
+    assert in_lung(shown(hu), places).logits.tolist() == [3.0, 1.0, 0.0]
+    assert in_lung(shown(hu), places.only(np.zeros(4, bool))).logits.tolist() == []
 
 
 def test_scores_are_a_logistic_sum():

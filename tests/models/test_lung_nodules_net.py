@@ -32,7 +32,7 @@ def test_both_networks_are_small():
 
 
 def test_its_options_have_ranges():
-    assert LungNodulesOptions().threshold == 0.5
+    assert 0 < LungNodulesOptions().threshold < 0.5
     with pytest.raises(OptionError, match="threshold"):
         LungNodulesOptions(threshold=0.0)
     assert SPEC.task == "detection"

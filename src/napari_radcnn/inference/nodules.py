@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float32]
 
 #: A place nearer to a better one than this, or than this share of that one's diameter, is the same; mm.
 _APART, _APART_SHARE = 4.0, 0.5
+#: The least part of what surrounds a place, from and to so many mm outside of it, that holds air: below so many HU.
+_LEAST_LUNG, _SHELL, _AIR = 0.25, (1.0, 4.0), -500.0
 #: mm: diameters are kept within these.
 _DIAMETERS = (2.0, 60.0)
 
@@ -37,6 +39,10 @@ class Places:
     centers: npt.NDArray[np.float64]
     diameters: npt.NDArray[np.float64]
     logits: npt.NDArray[np.float64]
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Places:
+        """Return some of them."""
+        return Places(self.centers[kept], self.diameters[kept], self.logits[kept])
 
 
 def shown(hu: npt.NDArray[Any]) -> Floats:
@@ -90,6 +96,30 @@ def _apart(centers: npt.NDArray[Any], diameters: npt.NDArray[Any], most: int) ->
         if np.all(distances > np.maximum(_APART, _APART_SHARE * diameters[kept])):
             kept.append(number)
     return kept
+
+
+def in_lung(voxels: Floats, places: Places) -> Places:
+    """Return the places with some lung around them: the rest is a part of the mediastinum or of the chest wall.
+
+    Parameters
+    ----------
+    voxels : (k, j, i) array
+        See `shown`.
+    places : Places
+        In it.
+    """
+    air = float(shown(np.array(_AIR)))
+    kept = np.zeros(len(places.logits), bool)
+    for number, (center, diameter) in enumerate(zip(places.centers, places.diameters, strict=True)):
+        near, far = diameter / 2 + _SHELL[0], diameter / 2 + _SHELL[1]
+        low = np.maximum(np.floor(center - far / SPACING).astype(int), 0)
+        high = np.minimum(np.ceil(center + far / SPACING).astype(int) + 1, voxels.shape)
+        k, j, i = (np.square((np.arange(a, b) - c) * SPACING) for a, b, c in zip(low, high, center, strict=True))
+        squared = k[:, None, None] + j[None, :, None] + i[None, None, :]
+        values = voxels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        around = values[(squared > near**2) & (squared < far**2)]
+        kept[number] = around.size > 0 and float(np.mean(around < air)) >= _LEAST_LUNG
+    return places.only(kept)
 
 
 def cubes(voxels: Floats, centers: npt.NDArray[Any]) -> Floats:

@@ -18,7 +18,7 @@ class LungNodulesOptions(CheckedOptions):
     """Settings of `lung-nodules`."""
 
     threshold: float = option(
-        0.5,
+        0.2,
         title="Least score",
         help="Findings below this score are left out: lower values miss less and raise more false alarms",
         low=0.01,

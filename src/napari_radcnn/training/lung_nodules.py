@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, shown
+from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, in_lung, shown
 from napari_radcnn.models.lung_nodules_net import (
     FOLD,
     MULTIPLE,
@@ -36,7 +36,7 @@ Floats = npt.NDArray[np.float32]
 #: Places this near to the surface of a cube (voxels) are not shown to the second network: too much is missing there.
 _RIM = 8
 #: Cubes that the scores are fitted to, and false findings a scan that was learned from at a score of 0.5.
-_CALIBRATION_CUBES, _FALSE_A_SCAN = 60, 1.0
+_CALIBRATION_CUBES, _FALSE_A_SCAN = 200, 1.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class _Finder(Training):
         voxels = shown(sample.hu)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             answer = self.average(torch.from_numpy(fold(voxels))[None])[0].float().numpy()
-        return voxels, find_places(answer, fold(sample.depth).max(0) > AROUND_LUNG, most)
+        return voxels, in_lung(voxels, find_places(answer, fold(sample.depth).max(0) > AROUND_LUNG, most))
 
 
 def _teach_finder(finder: _Finder, sampler: Sampler, recipe: Recipe) -> None:

@@ -18,7 +18,7 @@ from napari_radcnn.inference.explained import KINDS
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.nodule_chest import Chest, Mask, cell_shape, prepare_chest
 from napari_radcnn.inference.nodule_evidence import MOST, evidence, judge
-from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, fused
+from napari_radcnn.inference.nodules import Places, cubes, find_places, fold, fused, in_lung
 from napari_radcnn.inference.pipelines.base import Outcome, Request
 from napari_radcnn.inference.pipelines.ct_tissues import check_hounsfield
 from napari_radcnn.inference.plan import Plan
@@ -113,7 +113,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     check_hounsfield(request.volume)
     chest = prepare_chest(request.volume, monitor)
     answer, facts, told, opening = _answered(request, chest, monitor)
-    places = find_places(answer, chest.region, PLACES)
+    places = in_lung(chest.voxels, find_places(answer, chest.region, PLACES))
     monitor.step("looking at each place again")
     scores, precision = _scores(request, chest.voxels, places, monitor)
     best = _best(request, places, scores)
