@@ -15,6 +15,7 @@ from napari_radcnn.models import (
     ct_tissues,
     cxr_pneumonia,
     interactive,
+    lung_nodules,
     nlm_denoise,
     super_resolution,
 )
@@ -30,6 +31,7 @@ _SPECS = {
         ct_denoise.SPEC,
         ct_tissues.SPEC,
         cxr_pneumonia.SPEC,
+        lung_nodules.SPEC,
         nlm_denoise.SPEC,
         *interactive.SPECS,
         *super_resolution.SPECS,
