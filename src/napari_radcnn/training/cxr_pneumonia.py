@@ -25,7 +25,7 @@ class Recipe(classification.Recipe):
     views from other machines as well, since a new hospital's pictures differ more than a fold's.
     """
 
-    minutes: float = 17.0
+    minutes: float = 31.0
     smoothing: float = 0.08
     mixup: float = 0.3
     views: int = 8
