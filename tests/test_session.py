@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -628,6 +629,10 @@ def test_a_disk_that_fails_is_one_warning_and_nothing_is_lost(session, tmp_path,
     lines: list[str] = []
     session.on_warning = lines.append
     write = Journal._write
+    logger = logging.getLogger("napari_radcnn.interactive.autosave")
+    for name, value in {"disabled": False, "propagate": False, "handlers": [caplog.handler]}.items():
+        monkeypatch.setattr(logger, name, value)  # whatever libraries did to logging before
+    caplog.set_level(logging.WARNING, logger.name)
 
     def full(self: Journal, kind: str, payload: bytes) -> None:
         raise OSError(28, "No space left on device")
@@ -641,7 +646,7 @@ def test_a_disk_that_fails_is_one_warning_and_nothing_is_lost(session, tmp_path,
     assert len(lines) == 1
     assert session.warnings == tuple(lines)
     assert "only in memory" in lines[0]
-    assert [r.getMessage() for r in caplog.records if r.name.startswith("napari_radcnn")] == lines
+    assert [record.getMessage() for record in caplog.records if record.name == logger.name] == lines
     monkeypatch.setattr(Journal, "_write", write)
     session.add(at(session, 4, 12, 20))
     before, history = everything(session), session.history
