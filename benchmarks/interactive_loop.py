@@ -43,8 +43,16 @@ class Ticks:
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.setInterval(_INTERVAL_MS)
-        self._timer.timeout.connect(lambda: self.times.append(time.perf_counter()))
+        self._timer.timeout.connect(self._tick)
         self._timer.start()
+
+    def _tick(self) -> None:
+        self.times.append(time.perf_counter())
+
+    def stop(self) -> None:
+        """End: a timer that goes on in forgotten objects may fire while a worker's thread clears them away."""
+        self._timer.stop()
+        self._timer.timeout.disconnect(self._tick)
 
     def begin(self) -> None:
         """Forget what was before now."""
@@ -146,8 +154,21 @@ def measure(data: Path, engines: Sequence[str], clicks_each: int = 3) -> dict[st
 
 
 def _engine(volume: Volume, objects: Sequence[tuple[str, Mask]], engine: str, clicks_each: int) -> dict[str, Any]:
-    screen = Screen(volume)
     ticks = Ticks()
+    try:
+        return _measured(Screen(volume), ticks, volume, objects, engine, clicks_each)
+    finally:
+        ticks.stop()
+
+
+def _measured(
+    screen: Screen,
+    ticks: Ticks,
+    volume: Volume,
+    objects: Sequence[tuple[str, Mask]],
+    engine: str,
+    clicks_each: int,
+) -> dict[str, Any]:
     found: dict[str, Any] = {"scroll_to_frame": _scroll(screen, ticks), "scroll": ticks.gaps()}
     screen.start(engine)
     if screen.failures:
