@@ -154,9 +154,10 @@ def measure(data: Path, engines: Sequence[str], clicks_each: int = 3) -> dict[st
 
 
 def _engine(volume: Volume, objects: Sequence[tuple[str, Mask]], engine: str, clicks_each: int) -> dict[str, Any]:
+    screen = Screen(volume)  # first: a timer needs the application that comes with it
     ticks = Ticks()
     try:
-        return _measured(Screen(volume), ticks, volume, objects, engine, clicks_each)
+        return _measured(screen, ticks, volume, objects, engine, clicks_each)
     finally:
         ticks.stop()
 
