@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.backends.base import BackendError, NetworkSource, OutOfMemoryError, Patch
 from napari_radcnn.inference.backends.openvino_norms import with_exact_norms
+from napari_radcnn.inference.backends.openvino_rounding import round_carefully
 from napari_radcnn.inference.backends.shapes import batched
 from napari_radcnn.models.network import Shape
 
@@ -83,6 +84,8 @@ class OpenVINOPredictor:
         self.agreement: float | None = None
         self._spatial_dims = spatial_dims
         with_exact_norms(model, precision)
+        if precision == "bfloat16":
+            round_carefully(model)
         hint = ov.properties.hint
         config = {
             hint.performance_mode: hint.PerformanceMode.LATENCY,

@@ -22,7 +22,6 @@ from napari_radcnn.inference.accumulate import blending_bytes
 from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
 from napari_radcnn.inference.blockwise import Interpolation, LabelRule, first_network_plane, resampled_argmax
 from napari_radcnn.inference.costs import (
-    LIBRARY_BYTES,
     blending_budget,
     keeping_budget,
     kept_bytes,
@@ -164,14 +163,17 @@ def _scan_memory(model: NnunetModel, sampling: Sampling, shape: Shape) -> int:
 def _network_memory(model: NnunetModel, sampling: Sampling, folds: int) -> int:
     """Return what the networks of a stage are expected to take in the first run, which compares with float32."""
     features = [_features(file) for file in model.files[:1]]
-    at_work = 4 * _AT_ONCE * max(features, default=_FEATURES) * prod(sampling.patch)
+    at_work = _FEATURE_BYTES * max(features, default=_FEATURES) * prod(sampling.patch)
     weights = sum(_size(model.files[n].path) for n in range(min(folds, len(model.files))))
-    return LIBRARY_BYTES + at_work + weights
+    return _LIBRARY_BYTES + at_work + weights
 
 
-#: Tensors of the finest stage that are there at once, in its own number of features: what comes across, both halves
-#: joined, what is made of them, and PyTorch's copies of the last two for the convolution (see `estimate_memory`).
-_AT_ONCE = 7
+#: What a feature of the finest stage takes in a voxel of a patch in float32: what comes across, both halves joined, what
+#: is made of them, and PyTorch's copies of the last two for the convolution. A U-Net of 16 features in patches of 96^3
+#: and one of 32 in 128^3 took 680 and 2402 MB in their first run, of which the rule makes 754 and 2601.
+_FEATURE_BYTES = 33
+#: Of the libraries that compute; the rule above holds what the allocator leaves unused.
+_LIBRARY_BYTES = 250 << 20
 #: nnU-Net's features of the finest stage where a file does not say.
 _FEATURES = 32
 
