@@ -3,6 +3,8 @@
 Every run is a process of its own; its peak resident memory is what the operating system says at its end. The scan is
 smooth noise, written block by block. ``--limits`` runs each size under a limit of its address space, in GiB: it must
 finish, or refuse before it begins; a process that is killed or runs out of memory midway is a failure.
+
+The light network of 1024^3 and larger takes up to half an hour; `engine_peers many` makes a model of 118 classes.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a foreign model, such as that of benchmarks/engine")
     parser.add_argument("--folder", type=Path, required=True, help="where the scans are made")
     parser.add_argument("--sizes", nargs="+", default=["512x512x512", "2048x1024x1024"])
+    parser.add_argument("--mode", choices=("reference", "fast"), default="fast")
     parser.add_argument("--limits", nargs="*", type=float, default=[], help="GiB")
     parser.add_argument("--out", type=Path, default=_HERE / "results")
     parsed = parser.parse_args()
@@ -39,7 +42,7 @@ def main() -> None:
         shape = tuple(int(n) for n in size.split("x"))
         scan = make_scan(parsed.folder, shape)
         for limit in parsed.limits or [None]:
-            rows.append(_row(size, limit, _run(parsed.model, scan, limit)))
+            rows.append(_row(size, limit, _run(parsed.model, scan, limit, parsed.mode)))
             print(rows[-1], file=sys.stderr)
     head = ("scan", "limit GiB", "outcome", "peak resident GiB", "planned besides the scan GiB", "seconds")
     text = f"{machine()}\n\n{table(head, rows)}"
@@ -47,7 +50,8 @@ def main() -> None:
     parsed.out.mkdir(parents=True, exist_ok=True)
     kind = "limits" if parsed.limits else "memory"
     name = f"engine-{kind}-{time.strftime('%Y-%m-%d')}.md"
-    (parsed.out / name).write_text(f"# benchmarks/engine_memory.py\n\n{text}\n", encoding="utf-8")
+    about = f"`{parsed.model.name}` network, {parsed.mode} mode"
+    (parsed.out / name).write_text(f"# benchmarks/engine_memory.py\n\n{about}\n\n{text}\n", encoding="utf-8")
 
 
 def make_scan(folder: Path, shape: tuple[int, ...]) -> Path:
@@ -80,7 +84,7 @@ def make_scan(folder: Path, shape: tuple[int, ...]) -> Path:
     return path
 
 
-def _run(model: Path, scan: Path, limit: float | None) -> dict[str, Any]:
+def _run(model: Path, scan: Path, limit: float | None, mode: str) -> dict[str, Any]:
     target = scan.with_name("labels.ome.zarr")
     for old in (
         target,
@@ -91,7 +95,7 @@ def _run(model: Path, scan: Path, limit: float | None) -> dict[str, Any]:
             shutil.rmtree(old)
         else:
             old.unlink(missing_ok=True)
-    words = ["run", str(model), str(scan), "-o", str(target), "--mode", "fast"]
+    words = ["run", str(model), str(scan), "-o", str(target), "--mode", mode, "--no-mirroring"]
 
     def limited() -> None:
         if limit is not None:

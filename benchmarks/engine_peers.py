@@ -1,8 +1,9 @@
 """The other side of `benchmarks/engine.py`: runs in an environment of its own, with nnunetv2 and monai installed.
 
 ``make`` fits a network on the right half of a chest CT and writes it as an nnU-Net folder, with a part of the left half
-as the volume to measure on; ``monai`` and ``nnunet`` predict that volume with those runtimes. What is measured goes to stdout
-as one line of JSON. Nothing of napari-radcnn is imported here.
+as the volume to measure on; ``many`` writes one of 118 classes at 1.5 mm with the heavy network's layers and random
+weights, to measure memory with; ``monai`` and ``nnunet`` predict the volume with those runtimes. What is measured goes
+to stdout as one line of JSON. Nothing of napari-radcnn is imported here.
 
 Ground truth is a rule on the clean scan (lung, bone, other tissue by Hounsfield units); the network sees it under
 noise.
@@ -34,8 +35,8 @@ _WINDOW = (-1000.0, 1000.0)
 def main() -> None:
     """Do one of the three."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("make", "monai", "nnunet"))
-    parser.add_argument("--network", choices=sorted(NETWORKS), required=True)
+    parser.add_argument("what", choices=("make", "many", "monai", "nnunet"))
+    parser.add_argument("--network", choices=sorted(NETWORKS), default="heavy")
     parser.add_argument("--folder", type=Path, required=True, help="where the network and the volume lie")
     parser.add_argument("--scan", type=Path, help="a thin-slice chest CT in HU, for make")
     parser.add_argument("--minutes", type=float, default=6.0, help="how long make fits")
@@ -46,6 +47,9 @@ def main() -> None:
     torch.set_num_threads(parsed.threads)
     if parsed.what == "make":
         make(parsed.network, parsed.folder, parsed.scan, parsed.minutes)
+        return
+    if parsed.what == "many":
+        make_many(parsed.folder / "many")
         return
     volume = np.load(parsed.folder / "volume.npy").astype(np.float32)
     predict = monai_predictor if parsed.what == "monai" else nnunet_predictor
@@ -134,10 +138,30 @@ def make(name: str, folder: Path, scan: Path, minutes: float) -> None:
     np.save(folder / "truth.npy", truth[held_out])
     features, patch = NETWORKS[name]
     target = folder / name
+    describe(target, plans(features, patch), LABELS)
+    save(target, fit(target, noisy[right], truth[right], patch, minutes))
+
+
+def make_many(target: Path, classes: int = 118) -> None:
+    """Write a network of many classes with random weights."""
+    import torch
+
+    features, patch = NETWORKS["heavy"]
+    labels = {"background": 0} | {f"structure {n}": n for n in range(1, classes)}
+    describe(target, plans(features, patch, spacing=(1.5, 1.5, 1.5)), labels)
+    torch.manual_seed(0)
+    save(target, build(target, classes).state_dict())
+
+
+def describe(target: Path, planned: dict[str, Any], labels: dict[str, int]) -> None:
+    """Write what an nnU-Net folder says of its network."""
     (target / "fold_0").mkdir(parents=True, exist_ok=True)
-    (target / "plans.json").write_text(json.dumps(plans(features, patch), indent=1), encoding="utf-8")
-    (target / "dataset.json").write_text(json.dumps(dataset(), indent=1), encoding="utf-8")
-    weights = fit(target, noisy[right], truth[right], patch, minutes)
+    (target / "plans.json").write_text(json.dumps(planned, indent=1), encoding="utf-8")
+    (target / "dataset.json").write_text(json.dumps(dataset(labels), indent=1), encoding="utf-8")
+
+
+def save(target: Path, weights: Any) -> None:
+    """Write the weights as nnU-Net does."""
     import torch
 
     torch.save(
@@ -213,7 +237,7 @@ def fit(folder: Path, noisy: np.ndarray, truth: np.ndarray, patch: tuple[int, in
     return network.state_dict()
 
 
-def build(folder: Path) -> Any:
+def build(folder: Path, classes: int = len(LABELS)) -> Any:
     """Return the untrained network that nnU-Net builds from the folder's plans."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
@@ -224,13 +248,15 @@ def build(folder: Path) -> Any:
         network["arch_kwargs"],
         network["_kw_requires_import"],
         1,
-        len(LABELS),
+        classes,
         deep_supervision=False,
     )
 
 
-def plans(features: tuple[int, ...], patch: tuple[int, int, int]) -> dict[str, Any]:
-    """Return an nnU-Net plan for a plain U-Net of these features on the scan's own grid."""
+def plans(
+    features: tuple[int, ...], patch: tuple[int, int, int], spacing: tuple[float, float, float] = (1.0, 0.7, 0.7)
+) -> dict[str, Any]:
+    """Return an nnU-Net plan for a plain U-Net of these features at this spacing (mm)."""
     stages = len(features)
     network = {
         "n_stages": stages,
@@ -255,7 +281,7 @@ def plans(features: tuple[int, ...], patch: tuple[int, int, int]) -> dict[str, A
         "batch_size": 1,
         "patch_size": list(patch),
         "median_image_size_in_voxels": [160, 256, 256],
-        "spacing": [1.0, 0.7, 0.7],
+        "spacing": list(spacing),
         "normalization_schemes": ["CTNormalization"],
         "use_mask_for_norm": [False],
         "resampling_fn_data": "resample_data_or_seg_to_shape",
@@ -283,7 +309,7 @@ def plans(features: tuple[int, ...], patch: tuple[int, int, int]) -> dict[str, A
     return {
         "dataset_name": "Dataset999_Benchmark",
         "plans_name": "nnUNetPlans",
-        "original_median_spacing_after_transp": [1.0, 0.7, 0.7],
+        "original_median_spacing_after_transp": list(spacing),
         "original_median_shape_after_transp": [160, 256, 256],
         "image_reader_writer": "SimpleITKIO",
         "transpose_forward": [0, 1, 2],
@@ -295,9 +321,9 @@ def plans(features: tuple[int, ...], patch: tuple[int, int, int]) -> dict[str, A
     }
 
 
-def dataset() -> dict[str, Any]:
+def dataset(labels: dict[str, int]) -> dict[str, Any]:
     """Return nnU-Net's description of channels and classes."""
-    return {"channel_names": {"0": "CT"}, "labels": LABELS, "numTraining": 1, "file_ending": ".nii.gz"}
+    return {"channel_names": {"0": "CT"}, "labels": labels, "numTraining": 1, "file_ending": ".nii.gz"}
 
 
 if __name__ == "__main__":

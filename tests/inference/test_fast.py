@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_radcnn.inference.fast import fast_sampling
+from napari_radcnn.inference.fast import AirSkipper, fast_sampling
 from napari_radcnn.inference.positions import axis_starts, patch_count
 from napari_radcnn.inference.stream import run_patches
 from napari_radcnn.models.network import Sampling
@@ -61,3 +61,30 @@ def test_a_pointwise_network_gives_the_same_in_fast_mode(shape):
         blend.release(final)
         done = final
     assert np.allclose(found, 2 * array + 1, rtol=1e-5)
+
+
+def test_only_patches_without_anything_above_air_are_left_out():
+    scan = np.full((2, 6, 4, 4), -1000.0, np.float32)
+    scan[0, 4, 1, 2] = -499.0
+    scan[1, 0, 0, 0] = 700.0  # of another sequence, which says nothing of air
+    calls = []
+
+    def read(box):
+        calls.append(box)
+        return scan[(slice(None), *box)]
+
+    skipper = AirSkipper(read, -500.0)
+    boxes = [(slice(k, k + 2), slice(0, 4), slice(0, 4)) for k in (0, 2, 4)]
+    found = []
+    for box in boxes:
+        found.append(skipper.is_air(box))
+        np.testing.assert_array_equal(skipper.read(box), scan[(slice(None), *box)])
+    assert found == [True, True, False]
+    assert skipper.skipped == 2
+    assert calls == boxes  # each was made once
+
+
+def test_what_a_resampler_rounds_is_air():
+    scan = np.full((1, 1, 1, 2), np.nextafter(np.float32(-500), np.float32(0)), np.float32)
+    box = (slice(0, 1), slice(0, 1), slice(0, 2))
+    assert AirSkipper(lambda box: scan, -500.0).is_air(box)

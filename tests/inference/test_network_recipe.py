@@ -361,7 +361,7 @@ def test_little_memory_gives_the_same(tmp_path, monkeypatch):
     plenty = radcnn.segment(scan, spec, **CPU)
     for budget in ("blending_budget", "keeping_budget"):
         monkeypatch.setattr(network, budget, lambda: 1000)
-    monkeypatch.setattr(network, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(network, "BLOCK_BYTES", 1000)
     assert np.array_equal(radcnn.segment(scan, spec, **CPU).array, plenty.array)
 
 
@@ -512,7 +512,7 @@ def test_labels_can_be_given_block_by_block_and_a_killed_run_goes_on(tmp_path, m
     spec = radcnn.open_model(write_bundle(tmp_path / "bundle", unet(3), **change))
     scan = _scan(GRIDS["oblique"]())
     wanted = radcnn.segment(scan, spec, **CPU).array
-    monkeypatch.setattr(network, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(network, "BLOCK_BYTES", 1000)
 
     def run(sink: _Sink) -> None:
         request = Request(spec, scan, NetworkOptions(), RunSettings("cpu", "float32"), 2, sink=sink)

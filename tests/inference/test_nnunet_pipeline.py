@@ -239,6 +239,30 @@ def test_fast_mode_says_that_it_differs(held_out, on_torch):
     assert 0.8 < _worst(found.array, reference("3d_fullres/0-1")) < 0.9995
 
 
+@pytest.mark.parametrize("mode", ["fast", "reference"])
+def test_fast_mode_leaves_out_patches_of_air_and_finds_nothing_there(held_out, on_torch, monkeypatch, mode):
+    k, j, i = held_out.shape
+    noise = np.random.default_rng(0).normal(-1000.0, 40.0, (k, j, 3 * i)).astype(np.float32)
+    noise[..., :i] = held_out.array
+    wide = replace(held_out, array=noise, geometry=radcnn.Geometry(noise.shape, held_out.geometry.affine))
+    calls = []
+    compute = TorchPredictor.__call__
+    monkeypatch.setattr(TorchPredictor, "__call__", lambda self, patch: (calls.append(1), compute(self, patch))[1])
+    options = QUICK | {"mode": mode}
+    patches = radcnn.plan(wide, folder(), options).patches
+    found = radcnn.segment(wide, folder(), options)
+    facts = found.provenance["facts"]
+    if mode == "reference":
+        assert len(calls) == patches
+        assert "patches_of_air_skipped" not in facts
+        return
+    assert len(calls) == patches - facts["patches_of_air_skipped"]
+    assert facts["patches_of_air_skipped"] > 0.4 * patches
+    # The last patch that reaches into the scan is 24 voxels wide on a grid of about that spacing.
+    assert not found.array[..., 2 * i :].any()
+    assert found.array[..., :i].any()
+
+
 def test_voxels_much_longer_than_in_training_are_said(held_out):
     affine = held_out.geometry.affine @ np.diag([4.0, 1.0, 1.0, 1.0])
     coarse = replace(held_out, geometry=radcnn.Geometry(held_out.shape, affine))

@@ -16,6 +16,8 @@ Interpolation = Literal["linear", "nearest"]
 _Floats = npt.NDArray[np.float32]
 _Indices = npt.NDArray[np.intp]
 
+#: Memory that a block and the work on it should take.
+BLOCK_BYTES = 64 << 20
 #: A logit that stands for certainty.
 _CERTAIN = 20.0
 
@@ -107,7 +109,7 @@ def resampled_argmax(
     rule: LabelRule,
     *,
     interpolation: tuple[Interpolation, Interpolation, Interpolation] = ("linear", "linear", "linear"),
-    block_bytes: int = 2**26,
+    block_bytes: int = BLOCK_BYTES,
     first_plane: int = 0,
 ) -> Iterator[tuple[Box, npt.NDArray[Any]]]:
     """Resample logits to another grid over the same field of view, and label it, block by block.

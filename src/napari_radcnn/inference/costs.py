@@ -11,6 +11,7 @@ from functools import cache
 
 from napari_radcnn.free_memory import free_memory
 from napari_radcnn.inference.backends.base import NetworkSource, Predictor
+from napari_radcnn.inference.blockwise import BLOCK_BYTES
 from napari_radcnn.inference.calibration import estimate_memory
 from napari_radcnn.inference.pipelines.base import Request
 from napari_radcnn.inference.remembered import recall, remember
@@ -27,6 +28,9 @@ _ESTIMATED, _MEASURED = 1.1, 1.05
 #: altogether. More is not faster by much: what does not fit is read again for each patch, or lies in a file.
 _PART_OF_FREE, _MOST_BLENDED, _MOST_KEPT = 0.25, 512 << 20, 512 << 20
 
+#: What labeling takes for each voxel of a scan too small to fill a block.
+_LABELING = 16
+
 
 def blending_budget() -> int:
     """Return the memory that overlapping patches may take until they are final."""
@@ -42,6 +46,11 @@ def kept_bytes(channels: int, voxels: int) -> int:
     """Return what the scan takes as the network sees it: nothing where it is made patch by patch."""
     wanted = 4 * channels * voxels
     return wanted if wanted <= keeping_budget() else 0
+
+
+def labeling_bytes(voxels: int) -> int:
+    """Return what it takes to bring logits to the scan's grid and label them, besides the labels."""
+    return min(BLOCK_BYTES, _LABELING * voxels)
 
 
 def network_bytes(request: Request, patch: Shape, at_first: int) -> int:

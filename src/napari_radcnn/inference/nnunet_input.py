@@ -196,6 +196,11 @@ class NetworkInput:
         labels = labels_like_nnunet(self._marked(old), self._label_resampler, box)
         return np.concatenate([made, *((labels == value).astype(np.float32)[None] for value in self._model.labels)])
 
+    def normalized_hu(self, hu: float) -> float | None:
+        """Return how the network sees a value of its first scan in HU; None where that is no CT by its description."""
+        step = self._steps[0]
+        return float(_normalize(np.array([hu], np.float32), step)[0]) if step.scheme == "ct" else None
+
     def _read_scans(self, box: Box) -> _Floats:
         return self._resampler.apply(self._normalized(self._resampler.support(box)), box, self._limits)
 

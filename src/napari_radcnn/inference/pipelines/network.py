@@ -16,11 +16,13 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.accumulate import Blend, blending_bytes
 from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
+from napari_radcnn.inference.blockwise import BLOCK_BYTES
 from napari_radcnn.inference.costs import (
     LIBRARY_BYTES,
     blending_budget,
     keeping_budget,
     kept_bytes,
+    labeling_bytes,
     learn_from_layers,
     network_bytes,
 )
@@ -39,8 +41,6 @@ from napari_radcnn.models.recipe import Recipe
 
 #: Labels can be given block by block, see `Request.sink`.
 STREAMS = True
-#: What a block of the scan's grid may take, all classes.
-_BLOCK_BYTES = 64 << 20
 #: Peak memory of a network at work, a voxel of the patch, before its first run on this computer.
 _BYTES_A_VOXEL = 800
 
@@ -57,7 +57,8 @@ def plan(request: Request) -> Plan:
     blended, _ = blending_bytes(shape, recipe.classes, sampling.patch, blending_budget())
     kept = kept_bytes(recipe.channels, prod(shape))
     network = network_bytes(request, sampling.patch, LIBRARY_BYTES + _BYTES_A_VOXEL * prod(sampling.patch))
-    memory = network + blended + kept + (0 if request.streams else 2 * prod(request.volume.shape))
+    memory = network + blended + kept + labeling_bytes(prod(request.volume.shape))
+    memory += 0 if request.streams else 2 * prod(request.volume.shape)
     if request.volume.geometry.is_sheared:
         warnings.append("The scan's axes are not at right angles (gantry tilt): the network sees it sheared.")
     wanted = recipe.spacing or (0.0, 0.0, 0.0)
@@ -252,7 +253,7 @@ class _Run:
         return low
 
     def _depth(self, shape: Shape) -> int:
-        return max(1, _BLOCK_BYTES // (4 * self.recipe.classes * shape[1] * shape[2]))
+        return max(1, BLOCK_BYTES // (4 * self.recipe.classes * shape[1] * shape[2]))
 
 
 def _planes(first: int, last: int, shape: Shape) -> Box:

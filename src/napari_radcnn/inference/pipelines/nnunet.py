@@ -25,10 +25,11 @@ from napari_radcnn.inference.costs import (
     blending_budget,
     keeping_budget,
     kept_bytes,
+    labeling_bytes,
     learn_from_layers,
     network_bytes,
 )
-from napari_radcnn.inference.fast import fast_sampling
+from napari_radcnn.inference.fast import AIR, AirSkipper, fast_sampling
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.nnunet_input import NetworkInput, TurnedScans, scanned_box, target_spacing
 from napari_radcnn.inference.nnunet_resampling import make_resampler, new_shape
@@ -61,7 +62,7 @@ def plan(request: Request) -> Plan:
         scan_bytes = max(scan_bytes, _scan_memory(stage, sampling, shape))
         at_first = max(at_first, _network_memory(stage, sampling, len(_folds(stage, request))))
     maps = (not request.streams) + (model.previous is not None)
-    scan_bytes += maps * prod(request.volume.shape)
+    scan_bytes += maps * prod(request.volume.shape) + labeling_bytes(prod(request.volume.shape))
     network = network_bytes(request, patch, at_first)
     return Plan(
         request.spec.name,
@@ -168,9 +169,9 @@ def _network_memory(model: NnunetModel, sampling: Sampling, folds: int) -> int:
     return _LIBRARY_BYTES + at_work + weights
 
 
-#: What a feature of the finest stage takes in a voxel of a patch in float32: what comes across, both halves joined, what
-#: is made of them, and PyTorch's copies of the last two for the convolution. A U-Net of 16 features in patches of 96^3
-#: and one of 32 in 128^3 took 680 and 2402 MB in their first run, of which the rule makes 754 and 2601.
+#: What a feature of the finest stage takes in a voxel of a patch in float32: what comes across, both halves joined,
+#: what is made of them, and PyTorch's copies of the last two for the convolution. A U-Net of 16 features in patches of
+#: 96^3 and one of 32 in 128^3 took 680 and 2402 MB in their first run, of which the rule makes 751 and 2600.
 _FEATURE_BYTES = 33
 #: Of the libraries that compute; the rule above holds what the allocator leaves unused.
 _LIBRARY_BYTES = 250 << 20
@@ -242,14 +243,17 @@ class _Stage:
         view = None if labels is None else self._scans.view_of(labels)
         with ExitStack() as stack:
             predictors = self._open(source, stack)
+            skipper = self._air_skipper(source)
             stream = run_patches(
                 predictors,
-                source.read,
+                source.read if skipper is None else skipper.read,
                 self.shape,
                 self._sampling,
                 classes=model.classes,
                 budget_bytes=blending_budget(),
                 monitor=monitor,
+                skip=None if skipper is None else skipper.is_air,
+                empty=self.rule.empty_logits,
                 first_plane=self._first_plane,
             )
             blocks = resampled_argmax(
@@ -267,10 +271,17 @@ class _Stage:
                     self._sink.mark(done)
                 self._keep(box, values, view)
             self.warnings += late_warnings(predictors)
+            if skipper is not None:
+                self.facts["patches_of_air_skipped"] = skipper.skipped
             if self._sink is not None:
                 self._sink.mark(self._cropped[0])
         if source.has_gaps:
             self.warnings.append("Some voxels of the scan are no finite numbers (NaN); the network was shown 0 there.")
+
+    def _air_skipper(self, source: NetworkInput) -> AirSkipper | None:
+        """Return what leaves patches of air out: in fast mode, of CT."""
+        air = source.normalized_hu(AIR) if self._request.options.mode == "fast" else None
+        return None if air is None else AirSkipper(source.read, air)
 
     def _keep(self, box: Box, values: npt.NDArray[Any], view: npt.NDArray[Any] | None) -> None:
         k, j, i = (slice(o.start + s.start, o.start + s.stop) for o, s in zip(self._box, box, strict=True))

@@ -49,7 +49,8 @@ class NnunetOptions(CheckedOptions):
     mode: str = option(
         "reference",
         title="Patches",
-        help="reference takes patches exactly as nnU-Net does; fast takes fewer and mirrors none: the result differs",
+        help="reference takes patches exactly as nnU-Net does; fast takes fewer, mirrors none and leaves out those of "
+        "a CT that hold air alone: the result differs",
         choices=("reference", "fast"),
     )
     mirroring: bool = option(
