@@ -270,6 +270,15 @@ def test_voxels_much_longer_than_in_training_are_said(held_out):
     assert not any("mm long" in text for text in radcnn.plan(held_out, folder()).warnings)
 
 
+@pytest.mark.parametrize("configuration", ["3d_fullres", "3d_lowres", "3d_cascade_fullres"])
+def test_a_grid_out_of_all_proportion_is_refused_before_the_run(held_out, configuration):
+    affine = held_out.geometry.affine @ np.diag([10.0, 10.0, 10.0, 1.0])  # cm for mm
+    coarse = replace(held_out, geometry=radcnn.Geometry(held_out.shape, affine))
+    for call in (radcnn.plan, radcnn.segment):
+        with pytest.raises(ModelError, match=r"would make \d+ x \d+ x \d+ voxels of the 20 x 39 x 47 of .*100 times"):
+            call(coarse, folder(configuration))
+
+
 @pytest.mark.parametrize("folds", ["2", "0,7", "best", "all"])
 def test_a_fold_that_was_not_trained_is_named(held_out, folds):
     with pytest.raises(OptionError, match=f"no fold '{folds.split(',')[-1]}'; there are: 0, 1"):

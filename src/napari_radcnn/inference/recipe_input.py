@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.growth import check_growth
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.nnunet_input import TurnedScans
 from napari_radcnn.inference.recipe_grid import Boxed, GridChange, Spaced, spaced_as_monai
@@ -35,8 +36,6 @@ from napari_radcnn.volume import Volume
 _Floats = npt.NDArray[np.float32]
 #: Percentiles of more values than these are those of every n-th.
 _MOST_SORTED = 1 << 26
-#: A grid this many times larger than the scan's is a mistake in one of the two.
-_MOST_GROWTH = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,14 +314,8 @@ def grid_change(step: steps.Step, shape: Shape, name: str, axes: npt.NDArray[np.
     """
     if isinstance(step, steps.Space):
         change = spaced_as_monai(shape, axes, step.spacing, step.interpolation == "nearest")
-        if change is not None and np.prod(np.array(change.after, float)) > _MOST_GROWTH * np.prod(shape):
-            wanted = " x ".join(f"{value:.4g}" for value in step.spacing)
-            found = " x ".join(f"{value:.4g}" for value in np.linalg.norm(axes, axis=0))
-            counts = [" x ".join(map(str, values)) for values in (change.after, shape)]
-            raise ModelError(
-                f"The model works at {wanted} mm, which would make {counts[0]} voxels of the {counts[1]} of '{name}' "
-                f"({found} mm): more than {_MOST_GROWTH} times as many. Check the spacing of the scan and of the model."
-            )
+        if change is not None:
+            check_growth(name, shape, np.linalg.norm(axes, axis=0), change.after, step.spacing)
         return change
     if isinstance(step, steps.Pad):
         sizes = [

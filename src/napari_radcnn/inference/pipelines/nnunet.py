@@ -30,6 +30,7 @@ from napari_radcnn.inference.costs import (
     network_bytes,
 )
 from napari_radcnn.inference.fast import AIR, AirSkipper, fast_sampling
+from napari_radcnn.inference.growth import check_growth
 from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.nnunet_input import NetworkInput, TurnedScans, scanned_box, target_spacing
 from napari_radcnn.inference.nnunet_resampling import make_resampler, new_shape
@@ -55,7 +56,9 @@ def plan(request: Request) -> Plan:
     patch = model.sampling.patch
     for stage in _stages(model):
         scans = _scans(request, stage)
-        shape = new_shape(scans.shape, scans.spacing, target_spacing(stage, scans.spacing))
+        wanted = target_spacing(stage, scans.spacing)
+        shape = new_shape(scans.shape, scans.spacing, wanted)
+        check_growth(request.volume.name, scans.shape, scans.spacing, shape, wanted)
         sampling = _sampling(stage, request)
         patch = sampling.patch  # of the last stage
         patches += patch_count(shape, sampling)
