@@ -98,6 +98,79 @@ def test_a_wrong_backend_is_dropped_with_a_warning_each_time(monkeypatch, change
         assert warning.endswith("so it was not used.")
 
 
+THREE = tuple(Candidate(*way) for way in [("openvino", "bfloat16"), ("torch", "bfloat16"), ("torch", "float32")])
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Return seconds a patch by backend, to be changed; three ways to compute, all with torch in fact."""
+    seconds, seen = {"openvino": 1.0, "torch": 1.0}, []
+
+    class Named(TorchPredictor):
+        changed = staticmethod(lambda output: output)
+
+        def __init__(self, backend, *arguments):
+            super().__init__(*arguments)
+            self.backend = backend
+
+        def __call__(self, patch):
+            output = super().__call__(patch)
+            return self.changed(output) if (self.backend, self.precision) == ("torch", "bfloat16") else output
+
+    def open_named(candidate, source, patch, threads, is_compared):
+        seen.append(candidate)
+        return Named(candidate.backend, source.torch_module(), source.spatial_dims, candidate.precision, threads)
+
+    monkeypatch.setattr(candidates, "_on", lambda device: THREE)
+    monkeypatch.setattr(choice, "_open", open_named)
+    monkeypatch.setattr(choice, "_timed", lambda predictor, sample: seconds[predictor.backend])
+    return seconds, seen, Named
+
+
+@pytest.mark.parametrize(("torch_seconds", "expected"), [(0.5, "torch"), (0.9, "openvino"), (3.0, "openvino")])
+def test_of_those_that_agree_a_clearly_faster_one_is_taken_and_remembered(timed, torch_seconds, expected):
+    seconds, seen, _ = timed
+    seconds["torch"] = torch_seconds
+    predictor, warnings = run(ToySource(unet()), tolerance=0.9)
+    assert (predictor.backend, predictor.precision, warnings) == (expected, "bfloat16", ())
+    assert 0.9 < predictor.agreement <= 1
+    seen.clear()
+    again, _ = run(ToySource(unet()), tolerance=0.9)
+    assert (again.backend, again.agreement) == (expected, predictor.agreement)
+    assert seen == [Candidate(expected, "bfloat16")]
+
+
+def fail(output):
+    raise BackendError("it cannot.")
+
+
+@pytest.mark.parametrize("change", [lambda output: output[::-1], fail])
+def test_a_faster_one_that_is_wrong_is_not_taken_and_nobody_is_told(timed, change):
+    seconds, _, named = timed
+    seconds["torch"] = 0.1
+    named.changed = staticmethod(change)
+    predictor, warnings = run(ToySource(unet()), tolerance=0.9)
+    assert (predictor.backend, predictor.precision, warnings) == ("openvino", "bfloat16", ())
+    assert predictor(SAMPLE).shape == (3, *PATCH)
+
+
+def test_where_a_patch_is_quick_no_other_is_tried(timed):
+    seconds, seen, _ = timed
+    seconds.update(openvino=0.2, torch=0.01)
+    assert run(ToySource(unet()), tolerance=0.9)[0].backend == "openvino"
+    assert seen == [THREE[0], THREE[2]]
+
+
+def test_a_processor_is_not_tried_against_a_card(timed, monkeypatch):
+    _, seen, _ = timed
+    monkeypatch.setattr(choice, "cuda_name", lambda: "card")
+    ways = (Candidate("cuda", "bfloat16"), *THREE)
+    monkeypatch.setattr(candidates, "_on", lambda device: ways)
+    monkeypatch.setattr(choice, "_timed", lambda predictor, sample: 9.0)
+    run(ToySource(unet()), tolerance=0.9)
+    assert set(seen) == {ways[0], THREE[2]}
+
+
 def test_a_precision_that_is_asked_for_is_taken_with_a_warning(monkeypatch):
     monkeypatch.setattr(choice, "_open", wrong_backend(lambda x: x[::-1]))
     predictor, warnings = run(ToySource(unet()), RunSettings(precision="bfloat16"))
@@ -121,9 +194,6 @@ def test_a_backend_that_cannot_be_opened_is_passed_over(monkeypatch):
 
 
 def test_a_backend_that_fails_at_its_first_patch_is_passed_over(monkeypatch):
-    def fail(output):
-        raise BackendError("it cannot.")
-
     monkeypatch.setattr(choice, "_open", wrong_backend(fail))
     predictor, warnings = run(ToySource(unet()))
     assert (predictor.precision, warnings) == ("float32", ("PyTorch in bfloat16 was not used: it cannot.",))
