@@ -23,8 +23,9 @@ from napari_radcnn.models.network import Shape
 _FILE = "backends"
 _ACCELERATORS = ("cuda", "mps")
 #: Seconds a patch: below, whatever is chosen is fast enough. And how many times faster another way must be, since one
-#: patch on a busy computer does not tell small differences.
-_WORTH_TIMING, _CLEARLY = 0.25, 1.25
+#: patch on a busy computer does not tell small differences. And how many times slower a first patch may be to be given
+#: a second one.
+_WORTH_TIMING, _CLEARLY, _HOPELESS = 0.25, 1.25, 3.0
 _Opened = TorchPredictor | OpenVINOPredictor | AcceleratorPredictor
 
 
@@ -236,7 +237,11 @@ class _Opening:
             except (BackendError, OutOfMemoryError):
                 continue  # what was found before will do
             try:
-                found = compare(other(sample), reference, outputs)
+                started = time.perf_counter()
+                answer = other(sample)
+                if time.perf_counter() - started > _HOPELESS * seconds:
+                    continue
+                found = compare(answer, reference, outputs)
                 if found.reaches(tolerance) and (taken := _timed(other, sample)) * _CLEARLY < seconds:
                     best, seconds, agreement = rival, taken, found.voxels
             except (BackendError, OutOfMemoryError):
