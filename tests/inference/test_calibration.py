@@ -97,7 +97,8 @@ def test_an_estimate_in_closed_form():
     voxels, weights = 4 * 8 * 12 * 10, 4 * (32 * 27 + 64)
     # At the second convolution there are the input (1), the middle (32) and the output (2).
     assert estimate_memory(source, PATCH, "openvino", "float32") == 35 * voxels + weights
-    assert estimate_memory(ToySource(Chain().eval()), PATCH, "openvino", "bfloat16") == (35 * voxels + weights) / 2
+    # In bfloat16 half of that, but for the answer.
+    assert estimate_memory(ToySource(Chain().eval()), PATCH, "openvino", "bfloat16") == (37 * voxels + weights) / 2
     # PyTorch's holds copies of the middle and the output as well.
     assert estimate_memory(ToySource(Chain().eval()), PATCH, "torch", "float32") == (35 + 34) * voxels + weights
 

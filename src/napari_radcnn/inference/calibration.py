@@ -208,11 +208,14 @@ def estimate_memory(source: NetworkSource, patch: Shape, backend: str, precision
     spatial = patch if source.spatial_dims == 3 else patch[1:]
     try:
         with torch.no_grad():
-            module(torch.zeros((1, source.channels, *spatial), device="meta"))
+            answer = module(torch.zeros((1, source.channels, *spatial), device="meta"))
     except (RuntimeError, ValueError):
         return None
+    if backend == "openvino" and precision == "bfloat16":
+        # The answer is in float32, see `openvino_rounding`.
+        return round(0.5 * (count.most + weights + sum(_bytes(tensor) for tensor in _tensors(answer))))
     if backend == "openvino":
-        return round((1.0 if precision == "float32" else 0.5) * (count.most + weights))
+        return count.most + weights
     return round((1.0 if precision == "float32" else _MIXED) * (count.most_convolving + weights))
 
 

@@ -168,14 +168,18 @@ def _network_memory(model: NnunetModel, sampling: Sampling, folds: int) -> int:
     """Return what the networks of a stage are expected to take in the first run, which compares with float32."""
     features = [_features(file) for file in model.files[:1]]
     at_work = _FEATURE_BYTES * max(features, default=_FEATURES) * prod(sampling.patch)
+    answers = _ANSWERS * 4 * model.classes * prod(sampling.patch)
     weights = sum(_size(model.files[n].path) for n in range(min(folds, len(model.files))))
-    return _LIBRARY_BYTES + at_work + weights
+    return _LIBRARY_BYTES + at_work + round(answers) + weights
 
 
 #: What a feature of the finest stage takes in a voxel of a patch in float32: what comes across, both halves joined,
 #: what is made of them, and PyTorch's copies of the last two for the convolution. A U-Net of 16 features in patches of
-#: 96^3 and one of 32 in 128^3 took 680 and 2402 MB in their first run, of which the rule makes 751 and 2600.
+#: 96^3 and one of 32 in 128^3 took 680 and 2402 MB in their first run, of which the rule makes 772 and 2650.
 _FEATURE_BYTES = 33
+#: Answers that are there at once besides, in float32: a network of 118 classes in patches of 128^3 took 3932 MB in its
+#: first run, of which the rule makes 4087.
+_ANSWERS = 1.5
 #: Of the libraries that compute; the rule above holds what the allocator leaves unused.
 _LIBRARY_BYTES = 250 << 20
 #: nnU-Net's features of the finest stage where a file does not say.
