@@ -25,7 +25,7 @@ _ACCELERATORS = ("cuda", "mps")
 #: Seconds a patch: below, whatever is chosen is fast enough. And how many times faster another way must be, since one
 #: patch on a busy computer does not tell small differences. And how many times slower a first patch may be to be given
 #: a second one.
-_WORTH_TIMING, _CLEARLY, _HOPELESS = 0.25, 1.25, 3.0
+_WORTH_TIMING, _CLEARLY, _HOPELESS = 0.25, 1.25, 1.5
 _Opened = TorchPredictor | OpenVINOPredictor | AcceleratorPredictor
 
 
