@@ -190,10 +190,10 @@ def estimate_memory(source: NetworkSource, patch: Shape, backend: str, precision
     -----
     Estimate over measured peak at 96^3, one channel, 2 threads, for four U-Nets (two levels; MONAI's DynUNet,
     SegResNet and UNet): PyTorch float32 1.01, 1.03, 1.07, 0.95; OpenVINO float32 1.19, 1.24, 1.00, 1.04; OpenVINO
-    bfloat16 1.17, 1.22, 1.20, 1.37; PyTorch bfloat16 1.22, 1.22, 0.97, 1.40. The last of the four has 5 channels at
-    full size, and how far they are filled up differs. Where tensors are smaller than 32 MiB, about 70 MiB come on top,
-    which the allocator leaves unused. A first run on a computer takes what PyTorch in float32 takes,
-    because the choice of a backend compares with it.
+    bfloat16 1.17, 1.22, 1.20, 1.37; PyTorch bfloat16 1.22, 1.22, 0.97, 1.40; those of OpenVINO before the answer was
+    counted besides. The last of the four has 5 channels at full size, and how far they are filled up differs. Where
+    tensors are smaller than 32 MiB, about 70 MiB come on top, which the allocator leaves unused. A first run on a
+    computer takes what PyTorch in float32 takes, because the choice of a backend compares with it.
     """
     import torch
 
@@ -211,11 +211,10 @@ def estimate_memory(source: NetworkSource, patch: Shape, backend: str, precision
             answer = module(torch.zeros((1, source.channels, *spatial), device="meta"))
     except (RuntimeError, ValueError):
         return None
-    if backend == "openvino" and precision == "bfloat16":
-        # The answer is in float32, see `openvino_rounding`.
-        return round(0.5 * (count.most + weights + sum(_bytes(tensor) for tensor in _tensors(answer))))
     if backend == "openvino":
-        return count.most + weights
+        # The answer is handed out in float32, whatever the layers are computed in.
+        at_work = (1.0 if precision == "float32" else 0.5) * (count.most + weights)
+        return round(at_work) + sum(_bytes(tensor) for tensor in _tensors(answer))
     return round((1.0 if precision == "float32" else _MIXED) * (count.most_convolving + weights))
 
 
