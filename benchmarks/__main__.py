@@ -9,8 +9,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks import failures, models
 from benchmarks.common import machine
+from benchmarks.models import failures
+from benchmarks.models import run as models
 
 _PARTS = {
     "Importing": "importing",

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.models import ModelSpec, get_model, models
-from napari_radcnn.models.shipped import about_weights
+from napari_radcnn.spec.shipped import about_weights
 from napari_radcnn.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent

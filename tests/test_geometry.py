@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-from itertools import permutations, product
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grids import ALL, ORIGIN, SHAPE, SPACING, axial, left_handed, oblique, sagittal, sheared
+from grids import ALL, ORIENTATIONS, ORIGIN, SHAPE, SPACING, axial, left_handed, oblique, sagittal, sheared
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.phantom import rotation, world_field
-
-ORIENTATIONS = ["".join(letters) for axes in permutations(("LR", "PA", "SI")) for letters in product(*axes)]
 
 
 def test_there_are_48_orientations():

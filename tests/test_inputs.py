@@ -9,10 +9,10 @@ import fake_models
 import napari_radcnn as radcnn
 from grids import axial, oblique
 from napari_radcnn.errors import GeometryError, ModelError
-from napari_radcnn.inference.pipelines import Outcome
-from napari_radcnn.models.network import InputSlot
+from napari_radcnn.inference.request import Outcome
 from napari_radcnn.operations import plan, run
 from napari_radcnn.phantom import world_field
+from napari_radcnn.spec.patches import InputSlot
 
 SLOTS = (InputSlot("T1", ("MR",)), InputSlot("FLAIR", ("MR",)), InputSlot("PET", ("PT",)))
 

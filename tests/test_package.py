@@ -93,7 +93,7 @@ def test_a_wheel_holds_manifest_and_cards(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for expected in ("napari.yaml", "py.typed", "cards/brain-extraction.md", "cli/__init__.py"):
+    for expected in ("napari.yaml", "py.typed", "models/brain_extraction/brain-extraction.md", "cli/__init__.py"):
         assert f"napari_radcnn/{expected}" in names
     assert not any(name.startswith(("tests", "docs", "scripts")) for name in names)
 

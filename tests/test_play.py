@@ -7,30 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import napari_radcnn as radcnn
 import value_engine
+from blocks import blocks, click
 from napari_radcnn.errors import CancelledError, ExitStatus, ModelError, ReadError, SessionError
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.script import script_from_dict
 from napari_radcnn.interactive.tools import CopyLabel
-from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.play import play
 from napari_radcnn.provenance import voxel_hash
 from napari_radcnn.results import Label, LabelMap
 from value_engine import ValueEngine
-
-SHAPE = (6, 9, 11)
-
-
-def blocks() -> radcnn.Volume:
-    """Return a scan of 27 blocks, each with a value of its own: 100 k + 10 j + i of the block."""
-    k, j, i = np.indices(SHAPE)
-    return radcnn.Volume((100 * (k // 2) + 10 * (j // 3) + i // 4).astype(np.int16), oblique_geometry(SHAPE))
-
-
-def click(volume, index, name="a", positive=True):
-    point = [float(value) for value in volume.geometry.to_world(index)]
-    return {"object": name, "prompt": {"kind": "point", "points_mm": [point], "positive": positive}}
 
 
 def played(volume, *steps, **how):

@@ -12,7 +12,7 @@ import fake_models
 import napari_radcnn as radcnn
 from grids import axial, oblique
 from napari_radcnn.errors import CancelledError, ModelError, WriteError
-from napari_radcnn.inference.pipelines import Outcome
+from napari_radcnn.inference.request import Outcome
 from napari_radcnn.operations import run, segment_to
 from napari_radcnn.phantom import world_field
 from napari_radcnn.volume import Volume

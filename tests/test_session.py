@@ -14,7 +14,7 @@ import pytest
 import napari_radcnn
 from napari_radcnn.errors import CancelledError, JournalError, ModelError, ResourceError, SessionError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.journal import Journal, saved_sessions
+from napari_radcnn.interactive.journal.journal import Journal, saved_sessions
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools import Clear, Combine, Grow, Paint
 from napari_radcnn.interactive.update import MaskUpdate

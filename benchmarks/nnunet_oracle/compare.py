@@ -13,7 +13,7 @@ import numpy as np
 
 import napari_radcnn as radcnn
 from benchmarks.common import dice, table
-from napari_radcnn.models.formats.nnunet import open_nnunet
+from napari_radcnn.foreign.nnunet.open import open_nnunet
 
 _PRECISIONS = ("float32", "bfloat16")
 

@@ -18,19 +18,19 @@ import numpy.typing as npt
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError, WriteError
+from napari_radcnn.files import atomic_path
 from napari_radcnn.inference.align import Inputs, fill_slots, on_one_grid, resample_to, slot_warnings
-from napari_radcnn.inference.calibration import PeakMemory
-from napari_radcnn.inference.costs import is_first_run, is_known, learn_from_run
+from napari_radcnn.inference.cost.costs import is_first_run, is_known, learn_from_run
+from napari_radcnn.inference.cost.memory import PeakMemory
 from napari_radcnn.inference.devices import default_threads
-from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
-from napari_radcnn.inference.pipelines import Outcome, Request, get_pipeline
 from napari_radcnn.inference.plan import Plan, memory_warning, recall_seconds, remember_seconds
+from napari_radcnn.inference.request import Outcome, Request, get_pipeline
 from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.io.atomic import atomic_path
+from napari_radcnn.interactive.engines.specs import check_runs_at_once
 from napari_radcnn.models import ModelSpec, Task, find_model, make_options
-from napari_radcnn.models.interactive import check_runs_at_once
-from napari_radcnn.models.options import describe
+from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume, VolumeMetadata
 from napari_radcnn.voxels import Box
 

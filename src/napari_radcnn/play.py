@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import GeometryError, ModelError, OptionError, SessionError
-from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine
 from napari_radcnn.interactive.engines.registry import check_installed, engine_spec
 from napari_radcnn.interactive.script import Script, ScriptStep, read_script, script_from_dict
+from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import LabelMap
 from napari_radcnn.session import PromptSession
 from napari_radcnn.volume import Volume

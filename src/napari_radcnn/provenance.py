@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import napari_radcnn
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.version import __version__
 from napari_radcnn.volume import Volume
 
 _PACKAGES = ("numpy", "scipy", "scikit-image", "torch", "SimpleITK", "nibabel", "pydicom")
@@ -66,7 +66,7 @@ def _end_hash(digest: hashlib._Hash, geometry: Geometry) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, of this package and of what computes."""
-    found = {"python": platform.python_version(), "napari-radcnn": napari_radcnn.__version__}
+    found = {"python": platform.python_version(), "napari-radcnn": __version__}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

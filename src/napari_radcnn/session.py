@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import RadcnnError, SessionError
-from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.answering import Answering
 from napari_radcnn.interactive.autosave import Autosave
@@ -24,16 +23,17 @@ from napari_radcnn.interactive.checks import (
 from napari_radcnn.interactive.edited import EditedScan
 from napari_radcnn.interactive.engines.base import Engine, EngineRequest
 from napari_radcnn.interactive.history import ObjectEdit, SegmentedObject, Step
-from napari_radcnn.interactive.journal import Journal, SavedSession, saved_sessions
+from napari_radcnn.interactive.journal.journal import Journal, SavedSession, saved_sessions
 from napari_radcnn.interactive.manifest import manifest
 from napari_radcnn.interactive.pending import Pending
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.state import MOST_OBJECTS
 from napari_radcnn.interactive.timeline import Change, Timeline
-from napari_radcnn.interactive.tools_base import Tool, ToolState
+from napari_radcnn.interactive.tools.base import Tool, ToolState
 from napari_radcnn.interactive.update import MaskUpdate
-from napari_radcnn.models.options import make_options
+from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.spec.options import make_options
 from napari_radcnn.volume import Volume
 
 __all__ = ["Change", "Pending", "Prompt", "PromptSession", "SegmentedObject"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.voxels import Box, LazyArray, VoxelSource, box_ends, n_bytes
 
 #: What is read for the display range of a volume that is not in memory: a whole resolution up to this size, else
@@ -195,7 +195,7 @@ class Volume:
         """Whether `array` is in memory."""
         return self._voxels.is_loaded if isinstance(self._voxels, LazyArray) else True
 
-    def load(self, progress: Callable[[int, int, str], None] | None = None, cancel: Event | None = None) -> npt.NDArray:
+    def load(self, progress: Progress | None = None, cancel: CancelEvent | None = None) -> npt.NDArray:
         """Return `array`, telling how far loading is.
 
         Parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import CancelledError, ResourceError
-from napari_radcnn.free_memory import free_memory
 from napari_radcnn.geometry import AxisMap, Geometry
+from napari_radcnn.memory import free_memory
+from napari_radcnn.progress import CancelEvent, Progress
 
 #: A part of a volume along ``(k, j, i)``: slices without steps; open ends and ends behind the last voxel are allowed.
 Box = tuple[slice, slice, slice]
-_Progress = Callable[[int, int, str], None]
 
 #: The part of the free memory that loading may take; the rest is for what is done with the voxels then.
 _MOST_OF_FREE = 0.8
@@ -171,9 +170,7 @@ class LazyArray:
         """Whether the voxels are in memory."""
         return self._array is not None
 
-    def load(
-        self, shown: str, progress: _Progress | None = None, cancel: threading.Event | None = None
-    ) -> npt.NDArray[Any]:
+    def load(self, shown: str, progress: Progress | None = None, cancel: CancelEvent | None = None) -> npt.NDArray[Any]:
         """Return all voxels; threads that ask at the same time wait for the one that loads.
 
         Raises
@@ -216,9 +213,7 @@ class _TurnedArray(LazyArray):
         """Whether the voxels are in memory."""
         return self._whole.is_loaded
 
-    def load(
-        self, shown: str, progress: _Progress | None = None, cancel: threading.Event | None = None
-    ) -> npt.NDArray[Any]:
+    def load(self, shown: str, progress: Progress | None = None, cancel: CancelEvent | None = None) -> npt.NDArray[Any]:
         """Return all voxels, as a view of the array that this is made of."""
         return self._axis_map.apply(self._whole.load(shown, progress, cancel))
 
@@ -247,9 +242,7 @@ def _too_large(source: VoxelSource, shown: str) -> ResourceError:
     )
 
 
-def _whole(
-    source: VoxelSource, shown: str, progress: _Progress | None, cancel: threading.Event | None
-) -> npt.NDArray[Any]:
+def _whole(source: VoxelSource, shown: str, progress: Progress | None, cancel: CancelEvent | None) -> npt.NDArray[Any]:
     """Return all voxels, read in slabs of whole blocks."""
     out = np.empty(source.shape, source.dtype)
     depth, n_slices = source.chunks[0], source.shape[0]

@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
+
+from fuzz_readers import Worker, damaged
 
 import napari_radcnn as radcnn
-from fuzz.fuzz_readers import Worker, damaged
 from model_factory import UNET, describe, unet, write_bundle, write_onnx, write_safetensors, zipped
 from napari_radcnn.errors import RadcnnError
-from napari_radcnn.models.recipe import Recipe
+from napari_radcnn.foreign.recipe.steps import Recipe
 
 _NNUNET = Path(__file__).parent.parent / "data" / "nnunet" / "Dataset904_Fixture"
 
@@ -83,7 +84,7 @@ def make_sources(folder: Path) -> dict[str, Path]:
     """Write one sound model of every format, each in a folder of its own; return what is opened."""
     import torch
 
-    from napari_radcnn.models.pack import pack
+    from napari_radcnn.foreign.pack import pack
 
     network = unet()
     built = {"architecture": {"name": "UNet", "arguments": UNET}}
@@ -169,8 +170,8 @@ def judge(path: Path) -> str:
 
 
 def _open(path: Path) -> None:
-    from napari_radcnn.models.networks import open_network
-    from napari_radcnn.models.pack import verify
+    from napari_radcnn.foreign.pack import verify
+    from napari_radcnn.networks.files import open_network
 
     if path.name.endswith(".radcnn.zip"):
         verify(path)
@@ -188,7 +189,7 @@ def _open(path: Path) -> None:
 
 def _is_ours(file: object) -> bool:
     """Whether nothing of the model's own would run when it is loaded."""
-    from napari_radcnn.models.networks import BUNDLE_CODE
+    from napari_radcnn.networks.files import BUNDLE_CODE
 
     architecture = getattr(file, "architecture", None)
     return architecture is not None and architecture.name != BUNDLE_CODE

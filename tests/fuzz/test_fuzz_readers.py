@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from fuzz.fuzz_readers import judge, make_input, make_sources, run
+from fuzz_readers import judge, make_input, make_sources, run
 
 
 def test_damaged_files_are_opened_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from screens import pump
 
 pytestmark = pytest.mark.gui
@@ -40,7 +41,7 @@ def test_every_command_is_used_and_every_use_is_a_command():
 
 
 def test_writers_write_what_the_export_dock_offers():
-    from napari_radcnn.gui.saving import choices
+    from napari_radcnn.gui.export.saving import choices
 
     for writer in CONTRIBUTIONS["writers"]:
         (kind,) = writer["layer_types"]

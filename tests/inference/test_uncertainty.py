@@ -12,13 +12,14 @@ import napari_radcnn as radcnn
 from grids import ALL, axial
 from napari_radcnn.cli import main
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.inference.monitor import Monitor
-from napari_radcnn.inference.pipelines import Outcome, Request, brain_extraction
+from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.inference.uncertainty import MAPS, entropy, maps_of
 from napari_radcnn.models import get_model
-from napari_radcnn.models.options import CheckedOptions, option
+from napari_radcnn.models.brain_extraction import run as brain_extraction
 from napari_radcnn.phantom import world_field
+from napari_radcnn.progress import Monitor
+from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.volume import Volume
 
 SHARES = np.random.default_rng(0).dirichlet((0.4, 1, 2), (3, 4, 5)).transpose(3, 0, 1, 2)

@@ -12,7 +12,6 @@ import pytest
 from scipy import ndimage
 
 from napari_radcnn.errors import OptionError, SessionError
-from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.interactive.difference import Difference
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.history import History, ObjectEdit, SegmentedObject, Step
@@ -21,6 +20,7 @@ from napari_radcnn.interactive.tools import Clear, Combine, FillHoles, Grow, Kee
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.play import play
+from napari_radcnn.progress import Monitor
 from napari_radcnn.session import PromptSession
 from napari_radcnn.volume import Volume
 from toy_engine import BallEngine

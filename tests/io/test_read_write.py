@@ -16,8 +16,8 @@ import pytest
 import grids
 from dicom_factory import write_dicom_series
 from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.files import atomic_path, write_text
 from napari_radcnn.io import list_series, read, sniff, writable_suffixes, write
-from napari_radcnn.io.atomic import atomic_path, write_text
 from napari_radcnn.phantom import head, world_field
 from napari_radcnn.results import Classification, Detection, Detections
 from napari_radcnn.volume import Volume

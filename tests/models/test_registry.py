@@ -10,8 +10,8 @@ import pytest
 import napari_radcnn as radcnn
 from napari_radcnn.errors import ExitStatus, ModelError
 from napari_radcnn.models import get_model, models
-from napari_radcnn.models.spec import WeightsFile
-from napari_radcnn.models.weights import find_weights, load_torchscript, read_verified
+from napari_radcnn.spec.model import WeightsFile
+from napari_radcnn.spec.weights import find_weights, load_torchscript, read_verified
 
 
 def test_models_are_listed_by_name_and_task():
@@ -40,7 +40,7 @@ def test_a_spec_is_complete(spec):
     for name in ("title", "summary", "version", "licence", "citation", "body_part"):
         assert getattr(spec, name), name
     assert json.loads(json.dumps(spec.to_dict()))["name"] == spec.name
-    card = files("napari_radcnn") / "cards" / spec.card
+    card = files("napari_radcnn") / spec.card
     text = card.read_text(encoding="utf-8")
     for heading in ("Licence", "Trained on", "Measured", "Where it fails", "Research use"):
         assert heading in text, f"{spec.card} lacks '{heading}'"

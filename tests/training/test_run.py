@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.models.safetensors import load_safetensors
+from napari_radcnn.networks.safetensors import load_safetensors
 from napari_radcnn.training import run as run_module
 from napari_radcnn.training.run import Schedule, Training
 

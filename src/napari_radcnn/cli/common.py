@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_radcnn.errors import ReadError, WriteError, WriteWarning
-from napari_radcnn.models.options import describe
+from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Progress:
         self._last = ""
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        """Show a step; as `napari_radcnn.inference.monitor.Progress`."""
+        """Show a step; as `napari_radcnn.progress.Progress`."""
         if self._is_terminal:
             filled = self._WIDTH * done // max(total, 1)
             bar = "#" * filled + "-" * (self._WIDTH - filled)

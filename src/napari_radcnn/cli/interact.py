@@ -21,8 +21,8 @@ from napari_radcnn.cli.common import (
     warn,
 )
 from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.interactive.engines.specs import SPECS
 from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
-from napari_radcnn.models.interactive import SPECS
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
 
@@ -137,7 +137,7 @@ def _changes_of_engines(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _label_maps(paths: list[Path]) -> list[LabelMap]:
-    from napari_radcnn.io.dicom_export.segmentation import as_label_map
+    from napari_radcnn.io.dicom_results.write.segmentation import as_label_map
 
     volumes: list[Volume] = [volume for path in paths for volume in read_volumes(path)]
     return [as_label_map(volume) for volume in volumes]

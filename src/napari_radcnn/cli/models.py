@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.models.card import own_card, pack_card
 from napari_radcnn.models.registry import get_model, models
-from napari_radcnn.models.spec import ModelSpec
+from napari_radcnn.spec.card import own_card, pack_card
+from napari_radcnn.spec.model import ModelSpec
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], words: Sequence[str]) -> None:
@@ -92,7 +92,7 @@ def _tell(spec: ModelSpec) -> None:
 
 
 def _found(parsed: argparse.Namespace) -> None:
-    from napari_radcnn.models.formats.nnunet_found import find_nnunet_models
+    from napari_radcnn.foreign.nnunet.found import find_nnunet_models
 
     found = find_nnunet_models()
     if parsed.json:
@@ -118,7 +118,7 @@ def _found(parsed: argparse.Namespace) -> None:
 
 
 def _pack(parsed: argparse.Namespace) -> None:
-    from napari_radcnn.models.pack import pack
+    from napari_radcnn.foreign.pack import pack
 
     written = pack(
         parsed.model,
@@ -133,21 +133,21 @@ def _pack(parsed: argparse.Namespace) -> None:
 
 
 def _verify(parsed: argparse.Namespace) -> None:
-    from napari_radcnn.models.pack import verify
+    from napari_radcnn.foreign.pack import verify
 
     info = verify(parsed.pack)
     print(f"{info.name}: {info.title}, version {info.version}, {len(info.files)} files, all as they were packed")
 
 
 def _install(parsed: argparse.Namespace) -> None:
-    from napari_radcnn.models.pack import install
+    from napari_radcnn.models.registry import install_pack
 
-    name = install(parsed.pack, trust=parsed.trust)
+    name = install_pack(parsed.pack, trust=parsed.trust)
     print(f"installed: {name}")
 
 
 def _remove(parsed: argparse.Namespace) -> None:
-    from napari_radcnn.models.pack import uninstall
+    from napari_radcnn.foreign.pack import uninstall
 
     uninstall(parsed.name)
     print(f"removed: {parsed.name}")

@@ -27,12 +27,12 @@ from napari_radcnn.cli.common import (
 from napari_radcnn.cli.interact import add_labels, replay_steps
 from napari_radcnn.errors import ModelError, ReadError, WriteError
 from napari_radcnn.inference.uncertainty import MAPS
+from napari_radcnn.interactive.engines.specs import check_runs_at_once
 from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
-from napari_radcnn.models.interactive import check_runs_at_once
-from napari_radcnn.models.options import describe
 from napari_radcnn.models.registry import find_model, get_model, models
-from napari_radcnn.models.spec import ModelSpec
 from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _ask_for_evidence(parsed: argparse.Namespace, spec: ModelSpec, options: dict
     if parsed.evidence is not None:
         options["explain"] = True
     if options.get("explain") and not parsed.plan:
-        from napari_radcnn.inference.explained import KINDS
+        from napari_radcnn.evidence.ensemble import KINDS
 
         if parsed.evidence is not None:
             try:

@@ -167,7 +167,7 @@ def _line(volume: Volume) -> str:
 
 def _convert(parsed: argparse.Namespace) -> None:
     from napari_radcnn.io import is_report
-    from napari_radcnn.io.deidentify import doubts
+    from napari_radcnn.io.dicom_results.deidentify import doubts
     from napari_radcnn.io.reference import as_labels, check_reference
 
     target = parsed.output

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_radcnn.gui.reader import layers_at
-from napari_radcnn.gui.show import add_to_viewer
+from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.napari.reader import layers_at
 
 
 def open_viewer(paths: Sequence[Path]) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 
 from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.inference.monitor import CancelEvent, Monitor, Progress
-from napari_radcnn.models.spec import ModelSpec
 from napari_radcnn.preprocessing import resample
+from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import LabelMap
+from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.volume import Volume
 
 #: What an operation takes: a scan; or one for each input of the model, in order or by name.
@@ -115,7 +115,7 @@ def resample_to(
     reference : Volume, LabelMap or Geometry
         Whose grid it gets. Both must lie in one patient space: nothing is registered.
     progress, cancel : optional
-        See `napari_radcnn.inference.monitor`.
+        See `napari_radcnn.progress`.
 
     Returns
     -------

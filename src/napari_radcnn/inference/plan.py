@@ -10,8 +10,8 @@ from pathlib import Path
 import platformdirs
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.free_memory import free_memory
-from napari_radcnn.io.atomic import write_text
+from napari_radcnn.files import write_text
+from napari_radcnn.memory import free_memory
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_radcnn.models.options import CheckedOptions, option
+from napari_radcnn.spec.options import CheckedOptions, option
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from threading import Lock
 from typing import Any
 
 from napari_radcnn.errors import ModelError, SessionError
-from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine, EngineRequest
 from napari_radcnn.interactive.engines.registry import engine_spec, open_engine
 from napari_radcnn.interactive.update import MaskUpdate
+from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
 

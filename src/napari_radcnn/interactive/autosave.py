@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import JournalError
-from napari_radcnn.interactive.journal import Journal
-from napari_radcnn.interactive.journal_records import RecordKind
+from napari_radcnn.interactive.journal.journal import Journal
+from napari_radcnn.interactive.journal.records import RecordKind
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from napari_radcnn.interactive.colors import Color
 from napari_radcnn.interactive.history import SegmentedObject
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.rasterize import is_inside
-from napari_radcnn.interactive.tools_base import Tool
+from napari_radcnn.interactive.tools.base import Tool
 from napari_radcnn.interactive.update import Box
 from napari_radcnn.volume import Volume
 

@@ -8,7 +8,7 @@ from napari_radcnn.interactive.answering import Answering
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.history import SegmentedObject
 from napari_radcnn.interactive.prompts import Prompt
-from napari_radcnn.interactive.tools_base import Tool, ToolState
+from napari_radcnn.interactive.tools.base import Tool, ToolState
 from napari_radcnn.volume import Volume
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.inference.monitor import Monitor
+from napari_radcnn.progress import Monitor
 
 #: Mask of one slice.
 Flat = npt.NDArray[np.bool_]

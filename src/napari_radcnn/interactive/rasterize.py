@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.prompts import Prompt
-from napari_radcnn.interactive.tools_base import moved
+from napari_radcnn.interactive.tools.base import moved
 from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of
 
 Floats = npt.NDArray[np.float64]

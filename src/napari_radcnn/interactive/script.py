@@ -30,7 +30,7 @@ from typing import Any, Literal, NoReturn, cast
 from napari_radcnn.errors import OptionError, ReadError
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools import Paint, tool_from_dict
-from napari_radcnn.interactive.tools_base import Tool
+from napari_radcnn.interactive.tools.base import Tool
 from napari_radcnn.results import LabelMap
 
 #: Bytes of a file that is read as a script.

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.interactive.engines.base import Engine, EngineRequest
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.update import Mask, box_of, joined
 from napari_radcnn.metrics import dice
+from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
 Index = tuple[int, int, int]

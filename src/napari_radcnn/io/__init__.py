@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Event
 
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.io.deidentify import Deidentifier
+from napari_radcnn.io.contents import read_folder
 from napari_radcnn.io.dicom import OnIrregular, SeriesInfo, check_on_irregular, list_series, read_series
-from napari_radcnn.io.dicom_export import (
+from napari_radcnn.io.dicom_results import (
     Reference,
     as_label_map,
     check_series,
@@ -19,12 +18,13 @@ from napari_radcnn.io.dicom_export import (
     write_report,
     write_segmentation,
 )
-from napari_radcnn.io.folder import read_folder
+from napari_radcnn.io.dicom_results.deidentify import Deidentifier
+from napari_radcnn.io.formats import FORMATS, Format, readable_suffixes, sniff, writable_suffixes
 from napari_radcnn.io.omezarr import is_zarr, read_omezarr
-from napari_radcnn.io.problems import Problem, Progress
+from napari_radcnn.io.problems import Problem
 from napari_radcnn.io.reference import check_place
-from napari_radcnn.io.registry import FORMATS, Format, readable_suffixes, sniff, writable_suffixes
 from napari_radcnn.io.reports import write_classification, write_detections
+from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 
@@ -34,7 +34,6 @@ __all__ = [
     "Format",
     "OnIrregular",
     "Problem",
-    "Progress",
     "SeriesInfo",
     "check_source",
     "check_suffix",
@@ -58,7 +57,7 @@ def read(
     path: str | Path,
     *,
     progress: Progress | None = None,
-    cancel: Event | None = None,
+    cancel: CancelEvent | None = None,
     on_irregular: OnIrregular = "refuse",
 ) -> list[Volume]:
     """Read every volume of a file or folder.

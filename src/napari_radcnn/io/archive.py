@@ -11,13 +11,13 @@ import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from threading import Event
 
 import numpy as np
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.files import binary_size
 from napari_radcnn.io.dicom import OnIrregular
-from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report
+from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 from napari_radcnn.volume import Volume
 
 MOST_MEMBERS = 10_000
@@ -43,7 +43,7 @@ _DAMAGE = (
 def read_zip(
     path: Path,
     progress: Progress | None = None,
-    cancel: Event | None = None,
+    cancel: CancelEvent | None = None,
     on_irregular: OnIrregular = "refuse",
 ) -> list[Volume]:
     """Read every image in a ZIP archive, as if it were a folder; archives in it are left alone.
@@ -55,7 +55,7 @@ def read_zip(
     CancelledError
         If `cancel` was set.
     """
-    from napari_radcnn.io.folder import read_folder  # the registry, which it needs, needs this module
+    from napari_radcnn.io.contents import read_folder  # the registry, which it needs, needs this module
 
     with tempfile.TemporaryDirectory(prefix="radcnn-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary) / "unpacked"
@@ -73,7 +73,7 @@ def read_zip(
         ]
 
 
-def unpack(path: Path, folder: Path, progress: Progress | None = None, cancel: Event | None = None) -> None:
+def unpack(path: Path, folder: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> None:
     """Unpack a ZIP archive into an empty folder.
 
     Parameters

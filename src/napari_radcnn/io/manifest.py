@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.io.atomic import atomic_path, write_error
-from napari_radcnn.io.deidentify import shareable
+from napari_radcnn.files import atomic_path, write_error
+from napari_radcnn.io.dicom_results.deidentify import shareable
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_radcnn.io.deidentify import Deidentifier
-    from napari_radcnn.io.dicom_export import Reference
+    from napari_radcnn.io.dicom_results import Reference
+    from napari_radcnn.io.dicom_results.deidentify import Deidentifier
 
 
 def manifest_path(path: Path) -> Path:

@@ -12,18 +12,18 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, ReadError, WriteError
+from napari_radcnn.files import atomic_path, binary_size
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.io.atomic import atomic_path
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.gzipped import GzipStream
-from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report, stem_of
+from napari_radcnn.io.problems import stem_of
+from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 
@@ -52,7 +52,7 @@ def flipped_world(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return flipped[:, [2, 1, 0, 3]]
 
 
-def read_nifti(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+def read_nifti(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[Volume]:
     """Read a NIfTI file; a 4-D file gives one volume for every 3-D image in it.
 
     Raises

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.io.atomic import write_text
+from napari_radcnn.files import write_text
 from napari_radcnn.results import Classification, Detection, Detections, FindingState
 
 #: Bytes that are looked at to tell what a file holds.

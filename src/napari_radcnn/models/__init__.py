@@ -1,4 +1,4 @@
-"""Models: what they are (spec), which there are (registry), where their weights lie.
+"""The models that ship: a folder each with what it is (`spec`), its weights, its card and how it runs (`run`).
 
 ``napari_radcnn.models()`` lists them: the package itself can be called, because the name of the public function
 and of the package are the same.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from napari_radcnn.models.options import describe, make_options
 from napari_radcnn.models.registry import find_model, get_model, models
-from napari_radcnn.models.spec import ModelSpec, Task
+from napari_radcnn.spec.model import ModelSpec, Task
+from napari_radcnn.spec.options import describe, make_options
 
 __all__ = ["ModelSpec", "Task", "describe", "find_model", "get_model", "make_options", "models"]
 

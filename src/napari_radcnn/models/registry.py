@@ -1,42 +1,38 @@
-"""Which models there are."""
+"""Which models there are: found by looking into the folders beside this file, and into installed packs."""
 
 from __future__ import annotations
 
 import os
+import pkgutil
+import warnings
+from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
-from napari_radcnn.errors import ModelError
-from napari_radcnn.models import (
-    adrenal_mass,
-    brain_extraction,
-    brain_tissue,
-    ct_denoise,
-    ct_tissues,
-    cxr_pneumonia,
-    interactive,
-    lung_nodules,
-    nlm_denoise,
-    super_resolution,
+from napari_radcnn.errors import ModelError, RadcnnError
+from napari_radcnn.foreign.pack import install, installed
+from napari_radcnn.interactive.engines.specs import SPECS as ENGINES
+from napari_radcnn.spec.model import ModelSpec, Task
+
+_CATALOGUE = __name__.rpartition(".")[0]
+#: What a folder of the catalogue may raise when it is looked at; whatever it is, the other models stay.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RadcnnError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
 )
-from napari_radcnn.models.pack import installed
-from napari_radcnn.models.spec import ModelSpec, Task
-
-_SPECS = {
-    spec.name: spec
-    for spec in (
-        adrenal_mass.SPEC,
-        brain_extraction.SPEC,
-        brain_tissue.SPEC,
-        ct_denoise.SPEC,
-        ct_tissues.SPEC,
-        cxr_pneumonia.SPEC,
-        lung_nodules.SPEC,
-        nlm_denoise.SPEC,
-        *interactive.SPECS,
-        *super_resolution.SPECS,
-    )
-}
 
 
 def models(task: Task | None = None) -> list[ModelSpec]:
@@ -52,7 +48,57 @@ def models(task: Task | None = None) -> list[ModelSpec]:
 
 def _all() -> dict[str, ModelSpec]:
     """Return our own models and those of installed packs, which cannot take the name of one of ours."""
-    return {spec.name: spec for spec in installed()} | _SPECS
+    return {spec.name: spec for spec in installed()} | own_models()
+
+
+@lru_cache(maxsize=1)
+def own_models() -> dict[str, ModelSpec]:
+    """Return the models that come with the package, by name; a new one is a new folder and nothing else.
+
+    A folder beside this file is one if it has a module ``spec`` with ``SPEC``, or ``SPECS`` where several models share
+    it. A folder that cannot be imported is named in a warning and left out.
+    """
+    found = {spec.name: spec for spec in ENGINES}
+    for folder in _folders():
+        try:
+            module = import_module(f"{_CATALOGUE}.{folder}.spec")
+            specs = _specs_of(module)
+        except _BROKEN as error:
+            reason = " ".join(str(error).split())[:200]
+            _leave_out(folder, f"{type(error).__name__}: {reason}")
+            continue
+        for spec in specs:
+            if spec.name in found:
+                _leave_out(folder, f"another model has the name '{spec.name}'")
+            else:
+                found[spec.name] = spec
+    return found
+
+
+def _folders() -> Iterator[str]:
+    """Yield the names of the folders beside this file that hold models."""
+    places = import_module(_CATALOGUE).__path__
+    return (found.name for found in sorted(pkgutil.iter_modules(places), key=lambda found: found.name) if found.ispkg)
+
+
+def _specs_of(module: ModuleType) -> tuple[ModelSpec, ...]:
+    specs = tuple(module.SPECS) if hasattr(module, "SPECS") else (module.SPEC,)
+    for spec in specs:
+        if not isinstance(spec, ModelSpec):
+            raise TypeError(f"SPEC is a {type(spec).__name__}, expected a ModelSpec")
+    return specs
+
+
+def _leave_out(folder: str, reason: str) -> None:
+    warnings.warn(f"The models of the folder '{folder}' are left out: {reason}.", stacklevel=4)
+
+
+def install_pack(path: str | Path, *, trust: str | None = None) -> str:
+    """Install a model pack so that it stands on the list, and return the name it has there.
+
+    Parameters and errors are those of `napari_radcnn.foreign.pack.install`; names of our own models are taken.
+    """
+    return install(path, trust=trust, taken=own_models())
 
 
 def get_model(name: str) -> ModelSpec:
@@ -88,6 +134,6 @@ def find_model(model: str | os.PathLike[str], *, trust: str | None = None) -> Mo
     """
     if isinstance(model, str) and (model in _all() or not Path(model).exists()):
         return get_model(model)
-    from napari_radcnn.models.formats import open_model
+    from napari_radcnn.foreign import open_model
 
     return open_model(Path(model), trust=trust)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.io.atomic import write_text
+from napari_radcnn.files import write_text
 
 #: Size of one panel and of the margins around its plot, pixels.
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 640, 150, 70, 26, 16, 24

@@ -13,14 +13,14 @@ from napari_radcnn.training.run import Schedule
 
 #: Name of a model to the module that trains it, which has a class `Recipe` and a function `train`.
 RECIPES: Mapping[str, str] = {
-    "ct-super-resolution": "napari_radcnn.training.ct_super_resolution",
-    "mr-super-resolution": "napari_radcnn.training.mr_super_resolution",
-    "adrenal-mass": "napari_radcnn.training.adrenal_mass",
-    "ct-denoise": "napari_radcnn.training.ct_denoise",
-    "cxr-pneumonia": "napari_radcnn.training.cxr_pneumonia",
-    "brain-tissue": "napari_radcnn.training.brain_tissue",
-    "lung-nodules": "napari_radcnn.training.lung_nodules",
-    "promptable-3d": "napari_radcnn.training.promptable",
+    "ct-super-resolution": "napari_radcnn.training.super_resolution.ct",
+    "mr-super-resolution": "napari_radcnn.training.super_resolution.mr",
+    "adrenal-mass": "napari_radcnn.training.classifiers.adrenal_mass",
+    "ct-denoise": "napari_radcnn.training.ct_denoise.recipe",
+    "cxr-pneumonia": "napari_radcnn.training.classifiers.cxr_pneumonia",
+    "brain-tissue": "napari_radcnn.training.brain_tissue.recipe",
+    "lung-nodules": "napari_radcnn.training.lung_nodules.recipe",
+    "promptable-3d": "napari_radcnn.training.promptable.recipe",
 }
 
 

@@ -239,7 +239,7 @@ class Training:
 
 def _begin_with(network: torch.nn.Module, path: Path) -> None:
     """Take over the tensors of a file that have the name and shape of one of the network's."""
-    from napari_radcnn.models.safetensors import load_safetensors
+    from napari_radcnn.networks.safetensors import load_safetensors
 
     if not path.is_file():
         raise ModelError(f"{path} does not exist: name a .safetensors file to begin with.")
@@ -296,7 +296,7 @@ def write_weights(network: torch.nn.Module, path: Path, about: dict[str, Any]) -
     """Write a network's floating-point values in float16, and beside them `about` with their SHA-256 as JSON."""
     import torch
 
-    from napari_radcnn.models.safetensors import write_safetensors
+    from napari_radcnn.networks.safetensors import write_safetensors
 
     tensors = {
         name: value.detach().to(torch.float16).contiguous()

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_radcnn import user_folders as remembered
 from napari_radcnn.errors import ModelError, ResourceError
-from napari_radcnn.inference import remembered
 from napari_radcnn.inference.backends import (
     BackendError,
     OutOfMemoryError,
@@ -15,8 +15,8 @@ from napari_radcnn.inference.backends import (
 )
 from napari_radcnn.inference.backends.candidates import Candidate
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
-from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.progress import Monitor
 from toy_networks import ToySource, affine, smooth_noise, unet
 
 PATCH = (8, 12, 10)

@@ -8,8 +8,8 @@ import pytest
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.backends import OutOfMemoryError, late_warnings
 from napari_radcnn.inference.backends.fallback import FallingBackPredictor
-from napari_radcnn.inference.stream import run_patches
-from napari_radcnn.models.network import Sampling
+from napari_radcnn.inference.patches.stream import run_patches
+from napari_radcnn.spec.patches import Sampling
 from toy_networks import smooth_noise
 
 

@@ -25,7 +25,7 @@ class BackendError(ModelError):
 
 
 class NetworkSource(Protocol):
-    """A network that has not been put on a device yet; `napari_radcnn.models.networks.open_network` makes one."""
+    """A network that has not been put on a device yet; `napari_radcnn.networks.files.open_network` makes one."""
 
     @property
     def identity(self) -> str:

@@ -10,15 +10,16 @@ from napari_radcnn.inference.backends.accelerator import AcceleratorPredictor
 from napari_radcnn.inference.backends.agreement import Agreement, Outputs, compare
 from napari_radcnn.inference.backends.base import BackendError, NetworkSource, OutOfMemoryError, Patch, Predictor
 from napari_radcnn.inference.backends.candidates import Candidate, candidates
-from napari_radcnn.inference.backends.converted import converted_model
 from napari_radcnn.inference.backends.fallback import FallingBackPredictor
-from napari_radcnn.inference.backends.hardware import cuda_name, package_version
-from napari_radcnn.inference.backends.openvino_cpu import OpenVINOPredictor
+from napari_radcnn.inference.backends.hardware import cuda_name
+from napari_radcnn.inference.backends.openvino.converted import converted_model
+from napari_radcnn.inference.backends.openvino.cpu import OpenVINOPredictor
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
-from napari_radcnn.inference.monitor import Monitor
-from napari_radcnn.inference.remembered import recall, remember
 from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.models.network import Shape
+from napari_radcnn.progress import Monitor
+from napari_radcnn.spec.patches import Shape
+from napari_radcnn.user_folders import recall, remember
+from napari_radcnn.version import package_version
 
 _FILE = "backends"
 _ACCELERATORS = ("cuda", "mps")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 import sys
@@ -10,14 +9,7 @@ from functools import cache
 
 from napari_radcnn.inference.devices import torch_device
 from napari_radcnn.inference.settings import RunSettings
-
-
-def package_version(name: str) -> str:
-    """Return the version of an installed package, ``"none"`` if it is not."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
+from napari_radcnn.version import package_version
 
 
 def has_openvino() -> bool:
@@ -47,7 +39,7 @@ def cpu_computes_bfloat16(backend: str) -> bool:
     They are AVX512-BF16 or AMX, and BF16 on Arm, which only torch uses.
     """
     if backend == "openvino":
-        from napari_radcnn.inference.backends.openvino_cpu import openvino_core
+        from napari_radcnn.inference.backends.openvino.cpu import openvino_core
 
         return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if has_openvino() and platform.machine().lower() in ("x86_64", "amd64"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.update import Mask, MaskUpdate
+from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
 

@@ -9,16 +9,16 @@ from typing import cast
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine
-from napari_radcnn.models.interactive import SPECS
-from napari_radcnn.models.spec import ModelSpec
-from napari_radcnn.models.weights import find_weights
+from napari_radcnn.interactive.engines.specs import SPECS
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.weights import find_weights
 
 #: Name of an engine to its module, beside this one, and its class there: taking `RunSettings` and nothing else.
 _CLASSES = {
-    "region": ("region", "RegionEngine"),
-    "promptable-3d": ("promptable", "PromptableEngine"),
-    "litemedsam": ("litemedsam", "LiteMedSamEngine"),
-    "nninteractive": ("nninteractive", "NnInteractiveEngine"),
+    "region": ("region.engine", "RegionEngine"),
+    "promptable-3d": ("promptable.engine", "PromptableEngine"),
+    "litemedsam": ("litemedsam.engine", "LiteMedSamEngine"),
+    "nninteractive": ("nninteractive.engine", "NnInteractiveEngine"),
 }
 
 #: In the order in which they are offered.

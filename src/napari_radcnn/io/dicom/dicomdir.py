@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom.headers import DICOMDIR, damage, is_dicom_start, quiet
 from napari_radcnn.io.dicom.irregular import OnIrregular
 from napari_radcnn.io.dicom.series import Series, find_dicom
-from napari_radcnn.io.problems import Problem, Progress, some_names
+from napari_radcnn.io.problems import Problem
+from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.volume import Volume
 
 _MOST_NAMES = 100_000
@@ -24,7 +25,7 @@ def is_dicomdir_start(start: bytes) -> bool:
 def read_dicomdir(
     path: Path,
     progress: Progress | None = None,
-    cancel: Event | None = None,
+    cancel: CancelEvent | None = None,
     on_irregular: OnIrregular = "refuse",
 ) -> list[Volume]:
     """Read the files that a DICOMDIR names; all DICOM files below its folder where it names none that is there.

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.files import binary_size
 from napari_radcnn.io.dicom.frames import frame_count, image_size
 from napari_radcnn.io.dicom.headers import DEFLATED, UNDEFINED_LENGTH, Instance, damage, deflated_start, number, text
-from napari_radcnn.io.problems import binary_size
 
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED)
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"

@@ -9,16 +9,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Event
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom.frames import frames_of
 from napari_radcnn.io.dicom.headers import Instance, NoImage, damage, quiet, read_header, text
 from napari_radcnn.io.dicom.irregular import OnIrregular, check_on_irregular
 from napari_radcnn.io.dicom.pixels import check_size
 from napari_radcnn.io.dicom.stacks import Stack, make_stacks
 from napari_radcnn.io.dicom.values import make_volume
-from napari_radcnn.io.problems import Problem, Progress, checked_cancel, report, some_names
+from napari_radcnn.io.problems import Problem
+from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 from napari_radcnn.volume import Volume
 
 #: An empty file, or one that is no DICOM, is told of if it is called like a slice; other files are not ours.
@@ -132,7 +133,7 @@ class DicomFolder:
     def read(
         self,
         progress: Progress | None = None,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
         on_irregular: OnIrregular = "refuse",
     ) -> tuple[list[Volume], list[str]]:
         """Decode every series; return the volumes, and what was left out and why."""
@@ -156,9 +157,9 @@ class DicomFolder:
             refused.append(f"{names}: not an image: {kinds}.")
         return volumes, refused
 
-    def _read_labels(self, cancel: Event | None) -> tuple[list[Volume], list[str], list[NoImage]]:
+    def _read_labels(self, cancel: CancelEvent | None) -> tuple[list[Volume], list[str], list[NoImage]]:
         """Read segmentations and contours; return their volumes, what is wrong, and the objects that hold no labels."""
-        from napari_radcnn.io.dicom_export.read_results import is_readable, read_result
+        from napari_radcnn.io.dicom_results.read.labels import is_readable, read_result
 
         volumes: list[Volume] = []
         refused: list[str] = []
@@ -172,12 +173,14 @@ class DicomFolder:
         return volumes, refused, [item for item in self.others if not is_readable(item)]
 
 
-def find_dicom(folder: Path, progress: Progress | None = None, cancel: Event | None = None) -> DicomFolder:
+def find_dicom(folder: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> DicomFolder:
     """Read the headers of every file below a folder."""
     return _collect(folder, _files(folder), progress, cancel)
 
 
-def list_series(folder: str | Path, progress: Progress | None = None, cancel: Event | None = None) -> list[SeriesInfo]:
+def list_series(
+    folder: str | Path, progress: Progress | None = None, cancel: CancelEvent | None = None
+) -> list[SeriesInfo]:
     """List the series in a folder from their headers alone.
 
     Parameters
@@ -222,7 +225,7 @@ def list_series(folder: str | Path, progress: Progress | None = None, cancel: Ev
 def read_series(
     info: SeriesInfo,
     progress: Progress | None = None,
-    cancel: Event | None = None,
+    cancel: CancelEvent | None = None,
     on_irregular: OnIrregular = "refuse",
 ) -> list[Volume]:
     """Read the volumes of a series that `list_series` found.
@@ -257,7 +260,7 @@ def read_series(
 def read_dicom(
     path: Path,
     progress: Progress | None = None,
-    cancel: Event | None = None,
+    cancel: CancelEvent | None = None,
     on_irregular: OnIrregular = "refuse",
 ) -> list[Volume]:
     """Read one DICOM file, which is one slice of a classic series, or a whole enhanced one.
@@ -294,7 +297,7 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _collect(folder: Path, files: Iterable[Path], progress: Progress | None, cancel: Event | None) -> DicomFolder:
+def _collect(folder: Path, files: Iterable[Path], progress: Progress | None, cancel: CancelEvent | None) -> DicomFolder:
     found = DicomFolder(folder)
     series: dict[tuple[str, ...], list[Instance]] = defaultdict(list)
     files = list(files)
@@ -341,7 +344,7 @@ def _read(
     series: Series,
     source: Path,
     progress: Progress | None,
-    cancel: Event | None,
+    cancel: CancelEvent | None,
     done: int,
     total: int,
     on_irregular: OnIrregular,

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
+from napari_radcnn.files import some_names
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.frames import Frame, image_size
 from napari_radcnn.io.dicom.headers import text, texts
 from napari_radcnn.io.dicom.irregular import OnIrregular, Sampling, even_grid, even_runs, resampling_notes, run_note
 from napari_radcnn.io.dicom.split import gap_tolerance, is_even, places, split_ties, split_uneven
-from napari_radcnn.io.problems import Problem, some_names
+from napari_radcnn.io.problems import Problem
 
 #: Direction cosines of one stack may differ by this: rounding in headers.
 _COSINE_TOLERANCE = 1e-4

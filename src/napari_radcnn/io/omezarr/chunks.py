@@ -13,17 +13,17 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.free_memory import free_memory
+from napari_radcnn.files import binary_size
 from napari_radcnn.io.omezarr.array import StoredArray
 from napari_radcnn.io.omezarr.store import inside
-from napari_radcnn.io.problems import Progress, binary_size, checked_cancel, report
+from napari_radcnn.memory import free_memory
+from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 
 #: A chunk can be a little larger on the disk than in memory, where it does not compress.
 _MOST_GROWTH = 1.25
@@ -156,7 +156,7 @@ def check_chunks(array: StoredArray, root: Path, told: list[str]) -> set[tuple[i
 
 
 def read_array(
-    array: StoredArray, root: Path, told: list[str], progress: Progress | None = None, cancel: Event | None = None
+    array: StoredArray, root: Path, told: list[str], progress: Progress | None = None, cancel: CancelEvent | None = None
 ) -> npt.NDArray[Any]:
     """Return all values of the array.
 

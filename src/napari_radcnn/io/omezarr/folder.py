@@ -1,4 +1,4 @@
-"""Write a folder completely or not at all, as `napari_radcnn.io.atomic` does for a file."""
+"""Write a folder completely or not at all, as `napari_radcnn.files` does for a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.io.atomic import write_error
+from napari_radcnn.files import write_error
 
 
 @contextmanager

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.files import write_error, write_text
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.io.atomic import write_error, write_text
 from napari_radcnn.io.omezarr.folder import check_folder_target, take_name
 from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
 from napari_radcnn.io.omezarr.write import create_level, pyramid, store_attributes

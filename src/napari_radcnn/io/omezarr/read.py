@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,8 @@ from napari_radcnn.io.omezarr.chunks import check_chunks, check_memory, read_arr
 from napari_radcnn.io.omezarr.levels import check_level, geometry_of_level
 from napari_radcnn.io.omezarr.source import ZarrSource, list_index, n_volumes
 from napari_radcnn.io.omezarr.store import Group, child, open_group, short
-from napari_radcnn.io.problems import Progress, stem_of
+from napari_radcnn.io.problems import stem_of
+from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.volume import Volume, VolumeMetadata
 from napari_radcnn.voxels import Level
 
@@ -46,7 +46,7 @@ def holds_zarr(path: Path) -> bool:
     return any((path / mark).is_file() for mark in _MARKS)
 
 
-def read_omezarr(path: Path, progress: Progress | None = None, cancel: Event | None = None) -> list[Volume]:
+def read_omezarr(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[Volume]:
     """Read an OME-Zarr image, a volume for every time point and channel, then its label images.
 
     Small images are read whole; of larger ones only the metadata is, and `Volume.source` reads what is asked for.
@@ -122,7 +122,7 @@ class _Image:
         self.shown = group.shown
         self.told: list[str] = []
 
-    def read(self, progress: Progress | None, cancel: Event | None) -> list[Volume]:
+    def read(self, progress: Progress | None, cancel: CancelEvent | None) -> list[Volume]:
         """Return a volume for every time point and channel."""
         multiscale = self._multiscale()
         datasets = self._datasets(multiscale)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.io.problems import binary_size
+from napari_radcnn.files import binary_size
 
 _MOST_JSON = 16 << 20
 

@@ -1,0 +1,1 @@
+"""How fast the engine is, and what memory it takes, beside others."""

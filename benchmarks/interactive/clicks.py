@@ -1,0 +1,169 @@
+"""How good a mask is after so many clicks of the simulated user, object by object."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.interactive.scans import Scan, group_of, network_card, read_scan, truths
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.interactive import engines
+from napari_radcnn.interactive.engines.base import Engine
+from napari_radcnn.interactive.engines.registry import open_engine
+from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.simulate import EnginePlayer, Player, play
+from napari_radcnn.interactive.update import Mask
+from napari_radcnn.progress import Monitor
+from napari_radcnn.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_radcnn.networks.shipped import ShippedNetwork
+    from napari_radcnn.session import PromptSession
+
+#: Clicks to this Dice are counted, up to the cap.
+GOAL, CAP, AT_LEAST = 0.85, 20, 10
+
+Record = dict[str, Any]
+
+
+class SessionPlayer:
+    """One object of a session, as a user of the program has it: with history, without the autosave on the disk."""
+
+    def __init__(self, session: PromptSession) -> None:
+        self._session = session
+        self.value = session.add_object().value
+
+    def add(self, prompt: Prompt) -> None:
+        """Add the prompt and wait for the mask."""
+        self._session.add(prompt)
+
+    @property
+    def mask(self) -> Mask:
+        """The object as it is now."""
+        return self._session.mask(self.value)
+
+
+def opened(engine: str, settings: RunSettings, weights: Path | None = None) -> Engine:
+    """Return an engine; `promptable-3d` with other weights than those in the package where a file is given."""
+    if engine != "promptable-3d" or weights is None:
+        return open_engine(engine, settings)
+    from napari_radcnn.interactive.engines.promptable.engine import PromptableEngine
+
+    return PromptableEngine(settings, network_of(weights))
+
+
+def network_of(weights: Path) -> ShippedNetwork:
+    """Return the promptable network with the weights in a file."""
+    from napari_radcnn.interactive.engines.promptable.engine import promptable_network
+
+    return promptable_network(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
+
+
+@contextmanager
+def players(volume: Volume, engine: Engine, is_direct: bool) -> Iterator[Callable[[], Player]]:
+    """Give what begins a new, empty object in a scan; the engine is closed at the end.
+
+    Parameters
+    ----------
+    is_direct : bool
+        Whether the engine is asked without a session.
+    """
+    if is_direct:
+        engine.prepare(volume, Monitor(1))
+        yield lambda: EnginePlayer(engine, volume)
+        engine.close()
+        return
+    from napari_radcnn.session import PromptSession
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        PromptSession(volume, engine=engine, folder=Path(folder), autosave=False) as session,
+    ):
+
+        def begin() -> Player:
+            # Alone in the scan: how objects share voxels is not what is measured here.
+            for other in session.objects:
+                session.remove_object(other.value)
+            return SessionPlayer(session)
+
+        yield begin
+
+
+def play_scan(
+    scan: Scan,
+    data: Path,
+    engine: str,
+    settings: RunSettings,
+    *,
+    done: Sequence[str],
+    clicks: int = CAP,
+    n_objects: int | None = None,
+    is_direct: bool = False,
+    weights: Path | None = None,
+) -> Iterator[Record]:
+    """Play the objects of a scan one after the other and yield what came of each.
+
+    Parameters
+    ----------
+    done : sequence of str
+        Names of objects to leave out.
+    clicks : int
+        At most so many an object.
+    n_objects : int, optional
+        Only so many, evenly from the list.
+    is_direct : bool
+        Whether the engine is asked without a session.
+    weights : Path, optional
+        Of ``promptable-3d``, where others than those in the package are measured.
+    """
+    volume = read_scan(scan, data)
+    objects = list(truths(scan, data, volume))
+    if n_objects is not None and n_objects < len(objects):
+        objects = [objects[n] for n in np.linspace(0, len(objects) - 1, n_objects).astype(int)]
+    objects = [(name, mask) for name, mask in objects if name not in done]
+    if not objects:
+        return
+    with players(volume, opened(engine, settings, weights), is_direct) as begin:
+        # A first click that is not counted: what is made once for a scan is not part of a click.
+        play(begin(), objects[0][1], volume, clicks=1)
+        for name, mask in objects:
+            turns = play(begin(), mask, volume, clicks=clicks, goal=GOAL, at_least=min(AT_LEAST, clicks))
+            record = {
+                "engine": engine,
+                "scan": scan.name,
+                "object": name,
+                "group": group_of(name),
+                "voxels": int(np.count_nonzero(mask)),
+                "clicks_at_most": clicks,
+                "dice": [turn.dice for turn in turns],
+                "seconds": [round(turn.seconds, 4) for turn in turns],
+            }
+            print(_line(record), file=sys.stderr, flush=True)
+            yield record
+
+
+def _line(record: Record) -> str:
+    dice = " ".join(f"{value:.2f}" for value in record["dice"])
+    middle = float(np.median(record["seconds"]))
+    return f"{record['engine']} {record['scan']} {record['object']}: {dice}; {middle:.2f} s a click"
+
+
+def identity(engine: str, settings: RunSettings, weights: Path | None = None) -> dict[str, str]:
+    """Return what a record depends on: settings, the engine's modules, and its weights."""
+    stem = engine.split("-")[0]
+    modules = sorted(Path(engines.__file__).parent.glob(f"{stem}*.py"))
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()
+    found = {"device": settings.device, "precision": settings.precision, "code_sha256": code}
+    card = network_card()
+    if engine == "promptable-3d":
+        file = weights or (card and card.with_suffix(".safetensors"))
+        if file is not None and file.exists():
+            found["weights_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found

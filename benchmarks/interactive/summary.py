@@ -1,0 +1,149 @@
+"""Means, intervals and tables of what the simulated user reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import table
+from benchmarks.interactive.clicks import AT_LEAST, CAP, GOAL, Record
+from benchmarks.interactive.scans import FEWEST_VOXELS, GROUPS, SCANS
+from napari_radcnn.interactive.simulate import Click, Turn, clicks_to, dice_after
+
+#: Dice is told after so many clicks.
+AFTER = (1, 3, 5, 10)
+#: Of the bootstrap: objects are drawn with replacement, so often, with this seed.
+_RESAMPLES, _SEED = 2000, 0
+
+_RULES = f"""\
+A simulated user knows the object. The first click goes to its most interior voxel (distance in mm), each further one to
+the most interior voxel of the largest connected error: positive where the object was missed, negative where there is
+too much. Nothing else is prompted. NoC@{GOAL * 100:.0f} is the mean number of clicks until the Dice first is {GOAL} or
+more; objects that never get there count {CAP}. An object's clicks end when it has reached that and had {AT_LEAST}.
+Objects of fewer than {FEWEST_VOXELS} voxels, and those that are one voxel thick along an axis, are left out.
+
+In brackets: 95 % of the means of {_RESAMPLES} bootstrap samples of objects; objects of one scan are not independent, so
+the truth may lie further off. Seconds are of all clicks but a first one in each scan, which is not counted; median and
+95th percentile. TotalSegmentator's label maps (example_*, *_cta) are the output of networks, not drawn by hand; the
+lesion was made artificially. A scan counts as trained on where the promptable network was trained on any scan of the
+same patient, and then counts in no engine's headline."""
+
+
+def summarize(records: Sequence[Record], trained_on: list[str]) -> dict[str, Any]:
+    """Return the figures of each engine as JSON types: on held-out scans, by group there, and by scan.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        As `play_scan` made them.
+    trained_on : list of str
+        What the promptable network was trained on; the scans of it are held against no engine's headline.
+    """
+    seen = {scan.name for scan in SCANS if scan.is_seen(trained_on)}
+    found: dict[str, Any] = {"trained_on": sorted(seen & {r["scan"] for r in records}), "engines": {}}
+    for engine in dict.fromkeys(record["engine"] for record in records):
+        own = [record for record in records if record["engine"] == engine]
+        held_out = [record for record in own if record["scan"] not in seen]
+        found["engines"][engine] = {
+            "held_out": figures(held_out) if held_out else None,
+            "held_out_by_group": _by(held_out, "group", list(GROUPS)),
+            "by_scan": _by(own, "scan", [scan.name for scan in SCANS]),
+        }
+    return found
+
+
+def _by(records: Sequence[Record], key: str, order: Sequence[str]) -> dict[str, Any]:
+    parts = {name: [record for record in records if record[key] == name] for name in order}
+    return {name: figures(part) for name, part in parts.items() if part}
+
+
+def figures(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the figures of some objects: ``[mean, low, high]`` of each Dice and of NoC, and times."""
+    games = [_turns(record) for record in records]
+    seconds = [second for record in records for second in record["seconds"]]
+    median, slow = np.percentile(seconds, (50, 95))
+    cap = min(record["clicks_at_most"] for record in records)
+    after = [n for n in AFTER if n <= cap]
+    return {
+        "objects": len(records),
+        "clicks": len(seconds),
+        "clicks_at_most": cap,
+        "dice_after": {str(n): _mean(games, lambda turns, n=n: dice_after(turns, n)) for n in after},
+        "noc": _mean(games, lambda turns: float(clicks_to(turns, GOAL, cap))),
+        "never_reached": sum(all(turn.dice < GOAL for turn in turns) for turns in games),
+        "seconds_median": float(median),
+        "seconds_p95": float(slow),
+    }
+
+
+def _turns(record: Record) -> tuple[Turn, ...]:
+    pairs = zip(record["dice"], record["seconds"], strict=True)
+    return tuple(Turn(Click((0, 0, 0), True), dice, seconds) for dice, seconds in pairs)
+
+
+def _mean(games: Sequence[tuple[Turn, ...]], value: Callable[[tuple[Turn, ...]], float]) -> list[float]:
+    values = np.array([value(turns) for turns in games], float)
+    return [float(values.mean()), *interval(values)]
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 2.5th and 97.5th percentile of the means of bootstrap samples of `values`."""
+    picks = np.random.default_rng(_SEED).integers(0, len(values), (_RESAMPLES, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), (2.5, 97.5))
+    return float(low), float(high)
+
+
+def text(summary: dict[str, Any]) -> str:
+    """Return the summary as Markdown."""
+    engines = summary["engines"]
+    seen = summary["trained_on"]
+    held = {engine: found["held_out"] for engine, found in engines.items() if found["held_out"]}
+    parts = [
+        _RULES,
+        "### Scans held out of training",
+        _table("engine", held) if held else "None of the scans that were played.",
+    ]
+    for engine, found in engines.items():
+        marked = {f"{name} ({'trained on' if name in seen else 'held out'})": f for name, f in found["by_scan"].items()}
+        parts.append(f"### {engine}")
+        if found["held_out_by_group"]:
+            parts.append(_table("held-out objects", found["held_out_by_group"]))
+        parts.append(_table("scan", marked))
+    return "\n\n".join(parts)
+
+
+def _table(first: str, rows: dict[str, dict[str, Any]]) -> str:
+    head = [
+        first,
+        "objects",
+        *(f"Dice after {n}" for n in AFTER),
+        f"NoC@{GOAL * 100:.0f}",
+        "never",
+        "s a click",
+        "95 %",
+    ]
+    return table(
+        head,
+        [
+            [
+                name,
+                row["objects"],
+                *(_cell(row["dice_after"].get(str(n)), row["objects"], 3) for n in AFTER),
+                # Of fewer clicks than the cap it would look better than it is.
+                _cell(row["noc"] if row["clicks_at_most"] == CAP else None, row["objects"], 1),
+                row["never_reached"],
+                f"{row['seconds_median']:.3f}",
+                f"{row['seconds_p95']:.3f}",
+            ]
+            for name, row in rows.items()
+        ],
+    )
+
+
+def _cell(figure: Sequence[float] | None, n_objects: int, digits: int) -> str:
+    if figure is None:
+        return "-"
+    mean, low, high = figure
+    return f"{mean:.{digits}f}" + (f" ({low:.{digits}f}-{high:.{digits}f})" if n_objects > 1 else "")

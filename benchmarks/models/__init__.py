@@ -1,0 +1,1 @@
+"""What the cards of the models say, measured; a folder a model."""

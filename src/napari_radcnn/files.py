@@ -1,0 +1,135 @@
+"""Files written completely or not at all; how names and sizes are put into words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from napari_radcnn.errors import WriteError
+
+
+@contextmanager
+def atomic_path(target: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside `target`; move what was written there into place when the block ends.
+
+    The file's bytes are on the disk before it gets its name, so that a crash leaves the old file or the new one
+    and never a half of either. When the block raises, the temporary file is removed.
+
+    Parameters
+    ----------
+    target : path
+        What to write. The temporary name keeps all of its suffixes, since writers choose the format by them.
+    overwrite : bool
+        Whether `target` may exist.
+
+    Yields
+    ------
+    Path
+        Write here. A writer may put further files of this stem beside it; moving those is the caller's work.
+
+    Raises
+    ------
+    WriteError
+        If `target` exists and `overwrite` is false, its folder is missing or not writable, or the disk is full.
+    """
+    target = Path(target)
+    check_target(target, overwrite)
+    temporary = target.with_name(f".radcnn-{secrets.token_hex(4)}-{target.name}")
+    try:
+        yield temporary
+        sync(temporary)
+        if overwrite:
+            temporary.replace(target)
+        else:
+            _move_without_overwriting(temporary, target)
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def check_target(target: Path, overwrite: bool) -> None:
+    """Refuse a target that exists, is a folder, or lies in a folder that does not exist.
+
+    Raises
+    ------
+    WriteError
+        With what to do about it.
+    """
+    if not target.parent.is_dir():
+        raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
+    if target.is_dir():
+        raise WriteError(f"{target}: this is a folder; give the name of a file.")
+    if not overwrite and (target.exists() or target.is_symlink()):
+        raise WriteError(
+            f"{target}: the file exists already; choose another name, or pass overwrite=True (--overwrite)."
+        )
+
+
+def write_text(path: str | Path, text: str, overwrite: bool = False) -> Path:
+    """Write `text` as UTF-8, atomically, and return the path.
+
+    Raises
+    ------
+    WriteError
+        As `atomic_path` does.
+    """
+    with atomic_path(path, overwrite) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    return Path(path)
+
+
+def sync(path: Path) -> None:
+    """Wait until the bytes of the file are on the disk; a full disk may only show here."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_error(target: Path, error: OSError) -> WriteError:
+    """Say in one line why the operating system did not write `target`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WriteError(f"{target}: the disk is full; free some space or write elsewhere. Nothing was written.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return WriteError(f"{target}: permission denied: no file may be written in '{target.parent}'.")
+    if error.errno == errno.EEXIST:
+        return WriteError(
+            f"{target}: the file exists already; choose another name, or pass overwrite=True (--overwrite)."
+        )
+    if error.errno == errno.ENAMETOOLONG:
+        return WriteError(f"{target}: the name is too long for this file system; choose a shorter one.")
+    return WriteError(f"{target}: cannot be written: {error.strerror or error}.")
+
+
+def _move_without_overwriting(temporary: Path, target: Path) -> None:
+    """Give the file its name, failing if another program took the name meanwhile, where the file system can."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here (FAT, some network shares); the check before writing has to do
+        temporary.replace(target)
+
+
+def some_names(paths: Sequence[Path], most: int = 3) -> str:
+    """Return ``"a.dcm, b.dcm, c.dcm and 7 more"``."""
+    names = [path.name for path in paths[:most]]
+    rest = len(paths) - len(names)
+    return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
+
+
+def binary_size(n_bytes: int) -> str:
+    """Return ``"3.2 GiB"``."""
+    size = float(n_bytes)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            return f"{n_bytes} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    raise AssertionError  # not reached: the last unit always returns

@@ -1,0 +1,54 @@
+"""Models from installed packs: the list describes them, and they are opened when they are planned or run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.pack import open_installed
+from napari_radcnn.inference.plan import Plan
+from napari_radcnn.inference.request import Outcome, Pipeline, Request, get_pipeline
+from napari_radcnn.progress import Monitor
+from napari_radcnn.spec.model import ModelSpec
+
+#: Both recipes of foreign models give labels block by block.
+STREAMS = True
+
+
+def plan(request: Request) -> Plan:
+    """Return the cost, as the recipe of the model has it."""
+    pipeline, opened = _opened(request)
+    return pipeline.plan(opened)
+
+
+def run(request: Request, monitor: Monitor) -> Outcome:
+    """Run the model by its own recipe."""
+    pipeline, opened = _opened(request)
+    return pipeline.run(opened, monitor)
+
+
+def _opened(request: Request) -> tuple[Pipeline, Request]:
+    spec = request.spec
+    if spec.origin is None or not spec.origin.exists():
+        raise ModelError(f"The files of '{spec.name}' are gone: {spec.origin}. Install its pack again.")
+    opened = _open(str(spec.origin), spec.origin.stat().st_mtime_ns, _Held(spec))
+    return get_pipeline(opened), replace(request, spec=opened)
+
+
+class _Held:
+    """Carries a spec past the cache, which goes by its folder."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def __hash__(self) -> int:
+        return hash(self.spec.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.spec.name == self.spec.name
+
+
+@lru_cache(maxsize=8)
+def _open(origin: str, modified: int, held: _Held) -> ModelSpec:  # noqa: ARG001  folder and time are the cache's key
+    return open_installed(held.spec)

@@ -1,0 +1,1 @@
+"""nnU-Net models: plans, preprocessing, folds and cascades as nnU-Net has them."""

@@ -1,0 +1,1 @@
+"""How a network from elsewhere is run by steps that its description names."""

@@ -1,0 +1,345 @@
+"""Single files of weights, with a ``model.json`` that says what they are for; documented in ``docs/model_json.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.arguments import Arguments, is_orientation
+from napari_radcnn.foreign.bundle.config import read_config
+from napari_radcnn.foreign.onnx import read_onnx
+from napari_radcnn.foreign.recipe import steps as steps
+from napari_radcnn.foreign.words import Words, labels_for, make_spec, network_file, text_of
+from napari_radcnn.networks.architectures import check_architecture
+from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
+from napari_radcnn.networks.files import check_weights
+from napari_radcnn.networks.safetensors import looks_like_safetensors
+from napari_radcnn.results import Label
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.patches import Architecture, InputSlot, NetworkFile, Sampling, Shape
+from napari_radcnn.spec.trust import require_trust
+
+SCHEMA = "radcnn-model/1"
+#: Names of intensity steps in the file.
+_INTENSITY: dict[str, type] = {
+    "range": steps.ScaleRange,
+    "percentiles": steps.ScalePercentiles,
+    "clip-percentiles": steps.ClipPercentiles,
+    "bounds": steps.ScaleBounds,
+    "normalize": steps.Normalize,
+    "multiply": steps.Multiply,
+    "threshold": steps.Threshold,
+}
+_WHAT_IT_HOLDS = (
+    "name, task, inputs, classes, orientation, spacing, intensity and patch; see docs/model_json.md for an example"
+)
+
+
+def weights_kind(path: Path) -> str | None:
+    """Return how a file of weights is read, told by what is in it; None where it is none."""
+    kind = torch_kind(path)
+    if kind is None and looks_like_safetensors(path):
+        kind = "safetensors"
+    if kind is None and path.suffix.lower() == ".onnx":
+        kind = "onnx"
+    return kind
+
+
+def find_sidecar(weights: Path) -> Path | None:
+    """Return the description beside a file of weights: ``STEM.json``, else ``model.json``."""
+    return next((p for p in (weights.with_suffix(".json"), weights.parent / "model.json") if p.is_file()), None)
+
+
+def open_weights(path: Path, *, trust: str | None = None) -> ModelSpec:
+    """Return the description of the model in a file of weights, from the file beside it.
+
+    Raises
+    ------
+    ModelError
+        If there is none, it does not describe this file, or the weights are damaged, unsafe or do not fit.
+    """
+    kind = weights_kind(path)
+    if kind is None:
+        raise ModelError(f"{path.name}: no model that is read here (TorchScript, ONNX, safetensors, torch weights).")
+    sidecar = find_sidecar(path)
+    if kind == "torch":
+        read_checkpoint(path)  # an unsafe file is called that, not one that lacks its description
+    if kind == "onnx":
+        read_onnx(path)
+    if sidecar is None:
+        raise ModelError(
+            f"{path.name}: the file alone does not say what goes in and comes out. Put a {path.stem}.json (or "
+            f"model.json) beside it with {_WHAT_IT_HOLDS}."
+        )
+    return open_sidecar(sidecar, weights=path, trust=trust)
+
+
+def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None = None) -> ModelSpec:
+    """Return the description of the model in a ``model.json`` and the weights it names.
+
+    Raises
+    ------
+    ModelError
+        If a value is missing, unknown or of the wrong kind, or the weights are not usable.
+    """
+    values = read_config(path)
+    a = Arguments(path.name, values)
+    if a.take("schema", None) != SCHEMA:
+        raise ModelError(f'{path.name}: "schema": "{SCHEMA}" is expected; it should also hold {_WHAT_IT_HOLDS}.')
+    named = a.take("weights", None)
+    weights = _weights_path(path, named) if weights is None or named is not None else weights
+    words = _words(a, path)
+    inputs = _inputs(a)
+    recipe, labels = _recipe(a, len(inputs))
+    architecture = _architecture(a, path)
+    a.done()
+    file = _file(weights, architecture, trust)
+    if file.architecture is not None:
+        check_weights(file)
+    if file.kind == "onnx":
+        _check_onnx(file, recipe)
+    return make_spec(words, recipe, file, inputs, labels, weights)
+
+
+def _weights_path(path: Path, named: Any) -> Path:
+    if not isinstance(named, str) or not named:
+        raise ModelError(f"{path.name}: 'weights' must be the name of a file beside it.")
+    found = path.parent / named
+    if Path(named).name != named or not found.resolve().is_relative_to(path.parent.resolve()):
+        raise ModelError(f"{path.name}: 'weights' ({named[:60]}) must lie in its own folder.")
+    if not found.is_file():
+        raise ModelError(f"{path.name}: the weights '{named[:60]}' are not beside it.")
+    return found
+
+
+def _words(a: Arguments, path: Path) -> Words:
+    def text(name: str) -> str:
+        value = a.take(name, "")
+        if not isinstance(value, str):
+            raise a.wrong(f"'{name}' must be a text")
+        return text_of(value)
+
+    name = text("name") or (path.parent.name if path.stem == "model" else path.stem)
+    rest = ("title", "version", "summary", "licence", "citation", "body_part")
+    return Words(name, **{key: text(key) for key in rest})
+
+
+def _inputs(a: Arguments) -> tuple[InputSlot, ...]:
+    given = a.take("inputs")
+    if not isinstance(given, list) or not given or len(given) > 64:
+        raise a.wrong("'inputs' must be a list with one entry a channel")
+    slots = []
+    for item in given:
+        item = {"name": item} if isinstance(item, str) else item
+        if not isinstance(item, Mapping) or not set(item) <= {"name", "modalities"} or not text_of(item.get("name")):
+            raise a.wrong('an entry of \'inputs\' is {"name": ..., "modalities": [...]}')
+        codes = item.get("modalities", [])
+        if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+            raise a.wrong("'modalities' must be a list of DICOM codes, such as [\"CT\"]")
+        slots.append(InputSlot(text_of(item["name"]), tuple(codes)))
+    return tuple(slots)
+
+
+def _recipe(a: Arguments, channels: int) -> tuple[steps.Recipe, dict[int, Label]]:
+    task = a.only("task", ["segmentation", "denoising"], None)
+    dims = a.only("spatial_dims", [2, 3], 3)
+    orientation = a.take("orientation", None)
+    if orientation is not None and not is_orientation(orientation):
+        raise a.wrong(f"orientation={str(orientation)[:20]!r} is no orientation: three letters such as 'SPL', or null")
+    sampling = _sampling(a, dims)
+    there = (
+        *(() if orientation is None else (steps.Orient(orientation),)),
+        *_space(a),
+        *_intensity(a),
+        *((steps.CropForeground(),) if a.flag("crop_foreground") else ()),
+    )
+    keep_scale = a.flag("keep_scale", True)
+    names = a.take("classes", [])
+    if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names) or len(names) > 4096:
+        raise a.wrong("'classes' must be a list of names, one for each channel of the output")
+    activation = a.only("activation", ["softmax", "sigmoid", "none"], "softmax" if task == "segmentation" else "none")
+    threshold, colors, largest = a.number("threshold", 0.5), a.take("colors", {}), a.take("keep_largest", False)
+    if task == "denoising":
+        if names or activation != "none":
+            raise a.wrong("a model for denoising has no 'classes' and no 'activation'")
+        back: tuple[steps.BackStep, ...] = (steps.Invert("linear"),)
+        recipe = steps.Recipe(
+            channels, 1, there, sampling, back, (), dims, "image", keep_scale=keep_scale, stored_order=(0, 1, 2)
+        )
+        return recipe, {}
+    if not names:
+        raise a.wrong("'classes' is missing: the name of each channel of the output, background included")
+    is_argmax = activation == "softmax" or (activation == "none" and len(names) > 1)
+    numbers, labels = labels_for(names, is_argmax)
+    back = (
+        *(() if activation == "none" else (steps.Activate(activation),)),
+        steps.Invert("linear"),
+        steps.Decide("argmax" if is_argmax else "threshold", threshold),
+        *_largest(a, largest, labels),
+    )
+    recipe = steps.Recipe(channels, len(names), there, sampling, back, numbers, dims, "labels", stored_order=(0, 1, 2))
+    return recipe, _colored(a, labels, colors)
+
+
+def _sampling(a: Arguments, dims: int) -> Sampling:
+    patch = a.counts("patch", length=dims)
+    if not all(1 <= n <= 4096 for n in patch):
+        raise a.wrong(f"patch={list(patch)} must be counts of voxels")
+    whole = (1, *patch) if dims == 2 else patch
+    overlap = a.number("overlap", 0.5)
+    if not 0 <= overlap < 1:
+        raise a.wrong(f"overlap must lie in 0..1 (1 excluded), got {overlap:g}")
+    blend = a.only("blend", ["gaussian", "constant"], "gaussian")
+    positions = a.only("positions", ["monai", "nnunet"], "monai")
+    mirror = a.take("mirror_axes", [])
+    if not isinstance(mirror, list) or not all(type(n) is int and 0 <= n < dims for n in mirror):
+        raise a.wrong(f"mirror_axes must be numbers of 0 to {dims - 1}")
+    axes = tuple(n + (3 - dims) for n in mirror)
+    return Sampling(
+        (whole[0], whole[1], whole[2]),
+        overlap,
+        positions,
+        "constant" if blend == "constant" else positions,
+        mirror_axes=axes,
+    )
+
+
+def _space(a: Arguments) -> tuple[steps.Step, ...]:
+    given = a.take("spacing", None)
+    if given is None:
+        return ()
+    if (
+        not isinstance(given, list)
+        or len(given) != 3
+        or not all(type(v) in (int, float) and 0 <= v < 1000 for v in given)
+    ):
+        raise a.wrong("spacing must be three numbers in mm along the network's axes (0 keeps the scan's own), or null")
+    mm: tuple[float, ...] = tuple(float(v) for v in given)
+    return (steps.Space((mm[0], mm[1], mm[2])),)
+
+
+def _intensity(a: Arguments) -> tuple[steps.Step, ...]:
+    given = a.take("intensity", [])
+    if not isinstance(given, list) or not all(isinstance(item, Mapping) for item in given):
+        raise a.wrong("'intensity' must be a list of steps")
+    return tuple(_intensity_step(a, item) for item in given)
+
+
+def _intensity_step(a: Arguments, item: Mapping[str, Any]) -> steps.Step:
+    kind = item.get("step")
+    if not isinstance(kind, str) or kind not in _INTENSITY:
+        raise a.wrong(f"the intensity step {str(kind)[:40]!r} is not known; there are: {', '.join(_INTENSITY)}")
+    inner = Arguments(f"intensity step '{kind}'", {key: value for key, value in item.items() if key != "step"})
+    values: dict[str, Any] = {}
+    try:
+        for field in fields(_INTENSITY[kind]):
+            take = _reader(inner, str(field.type))
+            values[field.name] = take(field.name) if field.default is MISSING else take(field.name, field.default)
+        inner.done()
+    except ModelError as error:
+        raise a.wrong(str(error).removesuffix(".")) from error
+    made: steps.Step = _INTENSITY[kind](**values)
+    if isinstance(made, steps.ScaleRange | steps.ScalePercentiles) and made.low >= made.high:
+        raise a.wrong(f"the intensity step '{kind}' needs low < high")
+    if isinstance(made, steps.ScalePercentiles | steps.ClipPercentiles) and not all(
+        value is None or 0 <= value <= 100 for value in (made.low, made.high)
+    ):
+        raise a.wrong("percentiles lie between 0 and 100")
+    if isinstance(made, steps.Normalize) and made.std is not None and 0.0 in made.std:
+        raise a.wrong("a standard deviation of 0 cannot be divided by")
+    return made
+
+
+def _reader(a: Arguments, kind: str) -> Callable[..., Any]:
+    """Return what reads a value of a dataclass field's type."""
+    if kind.startswith("bool"):
+        return a.flag
+    if kind.startswith("tuple"):
+        return lambda name, _=None: a.numbers(name)
+    return a.number_or_none if "None" in kind else a.number
+
+
+def _largest(a: Arguments, given: Any, labels: Mapping[int, Label]) -> tuple[steps.BackStep, ...]:
+    if given is False:
+        return ()
+    if given is True:
+        return (steps.KeepLargest(),)
+    names = {label.name: value for value, label in labels.items()}
+    if not isinstance(given, list) or not all(isinstance(n, str) and n in names for n in given):
+        raise a.wrong("'keep_largest' must be true, false or a list of names of classes")
+    return (steps.KeepLargest(tuple(names[n] for n in given)),)
+
+
+def _colored(a: Arguments, labels: dict[int, Label], colors: Any) -> dict[int, Label]:
+    names = {label.name for label in labels.values()}
+    if not isinstance(colors, Mapping) or not set(colors) <= names:
+        raise a.wrong("'colors' must give red, green and blue (0 to 1) for names of 'classes'")
+    for color in colors.values():
+        if not (isinstance(color, list) and len(color) == 3 and all(type(c) in (int, float) for c in color)) or not all(
+            0 <= c <= 1 for c in color
+        ):
+            raise a.wrong("a color is three numbers of 0 to 1")
+    return {
+        value: replace(label, color=_color(colors[label.name])) if label.name in colors else label
+        for value, label in labels.items()
+    }
+
+
+def _color(values: list[float]) -> tuple[float, float, float]:
+    red, green, blue = map(float, values)
+    return red, green, blue
+
+
+def _architecture(a: Arguments, path: Path) -> Architecture | None:
+    given = a.take("architecture", None)
+    if given is None:
+        return None
+    if (
+        not isinstance(given, Mapping)
+        or not set(given) <= {"name", "arguments"}
+        or not isinstance(given.get("name"), str)
+    ):
+        raise a.wrong('\'architecture\' is {"name": ..., "arguments": {...}}')
+    arguments = given.get("arguments", {})
+    if not isinstance(arguments, Mapping):
+        raise a.wrong("'arguments' must be a mapping of names to values")
+    architecture = Architecture(given["name"], dict(arguments))
+    check_architecture(architecture, path.name)
+    return architecture
+
+
+def _file(path: Path, architecture: Architecture | None, trust: str | None) -> NetworkFile:
+    kind = weights_kind(path)
+    if kind in ("torch", "safetensors") and architecture is None:
+        raise ModelError(f"{path.name}: weights without a network: its model.json must name the 'architecture'.")
+    if kind == "torch":
+        entry = find_entry(read_checkpoint(path))
+        return network_file(path, kind="torch", architecture=architecture, entry=entry)
+    if kind == "safetensors":
+        return network_file(path, kind="safetensors", architecture=architecture)
+    if kind == "torchscript":
+        file = network_file(path, kind="torchscript")
+        require_trust(path, file.sha256, ["a TorchScript file is a program"], trust)
+        return file
+    if kind == "onnx":
+        return network_file(path, kind="onnx")
+    raise ModelError(f"{path.name}: no weights that are read here (TorchScript, ONNX, safetensors, torch weights).")
+
+
+def _check_onnx(file: NetworkFile, recipe: steps.Recipe) -> None:
+    """Refuse a description that does not fit the shapes an ONNX file states."""
+    info = read_onnx(file.path)
+    shape = info.inputs[0].shape
+    patch: Shape | tuple[int, ...] = recipe.sampling.patch if recipe.sampling else ()
+    wanted = (1, recipe.channels, *patch[3 - recipe.spatial_dims :])
+    if len(info.inputs) > 1:
+        raise ModelError(f"{file.path.name}: the network has {len(info.inputs)} inputs; one with channels is expected.")
+    if len(shape) != len(wanted) or any(n is not None and n != w for n, w in zip(shape, wanted, strict=True)):
+        told = " x ".join("any" if n is None else str(n) for n in shape)
+        raise ModelError(
+            f"{file.path.name}: the network takes {told}, but its model.json makes it "
+            f"{' x '.join(map(str, wanted))} (batch, channels, patch)."
+        )

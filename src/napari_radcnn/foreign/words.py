@@ -1,0 +1,122 @@
+"""What the formats share: names, labels, errors and the description of a network that runs by a recipe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.recipe.steps import NetworkOptions, Recipe
+from napari_radcnn.results import Label
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.patches import InputSlot, NetworkFile
+from napari_radcnn.spec.weights import file_sha256
+
+#: What files call a modality, as DICOM's code.
+_MODALITIES = {"ct": "CT", "mr": "MR", "mri": "MR", "pet": "PT", "pt": "PT", "us": "US", "cr": "CR", "dx": "DX"}
+_BACKGROUND = re.compile(r"back\s*ground|bg", re.IGNORECASE)
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a model says of itself, for the user.
+
+    Attributes
+    ----------
+    name, title, version, summary, licence, citation, body_part : str
+        As in `ModelSpec`.
+    """
+
+    name: str
+    title: str = ""
+    version: str = ""
+    summary: str = ""
+    licence: str = ""
+    citation: str = ""
+    body_part: str = ""
+
+
+def make_spec(
+    words: Words,
+    recipe: Recipe,
+    file: NetworkFile,
+    inputs: Sequence[InputSlot],
+    labels: Mapping[int, Label],
+    origin: Path,
+) -> ModelSpec:
+    """Return the description of a network that `napari_radcnn.foreign.recipe.run` runs."""
+    order = _in_scan_order(recipe)
+    return ModelSpec(
+        name=slug(words.name),
+        title=words.title or words.name,
+        task="segmentation" if recipe.output == "labels" else "denoising",
+        version=words.version,
+        summary=words.summary,
+        modalities=tuple(dict.fromkeys(code for slot in inputs for code in slot.modalities)),
+        pipeline="napari_radcnn.foreign.recipe.run",
+        options=NetworkOptions,
+        licence=words.licence or "not stated",
+        citation=words.citation,
+        card="",
+        body_part=words.body_part,
+        spacing=None if recipe.spacing is None or 0 in recipe.spacing else order(recipe.spacing),
+        patch=None if recipe.sampling is None else recipe.sampling.patch,
+        labels=labels,
+        inputs=tuple(inputs),
+        files=(file,),
+        network=recipe,
+        origin=origin,
+    )
+
+
+def _in_scan_order(recipe: Recipe):  # type: ignore[no-untyped-def]
+    """Return a function that puts three values along the network's axes into the order of a usual scan's."""
+    letters = recipe.orientation
+    if letters is None:
+        places = [recipe.stored_order.index(axis) for axis in range(3)]
+    else:
+        places = [next(n for n, c in enumerate(letters) if c in pair) for pair in ("SI", "PA", "LR")]
+
+    def order(values: tuple[float, float, float]) -> tuple[float, float, float]:
+        return values[places[0]], values[places[1]], values[places[2]]
+
+    return order
+
+
+def network_file(path: Path, **how) -> NetworkFile:  # type: ignore[no-untyped-def]
+    """Return a file of weights with its SHA-256."""
+    try:
+        return NetworkFile(path, file_sha256(path), **how)
+    except OSError as error:
+        raise ModelError(f"{path.name}: the file cannot be read: {error.strerror or error}.") from error
+
+
+def slug(name: str) -> str:
+    """Return a name as it is typed: small letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:64] or "model"
+
+
+def text_of(value: object) -> str:
+    """Return a text of a foreign file on one line, cut to a length that can be shown."""
+    return " ".join(str(value).split())[:_LONGEST] if isinstance(value, str | int | float) else ""
+
+
+def modality_codes(value: object) -> tuple[str, ...]:
+    """Return the DICOM codes for what a file calls its modality; empty where it is not known."""
+    found = (_MODALITIES.get(word) for word in re.split(r"[^a-z]+", text_of(value).lower()))
+    return tuple(dict.fromkeys(code for code in found if code))
+
+
+def labels_for(names: Sequence[str], is_argmax: bool) -> tuple[tuple[int, ...], dict[int, Label]]:
+    """Return the label of each output channel and the labels by number.
+
+    With arg-max the number of a channel is its label; else channels may overlap, and the first is label 1. A channel
+    that is called background is label 0.
+    """
+    numbers = [0 if _BACKGROUND.fullmatch(name) else n + (not is_argmax) for n, name in enumerate(names)]
+    if is_argmax and numbers:
+        numbers[0] = 0
+    return tuple(numbers), {n: Label(name) for n, name in zip(numbers, names, strict=True) if n}

@@ -1,0 +1,1 @@
+"""The review of findings: a list, their layer, and views of each."""

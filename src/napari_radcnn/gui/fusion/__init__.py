@@ -1,0 +1,1 @@
+"""The dock that lays one scan over another."""

@@ -1,0 +1,1 @@
+"""The dock in which clicks, scribbles, boxes and lassos outline objects."""

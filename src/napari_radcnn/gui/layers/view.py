@@ -1,0 +1,176 @@
+"""How a patient is looked at: right side on screen left, head up, letters at the edges, a scale in mm.
+
+napari turns world axes to the screen by its camera alone, and its defaults mirror a patient in 3-D; these functions set
+the camera for the plane that is shown and keep setting it when the plane changes. World axes are (S, P, L), as
+`napari_radcnn.gui.layers.layers` makes them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_radcnn.gui.layers.layers import AXIS_LABELS, is_ours
+
+#: The letter opposite to each world axis's own.
+_OPPOSITE = {"S": "I", "P": "A", "L": "R"}
+_OVERLAYS = {
+    "top": "top_center",
+    "bottom": "bottom_center",
+    "left": "middle_left",
+    "right": "middle_right",
+}
+_SAGITTAL_OR_CORONAL = ("up", "right")
+_AXIAL = ("down", "right")
+#: Seen from the front: the eye looks towards posterior, the head is up. In (S, P, L).
+_FRONT_VIEW, _FRONT_UP = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)
+
+
+def watch(viewer: Any) -> None:
+    """Set the radiological view as soon as `viewer` holds the first layer of ours; at once if it does already."""
+    if any(is_ours(layer) for layer in viewer.layers):
+        apply_radiological_view(viewer)
+        return
+
+    def on_inserted(event: Any) -> None:
+        if is_ours(event.value):
+            viewer_now = reference()
+            if viewer_now is not None:
+                viewer_now.layers.events.inserted.disconnect(on_inserted)
+                apply_radiological_view(viewer_now)
+
+    reference = weakref.ref(viewer)
+    viewer.layers.events.inserted.connect(on_inserted)
+
+
+def apply_radiological_view(viewer: Any) -> None:
+    """Orient the camera for the plane that is shown, now and whenever it changes; show letters and a scale bar.
+
+    Calling it again for the same viewer changes nothing. The viewer is not kept alive by it.
+    """
+    overlays = viewer.canvas.overlays
+    if _overlay_name("top") in overlays:
+        return
+    from napari.components.overlays import TextOverlay
+
+    for edge, position in _OVERLAYS.items():
+        overlays[_overlay_name(edge)] = TextOverlay(text="", position=position, visible=True, font_size=14)
+    overlays["scale_bar"].visible = True
+    reference = weakref.ref(viewer)
+
+    def on_plane(_event: Any = None) -> None:
+        viewer_now = reference()
+        if viewer_now is not None:
+            _orient(viewer_now)
+            _update_letters(viewer_now)
+
+    def on_camera(_event: Any = None) -> None:
+        viewer_now = reference()
+        if viewer_now is not None:
+            _update_letters(viewer_now)
+
+    def on_reset(_event: Any = None) -> None:
+        viewer_now = reference()
+        if viewer_now is not None and viewer_now.dims.ndisplay == 3:
+            camera = viewer_now.scene.camera
+            if tuple(camera.angles) == (0.0, 0.0, 0.0):  # napari's reset looks from the feet
+                _orient(viewer_now)
+
+    viewer.dims.events.order.connect(on_plane)
+    viewer.events.reset_view.connect(on_reset)
+    viewer.dims.events.ndisplay.connect(on_plane)
+    viewer.scene.camera.events.angles.connect(on_camera)
+    viewer.scene.camera.events.orientation.connect(on_camera)
+    on_plane()
+
+
+def letters(viewer: Any) -> dict[str, str]:
+    """Return the letter of the patient's side at the ``"top"``, ``"bottom"``, ``"left"``, ``"right"`` of the canvas."""
+    camera = viewer.scene.camera
+    axes = _world_axes(viewer, viewer.dims.ndisplay)
+    if viewer.dims.ndisplay == 2:
+        vertical, horizontal = (str(side) for side in camera.orientation[1:])
+        down = _letter(axes[0]) if vertical == "down" else _opposite(axes[0])
+        up = _opposite(axes[0]) if vertical == "down" else _letter(axes[0])
+        right = _letter(axes[1]) if horizontal == "right" else _opposite(axes[1])
+        left = _opposite(axes[1]) if horizontal == "right" else _letter(axes[1])
+        return {"top": up, "bottom": down, "left": left, "right": right}
+    up_direction = np.array(camera.up_direction)
+    rightwards = np.cross(np.array(camera.view_direction), up_direction)
+    if _is_left_handed(camera.orientation):
+        rightwards = -rightwards
+    return {
+        "top": _letter_of_direction(up_direction, axes),
+        "bottom": _letter_of_direction(-up_direction, axes),
+        "left": _letter_of_direction(-rightwards, axes),
+        "right": _letter_of_direction(rightwards, axes),
+    }
+
+
+def _orient(viewer: Any) -> None:
+    """Turn the camera for the world axes that are displayed."""
+    camera = viewer.scene.camera
+    axes = _world_axes(viewer, viewer.dims.ndisplay)
+    if viewer.dims.ndisplay == 2:
+        if None in axes:
+            return
+        # The first displayed axis runs down the screen: P in an axial plane, and S, which is to run up, elsewhere.
+        camera.orientation2d = _SAGITTAL_OR_CORONAL if axes[0] == 0 else _AXIAL
+        return
+    shown = [axis for axis in axes if axis is not None]
+    if len(shown) < 3:
+        return
+    order = [shown.index(axis) for axis in range(3)]
+    # (S, P, L) is left-handed, and so is every even permutation of it: "away" then shows it unmirrored.
+    is_even = bool(np.linalg.det(np.eye(3)[:, order]) > 0)
+    camera.orientation = ("away" if is_even else "towards", "down", "right")
+    camera.set_view_direction(
+        view_direction=tuple(_FRONT_VIEW[axis] for axis in shown),
+        up_direction=tuple(_FRONT_UP[axis] for axis in shown),
+    )
+
+
+def _update_letters(viewer: Any) -> None:
+    overlays = viewer.canvas.overlays
+    for edge, letter in letters(viewer).items():
+        if _overlay_name(edge) in overlays:
+            overlays[_overlay_name(edge)].text = letter
+
+
+def _world_axes(viewer: Any, ndisplay: int) -> list[int | None]:
+    """Return the displayed axes, 0 S, 1 P, 2 L, slowest first; None for an axis that is none of the patient's."""
+    extra = viewer.dims.ndim - 3
+    if extra < 0:  # the last volume was removed
+        return [None] * ndisplay
+    return [axis - extra if axis >= extra else None for axis in viewer.dims.order[-ndisplay:]]
+
+
+def _letter(axis: int | None) -> str:
+    return "" if axis is None else AXIS_LABELS[axis]
+
+
+def _opposite(axis: int | None) -> str:
+    return _OPPOSITE.get(_letter(axis), "")
+
+
+def _letter_of_direction(direction: Any, axes: Sequence[int | None]) -> str:
+    """Return the letters of a direction in the displayed axes, the strongest first: ``"L"`` or, between, ``"LA"``."""
+    strength = np.abs(direction)
+    found = ""
+    for n in np.argsort(-strength):
+        if strength[n] > 0.4:
+            found += _letter(axes[n]) if direction[n] > 0 else _opposite(axes[n])
+    return found[:2]
+
+
+def _is_left_handed(orientation: Sequence[Any]) -> bool:
+    """Whether the camera shows the displayed axes as a left-handed frame."""
+    depth, vertical, horizontal = (str(side) for side in orientation)
+    return (depth == "away") ^ (vertical == "up") ^ (horizontal == "left")
+
+
+def _overlay_name(edge: str) -> str:
+    return f"radcnn_letter_{edge}"

@@ -1,0 +1,167 @@
+"""What the Models dock asks: whether a model's code may run, and which of those found on the computer is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QHeaderView,
+    QMessageBox,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_radcnn.foreign.nnunet.found import FoundModel
+from napari_radcnn.gui.layers.colors import WARNING_COLOR
+from napari_radcnn.gui.models.foreign import NeedsInstall, NeedsTrust, is_pack
+from napari_radcnn.gui.models.text import foreign_card, own_card, tip
+from napari_radcnn.gui.parts.widgets import wrapped_label
+from napari_radcnn.models import ModelSpec
+
+#: The most pieces of code that are listed.
+_MOST_REASONS = 8
+
+
+def ask_for_trust(parent: QWidget, wanted: NeedsTrust, then: Callable[[bool], None]) -> QMessageBox:
+    """Say what code a model would run, and call `then` with whether the user wants that."""
+    shown = [f"•  {reason[:200]}" for reason in wanted.reasons[:_MOST_REASONS]]
+    if len(wanted.reasons) > _MOST_REASONS:
+        shown.append(f"•  and {len(wanted.reasons) - _MOST_REASONS} more")
+    box = QMessageBox(parent)
+    box.setObjectName("radcnn_trust")
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setIcon(QMessageBox.Icon.Warning)
+    box.setWindowTitle("Run this model's code?")
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    half = len(wanted.sha256) // 2
+    kept = "This is asked anew whenever the model is opened."
+    if is_pack(wanted.path):
+        kept = "The model of a pack stays trusted on this computer."
+    box.setText(f"'{wanted.path.name}' contains code of its own, which has not been run:\n\n" + "\n".join(shown))
+    box.setInformativeText(
+        "That code could read, change or send whatever you can on this computer. Let it run only if you trust who made "
+        "it and where you have it from.\n\n"
+        f"SHA-256, to compare with the one its makers state:\n{wanted.sha256[:half]}\n{wanted.sha256[half:]}\n\n"
+        f"{kept}"
+    )
+    run = box.addButton("Open it and let its code run", QMessageBox.ButtonRole.AcceptRole)
+    refuse = box.addButton("Do not open", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(refuse)
+    box.setEscapeButton(refuse)
+    box.finished.connect(lambda _code: then(box.clickedButton() is run))
+    box.open()
+    return box
+
+
+def ask_to_install(parent: QWidget, wanted: NeedsInstall, then: Callable[[bool], None]) -> QMessageBox:
+    """Say what a model pack holds, and call `then` with whether the user wants it installed."""
+    box = QMessageBox(parent)
+    box.setObjectName("radcnn_install")
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setWindowTitle("Install this model?")
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(
+        f"{wanted.title[:200]}\nVersion {wanted.version[:60] or 'not stated'}\n"
+        f"Licence: {wanted.licence[:200] or 'not stated'}"
+    )
+    box.setInformativeText(
+        f"The pack '{wanted.path.name}' is whole: every file has the SHA-256 that it states. Installed, the model "
+        "stays on this computer until it is removed (radcnn models remove)."
+    )
+    install = box.addButton("Install", QMessageBox.ButtonRole.AcceptRole)
+    refuse = box.addButton("Do not install", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(install)
+    box.setEscapeButton(refuse)
+    box.finished.connect(lambda _code: then(box.clickedButton() is install))
+    box.open()
+    return box
+
+
+def show_card(parent: QWidget, spec: ModelSpec) -> QMessageBox:
+    """Show a model's card, or what is known of a model that has none."""
+    own = own_card(spec)
+    box = QMessageBox(parent)
+    box.setObjectName("radcnn_card")
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setWindowTitle(f"Model card: {spec.title}")
+    # Markdown could dress up a foreign model's text as ours.
+    box.setTextFormat(Qt.TextFormat.PlainText if own is None else Qt.TextFormat.MarkdownText)
+    box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    box.setText(foreign_card(spec) if own is None else own)
+    box.open()
+    return box
+
+
+class FoundDialog(QDialog):
+    """Lists the models of nnU-Net and TotalSegmentator on this computer, with their licences.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock.
+    found : sequence of FoundModel
+        What is listed.
+    open_path : callable
+        Called with the path of the one that the user opens.
+    """
+
+    def __init__(self, parent: QWidget, found: Sequence[FoundModel], open_path: Callable[[Path], None]) -> None:
+        super().__init__(parent)
+        self.setObjectName("radcnn_found")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle("Models found on this computer")
+        self.resize(900, 300)
+        self._open_path = open_path
+        layout = QVBoxLayout(self)
+        self.tree = QTreeWidget()
+        self.tree.setHeaderLabels(["Model", "Configuration", "Licence of its weights"])
+        self.tree.setRootIsDecorated(False)
+        self.tree.setWordWrap(True)
+        header = self.tree.header()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        header.setMaximumSectionSize(360)
+        for model in found:
+            self.tree.addTopLevelItem(_row(model))
+        layout.addWidget(self.tree)
+        note = wrapped_label()
+        note.setText("The licence is that of the weights: whether your use is covered is for you to decide.")
+        layout.addWidget(note)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Close)
+        self.open_button = buttons.button(QDialogButtonBox.StandardButton.Open)
+        self.open_button.setEnabled(False)
+        layout.addWidget(buttons)
+        self.tree.itemSelectionChanged.connect(self._on_selected)
+        self.tree.itemDoubleClicked.connect(self.accept)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+
+    def _on_selected(self) -> None:
+        self.open_button.setEnabled(bool(self.tree.selectedItems()))
+
+    def accept(self, *_: object) -> None:
+        """Open the selected model."""
+        items = self.tree.selectedItems()
+        super().accept()
+        if items:
+            self._open_path(items[0].data(0, Qt.ItemDataRole.UserRole))
+
+
+def _row(model: FoundModel) -> QTreeWidgetItem:
+    number = model.dataset.split("_")[0].removeprefix("Dataset")
+    title = f"{model.task} ({number})" if model.task else model.dataset
+    item = QTreeWidgetItem([title, model.configuration, model.licence])
+    item.setData(0, Qt.ItemDataRole.UserRole, model.path)
+    for column in range(3):
+        item.setToolTip(column, tip(f"{model.dataset}, folds {', '.join(model.folds)}. {model.licence}. {model.path}"))
+    if "non-commercial" in model.licence:
+        item.setForeground(2, QColor(WARNING_COLOR))
+    return item

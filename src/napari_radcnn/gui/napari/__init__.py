@@ -1,0 +1,1 @@
+"""What napari calls by its manifest besides the docks: reader, writers, samples."""

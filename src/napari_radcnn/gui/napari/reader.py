@@ -1,0 +1,110 @@
+"""The reader that napari calls: one for all formats, for files and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari_radcnn.gui.findings.layer import detections_layer
+from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData
+from napari_radcnn.gui.layers.sequences import layers_of
+from napari_radcnn.gui.layers.show import tell_of
+from napari_radcnn.gui.layers.view import watch
+from napari_radcnn.progress import Progress
+
+PathOrPaths = str | Sequence[str]
+
+
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
+    """Return the reader if every path looks like one of our formats, else None; looks at first bytes only."""
+    from napari_radcnn.io.formats import sniff
+    from napari_radcnn.io.reports import holds_detections
+
+    paths = _as_list(path)
+    if not paths or any(sniff(one) is None and not holds_detections(Path(one)) for one in paths):
+        return None
+    return read
+
+
+def read(path: PathOrPaths) -> list[LayerData]:
+    """Read every volume of files or folders, and the findings of structured reports and of our JSON files.
+
+    Raises
+    ------
+    RadcnnError
+        If one cannot be read; napari shows its text as a notification.
+    """
+    import napari
+    from napari.utils import progress as progress_bar
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        watch(viewer)
+    found: list[LayerData] = []
+    with progress_bar(total=0, desc="Reading") as bar:
+
+        def on_progress(done: int, total: int, message: str) -> None:
+            bar.total = total
+            bar.set_description(message)
+            bar.update(done - bar.n)
+
+        for one in _as_list(path):
+            found += layers_at(Path(one), on_progress)
+    for _, arguments, _ in found:
+        if "place" in arguments.get("metadata", {}).get(METADATA_KEY, {}):
+            tell_of(arguments["name"], arguments["metadata"])
+    return found
+
+
+def layers_at(path: Path, progress: Progress | None = None) -> list[LayerData]:
+    """Return the layers of a file or folder, which may hold scans, labels, a report or findings.
+
+    Raises
+    ------
+    RadcnnError
+        If it cannot be read.
+    """
+    from napari_radcnn.io import is_report
+    from napari_radcnn.io import read as read_volumes
+    from napari_radcnn.io.reports import holds_detections
+
+    if is_report(path):
+        return [_report(path)]
+    if holds_detections(path):
+        return [_detections(path)]
+    return layers_of(read_volumes(path, progress=progress), progress=progress)
+
+
+def _report(path: Path) -> LayerData:
+    """Return the findings of a structured report in their place in the patient; what has no place is told."""
+    from napari.utils.notifications import show_warning
+
+    from napari_radcnn.io import read_report
+
+    report = read_report(path)
+    without = len(report.findings) - len(report.detections.boxes)
+    told = [*report.warnings, *([f"{without} findings have no place in the patient."] if without else [])]
+    for warning in told:
+        show_warning(f"{report.name}: {warning}")
+    return detections_layer(report.detections)
+
+
+def _detections(path: Path) -> LayerData:
+    """Return the findings that were written here, with what their manifest says of them."""
+    from napari.utils.notifications import show_warning
+
+    from napari_radcnn.io.manifest import read_manifest
+    from napari_radcnn.io.reports import read_detections
+
+    manifest = read_manifest(path)
+    warnings = manifest.get("warnings", ())
+    told = tuple(map(str, warnings)) if isinstance(warnings, list) else ()
+    for warning in told:
+        show_warning(f"{path.stem}: {warning}")
+    return detections_layer(replace(read_detections(path), provenance=manifest, warnings=told))
+
+
+def _as_list(path: PathOrPaths) -> list[Any]:
+    return [path] if isinstance(path, str) else list(path)

@@ -1,0 +1,1 @@
+"""Parts that docks share: forms, jobs in the background, keys, small widgets."""

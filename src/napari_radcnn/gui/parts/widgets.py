@@ -1,0 +1,247 @@
+"""Small parts that the docks share."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_radcnn.gui.parts.job import Job
+from napari_radcnn.progress import Progress
+
+
+def narrow_combo() -> QComboBox:
+    """Return a combo box that does not make its dock as wide as its longest entry."""
+    combo = QComboBox()
+    _make_narrow(combo)
+    return combo
+
+
+def wrapped_label(color: str = "") -> QLabel:
+    """Return a label whose text wraps and can be copied."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    if color:
+        label.setStyleSheet(f"color: {color}")
+    return label
+
+
+def fill_scrolled(dock: QWidget, inside: QWidget) -> None:
+    """Put `inside` into `dock` so that it scrolls up and down where the screen is small, and never sideways."""
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+    scroll.setWidget(inside)
+    whole = QVBoxLayout(dock)
+    whole.setContentsMargins(0, 0, 0, 0)
+    whole.addWidget(scroll)
+    dock.setMinimumWidth(300)
+
+
+class LayerCombo(QComboBox):
+    """Offers the layers of a viewer, follows them, and keeps the choice.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers.
+    accepts : callable
+        Whether a layer is offered.
+    """
+
+    #: The list or the choice is another one.
+    changed = Signal()
+
+    def __init__(self, viewer: Any, accepts: Callable[[Any], bool]) -> None:
+        super().__init__()
+        _make_narrow(self)
+        self._viewer = viewer
+        self._accepts = accepts
+        self._empty_entry = ""
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.reordered):
+            event.connect(self._follow)
+        self.currentIndexChanged.connect(self._on_index)
+        self._follow()
+
+    @property
+    def layer(self) -> Any | None:
+        """The chosen layer, if it is still in the viewer."""
+        reference = self.currentData()
+        layer = None if reference is None else reference()
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers on offer, in the viewer's order."""
+        return [layer for row in range(self.count()) if (layer := self._layer_at(row)) is not None]
+
+    def choose(self, layer: Any) -> None:
+        """Choose a layer, if it is on offer."""
+        # Equal, not the same object: plugins get napari's layers wrapped.
+        row = next((row for row in range(self.count()) if layer is not None and self._layer_at(row) == layer), None)
+        if row is not None:
+            self.setCurrentIndex(row)
+
+    def set_empty_entry(self, text: str) -> None:
+        """Have a first entry that is no layer, so that nothing is chosen before the user does; none where empty."""
+        if text != self._empty_entry:
+            self._empty_entry = text
+            self._follow()
+
+    def refresh(self) -> None:
+        """List the layers anew, since others may be accepted now."""
+        self._follow()
+
+    def _layer_at(self, row: int) -> Any | None:
+        reference = self.itemData(row)
+        return None if reference is None else reference()
+
+    def _follow(self, _event: Any = None) -> None:
+        chosen = self.layer
+        self.blockSignals(True)
+        self.clear()
+        if self._empty_entry:
+            self.addItem(self._empty_entry, None)
+        for layer in self._viewer.layers:
+            if self._accepts(layer):
+                self.addItem(layer.name, weakref.ref(layer))
+                layer.events.name.disconnect(self._follow)
+                layer.events.name.connect(self._follow)
+                if layer is chosen:
+                    self.setCurrentIndex(self.count() - 1)
+        self.blockSignals(False)
+        self.changed.emit()
+
+    def _on_index(self, _index: int) -> None:
+        self.changed.emit()
+
+
+class WorkPanel(QWidget):
+    """A button that starts work, Cancel, the work's progress, and a line on how it ended.
+
+    Parameters
+    ----------
+    verb : str
+        On the button.
+    """
+
+    #: The work ended, whichever way.
+    ended = Signal()
+
+    def __init__(self, verb: str) -> None:
+        super().__init__()
+        self.job: Job | None = None
+        self._is_ready = False
+        self._tell_success: Callable[[Any], str] = str
+        self._tell_cancelled: Callable[[], str] = str
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        buttons = QHBoxLayout()
+        self.start_button = QPushButton(verb)
+        self.cancel_button = QPushButton("Cancel")
+        buttons.addWidget(self.start_button)
+        buttons.addWidget(self.cancel_button)
+        layout.addLayout(buttons)
+        self.progress_bar = QProgressBar()
+        self.progress_bar.hide()
+        layout.addWidget(self.progress_bar)
+        self.message_label = wrapped_label()
+        layout.addWidget(self.message_label)
+        self.cancel_button.clicked.connect(self.cancel)
+        self._update()
+
+    def set_ready(self, is_ready: bool) -> None:
+        """Say whether all that the work needs is chosen."""
+        self._is_ready = is_ready
+        self._update()
+
+    def start(
+        self,
+        title: str,
+        work: Callable[[Progress, Event], Any],
+        tell_success: Callable[[Any], str],
+        tell_cancelled: Callable[[], str],
+    ) -> None:
+        """Do `work` beside the viewer; nothing happens while other work runs.
+
+        Parameters
+        ----------
+        title : str
+            For the activity dock.
+        work : callable
+            See `Job`.
+        tell_success, tell_cancelled : callable
+            What is done then; they return the line that is shown.
+        """
+        if self.job is not None:
+            return
+        self._tell_success, self._tell_cancelled = tell_success, tell_cancelled
+        self.job = Job(self, title, work)
+        self.job.progressed.connect(self._on_progress)
+        self.job.succeeded.connect(self._on_succeeded)
+        self.job.failed.connect(self.fail)
+        self.job.cancelled.connect(self._on_cancelled)
+        self.job.ended.connect(self._on_ended)
+        self.message_label.setText(f"{title} …")
+        self.progress_bar.setRange(0, 0)
+        self.progress_bar.show()
+        self._update()
+        self.job.start()
+
+    def cancel(self) -> None:
+        """Ask the work to stop."""
+        if self.job is not None:
+            self.cancel_button.setEnabled(False)
+            self.message_label.setText("Cancelling …")
+            self.job.cancel()
+
+    def fail(self, line: str) -> None:
+        """Show why it went wrong, here and as napari's notification."""
+        from napari.utils.notifications import show_error
+
+        self.message_label.setText(line)
+        show_error(line)
+
+    def _on_progress(self, done: int, total: int, message: str) -> None:
+        if self.job is not None and self.cancel_button.isEnabled():
+            self.progress_bar.setRange(0, total)
+            self.progress_bar.setValue(done)
+            self.message_label.setText(message)
+
+    def _on_succeeded(self, result: Any) -> None:
+        self.message_label.setText(self._tell_success(result))
+
+    def _on_cancelled(self) -> None:
+        self.message_label.setText(self._tell_cancelled())
+
+    def _on_ended(self) -> None:
+        self.job = None
+        self.progress_bar.hide()
+        self._update()
+        self.ended.emit()
+
+    def _update(self) -> None:
+        self.start_button.setEnabled(self._is_ready and self.job is None)
+        self.cancel_button.setEnabled(self.job is not None)
+
+
+def _make_narrow(combo: QComboBox) -> None:
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(14)

@@ -1,0 +1,1 @@
+"""The dock that lists the scans of a folder and opens them."""

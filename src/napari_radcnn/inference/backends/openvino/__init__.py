@@ -1,0 +1,1 @@
+"""OpenVINO on the CPU: conversion, and what keeps its rounding small."""

@@ -1,0 +1,87 @@
+"""Networks converted to OpenVINO's format, kept in this computer's cache folder.
+
+Conversion needs torch, which takes seconds to import, and computes the network once in float32. From a kept model a run
+begins without either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_radcnn.inference.backends.base import NetworkSource
+from napari_radcnn.inference.backends.openvino.cpu import convert, import_openvino, openvino_core
+from napari_radcnn.spec.patches import Shape
+from napari_radcnn.user_folders import cache_folder
+from napari_radcnn.version import package_version
+
+if TYPE_CHECKING:
+    import openvino
+
+#: Of the folder, bytes; the models that were not used for the longest time go first.
+_MOST = 4 * 2**30
+
+
+def converted_model(source: NetworkSource, patch: Shape, *, is_compared: bool) -> openvino.Model:
+    """Return a network as OpenVINO's model: the kept one, else converted and kept.
+
+    Parameters
+    ----------
+    source, patch, is_compared
+        See `convert`.
+
+    Raises
+    ------
+    BackendError
+        If OpenVINO cannot express the network.
+    """
+    if source.onnx_path is not None:  # as quick to read as a kept one
+        return convert(source, patch, is_compared=is_compared)
+    file = _file(source, patch)
+    with suppress(RuntimeError, OSError):  # not there, or damaged: it is made anew
+        if file.is_file() and file.with_suffix(".bin").is_file():
+            model = openvino_core().read_model(file)
+            file.touch()
+            return model
+    model = convert(source, patch, is_compared=is_compared)
+    _keep(model, file)
+    return model
+
+
+def _file(source: NetworkSource, patch: Shape) -> Path:
+    versions = " ".join(package_version(name) for name in ("napari-radcnn", "torch", "openvino"))
+    about = f"{source.identity} {source.spatial_dims} {source.channels} {patch} {versions}"
+    return cache_folder() / "openvino" / f"{hashlib.sha256(about.encode()).hexdigest()[:32]}.xml"
+
+
+def _keep(model: openvino.Model, file: Path) -> None:
+    """Write a model, weights first, so that a description is never without them; a full disk does no harm."""
+    ov = import_openvino()
+    weights = file.with_suffix(".bin")
+    temporary = file.with_name(f".{secrets.token_hex(4)}-{file.name}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        ov.save_model(model, temporary, compress_to_fp16=False)
+        temporary.with_suffix(".bin").replace(weights)
+        temporary.replace(file)
+        _forget_old(file)
+    except (OSError, RuntimeError):
+        return
+    finally:
+        for left in (temporary, temporary.with_suffix(".bin")):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
+
+
+def _forget_old(newest: Path) -> None:
+    """Delete the models that were not used for the longest time, until the rest is small enough."""
+    room = _MOST
+    for file in sorted(newest.parent.glob("*.xml"), key=lambda file: file.stat().st_mtime, reverse=True):
+        room -= sum(part.stat().st_size for part in (file, file.with_suffix(".bin")) if part.exists())
+        if room < 0 and file != newest:
+            with suppress(OSError):  # in use, on Windows
+                file.unlink(missing_ok=True)
+                file.with_suffix(".bin").unlink(missing_ok=True)

@@ -1,0 +1,193 @@
+"""OpenVINO on the processor."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.backends.base import BackendError, NetworkSource, OutOfMemoryError, Patch
+from napari_radcnn.inference.backends.openvino.norms import with_exact_norms
+from napari_radcnn.inference.backends.openvino.rounding import round_carefully
+from napari_radcnn.inference.backends.shapes import batched
+from napari_radcnn.spec.patches import Shape
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import openvino
+    import torch
+
+_TELEMETRY = "openvino_telemetry"
+
+
+def import_openvino() -> ModuleType:
+    """Import OpenVINO with its usage statistics off.
+
+    OpenVINO sends usage statistics to Google Analytics when it is imported and at every conversion, unless a file in
+    the user's home says otherwise or its package `openvino-telemetry` is missing: then it uses a class of its own that
+    does nothing. That is what it finds here. If something else in this process imported it before, its name for that
+    package is pointed to the same class: what was sent by then was sent by that program, but nothing is sent by ours.
+    """
+    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]  # None: importing it raises ImportError
+    import openvino
+    from openvino.tools.ovc import telemetry_stub
+
+    real = sys.modules.get(_TELEMETRY)
+    if real is not None:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("openvino.") and getattr(module, "tm", None) is real:
+                module.tm = telemetry_stub  # type: ignore[attr-defined]
+    return openvino
+
+
+def openvino_core() -> Any:
+    """Return the one `openvino.Core` of this process, which is never destroyed.
+
+    Its CPU plugin gives the thread that creates it a stack for signal handlers, and unmaps that stack when the last
+    core is destroyed. If another thread does that, as the garbage collector may, the first one keeps the address: the
+    next Ctrl-C ends the process with a segmentation fault (seen with OpenVINO 2026.4).
+    """
+    with _core_lock:
+        if not _cores:
+            _cores.append(import_openvino().Core())
+        return _cores[0]
+
+
+_core_lock = threading.Lock()
+_cores: list[Any] = []
+
+
+class OpenVINOPredictor:
+    """A network compiled by OpenVINO for the processor and one patch shape.
+
+    Parameters
+    ----------
+    model : openvino.Model
+        Of one input ``(1, channels, *patch)``. Its norms over many voxels are replaced.
+    spatial_dims : int
+        2 or 3.
+    precision : str
+        ``"float32"`` or ``"bfloat16"``.
+    threads : int
+        Threads it computes with.
+    """
+
+    backend = "openvino"
+    device = "cpu"
+
+    def __init__(self, model: openvino.Model, spatial_dims: int, precision: str, threads: int) -> None:
+        ov = import_openvino()
+        self.precision = precision
+        self.agreement: float | None = None
+        self._spatial_dims = spatial_dims
+        with_exact_norms(model, precision)
+        if precision == "bfloat16":
+            round_carefully(model)
+        hint = ov.properties.hint
+        config = {
+            hint.performance_mode: hint.PerformanceMode.LATENCY,
+            hint.inference_precision: ov.Type.f32 if precision == "float32" else ov.Type.bf16,
+            # Threads that are bound to a processor are in each other's way where two programs run at a time.
+            hint.enable_cpu_pinning: False,
+            ov.properties.inference_num_threads: threads,
+            ov.properties.num_streams: 1,
+        }
+        try:
+            self._request: Any = openvino_core().compile_model(model, "CPU", config).create_infer_request()
+        except RuntimeError as error:
+            raise _memory_error(error) or BackendError(f"OpenVINO cannot compile it: {_line(error)}") from error
+
+    def __call__(self, patch: Patch) -> Patch:
+        """Return ``(classes, k, j, i)`` of a ``(channels, k, j, i)`` patch; see `Predictor`."""
+        if self._request is None:
+            raise ModelError("This network is closed; open it again.")
+        batch = batched(patch, self._spatial_dims)
+        try:
+            found: Patch = self._request.infer({0: batch}, share_inputs=True, share_outputs=True)[0][0]
+        except RuntimeError as error:
+            raise _memory_error(error) or BackendError(f"OpenVINO cannot compute it: {_line(error)}") from error
+        return found if self._spatial_dims == 3 else found[:, None]
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._request = None
+
+
+def convert(source: NetworkSource, patch: Shape, *, is_compared: bool) -> openvino.Model:
+    """Return a network as OpenVINO's model for one patch shape.
+
+    Parameters
+    ----------
+    source : NetworkSource
+        The network: an ONNX file, TorchScript, or a torch module, which is traced.
+    patch : tuple of int
+        Voxels of a patch; 1 along k for a network of two dimensions.
+    is_compared : bool
+        Whether the output will be compared with torch's. Then a module is traced with a patch of half the size along
+        each axis, if that works, since tracing runs the network in float32 once: an eighth of the time and memory.
+
+    Raises
+    ------
+    BackendError
+        If OpenVINO cannot express the network.
+    """
+    ov = import_openvino()
+    shape = [1, source.channels, *(patch if source.spatial_dims == 3 else patch[1:])]
+    failures: tuple[type[Exception], ...] = (
+        RuntimeError,
+        ov.frontend.GeneralFailure,
+        ov.frontend.InitializationFailure,
+        ov.frontend.NotImplementedFailure,
+        ov.frontend.OpConversionFailure,
+        ov.frontend.OpValidationFailure,
+    )
+    try:
+        if source.onnx_path is not None:
+            model = openvino_core().read_model(source.onnx_path)
+            model.reshape(shape)
+            return model
+        module = source.torch_module()
+        half = [*shape[:2], *(n // 2 for n in shape[2:])]
+        if is_compared and all(n % 2 == 0 for n in shape[2:]):
+            try:
+                return _traced(module, half, shape)
+            except failures:
+                pass  # a network that fixes sizes when it is traced, or one whose coarsest grid does not halve
+        return _traced(module, shape, shape)
+    except failures as error:
+        raise _memory_error(error) or BackendError(f"OpenVINO cannot convert it: {_line(error)}") from error
+
+
+def _traced(module: torch.nn.Module, example: list[int], shape: list[int]) -> openvino.Model:
+    """Return the model of a torch module, traced with one shape and made for another."""
+    import torch
+
+    ov = import_openvino()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer's, of every size that a network looks at
+        if isinstance(module, torch.jit.ScriptModule):
+            # Frozen, choices that hang on the network's settings are made, some of which OpenVINO cannot express.
+            model = ov.convert_model(torch.jit.freeze(module), input=[shape])
+        else:
+            model = ov.convert_model(module, example_input=torch.zeros(example), input=[shape])
+    found = model.output(0).get_partial_shape()
+    if example != shape and (found.is_dynamic or list(found.to_shape())[2:] != shape[2:]):
+        raise RuntimeError(f"traced with {example}, its output is {found} for an input of {shape}")
+    return model
+
+
+def _memory_error(error: Exception) -> OutOfMemoryError | None:
+    if any(text in str(error) for text in ("bad_alloc", "can't allocate memory", "out of memory", "Cannot allocate")):
+        return OutOfMemoryError(
+            "The computer has too little free memory for a patch of this model; close other programs."
+        )
+    return None
+
+
+def _line(error: Exception) -> str:
+    """Return the last line of an error of OpenVINO that says something, without the places in its sources."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "src/" not in line]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,39 @@
+"""Refuses grids out of all proportion: a scan or a model whose spacing is in a wrong unit would take days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.patches.tiles import Shape
+
+#: Voxels of a model's grid for each of the scan's. Thick slices of a large field of view stay far below.
+_MOST = 100
+
+
+def check_growth(name: str, before: Shape, found: Iterable[float], after: Shape, wanted: Iterable[float]) -> None:
+    """Check that a model's grid is not out of all proportion to the scan's.
+
+    Parameters
+    ----------
+    name : str
+        Of the scan.
+    before, after : tuple of int
+        Voxels of the scan, and of the model's grid.
+    found, wanted : iterable of float
+        Their spacing, mm.
+
+    Raises
+    ------
+    ModelError
+        If it has more than a hundred times as many voxels.
+    """
+    if prod(after) <= _MOST * prod(before):
+        return
+    there, here = (" x ".join(f"{value:.4g}" for value in spacing) for spacing in (wanted, found))
+    counts = [" x ".join(str(n) for n in shape) for shape in (after, before)]
+    raise ModelError(
+        f"The model works at {there} mm, which would make {counts[0]} voxels of the {counts[1]} of '{name}' "
+        f"({here} mm): more than {_MOST} times as many. Check the spacing of the scan and of the model."
+    )

@@ -1,0 +1,1 @@
+"""Where patches lie, how they are read, and how their answers are put together."""

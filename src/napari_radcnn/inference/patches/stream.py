@@ -1,0 +1,239 @@
+"""Runs networks over a volume patch by patch and hands out their blended answer as it becomes final."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.patches.accumulate import Blend, BlendingThread
+from napari_radcnn.inference.patches.positions import (
+    axis_starts,
+    clipped,
+    padding,
+    patch_box,
+    patch_count,
+    patch_weights,
+)
+from napari_radcnn.inference.patches.tiles import Box, Shape
+from napari_radcnn.progress import Monitor
+from napari_radcnn.spec.patches import Sampling
+
+if TYPE_CHECKING:
+    from napari_radcnn.inference.backends.base import Patch, Predictor
+
+#: Gives a float32 ``(channels, k, j, i)`` block of the volume.
+Reader = Callable[[Box], "Patch"]
+
+
+def run_patches(
+    predictors: Sequence[Predictor],
+    read: Reader,
+    shape: Shape,
+    sampling: Sampling,
+    *,
+    classes: int,
+    budget_bytes: int,
+    monitor: Monitor | None = None,
+    skip: Callable[[Box], bool] | None = None,
+    empty: Sequence[float] | None = None,
+    first_plane: int = 0,
+    workspace: Path | None = None,
+) -> Iterator[tuple[int, Blend]]:
+    """Run networks over overlapping patches.
+
+    Parameters
+    ----------
+    predictors : sequence of Predictor
+        For patches of ``sampling.patch``; the mean of their logits is taken.
+    read : callable
+        See `Reader`; it is asked for boxes inside the volume only.
+    shape : tuple of int
+        Of the volume, in the order of the network's axes.
+    sampling : Sampling
+        Where the patches lie, how they are mirrored and blended.
+    classes : int
+        Channels of the answer.
+    budget_bytes : int
+        Memory for the blended answer, see `Blend`.
+    monitor : Monitor, optional
+        Gets one step a patch (`patch_count` says how many), and may cancel between two.
+    skip : callable, optional
+        Says whether a box holds nothing, so that its patch need not be computed.
+    empty : sequence of float, optional
+        Logits of voxels that only skipped patches cover; needed with `skip`.
+    first_plane : int
+        Where to begin again after an interruption: planes below are not computed, the others come out the same.
+    workspace : Path or None
+        Folder of a temporary file, if one is needed; None takes the system's.
+
+    Yields
+    ------
+    final : int
+        Number of planes along the first axis, counted from 0, that no further patch touches.
+    blend : Blend
+        Reads them, until the next step is asked for. The caller must `Blend.release` what it needs no more, or memory
+        grows; what it does not release can be read after later steps too, until the last has been taken.
+
+    Raises
+    ------
+    ModelError
+        If a network's answer is of another shape, or not finite.
+    ResourceError
+        If memory or disk do not suffice.
+    CancelledError
+        If the user asked to stop.
+    """
+    if skip is not None and empty is None:
+        raise ValueError("with `skip`, say what logits a skipped voxel gets: `empty`")
+    axes = axis_starts(shape, sampling)
+    before = padding(shape, sampling.patch)[0][0]
+    ends = [start - before for start in axes[0][1:]] + [shape[0]]
+    weights = patch_weights(sampling)
+    blend = Blend(shape, classes, sampling.patch, budget_bytes, workspace, first_plane=first_plane, empty=empty)
+    thread = BlendingThread(blend)
+    number, count = 0, patch_count(shape, sampling, first_plane)
+    try:
+        for k, end in zip(axes[0], ends, strict=True):
+            if k - before + sampling.patch[0] <= first_plane:
+                continue
+            for j in axes[1]:
+                thread.go_to(*patch_box((k, j, 0), shape, sampling.patch)[:2])
+                for i in axes[2]:
+                    number += 1
+                    box = patch_box((k, j, i), shape, sampling.patch)
+                    if skip is None or not skip(clipped(box, shape)):
+                        patch = read_padded(read, box, shape, sampling.padding_value)
+                        thread.add(box, predict(predictors, patch, classes, sampling.mirror_axes, monitor), weights)
+                    if monitor is not None:
+                        monitor.step(f"patch {number} of {count}")
+            thread.settle()
+            if end > first_plane:
+                yield end, blend
+    finally:
+        thread.close()
+        blend.close()
+
+
+def run_tiles(
+    predictors: Sequence[Predictor],
+    read: Reader,
+    shape: Shape,
+    tiles: Sequence[tuple[Box, Box]],
+    *,
+    classes: int,
+    budget_bytes: int,
+    empty: Sequence[float],
+    mirror_axes: Sequence[int] = (),
+    padding_value: float = 0.0,
+    monitor: Monitor | None = None,
+    first_plane: int = 0,
+    workspace: Path | None = None,
+) -> Iterator[tuple[int, Blend]]:
+    """Run networks over tiles that do not overlap in what is kept; the fast way.
+
+    Parameters
+    ----------
+    tiles : sequence of (read, keep)
+        See `napari_radcnn.inference.fitted.fitted_tiles`; the predictors are for the shape of `read`.
+    empty : sequence of float
+        Logits of voxels that no tile keeps.
+    predictors, read, shape, classes, budget_bytes, mirror_axes, padding_value, monitor, first_plane, workspace
+        As in `run_patches`; the monitor gets one step a tile that keeps something of the wanted planes.
+
+    Yields
+    ------
+    final, blend
+        As `run_patches`.
+    """
+    layers = [list(layer) for _, layer in groupby(tiles, lambda tile: (tile[1][0].start, tile[1][0].stop))]
+    layers = [layer for layer in layers if layer[0][1][0].stop > first_plane]
+    number, count = 0, sum(len(layer) for layer in layers)
+    extent = [max((keep[axis].stop - keep[axis].start for _, keep in tiles), default=1) for axis in range(3)]
+    largest = (extent[0], extent[1], extent[2])
+    blend = Blend(shape, classes, largest, budget_bytes, workspace, first_plane=first_plane, empty=empty)
+    thread = BlendingThread(blend)
+    try:
+        for layer in layers:
+            for box, keep in layer:
+                number += 1
+                thread.go_to(*keep[:2])
+                patch = read_padded(read, box, shape, padding_value)
+                answer = predict(predictors, patch, classes, mirror_axes, monitor)
+                part = tuple(slice(k.start - b.start, k.stop - b.start) for k, b in zip(keep, box, strict=True))
+                kept = answer[(slice(None), *part)]
+                thread.add(keep, kept, np.broadcast_to(np.float32(1), kept.shape[1:]))
+                if monitor is not None:
+                    monitor.step(f"tile {number} of {count}")
+            thread.settle()
+            if layer is not layers[-1]:
+                yield layer[0][1][0].stop, blend
+        yield shape[0], blend
+    finally:
+        thread.close()
+        blend.close()
+
+
+def read_padded(read: Reader, box: Box, shape: Shape, value: float) -> Patch:
+    """Return a box that may reach outside the volume, `value` there; float32, contiguous."""
+    inside = clipped(box, shape)
+    block = np.ascontiguousarray(read(inside), np.float32)
+    missing = [(within.start - side.start, side.stop - within.stop) for side, within in zip(box, inside, strict=True)]
+    if not any(before or after for before, after in missing):
+        return block
+    return np.pad(block, [(0, 0), *missing], constant_values=value)
+
+
+def predict(
+    predictors: Sequence[Predictor],
+    patch: Patch,
+    classes: int,
+    mirror_axes: Sequence[int] = (),
+    monitor: Monitor | None = None,
+) -> Patch:
+    """Return the mean of all networks' logits of a patch and its mirror images, ``(classes, k, j, i)``.
+
+    The answer may be overwritten by the next call.
+
+    Raises
+    ------
+    ModelError
+        If an answer is of another shape, or not finite.
+    """
+    flips = [axes for count in range(len(mirror_axes) + 1) for axes in combinations(mirror_axes, count)]
+    total: Patch | None = None
+    for predictor in predictors:
+        for axes in flips:
+            if monitor is not None:
+                monitor.check()
+            turned = tuple(axis + 1 for axis in axes)
+            answer = predictor(np.ascontiguousarray(np.flip(patch, turned)) if turned else patch)
+            _check_answer(answer, (classes, *patch.shape[1:]))
+            if len(predictors) * len(flips) == 1:
+                return answer
+            answer = np.flip(answer, turned)
+            if total is None:
+                total = np.array(answer, np.float32)
+            else:
+                total += answer
+    if total is None:
+        raise ValueError("at least one predictor is needed")
+    total /= len(predictors) * len(flips)
+    return total
+
+
+def _check_answer(answer: Patch, expected: tuple[int, ...]) -> None:
+    if answer.shape != expected:
+        raise ModelError(
+            f"The network's answer has shape {answer.shape}, but {expected} was expected (classes and the patch's "
+            "voxels): the model's description does not fit its weights."
+        )
+    if not np.isfinite(answer.sum()):
+        raise ModelError(
+            "The network's answer is not finite: its input holds values that are no numbers, or the precision is too "
+            "low for this model; run it with precision float32."
+        )

@@ -1,0 +1,142 @@
+"""What a recipe is given and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy.typing as npt
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.inference.plan import Plan
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.progress import Monitor
+from napari_radcnn.results import Detection
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.volume import Volume
+from napari_radcnn.voxels import Box
+
+
+class Sink(Protocol):
+    """Where labels go that do not fit into memory; `napari_radcnn.io.omezarr.growing.GrowingLabels` is one."""
+
+    @property
+    def mark_reached(self) -> int:
+        """What an earlier run that was killed marked last; 0 at the start."""
+        ...
+
+    def write(self, box: Box, values: npt.NDArray[Any]) -> None:
+        """Put labels in their place on the grid of the request's volume."""
+        ...
+
+    def mark(self, reached: int) -> None:
+        """Note that everything up to here is written; a recipe that is given it again goes on from it."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One run: which model, on what, how.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+        The model.
+    volume : Volume
+        The scan, in its own order.
+    options : object
+        An instance of ``spec.options``.
+    settings : RunSettings
+        Device and precision.
+    threads : int
+        CPU threads it may take.
+    others : tuple of Volume
+        For a model of several inputs: those after the first, in the order of ``spec.inputs``, on the grid of `volume`.
+    sink : Sink or None
+        Where labels are written as soon as they are final, instead of into `Outcome.array`.
+    streams : bool
+        Whether there is a sink, or will be one when it is run.
+    """
+
+    spec: ModelSpec
+    volume: Volume
+    options: Any
+    settings: RunSettings
+    threads: int
+    others: tuple[Volume, ...] = ()
+    sink: Sink | None = None
+    streams: bool = False
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """All inputs, in the order of ``spec.inputs``."""
+        return (self.volume, *self.others)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a recipe found.
+
+    Attributes
+    ----------
+    array : (k, j, i) array or None
+        Labels, or the restored image, on the grid of the request's volume; None where they went to the request's sink.
+    maps : mapping of str to (k, j, i) array
+        Further images on the grid of `array`, such as how sure the labels are; by name, float32.
+    detections : tuple of Detection
+        For a detector.
+    probabilities : mapping of str to float
+        For a classifier.
+    device, precision : str
+        Where and how it was computed.
+    facts : mapping
+        Figures that belong into the manifest, such as an estimated noise level.
+    warnings : tuple of str
+        What the user must be told before relying on it.
+    opening_seconds : float
+        The part of the run's time that opening the model took, whatever the scan.
+    geometry : Geometry or None
+        The grid of a restored `array` where it is not that of the request's volume.
+    """
+
+    device: str
+    precision: str
+    array: npt.NDArray[Any] | None = None
+    maps: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    detections: tuple[Detection, ...] = ()
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    opening_seconds: float = 0.0
+    geometry: Geometry | None = None
+
+
+class Pipeline(Protocol):
+    """A recipe; a module with these two functions is one."""
+
+    def plan(self, request: Request) -> Plan:
+        """Return what the run will cost, without importing torch."""
+        ...
+
+    def run(self, request: Request, monitor: Monitor) -> Outcome:
+        """Run the model; `monitor` takes one step a patch."""
+        ...
+
+
+def get_pipeline(spec: ModelSpec) -> Pipeline:
+    """Return the recipe of a model.
+
+    Raises
+    ------
+    ModelError
+        If the module it names cannot be imported.
+    """
+    try:
+        return cast(Pipeline, import_module(spec.pipeline))
+    except (ImportError, ValueError) as error:
+        raise ModelError(
+            f"The model '{spec.name}' cannot be run: '{spec.pipeline}' cannot be loaded: {error}."
+        ) from error

@@ -1,0 +1,1 @@
+"""The engine `litemedsam`: LiteMedSAM slice by slice."""

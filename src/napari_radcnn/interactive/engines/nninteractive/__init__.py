@@ -1,0 +1,1 @@
+"""The engine `nninteractive`: nnInteractive's network, here or on a server."""

@@ -1,0 +1,1 @@
+"""The engine `region`: gray values and edges, no network."""

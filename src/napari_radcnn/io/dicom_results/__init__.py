@@ -1,0 +1,24 @@
+"""Results as the hospital's systems take them: DICOM segmentations, reports and derived series, and reading them back.
+
+Whatever is written refers to the DICOM series that the scan came from; without that series nothing is written.
+"""
+
+from napari_radcnn.io.dicom_results.read.labels import read_result
+from napari_radcnn.io.dicom_results.read.report import is_report, read_report
+from napari_radcnn.io.dicom_results.source import Reference
+from napari_radcnn.io.dicom_results.write.derived import check_series, write_derived
+from napari_radcnn.io.dicom_results.write.report import write_detection_report, write_report
+from napari_radcnn.io.dicom_results.write.segmentation import as_label_map, write_segmentation
+
+__all__ = [
+    "Reference",
+    "as_label_map",
+    "check_series",
+    "is_report",
+    "read_report",
+    "read_result",
+    "write_derived",
+    "write_detection_report",
+    "write_report",
+    "write_segmentation",
+]

@@ -1,0 +1,1 @@
+"""Results in DICOM read back: segmentations, contours, reports."""

@@ -1,0 +1,224 @@
+"""Read a DICOM segmentation (BINARY, FRACTIONAL or LABELMAP) as label volumes on the grid of its series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError, ReadError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.dicom.frames import Frame, frame_count, frames_of
+from napari_radcnn.io.dicom.headers import Instance, damage, number, quiet, text
+from napari_radcnn.io.dicom.stacks import Stack
+from napari_radcnn.io.dicom_results.read.masks import Place, check_memory, label_volumes
+from napari_radcnn.io.dicom_results.read.whole import read_whole
+from napari_radcnn.volume import Volume, VolumeMetadata
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+#: A frame lies on a slice of the series if its first pixel is within this of the slice's, mm.
+_ON_SLICE_MM = 0.05
+_MOST_SLICES = 100_000
+
+
+def read_segmentation(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
+    """Read a segmentation.
+
+    Parameters
+    ----------
+    path : path
+        A DICOM SEG file.
+    stacks : sequence of Stack
+        Volumes of the study; the one whose slices the segmentation lies on gives the grid. Without one, the grid
+        ends at the first and last slice that the file holds.
+
+    Returns
+    -------
+    list of Volume
+        One, or several where segments overlap; values are segment numbers, ``metadata.label_names`` their labels.
+
+    Raises
+    ------
+    ReadError
+        If the file is damaged, or its frames make no grid.
+    """
+    with quiet():
+        try:
+            return _Segmentation(path, read_whole(path)).volumes(stacks)
+        except damage() as error:
+            raise ReadError(f"{path.name}: the segmentation is damaged ({type(error).__name__}).") from error
+
+
+class _Segmentation:
+    def __init__(self, path: Path, dataset: Dataset) -> None:
+        self.path, self.dataset = path, dataset
+        self.kind = text(dataset, "SegmentationType").upper()
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
+        self.instance = Instance(path, dataset, syntax, "PixelData", 0, 0)
+        self.is_native = not dataset.file_meta.TransferSyntaxUID.is_compressed or syntax.endswith(".1.99")
+        self.bits = int(number(dataset, "BitsAllocated", path) or 0)
+        if self.kind not in ("BINARY", "FRACTIONAL", "LABELMAP") or self.bits not in (1, 8, 16):
+            raise ReadError(f"{path.name}: a segmentation of an unknown type cannot be read.")
+        rows, columns = (int(number(dataset, keyword, path) or 0) for keyword in ("Rows", "Columns"))
+        self.shape = rows, columns
+        needed = (frame_count(self.instance) * rows * columns * self.bits + 7) // 8
+        if min(rows, columns) < 1 or (self.is_native and len(dataset.get("PixelData", b"")) < needed):
+            raise ReadError(f"{path.name}: the segmentation has fewer pixels than its header says: it is truncated.")
+        if len(dataset.get("PerFrameFunctionalGroupsSequence", [])) < frame_count(self.instance):
+            raise ReadError(f"{path.name}: the segmentation has more frames than positions; the file is damaged.")
+        self.frames = frames_of(self.instance)
+        if any(frame.position is None or frame.cosines is None for frame in self.frames):
+            raise ReadError(f"{path.name}: the segmentation does not say where its frames lie (PlanePositionSequence).")
+        if any(frame.pixel_spacing is None for frame in self.frames):
+            raise ReadError(f"{path.name}: the segmentation does not say the size of its pixels (PixelSpacing).")
+
+    def volumes(self, stacks: Sequence[Stack]) -> list[Volume]:
+        place, ks = self._place(stacks)
+        names = {
+            int(item.SegmentNumber): text(item, "SegmentLabel") or f"segment {item.SegmentNumber}"
+            for item in self.dataset.get("SegmentSequence", [])
+            if int(item.SegmentNumber) > 0
+        }
+        by_segment: dict[int, list[tuple[int, int]]] = {label: [] for label in names}
+        if self.kind == "LABELMAP":
+            by_segment = {label: list(enumerate(ks)) for label in names}
+        else:
+            for n, (frame, k) in enumerate(zip(self.frames, ks, strict=True)):
+                given = frame.tags.get("ReferencedSegmentNumber")
+                label = int(given[0] if isinstance(given, list) else given)
+                if label not in by_segment:
+                    raise ReadError(f"{self.path.name}: a frame belongs to segment {label}, which is not described.")
+                by_segment[label].append((n, k))
+
+        def slices(label: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+            for n, k in by_segment[label]:
+                yield k, self._mask(n, label)
+
+        series_number = text(self.dataset, "SeriesNumber")
+        is_number = series_number.lstrip("+-").isdigit()
+        metadata = VolumeMetadata(
+            name=f"SEG {series_number}" if is_number else "SEG",
+            modality="SEG",
+            description=text(self.dataset, "SeriesDescription"),
+            study_uid=text(self.dataset, "StudyInstanceUID"),
+            series_uid=text(self.dataset, "SeriesInstanceUID"),
+            series_number=int(series_number) if is_number else None,
+            source=self.path,
+            source_format="DICOM",
+        )
+        return label_volumes(names, slices, place, metadata, self.path)
+
+    def _mask(self, n: int, label: int) -> npt.NDArray[np.bool_]:
+        """Return the mask of a label in frame n."""
+        pixels = self._pixels(n)
+        if self.kind == "LABELMAP":
+            return pixels == label
+        if self.kind == "FRACTIONAL":  # DICOM PS3.3, C.8.20.2.3: the values are parts of MaximumFractionalValue
+            return pixels.astype(float) >= 0.5 * float(number(self.dataset, "MaximumFractionalValue", self.path) or 255)
+        return pixels > 0
+
+    def _pixels(self, n: int) -> npt.NDArray[Any]:
+        size = self.shape[0] * self.shape[1]
+        if not self.is_native:
+            from pydicom.pixels import pixel_array
+
+            return np.asarray(pixel_array(self.dataset, index=n)).reshape(self.shape)
+        data = self.dataset.PixelData
+        if self.bits == 1:  # bits of all frames follow each other, the lowest first (DICOM PS3.5, 8.1.1)
+            first, last = n * size, (n + 1) * size
+            packed = np.frombuffer(data, np.uint8)[first // 8 : (last + 7) // 8]
+            return np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + size].reshape(self.shape)
+        width = self.bits // 8
+        order = "<" if self.dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        return np.frombuffer(data, f"{order}u{width}", size, n * size * width).reshape(self.shape)
+
+    # -- where it lies --------------------------------------------------------------------------------------------
+
+    def _place(self, stacks: Sequence[Stack]) -> tuple[Place, list[int]]:
+        """Return the grid, and the slice of each frame."""
+        uid = text(self.frames[0].tags, "FrameOfReferenceUID")
+        warnings: list[str] = []
+        if self.kind == "FRACTIONAL":
+            warnings.append("A fractional segmentation: voxels of at least one half are shown.")
+        referenced = {text(item, "SeriesInstanceUID") for item in self.dataset.get("ReferencedSeriesSequence", [])}
+        ranked = sorted(stacks, key=lambda stack: text(stack.frames[0].tags, "SeriesInstanceUID") not in referenced)
+        for stack in ranked:
+            if text(stack.frames[0].tags, "FrameOfReferenceUID") != uid:
+                continue
+            ks = self._on(stack.geometry)
+            if ks is not None:
+                return Place(stack.geometry, uid, tuple(warnings)), ks
+        geometry = self._own_grid()
+        ks = self._on(geometry)
+        if ks is None:
+            raise ReadError(
+                f"{self.path.name}: the frames of the segmentation make no regular grid; put it into one folder with "
+                "the series it belongs to, and open the folder."
+            )
+        warnings.append(
+            "The series that the segmentation refers to is not beside it: the grid ends at the slices the file holds."
+        )
+        return Place(geometry, uid, tuple(warnings)), ks
+
+    def _on(self, geometry: Geometry) -> list[int] | None:
+        """Return on which slice of the grid each frame lies, or None if one lies beside it."""
+        if geometry.shape[1:] != self.shape:
+            return None
+        _, rows, columns = geometry.spacing
+        ks = []
+        for frame in self.frames:
+            assert frame.position is not None
+            assert frame.cosines is not None
+            assert frame.pixel_spacing is not None
+            extent = np.array(frame.pixel_spacing) * self.shape
+            if np.abs(extent - np.array((rows, columns)) * self.shape).max() > _ON_SLICE_MM:
+                return None
+            if np.abs(frame.cosines - geometry.direction[:, [2, 1]].T).max() > 1e-4:
+                return None
+            k = round(float(geometry.to_index(frame.position)[0]))
+            if not 0 <= k < geometry.shape[0]:
+                return None
+            if np.abs(geometry.to_world((k, 0, 0)) - frame.position).max() > _ON_SLICE_MM:
+                return None
+            ks.append(k)
+        return ks
+
+    def _own_grid(self) -> Geometry:
+        """Return the grid from the first to the last frame of the file; slices without segments are left out there."""
+        first = min(self.frames, key=lambda frame: frame.depth)
+        assert first.position is not None
+        assert first.cosines is not None
+        assert first.pixel_spacing is not None
+        depths = np.unique(np.round([frame.depth for frame in self.frames], 3))
+        step: npt.NDArray[np.float64] = (self._slice_spacing(first, depths)) * first.normal
+        count = 1
+        if len(depths) > 1:
+            last = max(self.frames, key=lambda frame: frame.depth)
+            assert last.position is not None
+            gaps = round(float((depths[-1] - depths[0]) / np.linalg.norm(step)))
+            if not 1 <= gaps < _MOST_SLICES:
+                raise ReadError(f"{self.path.name}: the positions of the frames make no grid; the file is damaged.")
+            step, count = (last.position - first.position) / gaps, gaps + 1
+        check_memory((count, *self.shape), 1, self.path)
+        affine = np.eye(4)
+        affine[:3, :3] = np.column_stack(
+            [step, first.cosines[1] * first.pixel_spacing[0], first.cosines[0] * first.pixel_spacing[1]]
+        )
+        affine[:3, 3] = first.position
+        try:
+            return Geometry((count, *self.shape), affine)
+        except GeometryError as error:
+            raise ReadError(f"{self.path.name}: the positions of the frames make no grid: {error}") from error
+
+    def _slice_spacing(self, first: Frame, depths: npt.NDArray[np.float64]) -> float:
+        between = number(first.tags, "SpacingBetweenSlices", self.path)
+        if between is not None and between > 0:
+            return between
+        if len(depths) > 1:
+            return float(np.diff(depths).min())
+        return first.slice_spacing or 1.0

@@ -1,0 +1,1 @@
+"""NRRD and MetaImage: ITK's order of axes turned into ours in one place."""

@@ -1,0 +1,92 @@
+"""What the formats of the ITK family share: index order, and how a volume is made.
+
+ITK's world is LPS like ours, but its index runs ``(i, j, k)``; `reversed_index` is the one place that turns it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError, ReadError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.problems import stem_of
+from napari_radcnn.volume import Volume, VolumeMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def reversed_index(steps: npt.ArrayLike, origin: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the ``(k, j, i)`` affine of ITK's ``(i, j, k)`` steps.
+
+    Parameters
+    ----------
+    steps : (3, 3) array
+        Columns are the world steps of i, j, k: direction times spacing, LPS mm.
+    origin : (3,) array
+        World position of voxel 0, LPS mm.
+    """
+    affine = np.eye(4)
+    affine[:3, :3] = np.asarray(steps, float)[:, ::-1]
+    affine[:3, 3] = np.asarray(origin, float)
+    return affine
+
+
+def make_volumes(
+    images: Sequence[npt.NDArray],
+    steps: npt.ArrayLike,
+    origin: npt.ArrayLike,
+    path: Path,
+    source_format: str,
+    warnings: Sequence[str],
+    *,
+    is_label: bool = False,
+    is_calibrated: bool = True,
+) -> list[Volume]:
+    """Return a volume for each ``(k, j, i)`` image.
+
+    Raises
+    ------
+    ReadError
+        If the directions make no grid.
+    """
+    shape = images[0].shape
+    try:
+        geometry = Geometry((shape[0], shape[1], shape[2]), reversed_index(steps, origin))
+    except GeometryError as error:
+        raise ReadError(f"{path.name}: the directions in the header make no grid: {error}") from error
+    name = stem_of(path)
+    return [
+        Volume(
+            image,
+            geometry,
+            VolumeMetadata(
+                name=name if len(images) == 1 else f"{name} · {n + 1}",
+                is_label=is_label,
+                is_calibrated=is_calibrated,
+                source=path,
+                source_format=source_format,
+            ),
+            tuple(warnings),
+        )
+        for n, image in enumerate(images)
+    ]
+
+
+def completed_steps(columns: npt.NDArray, warnings: list[str]) -> npt.NDArray[np.float64]:
+    """Return three world steps for an image that has one or two axes: the missing ones at right angles, 1 mm."""
+    if columns.shape[1] == 3:
+        return columns
+    if columns.shape[1] == 2:
+        normal = np.cross(columns[:, 0], columns[:, 1])
+    else:
+        normal = np.cross(columns[:, 0], np.eye(3)[int(np.argmin(np.abs(columns[:, 0])))])
+    length = float(np.linalg.norm(normal))
+    if not length > 0:
+        return np.column_stack([columns, np.zeros(3)])  # singular; said so where the geometry is made
+    warnings.append("The image has no slice spacing: it is shown as one slice of 1 mm.")
+    return completed_steps(np.column_stack([columns, normal / length]), [])

@@ -1,0 +1,91 @@
+"""Writing NRRD and MetaImage with SimpleITK."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from napari_radcnn.errors import WriteError
+from napari_radcnn.files import atomic_path, check_target, sync, write_error
+from napari_radcnn.io.guard import verify_written
+from napari_radcnn.io.itk.metaimage import read_metaimage
+from napari_radcnn.io.itk.nrrd import read_nrrd
+from napari_radcnn.results import LabelMap
+from napari_radcnn.volume import Volume
+
+#: Rows of the direction matrix may be off a right angle by this before ITK-family writers lose it.
+_SHEAR_TOLERANCE = 1e-6
+
+
+def write_itk(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> None:
+    """Write NRRD or MetaImage, by the suffix, with SimpleITK.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written, or the format cannot hold a sheared grid or the type of the values.
+    """
+    import SimpleITK
+
+    direction = obj.geometry.direction
+    if np.abs(direction.T @ direction - np.eye(3)).max() > _SHEAR_TOLERANCE:
+        raise WriteError(
+            f"{path}: the grid is sheared (such as by gantry tilt), which this format and its readers do not hold "
+            "rightly; write .nii.gz instead."
+        )
+    array = np.ascontiguousarray(obj.array)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    try:
+        image = SimpleITK.GetImageFromArray(array, isVector=array.ndim == 4)
+    except (TypeError, KeyError) as error:
+        raise WriteError(f"{path}: values of type {array.dtype} cannot be written in this format.") from error
+    image.SetSpacing(obj.geometry.spacing[::-1])
+    image.SetOrigin(obj.geometry.origin)
+    image.SetDirection(direction[:, ::-1].ravel().tolist())
+    if path.suffix.lower() == ".mhd":
+        _write_pair(image, obj, path, overwrite)
+        return
+    with atomic_path(path, overwrite) as temporary:
+        _write(image, obj, temporary, path)
+
+
+def _write(image: object, obj: Volume | LabelMap, temporary: Path, target: Path) -> None:
+    """Write `image`, made from `obj`, and read it again."""
+    import SimpleITK
+
+    try:
+        SimpleITK.WriteImage(image, str(temporary), useCompression=True)
+    except RuntimeError as error:
+        raise WriteError(f"{target}: SimpleITK could not write the file (is the disk full?).") from error
+    reader = read_nrrd if temporary.suffix.lower() == ".nrrd" else read_metaimage
+    verify_written(obj, temporary, target, lambda path: reader(path, None, None))
+
+
+def _write_pair(image: object, obj: Volume | LabelMap, path: Path, overwrite: bool) -> None:
+    """Write header and voxels: the voxels get their name first, so that the header never stands alone."""
+    check_target(path, overwrite)
+    made = path.with_name(f".radcnn-{secrets.token_hex(4)}.mhd")
+    data_made = made.with_suffix(".zraw")
+    data = path.with_suffix(".zraw")
+    check_target(data, overwrite)
+    try:
+        _write(image, obj, made, path)
+        header = re.sub(r"ElementDataFile = .*", lambda _: f"ElementDataFile = {data.name}", made.read_text("utf-8"))
+        made.write_text(header, encoding="utf-8")
+        sync(made)
+        sync(data_made)
+        data_made.replace(data)
+        made.replace(path)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        for leftover in (made, data_made):
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)

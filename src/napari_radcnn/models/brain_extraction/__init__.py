@@ -1,0 +1,1 @@
+"""`brain-extraction`: the brain in a T1 MR of the head."""

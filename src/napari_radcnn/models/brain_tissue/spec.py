@@ -1,0 +1,58 @@
+"""`brain-tissue`: fluid, gray and white matter of the brain in an MR of any contrast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_radcnn.results import Label
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.options import CheckedOptions, option
+from napari_radcnn.spec.shipped import shipped_weights
+
+
+@dataclass(frozen=True)
+class BrainTissueOptions(CheckedOptions):
+    """Settings of `brain-tissue`."""
+
+    brain: str = option(
+        "auto",
+        title="Brain",
+        help="Whether the scan shows the brain alone (skull-stripped) or the whole head, from which the brain is then "
+        "cut out with brain-extraction; auto finds out from the background",
+        choices=("auto", "stripped", "whole-head"),
+    )
+    mirrored: bool = option(
+        True,
+        title="Mirror as well",
+        help="Show the network the mirror image, too, and take the mean: twice the time, steadier borders",
+    )
+    uncertainty: bool = option(
+        False,
+        title="Show how sure",
+        help="Give the probability of what was named, and the entropy of all classes, as images",
+    )
+
+
+SPEC = ModelSpec(
+    name="brain-tissue",
+    title="Brain tissue",
+    task="segmentation",
+    version="1",
+    summary="Names fluid, gray and white matter of the brain in an MR of any contrast (T1, T2, FLAIR).",
+    modalities=("MR",),
+    body_part="brain",
+    pipeline="napari_radcnn.models.brain_tissue.run",
+    options=BrainTissueOptions,
+    spacing=(1.0, 1.0, 1.0),
+    patch=(160, 192, 160),
+    labels={
+        1: Label("cerebrospinal fluid", (0.35, 0.62, 0.95)),
+        2: Label("gray matter", (0.72, 0.50, 0.42)),
+        3: Label("white matter", (0.95, 0.92, 0.80)),
+    },
+    licence="BSD-3-Clause",
+    citation="Made for napari-radcnn; method: Billot et al. 2023, SynthSeg: Segmentation of brain MRI scans of any "
+    "contrast and resolution without retraining, Medical Image Analysis 86, 102789",
+    card="models/brain_tissue/brain-tissue.md",
+    weights=shipped_weights("models/brain_tissue/brain-tissue"),
+)

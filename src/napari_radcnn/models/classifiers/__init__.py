@@ -1,0 +1,1 @@
+"""Classifiers of a whole scan: `adrenal-mass` and `cxr-pneumonia`."""

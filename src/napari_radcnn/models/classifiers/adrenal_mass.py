@@ -1,0 +1,53 @@
+"""`adrenal-mass`: how likely an adrenal gland has a mass, from its outline alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_radcnn.networks.classifier import ClassifierShape
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.options import CheckedOptions, option
+from napari_radcnn.spec.shipped import shipped_weights
+
+#: What each member of the ensemble is.
+SHAPE = ClassifierShape(dims=3, channels=2, widths=(16, 32, 64), step=2, dropout=0.2)
+#: In the order of the logits.
+CLASSES = ("normal", "mass")
+
+
+@dataclass(frozen=True)
+class AdrenalMassOptions(CheckedOptions):
+    """Settings of `adrenal-mass`."""
+
+    label: int = option(
+        0,
+        title="Label",
+        help="Value of the gland in a map of several labels; 0 takes the only one there is",
+        low=0,
+        high=65535,
+        step=1,
+    )
+    explain: bool = option(
+        False,
+        title="Evidence",
+        help="Also make maps of what spoke for the answer: Grad-CAM, saliency, occlusion, prediction difference",
+    )
+
+
+SPEC = ModelSpec(
+    name="adrenal-mass",
+    title="Mass of an adrenal gland",
+    task="classification",
+    version="1",
+    summary="Says how likely a mass is, from the mask of one adrenal gland; it never sees the scan itself.",
+    modalities=("SEG",),
+    body_part="one adrenal gland, outlined",
+    pipeline="napari_radcnn.models.classifiers.run",
+    options=AdrenalMassOptions,
+    spacing=(1.0, 1.0, 1.0),
+    patch=(64, 64, 64),
+    licence="BSD-3-Clause (weights made here); training data CC BY 4.0",
+    citation="Data: Yang et al. 2023, MedMNIST v2, Scientific Data 10, 41",
+    card="models/classifiers/adrenal-mass.md",
+    weights=shipped_weights("models/classifiers/adrenal-mass"),
+)

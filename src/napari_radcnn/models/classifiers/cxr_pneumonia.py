@@ -1,0 +1,44 @@
+"""`cxr-pneumonia`: how likely pneumonia is in a frontal radiograph of a child's chest, from 28 x 28 pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_radcnn.networks.classifier import ClassifierShape
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.options import CheckedOptions, option
+from napari_radcnn.spec.shipped import shipped_weights
+
+#: What each member of the ensemble is.
+SHAPE = ClassifierShape(dims=2, channels=1, widths=(32, 64, 128), dropout=0.3)
+#: In the order of the logits.
+CLASSES = ("normal", "pneumonia")
+
+
+@dataclass(frozen=True)
+class CxrPneumoniaOptions(CheckedOptions):
+    """Settings of `cxr-pneumonia`."""
+
+    explain: bool = option(
+        False,
+        title="Evidence",
+        help="Also make maps of what spoke for the answer: Grad-CAM, saliency, occlusion, prediction difference",
+    )
+
+
+SPEC = ModelSpec(
+    name="cxr-pneumonia",
+    title="Pneumonia in a chest radiograph",
+    task="classification",
+    version="1",
+    summary="Says how likely pneumonia is in a frontal chest radiograph of a child, looking at 28 x 28 pixels of it.",
+    modalities=("CR", "DX"),
+    body_part="chest",
+    pipeline="napari_radcnn.models.classifiers.run",
+    options=CxrPneumoniaOptions,
+    patch=(1, 28, 28),
+    licence="BSD-3-Clause (weights made here); training data CC BY 4.0",
+    citation="Data: Yang et al. 2023, MedMNIST v2, Scientific Data 10, 41; Kermany et al. 2018, Cell 172, 1122",
+    card="models/classifiers/cxr-pneumonia.md",
+    weights=shipped_weights("models/classifiers/cxr-pneumonia"),
+)

@@ -1,0 +1,130 @@
+"""From a radiograph to the small picture a network was trained with, and a map of that picture back onto it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError, ModelError
+from napari_radcnn.geometry import AxisMap, Geometry
+from napari_radcnn.models.classifiers.input import RADIOGRAPH, standardized
+from napari_radcnn.volume import Volume
+
+#: A square of the shorter side outside this many mm is no whole chest.
+_EXTENTS = (100.0, 600.0)
+
+
+def radiograph_warnings(volume: Volume) -> tuple[str, ...]:
+    """Return what speaks against taking a picture for a frontal radiograph of a chest; looks at no pixel.
+
+    Raises
+    ------
+    GeometryError
+        If it is no single picture, or too small.
+    """
+    upright = _upright(volume.geometry)
+    rows, columns = upright_shape = tuple(volume.shape[axis] for axis in upright.order)[1:]
+    if min(upright_shape) < RADIOGRAPH:
+        raise GeometryError(
+            f"'{volume.name}' has {rows} x {columns} pixels; {RADIOGRAPH} x {RADIOGRAPH} is the least this model reads."
+        )
+    told = [f"The network sees {RADIOGRAPH} x {RADIOGRAPH} pixels of it: no small finding survives that."]
+    if max(upright_shape) > 2 * min(upright_shape):
+        told.append("The picture is more than twice as long as wide; only its middle square is looked at.")
+    letters = "".join(volume.geometry.orientation[axis] for axis in upright.order)
+    if volume.metadata.modality in ("CR", "DX") and letters[0] in "RL":
+        told.append("By its orientation this is a lateral picture; the model was trained with frontal ones.")
+    extent = min(n * volume.geometry.spacing[axis] for n, axis in zip(upright_shape, upright.order[1:], strict=True))
+    if volume.metadata.is_calibrated and not _EXTENTS[0] <= extent <= _EXTENTS[1]:
+        told.append(
+            f"The picture covers {extent:.0f} mm: a chest of {_EXTENTS[0]:.0f} to {_EXTENTS[1]:.0f} is expected."
+        )
+    return tuple(told)
+
+
+def prepare_radiograph(
+    volume: Volume,
+) -> tuple[npt.NDArray[np.float32], Callable[[npt.NDArray], npt.NDArray[np.float32]]]:
+    """Return the picture `(1, 28, 28)` the network sees, and what brings a map `(28, 28)` onto the volume's grid.
+
+    As in MedMNIST v2, the middle square is shrunk, every pixel to the mean of what lies under it; the head is up, the
+    patient's left on the right, low values dark.
+
+    Raises
+    ------
+    GeometryError
+        If it is no single picture, or too small.
+    ModelError
+        If it is constant, or holds values that are not finite.
+    """
+    radiograph_warnings(volume)
+    upright = _upright(volume.geometry)
+    picture = np.asarray(upright.apply(volume.array)[0], np.float64)
+    if not np.isfinite(picture).all():
+        raise ModelError(f"'{volume.name}' holds values that are not finite: export it again.")
+    picture = _windowed(picture, volume)
+    rows, columns = picture.shape
+    side = min(rows, columns)
+    top, left = (rows - side) // 2, (columns - side) // 2
+    shrink = area_weights(side, RADIOGRAPH)
+    small = shrink @ picture[top : top + side, left : left + side] @ shrink.T
+    grow = _line_weights(RADIOGRAPH, side)
+
+    def back(found: npt.NDArray) -> npt.NDArray[np.float32]:
+        spread = np.zeros((1, rows, columns), np.float32)
+        spread[0, top : top + side, left : left + side] = grow @ np.asarray(found, np.float64) @ grow.T
+        return np.ascontiguousarray(upright.invert(spread))
+
+    return standardized(small)[None], back
+
+
+def _windowed(picture: npt.NDArray[np.float64], volume: Volume) -> npt.NDArray[np.float64]:
+    """Return what a display would show: cut at the window the picture carries, low values dark."""
+    about = volume.metadata
+    if about.window_center is not None and about.window_width is not None and about.window_width > 0:
+        half = about.window_width / 2
+        cut = np.clip(picture, about.window_center - half, about.window_center + half)
+        if cut.max() > cut.min():  # a window that shows nothing is somebody's mistake
+            picture = cut
+    return -picture if about.is_inverted else picture
+
+
+def _upright(geometry: Geometry) -> AxisMap:
+    """Return how the one picture of a grid comes to stand upright, its thin axis first.
+
+    Raises
+    ------
+    GeometryError
+        If there are several pictures.
+    """
+    thin = [axis for axis, size in enumerate(geometry.shape) if size == 1]
+    if len(thin) != 1:
+        size = " x ".join(str(n) for n in geometry.shape)
+        raise GeometryError(
+            f"This model takes one radiograph, but the volume has {size} voxels: choose a picture of one slice."
+        )
+    letters = geometry.orientation
+    if letters[thin[0]] in "AP":
+        return geometry.axis_map(letters[thin[0]] + "IL")
+    if letters[thin[0]] in "RL":
+        return geometry.axis_map(letters[thin[0]] + "IP")
+    # Without a known position the picture lies as if across the body: then it is stored as it is shown.
+    others = [axis for axis in range(3) if axis != thin[0]]
+    return AxisMap((thin[0], others[0], others[1]), (False, False, False))
+
+
+def area_weights(many: int, few: int) -> npt.NDArray[np.float64]:
+    """Return the matrix `(few, many)` that takes means of what lies under each of a few wide pixels."""
+    edges = np.linspace(0, many, few + 1)
+    low, high = edges[:-1, None], edges[1:, None]
+    pixel = np.arange(many)
+    covered = np.clip(np.minimum(high, pixel + 1) - np.maximum(low, pixel), 0, None)
+    return covered / covered.sum(1, keepdims=True)
+
+
+def _line_weights(few: int, many: int) -> npt.NDArray[np.float64]:
+    """Return the matrix `(many, few)` that interpolates linearly between the centers of wide pixels."""
+    place = np.clip((np.arange(many) + 0.5) * few / many - 0.5, 0, few - 1)
+    return np.clip(1 - np.abs(place[:, None] - np.arange(few)), 0, None)

@@ -1,0 +1,1 @@
+"""`ct-denoise`: the noise of a low dose taken off a CT."""

@@ -1,5 +1,0 @@
-"""Models that others made: one module a format."""
-
-from napari_radcnn.models.formats.opening import open_model
-
-__all__ = ["open_model"]

@@ -1,0 +1,1 @@
+"""`lung-nodules`: nodules in a chest CT."""

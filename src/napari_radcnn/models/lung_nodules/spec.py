@@ -1,0 +1,74 @@
+"""`lung-nodules`: places in a CT of the chest that look like a nodule of the lung."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_radcnn.models.lung_nodules.network import SPACING
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.options import CheckedOptions, option
+from napari_radcnn.spec.shipped import shipped_weights
+
+#: What a finding is called.
+LABEL = "lung nodule"
+
+
+@dataclass(frozen=True)
+class LungNodulesOptions(CheckedOptions):
+    """Settings of `lung-nodules`."""
+
+    threshold: float = option(
+        0.2,
+        title="Least score",
+        help="Findings below this score are left out: lower values miss less and raise more false alarms",
+        low=0.01,
+        high=0.99,
+        step=0.05,
+    )
+    smallest: float = option(
+        3.0,
+        title="Smallest",
+        help="Findings of a smaller diameter are left out; the model learned from 3.5 mm on",
+        low=0.0,
+        high=30.0,
+        step=1.0,
+        unit="mm",
+    )
+    most: int = option(
+        50,
+        title="At most",
+        help="The number of findings that are returned, best first",
+        low=1,
+        high=100,
+        step=10,
+    )
+    explain: bool = option(
+        False,
+        title="Evidence",
+        help="Also make maps of what spoke for the best three findings: Grad-CAM, saliency, occlusion, prediction "
+        "difference; ten seconds or more for each",
+    )
+
+
+SPEC = ModelSpec(
+    name="lung-nodules",
+    title="Lung nodules",
+    task="detection",
+    version="1",
+    summary="Points at what looks like a nodule of 4 to 30 mm in a CT of the chest: solid, part-solid or ground-glass; "
+    "learned from synthetic nodules only.",
+    modalities=("CT",),
+    body_part="chest",
+    pipeline="napari_radcnn.models.lung_nodules.run",
+    options=LungNodulesOptions,
+    spacing=(SPACING, SPACING, SPACING),
+    patch=(160, 160, 160),
+    licence="BSD-3-Clause",
+    citation="Made for napari-radcnn; method: Zhou et al. 2019, Objects as points, arXiv:1904.07850; Setio et al. "
+    "2016, Pulmonary nodule detection in CT images: false positive reduction, IEEE TMI 35, 1160",
+    card="models/lung_nodules/lung-nodules.md",
+    weights=(
+        *shipped_weights("models/lung_nodules/lung-nodules"),
+        *shipped_weights("models/lung_nodules/lung-nodules-second"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""`nlm-denoise`: non-local means, no network."""

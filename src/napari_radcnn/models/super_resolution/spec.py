@@ -1,0 +1,74 @@
+"""`ct-super-resolution` and `mr-super-resolution`: thick slices to thin ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_radcnn.errors import OptionError
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.options import CheckedOptions, option
+from napari_radcnn.spec.shipped import shipped_weights
+
+#: Factors that the networks have learned.
+LOWEST_FACTOR, HIGHEST_FACTOR = 1.5, 6.0
+
+
+@dataclass(frozen=True)
+class SuperResolutionOptions(CheckedOptions):
+    """Settings of `ct-super-resolution` and `mr-super-resolution`."""
+
+    factor: float = option(
+        0.0,
+        title="Factor",
+        help="How many thin slices for each thick one, 1.5 to 6; 0 makes voxels as deep as wide, as far as 6 goes",
+        low=0.0,
+        high=HIGHEST_FACTOR,
+        step=0.5,
+    )
+    axis: str = option(
+        "coarsest",
+        title="Through the slices",
+        help="The axis of the array that runs through the slices; coarsest is the one of the largest spacing",
+        choices=("coarsest", "k", "j", "i"),
+    )
+    thickness_mm: float = option(
+        0.0,
+        title="Slice thickness",
+        help="How thick a slice is, if slices overlap or leave gaps; 0 is as thick as they are apart",
+        low=0.0,
+        high=50.0,
+        step=0.5,
+        unit="mm",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.factor < LOWEST_FACTOR:
+            raise OptionError(
+                f"'factor' must be 0 or lie between {LOWEST_FACTOR:g} and {HIGHEST_FACTOR:g}, got {self.factor:g}."
+            )
+
+
+def _spec(modality: str, title: str) -> ModelSpec:
+    name = f"{modality.lower()}-super-resolution"
+    return ModelSpec(
+        name=name,
+        title=title,
+        task="super-resolution",
+        version="1",
+        summary=f"Makes thin slices out of thick {modality} slices: a cubic spline and what a network adds to it.",
+        modalities=(modality,),
+        body_part="any" if modality == "CT" else "head",
+        pipeline="napari_radcnn.models.super_resolution.run",
+        options=SuperResolutionOptions,
+        licence="BSD-3-Clause (weights trained here; the card names the scans and their licences)",
+        citation="Network of this project; residual learning after Lim et al. 2017, EDSR, CVPR workshops; "
+        "thick and thin slices of one scan after Zhao et al. 2021, SMORE, IEEE TMI",
+        card=f"models/super_resolution/{name}.md",
+        weights=shipped_weights(f"models/super_resolution/{name}"),
+    )
+
+
+CT, MR = _spec("CT", "Thin slices (CT)"), _spec("MR", "Thin slices (MR)")
+#: Those that can be listed: their weights are there.
+SPECS = tuple(spec for spec in (CT, MR) if spec.weights)

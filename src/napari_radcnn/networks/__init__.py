@@ -1,0 +1,1 @@
+"""Networks: built from their description or read from files; what they are good for stands elsewhere."""

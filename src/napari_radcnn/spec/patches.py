@@ -1,0 +1,113 @@
+"""What it takes to run a network on a scan: its files, its inputs, the way there and how patches are taken.
+
+Descriptions only: nothing here reads a file or imports torch. `napari_radcnn.foreign` makes them from foreign
+models, `napari_radcnn.inference` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network is built before the weights are put in.
+
+    Attributes
+    ----------
+    name : str
+        A name on the list in `napari_radcnn.networks.architectures`; anything else is refused.
+    arguments : mapping
+        Numbers, strings, booleans, None and lists of them; nothing that could be code.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """A file of weights on the user's disk.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    sha256 : str
+        Of the whole file when the model was opened; checked again before it is loaded.
+    kind : str
+        How it is read: ``"torchscript"`` and ``"onnx"`` hold the network as well, ``"torch"`` (read with
+        ``weights_only=True``) and ``"safetensors"`` hold weights for `architecture`.
+    architecture : Architecture or None
+        For weights without a network.
+    entry : tuple of str
+        Where in a ``"torch"`` file the weights lie: ``("network_weights",)`` in nnU-Net's; empty for the file itself.
+    """
+
+    path: Path
+    sha256: str
+    kind: Literal["torchscript", "onnx", "torch", "safetensors"]
+    architecture: Architecture | None = None
+    entry: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class InputSlot:
+    """One input of a model, which a layer or a file fills.
+
+    Attributes
+    ----------
+    name : str
+        ``"T1"``, ``"FLAIR"``, ``"CT"``.
+    modalities : tuple of str
+        DICOM codes it was trained with; empty for any.
+    """
+
+    name: str
+    modalities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How patches are taken and put together, as the model's own runtime does it.
+
+    Attributes
+    ----------
+    patch : tuple of int
+        Voxels of a patch, in the order of the network's axes; a leading 1 for a network of two dimensions.
+    overlap : float
+        Fraction that neighbors share, 0 <= overlap < 1.
+    positions : str
+        ``"nnunet"``: evenly spread, first and last flush (Isensee et al. 2021). ``"monai"``: fixed steps, the last
+        one moved back (`monai.inferers.sliding_window_inference`).
+    weights : str
+        ``"constant"``; or a Gaussian with a standard deviation of `sigma` patches, its tails kept positive in the
+        manner of ``"monai"`` (at least 0.001 of the peak) or ``"nnunet"`` (at least its smallest positive value).
+    sigma : float
+        Fraction of the patch.
+    mirror_axes : tuple of int
+        Axes of the patch (0..2) whose every combination of flips is averaged in.
+    padding_value : float
+        Around a volume that is smaller than a patch, half on either side.
+    """
+
+    patch: Shape
+    overlap: float = 0.5
+    positions: Literal["nnunet", "monai"] = "nnunet"
+    weights: Literal["constant", "monai", "nnunet"] = "nnunet"
+    sigma: float = 0.125
+    mirror_axes: tuple[int, ...] = ()
+    padding_value: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.overlap < 1.0:
+            raise ValueError(f"overlap must lie in 0..1 (1 excluded), got {self.overlap}")
+        if min(self.patch) < 1:
+            raise ValueError(f"a patch needs at least one voxel along each axis, got {self.patch}")
+        if not set(self.mirror_axes) <= {0, 1, 2}:
+            raise ValueError(f"mirror_axes are numbers of 0 to 2, got {self.mirror_axes}")

@@ -1,0 +1,1 @@
+"""How `brain-tissue` is trained: heads drawn from label maps in random contrasts."""

@@ -1,0 +1,1 @@
+"""How the classifiers are trained: five networks each, every fold held out once."""

@@ -1,0 +1,1 @@
+"""How `ct-denoise` is trained: the noise of a lower dose added to real scans."""

@@ -1,0 +1,1 @@
+"""How `lung-nodules` is trained: nodules drawn into real lungs."""

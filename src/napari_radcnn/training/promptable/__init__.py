@@ -1,0 +1,1 @@
+"""How `promptable-3d` is trained: simulated clicks on organs, shapes and lesions."""

@@ -1,0 +1,1 @@
+"""How the models for thin slices are trained: thick slices made from thin ones."""

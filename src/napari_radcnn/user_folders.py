@@ -1,0 +1,63 @@
+"""What was measured on this computer, kept in its cache folder. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from napari_radcnn.errors import WriteError
+from napari_radcnn.files import write_text
+
+#: The oldest entries of a file are dropped beyond this many.
+_MOST = 500
+
+
+def cache_folder() -> Path:
+    """Return the folder of this program's caches; it may not exist yet."""
+    return Path(platformdirs.user_cache_dir("napari-radcnn", appauthor=False))
+
+
+def recall(name: str, key: str) -> Mapping[str, Any] | None:
+    """Return what `remember` was last given under `key` in the file `name`; None where there is nothing."""
+    entry = _read(name).get(key)
+    return entry if isinstance(entry, Mapping) else None
+
+
+def remember(name: str, key: str, entry: Mapping[str, Any]) -> None:
+    """Keep `entry` under `key` in the file `name`; a cache that cannot be written is left alone.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, without folder and suffix.
+    key : str
+        What it is about.
+    entry : mapping
+        What JSON can hold.
+    """
+    entries = _read(name)
+    entries.pop(key, None)
+    entries[key] = dict(entry)
+    kept = dict(list(entries.items())[-_MOST:])
+    target = _file(name)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, json.dumps(kept, indent=1) + "\n", overwrite=True)
+    except (OSError, WriteError):  # a read-only home, or a full disk: the run itself went well
+        return
+
+
+def _file(name: str) -> Path:
+    return cache_folder() / f"{name}.json"
+
+
+def _read(name: str) -> dict[str, Any]:
+    try:
+        stored = json.loads(_file(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or damaged: a cache is made anew
+        return {}
+    return stored if isinstance(stored, dict) else {}

@@ -1,0 +1,129 @@
+"""Cards are made from their prose and the figures that were measured; nothing in them is typed."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from napari_radcnn.models import get_model, models
+from napari_radcnn.spec.card import own_card
+
+_SOURCE = Path(__file__).parents[3] / "docs" / "make_cards.py"
+
+
+def _load():
+    spec = importlib.util.spec_from_file_location("make_cards", _SOURCE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+make_cards = _load()
+FIGURES = {
+    "held": {"dice": 0.87654, "n": 12, "worst": None},
+    "scans": [{"name": "A", "low": -3.0}, {"name": "B", "low": 1}],
+}
+
+
+@pytest.mark.parametrize("name", make_cards.names())
+def test_every_card_says_what_was_measured(name):
+    assert own_card(get_model(name)) == make_cards.card(name), f"docs/make_cards.py {name} was not run"
+
+
+@pytest.mark.parametrize("name", make_cards.names())
+def test_cards_with_pictures_are_what_the_cards_and_the_drawn_failures_give(name):
+    kept = (make_cards.ILLUSTRATED / f"{name}.md").read_text(encoding="utf-8")
+    assert kept == make_cards.illustrated(name), f"docs/make_cards.py {name} was not run"
+    with Image.open(make_cards.ILLUSTRATED / f"{name}.png") as picture:
+        assert picture.width > picture.height > 100
+
+
+def test_the_list_of_cards_names_every_model_and_leads_to_each_card():
+    kept = (make_cards.ILLUSTRATED / "README.md").read_text(encoding="utf-8")
+    assert kept == make_cards.overview(), "docs/make_cards.py was not run"
+    for spec in models():
+        (link,) = re.findall(rf"\[{re.escape(spec.name)}\]\(([^)]+)\)", kept)
+        assert (make_cards.ILLUSTRATED / link).read_text(encoding="utf-8").startswith("# ")
+
+
+def test_a_card_without_its_failures_says_what_draws_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(make_cards, "ILLUSTRATED", tmp_path)
+    with pytest.raises(make_cards.CardError, match="benchmarks failures --only ct-tissues"):
+        make_cards.illustrated("ct-tissues")
+
+
+def test_every_model_that_was_measured_has_its_card_written():
+    measured = {path.name.removesuffix(".figures.json") for path in make_cards.CARDS.glob("*.figures.json")}
+    assert measured == set(make_cards.names())
+    assert measured <= {spec.name for spec in models()}
+
+
+def test_figures_are_put_in_as_asked():
+    text = (
+        "Dice {{held.dice:.3f}} ({{ held.dice:.1%}}, n = {{held.n}}), B {{scans.1.name}}, worst {{held.worst:.1f}}.\n"
+    )
+    assert make_cards.render(text, FIGURES) == "Dice 0.877 (87.7%, n = 12), B B, worst -.\n"
+
+
+def test_loops_over_lists_and_mappings():
+    row = "| {{scan.key}} {{scan.name}} | {{scan.low:+.0f}} of {{held.n}} |"
+    text = "| a |\n{% for scan in scans %}\n" + row + "\n{% end %}\nafter"
+    assert make_cards.render(text, FIGURES) == "| a |\n| 0 A | -3 of 12 |\n| 1 B | +1 of 12 |\nafter\n"
+    nested = {"models": {"x": {"at": [10, 25]}, "y": {"at": [50]}}}
+    text = "{% for m in models %}\n{{m.key}}:\n{% for d in m.at %}\n- {{d.value}}\n{% end %}\n{% end %}"
+    assert make_cards.render(text, nested) == "x:\n- 10\n- 25\ny:\n- 50\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{held.dise:.3f}}", "'held.dise': there is no 'dise' in held"),
+        ("{{hold.dice}}", "no 'hold' in the figures"),
+        ("{{scans.2.name}}", "no '2' in scans"),
+        ("{{held.dice.mean}}", "no 'mean' in held.dice"),
+        ("{{held}}", "no single figure"),
+        ("{{scans.0.name:.3f}}", "does not fit"),
+        ("{{held.dice", "Not understood"),
+        ("{% for x in scans %}\n{{x.name}}", "lacks its"),
+        ("{% end %}", "stands without"),
+        ("{% for x in held.n %}\n{% end %}", "a list or a mapping"),
+    ],
+)
+def test_a_card_that_asks_for_what_is_not_there_is_refused(text, said):
+    with pytest.raises(make_cards.CardError, match=said):
+        make_cards.render(text, FIGURES)
+
+
+def test_the_card_follows_its_figures(tmp_path, monkeypatch):
+    for folder in ("PROSE", "CARDS"):
+        monkeypatch.setattr(make_cards, folder, tmp_path)
+    (tmp_path / "nlm-denoise.md.in").write_text("**Measured.** {{held.dice:.2f}} on {{held.n}}.\n")
+    with pytest.raises(make_cards.CardError, match=r"nlm-denoise\.figures\.json is missing"):
+        make_cards.card("nlm-denoise")
+    (tmp_path / "nlm-denoise.figures.json").write_text(json.dumps(FIGURES))
+    text = make_cards.card("nlm-denoise")
+    spec = get_model("nlm-denoise")
+    assert text.startswith(f"# nlm-denoise: {spec.title}\n")
+    assert f"| Licence | {spec.licence} |" in text
+    assert text.endswith("**Measured.** 0.88 on 12.\n")
+    (tmp_path / "nlm-denoise.figures.json").write_text(json.dumps({"held": {"dice": 0.5, "n": 3}}))
+    assert make_cards.card("nlm-denoise").endswith("**Measured.** 0.50 on 3.\n")
+
+
+def test_the_head_tells_size_and_hash_of_the_weights_and_how_they_were_made(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from napari_radcnn.spec.model import WeightsFile
+
+    monkeypatch.setattr(make_cards, "ROOT", tmp_path)
+    monkeypatch.setattr(make_cards, "RECIPES", {"nlm-denoise": "nowhere"})
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "w.safetensors").write_bytes(bytes(1_230_000))
+    weights = (WeightsFile("napari_radcnn", "w.safetensors", "0123456789abcdef" * 4),)
+    spec = replace(get_model("nlm-denoise"), weights=weights)
+    text = make_cards.head(spec, {"recipe": {"minutes": 60.0}, "steps": 4321})
+    assert "| Weights | 1.23 MB, SHA-256 `0123456789abcdef…` |" in text
+    assert "| Made by | `radcnn train nlm-denoise --data DIR --out DIR` (60 minutes, 4321 steps) |" in text

@@ -1,0 +1,151 @@
+"""The examples of the documentation open and run; every wrong value is named."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import napari_radcnn as radcnn
+from model_factory import UNET, describe, unet, write_onnx, write_safetensors
+from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.recipe import steps as steps
+from napari_radcnn.foreign.sidecar import _INTENSITY
+from napari_radcnn.phantom import oblique_geometry
+from napari_radcnn.volume import Volume, VolumeMetadata
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "model_json.md"
+EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)]
+
+
+def _scan() -> Volume:
+    array = np.random.default_rng(0).normal(60, 120, (11, 24, 19)).astype(np.float32)
+    return Volume(array, oblique_geometry(array.shape), VolumeMetadata("scan", modality="CT"))
+
+
+def test_the_documented_segmentation_runs(tmp_path):
+    example = EXAMPLES[0]
+    write_safetensors(tmp_path / example["weights"], unet(2).state_dict())
+    (tmp_path / "model.json").write_text(json.dumps(example))
+    spec = radcnn.open_model(tmp_path)
+    assert (spec.name, spec.title, spec.licence, spec.body_part) == (
+        "two-organs",
+        "Liver and spleen",
+        "CC BY 4.0",
+        "abdomen",
+    )
+    assert spec.labels[1].color == (0.87, 0.51, 0.4)
+    labels = radcnn.segment(_scan(), spec, device="cpu", precision="float32")
+    assert set(np.unique(labels.array)) == {0, 1, 2}
+
+
+def test_the_documented_denoiser_runs(tmp_path):
+    pytest.importorskip("openvino")
+    (tmp_path / "slices.json").write_text(json.dumps(EXAMPLES[1]))
+    write_onnx(tmp_path / "slices.onnx", np.array([[0.5]]), np.array([0.25]), (64, 64))
+    scan = _scan()
+    restored = radcnn.denoise(scan, radcnn.open_model(tmp_path / "slices.onnx"), device="cpu", precision="float32")
+    # y = (v + 1024) / 4095; half of it and a quarter; back: v / 2 + 1024 / 2 + 4095 / 4 - 1024
+    assert np.allclose(restored.array, scan.array / 2 - 512 + 4095 / 4, atol=0.01)
+
+
+def test_every_key_and_step_is_documented():
+    text = DOCUMENT.read_text()
+    for example in EXAMPLES:
+        for key in example:
+            assert f"`{key}`" in text, key
+    for step in _INTENSITY:
+        assert f"| `{step}` |" in text, step
+
+
+def _refusal(folder: Path, **changes: Any) -> str:
+    if not (folder / "a.safetensors").exists():
+        write_safetensors(folder / "a.safetensors", unet().state_dict())
+    description = {"architecture": {"name": "UNet", "arguments": UNET}} | changes
+    describe(folder / "a.json", **description)
+    with pytest.raises(ModelError) as caught:
+        radcnn.open_model(folder / "a.safetensors")
+    assert str(caught.value).startswith(("a.json: ", "a.safetensors: "))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"schema": "radcnn-model/9"}, "radcnn-model/1"),
+        ({"task": "magic"}, "task='magic'"),
+        ({"task": ...}, "task=None"),
+        ({"typo": 1}, "'typo' is not known"),
+        ({"inputs": []}, "'inputs'"),
+        ({"inputs": [{"name": "CT", "typo": 1}]}, "an entry of 'inputs'"),
+        ({"inputs": [{"name": "CT", "modalities": "CT"}]}, "DICOM codes"),
+        ({"classes": ...}, "'classes' is missing"),
+        ({"classes": ["a", 1]}, "'classes'"),
+        ({"orientation": "SPX"}, "no orientation"),
+        ({"orientation": "SSP"}, "no orientation"),
+        ({"spacing": [1, 1]}, "three numbers"),
+        ({"spacing": [1, 1, -1]}, "three numbers"),
+        ({"spacing": [1, 1, float("nan")]}, "three numbers"),
+        ({"patch": [16, 16]}, "3 counts"),
+        ({"patch": [16, 16, 0]}, "counts of voxels"),
+        ({"patch": ...}, "'patch' is missing"),
+        ({"overlap": 1}, "overlap"),
+        ({"overlap": "half"}, "'overlap' must be a number"),
+        ({"blend": "nice"}, "blend='nice'"),
+        ({"mirror_axes": [3]}, "mirror_axes"),
+        ({"activation": "relu"}, "activation='relu'"),
+        ({"colors": {"kidney": [1, 1, 1]}}, "'colors'"),
+        ({"colors": {"liver": [1, 1, 2]}}, "0 to 1"),
+        ({"keep_largest": ["kidney"]}, "'keep_largest'"),
+        ({"weights": "../a.safetensors"}, "own folder"),
+        ({"weights": "missing.pt"}, "not beside it"),
+        ({"architecture": {"name": "os.system", "arguments": {"command": "true"}}}, "not on the list"),
+        ({"architecture": {"name": "UNet", "arguments": {"spatial_dims": "$3"}}}, "is an expression"),
+        ({"architecture": {"name": "UNet", "arguments": {"act": {"_target_": "os.system"}}}}, "os.system"),
+        ({"architecture": {"name": "UNet", "arguments": {**UNET, "channels": [4]}}}, "cannot be built"),
+        ({"architecture": ...}, "must name the 'architecture'"),
+        ({"intensity": [{"step": "magic"}]}, "'magic' is not known"),
+        ({"intensity": [{"step": "range", "low": 0}]}, "'high' is missing"),
+        ({"intensity": [{"step": "range", "low": 5, "high": 5}]}, "low < high"),
+        ({"intensity": [{"step": "percentiles", "low": 5, "high": 500}]}, "between 0 and 100"),
+        ({"intensity": [{"step": "normalize", "std": 0}]}, "cannot be divided by"),
+        ({"intensity": [{"step": "normalize", "typo": 0}]}, "'typo'"),
+        ({"intensity": {"step": "range"}}, "a list of steps"),
+        ({"task": "denoising"}, "has no 'classes'"),
+    ],
+)
+def test_wrong_values_are_named(tmp_path, changes, told):
+    assert told in _refusal(tmp_path, **changes)
+
+
+def test_intensity_steps_become_steps_of_the_recipe(tmp_path):
+    write_safetensors(tmp_path / "a.safetensors", unet().state_dict())
+    given = [
+        {"step": "percentiles", "low": 1, "high": 99, "to_low": -1, "to_high": 1, "clip": True, "channel_wise": True},
+        {"step": "clip-percentiles", "low": 2, "high": None},
+        {"step": "bounds"},
+        {"step": "normalize", "mean": [3.5], "std": 2, "nonzero": True},
+        {"step": "multiply", "factor": 3},
+        {"step": "threshold", "value": 0.5, "above": False},
+    ]
+    describe(
+        tmp_path / "a.json",
+        intensity=given,
+        architecture={"name": "UNet", "arguments": UNET},
+        orientation=None,
+        spacing=None,
+    )
+    recipe = radcnn.open_model(tmp_path / "a.safetensors").network
+    assert isinstance(recipe, steps.Recipe)
+    assert recipe.steps == (
+        steps.ScalePercentiles(1, 99, -1, 1, clip=True, channel_wise=True),
+        steps.ClipPercentiles(2, None),
+        steps.ScaleBounds(),
+        steps.Normalize((3.5,), (2.0,), nonzero=True),
+        steps.Multiply(3),
+        steps.Threshold(0.5, above=False),
+    )

@@ -1,0 +1,174 @@
+"""The Scans dock by real clicks, drops and keys."""
+
+import numpy as np
+import pytest
+from napari.settings import get_settings
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QMessageBox
+
+from dicom_factory import write_dicom_series
+from napari_radcnn import io
+from napari_radcnn.gui.layers.layers import volume_from_layer
+from napari_radcnn.gui.scans import defaults
+from napari_radcnn.gui.scans.dock import ScansDock
+from napari_radcnn.phantom import disks, head, oblique_geometry, world_field
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two series of two studies, and a NIfTI file."""
+    root = tmp_path / "scans"
+    (root / "a").mkdir(parents=True)
+    write_dicom_series(root / "a", head(oblique_geometry((4, 10, 12))), series_number=2, modality="MR")
+    ct = disks()[1]
+    write_dicom_series(root / "b", ct.with_array(ct.array.astype(np.int16)), series_number=5, modality="CT")
+    io.write(world_field(oblique_geometry()), root / "field.nii.gz")
+    (root / "notes.txt").write_text("hello")
+    return root
+
+
+def docked(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Scans")
+    assert isinstance(dock, ScansDock)
+    return viewer, dock
+
+
+def wait_for_end(qtbot, dock):
+    qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
+
+
+def rows(dock):
+    groups = [dock.tree.topLevelItem(n) for n in range(dock.tree.topLevelItemCount())]
+    return [group.child(n) for group in groups for n in range(group.childCount())]
+
+
+def listed(dock, qtbot, folder):
+    qtbot.keyClicks(dock.path_line, str(folder))
+    qtbot.keyClick(dock.path_line, Qt.Key.Key_Return)
+    wait_for_end(qtbot, dock)
+
+
+def test_studies_series_and_files_are_listed_in_plain_words(make_napari_viewer, qtbot, folder):
+    _, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, folder)
+    titles = [dock.tree.topLevelItem(n).text(0) for n in range(dock.tree.topLevelItemCount())]
+    assert titles == ["Study 1", "Study 2", "Single files"]
+    by_modality = {row.text(1): row for row in rows(dock)}
+    assert by_modality["CT"].text(2) == "24 x 72 x 80"
+    assert by_modality["CT"].text(3) == "2 x 0.9 x 0.8"
+    assert by_modality["CT"].text(4) == "24"
+    assert by_modality["MR"].text(0).startswith("2 · ")
+    assert by_modality["NIfTI"].text(0) == "field.nii.gz"
+
+
+def test_a_series_with_a_missing_slice_says_so_and_cannot_be_loaded(make_napari_viewer, qtbot, tmp_path):
+    files = write_dicom_series(tmp_path, head(oblique_geometry((6, 10, 12))))
+    files[3].unlink()
+    _, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, tmp_path)
+    (row,) = rows(dock)
+    assert "missing" in row.child(0).text(0)
+    where = dock.tree.visualItemRect(row.child(0)).topLeft() + QPoint(20, 5)
+    qtbot.mouseClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert dock.panel.message_label.text() == row.child(0).text(0)
+    row.setSelected(True)
+    assert dock.selected() == []
+    assert not dock.panel.start_button.isEnabled()
+
+
+def test_selected_series_are_loaded_with_one_click(make_napari_viewer, qtbot, folder):
+    viewer, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, folder)
+    assert not dock.panel.start_button.isEnabled()
+    for row in rows(dock):
+        row.setSelected(True)
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
+    wait_for_end(qtbot, dock)
+    assert len(viewer.layers) == 3
+    ct = next(layer for layer in viewer.layers if layer.data.shape == (24, 72, 80))
+    assert np.array_equal(volume_from_layer(ct).array, disks()[1].array)
+    assert viewer.canvas.overlays["radcnn_letter_left"].text == "R"
+
+
+def test_a_double_click_loads_one(make_napari_viewer, qtbot, folder):
+    viewer, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, folder)
+    row = rows(dock)[-1]
+    dock.tree.scrollToItem(row)
+    where = dock.tree.visualItemRect(row).topLeft() + QPoint(20, 5)
+    qtbot.mouseClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    qtbot.mouseDClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    wait_for_end(qtbot, dock)
+    assert len(viewer.layers) == 1
+
+
+def test_a_folder_can_be_dropped(make_napari_viewer, qtbot, folder):
+    _, dock = docked(make_napari_viewer)
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(folder))])
+    button, modifier = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    dock.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, button, modifier))
+    wait_for_end(qtbot, dock)
+    assert len(rows(dock)) == 3
+
+
+def test_a_wrong_path_is_one_line(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr("napari.utils.notifications.show_error", lines.append)
+    _, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, tmp_path / "nowhere")
+    assert "nowhere" in dock.panel.message_label.text()
+    assert lines == [dock.panel.message_label.text()]
+    listed_empty = tmp_path / "nothing"
+    listed_empty.mkdir()
+    dock.path_line.clear()
+    listed(dock, qtbot, listed_empty)
+    assert dock.panel.message_label.text() == "No scan in there."
+
+
+def test_cancel_leaves_no_layer(make_napari_viewer, qtbot, folder, monkeypatch):
+    viewer, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, folder)
+    for row in rows(dock):
+        row.setSelected(True)
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)
+    wait_for_end(qtbot, dock)
+    assert not viewer.layers
+    assert dock.panel.message_label.text() == "Cancelled."
+
+
+def answer(qtbot, dock, which):
+    qtbot.mouseClick(dock.default_button, Qt.MouseButton.LeftButton)
+    box = dock.findChild(QMessageBox, "radcnn_default_consent")
+    assert "preferences will be changed" in box.text()
+    qtbot.mouseClick(box.button(which), Qt.MouseButton.LeftButton)
+
+
+def test_the_default_reader_is_set_only_with_consent_and_taken_back(make_napari_viewer, qtbot):
+    settings = get_settings().plugins
+    settings.extension2reader = {"*.tif": "other", "*.nrrd": "other"}
+    _, dock = docked(make_napari_viewer)
+    answer(qtbot, dock, QMessageBox.StandardButton.No)
+    assert settings.extension2reader == {"*.tif": "other", "*.nrrd": "other"}
+    dock.findChild(QMessageBox, "radcnn_default_consent").setObjectName("")
+    answer(qtbot, dock, QMessageBox.StandardButton.Yes)
+    assert settings.extension2reader["*.nii.gz"] == "napari-radcnn"
+    assert settings.extension2reader["*/"] == "napari-radcnn"
+    assert settings.extension2reader["*.nrrd"] == "other"
+    assert defaults.is_default()
+    qtbot.mouseClick(dock.default_button, Qt.MouseButton.LeftButton)
+    assert settings.extension2reader == {"*.tif": "other", "*.nrrd": "other"}
+
+
+def test_after_consent_napari_itself_opens_with_us(make_napari_viewer, folder):
+    defaults.make_default()
+    viewer = make_napari_viewer()
+    viewer.open(str(folder / "field.nii.gz"), plugin=None)
+    viewer.open(str(folder / "b"), plugin=None)
+    assert all("radcnn" in layer.metadata for layer in viewer.layers)
+    assert len(viewer.layers) == 2

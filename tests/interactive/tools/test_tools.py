@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_radcnn.errors import OptionError
+from napari_radcnn.interactive.tools import (
+    TOOLS,
+    Clear,
+    Combine,
+    FillBetweenSlices,
+    FillHoles,
+    FormTool,
+    Grow,
+    KeepIsland,
+    KeepLargest,
+    Paint,
+    RemoveIsland,
+    Shrink,
+    Smooth,
+    tool_from_dict,
+)
+from napari_radcnn.progress import Monitor
+from napari_radcnn.spec.options import describe
+from tool_states import GRIDS, SHAPE, one_voxel, state_of
+
+#: Every tool but a copied label, whose voxels no dictionary holds.
+ALL = {
+    Paint(((1, 2, 3), (4, 5, 6.5)), 2.5): {
+        "name": "paint",
+        "points_mm": [[1, 2, 3], [4, 5, 6.5]],
+        "radius_mm": 2.5,
+        "erase": False,
+        "is_flat": True,
+    },
+    FillBetweenSlices("j"): {"name": "fill_between_slices", "axis": "j"},
+    Grow(2): {"name": "grow", "distance_mm": 2},
+    Shrink(0.5): {"name": "shrink", "distance_mm": 0.5},
+    FillHoles("i"): {"name": "fill_holes", "axis": "i"},
+    Smooth(1.5): {"name": "smooth", "distance_mm": 1.5},
+    KeepLargest(): {"name": "keep_largest"},
+    KeepIsland((-1, 2, 3)): {"name": "keep_island", "position_mm": [-1, 2, 3]},
+    RemoveIsland((-1, 2, 3)): {"name": "remove_island", "position_mm": [-1, 2, 3]},
+    Combine(2, "difference", 3.0): {"name": "combine", "other": 2, "operation": "difference", "margin_mm": 3.0},
+    Clear(): {"name": "clear"},
+}
+tools = pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
+
+
+def test_every_tool_is_on_the_list():
+    assert set(TOOLS) == {tool.name for tool in ALL} | {"copy_label"}
+    assert all(name == kind.name for name, kind in TOOLS.items())
+
+
+@tools
+def test_a_tool_survives_json(tool):
+    assert tool.to_dict() == ALL[tool]
+    assert tool_from_dict(json.loads(json.dumps(tool.to_dict()))) == tool
+
+
+@tools
+def test_an_unknown_setting_is_refused(tool):
+    with pytest.raises(OptionError, match=f"'distance' is no setting of '{tool.name}'"):
+        tool_from_dict(tool.to_dict() | {"distance": 2})
+
+
+@tools
+def test_titles_differ_and_are_short(tool):
+    others = [other.title for other in ALL if other is not tool]
+    assert tool.title not in others
+    assert 0 < len(tool.title) < 60
+    assert tool.title[0].isupper()
+
+
+@pytest.mark.parametrize("plain", [{}, {"name": "dilate"}, {"name": 3}, {"distance_mm": 2}, "grow", None, [1]])
+def test_what_is_no_tool_is_refused(plain):
+    with pytest.raises(OptionError, match="is no tool; there are paint"):
+        tool_from_dict(plain)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"name": "grow", "distance_mm": "2"},
+        {"name": "grow", "distance_mm": -2},
+        {"name": "grow", "distance_mm": None},
+        {"name": "smooth", "distance_mm": 0},
+        {"name": "keep_island"},
+        {"name": "remove_island", "position_mm": [1, 2]},
+        {"name": "combine", "other": "2"},
+        {"name": "paint", "points_mm": [[1, 2, 3]], "radius_mm": 1, "erase": "yes"},
+        {"name": "paint", "points_mm": {"0": [1, 2, 3]}, "radius_mm": 1},
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(plain):
+    with pytest.raises(OptionError):
+        tool_from_dict(plain)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TOOLS.values() if issubclass(kind, FormTool)])
+def test_a_form_can_be_made_of_the_simple_tools(kind):
+    for entry in describe(kind):
+        assert entry.title
+        assert entry.help.endswith(".")
+        entry.check(entry.default)
+
+
+@tools
+def test_a_tool_touches_nothing(tool):
+    """The labels are read-only, and the state that a viewer shows must not change before the answer is taken over."""
+    labels = one_voxel()
+    labels[3:6, 9:14, 9:16] = 1
+    labels[4, 10, 11] = 0
+    labels[7] = 2
+    grid = GRIDS["oblique"]
+    if isinstance(tool, KeepIsland | RemoveIsland):
+        tool = type(tool)(grid.to_world((4, 11, 12)))
+    state = state_of(labels, grid)
+    before = tool.apply(state, Monitor(1))
+    np.testing.assert_array_equal(state.labels, labels)
+    after = tool.apply(state, Monitor(1))
+    assert (before is None) == (after is None)
+    if before is not None:
+        assert before.box == after.box
+        np.testing.assert_array_equal(before.mask, after.mask)
+        assert all(0 <= e.start < e.stop <= n for e, n in zip(before.box, SHAPE, strict=True))
