@@ -21,6 +21,11 @@ _POSITIVE, _NEGATIVE = "LPS", "RAI"
 #: Direction cosines below this are rounding, not obliqueness: 1e-3 is 0.06 degrees, half a voxel over 500.
 AXIS_TOLERANCE = 1e-3
 
+#: Voxels along (k, j, i).
+Shape = tuple[int, int, int]
+#: A part of a grid: slices along (k, j, i).
+Box = tuple[slice, slice, slice]
+
 
 @dataclass(frozen=True)
 class AxisMap:

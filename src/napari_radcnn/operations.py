@@ -19,6 +19,7 @@ import numpy.typing as npt
 from napari_radcnn import provenance
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError, WriteError
 from napari_radcnn.files import atomic_path
+from napari_radcnn.geometry import Box
 from napari_radcnn.inference.align import Inputs, fill_slots, on_one_grid, resample_to, slot_warnings
 from napari_radcnn.inference.cost.costs import is_first_run, is_known, learn_from_run
 from napari_radcnn.inference.cost.memory import PeakMemory
@@ -32,7 +33,6 @@ from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume, VolumeMetadata
-from napari_radcnn.voxels import Box
 
 __all__ = [
     "can_stream",

@@ -1,4 +1,4 @@
-"""What was measured on this computer, kept in its cache folder. Imports no torch."""
+"""Where caches, settings and data of the user lie, and small caches of what was measured on this computer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ _MOST = 500
 
 
 def cache_folder() -> Path:
-    """Return the folder of this program's caches; it may not exist yet."""
+    """Return the folder of what can be made again, such as timings; it may not exist yet."""
     return Path(platformdirs.user_cache_dir("napari-radcnn", appauthor=False))
+
+
+def config_folder() -> Path:
+    """Return the folder of what the user chose, such as trusted models; it may not exist yet."""
+    return Path(platformdirs.user_config_dir("napari-radcnn", appauthor=False))
+
+
+def data_folder() -> Path:
+    """Return the folder of what the user would miss, such as sessions and installed models; it may not exist yet."""
+    return Path(platformdirs.user_data_dir("napari-radcnn", appauthor=False))
 
 
 def recall(name: str, key: str) -> Mapping[str, Any] | None:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.progress import CancelEvent, Progress
-from napari_radcnn.voxels import Box, LazyArray, VoxelSource, box_ends, n_bytes
+from napari_radcnn.voxels import LazyArray, VoxelSource, box_ends, n_bytes
 
 #: What is read for the display range of a volume that is not in memory: a whole resolution up to this size, else
 #: blocks on the diagonal, the middle one among them.

@@ -11,12 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import CancelledError, ResourceError
-from napari_radcnn.geometry import AxisMap, Geometry
+from napari_radcnn.geometry import AxisMap, Box, Geometry
 from napari_radcnn.memory import free_memory
 from napari_radcnn.progress import CancelEvent, Progress
-
-#: A part of a volume along ``(k, j, i)``: slices without steps; open ends and ends behind the last voxel are allowed.
-Box = tuple[slice, slice, slice]
 
 #: The part of the free memory that loading may take; the rest is for what is done with the voxels then.
 _MOST_OF_FREE = 0.8

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_radcnn.voxels import Box, Level, box_ends
+from napari_radcnn.geometry import Box
+from napari_radcnn.voxels import Level, box_ends
 
 
 class CountingSource:

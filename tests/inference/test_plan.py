@@ -7,10 +7,10 @@ import pytest
 
 from grids import axial, oblique
 from napari_radcnn.errors import ExitStatus, GeometryError, ModelError, OptionError, ResourceError
-from napari_radcnn.inference import plan as plan_module
 from napari_radcnn.inference.plan import Plan, recall_seconds, remember_seconds
 from napari_radcnn.operations import plan, run
 from napari_radcnn.phantom import disks, head, world_field
+from napari_radcnn.user_folders import cache_folder
 
 
 def test_the_summary_is_one_line_with_cost():
@@ -28,7 +28,7 @@ def test_time_is_recalled_in_proportion_to_the_work():
 
 def test_damaged_timings_are_made_anew():
     remember_seconds("key", 1, 1.0)
-    file = plan_module._timings_file()
+    file = cache_folder() / "timings.json"
     file.write_text("{ not json")
     assert recall_seconds("key", 1) is None
     remember_seconds("key", 1, 2.0)

@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import platformdirs
-
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.files import atomic_path
 from napari_radcnn.foreign.unpacked import unpacked
@@ -30,6 +28,7 @@ from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
 from napari_radcnn.spec.trust import remember_trust
 from napari_radcnn.spec.weights import file_sha256
+from napari_radcnn.user_folders import data_folder
 
 SCHEMA = "radcnn-pack/1"
 #: What a pack calls the module that runs its model.
@@ -412,7 +411,7 @@ def _add_text(archive: zipfile.ZipFile, name: str, text: str) -> None:
 
 
 def _folder() -> Path:
-    return Path(platformdirs.user_data_dir("napari-radcnn", appauthor=False)) / "models"
+    return data_folder() / "models"
 
 
 def _brief(error: BaseException) -> str:

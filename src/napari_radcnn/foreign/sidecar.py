@@ -13,13 +13,14 @@ from napari_radcnn.foreign.bundle.config import read_config
 from napari_radcnn.foreign.onnx import read_onnx
 from napari_radcnn.foreign.recipe import steps as steps
 from napari_radcnn.foreign.words import Words, labels_for, make_spec, network_file, text_of
+from napari_radcnn.geometry import Shape
 from napari_radcnn.networks.architectures import check_architecture
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
 from napari_radcnn.networks.files import check_weights
 from napari_radcnn.networks.safetensors import looks_like_safetensors
 from napari_radcnn.results import Label
 from napari_radcnn.spec.model import ModelSpec
-from napari_radcnn.spec.patches import Architecture, InputSlot, NetworkFile, Sampling, Shape
+from napari_radcnn.spec.patches import Architecture, InputSlot, NetworkFile, Sampling
 from napari_radcnn.spec.trust import require_trust
 
 SCHEMA = "radcnn-model/1"

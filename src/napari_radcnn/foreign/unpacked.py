@@ -6,10 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import platformdirs
-
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.spec.weights import file_sha256
+from napari_radcnn.user_folders import cache_folder
 
 
 def unpacked(path: Path) -> Path:
@@ -41,4 +40,4 @@ def unpacked(path: Path) -> Path:
 
 
 def _cache() -> Path:
-    return Path(platformdirs.user_cache_dir("napari-radcnn", appauthor=False)) / "unpacked-models"
+    return cache_folder() / "unpacked-models"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import platformdirs
-
-from napari_radcnn.errors import WriteError
-from napari_radcnn.files import write_text
 from napari_radcnn.memory import free_memory
+from napari_radcnn.user_folders import recall, remember
+
+#: Name of the file that keeps the rates.
+_TIMINGS = "timings"
 
 
 @dataclass(frozen=True)
@@ -75,34 +72,14 @@ def memory_warning(memory_bytes: int) -> str | None:
 # -- how long it took here before -----------------------------------------------------------------------------------
 
 
-def _timings_file() -> Path:
-    return Path(platformdirs.user_cache_dir("napari-radcnn", appauthor=False)) / "timings.json"
-
-
-def _read_timings() -> dict[str, float]:
-    try:
-        stored = json.loads(_timings_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or damaged: a cache is made anew
-        return {}
-    if not isinstance(stored, Mapping):
-        return {}
-    return {str(key): float(value) for key, value in stored.items() if isinstance(value, int | float)}
-
-
 def recall_seconds(key: str, amount: float) -> float | None:
     """Return how long `amount` of work takes at the last rate measured here, s; None before the first."""
-    rate = _read_timings().get(key)
-    return None if rate is None else rate * amount
+    entry = recall(_TIMINGS, key) or {}
+    rate = entry.get("seconds_per_amount")
+    return rate * amount if isinstance(rate, int | float) else None
 
 
 def remember_seconds(key: str, amount: float, seconds: float) -> None:
     """Keep how long `amount` of work took, for the next plan; a cache that cannot be written is left alone."""
-    if amount <= 0:
-        return
-    timings = _read_timings() | {key: float(f"{seconds / amount:.4g}")}
-    target = _timings_file()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, json.dumps(timings, indent=1, sort_keys=True) + "\n", overwrite=True)
-    except (OSError, WriteError):  # a read-only home, or a full disk: the run itself went well
-        return
+    if amount > 0:
+        remember(_TIMINGS, key, {"seconds_per_amount": float(f"{seconds / amount:.4g}")})

@@ -10,14 +10,13 @@ from typing import Any, Protocol, cast
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.progress import Monitor
 from napari_radcnn.results import Detection
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.volume import Volume
-from napari_radcnn.voxels import Box
 
 
 class Sink(Protocol):

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from napari_radcnn.errors import SessionError
+from napari_radcnn.geometry import Box
 from napari_radcnn.interactive.colors import Color
 from napari_radcnn.interactive.history import SegmentedObject
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.rasterize import is_inside
 from napari_radcnn.interactive.tools.base import Tool
-from napari_radcnn.interactive.update import Box
 from napari_radcnn.volume import Volume
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import SessionError
-from napari_radcnn.interactive.update import Box, box_shape
+from napari_radcnn.geometry import Box
+from napari_radcnn.interactive.update import box_shape
 
 Labels = npt.NDArray[np.uint16]
 

@@ -11,10 +11,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools.base import moved
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

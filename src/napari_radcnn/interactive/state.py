@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_radcnn.geometry import Box
 from napari_radcnn.interactive.difference import Difference, Labels
 from napari_radcnn.interactive.history import ObjectEdit, SegmentedObject
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools.base import moved
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, box_shape, joined
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, box_shape, joined
 
 #: Labels are uint16, and 0 is background.
 MOST_OBJECTS = 65535

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import SessionError
+from napari_radcnn.geometry import Box
 from napari_radcnn.interactive.autosave import Autosave
 from napari_radcnn.interactive.history import History, Step
 from napari_radcnn.interactive.journal.journal import Journal
 from napari_radcnn.interactive.state import State
 from napari_radcnn.interactive.step_checks import checked_step
-from napari_radcnn.interactive.update import Box
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
+from napari_radcnn.geometry import Box
 
-#: Slices with step 1 and without negative ends, one an axis, in (k, j, i).
-Box = tuple[slice, slice, slice]
 Mask = npt.NDArray[np.bool_]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Shape = tuple[int, int, int]
+from napari_radcnn.geometry import Shape
 
 
 @dataclass(frozen=True)

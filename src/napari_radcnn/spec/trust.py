@@ -13,11 +13,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import platformdirs
-
 from napari_radcnn.errors import ModelError, TrustError
 from napari_radcnn.files import write_text
 from napari_radcnn.spec.weights import file_sha256
+from napari_radcnn.user_folders import config_folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -118,4 +117,4 @@ def _write(values: set[str]) -> None:
 
 
 def _store() -> Path:
-    return Path(platformdirs.user_config_dir("napari-radcnn", appauthor=False)) / "trusted-models.json"
+    return config_folder() / "trusted-models.json"

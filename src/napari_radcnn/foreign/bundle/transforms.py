@@ -11,7 +11,8 @@ from napari_radcnn.foreign.arguments import Arguments, is_orientation, one_value
 from napari_radcnn.foreign.bundle.config import POSITIVE, painted_labels
 from napari_radcnn.foreign.recipe import steps as recipe
 from napari_radcnn.foreign.recipe.steps import BackStep, Step
-from napari_radcnn.spec.patches import Sampling, Shape
+from napari_radcnn.geometry import Shape
+from napari_radcnn.spec.patches import Sampling
 
 #: Transforms that change nothing here: voxels are float32 with one axis of channels before they come.
 _FREE = (

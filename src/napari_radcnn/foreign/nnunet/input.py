@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from napari_radcnn.foreign.nnunet.plans import NnunetModel, Normalization, Resampling
 from napari_radcnn.foreign.nnunet.resampling import Resampler, labels_like_nnunet, make_resampler, new_shape
-from napari_radcnn.inference.patches.tiles import Box, Shape
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.patches.turned import TurnedScans
 from napari_radcnn.progress import Monitor
 

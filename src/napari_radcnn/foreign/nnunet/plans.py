@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.spec.patches import Architecture, NetworkFile, Sampling, Shape
+from napari_radcnn.geometry import Shape
+from napari_radcnn.spec.patches import Architecture, NetworkFile, Sampling
 
 Scheme = Literal["ct", "z-score", "none", "0-1", "rgb"]
 

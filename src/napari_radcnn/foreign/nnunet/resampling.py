@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.foreign.nnunet.plans import Resampling
-from napari_radcnn.inference.patches.tiles import Box, Shape
+from napari_radcnn.geometry import Box, Shape
 
 _Floats = npt.NDArray[np.float32]
 

@@ -21,6 +21,7 @@ from napari_radcnn.errors import ModelError, OptionError
 from napari_radcnn.foreign.nnunet.input import NetworkInput, scanned_box, target_spacing
 from napari_radcnn.foreign.nnunet.plans import NnunetModel
 from napari_radcnn.foreign.nnunet.resampling import make_resampler, new_shape
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
 from napari_radcnn.inference.cost.costs import (
     blending_budget,
@@ -36,7 +37,6 @@ from napari_radcnn.inference.patches.blockwise import Interpolation, LabelRule, 
 from napari_radcnn.inference.patches.fast import AIR, AirSkipper, fast_sampling
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
-from napari_radcnn.inference.patches.tiles import Box, Shape
 from napari_radcnn.inference.patches.turned import TurnedScans
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request

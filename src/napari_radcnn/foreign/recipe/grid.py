@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.inference.patches.tiles import Box, Shape
+from napari_radcnn.geometry import Box, Shape
 
 _Floats = npt.NDArray[np.float32]
 Reader = Callable[[Box], npt.NDArray]

@@ -27,8 +27,8 @@ from napari_radcnn.foreign.recipe.nodes import (
     slabs_of,
 )
 from napari_radcnn.foreign.recipe.steps import Recipe
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.cost.growth import check_growth
-from napari_radcnn.inference.patches.tiles import Box, Shape
 from napari_radcnn.inference.patches.turned import TurnedScans
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume

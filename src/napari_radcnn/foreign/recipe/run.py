@@ -18,6 +18,7 @@ from napari_radcnn.foreign.recipe.grid import WayBack
 from napari_radcnn.foreign.recipe.input import RecipeInput, grid_change, turned_axes, turned_scans
 from napari_radcnn.foreign.recipe.output import Answer
 from napari_radcnn.foreign.recipe.steps import Recipe
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
 from napari_radcnn.inference.cost.costs import (
     LIBRARY_BYTES,
@@ -32,7 +33,6 @@ from napari_radcnn.inference.patches.accumulate import Blend, blending_bytes
 from napari_radcnn.inference.patches.blockwise import BLOCK_BYTES
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
-from napari_radcnn.inference.patches.tiles import Box, Shape
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.networks.files import open_network

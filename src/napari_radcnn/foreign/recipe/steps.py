@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from napari_radcnn.geometry import Shape
 from napari_radcnn.spec.options import CheckedOptions
-from napari_radcnn.spec.patches import Sampling, Shape
+from napari_radcnn.spec.patches import Sampling
 
 Interpolation = Literal["nearest", "linear"]
 

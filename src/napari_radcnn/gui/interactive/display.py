@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.gui.layers.layers import Place, to_display, to_patient
-from napari_radcnn.interactive.update import Box
 from napari_radcnn.preprocessing import resample
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
+from napari_radcnn.geometry import Box
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.layers import SessionLayers
 from napari_radcnn.gui.interactive.marks import Mark
@@ -25,7 +26,7 @@ from napari_radcnn.gui.layers.layers import (
 from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools import CopyLabel, FillBetweenSlices, Paint, Tool
-from napari_radcnn.interactive.update import Box, whole_box
+from napari_radcnn.interactive.update import whole_box
 from napari_radcnn.progress import Progress
 from napari_radcnn.session import Change, PromptSession
 from napari_radcnn.volume import Volume

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from napari_radcnn.geometry import Box
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.marks import Color
 from napari_radcnn.gui.layers.layers import METADATA_KEY
 from napari_radcnn.interactive.tools import Paint, ToolState
-from napari_radcnn.interactive.update import Box, joined
+from napari_radcnn.interactive.update import joined
 from napari_radcnn.progress import Monitor
 from napari_radcnn.session import PromptSession, SegmentedObject
 from napari_radcnn.volume import Volume

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.voxels import Box, Level, VoxelSource, box_ends
+from napari_radcnn.geometry import Box
+from napari_radcnn.voxels import Level, VoxelSource, box_ends
 
 
 class BlockCache:

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from napari_radcnn.errors import TrustError, WriteError
 from napari_radcnn.files import write_text
 from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.user_folders import config_folder
 
 #: How many paths are remembered.
 MOST_RECENT = 10
@@ -154,4 +153,4 @@ def _write_recent(paths: list[Path]) -> None:
 
 
 def _recent_file() -> Path:
-    return Path(platformdirs.user_config_dir("napari-radcnn", appauthor=False)) / "recent-models.json"
+    return config_folder() / "recent-models.json"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.geometry import Box
 from napari_radcnn.gui.findings.layer import detections_layer
 from napari_radcnn.gui.layers.layers import LayerData, label_map_from_layer, layer_data, volume_from_layer
 from napari_radcnn.gui.models.restored import beside_restored
@@ -22,7 +23,6 @@ from napari_radcnn.models import ModelSpec
 from napari_radcnn.progress import Progress
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
-from napari_radcnn.voxels import Box
 
 EachBlock = Callable[[Box, npt.NDArray[Any]], None]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.gui.layers.colors import label_colormap
 from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData, Place, is_ours, layer_data
 from napari_radcnn.gui.layers.multiscale import shown_levels
@@ -18,7 +18,7 @@ from napari_radcnn.models import ModelSpec
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume
-from napari_radcnn.voxels import Box, box_ends
+from napari_radcnn.voxels import box_ends
 
 #: Labels that take more of the free memory than this go to a store.
 _PART_OF_FREE = 0.25

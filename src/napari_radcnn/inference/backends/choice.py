@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends.accelerator import AcceleratorPredictor
 from napari_radcnn.inference.backends.agreement import Agreement, Outputs, compare
 from napari_radcnn.inference.backends.base import BackendError, NetworkSource, OutOfMemoryError, Patch, Predictor
@@ -17,7 +18,6 @@ from napari_radcnn.inference.backends.openvino.cpu import OpenVINOPredictor
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.progress import Monitor
-from napari_radcnn.spec.patches import Shape
 from napari_radcnn.user_folders import recall, remember
 from napari_radcnn.version import package_version
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from functools import cache
 
+from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends.base import NetworkSource, Predictor
 from napari_radcnn.inference.cost.memory import estimate_memory
 from napari_radcnn.inference.patches.blockwise import BLOCK_BYTES
 from napari_radcnn.inference.request import Request
 from napari_radcnn.memory import free_memory
-from napari_radcnn.spec.patches import Shape
 from napari_radcnn.user_folders import recall, remember
 
 _FILE = "memory"

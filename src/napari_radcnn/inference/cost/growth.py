@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from math import prod
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.inference.patches.tiles import Shape
+from napari_radcnn.geometry import Shape
 
 #: Voxels of a model's grid for each of the scan's. Thick slices of a large field of view stay far below.
 _MOST = 100

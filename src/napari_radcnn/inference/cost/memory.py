@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends.base import NetworkSource, Patch, Predictor
 from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.spec.patches import Shape
 from napari_radcnn.user_folders import recall as recall_entry
 from napari_radcnn.user_folders import remember as remember_entry
 

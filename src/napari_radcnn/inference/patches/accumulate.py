@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.patches.planes import FilePlanes, Floats, MemoryPlanes, Planes
 from napari_radcnn.inference.patches.positions import clipped
-from napari_radcnn.inference.patches.tiles import Box, Shape
 
 
 def blending_bytes(shape: Shape, classes: int, patch: Shape, budget_bytes: int) -> tuple[int, int]:

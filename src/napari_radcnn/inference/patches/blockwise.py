@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.patches.accumulate import Blend
-from napari_radcnn.inference.patches.tiles import Box, Shape
 
 Interpolation = Literal["linear", "nearest"]
 _Floats = npt.NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_radcnn.inference.patches.tiles import Box
+from napari_radcnn.geometry import Box
 from napari_radcnn.spec.patches import Sampling
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.inference.patches.tiles import Box, Shape
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.spec.patches import Sampling
 
 #: nnU-Net keeps its weights in float16, with this peak.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.patches.accumulate import Blend, BlendingThread
 from napari_radcnn.inference.patches.positions import (
     axis_starts,
@@ -19,7 +20,6 @@ from napari_radcnn.inference.patches.positions import (
     patch_count,
     patch_weights,
 )
-from napari_radcnn.inference.patches.tiles import Box, Shape
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.patches import Sampling
 

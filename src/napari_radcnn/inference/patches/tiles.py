@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.progress import Monitor
-
-Shape = tuple[int, int, int]
-Box = tuple[slice, slice, slice]
 
 
 def halo_boxes(shape: Shape, core: Shape, halo: Shape) -> Iterator[tuple[Box, Box, Box]]:

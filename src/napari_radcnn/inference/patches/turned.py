@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.inference.patches.tiles import Box, Shape
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.volume import Volume
 
 _Floats = npt.NDArray[np.float32]

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from napari_radcnn.errors import JournalError
 from napari_radcnn.interactive.journal.lock import Lock, is_locked, lock_files
 from napari_radcnn.interactive.journal.records import is_begun, survey
+from napari_radcnn.user_folders import data_folder
 
 #: The file in each session's folder.
 JOURNAL_NAME = "journal.radcnn"
@@ -60,7 +59,7 @@ class SavedSession:
 def sessions_folder() -> Path:
     """Return where sessions are kept: ``RADCNN_SESSIONS``, or the user's folder of data; it may not exist yet."""
     chosen = os.environ.get("RADCNN_SESSIONS")
-    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("napari-radcnn", appauthor=False)) / "sessions"
+    return Path(chosen) if chosen else data_folder() / "sessions"
 
 
 def saved_sessions(folder: Path | None = None) -> list[SavedSession]:

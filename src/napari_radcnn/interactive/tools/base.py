@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, OptionError, SessionError
-from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, box_shape, whole_box
+from napari_radcnn.geometry import Box, Geometry
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, box_shape, whole_box
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.options import CheckedOptions, describe, make_options
 from napari_radcnn.volume import Volume

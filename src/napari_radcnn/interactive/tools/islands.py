@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import OptionError
+from napari_radcnn.geometry import Box
 from napari_radcnn.interactive.tools.base import FormTool, Tool, ToolState, as_triple, check_keys
-from napari_radcnn.interactive.update import Box, MaskUpdate
+from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.progress import Monitor
 
 

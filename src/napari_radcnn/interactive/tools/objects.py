@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import numpy as np
 
 from napari_radcnn.errors import GeometryError, OptionError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.interactive.tools.base import (
     FormTool,
     Tool,
@@ -24,7 +24,7 @@ from napari_radcnn.interactive.tools.base import (
     relative,
 )
 from napari_radcnn.interactive.tools.distance import near
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_shape, joined, whole_box
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_shape, joined, whole_box
 from napari_radcnn.preprocessing import resample
 from napari_radcnn.progress import Monitor
 from napari_radcnn.provenance import voxel_hash

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import OptionError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.interactive.tools.base import (
     TOLERANCE,
     Tool,
@@ -25,7 +25,7 @@ from napari_radcnn.interactive.tools.base import (
     reach,
     relative,
 )
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, joined, whole_box
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, joined, whole_box
 from napari_radcnn.progress import Monitor
 
 #: Two ends of a straight piece of a stroke, in fractional indices.

@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.files import write_error, write_text
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.io.omezarr.folder import check_folder_target, take_name
 from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
 from napari_radcnn.io.omezarr.write import create_level, pyramid, store_attributes
 from napari_radcnn.results import Label, LabelMap
-from napari_radcnn.voxels import Box
 
 #: Beside the store's own files while it grows: how far it is.
 _PROGRESS = "radcnn-progress.json"

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.geometry import Box
 from napari_radcnn.io.omezarr.array import StoredArray
 from napari_radcnn.io.omezarr.axes import LIST_AXES, SPACE_AXES, Axis
 from napari_radcnn.io.omezarr.chunks import open_stored, read_box
-from napari_radcnn.voxels import Box, Level, box_ends
+from napari_radcnn.voxels import Level, box_ends
 
 
 class ZarrSource:

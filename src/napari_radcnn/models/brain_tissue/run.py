@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, ModelError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry, Shape
 from napari_radcnn.inference.backends import late_warnings, open_predictor
 from napari_radcnn.inference.cost.costs import blending_budget
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
-from napari_radcnn.inference.patches.tiles import Box, Shape
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.uncertainty import maps_of

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Geometry, Shape
 from napari_radcnn.inference.backends.base import Predictor
 from napari_radcnn.inference.backends.choice import open_predictor
-from napari_radcnn.inference.patches.tiles import Shape
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.ct_denoise.network import CENTER, CHANNELS, MULTIPLE, REACH, SLICES, UNIT, build_network

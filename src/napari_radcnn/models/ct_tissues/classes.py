@@ -9,22 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.geometry import Shape
 from napari_radcnn.models.ct_tissues import spec as labels
 from napari_radcnn.models.ct_tissues.airway import find_airway
 from napari_radcnn.models.ct_tissues.body import SKIN, find_body
 from napari_radcnn.models.ct_tissues.bones import BONE, find_bone
-from napari_radcnn.models.ct_tissues.grids import (
-    Mask,
-    Shape,
-    Small,
-    Spacing,
-    coarser,
-    finer,
-    finite,
-    rim,
-    shrink,
-    spread,
-)
+from napari_radcnn.models.ct_tissues.grids import Mask, Small, Spacing, coarser, finer, finite, rim, shrink, spread
 from napari_radcnn.models.ct_tissues.lungs import AIR, find_lungs
 from napari_radcnn.models.ct_tissues.muscles import MUSCLE, find_muscle
 

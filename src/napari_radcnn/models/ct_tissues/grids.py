@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.geometry import Shape
+
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float32]
-Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
 
 #: HU that voxels which are no number count as: air.

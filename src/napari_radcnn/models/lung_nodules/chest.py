@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.geometry import Geometry
-from napari_radcnn.inference.patches.tiles import Box, Shape
+from napari_radcnn.geometry import Box, Geometry, Shape
 from napari_radcnn.models.ct_tissues.grids import finite
 from napari_radcnn.models.ct_tissues.region import find_region
 from napari_radcnn.models.lung_nodules.network import FOLD, OUTSIDE, SPACING

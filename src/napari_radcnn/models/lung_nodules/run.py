@@ -11,13 +11,12 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.evidence.ensemble import KINDS
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry, Shape
 from napari_radcnn.inference.backends import late_warnings, open_predictor
 from napari_radcnn.inference.cost.costs import blending_budget
 from napari_radcnn.inference.devices import computing, torch_device
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
-from napari_radcnn.inference.patches.tiles import Box, Shape
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.ct_tissues.run import check_hounsfield

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.inference.patches.tiles import Shape, halo_boxes, map_blocks
+from napari_radcnn.geometry import Shape
+from napari_radcnn.inference.patches.tiles import halo_boxes, map_blocks
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.nlm_denoise.spec import NlmDenoiseOptions

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends.base import NetworkSource
 from napari_radcnn.inference.backends.openvino.cpu import convert, import_openvino, openvino_core
-from napari_radcnn.spec.patches import Shape
 from napari_radcnn.user_folders import cache_folder
 from napari_radcnn.version import package_version
 

@@ -8,11 +8,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends.base import BackendError, NetworkSource, OutOfMemoryError, Patch
 from napari_radcnn.inference.backends.openvino.norms import with_exact_norms
 from napari_radcnn.inference.backends.openvino.rounding import round_carefully
 from napari_radcnn.inference.backends.shapes import batched
-from napari_radcnn.spec.patches import Shape
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_radcnn.geometry import Box
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.litemedsam.network import BoxNetwork, Embedding, Frame, Slice
 from napari_radcnn.interactive.engines.litemedsam.prompts import Reading, cuts_of, key_index, read_prompts
 from napari_radcnn.interactive.engines.specs import LITEMEDSAM
 from napari_radcnn.interactive.propagate import Flat, Key, Propagation, Rect, Stack
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, joined
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, joined
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError, RadcnnError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.inference.backends.torch_cpu import memory_errors
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
@@ -27,7 +27,7 @@ from napari_radcnn.interactive.engines.nninteractive.session import (
 from napari_radcnn.interactive.engines.specs import NNINTERACTIVE
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.rasterize import rasterize
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, joined
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, joined
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.update import Box
+from napari_radcnn.geometry import Box, Geometry
 
 Array = npt.NDArray[np.float32]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.interactive.engines.promptable.input import (
     Array,
     Grid,
@@ -20,7 +20,7 @@ from napari_radcnn.interactive.engines.promptable.input import (
 from napari_radcnn.interactive.engines.promptable.network import CHANNELS
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.rasterize import rasterize
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, joined
+from napari_radcnn.interactive.update import Mask, MaskUpdate, joined
 from napari_radcnn.volume import Volume
 
 #: Voxels along a side of what the network sees at once.

@@ -9,10 +9,11 @@ import numpy as np
 from scipy import ndimage
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.geometry import Box
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.promptable.input import CLICKED, Array, Grid
 from napari_radcnn.interactive.engines.promptable.look import SIZE, Drawn, Levels, View
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate, box_of, joined
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, joined
 from napari_radcnn.progress import Monitor
 
 #: The finest look, in voxels of the scan's finest spacing.

@@ -14,13 +14,14 @@ from importlib import import_module
 import numpy as np
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.geometry import Box
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.region.grid import Indices, Window, bounds
 from napari_radcnn.interactive.engines.region.grow import Expected, Grown, Tone, grow
 from napari_radcnn.interactive.engines.region.refine import refined
 from napari_radcnn.interactive.engines.region.seeds import Mark
-from napari_radcnn.interactive.update import Box, Mask, MaskUpdate
+from napari_radcnn.interactive.update import Mask, MaskUpdate
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 

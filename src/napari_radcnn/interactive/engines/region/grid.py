@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.interactive.update import Box, Mask
+from napari_radcnn.geometry import Box
+from napari_radcnn.interactive.update import Mask
 from napari_radcnn.volume import Volume
 
 Floats = npt.NDArray[np.float32]
