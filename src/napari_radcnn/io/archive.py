@@ -1,4 +1,4 @@
-"""Zipped exports: unpacked with limits into a folder of their own, read, and removed."""
+"""ZIP archives, unpacked with limits on their size, and never to a place outside the folder."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ import lzma
 import shutil
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
-
-import numpy as np
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import binary_size
-from napari_radcnn.io.dicom import OnIrregular
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
-from napari_radcnn.volume import Volume
 
 MOST_MEMBERS = 10_000
 MOST_BYTES = 5 << 30
@@ -38,39 +32,6 @@ _DAMAGE = (
     RuntimeError,
     ValueError,
 )
-
-
-def read_zip(
-    path: Path,
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-    on_irregular: OnIrregular = "refuse",
-) -> list[Volume]:
-    """Read every image in a ZIP archive, as if it were a folder; archives in it are left alone.
-
-    Raises
-    ------
-    ReadError
-        If the archive is damaged, encrypted, unsafe or too large when unpacked, or none of its images can be read.
-    CancelledError
-        If `cancel` was set.
-    """
-    from napari_radcnn.io.contents import read_folder  # the registry, which it needs, needs this module
-
-    with tempfile.TemporaryDirectory(prefix="radcnn-", ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary) / "unpacked"
-        folder.mkdir()
-        unpack(path, folder, progress, cancel)
-        if not any(folder.iterdir()):
-            raise ReadError(f"{path.name}: the archive is empty; no image in it.")
-        try:
-            volumes = read_folder(folder, progress, cancel, on_irregular)
-        except ReadError as error:
-            raise ReadError(f"{path.name}: {str(error).removeprefix('unpacked: ')}") from error
-        return [
-            replace(volume, array=np.asarray(volume.array), metadata=replace(volume.metadata, source=path))
-            for volume in volumes
-        ]
 
 
 def unpack(path: Path, folder: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> None:

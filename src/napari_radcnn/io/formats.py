@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from napari_radcnn.io.archive import read_zip
-from napari_radcnn.io.dicom import OnIrregular, is_dicom_start, is_dicomdir_start, read_dicom, read_dicomdir
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom import OnIrregular, is_dicom_start, is_dicomdir_start
+from napari_radcnn.io.dicom_reading import read_dicom, read_dicomdir
 from napari_radcnn.io.itk.metaimage import read_metaimage
 from napari_radcnn.io.itk.nrrd import read_nrrd
 from napari_radcnn.io.itk.write import write_itk
@@ -38,8 +39,8 @@ class Format:
         Those of them that we write.
     claims : callable
         Whether the first bytes of a file are this format's; they decide before the suffix does.
-    reader : callable
-        ``reader(path, progress, cancel) -> list[Volume]``.
+    reader : callable or None
+        ``reader(path, progress, cancel) -> list[Volume]``; None for an archive, which holds files of other formats.
     writer : callable or None
         ``writer(object, path, overwrite)``.
     has_slices : bool
@@ -51,14 +52,22 @@ class Format:
     suffixes: tuple[str, ...]
     writes: tuple[str, ...]
     claims: Callable[[bytes], bool]
-    reader: Callable[..., list[Volume]]
+    reader: Callable[..., list[Volume]] | None = None
     writer: Callable[[Volume | LabelMap, Path, bool], None] | None = None
     has_slices: bool = False
 
     def read(
         self, path: Path, progress: Progress | None, cancel: CancelEvent | None, on_irregular: OnIrregular
     ) -> list[Volume]:
-        """Read a file of this format; `on_irregular` has no effect where every file is a whole, even grid."""
+        """Read a file of this format; `on_irregular` has no effect where every file is a whole, even grid.
+
+        Raises
+        ------
+        ReadError
+            If the file cannot be read, or is an archive.
+        """
+        if self.reader is None:
+            raise ReadError(f"{path.name}: a {self.name} holds files of other formats; unpack it first.")
         if self.has_slices:
             return self.reader(path, progress, cancel, on_irregular)
         return self.reader(path, progress, cancel)
@@ -68,7 +77,7 @@ DICOM = Format("DICOM", (".dcm", ".dicom", ".ima"), (), is_dicom_start, read_dic
 #: The table of contents of a disc; the files that it names are opened.
 DICOMDIR = Format("DICOMDIR", (), (), is_dicomdir_start, read_dicomdir, has_slices=True)
 #: By its name alone: many kinds of files are ZIP archives inside.
-ZIP = Format("ZIP archive", (".zip",), (), lambda _: False, read_zip, has_slices=True)
+ZIP = Format("ZIP archive", (".zip",), (), lambda _: False)
 
 #: A folder: `claims`, which looks into files, never holds.
 OME_ZARR = Format(

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_radcnn.errors import WriteError
 from napari_radcnn.files import atomic_path, write_error
-from napari_radcnn.io.dicom_results.deidentify import shareable
+from napari_radcnn.io.dicom_results import Reference
+from napari_radcnn.io.dicom_results.deidentify import Deidentifier, shareable
+from napari_radcnn.io.writing import write
 from napari_radcnn.results import Classification, Detections, LabelMap
 from napari_radcnn.volume import Volume
-
-if TYPE_CHECKING:
-    from napari_radcnn.io.dicom_results import Reference
-    from napari_radcnn.io.dicom_results.deidentify import Deidentifier
 
 
 def manifest_path(path: Path) -> Path:
@@ -58,8 +56,6 @@ def write_with_manifest(
     WriteError
         If a file is in the way, or cannot be written; neither of the two is left alone then.
     """
-    from napari_radcnn.io import write  # which this module is a part of
-
     manifest, target = manifest_of(obj), manifest_path(path)
     if deidentify:
         manifest = shareable(manifest)

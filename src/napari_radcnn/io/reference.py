@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.io.dicom_results.source import Reference, find_series
 from napari_radcnn.volume import Volume
-
-if TYPE_CHECKING:
-    from napari_radcnn.io.dicom_results import Reference
 
 #: More different values than this are a picture's, not labels'.
 _MOST_LABELS = 256
@@ -79,8 +76,6 @@ def check_place(volume: Volume, target: Path, reference: Reference) -> None:
     WriteError
         If the boxes around the two in the patient do not touch, or the series cannot be found.
     """
-    from napari_radcnn.io.dicom_results.source import find_series
-
     boxes = [
         (corners.min(axis=0), corners.max(axis=0))
         for corners in (volume.geometry.corners, find_series(volume, target, reference).geometry.corners)

@@ -1,9 +1,9 @@
-"""DICOM: headers first, then geometry, then pixels; nothing is stacked that does not belong together."""
+"""DICOM pictures: headers first, then geometry, then pixels; nothing is stacked that does not belong together."""
 
-from napari_radcnn.io.dicom.dicomdir import is_dicomdir_start, read_dicomdir
+from napari_radcnn.io.dicom.dicomdir import find_dicomdir, is_dicomdir_start
 from napari_radcnn.io.dicom.headers import is_dicom_start
 from napari_radcnn.io.dicom.irregular import OnIrregular, check_on_irregular
-from napari_radcnn.io.dicom.series import DicomFolder, SeriesInfo, find_dicom, list_series, read_dicom, read_series
+from napari_radcnn.io.dicom.series import DicomFolder, SeriesInfo, find_dicom, list_series
 
 __all__ = [
     "DicomFolder",
@@ -11,10 +11,8 @@ __all__ = [
     "SeriesInfo",
     "check_on_irregular",
     "find_dicom",
+    "find_dicomdir",
     "is_dicom_start",
     "is_dicomdir_start",
     "list_series",
-    "read_dicom",
-    "read_dicomdir",
-    "read_series",
 ]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from napari_radcnn.errors import ReadError
 from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom.headers import DICOMDIR, damage, is_dicom_start, quiet
-from napari_radcnn.io.dicom.irregular import OnIrregular
-from napari_radcnn.io.dicom.series import Series, find_dicom
+from napari_radcnn.io.dicom.series import DicomFolder, Series, find_dicom
 from napari_radcnn.io.problems import Problem
 from napari_radcnn.progress import CancelEvent, Progress
-from napari_radcnn.volume import Volume
 
 _MOST_NAMES = 100_000
 
@@ -22,38 +18,24 @@ def is_dicomdir_start(start: bytes) -> bool:
     return is_dicom_start(start) and DICOMDIR.encode() in start[132:352]
 
 
-def read_dicomdir(
-    path: Path,
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-    on_irregular: OnIrregular = "refuse",
-) -> list[Volume]:
-    """Read the files that a DICOMDIR names; all DICOM files below its folder where it names none that is there.
+def find_dicomdir(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> DicomFolder:
+    """Read the headers of the files that a DICOMDIR names; of all below its folder where it names none that is there.
 
     Raises
     ------
-    ReadError
-        If none of them can be read.
     CancelledError
         If `cancel` was set.
     """
     named, problems = _named_files(path)
-    scan = find_dicom(path.parent, progress, cancel)
+    found = find_dicom(path.parent, progress, cancel)
     if named:
-        kept = [[instance for instance in series.instances if instance.path in named] for series in scan.series]
-        scan.series = [Series(instances) for instances in kept if instances]
-        scan.others = [other for other in scan.others if other.path in named]
+        kept = [[instance for instance in series.instances if instance.path in named] for series in found.series]
+        found.series = [Series(instances) for instances in kept if instances]
+        found.others = [other for other in found.others if other.path in named]
         names = {file.name for file in named}
-        scan.problems = [problem for problem in scan.problems if problem.file in names]
-    scan.problems += problems
-    volumes, refused = scan.read(progress, cancel, on_irregular)
-    if not volumes:
-        raise ReadError(" ".join(refused[:5]) or f"{path.name}: no DICOM image below its folder; copy the whole disc.")
-    told = tuple(f"Left out: {line}" for line in refused)
-    return [
-        replace(volume, warnings=(*volume.warnings, *told), metadata=replace(volume.metadata, source=path.parent))
-        for volume in volumes
-    ]
+        found.problems = [problem for problem in found.problems if problem.file in names]
+    found.problems += problems
+    return found
 
 
 def _named_files(path: Path) -> tuple[set[Path], list[Problem]]:

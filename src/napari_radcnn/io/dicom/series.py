@@ -1,4 +1,4 @@
-"""The series of a folder: found, listed, read."""
+"""The series with pictures of a folder: found, listed, decoded."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import re
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom.frames import frames_of
 from napari_radcnn.io.dicom.headers import Instance, NoImage, damage, quiet, read_header, text
-from napari_radcnn.io.dicom.irregular import OnIrregular, check_on_irregular
+from napari_radcnn.io.dicom.irregular import OnIrregular
 from napari_radcnn.io.dicom.pixels import check_size
 from napari_radcnn.io.dicom.stacks import Stack, make_stacks
 from napari_radcnn.io.dicom.values import make_volume
@@ -130,13 +130,13 @@ class DicomFolder:
     others: list[NoImage] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    def read(
+    def read_pictures(
         self,
         progress: Progress | None = None,
         cancel: CancelEvent | None = None,
         on_irregular: OnIrregular = "refuse",
     ) -> tuple[list[Volume], list[str]]:
-        """Decode every series; return the volumes, and what was left out and why."""
+        """Decode every series; return the volumes, and which series or parts of them were left out and why."""
         volumes: list[Volume] = []
         refused: list[str] = []
         total = sum(len(series.instances) for series in self.series)
@@ -147,35 +147,48 @@ class DicomFolder:
                 volumes += made
                 refused += wrong
                 done += len(series.instances)
-        refused += [str(problem) for problem in self.problems]
-        labels, wrong, others = self._read_labels(cancel)
-        volumes += labels
-        refused += wrong
-        if others:
-            kinds = ", ".join(f"{n} x {what}" if n > 1 else what for what, n in Counter(o.what for o in others).items())
-            names = some_names([other.path for other in others])
-            refused.append(f"{names}: not an image: {kinds}.")
         return volumes, refused
 
-    def _read_labels(self, cancel: CancelEvent | None) -> tuple[list[Volume], list[str], list[NoImage]]:
-        """Read segmentations and contours; return their volumes, what is wrong, and the objects that hold no labels."""
-        from napari_radcnn.io.dicom_results.read.labels import is_readable, read_result
 
-        volumes: list[Volume] = []
-        refused: list[str] = []
-        for item in self.others:
-            checked_cancel(cancel)
-            if is_readable(item):
-                try:
-                    volumes += read_result(item, self.series)
-                except ReadError as error:
-                    refused.append(str(error))
-        return volumes, refused, [item for item in self.others if not is_readable(item)]
+@dataclass(frozen=True, eq=False)
+class FoundSeries:
+    """A series and its volumes, from headers.
+
+    Attributes
+    ----------
+    uid : str
+        SeriesInstanceUID.
+    stacks : list of Stack
+        Its volumes.
+    """
+
+    uid: str
+    stacks: list[Stack]
+
+
+def found_series(listed: list[Series], *, with_irregular: bool = False) -> list[FoundSeries]:
+    """Return the volumes of series whose headers were read.
+
+    Parameters
+    ----------
+    listed : list of Series
+        What was read.
+    with_irregular : bool
+        Whether series whose slices are not evenly spaced count, too: resampled to an even grid, and split into runs.
+    """
+    found = []
+    with quiet():
+        for series in listed:
+            stacks = series.stacks()[0]
+            if with_irregular and not stacks:
+                stacks = series.stacks("resample")[0] + series.stacks("split")[0]
+            found.append(FoundSeries(text(series.instances[0].dataset, "SeriesInstanceUID"), stacks))
+    return found
 
 
 def find_dicom(folder: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> DicomFolder:
     """Read the headers of every file below a folder."""
-    return _collect(folder, _files(folder), progress, cancel)
+    return collect(folder, _files(folder), progress, cancel)
 
 
 def list_series(
@@ -208,7 +221,7 @@ def list_series(
     folder = Path(folder)
     if not folder.exists():
         raise ReadError(f"{folder}: no such file or folder; check the name.")
-    found = _collect(folder, _files(folder) if folder.is_dir() else [folder], progress, cancel)
+    found = collect(folder, _files(folder) if folder.is_dir() else [folder], progress, cancel)
     infos = [series.info() for series in found.series]
     infos.sort(key=lambda info: (info.study_uid, info.number is None, info.number or 0, info.series_uid))
     by_series: dict[tuple[str, str, str, str], list[Path]] = defaultdict(list)
@@ -222,72 +235,6 @@ def list_series(
     return infos
 
 
-def read_series(
-    info: SeriesInfo,
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-    on_irregular: OnIrregular = "refuse",
-) -> list[Volume]:
-    """Read the volumes of a series that `list_series` found.
-
-    Parameters
-    ----------
-    info : SeriesInfo
-        The series.
-    progress, cancel, on_irregular
-        As for `napari_radcnn.read`.
-
-    Raises
-    ------
-    ReadError
-        If none can be read; if some can, the rest stands in their warnings.
-    CancelledError
-        If `cancel` was set.
-    OptionError
-        If `on_irregular` is no choice.
-    """
-    check_on_irregular(on_irregular)
-    try:
-        found = _collect(info.files[0].parent, info.files, None, cancel)
-        volumes, refused = found.read(progress, cancel, on_irregular)
-    except MemoryError as error:
-        raise ReadError(f"{info.files[0].name}: the series is too large for this computer's memory.") from error
-    except OSError as error:
-        raise ReadError(f"{error.filename or info.files[0]}: cannot be read: {error.strerror or error}.") from error
-    return _told(volumes, refused, info.files[0].parent)
-
-
-def read_dicom(
-    path: Path,
-    progress: Progress | None = None,
-    cancel: CancelEvent | None = None,
-    on_irregular: OnIrregular = "refuse",
-) -> list[Volume]:
-    """Read one DICOM file, which is one slice of a classic series, or a whole enhanced one.
-
-    Raises
-    ------
-    ReadError
-        If it is no image or cannot be decoded completely.
-    """
-    found = _collect(path.parent, [path], None, cancel)
-    if not (found.series or found.others or found.problems):
-        raise ReadError(f"{path.name}: not a DICOM file (neither the DICM prefix nor a header), or a DICOMDIR.")
-    volumes, refused = found.read(progress, cancel, on_irregular)
-    return _told([_sourced(volume, path) for volume in volumes], refused, path)
-
-
-def _sourced(volume: Volume, path: Path) -> Volume:
-    return replace(volume, metadata=replace(volume.metadata, source=path))
-
-
-def _told(volumes: list[Volume], refused: Sequence[str], where: Path) -> list[Volume]:
-    if not volumes:
-        raise ReadError(" ".join(refused) if refused else f"{where.name}: no DICOM image.")
-    told = tuple(f"Left out: {line}" for line in refused)
-    return [replace(volume, warnings=(*volume.warnings, *told)) for volume in volumes]
-
-
 def _files(folder: Path) -> list[Path]:
     """Return every file below a folder, not following links to folders, in a fixed order."""
     found = []
@@ -297,7 +244,10 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _collect(folder: Path, files: Iterable[Path], progress: Progress | None, cancel: CancelEvent | None) -> DicomFolder:
+def collect(
+    folder: Path, files: Iterable[Path], progress: Progress | None = None, cancel: CancelEvent | None = None
+) -> DicomFolder:
+    """Read the headers of these files, which lie in `folder` or below it."""
     found = DicomFolder(folder)
     series: dict[tuple[str, ...], list[Instance]] = defaultdict(list)
     files = list(files)

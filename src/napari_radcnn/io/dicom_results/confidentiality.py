@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.io.dicom.headers import damage, quiet
+from napari_radcnn.io.dicom_results.codes import code
 
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
@@ -104,8 +105,6 @@ def mark(dataset: Dataset) -> None:
     content of a report is codes and numbers, hence the Clean Structured Content Option (DICOM PS3.15, E.3.4, E.3.5).
     """
     from pydicom import Dataset as NewDataset
-
-    from napari_radcnn.io.dicom_results.codes import code
 
     _remove_times(dataset)
     if "SourceImageSequence" in dataset:  # X where nothing demands it: the images are not given away

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.errors import WriteError
 from napari_radcnn.io.dicom.headers import text
+from napari_radcnn.io.dicom_results.codes import LABEL_CODES
+from napari_radcnn.io.dicom_results.confidentiality import cleaned, mark
 from napari_radcnn.results import Classification, Detections, Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 #: What can be written.
-_Writable = Volume | LabelMap | Detections | Classification
+Writable = Volume | LabelMap | Detections | Classification
 _LEAST_SECRET_BYTES = 16
 #: Pictures that often carry text in their pixels without saying so.
 _ANNOTATED = ("CR", "DX", "ES", "OP", "OT", "PX", "RF", "RG", "SC", "US", "XA", "XC")
@@ -83,31 +85,19 @@ class Deidentifier:
 
     def headers(self, originals: Sequence[Dataset]) -> list[Dataset]:
         """Return the headers of a series without the patient, UIDs replaced (DICOM PS3.15, Annex E, Basic Profile)."""
-        from napari_radcnn.io.dicom_results.confidentiality import cleaned
-
         return cleaned(originals, self.uid)
 
     def mark(self, dataset: Dataset) -> None:
         """Say in a written object that it was cleaned, and take the moment of writing out of it."""
-        from napari_radcnn.io.dicom_results.confidentiality import mark
-
         mark(dataset)
 
-    def prepared(self, obj: _Writable, target: Path, *, is_dicom: bool) -> _Writable:
-        """Return what may be handed to a writer; one of DICOM still has to find the series, and cleans its headers.
-
-        Raises
-        ------
-        WriteError
-            If the scan says that text is burned into it.
-        """
-        if isinstance(obj, Volume) and not is_dicom:
-            check_source_pixels(obj, target)
+    def prepared(self, obj: Writable, *, is_dicom: bool) -> Writable:
+        """Return what may be handed to a writer; one of DICOM still has to find the series, and cleans its headers."""
         if not is_dicom:
             return self.stripped(obj)
         return replace(obj, labels=self.labels(obj)) if isinstance(obj, LabelMap) else obj
 
-    def stripped(self, obj: _Writable) -> _Writable:
+    def stripped(self, obj: Writable) -> Writable:
         """Return a volume or result of which the voxels or findings are left, and what a model says of them."""
         if isinstance(obj, Volume):
             kept = self._metadata(obj.metadata)
@@ -180,33 +170,11 @@ def check_pixels(headers: Sequence[Any], target: Path) -> None:
         )
 
 
-def check_source_pixels(volume: Volume, target: Path) -> None:
-    """Refuse a scan whose DICOM series, where it is still there, says that it carries burned-in text.
-
-    Raises
-    ------
-    WriteError
-        As `check_pixels` does.
-    """
-    from napari_radcnn.io.dicom_results.source import all_series
-
-    metadata = volume.metadata
-    if metadata.is_label or not metadata.series_uid or metadata.source is None or not metadata.source.exists():
-        return
-    try:
-        series = [found for found in all_series(metadata.source) if found.uid == metadata.series_uid]
-    except (ReadError, OSError):  # as good as gone
-        return
-    check_pixels([frame.tags for found in series for stack in found.stacks for frame in stack.frames], target)
-
-
 def _plain_names(names: Mapping[int, str]) -> dict[int, str]:
     """Return names of labels: a person may have written a name into those that are no part of the body."""
     return {value: name if _is_body_part(name) else f"label {value}" for value, name in names.items()}
 
 
 def _is_body_part(name: str) -> bool:
-    from napari_radcnn.io.dicom_results.codes import LABEL_CODES  # whose package imports this module
-
     words = name.lower().replace("_", " ").replace("-", " ").split()
     return " ".join(word for word in words if word not in ("left", "right")) in LABEL_CODES

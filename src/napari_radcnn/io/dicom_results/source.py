@@ -20,15 +20,14 @@ from napari_radcnn.geometry import AxisMap, Geometry
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.io.dicom.frames import FrameTags
 from napari_radcnn.io.dicom.headers import Instance, Values, damage, quiet, read_header, text
-from napari_radcnn.io.dicom.series import Series, find_dicom
+from napari_radcnn.io.dicom.series import FoundSeries, Series, find_dicom, found_series
 from napari_radcnn.io.dicom.stacks import Stack
+from napari_radcnn.io.dicom_results.deidentify import Deidentifier, check_pixels
 from napari_radcnn.results import Detections, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-    from napari_radcnn.io.dicom_results.deidentify import Deidentifier
 
 #: What a reference to a series cannot do without.
 NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
@@ -253,22 +252,6 @@ def _candidates(
     return sources
 
 
-@dataclass(frozen=True, eq=False)
-class FoundSeries:
-    """A series and its volumes, from headers.
-
-    Attributes
-    ----------
-    uid : str
-        SeriesInstanceUID.
-    stacks : list of Stack
-        Its volumes.
-    """
-
-    uid: str
-    stacks: list[Stack]
-
-
 def all_series(path: Path) -> list[FoundSeries]:
     """Return the series with pictures of a folder or an archive, or that of a file.
 
@@ -280,24 +263,22 @@ def all_series(path: Path) -> list[FoundSeries]:
     return _find(path, "")[0]
 
 
-def found_series(listed: list[Series], *, with_irregular: bool = False) -> list[FoundSeries]:
-    """Return the volumes of series whose headers were read.
+def check_source_pixels(volume: Volume, target: Path) -> None:
+    """Refuse a scan whose DICOM series, where it is still there, says that it carries burned-in text.
 
-    Parameters
-    ----------
-    listed : list of Series
-        What was read.
-    with_irregular : bool
-        Whether series whose slices are not evenly spaced count, too: resampled to an even grid, and split into runs.
+    Raises
+    ------
+    WriteError
+        As `check_pixels` does.
     """
-    found = []
-    with quiet():
-        for series in listed:
-            stacks = series.stacks()[0]
-            if with_irregular and not stacks:
-                stacks = series.stacks("resample")[0] + series.stacks("split")[0]
-            found.append(FoundSeries(text(series.instances[0].dataset, "SeriesInstanceUID"), stacks))
-    return found
+    metadata = volume.metadata
+    if metadata.is_label or not metadata.series_uid or metadata.source is None or not metadata.source.exists():
+        return
+    try:
+        series = [found for found in all_series(metadata.source) if found.uid == metadata.series_uid]
+    except (ReadError, OSError):  # as good as gone
+        return
+    check_pixels([frame.tags for found in series for stack in found.stacks for frame in stack.frames], target)
 
 
 def _find(path: Path, series_uid: str) -> tuple[list[FoundSeries], str]:
@@ -353,8 +334,3 @@ def _referred(path: Path) -> str:
 def turned(obj: LabelMap | Volume, axes: AxisMap) -> tuple[npt.NDArray[Any], Geometry]:
     """Return the voxels and the grid with the axes in the order of the series."""
     return np.ascontiguousarray(axes.apply(np.asarray(obj.array))), obj.geometry.reoriented(axes)
-
-
-def as_written(obj: Any, array: npt.NDArray[Any], geometry: Geometry) -> Any:
-    """Return `obj` as it is to be found in the file."""
-    return replace(obj, array=array, geometry=geometry)

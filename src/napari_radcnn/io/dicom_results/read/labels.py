@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_radcnn.io.dicom.headers import Instance, NoImage, quiet, read_header
-from napari_radcnn.io.dicom.series import Series
+from napari_radcnn.io.dicom.series import Series, found_series
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.read.contours import read_contours
 from napari_radcnn.io.dicom_results.read.segmentation import read_segmentation
-from napari_radcnn.io.dicom_results.source import found_series
 from napari_radcnn.volume import Volume
 
 #: How many files beside a result are looked at for the series that it belongs to.

@@ -20,9 +20,9 @@ from napari_radcnn.io.dicom.frames import Frame
 from napari_radcnn.io.dicom.headers import NoImage, damage, floats, number, quiet, read_header, text
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.codes import code
+from napari_radcnn.io.dicom_results.equipment import PRODUCT
 from napari_radcnn.io.dicom_results.read.labels import stacks_beside
 from napari_radcnn.io.dicom_results.read.whole import read_whole
-from napari_radcnn.io.dicom_results.write.maker import PRODUCT
 from napari_radcnn.results import Detection, Finding, Measurement, Report
 
 if TYPE_CHECKING:

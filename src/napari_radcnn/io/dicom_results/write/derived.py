@@ -21,11 +21,9 @@ from napari_radcnn.io.dicom.headers import damage, quiet, text, texts
 from napari_radcnn.io.dicom.series import find_dicom
 from napari_radcnn.io.dicom_results.codes import code
 from napari_radcnn.io.dicom_results.deidentify import check_pixels
+from napari_radcnn.io.dicom_results.equipment import DISCLAIMER, MANUFACTURER, PRODUCT
 from napari_radcnn.io.dicom_results.source import Reference, Source, find_series, find_source
 from napari_radcnn.io.dicom_results.write.maker import (
-    DISCLAIMER,
-    MANUFACTURER,
-    PRODUCT,
     Maker,
     long_string,
     maker_of,
@@ -132,7 +130,7 @@ def write_derived(
                     "write .nii.gz instead."
                 ) from error
         written = replace(volume, array=stored.values, geometry=geometry)
-        verify_written(written, folder, target, lambda path: find_dicom(path).read()[0])
+        verify_written(written, folder, target, lambda path: find_dicom(path).read_pictures()[0])
         _take_name(folder, target)
     except OSError as error:
         raise write_error(target, error) from error

@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.io.dicom.headers import text
 from napari_radcnn.io.dicom_results.codes import code
+from napari_radcnn.io.dicom_results.equipment import PRODUCT
 from napari_radcnn.version import __version__
 
 if TYPE_CHECKING:
     from highdicom import AlgorithmIdentificationSequence
     from pydicom import Dataset
-
-MANUFACTURER = "napari-radcnn developers"
-PRODUCT = "napari-radcnn"
-#: There is no device, hence no number of one; the attribute must not be empty (DICOM PS3.3, C.7.5.2).
-SERIAL_NUMBER = "0"
-DISCLAIMER = "Research use only, not for diagnosis."
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,11 @@ from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.files import atomic_path, check_target
 from napari_radcnn.io.dicom.headers import damage, quiet
 from napari_radcnn.io.dicom_results.codes import code, label_codes
+from napari_radcnn.io.dicom_results.equipment import MANUFACTURER, PRODUCT, SERIAL_NUMBER
 from napari_radcnn.io.dicom_results.read.report import read_report
 from napari_radcnn.io.dicom_results.read.segmentation import read_segmentation
 from napari_radcnn.io.dicom_results.source import Reference, Source, find_series, find_source, turned
 from napari_radcnn.io.dicom_results.write.maker import (
-    MANUFACTURER,
-    PRODUCT,
-    SERIAL_NUMBER,
     Maker,
     long_string,
     maker_of,

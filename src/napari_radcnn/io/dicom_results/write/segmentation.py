@@ -16,13 +16,10 @@ from napari_radcnn.files import atomic_path, check_target
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.headers import damage
 from napari_radcnn.io.dicom_results.codes import label_codes
+from napari_radcnn.io.dicom_results.equipment import DISCLAIMER, MANUFACTURER, PRODUCT, SERIAL_NUMBER
 from napari_radcnn.io.dicom_results.read.segmentation import read_segmentation
 from napari_radcnn.io.dicom_results.source import Reference, Source, find_source, turned
 from napari_radcnn.io.dicom_results.write.maker import (
-    DISCLAIMER,
-    MANUFACTURER,
-    PRODUCT,
-    SERIAL_NUMBER,
     Maker,
     content_label,
     long_string,

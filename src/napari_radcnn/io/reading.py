@@ -1,0 +1,163 @@
+"""`read`: every volume of a file, a folder or an archive."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.archive import unpack
+from napari_radcnn.io.contents import folder_images
+from napari_radcnn.io.dicom import DicomFolder, OnIrregular, check_on_irregular, find_dicom
+from napari_radcnn.io.dicom_reading import read_found
+from napari_radcnn.io.formats import ZIP, readable_suffixes, sniff
+from napari_radcnn.io.omezarr import is_zarr, read_omezarr
+from napari_radcnn.progress import CancelEvent, Progress, checked_cancel
+from napari_radcnn.volume import Volume
+
+
+def read(
+    path: str | Path,
+    *,
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
+    """Read every volume of a file or folder.
+
+    Parameters
+    ----------
+    path : path
+        An image file, or a folder: of DICOM files, at any depth, of other images, or an OME-Zarr store.
+    progress : callable, optional
+        Called as ``progress(done, total, message)``.
+    cancel : threading.Event, optional
+        Set it to stop.
+    on_irregular : {"refuse", "resample", "split"}
+        What to do with a DICOM series whose slices are not evenly spaced, such as one with a missing slice.
+        ``"refuse"`` raises an error that names the files around the gap. ``"resample"`` interpolates linearly between
+        neighboring slices onto an even grid, which keeps the first and the last slice in their places, and all
+        others where a grid of at least a quarter of the median gap meets them; masks and labels are taken from the
+        nearest slice instead. ``"split"`` makes every run of evenly spaced slices a volume of its own. What was done
+        stands in the warnings of the volumes. Other formats, and DICOM segmentations and contours, are read as ever.
+
+    Returns
+    -------
+    list of Volume
+        At least one. What a user must be told before relying on one stands in its ``warnings``.
+
+    Raises
+    ------
+    ReadError
+        If nothing can be read rightly; names the file and the cause.
+    CancelledError
+        If `cancel` was set.
+    OptionError
+        If `on_irregular` is no choice.
+    """
+    check_on_irregular(on_irregular)
+    path = Path(path)
+    try:
+        if is_zarr(path):
+            return read_omezarr(path, progress, cancel)
+        if path.is_dir():
+            return _read_folder(path, progress, cancel, on_irregular)
+        if not path.exists():
+            raise ReadError(f"{path}: no such file or folder; check the name.")
+        if not path.is_file():
+            raise ReadError(f"{path}: neither a file nor a folder.")
+        if path.stat().st_size == 0:
+            raise ReadError(f"{path.name}: the file is empty (0 bytes); copy it again.")
+        found = sniff(path)
+        if found is None:
+            with path.open("rb"):  # says "permission denied" where that is why nothing was found
+                pass
+            raise ReadError(f"{path.name}: not an image this program knows. Readable are DICOM, {_suffixes()}.")
+        if found is ZIP:
+            return _read_zip(path, progress, cancel, on_irregular)
+        return found.read(path, progress, cancel, on_irregular)
+    except PermissionError as error:
+        raise ReadError(f"{error.filename or path}: permission denied; ask its owner for access.") from error
+    except MemoryError as error:
+        raise ReadError(f"{path.name}: the image is too large for this computer's memory.") from error
+    except OSError as error:
+        raise ReadError(f"{error.filename or path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _read_folder(
+    folder: Path,
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+    on_irregular: OnIrregular = "refuse",
+) -> list[Volume]:
+    """Read every image in a folder; what could not be read is told in the warnings of what could.
+
+    Raises
+    ------
+    ReadError
+        If the folder is empty, holds no image, or none of its images can be read.
+    """
+    if not any(folder.iterdir()):
+        raise ReadError(f"{folder.name or folder}: the folder is empty; no image in it.")
+    volumes: list[Volume] = []
+    refused: list[str] = []
+    scan: DicomFolder = find_dicom(folder, progress, cancel)
+    others = folder_images(folder, {instance.path for series in scan.series for instance in series.instances})
+    if not others and not scan.series:
+        inner = sorted(path for path in folder.iterdir() if path.is_dir() and path.suffix.lower() != ".zarr")
+        others = [path for subfolder in inner for path in folder_images(subfolder)]
+    for path in others:
+        checked_cancel(cancel)
+        found = sniff(path)
+        if found is None:
+            continue
+        try:
+            volumes += found.read(path, progress, cancel, on_irregular)
+        except ReadError as error:
+            refused.append(str(error))
+    read, problems = read_found(scan, progress, cancel, on_irregular)
+    volumes += read
+    refused += problems
+    if not volumes:
+        if refused:
+            raise ReadError(" ".join(refused[:5]) + (f" And {len(refused) - 5} more." if len(refused) > 5 else ""))
+        raise ReadError(f"{folder.name or folder}: no readable image (DICOM, NIfTI, NRRD, MetaImage, OME-Zarr) here.")
+    if not refused:
+        return volumes
+    told = tuple(f"Left out: {line}" for line in refused)
+    return [replace(volume, warnings=(*volume.warnings, *told)) for volume in volumes]
+
+
+def _read_zip(
+    path: Path, progress: Progress | None, cancel: CancelEvent | None, on_irregular: OnIrregular
+) -> list[Volume]:
+    """Read every image in a ZIP archive, as if it were a folder; archives in it are left alone.
+
+    Raises
+    ------
+    ReadError
+        If the archive is damaged, encrypted, unsafe or too large when unpacked, or none of its images can be read.
+    CancelledError
+        If `cancel` was set.
+    """
+    with tempfile.TemporaryDirectory(prefix="radcnn-", ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary) / "unpacked"
+        folder.mkdir()
+        unpack(path, folder, progress, cancel)
+        if not any(folder.iterdir()):
+            raise ReadError(f"{path.name}: the archive is empty; no image in it.")
+        try:
+            volumes = _read_folder(folder, progress, cancel, on_irregular)
+        except ReadError as error:
+            raise ReadError(f"{path.name}: {str(error).removeprefix('unpacked: ')}") from error
+        return [
+            replace(volume, array=np.asarray(volume.array), metadata=replace(volume.metadata, source=path))
+            for volume in volumes
+        ]
+
+
+def _suffixes() -> str:
+    return ", ".join(s for s in readable_suffixes() if s not in (".dcm", ".dicom", ".ima"))
