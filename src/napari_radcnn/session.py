@@ -33,12 +33,11 @@ from napari_radcnn.interactive.tools.base import Tool, ToolState
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.schemas import SESSION
 from napari_radcnn.spec.options import make_options
 from napari_radcnn.volume import Volume
 
 __all__ = ["Change", "Pending", "Prompt", "PromptSession", "SegmentedObject"]
-
-_SCHEMA = "radcnn-session/1"
 
 
 class PromptSession(EditedScan):
@@ -444,7 +443,7 @@ class PromptSession(EditedScan):
         """Begin with a scan; a journal says what was done on it already."""
         timeline, started = Timeline(volume.geometry.shape), provenance.now()
         header: Mapping[str, Any] = {
-            "schema": _SCHEMA,
+            "schema": SESSION,
             "engine": self.engine,
             "settings": self._answering.settings_dict(),
             "input": identity,

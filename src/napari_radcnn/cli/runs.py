@@ -31,6 +31,7 @@ from napari_radcnn.interactive.engines.specs import check_runs_at_once
 from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
 from napari_radcnn.models.registry import find_model, get_model, models
 from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.schemas import MANIFEST, check_schema
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume
@@ -375,7 +376,8 @@ def _model_of(described: Mapping[str, Any], trust: str | None) -> ModelSpec:
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["schema"] != "radcnn-manifest/1" or not manifest["input"]["path"] or not manifest["output"]:
+        check_schema(manifest["schema"], MANIFEST, path, ReadError)
+        if manifest["schema"] != MANIFEST or not manifest["input"]["path"] or not manifest["output"]:
             raise ReadError(f"{path} names no input that can be run again.")
         _ = manifest["model"]["name"], manifest["settings"]["device"], manifest["input"]["sha256"]
         _ = manifest.get("steps") or manifest["options"]

@@ -11,6 +11,7 @@ from napari_radcnn.foreign.bundle.open import is_bundle, open_bundle
 from napari_radcnn.foreign.nnunet.open import is_nnunet, open_nnunet
 from napari_radcnn.foreign.sidecar import open_sidecar, open_weights, weights_kind
 from napari_radcnn.foreign.unpacked import unpacked
+from napari_radcnn.schemas import PACK_LIST
 from napari_radcnn.spec.model import ModelSpec
 
 _KINDS = (
@@ -83,7 +84,7 @@ def _begins_as_zip(path: Path) -> bool:
 
 def _root(folder: Path, path: Path) -> Path:
     """Return the folder of the model in an unpacked archive: archives hold it at the top or one or two folders down."""
-    if (folder / "pack.json").is_file():
+    if (folder / PACK_LIST).is_file():
         raise ModelError(f"{path.name}: a model pack; install it first: radcnn models install {path.name}")
     for _ in range(3):
         if is_bundle(folder) or is_nnunet(folder) or (folder / "model.json").is_file():

@@ -24,13 +24,13 @@ from napari_radcnn.foreign.unpacked import unpacked
 from napari_radcnn.foreign.words import slug
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.results import Label
+from napari_radcnn.schemas import PACK, PACK_LIST, check_schema
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
 from napari_radcnn.spec.trust import remember_trust
 from napari_radcnn.spec.weights import file_sha256
 from napari_radcnn.user_folders import data_folder
 
-SCHEMA = "radcnn-pack/1"
 #: What a pack calls the module that runs its model.
 _PIPELINES = {"napari_radcnn.foreign.recipe.run": "network", "napari_radcnn.foreign.nnunet.run": "nnunet"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -116,7 +116,7 @@ def pack(
     files = _files_of(spec, origin)
     hashes = {f"model/{inside}": file_sha256(path) for inside, path in files.items()}
     hashes |= {inside: hashlib.sha256(text.encode()).hexdigest() for inside, text in texts.items()}
-    words = {"schema": SCHEMA, **_words(spec), "name": chosen, "files": hashes}
+    words = {"schema": PACK, **_words(spec), "name": chosen, "files": hashes}
     words["weights"] = [
         {"path": inside, "sha256": file.sha256, "kind": file.kind}
         for file in spec.files
@@ -125,7 +125,7 @@ def pack(
     ]
     words["entry"] = _entry(spec, origin, files)
     with atomic_path(out, overwrite) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        _add_text(archive, "pack.json", json.dumps(words, indent=1) + "\n")
+        _add_text(archive, PACK_LIST, json.dumps(words, indent=1) + "\n")
         for inside, text in texts.items():
             _add_text(archive, inside, text)
         for inside, path in files.items():
@@ -147,9 +147,9 @@ def verify(path: str | Path) -> PackInfo:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-            if "pack.json" not in members or members["pack.json"].file_size > 4 << 20:
+            if PACK_LIST not in members or members[PACK_LIST].file_size > 4 << 20:
                 raise ModelError(f"{path.name}: no model pack: it has no pack.json.")
-            info = _info(path, json.loads(archive.read("pack.json")))
+            info = _info(path, json.loads(archive.read(PACK_LIST)))
             _check_members(path, members, info)
             for name, wanted in info.files.items():
                 digest = hashlib.sha256()
@@ -217,7 +217,7 @@ def uninstall(name: str) -> None:
     ModelError
         If there is none of that name.
     """
-    if not _NAME.fullmatch(name) or not (_folder() / name / "pack.json").is_file():
+    if not _NAME.fullmatch(name) or not (_folder() / name / PACK_LIST).is_file():
         listed = ", ".join(spec.name for spec in installed()) or "none"
         raise ModelError(f"No model '{name}' is installed; there are: {listed}.")
     shutil.rmtree(_folder() / name)
@@ -230,7 +230,7 @@ def installed() -> list[ModelSpec]:
     found = []
     for place in sorted(p for p in _folder().iterdir() if _NAME.fullmatch(p.name)):
         try:
-            info = _info(place, json.loads((place / "pack.json").read_text(encoding="utf-8")))
+            info = _info(place, json.loads((place / PACK_LIST).read_text(encoding="utf-8")))
             found.append(_listed(place, info.words))
         except (OSError, ValueError, TypeError, LookupError, AttributeError, ModelError):
             continue  # not to be run; `install` of the pack repairs it
@@ -349,8 +349,10 @@ def _three(values: Any) -> tuple[float, float, float]:
 
 def _info(path: Path, words: Any) -> PackInfo:
     """Return what a pack.json says, checked."""
-    if not isinstance(words, dict) or words.get("schema") != SCHEMA:
-        raise ModelError(f'{path.name}: no model pack: its pack.json does not say "schema": "{SCHEMA}".')
+    if isinstance(words, dict):
+        check_schema(words.get("schema"), PACK, path.name, ModelError)
+    if not isinstance(words, dict) or words.get("schema") != PACK:
+        raise ModelError(f'{path.name}: no model pack: its pack.json does not say "schema": "{PACK}".')
     texts = {key: words.get(key) for key in (*_WORDS, "entry")}
     wrong = next((key for key, value in texts.items() if not isinstance(value, str)), None)
     files = words.get("files")
@@ -373,7 +375,7 @@ def _info(path: Path, words: Any) -> PackInfo:
 
 def _check_members(path: Path, members: Mapping[str, zipfile.ZipInfo], info: PackInfo) -> None:
     missing = sorted(set(info.files) - set(members))
-    more = sorted(set(members) - set(info.files) - {"pack.json"})
+    more = sorted(set(members) - set(info.files) - {PACK_LIST})
     if missing or more:
         what = f"lacks '{missing[0][:60]}'" if missing else f"holds '{more[0][:60]}', which is not in its list"
         raise ModelError(f"{path.name}: the pack {what}; get it again.")

@@ -32,6 +32,7 @@ from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools import Paint, tool_from_dict
 from napari_radcnn.interactive.tools.base import Tool
 from napari_radcnn.results import LabelMap
+from napari_radcnn.schemas import MANIFEST, check_schema
 
 #: Bytes of a file that is read as a script.
 LARGEST = 64 * 1024 * 1024
@@ -176,7 +177,8 @@ def script_from_dict(plain: object, where: str = "the script", label_maps: Seque
         raise ReadError(f'{where} is no script: a script is {{"engine": "region", "steps": [...]}}.')
     settings: Mapping[str, str] = {}
     engine, sha256 = plain.get("engine", ""), ""
-    if plain.get("schema") == "radcnn-manifest/1":
+    check_schema(plain.get("schema"), MANIFEST, where, ReadError)
+    if plain.get("schema") == MANIFEST:
         engine, settings, sha256 = _from_manifest(plain, where)
     else:
         unknown = sorted(set(plain) - {"engine", "steps"})

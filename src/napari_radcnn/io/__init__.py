@@ -1,6 +1,7 @@
 """Reading scans and writing results: `read` and `write` are all that most callers need."""
 
-from napari_radcnn.io.dicom import OnIrregular, SeriesInfo, list_series
+from napari_radcnn.io.contents import FoundScans, Kind, find_scans, kind_of, list_series
+from napari_radcnn.io.dicom import OnIrregular, SeriesInfo
 from napari_radcnn.io.dicom_reading import read_series
 from napari_radcnn.io.dicom_results import is_report, read_report
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier
@@ -13,12 +14,16 @@ __all__ = [
     "FORMATS",
     "Deidentifier",
     "Format",
+    "FoundScans",
+    "Kind",
     "OnIrregular",
     "Problem",
     "SeriesInfo",
     "check_source",
     "check_suffix",
+    "find_scans",
     "is_report",
+    "kind_of",
     "list_series",
     "read",
     "read_report",

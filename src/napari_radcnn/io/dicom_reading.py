@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,8 +12,9 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom import DicomFolder, OnIrregular, SeriesInfo, check_on_irregular, find_dicomdir
 from napari_radcnn.io.dicom.headers import NoImage
-from napari_radcnn.io.dicom.series import collect
+from napari_radcnn.io.dicom.series import Series, collect
 from napari_radcnn.io.dicom_results.read.labels import is_readable, read_result
+from napari_radcnn.io.problems import as_read_errors
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel
 from napari_radcnn.volume import Volume
 
@@ -22,8 +24,19 @@ def read_found(
     progress: Progress | None = None,
     cancel: CancelEvent | None = None,
     on_irregular: OnIrregular = "refuse",
+    *,
+    beside: Sequence[Series] = (),
 ) -> tuple[list[Volume], list[str]]:
     """Decode what was found: every series, then every object with labels.
+
+    Parameters
+    ----------
+    found : DicomFolder
+        Headers.
+    progress, cancel, on_irregular
+        As for `napari_radcnn.read`.
+    beside : sequence of Series
+        Further series, on whose grid labels may lie; they are not decoded.
 
     Returns
     -------
@@ -38,7 +51,7 @@ def read_found(
     """
     volumes, refused = found.read_pictures(progress, cancel, on_irregular)
     refused += [str(problem) for problem in found.problems]
-    labels, wrong, others = _read_labels(found, cancel)
+    labels, wrong, others = _read_labels(found.others, [*found.series, *beside], cancel)
     volumes += labels
     refused += wrong
     if others:
@@ -48,18 +61,20 @@ def read_found(
     return volumes, refused
 
 
-def _read_labels(found: DicomFolder, cancel: CancelEvent | None) -> tuple[list[Volume], list[str], list[NoImage]]:
+def _read_labels(
+    objects: Sequence[NoImage], series: Sequence[Series], cancel: CancelEvent | None
+) -> tuple[list[Volume], list[str], list[NoImage]]:
     """Read segmentations and contours; return their volumes, what is wrong, and the objects that hold no labels."""
     volumes: list[Volume] = []
     refused: list[str] = []
-    for item in found.others:
+    for item in objects:
         checked_cancel(cancel)
         if is_readable(item):
             try:
-                volumes += read_result(item, found.series)
+                volumes += read_result(item, series)
             except ReadError as error:
                 refused.append(str(error))
-    return volumes, refused, [item for item in found.others if not is_readable(item)]
+    return volumes, refused, [item for item in objects if not is_readable(item)]
 
 
 def read_series(
@@ -87,14 +102,12 @@ def read_series(
         If `on_irregular` is no choice.
     """
     check_on_irregular(on_irregular)
-    try:
-        found = collect(info.files[0].parent, info.files, None, cancel)
-        volumes, refused = read_found(found, progress, cancel, on_irregular)
-    except MemoryError as error:
-        raise ReadError(f"{info.files[0].name}: the series is too large for this computer's memory.") from error
-    except OSError as error:
-        raise ReadError(f"{error.filename or info.files[0]}: cannot be read: {error.strerror or error}.") from error
-    return _with_refused(volumes, refused, info.files[0].parent)
+    folder = Path(os.path.commonpath([path.parent for path in info.files]))
+    with as_read_errors(info.files[0]):
+        found = collect(folder, info.files, None, cancel)
+        beside = collect(folder, info.beside, None, cancel).series
+        volumes, refused = read_found(found, progress, cancel, on_irregular, beside=beside)
+    return _with_refused(volumes, refused, folder)
 
 
 def read_dicom(

@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_radcnn.errors import WriteError
+from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.files import atomic_path, write_error
 from napari_radcnn.io.dicom_results import Reference
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, shareable
 from napari_radcnn.io.writing import write
 from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.schemas import MANIFEST, MANIFEST_SUFFIX, check_schema
 from napari_radcnn.volume import Volume
 
 
 def manifest_path(path: Path) -> Path:
     """Return where the manifest of a file lies."""
-    return path.with_name(f"{path.name}.radcnn.json")
+    return path.with_name(f"{path.name}{MANIFEST_SUFFIX}")
 
 
 def manifest_of(obj: Volume | LabelMap | Detections | Classification) -> Mapping[str, Any]:
@@ -27,12 +28,22 @@ def manifest_of(obj: Volume | LabelMap | Detections | Classification) -> Mapping
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest beside a file, without the file's own name; empty where there is none that can be read."""
+    """Return the manifest beside a file, without the file's own name; empty where there is none that can be read.
+
+    Raises
+    ------
+    ReadError
+        If a newer version of this package wrote it.
+    """
+    beside = manifest_path(path)
     try:
-        found = json.loads(manifest_path(path).read_text(encoding="utf-8"))
+        found = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return {key: value for key, value in found.items() if key != "output"} if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    check_schema(found.get("schema"), MANIFEST, beside, ReadError)
+    return {key: value for key, value in found.items() if key != "output"}
 
 
 def write_with_manifest(

@@ -29,6 +29,8 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 
 #: The first bytes of a header: its own size, 348 (NIfTI-1, Analyze) or 540 (NIfTI-2), in either byte order.
 HEADER_STARTS = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c", b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
+#: How the two files of a pair are called, header first.
+_PAIRS = ((".hdr", ".img"), (".hdr.gz", ".img.gz"), (".HDR", ".IMG"))
 _MAGIC = (b"n+1\x00", b"ni1\x00", b"n+2\x00", b"ni2\x00")
 #: Bits 0 to 2 of ``xyzt_units`` (nifti1.h): mm per unit.
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -138,10 +140,19 @@ def _as_rgb(array: npt.NDArray, path: Path) -> npt.NDArray:
     return rgb.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
 
 
+def is_voxel_half(path: Path) -> bool:
+    """Whether a file holds the voxels of a pair whose header lies beside it, and by whose name the pair is opened."""
+    name = path.name
+    return any(
+        name.endswith(data_suffix) and path.with_name(name.removesuffix(data_suffix) + header_suffix).is_file()
+        for header_suffix, data_suffix in _PAIRS
+    )
+
+
 def _pair(path: Path) -> tuple[Path, Path]:
     """Return the files of the header and of the voxels."""
     name = path.name
-    for header_suffix, data_suffix in ((".hdr", ".img"), (".hdr.gz", ".img.gz"), (".HDR", ".IMG")):
+    for header_suffix, data_suffix in _PAIRS:
         if name.endswith(header_suffix) or name.endswith(data_suffix):
             suffix = header_suffix if name.endswith(header_suffix) else data_suffix
             header = path.with_name(name[: -len(suffix)] + header_suffix)

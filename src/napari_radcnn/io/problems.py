@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,25 @@ class Problem:
     def error(self) -> ReadError:
         """Return the problem as an error to raise."""
         return ReadError(str(self))
+
+
+@contextmanager
+def as_read_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says while `path` is read into one clear line.
+
+    Raises
+    ------
+    ReadError
+        For an OSError or a MemoryError of the block.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise ReadError(f"{error.filename or path}: permission denied; ask its owner for access.") from error
+    except MemoryError as error:
+        raise ReadError(f"{path.name}: the image is too large for this computer's memory.") from error
+    except OSError as error:
+        raise ReadError(f"{error.filename or path}: cannot be read: {error.strerror or error}.") from error
 
 
 def stem_of(path: Path) -> str:

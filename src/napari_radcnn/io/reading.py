@@ -10,11 +10,12 @@ import numpy as np
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.archive import unpack
-from napari_radcnn.io.contents import folder_images
-from napari_radcnn.io.dicom import DicomFolder, OnIrregular, check_on_irregular, find_dicom
+from napari_radcnn.io.contents import find_scans, format_of
+from napari_radcnn.io.dicom import OnIrregular, check_on_irregular
 from napari_radcnn.io.dicom_reading import read_found
-from napari_radcnn.io.formats import ZIP, readable_suffixes, sniff
-from napari_radcnn.io.omezarr import is_zarr, read_omezarr
+from napari_radcnn.io.formats import ZIP
+from napari_radcnn.io.omezarr import is_zarr
+from napari_radcnn.io.problems import as_read_errors
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel
 from napari_radcnn.volume import Volume
 
@@ -60,31 +61,13 @@ def read(
     """
     check_on_irregular(on_irregular)
     path = Path(path)
-    try:
-        if is_zarr(path):
-            return read_omezarr(path, progress, cancel)
-        if path.is_dir():
+    with as_read_errors(path):
+        if path.is_dir() and not is_zarr(path):
             return _read_folder(path, progress, cancel, on_irregular)
-        if not path.exists():
-            raise ReadError(f"{path}: no such file or folder; check the name.")
-        if not path.is_file():
-            raise ReadError(f"{path}: neither a file nor a folder.")
-        if path.stat().st_size == 0:
-            raise ReadError(f"{path.name}: the file is empty (0 bytes); copy it again.")
-        found = sniff(path)
-        if found is None:
-            with path.open("rb"):  # says "permission denied" where that is why nothing was found
-                pass
-            raise ReadError(f"{path.name}: not an image this program knows. Readable are DICOM, {_suffixes()}.")
+        found = format_of(path)
         if found is ZIP:
             return _read_zip(path, progress, cancel, on_irregular)
         return found.read(path, progress, cancel, on_irregular)
-    except PermissionError as error:
-        raise ReadError(f"{error.filename or path}: permission denied; ask its owner for access.") from error
-    except MemoryError as error:
-        raise ReadError(f"{path.name}: the image is too large for this computer's memory.") from error
-    except OSError as error:
-        raise ReadError(f"{error.filename or path}: cannot be read: {error.strerror or error}.") from error
 
 
 def _read_folder(
@@ -104,21 +87,14 @@ def _read_folder(
         raise ReadError(f"{folder.name or folder}: the folder is empty; no image in it.")
     volumes: list[Volume] = []
     refused: list[str] = []
-    scan: DicomFolder = find_dicom(folder, progress, cancel)
-    others = folder_images(folder, {instance.path for series in scan.series for instance in series.instances})
-    if not others and not scan.series:
-        inner = sorted(path for path in folder.iterdir() if path.is_dir() and path.suffix.lower() != ".zarr")
-        others = [path for subfolder in inner for path in folder_images(subfolder)]
-    for path in others:
+    scans = find_scans(folder, progress, cancel)
+    for path in scans.images:
         checked_cancel(cancel)
-        found = sniff(path)
-        if found is None:
-            continue
         try:
-            volumes += found.read(path, progress, cancel, on_irregular)
+            volumes += format_of(path).read(path, progress, cancel, on_irregular)
         except ReadError as error:
             refused.append(str(error))
-    read, problems = read_found(scan, progress, cancel, on_irregular)
+    read, problems = read_found(scans.dicom, progress, cancel, on_irregular)
     volumes += read
     refused += problems
     if not volumes:
@@ -157,7 +133,3 @@ def _read_zip(
             replace(volume, array=np.asarray(volume.array), metadata=replace(volume.metadata, source=path))
             for volume in volumes
         ]
-
-
-def _suffixes() -> str:
-    return ", ".join(s for s in readable_suffixes() if s not in (".dcm", ".dicom", ".ima"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +16,8 @@ from napari_radcnn.results import Classification, Detection, Detections, Finding
 
 #: Bytes that are looked at to tell what a file holds.
 _BEGINNING = 1024
+#: The columns of a table of findings; a further one is their state.
+_COLUMNS = ("label", "score", "x_mm", "y_mm", "z_mm", "dx_mm", "dy_mm", "dz_mm")
 
 
 def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> None:
@@ -33,24 +35,25 @@ def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> No
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         is_decided = any(map(_state, obj.boxes))
-        names = ["label", "score", "x_mm", "y_mm", "z_mm", "dx_mm", "dy_mm", "dz_mm"]
-        writer.writerow([*names, *(["state"] if is_decided else [])])
+        writer.writerow([*_COLUMNS, *(["state"] if is_decided else [])])
         for box in obj.boxes:
             state = [box.state] if is_decided else []
             writer.writerow([box.label, _score(box), *map(float, box.center), *map(float, box.size), *state])
         write_text(path, table.getvalue(), overwrite)
         return
-    boxes = [
-        {
-            "label": box.label,
-            "score": _score(box),
-            "center_mm": [float(v) for v in box.center],
-            "size_mm": [float(v) for v in box.size],
-            **_state(box),
-        }
-        for box in obj.boxes
-    ]
+    boxes = [describe_detection(box) for box in obj.boxes]
     write_text(path, json.dumps({"detections": boxes}, indent=2, ensure_ascii=False) + "\n", overwrite)
+
+
+def describe_detection(box: Detection) -> dict[str, Any]:
+    """Return a finding as JSON types, as it is written; a candidate has no ``state``."""
+    return {
+        "label": box.label,
+        "score": _score(box),
+        "center_mm": [float(v) for v in box.center],
+        "size_mm": [float(v) for v in box.size],
+        **_state(box),
+    }
 
 
 def _score(box: Detection) -> float | None:
@@ -74,21 +77,39 @@ def write_classification(obj: Classification, path: Path, overwrite: bool = Fals
 
 
 def read_detections(path: Path) -> Detections:
-    """Return the findings of a JSON file that `write_detections` wrote; score and state may be missing.
+    """Return the findings of a file that `write_detections` wrote, JSON or CSV; score and state may be missing.
 
     Raises
     ------
     ReadError
         If it cannot be read, or a finding has no label, center or size, or a state that is none.
     """
+    is_table = path.suffix.lower() == ".csv"
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))["detections"]
+        listed = _rows(path) if is_table else json.loads(path.read_text(encoding="utf-8"))["detections"]
         boxes = tuple(_detection(one) for one in listed)
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ReadError(f"{path} holds no detections: a list 'detections' of label, center_mm, size_mm.") from error
+    except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
+        form = f"columns {', '.join(_COLUMNS)}" if is_table else "a list 'detections' of label, center_mm, size_mm"
+        raise ReadError(f"{path} holds no detections: {form}.") from error
     return Detections(boxes, path.stem)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table in the form that the entries of a JSON file have."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file, strict=True))
+    return [
+        {
+            "label": row["label"],
+            "score": row["score"] or None,
+            "center_mm": [row[name] for name in _COLUMNS[2:5]],
+            "size_mm": [row[name] for name in _COLUMNS[5:]],
+            "state": row.get("state") or "candidate",
+        }
+        for row in rows
+    ]
 
 
 def _detection(one: Any) -> Detection:
@@ -102,19 +123,36 @@ def _detection(one: Any) -> Detection:
     return Detection(str(one["label"]), score, center, size, state)
 
 
-def holds_detections(path: Path) -> bool:
-    """Return whether a file looks like one that `read_detections` reads; only its name and its beginning are looked at.
+def is_findings_table(path: Path) -> bool:
+    """Whether the first line of a CSV file is that of findings; its name is not looked at.
 
-    Errors of the disk count as no.
+    Raises
+    ------
+    OSError
+        If it cannot be read.
     """
-    if path.suffix.lower() != ".json" or path.name.endswith(".radcnn.json"):
-        return False
+    with path.open("rb") as file:
+        beginning = file.read(_BEGINNING)
+    line = beginning.removeprefix(codecs.BOM_UTF8).splitlines()[:1]
+    return line in ([",".join(columns).encode()] for columns in (_COLUMNS, (*_COLUMNS, "state")))
+
+
+def read_classification(path: Path) -> Classification:
+    """Return the probabilities of a JSON file that `write_classification` wrote.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or holds none.
+    """
     try:
-        with path.open("rb") as file:
-            beginning = file.read(_BEGINNING)
-    except OSError:
-        return False
-    return re.match(rb'\s*\{\s*"detections"\s*:', beginning) is not None
+        plain = json.loads(path.read_text(encoding="utf-8"))["probabilities"]
+        probabilities = {str(name): float(value) for name, value in plain.items()}
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ReadError(f"{path} holds no class probabilities: an object 'probabilities' of class: number.") from error
+    return Classification(probabilities, path.stem)
 
 
 def read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from napari_radcnn.errors import ReadError
 from napari_radcnn.gui.findings.layer import detections_layer
 from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData
 from napari_radcnn.gui.layers.sequences import layers_of
@@ -18,18 +19,15 @@ PathOrPaths = str | Sequence[str]
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """Return the reader if every path looks like one of our formats, else None; looks at first bytes only."""
-    from napari_radcnn.io.formats import sniff
-    from napari_radcnn.io.reports import holds_detections
+    """Return the reader if every path looks like something we show, else None; looks at first bytes only."""
+    from napari_radcnn.io import contents
 
     paths = _as_list(path)
-    if not paths or any(sniff(one) is None and not holds_detections(Path(one)) for one in paths):
-        return None
-    return read
+    return read if paths and all(contents.kind_of(one) in contents.SHOWN for one in paths) else None
 
 
 def read(path: PathOrPaths) -> list[LayerData]:
-    """Read every volume of files or folders, and the findings of structured reports and of our JSON files.
+    """Read every volume of files or folders, and the findings of structured reports and of our JSON and CSV files.
 
     Raises
     ------
@@ -66,13 +64,13 @@ def layers_at(path: Path, progress: Progress | None = None) -> list[LayerData]:
     RadcnnError
         If it cannot be read.
     """
-    from napari_radcnn.io import is_report
+    from napari_radcnn.io import Kind, kind_of
     from napari_radcnn.io import read as read_volumes
-    from napari_radcnn.io.reports import holds_detections
 
-    if is_report(path):
+    kind = kind_of(path)
+    if kind is Kind.REPORT:
         return [_report(path)]
-    if holds_detections(path):
+    if kind is Kind.FINDINGS:
         return [_detections(path)]
     return layers_of(read_volumes(path, progress=progress), progress=progress)
 
@@ -98,8 +96,11 @@ def _detections(path: Path) -> LayerData:
     from napari_radcnn.io.manifest import read_manifest
     from napari_radcnn.io.reports import read_detections
 
-    manifest = read_manifest(path)
-    warnings = manifest.get("warnings", ())
+    try:
+        manifest = read_manifest(path)
+        warnings = manifest.get("warnings", ())
+    except ReadError as error:  # of a newer version; the findings do not depend on it
+        manifest, warnings = {}, [str(error)]
     told = tuple(map(str, warnings)) if isinstance(warnings, list) else ()
     for warning in told:
         show_warning(f"{path.stem}: {warning}")

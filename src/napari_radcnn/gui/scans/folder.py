@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_radcnn.errors import CancelledError, ReadError
+from napari_radcnn.errors import CancelledError
 from napari_radcnn.gui.layers.layers import LayerData
 from napari_radcnn.gui.layers.sequences import layers_of
-from napari_radcnn.io import SeriesInfo, list_series, read, read_series
-from napari_radcnn.io.formats import sniff
+from napari_radcnn.io import Problem, SeriesInfo, find_scans, read, read_series
+from napari_radcnn.io.contents import format_of
 from napari_radcnn.progress import CancelEvent, Progress
 
 
@@ -27,8 +27,8 @@ class Found:
         Files it is made of.
     problem : str or None
         Why it, or a part of it, cannot be opened.
-    source : SeriesInfo or Path
-        What to read.
+    source : SeriesInfo, Path or None
+        What to read; None for a file that cannot be used.
     """
 
     group: str
@@ -38,34 +38,34 @@ class Found:
     spacing: str
     n_files: int
     problem: str | None
-    source: SeriesInfo | Path
+    source: SeriesInfo | Path | None
 
     @property
     def can_open(self) -> bool:
         """Whether there is a picture to open."""
-        return isinstance(self.source, Path) or self.source.n_volumes > 0
+        return self.source.n_volumes > 0 if isinstance(self.source, SeriesInfo) else self.source is not None
 
 
 def list_folder(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[Found]:
-    """Return the DICOM series below a folder, at any depth, and the images of other formats right in it.
+    """Return what `napari_radcnn.read` opens at a path: DICOM series, images of other formats, and what is left out.
 
     Raises
     ------
     ReadError
-        If there is no such folder, or it cannot be read.
+        If there is no such path, or it cannot be read.
     CancelledError
         If `cancel` was set.
     """
-    if not path.exists():
-        raise ReadError(f"{path}: no such file or folder; check the name.")
-    others = _other_images(path)
-    if path.is_file() and others:
-        return others
-    series = list_series(path, progress=progress, cancel=cancel)
+    scans = find_scans(path, progress, cancel)
     studies: dict[str, int] = {}
+    series = scans.series
     for info in series:
         studies.setdefault(info.study_uid, len(studies) + 1)
-    return [_series_row(info, studies[info.study_uid]) for info in series] + others
+    return [
+        *(_series_row(info, studies[info.study_uid]) for info in series),
+        *(_image_row(image, path) for image in scans.images),
+        *(_problem_row(problem) for problem in scans.dicom.problems),
+    ]
 
 
 def load(scans: list[Found], progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[LayerData]:
@@ -82,10 +82,12 @@ def load(scans: list[Found], progress: Progress | None = None, cancel: CancelEve
     for scan in scans:
         if cancel is not None and cancel.is_set():
             raise CancelledError("Loading")
-        if isinstance(scan.source, Path):
-            volumes = read(scan.source, progress=progress, cancel=cancel)
-        else:
+        if scan.source is None:
+            continue
+        if isinstance(scan.source, SeriesInfo):
             volumes = read_series(scan.source, progress=progress, cancel=cancel)
+        else:
+            volumes = read(scan.source, progress=progress, cancel=cancel)
         layers += layers_of(volumes, progress=progress, cancel=cancel)
     return layers
 
@@ -105,16 +107,11 @@ def _series_row(info: SeriesInfo, study: int) -> Found:
     )
 
 
-def _other_images(path: Path) -> list[Found]:
-    """Return the images that are not DICOM."""
-    try:
-        files = [path] if path.is_file() else sorted(entry for entry in path.iterdir() if entry.is_file())
-    except OSError as error:
-        raise ReadError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    found = []
-    for file in files:
-        known = sniff(file)
-        is_second = file.suffix == ".img" and file.with_suffix(".hdr").exists()
-        if known is not None and known.name not in ("DICOM", "DICOMDIR") and not is_second:
-            found.append(Found("Single files", file.name, known.name, "", "", 1, None, file))
-    return found
+def _image_row(image: Path, folder: Path) -> Found:
+    """Return the row of an image that is not DICOM, by its place in the folder."""
+    title = image.relative_to(folder).as_posix() if image != folder else image.name
+    return Found("Single files", title, format_of(image).name, "", "", 1, None, image)
+
+
+def _problem_row(problem: Problem) -> Found:
+    return Found("Left out", problem.file, "DICOM", "", "", 1, str(problem), None)

@@ -31,7 +31,6 @@ from napari_radcnn.interactive.journal.records import (
 )
 from napari_radcnn.interactive.journal.saved import (
     DAMAGED_NAME,
-    JOURNAL_NAME,
     SavedSession,
     discard,
     old_sessions,
@@ -40,6 +39,7 @@ from napari_radcnn.interactive.journal.saved import (
     saved_sessions,
     sessions_folder,
 )
+from napari_radcnn.schemas import JOURNAL_NAME
 
 __all__ = ["Journal", "SavedSession", "discard", "old_sessions", "saved_sessions", "sessions_folder"]
 

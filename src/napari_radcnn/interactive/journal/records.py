@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
 from napari_radcnn.errors import JournalError
+from napari_radcnn.schemas import JOURNAL_START, SESSION, check_schema
 
 RecordKind = Literal["step", "undo", "redo"]
 
@@ -21,7 +22,6 @@ MOST_BYTES = 2**30
 _MOST_HEADER_BYTES = 2**20
 _CHUNK = 2**20
 _START = struct.Struct("<14sH")
-_MAGIC = b"radcnn-session"
 #: Mark, kind, number, length of the payload, its CRC-32, and the CRC-32 of what stands before that.
 _FIELDS = struct.Struct("<4sIIQI")
 _CHECK = struct.Struct("<I")
@@ -144,7 +144,7 @@ def encode_start(header: Mapping[str, Any]) -> bytes:
         raise JournalError(f"The header of a session must be what JSON can hold: {error}.") from error
     if len(payload) > _MOST_HEADER_BYTES:
         raise JournalError(f"The header of a session has {len(payload)} bytes; at most {_MOST_HEADER_BYTES} are kept.")
-    return _START.pack(_MAGIC, SCHEMA) + encode("header", payload, 0)
+    return _START.pack(JOURNAL_START, SCHEMA) + encode("header", payload, 0)
 
 
 def encode(kind: str, payload: bytes, number: int) -> bytes:
@@ -165,7 +165,7 @@ def is_begun(file: BinaryIO) -> bool:
     """Return False where a file ends within its header: it was being made when its program ended."""
     size = _size(file)
     file.seek(0)
-    if not _MAGIC.startswith(file.read(len(_MAGIC))):
+    if not JOURNAL_START.startswith(file.read(len(JOURNAL_START))):
         return True  # something else
     if size < _START.size + _HEAD_BYTES:
         return False
@@ -224,7 +224,7 @@ def read_payload(file: BinaryIO, place: Place, name: str) -> bytes:
 def _read_header(file: BinaryIO, name: str) -> tuple[dict[str, Any], Place]:
     file.seek(0)
     start = file.read(_START.size)
-    if len(start) < _START.size or not start.startswith(_MAGIC):
+    if len(start) < _START.size or not start.startswith(JOURNAL_START):
         raise JournalError(f"{name}: the beginning of this session is damaged; it cannot be read.")
     schema = _START.unpack(start)[1]
     if schema != SCHEMA:
@@ -241,6 +241,7 @@ def _read_header(file: BinaryIO, name: str) -> tuple[dict[str, Any], Place]:
         raise JournalError(f"{name}: what this session says of its scan is damaged; it cannot be read.") from error
     if not isinstance(header, dict):
         raise JournalError(f"{name}: what this session says of its scan is damaged; it cannot be read.")
+    check_schema(header.get("schema"), SESSION, name, JournalError)
     return header, place
 
 

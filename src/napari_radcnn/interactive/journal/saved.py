@@ -14,10 +14,9 @@ from typing import Any
 from napari_radcnn.errors import JournalError
 from napari_radcnn.interactive.journal.lock import Lock, is_locked, lock_files
 from napari_radcnn.interactive.journal.records import is_begun, survey
+from napari_radcnn.schemas import JOURNAL_NAME
 from napari_radcnn.user_folders import data_folder
 
-#: The file in each session's folder.
-JOURNAL_NAME = "journal.radcnn"
 #: A copy of it as it was when damage was found.
 DAMAGED_NAME = "damaged.radcnn"
 _OLD_DAYS = 90.0
@@ -77,6 +76,25 @@ def saved_sessions(folder: Path | None = None) -> list[SavedSession]:
             session = _look_at(path)
             found += [session] if session is not None else []
     return sorted(found, key=lambda session: (session.saved, session.path.name), reverse=True)
+
+
+def saved_session(path: str | Path) -> SavedSession:
+    """Return the session in a folder, or of a journal; it may be one that cannot be read, and says why.
+
+    Raises
+    ------
+    JournalError
+        If there is none, or its first step never came to the disk.
+    """
+    path = Path(path)
+    folder = path.parent if path.name == JOURNAL_NAME else path
+    try:
+        found = _look_at(folder)
+    except OSError as error:
+        raise JournalError(f"{path}: there is no session in this folder.") from error
+    if found is None:
+        raise JournalError(f"{path}: this session ended before its first step was kept; nothing is in it.")
+    return found
 
 
 def old_sessions(folder: Path | None = None) -> list[SavedSession]:

@@ -3,7 +3,7 @@
 from napari_radcnn.io.dicom.dicomdir import find_dicomdir, is_dicomdir_start
 from napari_radcnn.io.dicom.headers import is_dicom_start
 from napari_radcnn.io.dicom.irregular import OnIrregular, check_on_irregular
-from napari_radcnn.io.dicom.series import DicomFolder, SeriesInfo, find_dicom, list_series
+from napari_radcnn.io.dicom.series import DicomFolder, SeriesInfo, find_dicom, series_infos
 
 __all__ = [
     "DicomFolder",
@@ -14,5 +14,5 @@ __all__ = [
     "find_dicomdir",
     "is_dicom_start",
     "is_dicomdir_start",
-    "list_series",
+    "series_infos",
 ]

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class SeriesInfo:
         Those files.
     problem : str or None
         Why it, or a part of it, cannot be opened.
+    beside : tuple of Path
+        For labels: the pictures that were found with them, on whose grid they are put.
     """
 
     study_uid: str
@@ -69,6 +71,7 @@ class SeriesInfo:
     n_files: int
     files: tuple[Path, ...]
     problem: str | None
+    beside: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -186,44 +189,46 @@ def found_series(listed: list[Series], *, with_irregular: bool = False) -> list[
     return found
 
 
-def find_dicom(folder: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> DicomFolder:
-    """Read the headers of every file below a folder."""
-    return collect(folder, _files(folder), progress, cancel)
-
-
-def list_series(
-    folder: str | Path, progress: Progress | None = None, cancel: CancelEvent | None = None
-) -> list[SeriesInfo]:
-    """List the series in a folder from their headers alone.
+def find_dicom(
+    folder: Path,
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+    *,
+    skip: Callable[[Path], bool] | None = None,
+) -> DicomFolder:
+    """Read the headers of every file below a folder.
 
     Parameters
     ----------
-    folder : path
-        Searched at any depth; a single file works, too.
+    folder : Path
+        Searched at any depth; hidden files and folders, links to folders and Zarr stores are not looked into.
     progress : callable, optional
         Called as ``progress(done, total, message)``.
     cancel : threading.Event, optional
         Set it to stop.
-
-    Returns
-    -------
-    list of SeriesInfo
-        By study and series number; objects without pictures stand at the end: segmentations and contours, whose
-        labels can be read, and others (reports) with a `problem`.
+    skip : callable, optional
+        Which further folders are not looked into.
 
     Raises
     ------
-    ReadError
-        If the folder does not exist or cannot be read.
     CancelledError
         If `cancel` was set.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise ReadError(f"{folder}: no such file or folder; check the name.")
-    found = collect(folder, _files(folder) if folder.is_dir() else [folder], progress, cancel)
+    return collect(folder, _files(folder, skip), progress, cancel)
+
+
+def series_infos(found: DicomFolder) -> list[SeriesInfo]:
+    """Return what the headers say of every series that was found.
+
+    They come by study and series number; objects without pictures stand at the end: segmentations and contours, whose
+    labels can be read, and others (reports) with a `problem`.
+    """
     infos = [series.info() for series in found.series]
     infos.sort(key=lambda info: (info.study_uid, info.number is None, info.number or 0, info.series_uid))
+    pictures: dict[str, list[Path]] = defaultdict(list)
+    for info in infos:
+        pictures[info.study_uid] += info.files
+    everywhere = [path for paths in pictures.values() for path in paths]
     by_series: dict[tuple[str, str, str, str], list[Path]] = defaultdict(list)
     for other in found.others:
         by_series[(other.study_uid, other.series_uid, other.modality, other.what)].append(other.path)
@@ -231,15 +236,20 @@ def list_series(
         holds_labels = modality in LABEL_MODALITIES
         why = None if holds_labels else f"{some_names(paths)}: not an image: {what}."
         count = len(paths) if holds_labels else 0
-        infos.append(SeriesInfo(study, series, modality, None, "", None, None, count, len(paths), tuple(paths), why))
+        beside = tuple(pictures.get(study) or everywhere) if holds_labels else ()
+        infos.append(
+            SeriesInfo(study, series, modality, None, "", None, None, count, len(paths), tuple(paths), why, beside)
+        )
     return infos
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, skip: Callable[[Path], bool] | None) -> list[Path]:
     """Return every file below a folder, not following links to folders, in a fixed order."""
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.endswith(".zarr") and not name.startswith("."))
+        if skip is not None:
+            folders[:] = [name for name in folders if not skip(Path(parent) / name)]
         found += [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
     return found
 

@@ -1,0 +1,50 @@
+"""The schemas of the files that this package writes besides images, and what a newer version wrote, refused."""
+
+from __future__ import annotations
+
+import re
+
+from napari_radcnn.errors import RadcnnError
+
+#: What made a result, beside it.
+MANIFEST = "radcnn-manifest/1"
+#: The header of an interactive session.
+SESSION = "radcnn-session/1"
+#: What a model pack holds.
+PACK = "radcnn-pack/1"
+
+#: How the names of manifests end.
+MANIFEST_SUFFIX = ".radcnn.json"
+#: The file in each session's folder, and how it begins.
+JOURNAL_NAME = "journal.radcnn"
+JOURNAL_START = b"radcnn-session"
+#: The list in each model pack.
+PACK_LIST = "pack.json"
+
+
+def check_schema(given: object, known: str, where: object, error: type[RadcnnError]) -> None:
+    """Refuse what a newer version of this package wrote; whether a file is of the kind at all is not judged here.
+
+    Parameters
+    ----------
+    given : object
+        What the file says, such as ``"radcnn-pack/2"``.
+    known : str
+        What this version reads, such as ``"radcnn-pack/1"``.
+    where : str or path
+        The file.
+    error : type of RadcnnError
+        What is raised.
+
+    Raises
+    ------
+    RadcnnError
+        If both name the same kind of file, and `given` a later version of it.
+    """
+    kind, _, number = known.partition("/")
+    found = re.fullmatch(rf"{re.escape(kind)}/(\d{{1,9}})", given) if isinstance(given, str) else None
+    if found is not None and int(found[1]) > int(number):
+        raise error(
+            f"{where}: a newer version of napari-radcnn wrote this ({given}; this version reads {known}): update "
+            "napari-radcnn."
+        )
