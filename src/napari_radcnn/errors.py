@@ -91,3 +91,7 @@ class CancelledError(RadcnnError):
 
 class WriteWarning(UserWarning):
     """A file was written as it should be, but some programs will read it otherwise."""
+
+
+class CatalogueWarning(UserWarning):
+    """A folder of models or recipes could not be used and was left out; all others are there."""

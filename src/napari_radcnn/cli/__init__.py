@@ -20,12 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parser = _parser(words)
-        if not words:
-            parser.print_help()
-            return ExitStatus.USAGE
-        parsed = parser.parse_args(words)
-        with telling():
+        with telling():  # a model's own options are looked up while the words are parsed
+            parser = _parser(words)
+            if not words:
+                parser.print_help()
+                return ExitStatus.USAGE
+            parsed = parser.parse_args(words)
             parsed.command(parsed)
     except RadcnnError as error:
         print(f"radcnn: {error}", file=sys.stderr)

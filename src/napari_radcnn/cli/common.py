@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, get_args
 
-from napari_radcnn.errors import ReadError, WriteError, WriteWarning
+from napari_radcnn.errors import CatalogueWarning, ReadError, WriteError, WriteWarning
 from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume
 
@@ -133,19 +133,21 @@ def warn(texts: Sequence[str]) -> None:
 
 @contextmanager
 def telling() -> Iterator[None]:
-    """Print what a writer warns of as our own warnings, one line, and not as Python does."""
+    """Print what a writer or the list of models warns of as our own warnings, one line, and not as Python does."""
+    ours = (CatalogueWarning, WriteWarning)
     shown = warnings.showwarning
 
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
     ) -> None:
-        if issubclass(category, WriteWarning):
+        if issubclass(category, ours):
             warn([str(message)])
         else:
             shown(message, category, filename, lineno, file, line)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", WriteWarning)
+        for category in ours:
+            warnings.simplefilter("always", category)
         warnings.showwarning = show
         yield
 

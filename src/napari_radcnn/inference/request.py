@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 import numpy.typing as npt
 
+from napari_radcnn.discovery import BROKEN
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.inference.plan import Plan
@@ -135,7 +136,8 @@ def get_pipeline(spec: ModelSpec) -> Pipeline:
     """
     try:
         return cast(Pipeline, import_module(spec.pipeline))
-    except (ImportError, ValueError) as error:
+    except BROKEN as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
         raise ModelError(
-            f"The model '{spec.name}' cannot be run: '{spec.pipeline}' cannot be loaded: {error}."
+            f"The model '{spec.name}' cannot be run: '{spec.pipeline}' cannot be loaded: {reason}."
         ) from error

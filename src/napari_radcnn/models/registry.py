@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import os
-import pkgutil
-import warnings
-from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from napari_radcnn.errors import ModelError, RadcnnError
+from napari_radcnn.discovery import leave_out, look_into
+from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.pack import install, installed
 from napari_radcnn.interactive.engines.specs import SPECS as ENGINES
 from napari_radcnn.spec.model import ModelSpec, Task
 
 _CATALOGUE = __name__.rpartition(".")[0]
-#: What a folder of the catalogue may raise when it is looked at; whatever it is, the other models stay.
-_BROKEN = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RadcnnError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
 
 
 def models(task: Task | None = None) -> list[ModelSpec]:
@@ -56,41 +38,26 @@ def own_models() -> dict[str, ModelSpec]:
     """Return the models that come with the package, by name; a new one is a new folder and nothing else.
 
     A folder beside this file is one if it has a module ``spec`` with ``SPEC``, or ``SPECS`` where several models share
-    it. A folder that cannot be imported is named in a warning and left out.
+    it. A folder that cannot be imported is named in a `CatalogueWarning` and left out.
     """
     found = {spec.name: spec for spec in ENGINES}
-    for folder in _folders():
-        try:
-            module = import_module(f"{_CATALOGUE}.{folder}.spec")
-            specs = _specs_of(module)
-        except _BROKEN as error:
-            reason = " ".join(str(error).split())[:200]
-            _leave_out(folder, f"{type(error).__name__}: {reason}")
-            continue
+    for folder, specs in look_into(_CATALOGUE, "spec", _specs_of, "models"):
         for spec in specs:
             if spec.name in found:
-                _leave_out(folder, f"another model has the name '{spec.name}'")
+                leave_out(_CATALOGUE, folder, "models", f"another model has the name '{spec.name}'")
             else:
                 found[spec.name] = spec
     return found
 
 
-def _folders() -> Iterator[str]:
-    """Yield the names of the folders beside this file that hold models."""
-    places = import_module(_CATALOGUE).__path__
-    return (found.name for found in sorted(pkgutil.iter_modules(places), key=lambda found: found.name) if found.ispkg)
-
-
 def _specs_of(module: ModuleType) -> tuple[ModelSpec, ...]:
+    if not hasattr(module, "SPECS") and not hasattr(module, "SPEC"):
+        raise ModelError("its spec.py holds neither SPEC nor SPECS")
     specs = tuple(module.SPECS) if hasattr(module, "SPECS") else (module.SPEC,)
     for spec in specs:
         if not isinstance(spec, ModelSpec):
-            raise TypeError(f"SPEC is a {type(spec).__name__}, expected a ModelSpec")
+            raise ModelError(f"SPEC is a {type(spec).__name__}, expected a ModelSpec")
     return specs
-
-
-def _leave_out(folder: str, reason: str) -> None:
-    warnings.warn(f"The models of the folder '{folder}' are left out: {reason}.", stacklevel=4)
 
 
 def install_pack(path: str | Path, *, trust: str | None = None) -> str:

@@ -1,1 +1,1 @@
-"""What made the weights that ship; one module a recipe, with the data it needs named in it."""
+"""What made the weights that ship: a folder a model, which says in ``RECIPES`` what it trains, and what they share."""

@@ -6,22 +6,43 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, cast
 
+from napari_radcnn.discovery import leave_out, look_into
 from napari_radcnn.errors import ModelError, OptionError
 from napari_radcnn.training.run import Schedule
 
-#: Name of a model to the module that trains it, which has a class `Recipe` and a function `train`.
-RECIPES: Mapping[str, str] = {
-    "ct-super-resolution": "napari_radcnn.training.super_resolution.ct",
-    "mr-super-resolution": "napari_radcnn.training.super_resolution.mr",
-    "adrenal-mass": "napari_radcnn.training.classifiers.adrenal_mass",
-    "ct-denoise": "napari_radcnn.training.ct_denoise.recipe",
-    "cxr-pneumonia": "napari_radcnn.training.classifiers.cxr_pneumonia",
-    "brain-tissue": "napari_radcnn.training.brain_tissue.recipe",
-    "lung-nodules": "napari_radcnn.training.lung_nodules.recipe",
-    "promptable-3d": "napari_radcnn.training.promptable.recipe",
-}
+_PACKAGE = __name__.rpartition(".")[0]
+
+
+def find_recipes() -> dict[str, str]:
+    """Return which module trains each model, by the model's name; a new one is a new folder and nothing else.
+
+    A folder beside this file has recipes if its ``__init__.py``, which imports no torch, holds ``RECIPES``: the name of
+    each model that it trains, and the module in the folder that does: ``{"ct-denoise": "recipe"}``. That module has a
+    class `Recipe` and a function `train`, see `RecipeModule`. A folder that cannot be imported is named in a
+    `CatalogueWarning` and left out.
+    """
+    found: dict[str, str] = {}
+    for folder, modules in look_into(_PACKAGE, "", _recipes_of, "recipes"):
+        for name, module in modules.items():
+            if name in found:
+                leave_out(_PACKAGE, folder, "recipes", f"another folder trains '{name}'")
+            else:
+                found[name] = f"{_PACKAGE}.{folder}.{module}"
+    return found
+
+
+def _recipes_of(module: ModuleType) -> Mapping[str, str]:
+    found = getattr(module, "RECIPES", {})
+    if not isinstance(found, Mapping) or not all(isinstance(text, str) for row in found.items() for text in row):
+        raise ModelError("RECIPES must name the module that trains each model: {'ct-denoise': 'recipe'}")
+    return found
+
+
+#: Name of a model to the module that trains it.
+RECIPES: Mapping[str, str] = find_recipes()
 
 
 class RecipeModule(Protocol):

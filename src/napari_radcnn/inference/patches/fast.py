@@ -25,7 +25,7 @@ def fast_sampling(sampling: Sampling) -> Sampling:
     """Return the model's own patches, but with an overlap of an eighth and without mirroring.
 
     The size of the patch stays: with instance normalization what a network says depends on what it sees. On a network
-    of 128^3 patches, patches of 160^3 cost 0.09 of the Dice of a class (`benchmarks/engine/run.py`).
+    of 128^3 patches, patches of 160^3 cost 0.09 of the Dice of a class (`benchmarks/engine`).
 
     Parameters
     ----------

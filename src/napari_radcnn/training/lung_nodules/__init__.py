@@ -1,1 +1,3 @@
 """How `lung-nodules` is trained: nodules drawn into real lungs."""
+
+RECIPES = {"lung-nodules": "recipe"}

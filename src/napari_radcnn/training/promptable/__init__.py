@@ -1,1 +1,3 @@
 """How `promptable-3d` is trained: simulated clicks on organs, shapes and lesions."""
+
+RECIPES = {"promptable-3d": "recipe"}
