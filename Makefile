@@ -43,7 +43,7 @@ benchmarks: $(VENV)
 
 benchmark-interactive: $(VENV)
 	@bash scripts/system_packages.sh
-	$(XVFB) .venv/bin/python -m benchmarks.interactive.run --accuracy --latency --event-loop $(if $(DATA),--data "$(DATA)")
+	$(XVFB) .venv/bin/python -m benchmarks.interactive --accuracy --latency --event-loop $(if $(DATA),--data "$(DATA)")
 
 benchmark-models: $(VENV)
 	.venv/bin/python -m benchmarks models --data "$(DATA)" $(if $(ONLY),--only $(ONLY))

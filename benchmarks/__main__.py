@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from pathlib import Path
 
-from benchmarks.common import machine
+from benchmarks.common import ROOT, machine
 from benchmarks.models import failures
 from benchmarks.models import run as models
 
 _PARTS = {
     "Importing": "importing",
     "Reading": "reading",
-    "Brain extraction": "brain_extraction",
-    "Non-local means, disk phantom with white noise": "nlm_denoise",
+    "Brain extraction": "models.brain_extraction.measure",
+    "Non-local means, disk phantom with white noise": "models.nlm_denoise.measure",
     "The viewer while a model runs": "gui_gaps",
 }
 
@@ -30,7 +29,7 @@ def main() -> None:
         text = import_module(f"benchmarks.{name}").report()
         print(text, flush=True)
         lines += ["", f"## {title}", "", text]
-    target = Path(__file__).parent.parent / "docs" / "figures.md"
+    target = ROOT / "docs" / "figures.md"
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"written: {target}")
 

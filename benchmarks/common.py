@@ -14,6 +14,10 @@ import numpy as np
 
 import napari_radcnn as radcnn
 
+#: The folder of the repository.
+ROOT = Path(__file__).parent.parent
+#: Where measurements are kept, unless another folder is named.
+RESULTS = ROOT / "benchmarks" / "results"
 DEBIAN_TEMPLATES = Path("/usr/share/mricron/templates")
 
 

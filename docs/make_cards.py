@@ -1,7 +1,8 @@
 """Write the cards of the models that were measured here: ``make cards``.
 
-A card is ``docs/cards/NAME.md.in`` (prose) with the figures of ``src/napari_radcnn/cards/NAME.figures.json`` put in,
-under a head made from the model's description. In the prose stand
+A card is the prose ``NAME.md.in`` with the figures of ``NAME.figures.json`` put in, both in a folder of
+``benchmarks/models``, under a head made from the model's description. It goes where the description says that the
+model's card lies. In the prose stand
 
 * ``{{path.to.figure:format}}``: a value of the figures, formatted as by `format`; a number picks from a list. What
   begins with ``weights.`` is looked up in what training wrote beside the weights.
@@ -26,7 +27,7 @@ from napari_radcnn.spec.shipped import about_weights
 from napari_radcnn.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
-PROSE, CARDS = ROOT / "docs" / "cards", ROOT / "src" / "napari_radcnn" / "cards"
+MEASURED, PACKAGE = ROOT / "benchmarks" / "models", ROOT / "src" / "napari_radcnn"
 ILLUSTRATED = ROOT / "docs" / "models"
 _VALUE = re.compile(r"\{\{\s*([^{}:]+?)\s*(?::([^{}]*))?\}\}")
 _FOR = re.compile(r"^\{% for (\w+) in ([\w.\-]+) %\}$")
@@ -149,18 +150,23 @@ def card(name: str) -> str:
     CardError
         If the figures are missing, or the prose asks for others.
     """
-    spec, about = get_model(name), about_weights(name)
-    path = CARDS / f"{name}.figures.json"
+    spec = get_model(name)
+    about, prose_path = about_weights(spec), _prose_path(name)
     try:
-        figures = json.loads(path.read_text(encoding="utf-8"))
-        prose = render((PROSE / f"{name}.md.in").read_text(encoding="utf-8"), {**figures, "weights": about})
+        figures = json.loads(prose_path.with_name(f"{name}.figures.json").read_text(encoding="utf-8"))
+        prose = render(prose_path.read_text(encoding="utf-8"), {**figures, "weights": about})
     except FileNotFoundError as error:
         raise CardError(
             f"{name}: {error.filename} is missing: `python -m benchmarks models --write` makes it."
         ) from None
     except CardError as error:
-        raise CardError(f"docs/cards/{name}.md.in: {error}") from None
+        raise CardError(f"{prose_path.parent.name}/{prose_path.name}: {error}") from None
     return f"{head(spec, about)}\n{prose.strip()}\n"
+
+
+def card_path(name: str) -> Path:
+    """Return where the card of a model ships."""
+    return PACKAGE / get_model(name).card
 
 
 def illustrated(name: str) -> str:
@@ -185,7 +191,7 @@ def overview() -> str:
     measured = names()
     rows = []
     for spec in models():
-        link = f"{spec.name}.md" if spec.name in measured else f"../../src/napari_radcnn/cards/{spec.card}"
+        link = f"{spec.name}.md" if spec.name in measured else f"../../src/napari_radcnn/{spec.card}"
         rows.append(f"| [{spec.name}]({link}) | {spec.task} | {', '.join(spec.modalities) or 'any'} | {spec.summary} |")
     table = "\n".join(["| model | task | for | what it does |", "|---|---|---|---|", *rows])
     return f"# Models\n\nWritten by `make cards`; not edited by hand.\n\n{table}\n"
@@ -193,7 +199,14 @@ def overview() -> str:
 
 def names() -> list[str]:
     """Return the models whose cards are written here."""
-    return sorted(path.name.removesuffix(".md.in") for path in PROSE.glob("*.md.in"))
+    return sorted(path.name.removesuffix(".md.in") for path in MEASURED.glob("*/*.md.in"))
+
+
+def _prose_path(name: str) -> Path:
+    found = next(MEASURED.glob(f"*/{name}.md.in"), None)
+    if found is None:
+        raise CardError(f"{name}: no folder of {MEASURED} holds its prose, {name}.md.in.")
+    return found
 
 
 def main() -> None:
@@ -201,9 +214,9 @@ def main() -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="only these")
     for name in parser.parse_args().names or names():
         try:
-            for target, text in ((CARDS, card), (ILLUSTRATED, illustrated)):
-                (target / f"{name}.md").write_text(text(name), encoding="utf-8")
-                print(f"written: {target.relative_to(ROOT) / name}.md")
+            for path, text in ((card_path(name), card(name)), (ILLUSTRATED / f"{name}.md", illustrated(name))):
+                path.write_text(text, encoding="utf-8")
+                print(f"written: {path.relative_to(ROOT)}")
         except CardError as error:
             raise SystemExit(f"make_cards: {error}") from None
     (ILLUSTRATED / "README.md").write_text(overview(), encoding="utf-8")

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import machine, table
+from benchmarks.common import RESULTS, ROOT, machine, table
 
-_HERE = Path(__file__).parent
+_PEERS = Path(__file__).with_name("peers.py")
 _CLASSES = {1: "lung", 2: "bone", 3: "tissue"}
 _OURS = {
     "ours, reference": ("reference", "auto"),
@@ -32,14 +32,14 @@ _OURS = {
 
 def main() -> None:
     """Make the networks where they are missing, run everybody, print the table and keep it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__.splitlines()[0])
     parser.add_argument("--peers", type=Path, required=True, help="Python with nnunetv2 and monai")
     parser.add_argument("--folder", type=Path, required=True, help="where networks and volume are kept")
     parser.add_argument("--scan", type=Path, required=True, help="chest CT, thin slices, HU")
     parser.add_argument("--networks", nargs="+", default=["light", "heavy"])
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=_HERE / "results", help="folder for the output")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the output")
     parsed = parser.parse_args()
     parts = [machine(), f"convolution, bfloat16: {convolution_peak() / 1e12:.2f} TFLOP/s measured"]
     for network in parsed.networks:
@@ -50,7 +50,7 @@ def main() -> None:
     print(text)
     parsed.out.mkdir(parents=True, exist_ok=True)
     name = f"engine-{time.strftime('%Y-%m-%d')}.md"
-    (parsed.out / name).write_text(f"# benchmarks/engine/run.py\n\n{text}\n", encoding="utf-8")
+    (parsed.out / name).write_text(f"# python -m benchmarks.engine\n\n{text}\n", encoding="utf-8")
 
 
 def measure(parsed: argparse.Namespace, network: str) -> str:
@@ -140,7 +140,7 @@ def _ours(parsed: argparse.Namespace, network: str, mode: str, precision: str) -
 
 
 def _peer(parsed: argparse.Namespace, what: str, network: str) -> dict[str, Any]:
-    command = [str(parsed.peers), str(_HERE / "engine_peers.py"), what, "--network", network]
+    command = [str(parsed.peers), str(_PEERS), what, "--network", network]
     command += ["--folder", str(parsed.folder)]
     if what == "make":
         command += ["--scan", str(parsed.scan), "--minutes", str(parsed.minutes)]
@@ -149,7 +149,7 @@ def _peer(parsed: argparse.Namespace, what: str, network: str) -> dict[str, Any]
 
 def _run(command: list[str]) -> dict[str, Any]:
     print(" ".join(command), file=sys.stderr)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=_HERE.parent)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     lines = done.stdout.strip().splitlines()
     return dict(json.loads(lines[-1])) if lines else {}
 

@@ -4,7 +4,7 @@ Every run is a process of its own; its peak resident memory is what the operatin
 smooth noise, written block by block. ``--limits`` runs each size under a limit of its address space, in GiB: it must
 finish, or refuse before it begins; a process that is killed or runs out of memory midway is a failure.
 
-The light network of 1024^3 and larger takes up to half an hour; `engine_peers many` makes a model of 118 classes.
+The light network of 1024^3 and larger takes up to half an hour; `peers.py many` makes a model of 118 classes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import machine, table
+from benchmarks.common import RESULTS, machine, table
 from napari_radcnn.errors import ExitStatus
-
-_HERE = Path(__file__).parent
 
 
 def main() -> None:
@@ -35,7 +33,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["512x512x512", "2048x1024x1024"])
     parser.add_argument("--mode", choices=("reference", "fast"), default="fast")
     parser.add_argument("--limits", nargs="*", type=float, default=[], help="GiB")
-    parser.add_argument("--out", type=Path, default=_HERE / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parsed = parser.parse_args()
     rows = []
     for size in parsed.sizes:
@@ -51,7 +49,7 @@ def main() -> None:
     kind = "limits" if parsed.limits else "memory"
     name = f"engine-{kind}-{time.strftime('%Y-%m-%d')}.md"
     about = f"`{parsed.model.name}` network, {parsed.mode} mode"
-    (parsed.out / name).write_text(f"# benchmarks/engine/memory.py\n\n{about}\n\n{text}\n", encoding="utf-8")
+    (parsed.out / name).write_text(f"# python -m benchmarks.engine.memory\n\n{about}\n\n{text}\n", encoding="utf-8")
 
 
 def make_scan(folder: Path, shape: tuple[int, ...]) -> Path:

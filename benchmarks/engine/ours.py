@@ -1,4 +1,4 @@
-"""One run of ours for `benchmarks/engine/run.py`, in a process of its own so that its memory can be told."""
+"""One run of ours for `benchmarks.engine`, in a process of its own so that its memory can be told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other side of `benchmarks/engine/run.py`: runs in an environment of its own, with nnunetv2 and monai installed.
+"""The other side of `benchmarks.engine`: runs in an environment of its own, with nnunetv2 and monai installed.
 
 ``make`` fits a network on the right half of a chest CT and writes it as an nnU-Net folder, with a part of the left half
 as the volume to measure on; ``many`` writes one of 118 classes at 1.5 mm with the heavy network's layers and random

@@ -1,12 +1,12 @@
 """Interactive engines: how many clicks a good mask takes, how long a click takes, whether the viewer goes on.
 
-    python benchmarks/interactive/run.py --data DIR --engines region promptable-3d
-    python benchmarks/interactive/run.py --data DIR --engines region --scans example_ct --objects 3 --clicks 3
-    python benchmarks/interactive/run.py --data DIR --latency --event-loop
+    python -m benchmarks.interactive --data DIR --engines region promptable-3d
+    python -m benchmarks.interactive --data DIR --engines region --scans example_ct --objects 3 --clicks 3
+    python -m benchmarks.interactive --data DIR --latency --event-loop
 
-Without ``--latency`` and ``--event-loop``, and with ``--accuracy``, a simulated user plays the scans of
-`interactive_scans` that are in DIR. Every object is written into the JSON file as it is done: run again with the same
-file, it goes on where it stopped (``--fresh`` begins anew). The tables are written beside it, as ``.md``.
+Without ``--latency`` and ``--event-loop``, and with ``--accuracy``, a simulated user plays the scans of `scans.py` that
+are in DIR. Every object is written into the JSON file as it is done: run again with the same file, it goes on where it
+stopped (``--fresh`` begins anew). The tables are written beside it, as ``.md``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # run as a file: its folder holds names that would hide other packages
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
-
-from benchmarks.common import machine
+from benchmarks.common import RESULTS, machine
 from benchmarks.interactive.clicks import CAP, identity, play_scan
 from benchmarks.interactive.scans import SCANS, Scan, trained_on
 from benchmarks.interactive.summary import summarize, text
@@ -30,7 +27,7 @@ from napari_radcnn.errors import RadcnnError
 from napari_radcnn.files import atomic_path
 from napari_radcnn.inference.settings import RunSettings
 
-_RESULT = Path(__file__).parent / "results" / "interactive.json"
+_RESULT = RESULTS / "interactive.json"
 
 
 def main() -> None:
@@ -52,7 +49,11 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.interactive",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     data = os.environ.get("RADCNN_DATA")
     parser.add_argument("--data", type=Path, default=data, help="folder of the scans (default: RADCNN_DATA)")
     parser.add_argument("--engines", nargs="+", default=["region", "promptable-3d"])

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import napari_radcnn as radcnn
 from benchmarks.interactive.scans import Scan, group_of, network_card, read_scan, truths
 from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.interactive import engines
 from napari_radcnn.interactive.engines.base import Engine
 from napari_radcnn.interactive.engines.registry import open_engine
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.simulate import EnginePlayer, Player, play
 from napari_radcnn.interactive.update import Mask
+from napari_radcnn.models import get_model
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
@@ -157,8 +158,7 @@ def _line(record: Record) -> str:
 
 def identity(engine: str, settings: RunSettings, weights: Path | None = None) -> dict[str, str]:
     """Return what a record depends on: settings, the engine's modules, and its weights."""
-    stem = engine.split("-")[0]
-    modules = sorted(Path(engines.__file__).parent.glob(f"{stem}*.py"))
+    modules = sorted((Path(radcnn.__file__).parent / get_model(engine).card).parent.glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()
     found = {"device": settings.device, "precision": settings.precision, "code_sha256": code}
     card = network_card()

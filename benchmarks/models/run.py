@@ -1,8 +1,8 @@
 """Recompute every figure of every card: ``python -m benchmarks models --data DIR``.
 
-Each ``benchmarks/models_*.py`` with a tuple ``NAMES`` evaluates the models of those names with ``evaluate(data)``,
-which returns their figures by name. They are compared with ``src/napari_radcnn/cards/NAME.figures.json``, which the
-cards are made from; any that differs ends this with status 1, and ``--write`` writes it instead.
+Each ``measure.py`` in a folder beside this file that has a tuple ``NAMES`` evaluates the models of those names with
+``evaluate(data)``, which returns their figures by name. They are compared with the ``NAME.figures.json`` beside it,
+which the cards are made from; any that differs ends this with status 1, and ``--write`` writes it instead.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_HERE = Path(__file__).parent
-CARDS = _HERE.parent / "src" / "napari_radcnn" / "cards"
+from benchmarks.common import ROOT
+from benchmarks.models.folders import figures_path, modules
+
 #: How far a figure may be off: another processor rounds differently in bfloat16. The larger of the two counts.
 _RELATIVE, _ABSOLUTE = 0.02, 0.005
 #: What depends on the computer: recorded, never compared.
@@ -28,11 +28,7 @@ _RECORDED = "speed"
 
 def evaluations() -> dict[str, ModuleType]:
     """Return the module that evaluates each model, by the model's name."""
-    found = {}
-    for path in sorted(_HERE.glob("models_*.py")):
-        module = import_module(f"benchmarks.{path.stem}")
-        found.update(dict.fromkeys(getattr(module, "NAMES", ()), module))
-    return found
+    return {name: module for module in modules("measure") for name in getattr(module, "NAMES", ())}
 
 
 def differences(stored: Any, found: Any, path: str = "") -> Iterator[str]:
@@ -69,12 +65,10 @@ def _told(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else repr(value)
 
 
-def check(name: str, figures: Mapping[str, Any], is_written: bool) -> list[str]:
-    """Write the figures of a model, or return how they differ from what is stored."""
-    path = CARDS / f"{name}.figures.json"
-    figures = json.loads(
-        json.dumps(figures, allow_nan=False)
-    )  # as they will be read: keys are strings, tuples are lists
+def check(path: Path, figures: Mapping[str, Any], is_written: bool) -> list[str]:
+    """Write the figures of a model into a file, or return how they differ from what is stored there."""
+    # As they will be read: keys are strings, tuples are lists.
+    figures = json.loads(json.dumps(figures, allow_nan=False))
     if is_written:
         path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return []
@@ -85,7 +79,7 @@ def check(name: str, figures: Mapping[str, Any], is_written: bool) -> list[str]:
 
 def check_cards(names: list[str]) -> list[str]:
     """Return which cards do not say what their figures say."""
-    spec = importlib.util.spec_from_file_location("make_cards", _HERE.parent / "docs" / "make_cards.py")
+    spec = importlib.util.spec_from_file_location("make_cards", ROOT / "docs" / "make_cards.py")
     if spec is None or spec.loader is None:
         raise SystemExit("docs/make_cards.py is missing")
     made = importlib.util.module_from_spec(spec)
@@ -93,9 +87,12 @@ def check_cards(names: list[str]) -> list[str]:
     stale = []
     for name in names:
         try:
-            if (CARDS / f"{name}.md").read_text(encoding="utf-8") != made.card(name):
-                stale.append(f"{name}: cards/{name}.md is not what its figures give: `make cards` writes it")
-        except (OSError, made.CardError) as error:
+            path = made.card_path(name)
+            if path.read_text(encoding="utf-8") != made.card(name):
+                stale.append(f"{name}: {path.name} is not what its figures give: `make cards` writes it")
+        except made.CardError as error:  # names the model itself
+            stale.append(str(error))
+        except OSError as error:
             stale.append(f"{name}: {error}")
     return stale
 
@@ -112,7 +109,7 @@ def run(data: Path, only: list[str], is_written: bool, tell: Callable[[str], Non
         started = time.perf_counter()
         found = module.evaluate(data)
         for name in (name for name in module.NAMES if name in names):
-            told = check(name, found[name], is_written)
+            told = check(figures_path(module, name), found[name], is_written)
             wrong += len(told)
             end = "written" if is_written else "as the card says" if not told else f"{len(told)} figures differ"
             tell(f"{name}: {end} ({time.perf_counter() - started:.0f} s)")
@@ -126,7 +123,9 @@ def run(data: Path, only: list[str], is_written: bool, tell: Callable[[str], Non
 
 def main(words: list[str] | None = None) -> int:
     """Read the command line and return the exit status."""
-    parser = argparse.ArgumentParser(description="Recompute every figure of every card.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks models", description="Recompute every figure of every card."
+    )
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of the scans the cards name")
     parser.add_argument("--only", metavar="NAME", nargs="+", default=[], help="only these models")
     parser.add_argument("--write", action="store_true", help="write the figures instead of comparing them")

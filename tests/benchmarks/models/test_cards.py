@@ -56,9 +56,12 @@ def test_a_card_without_its_failures_says_what_draws_them(monkeypatch, tmp_path)
 
 
 def test_every_model_that_was_measured_has_its_card_written():
-    measured = {path.name.removesuffix(".figures.json") for path in make_cards.CARDS.glob("*.figures.json")}
+    figures = list(make_cards.MEASURED.glob("*/*.figures.json"))
+    assert all(path.with_name(path.name.replace(".figures.json", ".md.in")).is_file() for path in figures)
+    measured = {path.name.removesuffix(".figures.json") for path in figures}
     assert measured == set(make_cards.names())
     assert measured <= {spec.name for spec in models()}
+    assert "lung-nodules" in measured
 
 
 def test_figures_are_put_in_as_asked():
@@ -98,19 +101,26 @@ def test_a_card_that_asks_for_what_is_not_there_is_refused(text, said):
 
 
 def test_the_card_follows_its_figures(tmp_path, monkeypatch):
-    for folder in ("PROSE", "CARDS"):
-        monkeypatch.setattr(make_cards, folder, tmp_path)
-    (tmp_path / "nlm-denoise.md.in").write_text("**Measured.** {{held.dice:.2f}} on {{held.n}}.\n")
+    monkeypatch.setattr(make_cards, "MEASURED", tmp_path)
+    with pytest.raises(make_cards.CardError, match=r"no folder of .* holds its prose, nlm-denoise\.md\.in"):
+        make_cards.card("nlm-denoise")
+    folder = tmp_path / "nlm"
+    folder.mkdir()
+    (folder / "nlm-denoise.md.in").write_text("**Measured.** {{held.dice:.2f}} on {{held.n}}.\n")
+    assert make_cards.names() == ["nlm-denoise"]
     with pytest.raises(make_cards.CardError, match=r"nlm-denoise\.figures\.json is missing"):
         make_cards.card("nlm-denoise")
-    (tmp_path / "nlm-denoise.figures.json").write_text(json.dumps(FIGURES))
+    (folder / "nlm-denoise.figures.json").write_text(json.dumps(FIGURES))
     text = make_cards.card("nlm-denoise")
     spec = get_model("nlm-denoise")
     assert text.startswith(f"# nlm-denoise: {spec.title}\n")
     assert f"| Licence | {spec.licence} |" in text
     assert text.endswith("**Measured.** 0.88 on 12.\n")
-    (tmp_path / "nlm-denoise.figures.json").write_text(json.dumps({"held": {"dice": 0.5, "n": 3}}))
+    (folder / "nlm-denoise.figures.json").write_text(json.dumps({"held": {"dice": 0.5, "n": 3}}))
     assert make_cards.card("nlm-denoise").endswith("**Measured.** 0.50 on 3.\n")
+    (folder / "nlm-denoise.md.in").write_text("{{held.dise}}\n")
+    with pytest.raises(make_cards.CardError, match=r"^nlm/nlm-denoise\.md\.in: 'held\.dise'"):
+        make_cards.card("nlm-denoise")
 
 
 def test_the_head_tells_size_and_hash_of_the_weights_and_how_they_were_made(tmp_path, monkeypatch):

@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 models = pytest.importorskip("benchmarks.models.run", reason="the benchmarks lie in the repository only")
+from benchmarks.models import failures  # noqa: E402
 from benchmarks.models.common import interval, throughput  # noqa: E402
+from benchmarks.models.folders import HERE, figures_path  # noqa: E402
+from benchmarks.models.panels import Panel  # noqa: E402
 
 STORED = {"held": {"dice": 0.8, "hu": -120.0, "n": 12, "by": ["a", "b"]}, "speed": {"s": 3.0}, "none": None}
 
@@ -44,8 +49,8 @@ def toy(monkeypatch, tmp_path):
     figures = {"a": {"rmse": 4.0}, "b": {"auc": 0.9, "n": (1, 2)}}
     module = ModuleType("toy_evaluation")
     module.NAMES, module.evaluate = ("a", "b"), lambda data: figures
+    module.__file__ = str(tmp_path / "measure.py")
     monkeypatch.setattr(models, "evaluations", lambda: {"a": module, "b": module})
-    monkeypatch.setattr(models, "CARDS", tmp_path)
     monkeypatch.setattr(models, "check_cards", lambda names: [])
     return figures
 
@@ -72,21 +77,49 @@ def test_figures_that_are_no_numbers_are_not_written(toy, tmp_path):
         models.main(["--data", str(tmp_path), "--only", "c"])
 
 
-def test_a_card_that_was_edited_fails(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "CARDS", tmp_path)
-    (tmp_path / "nlm-denoise.md").write_text("# nlm-denoise\n")
+def test_a_card_that_is_not_what_its_figures_give_fails(monkeypatch):
+    assert models.check_cards(["ct-tissues"]) == []
     (line,) = models.check_cards(["nlm-denoise"])
-    assert line.startswith("nlm-denoise: ")
+    assert line.startswith("nlm-denoise: no folder of ")
+    read = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda path, **how: read(path, **how) + ("edited" if path.name == "ct-tissues.md" else "")
+    )
+    (line,) = models.check_cards(["ct-tissues"])
+    assert line == "ct-tissues: ct-tissues.md is not what its figures give: `make cards` writes it"
 
 
 def test_each_evaluation_names_models_that_there_are():
     from napari_radcnn.models import models as listed
 
-    assert set(models.evaluations()) <= {spec.name for spec in listed()}
-    assert {path.name.removesuffix(".figures.json") for path in models.CARDS.glob("*.figures.json")} <= set(
-        models.evaluations()
-    )
-    assert Path(models.CARDS).is_dir()
+    evaluations = models.evaluations()
+    assert {"adrenal-mass", "cxr-pneumonia", "ct-tissues"} <= set(evaluations) <= {spec.name for spec in listed()}
+    assert evaluations["adrenal-mass"] is evaluations["cxr-pneumonia"]
+
+
+def test_the_figures_of_a_model_lie_beside_what_measures_them():
+    paths = {figures_path(module, name) for name, module in models.evaluations().items()}
+    assert paths == set(HERE.glob("*/*.figures.json"))
+
+
+def test_failures_are_drawn_of_every_model_that_was_measured():
+    assert set(failures.drawers()) == set(models.evaluations())
+
+
+def test_the_panels_of_a_failure_stand_side_by_side(monkeypatch, tmp_path):
+    rows, columns = 30, 60
+    area = np.zeros((rows, columns), bool)
+    area[:10] = True
+    drawn = [Panel(np.zeros((rows, columns)), "", missing=area), Panel(np.ones((rows, rows)), "")]
+    monkeypatch.setattr(failures, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(failures, "drawers", lambda: {"toy": lambda data: (drawn, f"of {data}")})
+    failures.main(["--data", "scans", "--only", "toy"])
+    assert (tmp_path / "models" / "toy.failures.txt").read_text() == "of scans\n"
+    with Image.open(tmp_path / "models" / "toy.png") as picture:
+        values = np.asarray(picture.convert("RGB"))
+    assert values.shape == (220, 2 * 220 + 8 + 220, 3)
+    assert values[40, 200, 2] > 100 > values[200, 200].max()  # missing is blue, the rest black
+    assert values[100, 444].min() == values[100, 600].min() == 255
 
 
 def test_interval_of_a_mean():
