@@ -59,8 +59,7 @@ def look_into(package: str, module: str, take: Callable[[ModuleType], Taken], wh
         try:
             taken = take(import_module(".".join(filter(None, (package, folder, module)))))
         except BROKEN as error:
-            kind = "" if isinstance(error, RadcnnError) else f"{type(error).__name__}: "
-            leave_out(package, folder, what, kind + " ".join(str(error).split())[:_LONGEST])
+            leave_out(package, folder, what, reason_of(error))
         else:
             yield folder, taken
 
@@ -69,10 +68,16 @@ def leave_out(package: str, folder: str, what: str, reason: str) -> None:
     """Warn that what a folder holds is not used."""
     where = "/".join((*package.split(".")[1:], folder))
     warnings.warn(
-        f"The {what} of the folder '{where}' are left out: {reason.rstrip('.')}. Repair the folder, or remove it.",
+        f"The {what} of the folder '{where}' are left out: {reason}. Repair the folder, or remove it.",
         CatalogueWarning,
         stacklevel=2,
     )
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what a module raised as part of a line, without a full stop; with its kind, where the text needs it."""
+    kind = "" if isinstance(error, RadcnnError | ImportError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())[:_LONGEST].rstrip(".")
 
 
 def _folders(package: str) -> list[str]:

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +7,12 @@ from types import ModuleType
 import pytest
 
 from napari_radcnn.cli import main
-from napari_radcnn.errors import CancelledError, ModelError, OptionError
+from napari_radcnn.errors import CancelledError, CatalogueWarning, ModelError, OptionError
+from napari_radcnn.models import models
 from napari_radcnn.training import recipes
-from napari_radcnn.training.recipes import RECIPES, get_recipe, make_recipe
+from napari_radcnn.training.recipes import RECIPES, find_recipes, get_recipe, make_recipe
 from napari_radcnn.training.run import Schedule
+from toy_model import also_looked_into
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,54 @@ def test_every_recipe_has_settings_and_trains(name):
     assert make_recipe(name) == module.Recipe()
     assert make_recipe(name, minutes=1.5).minutes == 1.5
     assert callable(module.train)
+
+
+def test_recipes_are_of_models_that_there_are_and_of_every_one_with_weights_of_ours():
+    own = {spec.name for spec in models() if any(file.package == "napari_radcnn" for file in spec.weights)}
+    assert own <= set(RECIPES)
+    assert "physics" not in {module.split(".")[2] for module in RECIPES.values()}
+
+
+def test_listing_recipes_imports_no_torch():
+    code = "import sys; import napari_radcnn.training.recipes as r; assert r.RECIPES; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _folder(place, name, text):
+    (place / name).mkdir()
+    (place / name / "__init__.py").write_text(text)
+
+
+def test_a_folder_that_is_dropped_in_trains_what_it_says(tmp_path, monkeypatch):
+    _folder(tmp_path, "toy", "RECIPES = {'toy-a': 'a', 'toy-b': 'b'}")
+    (tmp_path / "toy" / "a.py").write_text(
+        "from napari_radcnn.training.run import Schedule as Recipe\ndef train(data, out, recipe, threads): ...\n"
+    )
+    with also_looked_into("napari_radcnn.training", tmp_path):
+        found = find_recipes()
+        assert found == {**RECIPES, **{f"toy-{name}": f"napari_radcnn.training.toy.{name}" for name in "ab"}}
+        monkeypatch.setattr(recipes, "RECIPES", found)
+        assert make_recipe("toy-a", minutes=2) == Schedule(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("RECIPES = {", "SyntaxError: '{' was never closed (__init__.py, line 1)"),
+        ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
+        ("RECIPES = ['toy']", "RECIPES must name the module that trains each model: {'ct-denoise': 'recipe'}"),
+        ("RECIPES = {'toy': None}", "RECIPES must name the module that trains each model: {'ct-denoise': 'recipe'}"),
+        ("RECIPES = {'ct-denoise': 'recipe'}", "another folder trains 'ct-denoise'"),
+    ],
+)
+def test_a_folder_that_is_broken_is_named_and_left_out(tmp_path, text, said):
+    _folder(tmp_path, "toy", text)
+    with also_looked_into("napari_radcnn.training", tmp_path), pytest.warns(CatalogueWarning) as caught:
+        assert find_recipes() == RECIPES
+    (warning,) = caught
+    assert str(warning.message) == (
+        f"The recipes of the folder 'training/toy' are left out: {said}. Repair the folder, or remove it."
+    )
 
 
 def test_a_name_that_is_none_is_refused():

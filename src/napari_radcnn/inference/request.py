@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 import numpy.typing as npt
 
-from napari_radcnn.discovery import BROKEN
+from napari_radcnn.discovery import BROKEN, reason_of
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.inference.plan import Plan
@@ -137,7 +137,6 @@ def get_pipeline(spec: ModelSpec) -> Pipeline:
     try:
         return cast(Pipeline, import_module(spec.pipeline))
     except BROKEN as error:
-        reason = f"{type(error).__name__}: {error}".rstrip(".")
         raise ModelError(
-            f"The model '{spec.name}' cannot be run: '{spec.pipeline}' cannot be loaded: {reason}."
+            f"The model '{spec.name}' cannot be run: '{spec.pipeline}' cannot be loaded: {reason_of(error)}."
         ) from error

@@ -1,0 +1,1 @@
+"""`toy-doubling`: a model with everything that a folder of the catalogue needs, and nothing else."""
