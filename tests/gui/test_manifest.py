@@ -15,12 +15,19 @@ pytestmark = pytest.mark.gui
 MANIFEST_FILE = Path(__file__).parents[2] / "src" / "napari_radcnn" / "napari.yaml"
 MANIFEST = yaml.safe_load(MANIFEST_FILE.read_text(encoding="utf-8"))
 CONTRIBUTIONS = MANIFEST["contributions"]
+GUI = MANIFEST_FILE.parent / "gui"
 
 
 def test_npe2_finds_the_manifest_valid():
     for target in (str(MANIFEST_FILE), str(Path(__file__).parents[2] / "napari.yaml"), "napari-radcnn"):
         done = subprocess.run([sys.executable, "-m", "npe2", "validate", target], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_manifest_holds_all_that_the_tests_below_go_through():
+    counted = {kind: len(entries) for kind, entries in CONTRIBUTIONS.items() if kind != "menus"}
+    assert counted == {"commands": 12, "readers": 1, "writers": 3, "widgets": 5, "sample_data": 3}
+    assert sum(len(entries) for entries in CONTRIBUTIONS["menus"].values()) == 6
 
 
 @pytest.mark.parametrize("command", CONTRIBUTIONS["commands"], ids=lambda command: command["id"])
@@ -85,6 +92,7 @@ def test_every_menu_entry_stands_in_the_menu_bar_and_docks(make_napari_viewer):
     }
     entries = {(menu, entry["command"]) for menu, listed in CONTRIBUTIONS["menus"].items() for entry in listed}
     assert entries == set(expected)
+    assert len(found) >= 100  # napari's own menus alone hold more
     for above, title in expected.values():
         hits = [action for path, action in found if path[-1] == title and above in path]
         assert hits, f"'{title}' is not below '{above}'"
@@ -137,7 +145,13 @@ def test_open_with_an_unreadable_path_is_one_line_and_status_3(tmp_path):
 
 
 def test_no_private_api_of_napari_and_no_torch_in_the_sources():
-    for path in (MANIFEST_FILE.parent / "gui").glob("*.py"):
+    paths = sorted(GUI.rglob("*.py"))
+    modules = {command["python_name"].partition(":")[0] for command in CONTRIBUTIONS["commands"]}
+    assert {Path(*module.split(".")[1:]).with_suffix(".py") for module in modules} <= {
+        path.relative_to(GUI.parent) for path in paths
+    }
+    assert len(paths) >= 60  # a move into folders must not leave this test with nothing to look at
+    for path in paths:
         text = path.read_text(encoding="utf-8")
         assert "napari._" not in text, path
         assert "import torch" not in text, path
