@@ -11,9 +11,10 @@ import pytest
 import napari_radcnn as radcnn
 from napari_radcnn.errors import ReadError
 from napari_radcnn.gui.findings.review import Review
+from napari_radcnn.io import Kind, kind_of
 from napari_radcnn.io.dicom_results.deidentify import shareable
 from napari_radcnn.io.manifest import write_with_manifest
-from napari_radcnn.io.reports import holds_detections, read_detections
+from napari_radcnn.io.reports import read_detections
 from napari_radcnn.results import Detection, Detections
 
 SCORES = (0.25, 0.75, 0.5, 0.125)
@@ -152,6 +153,6 @@ def test_only_json_of_findings_is_taken_for_findings(tmp_path):
     other.write_text('{"probabilities": {"detections": 1}}')
     broken.write_bytes(b"\x00\xff")
     text.write_text(good.read_text())
-    assert holds_detections(good)
+    assert kind_of(good) is Kind.FINDINGS
     for path in (manifest, other, broken, text, tmp_path / "missing.json", tmp_path):
-        assert not holds_detections(path)
+        assert kind_of(path) is not Kind.FINDINGS
