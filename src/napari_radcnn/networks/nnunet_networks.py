@@ -59,21 +59,6 @@ def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise ModelError(f"nnU-Net's network '{name}' cannot be built from its description: {error}.") from error
 
 
-def plain_conv_unet(**arguments: Any) -> nn.Module:
-    """Return nnU-Net's default network; see `build`, which refuses arguments it does not know."""
-    return build("PlainConvUNet", arguments)
-
-
-def residual_encoder_unet(**arguments: Any) -> nn.Module:
-    """Return the network of nnU-Net's "ResEnc" presets; see `build`."""
-    return build("ResidualEncoderUNet", arguments)
-
-
-def residual_unet(**arguments: Any) -> nn.Module:
-    """Return the network with residual blocks in the decoder as well; see `build`."""
-    return build("ResidualUNet", arguments)
-
-
 @dataclass(frozen=True)
 class _Operations:
     """What a block is made of."""

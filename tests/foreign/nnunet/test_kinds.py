@@ -6,7 +6,7 @@ Whole arrays, scikit-image, one patch after the other: slow and simple.
 from __future__ import annotations
 
 import json
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from napari_radcnn.foreign.nnunet import run as nnunet
 from napari_radcnn.foreign.nnunet.open import open_nnunet
 from napari_radcnn.foreign.nnunet.plans import read_classes
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
-from napari_radcnn.inference.patches.positions import patch_weights, starts
+from napari_radcnn.inference.patches.positions import axis_starts, patch_weights
 from napari_radcnn.networks.files import open_network
 from napari_radcnn.networks.nnunet_networks import build
 from napari_radcnn.phantom import oblique_geometry
@@ -124,7 +124,7 @@ def _plainly(spec, scans) -> np.ndarray:
     norm = np.zeros(padded.shape[1:])
     axes = model.sampling.mirror_axes
     flips = [chosen for count in range(len(axes) + 1) for chosen in combinations(axes, count)]
-    for first in starts(tuple(new), model.sampling):
+    for first in product(*axis_starts(tuple(new), model.sampling)):
         place = tuple(slice(f, f + p) for f, p in zip(first, model.sampling.patch, strict=True))
         answers = []
         for chosen in flips:

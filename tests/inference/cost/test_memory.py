@@ -10,68 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
-from napari_radcnn.inference.cost.memory import (
-    Calibration,
-    PeakMemory,
-    TimedPredictor,
-    estimate_memory,
-    recall,
-    remember,
-)
-from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.user_folders import cache_folder
-from napari_radcnn.user_folders import recall as recall_entry
-from napari_radcnn.user_folders import remember as remember_entry
+from napari_radcnn.inference.cost.memory import PeakMemory, estimate_memory
 from toy_networks import ToySource, affine, unet
 
 PATCH = (8, 12, 10)
-FOUND = Calibration("openvino", "bfloat16", 0.25, 3_000_000)
-
-
-def test_what_a_patch_took_is_recalled_for_the_same_run_only():
-    remember("net", PATCH, RunSettings(), 2, FOUND)
-    assert recall("net", PATCH, RunSettings(), 2) == FOUND
-    assert recall("net", PATCH, RunSettings(), 1) is None
-    assert recall("net", (8, 12, 11), RunSettings(), 2) is None
-    assert recall("net", PATCH, RunSettings(precision="float32"), 2) is None
-    assert recall("net", PATCH, RunSettings(device="cpu"), 2) is None
-    assert recall("other", PATCH, RunSettings(), 2) is None
-
-
-@pytest.mark.parametrize("damage", [{"seconds": "fast"}, {"seconds": -1.0}, {"memory_bytes": None}])
-def test_a_damaged_entry_is_none(damage):
-    remember("net", PATCH, RunSettings(), 2, FOUND)
-    (key,) = [line.split('"')[1] for line in (cache_folder() / "calibration.json").read_text().splitlines()[1:2]]
-    remember_entry("calibration", key, dict(recall_entry("calibration", key)) | damage)
-    assert recall("net", PATCH, RunSettings(), 2) is None
-
-
-def test_a_damaged_file_is_made_anew():
-    remember_entry("few", "a", {"n": 1})
-    (cache_folder() / "few.json").write_text("[1, 2]")
-    assert recall_entry("few", "a") is None
-    remember_entry("few", "a", {"n": 2})
-    assert recall_entry("few", "a") == {"n": 2}
-
-
-def test_old_entries_make_room(monkeypatch):
-    monkeypatch.setattr("napari_radcnn.user_folders._MOST", 3)
-    for n in (1, 2, 3, 1, 4):
-        remember_entry("few", str(n), {"n": n})
-    assert [recall_entry("few", str(n)) is not None for n in (1, 2, 3, 4)] == [True, False, True, True]
-
-
-def test_a_timed_predictor_counts_and_says_the_same():
-    timed = TimedPredictor(TorchPredictor(affine(), 3, "float32", 1))
-    assert timed.calibration(5) is None
-    patch = np.ones((1, *PATCH), np.float32)
-    for _ in range(3):
-        assert timed(patch).max() == 3
-    found = timed.calibration(5)
-    assert (found.backend, found.precision, found.memory_bytes, timed.patches) == ("torch", "float32", 5, 3)
-    assert found.seconds == pytest.approx(timed.seconds / 3, rel=1e-3)
-    timed.close()
 
 
 def test_the_peak_of_memory_counts_what_was_given_back():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ from napari_radcnn.inference.patches.positions import (
     patch_box,
     patch_count,
     patch_weights,
-    starts,
 )
 from napari_radcnn.spec.patches import Sampling
 
@@ -52,7 +51,7 @@ def test_monai_positions(shape, patch, overlap):
     padded = padded_shape(shape, patch)
     steps = _get_scan_interval(padded, patch, 3, (overlap,) * 3)
     expected = [tuple(side.start for side in box) for box in dense_patch_slices(padded, patch, steps)]
-    assert starts(shape, Sampling(patch, overlap, "monai")) == expected
+    assert list(product(*axis_starts(shape, Sampling(patch, overlap, "monai")))) == expected
 
 
 @pytest.mark.parametrize(("shape", "patch", "step", "expected"), NNUNET_STARTS)
@@ -94,7 +93,7 @@ def test_a_box_of_a_padded_volume_reaches_outside():
 @given(shape=SHAPES, patch=PATCHES, first=st.integers(0, 69))
 def test_the_count_is_of_patches_that_touch_the_wanted_planes(shape, patch, first):
     sampling = Sampling(patch, 0.5, "monai")
-    boxes = [patch_box(start, shape, patch) for start in starts(shape, sampling)]
+    boxes = [patch_box(start, shape, patch) for start in product(*axis_starts(shape, sampling))]
     assert patch_count(shape, sampling) == len(boxes)
     assert patch_count(shape, sampling, first) == sum(box[0].stop > first for box in boxes)
 

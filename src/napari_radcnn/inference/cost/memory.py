@@ -1,121 +1,27 @@
-"""What a patch costs on this computer: measured in earlier runs, and estimated before the first."""
+"""Memory of a run: estimated from the layers of a network before it, measured while it runs."""
 
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from napari_radcnn.geometry import Shape
-from napari_radcnn.inference.backends.base import NetworkSource, Patch, Predictor
-from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.user_folders import recall as recall_entry
-from napari_radcnn.user_folders import remember as remember_entry
+from napari_radcnn.inference.backends.base import NetworkSource
 
 if TYPE_CHECKING:
     import torch
 
-_FILE = "calibration"
 #: Seconds between two looks at the memory of the process.
 _INTERVAL = 0.01
 #: A convolution fills its channels up to blocks of this many; not the few of an image.
 _BLOCK, _FEW = 16, 4
 #: PyTorch in bfloat16 against float32: half, and what stays in float32.
 _MIXED = 0.6
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What a patch of a network took.
-
-    Attributes
-    ----------
-    backend, precision : str
-        How it was computed; see `Predictor`.
-    seconds : float
-        A patch, without opening the network.
-    memory_bytes : int
-        Memory beside what the process had before: the most while the network was opened and run.
-    """
-
-    backend: str
-    precision: str
-    seconds: float
-    memory_bytes: int
-
-
-def recall(network: str, patch: Shape, settings: RunSettings, threads: int) -> Calibration | None:
-    """Return what a patch took in the last run like this one on this computer; None before the first.
-
-    Parameters
-    ----------
-    network : str
-        `NetworkSource.identity`.
-    patch : tuple of int
-        Voxels of a patch.
-    settings : RunSettings
-        As asked for; which backend that came to is part of the answer.
-    threads : int
-        CPU threads.
-    """
-    entry = recall_entry(_FILE, _key(network, patch, settings, threads))
-    if entry is None:
-        return None
-    backend, precision, seconds, memory = (entry.get(n) for n in ("backend", "precision", "seconds", "memory_bytes"))
-    if not isinstance(seconds, float) or not isinstance(memory, int) or not seconds > 0 or memory < 0:
-        return None
-    return Calibration(str(backend), str(precision), seconds, memory)
-
-
-def remember(network: str, patch: Shape, settings: RunSettings, threads: int, found: Calibration) -> None:
-    """Keep what a patch took, for the next plan; see `recall` for the parameters."""
-    remember_entry(_FILE, _key(network, patch, settings, threads), asdict(found))
-
-
-def _key(network: str, patch: Shape, settings: RunSettings, threads: int) -> str:
-    return f"{network} {'x'.join(str(n) for n in patch)} {settings.device} {settings.precision} {threads} threads"
-
-
-class TimedPredictor:
-    """A predictor that counts its patches and their seconds.
-
-    Parameters
-    ----------
-    predictor : Predictor
-        The one that computes.
-    """
-
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
-        self.backend, self.device = predictor.backend, predictor.device
-        self.precision, self.agreement = predictor.precision, predictor.agreement
-        self.patches = 0
-        self.seconds = 0.0
-
-    def __call__(self, patch: Patch) -> Patch:
-        """See `Predictor`."""
-        begin = time.perf_counter()
-        found = self._predictor(patch)
-        self.seconds += time.perf_counter() - begin
-        self.patches += 1
-        return found
-
-    def close(self) -> None:
-        """See `Predictor`."""
-        self._predictor.close()
-
-    def calibration(self, memory_bytes: int) -> Calibration | None:
-        """Return what a patch took, on average; None before the first."""
-        if self.patches == 0:
-            return None
-        seconds = float(f"{self.seconds / self.patches:.4g}")
-        return Calibration(self.backend, self.precision, seconds, memory_bytes)
 
 
 class PeakMemory:

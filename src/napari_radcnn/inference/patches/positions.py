@@ -5,7 +5,6 @@ A network with instance normalization gives another answer at another place, so 
 
 from __future__ import annotations
 
-from itertools import product
 from math import ceil
 from typing import Any
 
@@ -71,11 +70,6 @@ def _monai_starts(size: int, patch: int, overlap: float) -> list[int]:
     step = max(1, int(patch * (1 - overlap)))
     count = ceil((size - patch) / step) + 1
     return [min(n * step, size - patch) for n in range(count)]
-
-
-def starts(shape: Shape, sampling: Sampling) -> list[Shape]:
-    """Return the first index of every patch in the padded volume, the last axis fastest."""
-    return list(product(*axis_starts(shape, sampling)))
 
 
 def patch_count(shape: Shape, sampling: Sampling, first_plane: int = 0) -> int:

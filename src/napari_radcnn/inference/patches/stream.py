@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations, groupby
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,65 +114,6 @@ def run_patches(
             thread.settle()
             if end > first_plane:
                 yield end, blend
-    finally:
-        thread.close()
-        blend.close()
-
-
-def run_tiles(
-    predictors: Sequence[Predictor],
-    read: Reader,
-    shape: Shape,
-    tiles: Sequence[tuple[Box, Box]],
-    *,
-    classes: int,
-    budget_bytes: int,
-    empty: Sequence[float],
-    mirror_axes: Sequence[int] = (),
-    padding_value: float = 0.0,
-    monitor: Monitor | None = None,
-    first_plane: int = 0,
-    workspace: Path | None = None,
-) -> Iterator[tuple[int, Blend]]:
-    """Run networks over tiles that do not overlap in what is kept; the fast way.
-
-    Parameters
-    ----------
-    tiles : sequence of (read, keep)
-        See `napari_radcnn.inference.fitted.fitted_tiles`; the predictors are for the shape of `read`.
-    empty : sequence of float
-        Logits of voxels that no tile keeps.
-    predictors, read, shape, classes, budget_bytes, mirror_axes, padding_value, monitor, first_plane, workspace
-        As in `run_patches`; the monitor gets one step a tile that keeps something of the wanted planes.
-
-    Yields
-    ------
-    final, blend
-        As `run_patches`.
-    """
-    layers = [list(layer) for _, layer in groupby(tiles, lambda tile: (tile[1][0].start, tile[1][0].stop))]
-    layers = [layer for layer in layers if layer[0][1][0].stop > first_plane]
-    number, count = 0, sum(len(layer) for layer in layers)
-    extent = [max((keep[axis].stop - keep[axis].start for _, keep in tiles), default=1) for axis in range(3)]
-    largest = (extent[0], extent[1], extent[2])
-    blend = Blend(shape, classes, largest, budget_bytes, workspace, first_plane=first_plane, empty=empty)
-    thread = BlendingThread(blend)
-    try:
-        for layer in layers:
-            for box, keep in layer:
-                number += 1
-                thread.go_to(*keep[:2])
-                patch = read_padded(read, box, shape, padding_value)
-                answer = predict(predictors, patch, classes, mirror_axes, monitor)
-                part = tuple(slice(k.start - b.start, k.stop - b.start) for k, b in zip(keep, box, strict=True))
-                kept = answer[(slice(None), *part)]
-                thread.add(keep, kept, np.broadcast_to(np.float32(1), kept.shape[1:]))
-                if monitor is not None:
-                    monitor.step(f"tile {number} of {count}")
-            thread.settle()
-            if layer is not layers[-1]:
-                yield layer[0][1][0].stop, blend
-        yield shape[0], blend
     finally:
         thread.close()
         blend.close()

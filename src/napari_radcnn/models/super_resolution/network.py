@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
 #: The plane before, the plane, the plane after; thickness, factor, and where a row lies between slices (two).
 CHANNELS = 7
-#: Planes a network sees, the middle one being the one it restores.
-PLANES = 3
 #: Features a level, from half resolution down.
 WIDTHS = (48, 80, 112)
 #: Sides of a picture must be multiples of this.
