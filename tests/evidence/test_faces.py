@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-import torch
 
 import napari_radcnn as radcnn
+import small_classifier
 from napari_radcnn.cli import main
 from napari_radcnn.evidence.ensemble import KINDS
-from napari_radcnn.models import registry
-from napari_radcnn.models.classifiers import cxr_pneumonia
-from napari_radcnn.models.classifiers import run as classifier
-from napari_radcnn.models.classifiers.calibrated import Calibration
-from napari_radcnn.networks.classifier import build_classifier
 
 
 @pytest.fixture
 def model(monkeypatch):
-    torch.manual_seed(1)
-    small = replace(cxr_pneumonia.SHAPE, widths=(4, 8))
-    members = [build_classifier(small).eval() for _ in range(2)]
-    monkeypatch.setattr(classifier, "modules", lambda _: members)
-    monkeypatch.setattr(classifier, "_members", lambda _: 2)
-    monkeypatch.setattr(classifier, "calibration_of", lambda _: Calibration(1.0, (0.0, 0.0)))
-    monkeypatch.setitem(registry.own_models(), cxr_pneumonia.SPEC.name, cxr_pneumonia.SPEC)
-    return cxr_pneumonia.SPEC
+    return small_classifier.register(monkeypatch)
 
 
 @pytest.fixture

@@ -45,8 +45,8 @@ def open_model(path: str | os.PathLike[str], *, trust: str | None = None) -> Mod
     Examples
     --------
     >>> import napari_radcnn as radcnn
-    >>> spleen = radcnn.open_model("spleen_ct_segmentation.zip")  # doctest: +SKIP
-    >>> labels = radcnn.segment(scan, spleen)  # doctest: +SKIP
+    >>> spleen = radcnn.open_model("spleen_ct_segmentation.zip")
+    >>> labels = radcnn.segment(radcnn.read("ct.nii.gz")[0], spleen)
     """
     path = Path(path)
     if not path.exists():

@@ -1,0 +1,236 @@
+"""Every block of the how-to pages is run, in order, on stand-in scans; what trains or measures is parsed only."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+import fake_models
+import napari_radcnn as radcnn
+import small_classifier
+import stand_ins
+from napari_radcnn.cli import _parser, main
+from napari_radcnn.evidence.ensemble import KINDS
+from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.script import _FORMS, script_from_dict, step_from_dict
+from napari_radcnn.interactive.tools import TOOLS, tool_from_dict
+from napari_radcnn.phantom import head
+from napari_radcnn.play import play
+from napari_radcnn.results import FindingState
+
+ROOT = Path(__file__).parents[2]
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "how-to").glob("*.md"))}
+#: Stands in the way of a program, and writes down what it was called with.
+_RECORDER = "#!/bin/sh\nprintf '%s\\0' {name} \"$@\"\nprintf '\\n'\n"
+_PROGRAMS = ("radcnn", "make", ".venv/bin/python")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code of a page."""
+
+    line: int
+    language: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    text = PAGES[page]
+    return [
+        Block(text.count("\n", 0, found.start()) + 1, found[1], found[2])
+        for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    ]
+
+
+def data(page: str) -> list[Any]:
+    return [json.loads(block.text) for block in blocks(page) if block.language == "json"]
+
+
+class Shell:
+    """Bash says which programs a line calls with which words; those are then run in this process."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        self._monkeypatch = monkeypatch
+        for name in _PROGRAMS:
+            path = folder / ("" if "/" in name else "bin") / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_RECORDER.format(name=name), encoding="utf-8")
+            path.chmod(0o755)
+
+    def calls(self, line: str) -> list[list[str]]:
+        path = f"{self._folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euc", line], cwd=self._folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        return [call.split("\0")[:-1] for call in done.stdout.splitlines()]
+
+    def run(self, line: str) -> None:
+        for program, *words in self.calls(line):
+            if program == "radcnn" and words[0] != "train":
+                assert main(words) == 0, line
+            elif program == "radcnn":
+                _parser(words).parse_args(words)
+            elif program == "make":
+                self._make(words)
+            else:
+                self._python(words)
+
+    def _make(self, words: list[str]) -> None:
+        """Let make say what it would do, and parse what it would measure."""
+        done = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        would = [shlex.split(line) for line in done.stdout.splitlines() if line.startswith(_PROGRAMS[2])]
+        assert would, f"make {' '.join(words)} does nothing"
+        for _, *arguments in would:
+            self._python(arguments)
+
+    def _python(self, words: list[str]) -> None:
+        if words[0] != "-m":
+            assert (ROOT / words[0]).is_file(), words
+            return
+        assert words[:3] == ["-m", "benchmarks", "models"], words
+        benchmarks = pytest.importorskip("benchmarks.models.run", reason="the benchmarks lie in the repository only")
+        self._monkeypatch.setattr(benchmarks, "run", lambda *_: True)
+        assert benchmarks.main(words[3:]) == 0
+
+
+# -- what a page comes to ------------------------------------------------------------------------------------------
+
+
+def _mask_was_corrected(names, folder, out):
+    result = names["result"]
+    assert result.volume_ml(1) > 5.0
+    filled = np.flatnonzero((result.array == 1).any(axis=(1, 2)))
+    np.testing.assert_array_equal(filled, np.arange(filled[0], filled[-1] + 1))
+    assert len(filled) >= 7  # the slices between the two that were drawn on
+    assert "Fill between slices along k" in out
+
+
+def _script_was_played(names, folder, out):
+    shell, again = (radcnn.read(folder / name)[0].array for name in ("mass.nii.gz", "again.nii.gz"))
+    assert np.array_equal(shell, again)
+    assert np.array_equal(shell, names["labels"].array)
+    mass = head().array > 780  # brighter than all the rest
+    assert 2 * (mass & (shell == 1)).sum() / (mass.sum() + (shell == 1).sum()) > 0.9
+    assert (shell == 2).any()  # the rim
+    assert [line.split(":")[0] for line in out.splitlines()][:4] == ["mass", "rim", "written", "manifest"]
+    assert "identical" in out
+
+
+def _findings_were_written(names, folder, out):
+    assert [box.state for box in names["back"].boxes] == ["accepted", "candidate"]
+    assert sorted(path.name for path in (folder / "found").glob("*.json")) == [
+        "first.json",
+        "first.json.radcnn.json",
+        "second one.json",
+        "second one.json.radcnn.json",
+    ]
+    assert "sensitivity" in out
+
+
+def _foreign_models_were_run(names, folder, out):
+    written = radcnn.read(folder / "organs.nii.gz")[0].array
+    assert np.array_equal(written, names["labels"].array)
+    assert written.any()
+    assert (folder / "labels.ome.zarr").is_dir()
+    tumor = json.loads((folder / "tumor.nii.gz.radcnn.json").read_text())
+    assert list(tumor["inputs"]) == ["T1", "T1c", "T2", "FLAIR"]
+    assert "installed: " in out
+
+
+def _maps_were_written(names, folder, out):
+    assert sorted(path.name for path in (folder / "maps").iterdir()) == sorted(
+        f"chest.{kind.lower().replace(' ', '-')}.nii.gz" for kind in KINDS
+    )
+    assert [image.name.rpartition(" · ")[2] for image in names["answer"].evidence] == list(KINDS)
+
+
+CHECKS = {
+    "correct-a-mask": _mask_was_corrected,
+    "interact-from-a-script": _script_was_played,
+    "review-findings": _findings_were_written,
+    "run-models-from-elsewhere": _foreign_models_were_run,
+    "see-the-evidence": _maps_were_written,
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_the_page_shows_runs(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "scans").mkdir()
+    stand_ins.lay_out(PAGES[page], tmp_path)
+    fake_models.register(monkeypatch, "detection", "MODEL")
+    small_classifier.register(monkeypatch)
+    shell, names = Shell(tmp_path, monkeypatch), {}
+    for block in blocks(page):
+        if block.language == "python":
+            exec(compile(block.text, f"{page}.md:{block.line}", "exec"), names)
+        elif block.language == "sh":
+            for line in block.text.splitlines():
+                shell.run(line)
+        elif block.language == "json" and "steps" in json.loads(block.text):
+            (tmp_path / "script.json").write_text(block.text, encoding="utf-8")
+    CHECKS.get(page, lambda *_: None)(names, tmp_path, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_of_the_page_is_passed_over(page):
+    assert {block.language for block in blocks(page)} <= {"python", "sh", "json"}
+    outside = re.sub(r"^```.*?^```$", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
+    assert "```" not in outside
+    assert not re.search(r"\n\n {4,}\S", outside), "an indented block says no language"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_names_files_that_are_there(page):
+    for link in re.findall(r"\]\(([^)#:]+)\)", PAGES[page]):
+        assert (ROOT / "docs" / "how-to" / link).exists(), link
+    for path in re.findall(r"`((?:src|docs|benchmarks|tests)/[^`]+)`", PAGES[page]):
+        assert list(ROOT.glob(re.sub(r"[A-Z]{2,}", "*", path))), path
+
+
+# -- pages that list all there is of something ------------------------------------------------------------------------
+
+
+def test_every_kind_of_step_prompt_and_tool_of_a_script_is_shown_and_right():
+    _, steps, prompts, tools = data("interact-from-a-script")
+    for step in steps:
+        step_from_dict(step)
+    for needed, others, _ in _FORMS:
+        assert any(needed <= set(step) <= needed | others for step in steps), needed
+    assert {Prompt.from_dict(prompt).kind for prompt in prompts} == {"point", "box", "scribble", "lasso"}
+    assert {tool_from_dict(tool).name for tool in tools} == set(TOOLS) - {"copy_label"}
+
+
+def test_the_script_of_corrections_uses_the_tools_and_keeps_its_margin():
+    (script,) = data("correct-a-mask")
+    used = {step.tool.name for step in script_from_dict(script).steps}
+    assert used | {"remove_island", "clear", "copy_label"} == set(TOOLS)
+    labels = play(head(), script)
+    assert [label.name for label in labels.labels.values()] == ["lesion", "vessel"]
+    assert labels.volume_ml(1) > 5.0
+    assert labels.volume_ml(2) > 0.1
+    lesion, vessel = (head().geometry.to_world(np.argwhere(labels.array == value)) for value in (1, 2))
+    assert np.linalg.norm(lesion[:, None] - vessel[None], axis=2).min() > 3.0
+
+
+def test_every_correction_tool_is_explained():
+    for name, kind in TOOLS.items():
+        assert name in PAGES["correct-a-mask"] or kind.__name__ in PAGES["correct-a-mask"]
+
+
+def test_every_state_of_a_finding_is_explained():
+    for state in get_args(FindingState):
+        assert re.search(rf"^\| [a-z, ]+ \| {state}", PAGES["review-findings"], re.MULTILINE)
