@@ -17,7 +17,7 @@ import pytest
 
 import napari_radcnn as radcnn
 from napari_radcnn.cli import main
-from napari_radcnn.interactive.journal import saved_sessions
+from napari_radcnn.interactive.journal.journal import saved_sessions
 from napari_radcnn.interactive.tools import Grow
 from napari_radcnn.play import play
 

@@ -16,6 +16,7 @@ import napari_radcnn as radcnn
 from model_factory import UNET, describe, unet, write_bundle, write_safetensors, zipped
 from napari_radcnn.errors import ModelError, WriteError
 from napari_radcnn.foreign.pack import install, installed, pack, uninstall, verify
+from napari_radcnn.models.registry import install_pack
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
 
@@ -115,7 +116,7 @@ def test_an_installed_model_is_not_overwritten(tmp_path):
         install(path)
     other = pack(tmp_path / "bundle", tmp_path / "b.zip", name="nlm-denoise", **TEXTS)
     with pytest.raises(ModelError, match="'nlm-denoise' already"):
-        install(other)
+        install_pack(other)
     for name in ("missing", "../two-organs", "nlm-denoise"):
         with pytest.raises(ModelError, match="is installed; there are: two-organs"):
             uninstall(name)
