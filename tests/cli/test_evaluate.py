@@ -1,12 +1,17 @@
 """``radcnn evaluate`` on findings and on tables of classes."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 
 import napari_radcnn as radcnn
+from dicom_factory import write_dicom_series
+from grids import oblique
 from napari_radcnn.cli import main
 from napari_radcnn.io.reports import read_detections
+from napari_radcnn.phantom import world_field
 from napari_radcnn.results import Detection, Detections
 
 
@@ -40,6 +45,35 @@ def test_findings_are_read_as_they_were_written(tmp_path):
     boxes = (Detection("a", 0.25, (1.0, -2.0, 3.5), (4.0, 5.0, 6.0)), Detection("b", 0.125, (0.0,) * 3, (1.0,) * 3))
     radcnn.write(Detections(boxes), tmp_path / "found.json")
     assert read_detections(tmp_path / "found.json").boxes == boxes
+    decided = replace(boxes[0], label="a, or not", state="rejected")
+    for one in (boxes, (decided, boxes[1])):
+        radcnn.write(Detections(one), tmp_path / "found.csv", overwrite=True)
+        assert read_detections(tmp_path / "found.csv").boxes == one
+    radcnn.write(Detections((replace(boxes[0], score=math.nan),)), tmp_path / "found.csv", overwrite=True)
+    assert math.isnan(read_detections(tmp_path / "found.csv").boxes[0].score)
+
+
+def test_findings_of_every_format_are_compared(tmp_path, capsys):
+    boxes = (Detection("a", 0.25, (1.0, -2.0, 3.5), (4.0, 5.0, 6.0)), Detection("b", 0.5, (30.0,) * 3, (1.0,) * 3))
+    write_dicom_series(tmp_path / "series", world_field(oblique()))
+    paths = [str(tmp_path / name) for name in ("found.json", "found.csv", "found.sr.dcm")]
+    for path in paths:
+        reference = tmp_path / "series" if path.endswith(".dcm") else None
+        radcnn.write(Detections(boxes), path, reference=reference)
+    for other in paths[1:]:
+        assert main(["evaluate", paths[0], other, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)["detections"]
+        assert (found["scans"], found["present"], found["sensitivity"]) == (1, 2, 1.0)
+
+
+def test_findings_and_something_else_are_refused(tmp_path, capsys):
+    radcnn.write(world_field(oblique()), tmp_path / "a.nii.gz")
+    _write(tmp_path / "b.json", (0, 0.5))
+    (tmp_path / "c.csv").write_text("case,class\np1,ill\n")
+    radcnn.write(read_detections(tmp_path / "b.json"), tmp_path / "b.csv")
+    for one, other in (("a.nii.gz", "b.json"), ("b.json", "c.csv"), ("b.csv", "c.csv")):
+        assert main(["evaluate", str(tmp_path / one), str(tmp_path / other)]) == 3
+        assert "give two of a kind" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import napari_radcnn
-from napari_radcnn.cli import evaluate, interact, models, runs, scans, train
+from napari_radcnn.cli import evaluate, info, interact, models, runs, scans, train
 from napari_radcnn.cli.common import telling
 from napari_radcnn.errors import ExitStatus, RadcnnError
 
@@ -44,6 +44,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"radcnn {napari_radcnn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
+    info.add_commands(commands)
     scans.add_commands(commands)
     models.add_commands(commands, words)
     train.add_commands(commands)

@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_radcnn.cli.common import choose, read_volumes
 from napari_radcnn.errors import OptionError, ReadError
+from napari_radcnn.io.contents import Kind, kind_of
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,7 +18,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "evaluate",
         help="compare a prediction with its reference: labels, images, findings, classes",
         description="Compare a prediction with its reference. Scans and label maps must lie on the same grid. "
-        "Detections: two JSON files as `radcnn run` writes them, or two folders with one of a name for each scan. "
+        "Detections: two files as `radcnn run` writes them, or two folders with a JSON file of a name for each scan. "
         "Classifications: two CSV files with the case in the first column; REFERENCE holds its class in the second, "
         "PREDICTION a column of probabilities for each class.",
     )
@@ -46,23 +47,27 @@ def _compare(reference: Path, prediction: Path, tolerance: float) -> dict[str, A
     from napari_radcnn import metrics
 
     pair = reference, prediction
-    if all(path.suffix.lower() == ".json" for path in pair) or all(map(_reports, pair)):
+    holds_findings = [kind_of(path) in (Kind.FINDINGS, Kind.REPORT) for path in pair]
+    is_json = all(path.suffix.lower() == ".json" for path in pair)
+    if all(holds_findings) or is_json or all(map(_files_of_findings, pair)):
         return {"detections": metrics.compare_findings(*_findings(reference, prediction))}
+    if any(holds_findings):
+        raise ReadError(f"Only one of {reference} and {prediction} holds findings: give two of a kind.")
     if all(path.suffix.lower() == ".csv" for path in pair):
         return {"classification": metrics.compare_classes(*_classes(reference, prediction))}
     first, second = (choose(read_volumes(path), path, None) for path in pair)
     return metrics.compare(first, second, tolerance_mm=tolerance)
 
 
-def _reports(path: Path) -> dict[str, Path]:
+def _files_of_findings(path: Path) -> dict[str, Path]:
     """Return the JSON files of a folder by name, without the manifests beside them."""
     if not path.is_dir():
         return {}
-    return {one.name: one for one in sorted(path.glob("*.json")) if not one.name.endswith(".radcnn.json")}
+    return {one.name: one for one in sorted(path.glob("*.json")) if kind_of(one) is not Kind.MANIFEST}
 
 
 def _findings(reference: Path, prediction: Path) -> tuple[list[Any], list[Any]]:
-    first, second = _reports(reference), _reports(prediction)
+    first, second = _files_of_findings(reference), _files_of_findings(prediction)
     if not first:
         return [_boxes(reference)], [_boxes(prediction)]
     if set(first) != set(second):
@@ -73,9 +78,11 @@ def _findings(reference: Path, prediction: Path) -> tuple[list[Any], list[Any]]:
 
 def _boxes(path: Path) -> list[Any]:
     """Return the findings of a file that nobody rejected."""
+    from napari_radcnn.io import read_report
     from napari_radcnn.io.reports import read_detections
 
-    return [box for box in read_detections(path).boxes if box.state != "rejected"]
+    found = read_report(path).detections if kind_of(path) is Kind.REPORT else read_detections(path)
+    return [box for box in found.boxes if box.state != "rejected"]
 
 
 def _classes(reference: Path, prediction: Path) -> tuple[list[str], dict[str, list[float]]]:

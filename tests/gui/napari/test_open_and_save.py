@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dicom_factory import write_dicom_series
+from mixed_folders import FINDINGS, every_kind
 from napari_radcnn import io
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.geometry import Geometry
@@ -80,6 +81,34 @@ def test_what_is_not_ours_is_left_to_others(tmp_path):
     assert reader.get_reader(str(tmp_path / "a.nrrd")) is not None
     assert reader.get_reader([str(tmp_path / "a.nrrd"), str(tmp_path / "notes.txt")]) is None
     assert reader.get_reader([]) is None
+
+
+def test_only_what_is_shown_is_taken(tmp_path):
+    for path, kind in every_kind(tmp_path).items():
+        is_shown = kind in (io.Kind.IMAGES, io.Kind.REPORT, io.Kind.FINDINGS)
+        assert (reader.get_reader(str(path)) is not None) is is_shown, path
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".sr.dcm"])
+def test_findings_of_every_format_open_in_their_place(make_napari_viewer, tmp_path, suffix):
+    write_dicom_series(tmp_path / "series", int_field(oblique_geometry()))
+    path = tmp_path / f"found{suffix}"
+    io.write(FINDINGS, path, reference=tmp_path / "series" if suffix == ".sr.dcm" else None)
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open(str(path), plugin="napari-radcnn")
+    assert np.allclose(layer.data_to_world(layer.data[0])[::-1], FINDINGS.boxes[0].center, atol=1e-3)
+
+
+def test_findings_beside_a_newer_manifest_open_with_a_warning(make_napari_viewer, tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr("napari.utils.notifications.show_warning", lines.append)
+    io.write(FINDINGS, tmp_path / "found.json")
+    (tmp_path / "found.json.radcnn.json").write_text('{"schema": "radcnn-manifest/2"}')
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open(str(tmp_path / "found.json"), plugin="napari-radcnn")
+    assert len(layer.data) == 1
+    (line,) = lines
+    assert "found.json.radcnn.json: a newer version of napari-radcnn wrote this" in line
 
 
 def test_a_damaged_file_is_refused_in_one_line(make_napari_viewer, tmp_path):

@@ -8,6 +8,7 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QMessageBox
 
 from dicom_factory import write_dicom_series
+from mixed_folders import mixed, zipped
 from napari_radcnn import io
 from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.scans import defaults
@@ -172,3 +173,55 @@ def test_after_consent_napari_itself_opens_with_us(make_napari_viewer, folder):
     viewer.open(str(folder / "b"), plugin=None)
     assert all("radcnn" in layer.metadata for layer in viewer.layers)
     assert len(viewer.layers) == 2
+
+
+def test_the_dock_offers_what_read_reads(make_napari_viewer, qtbot, tmp_path):
+    folder = mixed(tmp_path)
+    viewer, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, folder)
+    by_title = {row.text(0): row for row in rows(dock)}
+    images = [title for title, row in by_title.items() if row.parent().text(0) == "Single files"]
+    assert images == [
+        "LOUD.HDR",
+        "a store of another name",
+        "broken.nrrd",
+        "field.nii.gz",
+        "meta.mhd",
+        "pair.hdr",
+        "squeezed.hdr.gz",
+        "store.ome.zarr",
+    ]
+    assert by_title["store.ome.zarr"].text(1) == "OME-Zarr"
+    broken = by_title["broken.dcm"]
+    assert broken.parent().text(0) == "Left out"
+    assert "damaged" in broken.child(0).text(0)
+    for title, row in by_title.items():
+        row.setSelected(title != "broken.nrrd")
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
+    wait_for_end(qtbot, dock)
+    whole = io.read(folder)
+    assert sorted(layer.name for layer in viewer.layers) == sorted(volume.name for volume in whole)
+    for volume in whole:
+        shown = next(layer for layer in viewer.layers if layer.name == volume.name)
+        if not volume.metadata.is_label:
+            assert volume_from_layer(shown).geometry.is_close(volume.geometry, 1e-3)
+
+
+def test_a_store_an_archive_and_a_file_are_listed_by_themselves(make_napari_viewer, qtbot, tmp_path):
+    store = io.write(world_field(oblique_geometry()), tmp_path / "a.ome.zarr")
+    archive = zipped(tmp_path / "export.zip", write_dicom_series(tmp_path / "s", disks()[1]))
+    _, dock = docked(make_napari_viewer)
+    for path, kind in ((store, "OME-Zarr"), (archive, "ZIP archive")):
+        dock.path_line.clear()
+        listed(dock, qtbot, path)
+        (row,) = rows(dock)
+        assert (row.text(0), row.text(1)) == (path.name, kind)
+
+
+def test_images_one_folder_down_are_listed_by_their_place(make_napari_viewer, qtbot, tmp_path):
+    for name in ("t1", "t2"):
+        (tmp_path / name).mkdir()
+        io.write(world_field(oblique_geometry()), tmp_path / name / "scan.nii.gz")
+    _, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, tmp_path)
+    assert [row.text(0) for row in rows(dock)] == ["t1/scan.nii.gz", "t2/scan.nii.gz"]
