@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from napari_radcnn import provenance
-from napari_radcnn.errors import RadcnnError, SessionError
+from napari_radcnn.errors import JournalError, RadcnnError, SessionError
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.answering import Answering
 from napari_radcnn.interactive.autosave import Autosave
@@ -398,6 +398,8 @@ class PromptSession(EditedScan):
         ModelError
             If its engine is not there any more: name another one.
         """
+        if saved.problem:
+            raise JournalError(saved.problem)
         _load(volume, progress, cancel)
         identity = provenance.identify(volume)
         header = saved.header
