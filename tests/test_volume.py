@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,30 @@ def test_label_volumes_are_in_milliliters():
 def test_no_label_map(array):
     with pytest.raises(GeometryError):
         LabelMap(array, axial(), {})
+
+
+def test_other_voxels_on_the_same_or_another_grid_and_other_metadata():
+    volume = Volume(np.zeros(SHAPE), axial(), VolumeMetadata("a", units="HU"), ("careful",), 2.5)
+    other = volume.with_array(np.ones(SHAPE), name="b")
+    assert (other.name, other.metadata.units, other.warnings, other.suvbw_factor) == ("b", "HU", ("careful",), 2.5)
+    assert other.array.all()
+    assert other.geometry is volume.geometry
+    part = volume.with_array(np.ones((2, 4, 5)), volume.geometry.cropped((slice(1, 3), slice(None), slice(None))))
+    assert (part.shape, part.name) == ((2, 4, 5), "a")
+    with pytest.raises(GeometryError, match="shape"):
+        volume.with_array(np.ones((2, 4, 5)))
+    named = volume.with_metadata(modality="CT")
+    assert (named.modality, named.name) == ("CT", "a")
+    assert named.array is volume.array
+    with pytest.raises(TypeError, match="modalty"):
+        volume.with_metadata(modalty="CT")
+
+
+def test_a_volume_is_made_by_position_by_name_and_by_replace():
+    values = np.zeros(SHAPE)
+    by_name = Volume(array=values, geometry=axial())
+    assert by_name.array is values
+    assert replace(by_name, warnings=("careful",)).array is values
+    assert replace(by_name, array=values + 1).array.all()
+    with pytest.raises(TypeError, match="array and a geometry"):
+        Volume(values)

@@ -460,9 +460,8 @@ def _result(request: Request, outcome: Outcome, manifest: Mapping[str, Any], war
         return replace(labels, provenance={**manifest, "volumes_ml": volumes})
     if spec.task in ("denoising", "super-resolution") and outcome.array is not None:
         geometry = volume.geometry if outcome.geometry is None else outcome.geometry
-        metadata = replace(volume.metadata, name=name, provenance=manifest)
-        told = (*volume.warnings, *warnings)
-        return replace(volume, array=outcome.array, geometry=geometry, metadata=metadata, warnings=told)
+        told = replace(volume, warnings=(*volume.warnings, *warnings))
+        return told.with_array(outcome.array, geometry, name=name, provenance=manifest)
     if spec.task == "detection":
         best_first = tuple(sorted(outcome.detections, key=lambda found: -found.score))
         return Detections(best_first, name, manifest, warnings, _maps(volume, outcome, name, manifest))

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn import interop
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.progress import CancelEvent, Progress
@@ -107,39 +108,34 @@ class Volume:
         On the first use of `array`, of a lazy volume only: it would not fit into the free memory; it is damaged.
     """
 
-    # `dataclasses.replace` gets every field: were `array` one, renaming a volume would load it. For type checkers it
-    # is, so that `replace(volume, array=...)`, which works, is checked.
-    if TYPE_CHECKING:
-        array: npt.NDArray[Any]
-        _voxels: ClassVar[npt.NDArray[Any] | LazyArray]
-    else:
-        _voxels: npt.NDArray[Any] | LazyArray = field(repr=False)
+    # `dataclasses.replace` gets every field: were `array` one, renaming a volume would load it.
+    voxels: npt.NDArray[Any] | LazyArray = field(repr=False)
     geometry: Geometry
-    metadata: VolumeMetadata = field(default_factory=VolumeMetadata)
-    warnings: tuple[str, ...] = ()
-    suvbw_factor: float | None = None
+    metadata: VolumeMetadata
+    warnings: tuple[str, ...]
+    suvbw_factor: float | None
 
-    if not TYPE_CHECKING:
-
-        def __init__(
-            self, array=None, geometry=None, metadata=None, warnings=(), suvbw_factor=None, *, _voxels=None
-        ) -> None:
-            voxels = _voxels if array is None else array
-            if voxels is None or geometry is None:
-                raise TypeError("A Volume needs an array and a geometry.")
-            object.__setattr__(self, "_voxels", voxels)
-            object.__setattr__(self, "geometry", geometry)
-            object.__setattr__(self, "metadata", VolumeMetadata() if metadata is None else metadata)
-            object.__setattr__(self, "warnings", warnings)
-            object.__setattr__(self, "suvbw_factor", suvbw_factor)
-            is_color = len(self.shape) == 4 and self.shape[3] == 3
-            if not (len(self.shape) == 3 or is_color) or self.shape[:3] != geometry.shape:
-                raise GeometryError(f"The array has shape {self.shape}, but its geometry has {geometry.shape}.")
-
-        @property
-        def array(self) -> npt.NDArray[Any]:
-            """All voxels; the first use loads those of a lazy volume."""
-            return self.load()
+    def __init__(
+        self,
+        array: npt.NDArray[Any] | LazyArray | None = None,
+        geometry: Geometry | None = None,
+        metadata: VolumeMetadata | None = None,
+        warnings: tuple[str, ...] = (),
+        suvbw_factor: float | None = None,
+        *,
+        voxels: npt.NDArray[Any] | LazyArray | None = None,
+    ) -> None:
+        given = voxels if array is None else array  # `dataclasses.replace` hands the field on, people give an array
+        if given is None or geometry is None:
+            raise TypeError("A Volume needs an array and a geometry.")
+        object.__setattr__(self, "voxels", given)
+        object.__setattr__(self, "geometry", geometry)
+        object.__setattr__(self, "metadata", VolumeMetadata() if metadata is None else metadata)
+        object.__setattr__(self, "warnings", warnings)
+        object.__setattr__(self, "suvbw_factor", suvbw_factor)
+        is_color = len(self.shape) == 4 and self.shape[3] == 3
+        if not (len(self.shape) == 3 or is_color) or self.shape[:3] != geometry.shape:
+            raise GeometryError(f"The array has shape {self.shape}, but its geometry has {geometry.shape}.")
 
     @classmethod
     def lazy(
@@ -163,21 +159,25 @@ class Volume:
         array : array, optional
             All voxels, where they have been read already.
         """
-        voxels = cast("npt.NDArray[Any]", LazyArray(source, array))
-        return cls(voxels, geometry, metadata or VolumeMetadata(), warnings, suvbw_factor)
+        return cls(LazyArray(source, array), geometry, metadata, warnings, suvbw_factor)
 
     # -- its voxels ---------------------------------------------------------------------------------------------
 
     @property
+    def array(self) -> npt.NDArray[Any]:
+        """All voxels; the first use loads those of a lazy volume."""
+        return self.load()
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of the array: ``(k, j, i)`` or ``(k, j, i, 3)``. Loads nothing."""
-        voxels = self._voxels
+        voxels = self.voxels
         return tuple(int(n) for n in (voxels.source.shape if isinstance(voxels, LazyArray) else voxels.shape))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the array. Loads nothing."""
-        voxels = self._voxels
+        voxels = self.voxels
         return voxels.source.dtype if isinstance(voxels, LazyArray) else voxels.dtype
 
     @property
@@ -188,12 +188,12 @@ class Volume:
     @property
     def source(self) -> VoxelSource | None:
         """Where the voxels can be read block by block; None for a volume that was made in memory."""
-        return self._voxels.source if isinstance(self._voxels, LazyArray) else None
+        return self.voxels.source if isinstance(self.voxels, LazyArray) else None
 
     @property
     def is_loaded(self) -> bool:
         """Whether `array` is in memory."""
-        return self._voxels.is_loaded if isinstance(self._voxels, LazyArray) else True
+        return self.voxels.is_loaded if isinstance(self.voxels, LazyArray) else True
 
     def load(self, progress: Progress | None = None, cancel: CancelEvent | None = None) -> npt.NDArray:
         """Return `array`, telling how far loading is.
@@ -214,10 +214,10 @@ class Volume:
         CancelledError
             If `cancel` was set.
         """
-        if not isinstance(self._voxels, LazyArray):
-            return self._voxels
+        if not isinstance(self.voxels, LazyArray):
+            return self.voxels
         metadata = self.metadata
-        return self._voxels.load(metadata.source.name if metadata.source else metadata.name, progress, cancel)
+        return self.voxels.load(metadata.source.name if metadata.source else metadata.name, progress, cancel)
 
     def read_block(self, box: Box) -> npt.NDArray[Any]:
         """Return the voxels of a box, and of a lazy volume read no others (but what shares their blocks).
@@ -227,10 +227,10 @@ class Volume:
         box : three slices
             Along ``(k, j, i)``, without steps. A view where the voxels are in memory: not to be written to.
         """
-        if isinstance(self._voxels, LazyArray):
-            return self._voxels.read(box)
+        if isinstance(self.voxels, LazyArray):
+            return self.voxels.read(box)
         k, j, i = box_ends(box, self.shape)
-        return self._voxels[slice(*k), slice(*j), slice(*i)]
+        return self.voxels[slice(*k), slice(*j), slice(*i)]
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
@@ -249,16 +249,146 @@ class Volume:
         """Whether the array has a trailing axis of red, green, blue."""
         return len(self.shape) == 4
 
-    def with_array(self, array: npt.NDArray[Any], **metadata: Any) -> Volume:
-        """Return the volume with other voxels on the same grid, and the metadata fields that change with them."""
-        return replace(self, array=array, metadata=replace(self.metadata, **metadata))
+    def with_array(self, array: npt.NDArray[Any], geometry: Geometry | None = None, **metadata: Any) -> Volume:
+        """Return the volume with other voxels, and the metadata fields that change with them.
+
+        Parameters
+        ----------
+        array : (k, j, i) or (k, j, i, 3) array
+            In the same place: nothing is resampled.
+        geometry : Geometry, optional
+            Its grid; the same one by default.
+        metadata : optional
+            Fields of `VolumeMetadata`, such as ``units="HU"``.
+        """
+        given = replace(self, voxels=array, geometry=self.geometry if geometry is None else geometry)
+        return given.with_metadata(**metadata)
+
+    def with_metadata(self, **metadata: Any) -> Volume:
+        """Return the volume with other values in fields of its `VolumeMetadata`; loads nothing."""
+        return replace(self, metadata=replace(self.metadata, **metadata)) if metadata else self
 
     def reoriented(self, orientation: str) -> Volume:
         """Return the volume permuted and flipped towards `orientation`, without a copy and without moving it."""
         axis_map = self.geometry.axis_map(orientation)
-        voxels = self._voxels
+        voxels = self.voxels
         turned = voxels.turned(axis_map) if isinstance(voxels, LazyArray) else axis_map.apply(voxels)
-        return replace(self, array=cast("npt.NDArray[Any]", turned), geometry=self.geometry.reoriented(axis_map))
+        return replace(self, voxels=turned, geometry=self.geometry.reoriented(axis_map))
+
+    # -- in other libraries -------------------------------------------------------------------------------------
+
+    def to_nibabel(self) -> Any:
+        """Return the volume as a NIfTI image of nibabel, in the same place; its voxels are copied.
+
+        Returns
+        -------
+        nibabel.Nifti1Image or nibabel.Nifti2Image
+            With axes ``(i, j, k)`` and an affine to RAS mm, as NIfTI has them; marked as labels where the volume is.
+
+        Raises
+        ------
+        WriteError
+            If NIfTI has no place for the type of the values.
+
+        Examples
+        --------
+        >>> from napari_radcnn.phantom import head
+        >>> image = head().to_nibabel()
+        >>> Volume.from_nibabel(image).geometry.is_close(head().geometry)
+        True
+        """
+        return interop.to_nibabel(np.array(self.array), self.geometry, is_label=self.metadata.is_label)
+
+    @classmethod
+    def from_nibabel(cls, image: Any, metadata: VolumeMetadata | None = None) -> Volume:
+        """Return an image of nibabel as a volume, in the same place; its voxels are copied.
+
+        Parameters
+        ----------
+        image : nibabel.spatialimages.SpatialImage
+            Of three axes. Values are scaled as its header says.
+        metadata : VolumeMetadata, optional
+            What else is known; by default whether the header says that the values are labels.
+
+        Raises
+        ------
+        ReadError
+            If it has more axes than three, or complex values.
+        GeometryError
+            If its affine makes no grid.
+        """
+        array, geometry, is_label = interop.from_nibabel(image)
+        return cls(array, geometry, VolumeMetadata(is_label=is_label) if metadata is None else metadata)
+
+    def to_simpleitk(self) -> Any:
+        """Return the volume as an image of SimpleITK, in the same place; its voxels are copied.
+
+        Returns
+        -------
+        SimpleITK.Image
+            With indices ``(i, j, k)``; its world is LPS mm, as here.
+
+        Raises
+        ------
+        WriteError
+            If the grid is sheared, or ITK has no such type of values.
+        """
+        return interop.to_simpleitk(self.array, self.geometry)
+
+    @classmethod
+    def from_simpleitk(cls, image: Any, metadata: VolumeMetadata | None = None) -> Volume:
+        """Return an image of SimpleITK as a volume, in the same place; its voxels are copied.
+
+        Parameters
+        ----------
+        image : SimpleITK.Image
+            Of three axes, with one value a voxel, or red, green, blue of 8 bits.
+        metadata : VolumeMetadata, optional
+            What else is known.
+
+        Raises
+        ------
+        ReadError
+            If it has other axes, complex values, or vectors that are no colors.
+        """
+        return cls(*interop.from_simpleitk(image), metadata)
+
+    def to_torch(self) -> Any:
+        """Return the voxels as a tensor of PyTorch on the CPU, a copy; it does not know where they lie.
+
+        Returns
+        -------
+        torch.Tensor
+            With the axes of `array`: ``(k, j, i)`` or ``(k, j, i, 3)``; networks want ``tensor[None, None]``.
+
+        Raises
+        ------
+        WriteError
+            If PyTorch has no such type of values.
+        """
+        return interop.to_torch(np.array(self.array))
+
+    @classmethod
+    def from_torch(cls, tensor: Any, geometry: Geometry, metadata: VolumeMetadata | None = None) -> Volume:
+        """Return a tensor as a volume; its values are copied.
+
+        Parameters
+        ----------
+        tensor : torch.Tensor
+            ``(k, j, i)`` or ``(k, j, i, 3)``, on any device. bfloat16 becomes float32.
+        geometry : Geometry
+            Where it lies; of what was made of a volume, that volume's.
+        metadata : VolumeMetadata, optional
+            What else is known.
+
+        Raises
+        ------
+        GeometryError
+            If the shapes differ, such as for a tensor with an axis of channels.
+        """
+        return cls(interop.from_torch(tensor), geometry, metadata)
+
+    # -- how it is shown ----------------------------------------------------------------------------------------
 
     def contrast_limits(self) -> tuple[float, float]:
         """Return the display range: the scan's own window, else the 0.5th to 99.5th percentile without padding.

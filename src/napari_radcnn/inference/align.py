@@ -167,4 +167,4 @@ def resample_to(
                 f"'{image.name}' and '{reference.name}' have different frames of reference: they may not lie in one "
                 "patient space.",
             )
-    return replace(image, array=array, geometry=grid, warnings=warnings)
+    return replace(image.with_array(array, grid), warnings=warnings)

@@ -1,7 +1,7 @@
 """NIfTI-1, NIfTI-2 and Analyze pairs, read and written with nibabel.
 
-NIfTI's world is RAS, ours is LPS, and its arrays run ``(i, j, k)``: `flipped_world` and a transposition are the
-one place where that changes. Everything a header says is checked against the file before memory is taken, since
+NIfTI's world is RAS, ours is LPS, and its arrays run ``(i, j, k)``: `flipped_world` is the one place where that
+changes. Everything a header says is checked against the file before memory is taken, since
 several readers fill a truncated file up with zeros without a word.
 """
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError, ReadError, WriteError
 from napari_radcnn.files import atomic_path, binary_size
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.interop import flipped_world, to_nibabel
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.gzipped import GzipStream
 from napari_radcnn.io.problems import stem_of
@@ -40,18 +41,6 @@ _RGB = {128: 3, 2304: 4}
 _COMPLEX = {32, 1792, 2048}
 #: What we read after the voxels before we stop: a gzip stream may go on for gigabytes.
 _SLACK_BYTES = 1 << 20
-
-
-def flipped_world(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Turn a RAS ``(i, j, k)`` affine into an LPS ``(k, j, i)`` one, or back: the function is its own inverse.
-
-    Parameters
-    ----------
-    affine : (4, 4) array
-        From index to world, mm.
-    """
-    flipped = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine, float)
-    return flipped[:, [2, 1, 0, 3]]
 
 
 def read_nifti(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[Volume]:
@@ -103,41 +92,17 @@ def write_nifti(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> 
     WriteError
         If the file cannot be written, or the type of the values has no place in NIfTI.
     """
-    import nibabel
     from nibabel.openers import ImageOpener
-    from nibabel.spatialimages import HeaderDataError
 
-    array = np.asarray(obj.array)
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)
-    array = _as_rgb(array, path) if array.ndim == 4 else array.transpose(2, 1, 0)
-    kind = nibabel.Nifti2Image if max(array.shape) > 32767 else nibabel.Nifti1Image
-    affine = flipped_world(obj.geometry.affine)
+    is_label = isinstance(obj, LabelMap) or obj.metadata.is_label
     try:
-        image = kind(array, affine, dtype=array.dtype)
-    except (ValueError, HeaderDataError) as error:
-        raise WriteError(f"{path}: NIfTI cannot hold values of type {array.dtype}: {error}.") from error
-    header = image.header
-    header.set_xyzt_units("mm")
-    header.set_slope_inter(1, 0)
-    # a qform cannot hold shear: the sform is then the only true one (nifti1.h, method 2 and 3)
-    image.set_qform(affine, code=0 if obj.geometry.is_sheared else 1, strip_shears=True)
-    image.set_sform(affine, code=1)
-    if isinstance(obj, LabelMap) or obj.metadata.is_label:
-        header.set_intent("label")
+        image = to_nibabel(np.asarray(obj.array), obj.geometry, is_label=is_label)
+    except WriteError as error:
+        raise WriteError(f"{path}: {error}") from error
     with atomic_path(path, overwrite) as temporary:
         with ImageOpener(temporary, "wb") as file:  # `to_filename` of nibabel 5.4 leaves it open where the disk is full
             image.to_stream(file)
         verify_written(obj, temporary, path, lambda written: read_nifti(written, None, None))
-
-
-def _as_rgb(array: npt.NDArray, path: Path) -> npt.NDArray:
-    if array.dtype != np.uint8:
-        raise WriteError(f"{path}: colors must be 8-bit to be written, got {array.dtype}.")
-    rgb = np.ascontiguousarray(array.transpose(2, 1, 0, 3))
-    return rgb.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
 
 
 def is_voxel_half(path: Path) -> bool:

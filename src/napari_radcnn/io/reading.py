@@ -129,7 +129,4 @@ def _read_zip(
             volumes = _read_folder(folder, progress, cancel, on_irregular)
         except ReadError as error:
             raise ReadError(f"{path.name}: {str(error).removeprefix('unpacked: ')}") from error
-        return [
-            replace(volume, array=np.asarray(volume.array), metadata=replace(volume.metadata, source=path))
-            for volume in volumes
-        ]
+        return [volume.with_array(np.asarray(volume.array), source=path) for volume in volumes]

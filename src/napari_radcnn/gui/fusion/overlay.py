@@ -76,14 +76,15 @@ def fuse(
     overlay, base = scan_from_layer(overlay_layer), scan_from_layer(base_layer)
     moved = resample_to(overlay, base, progress=progress, cancel=cancel)
     if overlay.geometry.is_close(base.geometry):  # nothing to interpolate: keep the values to the last bit
-        moved = replace(moved, array=np.array(overlay.array))
+        values = np.array(overlay.array)
+        moved = moved.with_array(values) if isinstance(moved, Volume) else replace(moved, array=values)
     warnings = tuple(dict.fromkeys((*base.warnings, *moved.warnings)))
     name = f"{overlay.name} on {base.name}"
     if isinstance(moved, LabelMap):
         moved = replace(moved, name=name, provenance=_resampled_provenance(moved.provenance, base.name))
     else:
         provenance = _resampled_provenance(moved.metadata.provenance, base.name)
-        moved = replace(moved, metadata=replace(moved.metadata, name=name, provenance=provenance))
+        moved = moved.with_metadata(name=name, provenance=provenance)
     array, arguments, kind = layer_data(moved, progress=progress, cancel=cancel)
     return Fused((array, arguments | look, kind), warnings)
 

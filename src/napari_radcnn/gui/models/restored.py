@@ -51,13 +51,12 @@ def beside_restored(
 
 def _difference_layer(restored: Volume, scan: Volume, progress: Progress, cancel: Event) -> LayerData:
     change = np.subtract(restored.array, scan.array, dtype=np.float32)
-    metadata = replace(
-        restored.metadata,
+    image = replace(restored, warnings=()).with_array(
+        change,
         name=f"{restored.name} · difference",
         padding_value=0.0,
         provenance={**restored.metadata.provenance, "map": "difference"},
     )
-    image = replace(restored, array=change, metadata=metadata, warnings=())
     array, options, kind = layer_data(image, progress=progress, cancel=cancel)
     most = _full_color(change)
     return array, {**options, "contrast_limits": (-most, most), "colormap": "PiYG", "visible": False}, kind

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from napari_radcnn import phantom
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import LayerData, layer_data
@@ -27,7 +25,7 @@ def oblique_head() -> list[LayerData]:
     middle = tilted.to_world([(n - 1) / 2 for n in tilted.shape])
     centered = Geometry.from_parts(tilted.shape, tilted.spacing, (-middle).tolist(), tilted.direction)
     volume = phantom.head(centered)
-    return _shown(replace(volume, metadata=replace(volume.metadata, name="oblique head phantom")))
+    return _shown(volume.with_metadata(name="oblique head phantom"))
 
 
 def _tilted_direction() -> list[list[float]]:

@@ -1,6 +1,7 @@
 """What the formats of the ITK family share: index order, and how a volume is made.
 
-ITK's world is LPS like ours, but its index runs ``(i, j, k)``; `reversed_index` is the one place that turns it.
+ITK's world is LPS like ours, but its index runs ``(i, j, k)``; `napari_radcnn.interop.reversed_index` is the one
+place that turns it.
 """
 
 from __future__ import annotations
@@ -13,27 +14,12 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, ReadError
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.interop import reversed_index
 from napari_radcnn.io.problems import stem_of
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def reversed_index(steps: npt.ArrayLike, origin: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the ``(k, j, i)`` affine of ITK's ``(i, j, k)`` steps.
-
-    Parameters
-    ----------
-    steps : (3, 3) array
-        Columns are the world steps of i, j, k: direction times spacing, LPS mm.
-    origin : (3,) array
-        World position of voxel 0, LPS mm.
-    """
-    affine = np.eye(4)
-    affine[:3, :3] = np.asarray(steps, float)[:, ::-1]
-    affine[:3, 3] = np.asarray(origin, float)
-    return affine
 
 
 def make_volumes(

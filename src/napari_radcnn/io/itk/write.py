@@ -11,14 +11,12 @@ import numpy as np
 
 from napari_radcnn.errors import WriteError
 from napari_radcnn.files import atomic_path, check_target, sync, write_error
+from napari_radcnn.interop import to_simpleitk
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.itk.metaimage import read_metaimage
 from napari_radcnn.io.itk.nrrd import read_nrrd
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
-
-#: Rows of the direction matrix may be off a right angle by this before ITK-family writers lose it.
-_SHEAR_TOLERANCE = 1e-6
 
 
 def write_itk(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> None:
@@ -29,26 +27,10 @@ def write_itk(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> No
     WriteError
         If the file cannot be written, or the format cannot hold a sheared grid or the type of the values.
     """
-    import SimpleITK
-
-    direction = obj.geometry.direction
-    if np.abs(direction.T @ direction - np.eye(3)).max() > _SHEAR_TOLERANCE:
-        raise WriteError(
-            f"{path}: the grid is sheared (such as by gantry tilt), which this format and its readers do not hold "
-            "rightly; write .nii.gz instead."
-        )
-    array = np.ascontiguousarray(obj.array)
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)
     try:
-        image = SimpleITK.GetImageFromArray(array, isVector=array.ndim == 4)
-    except (TypeError, KeyError) as error:
-        raise WriteError(f"{path}: values of type {array.dtype} cannot be written in this format.") from error
-    image.SetSpacing(obj.geometry.spacing[::-1])
-    image.SetOrigin(obj.geometry.origin)
-    image.SetDirection(direction[:, ::-1].ravel().tolist())
+        image = to_simpleitk(np.asarray(obj.array), obj.geometry)
+    except WriteError as error:
+        raise WriteError(f"{path}: {error}") from error
     if path.suffix.lower() == ".mhd":
         _write_pair(image, obj, path, overwrite)
         return

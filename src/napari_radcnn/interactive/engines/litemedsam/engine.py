@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -114,7 +114,7 @@ class LiteMedSamEngine:
         if volume.modality == "CT" and volume.metadata.units in ("HU", ""):
             return _ct_window(volume, reading)
         if self._range is None:  # as the network's training pictures were made, not as the scan says
-            plain = replace(volume, metadata=replace(volume.metadata, window_center=None, window_width=None))
+            plain = volume.with_metadata(window_center=None, window_width=None)
             self._range = plain.contrast_limits()
         return self._range
 

@@ -129,7 +129,7 @@ def write_derived(
                     f"{target}: the headers of the source series cannot be written again ({type(error).__name__}); "
                     "write .nii.gz instead."
                 ) from error
-        written = replace(volume, array=stored.values, geometry=geometry)
+        written = volume.with_array(stored.values, geometry)
         verify_written(written, folder, target, lambda path: find_dicom(path).read_pictures()[0])
         _take_name(folder, target)
     except OSError as error:
