@@ -19,6 +19,9 @@ from .operations import (
     plan as plan,
 )
 from .operations import (
+    replay as replay,
+)
+from .operations import (
     resample_to as resample_to,
 )
 from .operations import (
@@ -82,6 +85,7 @@ __all__ = [
     "plan",
     "read",
     "read_report",
+    "replay",
     "resample_to",
     "segment",
     "super_resolve",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,34 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
+
+
+class Result(Protocol):
+    """What every result has, whatever the task: a `LabelMap`, `Volume`, `Detections`, `Classification`, ...
+
+    Attributes
+    ----------
+    name : str
+        What a layer of it is called.
+    provenance : mapping
+        What made it: the run's manifest; empty for what was read from a file.
+    warnings : tuple of str
+        What the user must be told before relying on it.
+    maps : tuple of Volume
+        Images that come with it: how sure it is, what spoke for it. Their names end in `` · `` and what they show.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102  described above
+
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def maps(self) -> tuple[Volume, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -110,13 +138,18 @@ class Detection:
 
 @dataclass(frozen=True)
 class Detections:
-    """The findings in one scan, best first; `evidence` as in `Classification`."""
+    """The findings in one scan, best first; `evidence`, or `maps`, as in `Classification`."""
 
     boxes: tuple[Detection, ...]
     name: str = "detections"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     evidence: tuple[Volume, ...] = ()
+
+    @property
+    def maps(self) -> tuple[Volume, ...]:
+        """What results of every kind call their `evidence`."""
+        return self.evidence
 
 
 @dataclass(frozen=True)
@@ -199,7 +232,7 @@ class Report:
 class Classification:
     """Probabilities of classes for one scan; they need not add to one where several findings may stand together.
 
-    `evidence` holds images on the scan's grid that show what spoke for the likeliest class; see
+    `evidence`, or `maps`, holds images on the scan's grid that show what spoke for the likeliest class; see
     `napari_radcnn.evidence`.
     """
 
@@ -208,3 +241,8 @@ class Classification:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     evidence: tuple[Volume, ...] = ()
+
+    @property
+    def maps(self) -> tuple[Volume, ...]:
+        """What results of every kind call their `evidence`."""
+        return self.evidence

@@ -24,7 +24,7 @@ from napari_radcnn.interactive.edited import EditedScan
 from napari_radcnn.interactive.engines.base import Engine, EngineRequest
 from napari_radcnn.interactive.history import ObjectEdit, SegmentedObject, Step
 from napari_radcnn.interactive.journal.journal import Journal, SavedSession, saved_sessions
-from napari_radcnn.interactive.manifest import manifest
+from napari_radcnn.interactive.manifest import session_manifest
 from napari_radcnn.interactive.pending import Pending
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.state import MOST_OBJECTS
@@ -315,7 +315,7 @@ class PromptSession(EditedScan):
             array = kept[array]
         if self._identity is None:
             self._identity = provenance.identify(volume)
-        told = manifest(self._timeline.history, self._answering, self._identity, self._started)
+        told = session_manifest(self._timeline.history, self._answering, self._identity, self._started)
         told["result"] = {"sha256": provenance.voxel_hash(array, volume.geometry)}
         told["volumes_ml"] = {item.name: round(self.volume_ml(item.value), 3) for item in items}
         labels = {item.value: Label(item.name, item.color) for item in items}

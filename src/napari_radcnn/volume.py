@@ -245,6 +245,16 @@ class Volume:
         return self.metadata.name
 
     @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What made it: the manifest of a run; empty for a scan."""
+        return self.metadata.provenance
+
+    @property
+    def maps(self) -> tuple[Volume, ...]:
+        """Images that come with it, as with results of other kinds: none."""
+        return ()
+
+    @property
     def is_color(self) -> bool:
         """Whether the array has a trailing axis of red, green, blue."""
         return len(self.shape) == 4

@@ -7,19 +7,20 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_radcnn.errors import CatalogueWarning, ReadError, WriteError, WriteWarning
+from napari_radcnn.manifest import manifest_path
 from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
     from napari_radcnn.io import OnIrregular
-    from napari_radcnn.results import Classification, Detections, LabelMap
+    from napari_radcnn.operations import Replay
 
 
 def add_select(parser: argparse.ArgumentParser) -> None:
@@ -87,34 +88,20 @@ def choose(volumes: list[Volume], path: Path, select: int | None) -> Volume:
     raise ReadError(f"{path} holds {len(volumes)} volumes: choose one with --select N ({listing}{more}).")
 
 
-def find_scan(
-    identity: Mapping[str, Any], progress: Progress, cancel: threading.Event, on_irregular: OnIrregular
-) -> Volume:
-    """Return the scan that a manifest names.
-
-    Raises
-    ------
-    ReadError
-        If it cannot be read, or is no longer what it was.
-    """
-    from napari_radcnn import provenance
-
-    for volume in read_volumes(Path(identity["path"]), progress, cancel, on_irregular):
-        if provenance.identify(volume)["sha256"] == identity["sha256"]:
-            return volume
-    raise ReadError(f"{identity['path']}: its voxels or its grid are no longer those of the manifest.")
+def print_same(replayed: Replay) -> None:
+    """Print whether a replay gave the voxels that its manifest says; nothing where it does not say."""
+    if replayed.is_same is not None:
+        name = replayed.manifest.get("output", "the result")
+        print(f"{'identical' if replayed.is_same else 'different'}: the voxels of {name}")
 
 
-def print_same(manifest: Mapping[str, Any], result: Volume | LabelMap | Detections | Classification) -> None:
-    """Print whether a run gave the voxels that its manifest says.
+def check_result_target(target: Path, kind: type, overwrite: bool) -> None:
+    """Refuse before the work what its result, of the class `kind`, could not be written to."""
+    from napari_radcnn.io import check_suffix
 
-    Hashes are compared, not files: a format may hold the voxels rounded (DICOM) or numbered anew (a segmentation).
-    """
-    from napari_radcnn.io.manifest import manifest_of
-
-    before, after = manifest.get("result"), manifest_of(result).get("result")
-    if before and after:
-        print(f"{'identical' if before == after else 'different'}: the voxels of {manifest['output']}")
+    for path in (target, manifest_path(target)):
+        check_output(path, overwrite)
+    check_suffix(kind, target)
 
 
 def check_output(target: Path, overwrite: bool) -> None:

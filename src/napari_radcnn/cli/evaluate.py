@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from napari_radcnn.cli.common import choose, read_volumes
-from napari_radcnn.errors import OptionError, ReadError
-from napari_radcnn.io.contents import Kind, kind_of
+from napari_radcnn.errors import OptionError
+from napari_radcnn.tasks import kinds, load
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,73 +31,21 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.operations import evaluate
+
     if not parsed.tolerance >= 0:
         raise OptionError(f"--tolerance is {parsed.tolerance:g}: give 0 mm or more.")
-    found = _compare(parsed.reference, parsed.prediction, parsed.tolerance)
+    found = evaluate(parsed.reference, parsed.prediction, tolerance_mm=parsed.tolerance)
     if parsed.json:
         print(json.dumps({"reference": str(parsed.reference), "prediction": str(parsed.prediction), **found}, indent=2))
         return
-    for kind, tell in (("labels", _tell_labels), ("image", _tell), ("detections", _tell), ("classification", _tell)):
-        if kind in found:
-            tell(found[kind])
+    for kind in kinds():
+        if kind.name in found:
+            load(kind.tell)(found[kind.name])
 
 
-def _compare(reference: Path, prediction: Path, tolerance: float) -> dict[str, Any]:
-    from napari_radcnn import metrics
-
-    pair = reference, prediction
-    holds_findings = [kind_of(path) in (Kind.FINDINGS, Kind.REPORT) for path in pair]
-    is_json = all(path.suffix.lower() == ".json" for path in pair)
-    if all(holds_findings) or is_json or all(map(_files_of_findings, pair)):
-        return {"detections": metrics.compare_findings(*_findings(reference, prediction))}
-    if any(holds_findings):
-        raise ReadError(f"Only one of {reference} and {prediction} holds findings: give two of a kind.")
-    if all(path.suffix.lower() == ".csv" for path in pair):
-        return {"classification": metrics.compare_classes(*_classes(reference, prediction))}
-    first, second = (choose(read_volumes(path), path, None) for path in pair)
-    return metrics.compare(first, second, tolerance_mm=tolerance)
-
-
-def _files_of_findings(path: Path) -> dict[str, Path]:
-    """Return the JSON files of a folder by name, without the manifests beside them."""
-    if not path.is_dir():
-        return {}
-    return {one.name: one for one in sorted(path.glob("*.json")) if kind_of(one) is not Kind.MANIFEST}
-
-
-def _findings(reference: Path, prediction: Path) -> tuple[list[Any], list[Any]]:
-    first, second = _files_of_findings(reference), _files_of_findings(prediction)
-    if not first:
-        return [_boxes(reference)], [_boxes(prediction)]
-    if set(first) != set(second):
-        name = min(set(first) ^ set(second))
-        raise ReadError(f"{name} is in one of {reference} and {prediction} only: each scan needs a file in both.")
-    return [_boxes(first[name]) for name in first], [_boxes(second[name]) for name in first]
-
-
-def _boxes(path: Path) -> list[Any]:
-    """Return the findings of a file that nobody rejected."""
-    from napari_radcnn.io import read_report
-    from napari_radcnn.io.reports import read_detections
-
-    found = read_report(path).detections if kind_of(path) is Kind.REPORT else read_detections(path)
-    return [box for box in found.boxes if box.state != "rejected"]
-
-
-def _classes(reference: Path, prediction: Path) -> tuple[list[str], dict[str, list[float]]]:
-    from napari_radcnn.io.reports import read_table
-
-    (_, truth), (names, given) = read_table(reference), read_table(prediction)
-    if set(truth) != set(given):
-        raise ReadError(f"{reference} and {prediction} hold different cases in their first columns.")
-    try:
-        columns = [[float(given[case][number]) for case in truth] for number in range(len(names))]
-    except ValueError as error:
-        raise ReadError(f"{prediction} holds a value that is no number: {error}.") from error
-    return [row[0] for row in truth.values()], dict(zip(names, columns, strict=True))
-
-
-def _tell_labels(found: dict[str, Any]) -> None:
+def tell_labels(found: dict[str, Any]) -> None:
+    """Print the figures of each label, a line each."""
     for value, row in found.items():
         first, second = row["volume_ml"]
         distance = "-" if row["hausdorff95_mm"] is None else f"{row['hausdorff95_mm']:.2f} mm"
@@ -110,10 +57,11 @@ def _tell_labels(found: dict[str, Any]) -> None:
         )
 
 
-def _tell(found: dict[str, Any], before: str = "") -> None:
+def tell_figures(found: dict[str, Any], before: str = "") -> None:
+    """Print figures, a line each; those of a group after its name."""
     for name, figure in found.items():
         if isinstance(figure, dict):
-            _tell(figure, f"{before}{name} ")
+            tell_figures(figure, f"{before}{name} ")
         else:
             print(f"{before}{name}: {_told(figure)}")
 

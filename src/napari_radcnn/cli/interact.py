@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from napari_radcnn.cli.common import (
     Progress,
@@ -13,17 +11,17 @@ from napari_radcnn.cli.common import (
     add_options,
     add_select,
     cancelling,
-    check_output,
+    check_result_target,
     choose,
-    find_scan,
-    print_same,
     read_volumes,
     warn,
 )
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.specs import SPECS
-from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
+from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.manifest import manifest_path
 from napari_radcnn.results import LabelMap
+from napari_radcnn.tasks import numbers_of
 from napari_radcnn.volume import Volume
 
 
@@ -68,8 +66,8 @@ def _interact(parsed: argparse.Namespace) -> None:
     from napari_radcnn.io import check_source
     from napari_radcnn.play import check_engines, play
 
-    _check_target(parsed.output, parsed.overwrite)
-    script = read_script(parsed.script, _label_maps(parsed.labels))
+    check_result_target(parsed.output, LabelMap, parsed.overwrite)
+    script = read_script(parsed.script, read_label_maps(parsed.labels))
     check_engines(script, parsed.engine)
     given = {key: getattr(parsed, key) for key in ("device", "precision") if getattr(parsed, key) is not None}
     settings = RunSettings(**{**script.settings, **given})
@@ -85,68 +83,15 @@ def _interact(parsed: argparse.Namespace) -> None:
             progress.close()
         warn([text for text in result.warnings if text not in volume.warnings])
         write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
-    for name, milliliters in manifest_of(result)["volumes_ml"].items():
-        print(f"{name}: {milliliters:.1f} ml")
+    for name, value in numbers_of(result, "interactive"):
+        print(f"{name}: {value}")
     print(f"written: {parsed.output}")
     print(f"manifest: {manifest_path(parsed.output)}")
 
 
-def replay_steps(parsed: argparse.Namespace, manifest: Mapping[str, Any]) -> None:
-    """Play the manifest of an interactive result again, as ``radcnn replay`` does with those of models.
-
-    Raises
-    ------
-    ReadError
-        If the scan is no longer what it was.
-    """
-    from napari_radcnn.interactive.script import read_script
-    from napari_radcnn.play import check_engines, play
-
-    if parsed.output is not None:
-        _check_target(parsed.output, parsed.overwrite)
-    script = read_script(parsed.manifest, _label_maps(parsed.labels))
-    check_engines(script)
-    warn(_changes_of_engines(manifest))
-    with cancelling() as cancel:
-        progress = Progress()
-        volume = find_scan(manifest["input"], progress, cancel, parsed.on_irregular)
-        warn(volume.warnings)
-        try:
-            result = play(volume, script, progress=progress, cancel=cancel)
-        finally:
-            progress.close()
-    print_same(manifest, result)
-    if parsed.output is not None:
-        write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
-        print(f"written: {parsed.output}")
-
-
-def _changes_of_engines(manifest: Mapping[str, Any]) -> list[str]:
-    """Return what of the engines is no longer as it was."""
-    changes = []
-    for described in manifest.get("engines") or [manifest["model"]]:
-        spec = next((spec for spec in SPECS if spec.name == described.get("name")), None)
-        if spec is None:
-            continue
-        version, weights = described.get("version"), {one.get("sha256") for one in described.get("weights", ())}
-        if version != spec.version:
-            changes.append(f"'{spec.name}' is version {spec.version} here, but the manifest says {version}.")
-        elif weights != {file.sha256 for file in spec.weights}:
-            changes.append(f"'{spec.name}' has other weights here than the manifest says.")
-    return changes
-
-
-def _label_maps(paths: list[Path]) -> list[LabelMap]:
+def read_label_maps(paths: list[Path]) -> list[LabelMap]:
+    """Return the label maps in files, for a script that copies from them."""
     from napari_radcnn.io.dicom_results.write.segmentation import as_label_map
 
     volumes: list[Volume] = [volume for path in paths for volume in read_volumes(path)]
     return [as_label_map(volume) for volume in volumes]
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    """Refuse before the work what its result could not be written to."""
-    from napari_radcnn.io import check_suffix
-
-    for path in (target, manifest_path(target)):
-        check_output(path, overwrite)
-    check_suffix(LabelMap, target)

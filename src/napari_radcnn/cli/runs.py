@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_radcnn.cli.common import (
     Progress,
@@ -18,29 +17,24 @@ from napari_radcnn.cli.common import (
     add_select,
     cancelling,
     check_output,
+    check_result_target,
     choose,
-    find_scan,
     print_same,
     read_volumes,
     warn,
 )
-from napari_radcnn.cli.interact import add_labels, replay_steps
+from napari_radcnn.cli.interact import add_labels, read_label_maps
 from napari_radcnn.errors import ModelError, ReadError, WriteError
 from napari_radcnn.inference.uncertainty import MAPS
 from napari_radcnn.interactive.engines.specs import check_runs_at_once
-from napari_radcnn.io.manifest import manifest_of, manifest_path, write_with_manifest
+from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.manifest import manifest_path, read_manifest, task_of
 from napari_radcnn.models.registry import find_model, get_model, models
-from napari_radcnn.results import Classification, Detections, LabelMap
-from napari_radcnn.schemas import MANIFEST, check_schema
+from napari_radcnn.results import Result
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import describe
+from napari_radcnn.tasks import TASKS, numbers_of
 from napari_radcnn.volume import Volume
-
-if TYPE_CHECKING:
-    from napari_radcnn.operations import Result
-
-#: What a model for a task returns; all others return a volume.
-_KINDS = {"segmentation": LabelMap, "detection": Detections, "classification": Classification}
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], words: Sequence[str]) -> None:
@@ -118,7 +112,7 @@ def _run(parsed: argparse.Namespace) -> None:
     spec = find_model(parsed.model, trust=parsed.trust)
     check_runs_at_once(spec)
     if not parsed.plan:
-        _check_result_target(parsed.output, spec, parsed.overwrite)
+        check_result_target(parsed.output, TASKS[spec.task].kind.result, parsed.overwrite)
     options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
     _ask_for_evidence(parsed, spec, options)
     if options.get("uncertainty") and not parsed.plan:
@@ -131,17 +125,16 @@ def _run(parsed: argparse.Namespace) -> None:
         if parsed.plan:
             _print_plan(parsed, inputs, spec, options)
             return
-        check_source(_KINDS.get(spec.task, Volume), parsed.output, volume)
+        check_source(TASKS[spec.task].kind.result, parsed.output, volume)
         how = _How(spec, options, parsed.device, parsed.precision, progress, cancel)
         if _is_streamed(volume, spec, parsed.output):
             result = how.stream(inputs, parsed.output, parsed.overwrite)
         else:
             result = how.compute(inputs)
             write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
-            _write_maps(result, parsed.output, parsed.overwrite)
-            _write_evidence(result, parsed.evidence, parsed.output, parsed.overwrite)
-    for label, milliliters in manifest_of(result).get("volumes_ml", {}).items():
-        print(f"{label}: {milliliters:.1f} ml")
+            _write_maps(result, parsed.evidence, parsed.output, parsed.overwrite)
+    for name, value in numbers_of(result, spec.task):
+        print(f"{name}: {value}")
     print(f"written: {parsed.output}")
     print(f"manifest: {manifest_path(parsed.output)}")
 
@@ -149,17 +142,6 @@ def _run(parsed: argparse.Namespace) -> None:
 def _map_path(target: Path, kind: str) -> Path:
     """Return where an image that comes with labels goes: ``brain.entropy.nii.gz`` beside ``brain.nii.gz``."""
     return target.with_name(f"{target.name.split('.')[0]}.{kind}.nii.gz")
-
-
-def _write_maps(result: Result, target: Path, overwrite: bool) -> None:
-    if not isinstance(result, LabelMap):
-        return
-    from napari_radcnn.io import write
-
-    for image in result.maps:
-        path = _map_path(target, image.name.rpartition(" · ")[2])
-        write(image, path, overwrite=overwrite)
-        print(f"written: {path}")
 
 
 def _ask_for_evidence(parsed: argparse.Namespace, spec: ModelSpec, options: dict[str, Any]) -> None:
@@ -194,12 +176,11 @@ def _evidence_path(folder: Path | None, target: Path, kind: str) -> Path:
     return path if folder is None else folder / path.name
 
 
-def _write_evidence(result: Result, folder: Path | None, target: Path, overwrite: bool) -> None:
-    if not isinstance(result, Classification | Detections) or not result.evidence:
-        return
+def _write_maps(result: Result, folder: Path | None, target: Path, overwrite: bool) -> None:
+    """Write the images that come with a result: how sure it is, or the evidence."""
     from napari_radcnn.io import write
 
-    for image in result.evidence:
+    for image in result.maps:
         path = _evidence_path(folder, target, image.name.rpartition(" · ")[2])
         write(image, path, overwrite=overwrite)
         print(f"written: {path}")
@@ -268,7 +249,6 @@ class _How:
     precision: str
     progress: Progress
     cancel: threading.Event
-    threads: int | None = None
 
     def compute(self, inputs: Mapping[str, Volume]) -> Result:
         """Run it in memory."""
@@ -284,7 +264,6 @@ class _How:
                 precision=self.precision,
                 progress=self.progress,
                 cancel=self.cancel,
-                threads=self.threads,
             ),
         )
 
@@ -332,66 +311,34 @@ class _How:
 
 
 def _replay(parsed: argparse.Namespace) -> None:
-    manifest = _read_manifest(parsed.manifest)
-    if "steps" in manifest:
-        replay_steps(parsed, manifest)
-        return
-    spec = _model_of(manifest["model"], parsed.trust)
+    from napari_radcnn.operations import replay
+
+    made_by = read_manifest(parsed.manifest)
     if parsed.output is not None:
-        _check_result_target(parsed.output, spec, parsed.overwrite)
-    wanted = manifest.get("inputs") or {"": manifest["input"]}
+        task = TASKS.get(task_of(made_by))
+        check_result_target(parsed.output, Volume if task is None else task.kind.result, parsed.overwrite)
+    told: list[str] = []
+
+    def tell(lines: Sequence[str]) -> None:
+        warn(lines)
+        told.extend(lines)
+
     with cancelling() as cancel:
         progress = Progress()
-        inputs = {name: find_scan(one, progress, cancel, parsed.on_irregular) for name, one in wanted.items()}
-        settings = manifest["settings"]
-        # in bfloat16 the last bits, and a voxel in a million, hang on the number of threads
-        threads = manifest.get("threads")
-        how = _How(spec, manifest["options"], settings["device"], settings["precision"], progress, cancel, threads)
-        result = how.compute(inputs)
-    print_same(manifest, result)
+        try:
+            replayed = replay(
+                parsed.manifest,
+                label_maps=read_label_maps(parsed.labels),
+                trust=parsed.trust,
+                on_irregular=parsed.on_irregular,
+                warn=tell,
+                progress=progress,
+                cancel=cancel,
+            )
+        finally:
+            progress.close()
+    warn([text for text in replayed.result.warnings if text not in told])
+    print_same(replayed)
     if parsed.output is not None:
-        write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
+        write_with_manifest(replayed.result, parsed.output, overwrite=parsed.overwrite)
         print(f"written: {parsed.output}")
-
-
-def _model_of(described: Mapping[str, Any], trust: str | None) -> ModelSpec:
-    """Return the model that a manifest describes.
-
-    Raises
-    ------
-    ModelError
-        If a foreign model is no longer where it was, or has other weights.
-    """
-    origin = described.get("origin")
-    spec = get_model(described["name"]) if origin is None else find_model(Path(origin), trust=trust)
-    if spec.version != described["version"]:
-        warn([f"'{spec.name}' is version {spec.version} here, but the manifest says {described['version']}."])
-    if origin is not None:
-        known = {one["sha256"] for one in described["weights"]}
-        if known != {file.sha256 for file in spec.files}:
-            raise ModelError(f"{origin}: its weights are no longer those of the manifest.")
-    return spec
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        check_schema(manifest["schema"], MANIFEST, path, ReadError)
-        if manifest["schema"] != MANIFEST or not manifest["input"]["path"] or not manifest["output"]:
-            raise ReadError(f"{path} names no input that can be run again.")
-        _ = manifest["model"]["name"], manifest["settings"]["device"], manifest["input"]["sha256"]
-        _ = manifest.get("steps") or manifest["options"]
-    except OSError as error:
-        raise ReadError(f"{path}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ReadError(f"{path} is no manifest of a run; it ends in .radcnn.json beside each result.") from error
-    return dict(manifest)
-
-
-def _check_result_target(target: Path, spec: ModelSpec, overwrite: bool) -> None:
-    """Refuse before a run what its result could not be written to."""
-    from napari_radcnn.io import check_suffix
-
-    for path in (target, manifest_path(target)):
-        check_output(path, overwrite)
-    check_suffix(_KINDS.get(spec.task, Volume), target)

@@ -29,6 +29,7 @@ from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
 from napari_radcnn.spec.trust import remember_trust
 from napari_radcnn.spec.weights import file_sha256
+from napari_radcnn.tasks import TASKS
 from napari_radcnn.user_folders import data_folder
 
 #: What a pack calls the module that runs its model.
@@ -358,7 +359,7 @@ def _info(path: Path, words: Any) -> PackInfo:
     files = words.get("files")
     if wrong or not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
         raise ModelError(f"{path.name}: its pack.json lacks '{wrong or 'files'}'.")
-    if words["task"] not in ("segmentation", "denoising", "classification", "detection", "super-resolution"):
+    if words["task"] not in TASKS or not TASKS[words["task"]].build:
         raise ModelError(f"{path.name}: its pack.json names an unknown task.")
     weights = words.get("weights")
     kinds = ("torchscript", "onnx", "torch", "safetensors")

@@ -19,6 +19,7 @@ from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torc
 from napari_radcnn.networks.files import check_weights
 from napari_radcnn.networks.safetensors import looks_like_safetensors
 from napari_radcnn.results import Label
+from napari_radcnn.schemas import check_schema
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import Architecture, InputSlot, NetworkFile, Sampling
 from napari_radcnn.spec.trust import require_trust
@@ -88,7 +89,9 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     """
     values = read_config(path)
     a = Arguments(path.name, values)
-    if a.take("schema", None) != SCHEMA:
+    schema = a.take("schema", None)
+    check_schema(schema, SCHEMA, path.name, ModelError)
+    if schema != SCHEMA:
         raise ModelError(f'{path.name}: "schema": "{SCHEMA}" is expected; it should also hold {_WHAT_IT_HOLDS}.')
     named = a.take("weights", None)
     weights = _weights_path(path, named) if weights is None or named is not None else weights

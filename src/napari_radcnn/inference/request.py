@@ -98,6 +98,8 @@ class Outcome:
         What the user must be told before relying on it.
     opening_seconds : float
         The part of the run's time that opening the model took, whatever the scan.
+    answer : object
+        What was found for a task of another kind; the function of its task makes the result of it.
     geometry : Geometry or None
         The grid of a restored `array` where it is not that of the request's volume.
     """
@@ -112,6 +114,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     opening_seconds: float = 0.0
     geometry: Geometry | None = None
+    answer: Any = None
 
 
 class Pipeline(Protocol):

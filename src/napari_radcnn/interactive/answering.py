@@ -11,6 +11,7 @@ from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine, EngineRequest
 from napari_radcnn.interactive.engines.registry import engine_spec, open_engine
 from napari_radcnn.interactive.update import MaskUpdate
+from napari_radcnn.manifest import describe_model
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
@@ -88,11 +89,6 @@ def describe_engine(name: str) -> dict[str, Any]:
     try:
         spec = engine_spec(name)
     except ModelError:
-        return {"name": name, "version": "", "task": "interactive", "licence": "", "weights": []}
-    return {
-        "name": spec.name,
-        "version": spec.version,
-        "task": spec.task,
-        "licence": spec.licence,
-        "weights": [{"file": weights.path, "sha256": weights.sha256} for weights in spec.weights],
-    }
+        return describe_model(name, "", "interactive", "", ())
+    weights = [(file.path, file.sha256) for file in spec.weights]
+    return describe_model(spec.name, spec.version, spec.task, spec.licence, weights)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from napari_radcnn import provenance
 from napari_radcnn.interactive.answering import Answering, describe_engine
 from napari_radcnn.interactive.history import History
+from napari_radcnn.manifest import of_session
 
 
-def manifest(history: History, answering: Answering, identity: Mapping[str, Any], started: str) -> dict[str, Any]:
+def session_manifest(
+    history: History, answering: Answering, identity: Mapping[str, Any], started: str
+) -> dict[str, Any]:
     """Return the manifest of a session as it is now, as JSON types.
 
     Its ``"steps"`` are those of a script of `radcnn interact`, in order; what was undone is not among them. A step
@@ -38,20 +40,11 @@ def manifest(history: History, answering: Answering, identity: Mapping[str, Any]
             engines.append(engine)
         steps.append(record)
         times.append(time)
-    first = engines[0] if engines else answering.name
-    described = [describe_engine(name) for name in dict.fromkeys(engines)]
-    return {
-        "schema": "radcnn-manifest/1",
-        "task": "interactive",
-        "engine": first,
-        "model": describe_engine(first),
-        **({"engines": described} if len(described) > 1 else {}),
-        "settings": answering.settings_dict(),
-        "input": dict(identity),
-        "steps": steps,
-        "step_times": times,
-        "started": started,
-        "finished": provenance.now(),
-        "versions": provenance.versions(),
-        "system": provenance.system(),
-    }
+    return of_session(
+        engines=[describe_engine(name) for name in dict.fromkeys(engines or [answering.name])],
+        settings=answering.settings_dict(),
+        scan=identity,
+        steps=steps,
+        step_times=times,
+        started=started,
+    )

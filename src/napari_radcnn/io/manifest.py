@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.errors import WriteError
 from napari_radcnn.files import atomic_path, write_error
 from napari_radcnn.io.dicom_results import Reference
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, shareable
 from napari_radcnn.io.writing import write
-from napari_radcnn.results import Classification, Detections, LabelMap
-from napari_radcnn.schemas import MANIFEST, MANIFEST_SUFFIX, check_schema
-from napari_radcnn.volume import Volume
-
-
-def manifest_path(path: Path) -> Path:
-    """Return where the manifest of a file lies."""
-    return path.with_name(f"{path.name}{MANIFEST_SUFFIX}")
-
-
-def manifest_of(obj: Volume | LabelMap | Detections | Classification) -> Mapping[str, Any]:
-    """Return what made a result; empty for a scan."""
-    return obj.metadata.provenance if isinstance(obj, Volume) else obj.provenance
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest beside a file, without the file's own name; empty where there is none that can be read.
-
-    Raises
-    ------
-    ReadError
-        If a newer version of this package wrote it.
-    """
-    beside = manifest_path(path)
-    try:
-        found = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    check_schema(found.get("schema"), MANIFEST, beside, ReadError)
-    return {key: value for key, value in found.items() if key != "output"}
+from napari_radcnn.manifest import manifest_path
+from napari_radcnn.results import Result
 
 
 def write_with_manifest(
-    obj: Volume | LabelMap | Detections | Classification,
+    obj: Result,
     path: Path,
     *,
     overwrite: bool = False,
@@ -67,7 +35,7 @@ def write_with_manifest(
     WriteError
         If a file is in the way, or cannot be written; neither of the two is left alone then.
     """
-    manifest, target = manifest_of(obj), manifest_path(path)
+    manifest, target = obj.provenance, manifest_path(path)
     if deidentify:
         manifest = shareable(manifest)
     if not manifest:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.io.dicom_results import (
-    Reference,
-    as_label_map,
-    check_series,
-    write_derived,
-    write_detection_report,
-    write_report,
-    write_segmentation,
-)
+from napari_radcnn.io.dicom_results import Reference, as_label_map, check_series
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, Writable
 from napari_radcnn.io.dicom_results.source import check_source_pixels
 from napari_radcnn.io.formats import FORMATS, writable_suffixes
 from napari_radcnn.io.reference import check_place
-from napari_radcnn.io.reports import write_classification, write_detections
-from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.results import Result
+from napari_radcnn.tasks import ResultKind, kind_of, kind_of_class, load
 from napari_radcnn.volume import Volume
 
 #: How names of contour files end.
@@ -27,7 +21,7 @@ _CONTOURS = (".rtstruct", ".rtstruct.dcm", ".rtss", ".rtss.dcm")
 
 
 def write(
-    obj: Volume | LabelMap | Detections | Classification,
+    obj: Result,
     path: str | Path,
     *,
     overwrite: bool = False,
@@ -38,7 +32,7 @@ def write(
 
     Parameters
     ----------
-    obj : Volume, LabelMap, Detections or Classification
+    obj : Volume, LabelMap, Detections, Classification or another result of `napari_radcnn.tasks`
         Images go to ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``, ``.mhd`` or ``.ome.zarr``; detections to ``.json``
         or ``.csv``; a classification to ``.json``. What was made from a DICOM series goes back to DICOM, too: labels
         to ``.dcm`` or ``.seg.dcm`` (a segmentation) or ``.sr.dcm`` (a report of their volumes, with the segmentation
@@ -66,32 +60,22 @@ def write(
         and the DICOM series that the result came from is not there.
     """
     path = Path(path)
-    if not isinstance(obj, Volume | LabelMap | Detections | Classification):
+    if kind_of(obj) is None:
         raise WriteError(f"{path}: objects of type {type(obj).__name__} cannot be written.")
+    given: Any = obj
     if isinstance(obj, Volume) and obj.metadata.is_label and path.name.lower().endswith(".dcm"):
-        obj = as_label_map(obj)
-    suffix = check_suffix(type(obj), path)
+        given = as_label_map(obj)
+    suffix = check_suffix(type(given), path)
     deidentifier = _deidentifier(deidentify)
     if deidentifier is not None:
-        obj = _deidentified(obj, path, suffix, deidentifier)
-    if suffix == "" and isinstance(obj, Volume):
-        if reference is not None:
-            check_place(obj, path, reference)
-        write_derived(obj, path, overwrite, reference, deidentifier)
-    elif suffix == ".sr.dcm" and isinstance(obj, Detections):
-        write_detection_report(obj, path, overwrite, reference, deidentifier)
-    elif suffix == ".sr.dcm" and isinstance(obj, LabelMap):
-        write_report(obj, path, overwrite, reference, deidentifier)
-    elif suffix.endswith(".dcm") and isinstance(obj, LabelMap):
-        write_segmentation(obj, path, overwrite, reference, deidentifier)
-    elif isinstance(obj, Detections):
-        write_detections(obj, path, overwrite)
-    elif isinstance(obj, Classification):
-        write_classification(obj, path, overwrite)
-    else:
-        writer = next(f.writer for f in FORMATS if suffix in f.writes)
-        if writer is not None:
-            writer(obj, path, overwrite)
+        given = _deidentified(given, path, suffix, deidentifier)
+    writer = _writer(type(given), suffix, path)
+    if not _is_dicom(suffix):
+        writer(given, path, overwrite)
+        return path
+    if suffix == "" and reference is not None:
+        check_place(given, path, reference)
+    writer(given, path, overwrite, reference, deidentifier)
     return path
 
 
@@ -109,17 +93,12 @@ def check_suffix(kind: type, path: Path) -> str:
             f"{path}: contours (RTSTRUCT) are read, but not written, since they do not hold labels voxel for voxel; "
             "write a DICOM segmentation (.seg.dcm) instead."
         )
-    if issubclass(kind, Detections):
-        return _suffix_of(path, (".json", ".csv", ".sr.dcm"), "detections are")
-    if issubclass(kind, Classification):
-        return _suffix_of(path, (".json",), "a classification is")
-    if issubclass(kind, LabelMap):
-        return _suffix_of(path, (*writable_suffixes(), ".sr.dcm", ".seg.dcm", ".dcm"), "labels are")
-    if not path.suffix:
+    known = _kind_of_class(kind, path)
+    if "" in known.writers and not path.suffix:
         return ""
-    return _suffix_of(
-        path, writable_suffixes(), "images are", ", or to a folder of DICOM files, whose name has no suffix"
-    )
+    images = writable_suffixes() if known.is_image else ()
+    folder = ", or to a folder of DICOM files, whose name has no suffix" if "" in known.writers else ""
+    return _suffix_of(path, (*images, *filter(None, known.writers)), known.described, folder)
 
 
 def check_source(kind: type, path: Path, scan: Volume) -> None:
@@ -130,9 +109,28 @@ def check_source(kind: type, path: Path, scan: Volume) -> None:
     WriteError
         As `check_suffix` does, or if the DICOM series that `scan` came from is not there.
     """
-    suffix = check_suffix(kind, path)
-    if suffix == "" or suffix.endswith(".dcm"):
+    if _is_dicom(check_suffix(kind, path)):
         check_series(scan, path)
+
+
+def _is_dicom(suffix: str) -> bool:
+    return suffix == "" or suffix.endswith(".dcm")
+
+
+def _kind_of_class(kind: type, path: Path) -> ResultKind:
+    known = kind_of_class(kind)
+    if known is None:
+        raise WriteError(f"{path}: objects of type {kind.__name__} cannot be written.")
+    return known
+
+
+def _writer(kind: type, suffix: str, path: Path) -> Callable[..., object]:
+    """Return what writes objects of a class under a suffix that `check_suffix` returned."""
+    place = _kind_of_class(kind, path).writers.get(suffix)
+    found = next((f.writer for f in FORMATS if suffix in f.writes), None) if place is None else load(place)
+    if found is None:
+        raise WriteError(f"{path}: nothing here writes {suffix}.")
+    return found
 
 
 def _deidentifier(given: bool | Deidentifier) -> Deidentifier | None:
@@ -149,7 +147,7 @@ def _deidentified(obj: Writable, path: Path, suffix: str, deidentifier: Deidenti
     WriteError
         If the scan says that text is burned into its pictures.
     """
-    is_dicom = suffix == "" or suffix.endswith(".dcm")
+    is_dicom = _is_dicom(suffix)
     if isinstance(obj, Volume) and not is_dicom:
         check_source_pixels(obj, path)
     return deidentifier.prepared(obj, is_dicom=is_dicom)

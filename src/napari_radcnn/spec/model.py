@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from napari_radcnn.results import Label
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
+from napari_radcnn.tasks import TaskName as Task
 
-Task = Literal["segmentation", "detection", "classification", "denoising", "super-resolution", "interactive"]
+__all__ = ["ModelSpec", "Task", "WeightsFile"]
 
 
 @dataclass(frozen=True)

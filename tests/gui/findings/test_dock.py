@@ -65,7 +65,7 @@ class Reviewed(Played):
         qtbot.waitUntil(lambda: self.dock.job is None, timeout=20_000)
         self.canvas = self.dock.window().findChild(QOpenGLWidget)
         self.layer = self.viewer.layers[-1]
-        self.findings = self.dock.findings
+        self.findings = self.dock.page("detection").widget
         pump()
 
     @property

@@ -96,14 +96,14 @@ def test_a_classification_is_shown_as_a_card(make_napari_viewer, qtbot, monkeypa
     click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
     assert isinstance(operations.run(tiny_head(), "fake"), Classification)
-    (first, second) = dock.classification.rows
+    (first, second) = dock.page("classification").widget.rows
     assert first[:2] == ("pneumonia", "0.92")
     assert second[:2] == ("normal", "0.08")
-    assert not dock.classification.isHidden()
+    assert not dock.page("classification").widget.isHidden()
     assert dock.results.isHidden()
     assert len(viewer.layers) == 1
     choose(dock, "nlm-denoise")
-    assert dock.classification.isHidden()
+    assert dock.page("classification").widget.isHidden()
 
 
 def test_labels_are_offered_only_to_a_model_that_takes_masks(make_napari_viewer, monkeypatch):

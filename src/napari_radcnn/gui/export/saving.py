@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from napari_radcnn.gui.findings.layer import findings_from_layer, frozen_findings, review_of
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, scan_from_layer, snapshot
 from napari_radcnn.io.formats import FORMATS
-from napari_radcnn.io.manifest import manifest_of, manifest_path
+from napari_radcnn.manifest import manifest_path
 from napari_radcnn.results import Detections, LabelMap
 from napari_radcnn.volume import Volume
 
@@ -148,7 +148,7 @@ def knows_series(layer: Any) -> bool:
     scan = kept.get("volume") or kept.get("labels")
     if scan is None:
         return False
-    return bool(scan.metadata.series_uid) or _names_series(manifest_of(scan))
+    return bool(scan.metadata.series_uid) or _names_series(scan.provenance)
 
 
 def _names_series(manifest: Mapping[str, Any]) -> bool:

@@ -17,17 +17,17 @@ from qtpy.QtWidgets import (
 
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.export.saving import safe_stem
-from napari_radcnn.gui.findings.panel import FindingsPanel
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.layers.view import watch
 from napari_radcnn.gui.models.chooser import ModelChooser
-from napari_radcnn.gui.models.classification_card import ClassificationCard
 from napari_radcnn.gui.models.inputs import InputForm
+from napari_radcnn.gui.models.pages import Page, Shown, page_class
 from napari_radcnn.gui.models.planner import Planner
+from napari_radcnn.gui.models.replayed import ask_for_manifest, replay_and_show, replay_button
 from napari_radcnn.gui.models.result_table import ResultTable
-from napari_radcnn.gui.models.run import ModelRun, Shown, can_be_input
+from napari_radcnn.gui.models.run import ModelRun, can_be_input
 from napari_radcnn.gui.models.streamed import Preview, label_bytes, must_stream
 from napari_radcnn.gui.models.text import about
 from napari_radcnn.gui.parts.form import OptionsForm
@@ -36,7 +36,7 @@ from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import ModelSpec
-from napari_radcnn.results import Classification, Detections
+from napari_radcnn.tasks import TASKS
 
 #: How often labels that are being written are drawn anew, ms.
 _REDRAWN_MS = 1000
@@ -90,10 +90,12 @@ class ModelsDock(QWidget):
         layout.addWidget(self.panel)
         self.results = ResultTable()
         layout.addWidget(self.results)
-        self.classification = ClassificationCard()
-        layout.addWidget(self.classification)
-        self.findings = FindingsPanel(self._viewer)
-        layout.addWidget(self.findings)
+        self.replay_button = replay_button()
+        layout.addWidget(self.replay_button)
+        self._pages = {page: page(self._viewer) for page in self._page_classes()}
+        for page in self._pages.values():
+            if page.widget is not None:
+                layout.addWidget(page.widget)
         layout.addStretch()
         for label in (self.about, self.install_label, self.plan_label, self.warning_label, self.panel.message_label):
             label.setTextFormat(Qt.TextFormat.PlainText)  # names in it are anybody's
@@ -105,10 +107,20 @@ class ModelsDock(QWidget):
         self.settings_form.changed.connect(self._on_change)
         self.panel.start_button.clicked.connect(self.run)
         self.panel.ended.connect(self._on_ended)
+        self.replay_button.clicked.connect(self.replay)
         self._planner.answered.connect(self._show_plan)
         self._planner.failed.connect(self.plan_label.setText)
         self._planner.is_slow.connect(self._on_slow)
         self._redraw.timeout.connect(self._on_redraw)
+
+    @staticmethod
+    def _page_classes() -> list[type[Page]]:
+        """Return the page of every task that a model does, each once."""
+        return list(dict.fromkeys(page_class(name) for name, task in TASKS.items() if task.build))
+
+    def page(self, task: str) -> Page:
+        """Return the page that shows results of a task."""
+        return self._pages[page_class(task)]
 
     @property
     def layer_combo(self) -> LayerCombo:
@@ -172,7 +184,7 @@ class ModelsDock(QWidget):
         if spec is None:
             return
         self.results.show_rows([])
-        self.classification.show_result(None)
+        self._clear_pages()
         self.about.setText(about(spec))
         self.install_label.setText(spec.how_to_install)
         self.install_label.setVisible(not spec.is_available)
@@ -240,7 +252,7 @@ class ModelsDock(QWidget):
         if isinstance(chosen, str):
             return
         self.results.clear()
-        self.classification.show_result(None)
+        self._clear_pages()
         if must_stream(chosen.spec, self.layer):
             self._stream(chosen)
             return
@@ -297,12 +309,34 @@ class ModelsDock(QWidget):
             add_to_viewer(self._viewer, further)
         if shown.data is not None:
             told = f"Done: layer '{add_to_viewer(self._viewer, shown.data).name}'"
-        elif isinstance(shown.result, Classification):
+        else:
             told = "\n".join((told, *(f"⚠ {warning}" for warning in shown.result.warnings)))
         told = "\n".join((told, *shown.notes))
         self.results.show_rows(shown.rows)
-        if isinstance(shown.result, Detections):
-            QTimer.singleShot(0, self.findings.reveal)  # once it has its size
-        if isinstance(shown.result, Classification):
-            self.classification.show_result(shown.result)
+        self.page(shown.task).show(shown.result)
         return told
+
+    def _clear_pages(self) -> None:
+        for page in self._pages.values():
+            page.clear()
+
+    # -- a result made again ---------------------------------------------------------------------------------------
+
+    def replay(self) -> None:
+        """Ask for a manifest, make its result again beside the viewer, and show whether it is the same."""
+        from napari.layers import Labels
+
+        if self.job is not None:
+            return
+        path = ask_for_manifest(self)
+        if path is None:
+            return
+        self.results.clear()
+        self._clear_pages()
+        labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
+        self.panel.start(
+            f"Replaying {path.name}",
+            lambda progress, cancel: replay_and_show(path, labels, progress, cancel),
+            self._show_result,
+            lambda: "Cancelled; no layer was added.",
+        )

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
-
-from napari_radcnn.results import LabelMap
-from napari_radcnn.volume import Volume
 
 
 class ResultTable(QTreeWidget):
@@ -36,13 +32,3 @@ class ResultTable(QTreeWidget):
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.addTopLevelItem(item)
         self.setVisible(bool(rows))
-
-    @staticmethod
-    def rows_of(result: Any) -> list[tuple[str, str]]:
-        """Return the numbers of a result; may take a moment for a large label map."""
-        if isinstance(result, LabelMap):
-            return [(label.name, f"{result.volume_ml(value):.1f} ml") for value, label in result.labels.items()]
-        if isinstance(result, Volume):  # labels that were written as they were found, with their volumes
-            found = result.metadata.provenance.get("volumes_ml", {})
-            return [(name, f"{milliliters:.1f} ml") for name, milliliters in found.items()]
-        return []

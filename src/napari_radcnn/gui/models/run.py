@@ -8,20 +8,17 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.geometry import Box
-from napari_radcnn.gui.findings.layer import detections_layer
-from napari_radcnn.gui.layers.layers import LayerData, label_map_from_layer, layer_data, volume_from_layer
-from napari_radcnn.gui.models.restored import beside_restored
-from napari_radcnn.gui.models.result_table import ResultTable
+from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_layer
+from napari_radcnn.gui.models.pages import Shown, shown
 from napari_radcnn.gui.models.streamed import stored_layer
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.progress import Progress
-from napari_radcnn.results import Classification, Detections, LabelMap
+from napari_radcnn.tasks import numbers_of
 from napari_radcnn.volume import Volume
 
 EachBlock = Callable[[Box, npt.NDArray[Any]], None]
@@ -43,60 +40,6 @@ def _volume(layer: Any) -> Volume:
     labels = label_map_from_layer(layer)
     metadata = replace(labels.metadata, name=labels.name, modality="SEG", is_label=True, units="")
     return Volume(labels.array, labels.geometry, metadata, labels.warnings)
-
-
-def _map_layer(image: Volume, progress: Progress, cancel: Event) -> LayerData:
-    """Return the layer of an image of 0..1 that lies over a scan, hidden until it is asked for."""
-    array, options, kind = layer_data(image, progress=progress, cancel=cancel)
-    return (
-        array,
-        {**options, "contrast_limits": (0.0, 1.0), "colormap": "magma", "opacity": 0.6, "visible": False},
-        kind,
-    )
-
-
-def _evidence_layer(image: Volume, progress: Progress, cancel: Event) -> LayerData:
-    """Return the layer of a map of evidence, see-through over the scan; only Grad-CAM is shown at once."""
-    array, options, kind = layer_data(image, progress=progress, cancel=cancel)
-    most = float(np.abs(np.asarray(image.array)).max()) or 1.0
-    has_sign = bool(np.min(image.array) < 0)
-    return (
-        array,
-        {
-            **options,
-            "contrast_limits": (-most, most) if has_sign else (0.0, most),
-            "colormap": "PiYG" if has_sign else "inferno",
-            "opacity": 0.45,
-            "blending": "translucent",  # added to a bright radiograph it would be white all over
-            "visible": image.name.endswith("Grad-CAM"),
-        },
-        kind,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A result, and what is shown of it.
-
-    Attributes
-    ----------
-    result : object
-        As the operation returned it.
-    data : LayerData or None
-        Its layer, where it has one.
-    rows : list of (str, str)
-        Its numbers.
-    maps : tuple of LayerData
-        Layers of the images that came with it, such as how sure it is.
-    notes : tuple of str
-        What is told of it besides.
-    """
-
-    result: Any
-    data: LayerData | None
-    rows: list[tuple[str, str]]
-    maps: tuple[LayerData, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,24 +88,7 @@ class ModelRun:
             progress=progress,
             cancel=cancel,
         )
-        data = None
-        if isinstance(result, LabelMap | Volume):
-            data = layer_data(result, progress=progress, cancel=cancel)
-        if isinstance(result, Detections):
-            data = detections_layer(result, volumes[0].geometry)
-        first = self.layers[0]
-        if isinstance(result, Volume) and data is not None and not getattr(first, "rgb", False):
-            data[1]["contrast_limits"] = tuple(first.contrast_limits)  # a restored image is compared with its scan
-        further: tuple[LayerData, ...]
-        notes: tuple[str, ...] = ()
-        if isinstance(result, Volume):
-            further, notes = beside_restored(result, volumes[0], progress, cancel)
-        elif isinstance(result, Classification | Detections):
-            further = tuple(_evidence_layer(image, progress, cancel) for image in result.evidence)
-        else:
-            maps = result.maps if isinstance(result, LabelMap) else ()
-            further = tuple(_map_layer(image, progress, cancel) for image in maps)
-        return Shown(result, data, ResultTable.rows_of(result), further, notes)
+        return shown(self.spec.task, result, volumes[0], self.layers[0], progress, cancel)
 
     def stream(self, target: Path, each_block: EachBlock | None, progress: Progress, cancel: Event) -> Shown:
         """Run the model from store to store."""
@@ -179,4 +105,5 @@ class ModelRun:
             progress=progress,
             cancel=cancel,
         )
-        return Shown(written, stored_layer(written, self.spec.labels, progress, cancel), ResultTable.rows_of(written))
+        data = stored_layer(written, self.spec.labels, progress, cancel)
+        return Shown(self.spec.task, written, data, numbers_of(written, self.spec.task))

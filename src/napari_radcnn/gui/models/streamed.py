@@ -17,6 +17,7 @@ from napari_radcnn.memory import free_memory
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.tasks import LABELS, TASKS
 from napari_radcnn.volume import Volume
 from napari_radcnn.voxels import box_ends
 
@@ -31,7 +32,12 @@ def must_stream(spec: ModelSpec, layer: Any) -> bool:
     from napari_radcnn.operations import can_stream
 
     volume = layer.metadata[METADATA_KEY].get("volume") if is_ours(layer) else None
-    if not isinstance(volume, Volume) or volume.source is None or volume.is_loaded or spec.task != "segmentation":
+    if (
+        not isinstance(volume, Volume)
+        or volume.source is None
+        or volume.is_loaded
+        or TASKS[spec.task].kind is not LABELS
+    ):
         return False
     return label_bytes(spec, volume) > _PART_OF_FREE * _free() and can_stream(spec)
 

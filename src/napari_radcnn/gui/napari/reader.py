@@ -93,11 +93,11 @@ def _detections(path: Path) -> LayerData:
     """Return the findings that were written here, with what their manifest says of them."""
     from napari.utils.notifications import show_warning
 
-    from napari_radcnn.io.manifest import read_manifest
     from napari_radcnn.io.reports import read_detections
+    from napari_radcnn.manifest import read_beside
 
     try:
-        manifest = read_manifest(path)
+        manifest = read_beside(path)
         warnings = manifest.get("warnings", ())
     except ReadError as error:  # of a newer version; the findings do not depend on it
         manifest, warnings = {}, [str(error)]

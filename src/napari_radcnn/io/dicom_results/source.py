@@ -155,7 +155,7 @@ def find_source(
     WriteError
         If it comes from no DICOM series, the series is gone, or its grid is another one.
     """
-    candidates = _candidates(obj.metadata, _provenance(obj), target, reference)
+    candidates = _candidates(obj.metadata, obj.provenance, target, reference)
     fitting = []
     for source in candidates:
         axes = obj.geometry.axis_map(source.geometry.orientation)
@@ -192,7 +192,7 @@ def find_series(obj: Volume | Detections, target: Path, reference: Reference | N
         As `find_source` does.
     """
     metadata = obj.metadata if isinstance(obj, Volume) else VolumeMetadata()
-    candidates = _candidates(metadata, _provenance(obj), target, reference)
+    candidates = _candidates(metadata, obj.provenance, target, reference)
     if isinstance(obj, Volume):
         same = [source for source in candidates if obj.geometry.is_close(source.geometry, _TOLERANCE_MM)]
         candidates = same or candidates
@@ -202,12 +202,8 @@ def find_series(obj: Volume | Detections, target: Path, reference: Reference | N
 
 def _is_named(obj: Volume | LabelMap | Detections, label: str) -> bool:
     own = "" if isinstance(obj, Detections) else obj.metadata.name
-    names = (own, obj.name, str(_input(_provenance(obj)).get("name", "")))
+    names = (own, obj.name, str(_input(obj.provenance).get("name", "")))
     return any(label in name.split(" · ")[1:] for name in names)
-
-
-def _provenance(obj: Volume | LabelMap | Detections) -> Mapping[str, Any]:
-    return obj.metadata.provenance if isinstance(obj, Volume) else obj.provenance
 
 
 def _input(provenance: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,208 @@
+"""How the results of each task are shown: their layers, made beside the viewer, and what they add to the dock.
+
+The table in `napari_radcnn.tasks` names a `Page` for each task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
+
+from napari_radcnn.gui.findings.layer import detections_layer
+from napari_radcnn.gui.findings.panel import FindingsPanel
+from napari_radcnn.gui.layers.layers import LayerData, layer_data
+from napari_radcnn.gui.models.classification_card import ClassificationCard
+from napari_radcnn.gui.models.restored import beside_restored
+from napari_radcnn.progress import Progress
+from napari_radcnn.tasks import TASKS, load, numbers_of
+from napari_radcnn.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A result, and what is shown of it.
+
+    Attributes
+    ----------
+    task : str
+        Which it is of.
+    result : Result
+        As the operation returned it.
+    data : LayerData or None
+        Its layer, where it has one.
+    rows : sequence of (str, str)
+        Its numbers.
+    maps : tuple of LayerData
+        Layers of the images that came with it, such as how sure it is.
+    notes : tuple of str
+        What is told of it besides.
+    """
+
+    task: str
+    result: Any
+    data: LayerData | None
+    rows: Sequence[tuple[str, str]] = ()
+    maps: tuple[LayerData, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class PageLayers:
+    """The layers of a result and what is told of it; as of `Shown`."""
+
+    data: LayerData | None
+    maps: tuple[LayerData, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Page:
+    """How the results of a task are shown.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer it is docked in.
+    """
+
+    #: What it adds to the dock below the numbers; None for nothing.
+    widget: QWidget | None
+
+    def __init__(self, viewer: Any) -> None:  # noqa: ARG002  for pages that need it
+        self.widget = None
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:
+        """Return the layers of a result; on a thread beside the viewer.
+
+        Parameters
+        ----------
+        result : Result
+            Of this page's task.
+        scan : Volume
+            What it was made from, the first of several.
+        layer : napari layer or None
+            That of the scan, where it has one.
+        progress, cancel
+            See `layer_data`.
+        """
+        raise NotImplementedError
+
+    def show(self, result: Any) -> None:
+        """Show what is in the dock besides, once the layers have been added."""
+
+    def clear(self) -> None:
+        """Hide what is shown, since another model was chosen or runs."""
+
+
+class LabelsPage(Page):
+    """A layer of labels, and the images of how sure they are."""
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
+        """Return the labels, and hidden images of 0..1."""
+        data = layer_data(result, progress=progress, cancel=cancel)
+        return PageLayers(data, tuple(_map_layer(image, progress, cancel) for image in result.maps))
+
+
+class RestoredPage(Page):
+    """A layer of the restored scan, shown as the scan is, and what was changed."""
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:
+        """Return the restored scan, and the difference."""
+        data = layer_data(result, progress=progress, cancel=cancel)
+        if layer is not None and not getattr(layer, "rgb", False):
+            data[1]["contrast_limits"] = tuple(layer.contrast_limits)  # a restored image is compared with its scan
+        return PageLayers(data, *beside_restored(result, scan, progress, cancel))
+
+
+class DetectionsPage(Page):
+    """A layer of findings, the list of them, and the evidence."""
+
+    widget: FindingsPanel
+
+    def __init__(self, viewer: Any) -> None:
+        self.widget = FindingsPanel(viewer)
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
+        """Return the findings, and the evidence."""
+        maps = tuple(_evidence_layer(image, progress, cancel) for image in result.maps)
+        return PageLayers(detections_layer(result, scan.geometry), maps)
+
+    def show(self, result: Any) -> None:  # noqa: ARG002  it shows the layer that was chosen last
+        """Scroll to the list of findings."""
+        QTimer.singleShot(0, self.widget.reveal)  # once it has its size
+
+
+class ClassificationPage(Page):
+    """A card with a bar for each class, and the evidence as layers."""
+
+    widget: ClassificationCard
+
+    def __init__(self, viewer: Any) -> None:  # noqa: ARG002
+        self.widget = ClassificationCard()
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
+        """Return the evidence."""
+        return PageLayers(None, tuple(_evidence_layer(image, progress, cancel) for image in result.maps))
+
+    def show(self, result: Any) -> None:
+        """Show the card."""
+        self.widget.show_result(result)
+
+    def clear(self) -> None:
+        """Hide the card."""
+        self.widget.show_result(None)
+
+
+def page_class(task: str) -> type[Page]:
+    """Return the page of a task; results of prompts, which have a dock of their own, are shown as a model's are."""
+    kind = TASKS[task].kind
+    for entry in (TASKS[task], *(other for other in TASKS.values() if other.kind is kind)):
+        found = load(entry.page)
+        if issubclass(found, Page):
+            return found  # type: ignore[no-any-return]
+    raise LookupError(f"No task shows {kind.name} on a page.")
+
+
+def shown(task: str, result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> Shown:
+    """Return a result of a task with all that is shown of it; on a thread beside the viewer."""
+    made = page_class(task).layers(result, scan, layer, progress, cancel)
+    return Shown(task, result, made.data, numbers_of(result, task), made.maps, made.notes)
+
+
+def _map_layer(image: Volume, progress: Progress, cancel: Event) -> LayerData:
+    """Return the layer of an image of 0..1 that lies over a scan, hidden until it is asked for."""
+    array, options, kind = layer_data(image, progress=progress, cancel=cancel)
+    return (
+        array,
+        {**options, "contrast_limits": (0.0, 1.0), "colormap": "magma", "opacity": 0.6, "visible": False},
+        kind,
+    )
+
+
+def _evidence_layer(image: Volume, progress: Progress, cancel: Event) -> LayerData:
+    """Return the layer of a map of evidence, see-through over the scan; only Grad-CAM is shown at once."""
+    array, options, kind = layer_data(image, progress=progress, cancel=cancel)
+    most = float(np.abs(np.asarray(image.array)).max()) or 1.0
+    has_sign = bool(np.min(image.array) < 0)
+    return (
+        array,
+        {
+            **options,
+            "contrast_limits": (-most, most) if has_sign else (0.0, most),
+            "colormap": "PiYG" if has_sign else "inferno",
+            "opacity": 0.45,
+            "blending": "translucent",  # added to a bright radiograph it would be white all over
+            "visible": image.name.endswith("Grad-CAM"),
+        },
+        kind,
+    )

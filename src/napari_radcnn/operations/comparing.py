@@ -1,0 +1,61 @@
+"""Predictions compared with their references, for each kind of result as the table in `napari_radcnn.tasks` says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.tasks import kinds, load
+from napari_radcnn.volume import Volume
+
+
+def evaluate(reference: str | Path, prediction: str | Path, *, tolerance_mm: float = 2.0) -> dict[str, Any]:
+    """Compare a prediction with its reference: label maps, images, findings, or classes.
+
+    Parameters
+    ----------
+    reference, prediction : path
+        Scans or label maps on the same grid; findings, two files as they are written here, or two folders with a
+        JSON file of a name for each scan; classes, two CSV files with the case in the first column, of which
+        `reference` holds its class in the second and `prediction` a column of probabilities for each class.
+    tolerance_mm : float
+        Of the surface Dice of labels.
+
+    Returns
+    -------
+    dict
+        Figures as JSON types under the name of the kind, such as ``"labels"``.
+
+    Raises
+    ------
+    ReadError
+        If one of them cannot be read, or they do not belong together.
+    GeometryError
+        If they lie on different grids.
+    """
+    asked = dict.fromkeys(kind.compare for kind in reversed(kinds()) if kind.compare)
+    for place in asked:
+        found: dict[str, Any] | None = load(place)(Path(reference), Path(prediction), tolerance_mm)
+        if found is not None:
+            return found
+    raise ReadError(f"{reference} and {prediction} hold nothing that can be compared.")
+
+
+def compare_scans(reference: Path, prediction: Path, tolerance_mm: float) -> dict[str, Any]:
+    """Compare two label maps or two images; whatever is no report is taken for one."""
+    from napari_radcnn.metrics import compare
+
+    return compare(_only_volume(reference), _only_volume(prediction), tolerance_mm=tolerance_mm)
+
+
+def _only_volume(path: Path) -> Volume:
+    from napari_radcnn.io import read
+
+    volumes = read(path)
+    if len(volumes) != 1:
+        raise ReadError(
+            f"{path} holds {len(volumes)} volumes, and one is compared: write it to a file of its own first, with "
+            "`radcnn convert --select N`."
+        )
+    return volumes[0]

@@ -1,0 +1,120 @@
+"""Labels of scans that do not fit into memory: written to a store as they are found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy.typing as npt
+
+from napari_radcnn.errors import ModelError, RadcnnError, WriteError
+from napari_radcnn.files import atomic_path
+from napari_radcnn.geometry import Box
+from napari_radcnn.inference.align import Inputs
+from napari_radcnn.inference.request import Outcome, Request, get_pipeline
+from napari_radcnn.manifest import manifest_path
+from napari_radcnn.models import ModelSpec
+from napari_radcnn.operations.outcomes import manifest_of_run
+from napari_radcnn.operations.planning import make_request, plan_of, refuse_too_large
+from napari_radcnn.operations.running import RunKeywords, execute, expect
+from napari_radcnn.results import LabelMap
+from napari_radcnn.volume import Volume
+
+
+def segment_to(
+    volume: Inputs,
+    model: str | Path | ModelSpec,
+    target: str | Path,
+    options: object = None,
+    *,
+    overwrite: bool = False,
+    each_block: Callable[[Box, npt.NDArray[Any]], None] | None = None,
+    **how: Unpack[RunKeywords],
+) -> Volume:
+    """Give every voxel a class, and write the labels as they are found: for scans that do not fit into memory.
+
+    A run that was killed leaves its part hidden beside the target; the same call goes on where it was.
+
+    Parameters
+    ----------
+    volume, model, options, how
+        As in `run`. An OME-Zarr scan is read block by block.
+    target : path
+        ``*.ome.zarr`` or ``*.zarr``; its manifest is written beside it.
+    overwrite : bool
+        Whether `target` may exist.
+    each_block : callable, optional
+        Called as ``each_block(box, labels)`` when labels have been written, in the thread that runs: `box` is three
+        slices along ``(k, j, i)`` of the scan's grid, `labels` an array of its shape.
+
+    Returns
+    -------
+    Volume
+        The labels that were written, not loaded, with the run's manifest and warnings.
+
+    Raises
+    ------
+    ModelError
+        As `run`; or if the model does not give its labels block by block.
+    WriteError
+        If the target is in the way, is no Zarr store, or the disk is full.
+    """
+    from napari_radcnn.io import read
+    from napari_radcnn.io.omezarr.growing import GrowingLabels
+
+    target = Path(target)
+    progress, cancel = how.get("progress"), how.get("cancel")
+    request = make_request(
+        volume,
+        model,
+        options,
+        how.get("device", "auto"),
+        how.get("precision", "auto"),
+        how.get("threads"),
+        "segmentation",
+    )
+    spec = request.spec
+    if not can_stream(spec):
+        raise ModelError(f"'{spec.name}' needs the whole scan in memory: run it without streaming.")
+    if target.suffix != ".zarr":
+        raise WriteError(f"{target}: labels are streamed to OME-Zarr only; name it *.ome.zarr.")
+    request = replace(request, streams=True)
+    refuse_too_large(request, plan_of(request))
+    with atomic_path(manifest_path(target), overwrite) as temporary:
+        grown = GrowingLabels(
+            target,
+            request.volume.geometry,
+            spec.labels,
+            fingerprint=_fingerprint(request),
+            overwrite=overwrite,
+            each_block=each_block,
+        )
+        try:
+            found = execute(replace(request, sink=grown), progress, cancel)
+            counts = grown.finish()
+        except RadcnnError:
+            grown.discard()
+            raise
+        labels = expect(found, LabelMap)
+        voxel_ml = labels.geometry.voxel_volume / 1000.0
+        volumes = {label.name: round(counts.get(value, 0) * voxel_ml, 3) for value, label in spec.labels.items()}
+        made_by = {**labels.provenance, "volumes_ml": volumes, "output": target.name}
+        temporary.write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
+    (written,) = read(target)
+    return replace(written.with_metadata(name=labels.name, provenance=made_by), warnings=labels.warnings)
+
+
+def can_stream(spec: ModelSpec) -> bool:
+    """Return whether `segment_to` takes a model: whether its recipe gives labels block by block."""
+    return bool(getattr(get_pipeline(spec), "STREAMS", False))
+
+
+def _fingerprint(request: Request) -> str:
+    """Return what must be the same for a run to go on with what another left."""
+    expected = manifest_of_run(request, request.volumes, Outcome("", ""), "", 0.0, ())
+    kept = {key: expected[key] for key in ("model", "options", "settings", "input", "versions")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
