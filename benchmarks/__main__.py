@@ -9,8 +9,7 @@ import sys
 from importlib import import_module
 
 from benchmarks.common import ROOT, machine
-from benchmarks.models import failures
-from benchmarks.models import run as models
+from benchmarks.models import failures, run as models
 
 _PARTS = {
     "Importing": "importing",

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from grids import ALL, ORIENTATIONS, ORIGIN, SHAPE, SPACING, axial, left_handed, oblique, sagittal, sheared
 from napari_radcnn.errors import GeometryError

@@ -7,8 +7,7 @@ from dataclasses import replace
 import torch
 
 from napari_radcnn.models import ModelSpec, registry
-from napari_radcnn.models.classifiers import cxr_pneumonia
-from napari_radcnn.models.classifiers import run as classifier
+from napari_radcnn.models.classifiers import cxr_pneumonia, run as classifier
 from napari_radcnn.models.classifiers.calibrated import Calibration
 from napari_radcnn.networks.classifier import build_classifier
 

@@ -172,10 +172,10 @@ def _classes(parsed: argparse.Namespace) -> None:
 
 def _beside(path: Path) -> tuple[Mapping[str, Any], list[str]]:
     """Return the manifest of a result and what it warns of; one that cannot be read is a warning itself."""
-    from napari_radcnn.io.manifest import read_manifest
+    from napari_radcnn.manifest import read_beside
 
     try:
-        manifest = read_manifest(path)
+        manifest = read_beside(path)
     except ReadError as error:
         return {}, [str(error)]
     warnings = manifest.get("warnings")

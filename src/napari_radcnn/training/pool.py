@@ -6,8 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from multiprocessing.shared_memory import SharedMemory
-from multiprocessing.synchronize import Event as ProcessEvent
-from multiprocessing.synchronize import Lock as ProcessLock
+from multiprocessing.synchronize import Event as ProcessEvent, Lock as ProcessLock
 from types import TracebackType
 
 import numpy as np

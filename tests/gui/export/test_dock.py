@@ -11,8 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from dicom_factory import PATIENT_ID, write_dicom_series
 from napari_radcnn import io
 from napari_radcnn.errors import WriteError
-from napari_radcnn.gui.export import dock as export
-from napari_radcnn.gui.export import saving
+from napari_radcnn.gui.export import dock as export, saving
 from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data
 from napari_radcnn.gui.layers.show import add_to_viewer

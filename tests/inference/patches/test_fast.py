@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_radcnn.inference.patches.fast import AirSkipper, fast_sampling
 from napari_radcnn.inference.patches.positions import axis_starts, patch_count

@@ -6,8 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from napari_radcnn.errors import CancelledError, ModelError, ResourceError
 from napari_radcnn.inference.patches.positions import patch_count, patch_weights

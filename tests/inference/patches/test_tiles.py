@@ -4,8 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from napari_radcnn.errors import CancelledError
 from napari_radcnn.inference.patches.tiles import halo_boxes, map_blocks

@@ -13,13 +13,11 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from journals import HEADER, begin, file_of, only, plain, put, record_bytes, start_bytes
 from napari_radcnn.errors import JournalError
-from napari_radcnn.interactive.journal import records as journal_records
-from napari_radcnn.interactive.journal import saved as journal_saved
+from napari_radcnn.interactive.journal import records as journal_records, saved as journal_saved
 from napari_radcnn.interactive.journal.journal import Journal, discard, saved_sessions
 
 # Crashes and damage

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from journals import HEADER, begin, file_of, only, plain, played, put, start_bytes
 from napari_radcnn.errors import JournalError

@@ -5,13 +5,11 @@ from threading import Event
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from napari_radcnn.errors import CancelledError, GeometryError, OptionError, SessionError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.tools import Clear, Grow, Shrink, ToolState
-from napari_radcnn.interactive.tools import distance as tools_distance
+from napari_radcnn.interactive.tools import Clear, Grow, Shrink, ToolState, distance as tools_distance
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 from tool_states import GRIDS, SHAPE, Numbered, applied, near_by_trying_all, one_voxel, positions, state_of

@@ -4,8 +4,7 @@ from threading import Event
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from skimage.measure import label as connected
 
 from napari_radcnn.errors import CancelledError, OptionError

@@ -7,8 +7,7 @@ from threading import Event
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from napari_radcnn.errors import CancelledError, OptionError
 from napari_radcnn.geometry import Geometry

@@ -4,14 +4,12 @@ from threading import Event
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import ndimage
 
 from napari_radcnn.errors import CancelledError, OptionError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.tools import FillHoles, Smooth
-from napari_radcnn.interactive.tools import distance as tools_distance
+from napari_radcnn.interactive.tools import FillHoles, Smooth, distance as tools_distance
 from napari_radcnn.progress import Monitor
 from tool_states import GRIDS, SHAPE, applied, ball_labels, one_voxel, positions, state_of
 

@@ -16,8 +16,7 @@ import grids
 from napari_radcnn.errors import CancelledError, ReadError, ResourceError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import read, write
-from napari_radcnn.io.omezarr import chunks
-from napari_radcnn.io.omezarr import read as reading
+from napari_radcnn.io.omezarr import chunks, read as reading
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, world_field
 from napari_radcnn.volume import Volume, VolumeMetadata
 

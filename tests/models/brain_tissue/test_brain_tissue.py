@@ -10,8 +10,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.request import Outcome
 from napari_radcnn.metrics import dice
 from napari_radcnn.models.brain_extraction import run as brain_extraction
-from napari_radcnn.models.brain_tissue import run as brain_tissue
-from napari_radcnn.models.brain_tissue import spec as model
+from napari_radcnn.models.brain_tissue import run as brain_tissue, spec as model
 from napari_radcnn.phantom import head, rotation
 from napari_radcnn.spec.weights import find_weights
 from napari_radcnn.volume import Volume, VolumeMetadata

@@ -8,8 +8,7 @@ import torch
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models.brain_tissue.network import MULTIPLE, OUTSIDE, build_network
-from napari_radcnn.training.brain_tissue import recipe as brain_tissue
-from napari_radcnn.training.brain_tissue import samples as brain_tissue_samples
+from napari_radcnn.training.brain_tissue import recipe as brain_tissue, samples as brain_tissue_samples
 from napari_radcnn.training.brain_tissue.cases import (
     CEREBELLUM,
     STEM,

@@ -10,8 +10,7 @@ import pytest
 from napari_radcnn.errors import ReadError
 from napari_radcnn.models.ct_denoise.network import CHANNELS, UNIT, build_network
 from napari_radcnn.networks.shipped import ShippedNetwork
-from napari_radcnn.training.ct_denoise import recipe as ct_denoise
-from napari_radcnn.training.ct_denoise import samples as ct_denoise_samples
+from napari_radcnn.training.ct_denoise import recipe as ct_denoise, samples as ct_denoise_samples
 from napari_radcnn.training.ct_denoise.samples import SINGLE, VOLUMES, Sampler, load_scans, make_bank
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from napari_radcnn.models.lung_nodules.network import ANSWERS, FOLD, SIDE, SPACING, UNIT
 from napari_radcnn.models.lung_nodules.places import find_places, fold
-from napari_radcnn.training.lung_nodules import recipe as lung_nodules
-from napari_radcnn.training.lung_nodules import samples as lung_nodules_samples
-from napari_radcnn.training.lung_nodules import scans as lung_nodules_scans
+from napari_radcnn.training.lung_nodules import (
+    recipe as lung_nodules,
+    samples as lung_nodules_samples,
+    scans as lung_nodules_scans,
+)
 from napari_radcnn.training.lung_nodules.lessons import judge, make_lesson, mirrored
 from napari_radcnn.training.lung_nodules.samples import Nodule, Sample, Sampler, put_nodule
 from napari_radcnn.training.lung_nodules.scans import NOWHERE, Chest, make_chest

@@ -12,8 +12,7 @@ from napari_radcnn.errors import GeometryError, ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.promptable.engine import promptable_network
 from napari_radcnn.interactive.engines.promptable.input import CLICKED
-from napari_radcnn.training.promptable import cases as promptable_cases
-from napari_radcnn.training.promptable import recipe as promptable
+from napari_radcnn.training.promptable import cases as promptable_cases, recipe as promptable
 from napari_radcnn.training.promptable.cases import coarser, find_regions, load_cases
 from napari_radcnn.training.promptable.samples import Play, Sampler, crop_around
 from napari_radcnn.training.promptable.shapes import draw_labels, paint, random_rotation, smooth_field

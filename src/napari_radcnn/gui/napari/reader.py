@@ -64,8 +64,7 @@ def layers_at(path: Path, progress: Progress | None = None) -> list[LayerData]:
     RadcnnError
         If it cannot be read.
     """
-    from napari_radcnn.io import Kind, kind_of
-    from napari_radcnn.io import read as read_volumes
+    from napari_radcnn.io import Kind, kind_of, read as read_volumes
 
     kind = kind_of(path)
     if kind is Kind.REPORT:
