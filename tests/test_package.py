@@ -124,5 +124,25 @@ def test_no_qt_binding_is_forced_on_the_user():
     assert (ROOT / "constraints.txt").read_text().strip() == "torch==2.13.0"
 
 
+#: Decoders that pydicom finds by itself; nothing imports them.
+_PLUGINS = {"pyjpegls", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"}
+_IMPORT_NAMES = {
+    "dicom-anonymizer": "dicomanonymizer",
+    "lazy-loader": "lazy_loader",
+    "PyWavelets": "pywt",
+    "PyYAML": "yaml",
+    "scikit-image": "skimage",
+}
+
+
+def test_every_dependency_is_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[\[><=! ]", line)[0] for line in project["dependencies"]} - _PLUGINS
+    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.MULTILINE))
+    assert {name for name in names if _IMPORT_NAMES.get(name, name) not in imported} == set()
+    assert len(names) >= 15
+
+
 def test_the_changelog_knows_this_version():
     assert f"## {radcnn.__version__}" in (ROOT / "CHANGELOG.md").read_text()

@@ -125,6 +125,22 @@ def test_a_dropped_folder_is_opened_chosen_and_run(make_napari_viewer, qtbot):
     assert dock.results.isHidden()  # numbers of another model
 
 
+def test_a_click_on_run_counts_right_after_typing(make_napari_viewer, qtbot):
+    _, dock = docked(make_napari_viewer, nnunet_folder.scan())
+    drop(dock, nnunet_folder.folder())
+    wait_for_end(qtbot, dock)
+    folds = dock.options_form.editors["folds"]
+    folds.activateWindow()
+    folds.setFocus()
+    qtbot.keyClicks(folds, "1")
+    qtbot.waitUntil(dock.panel.start_button.isEnabled)
+    assert folds.hasFocus()
+    click(qtbot, dock.panel.start_button)
+    assert dock.job is not None
+    dock.job.cancel()
+    wait_for_end(qtbot, dock)
+
+
 def _planned(dock):
     wait_for_plan(dock)
     return dock.plan_label.text()

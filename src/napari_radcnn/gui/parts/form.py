@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit
+from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_radcnn.spec.options import OptionField, describe
 
@@ -14,7 +15,7 @@ _LARGEST = 1_000_000_000
 
 
 class OptionsForm(QWidget):
-    """One row a setting.
+    """One row a setting, each with a widget of magicgui.
 
     Parameters
     ----------
@@ -27,20 +28,21 @@ class OptionsForm(QWidget):
     def __init__(self, options: type, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._options = options
-        self._read: dict[str, Callable[[], Any]] = {}
-        self.editors: dict[str, QWidget] = {}
+        self._widgets = {field.name: _widget(field) for field in describe(options)}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)  # a dock is narrow
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for field in describe(options):
-            editor, read = self._editor(field)
-            editor.setToolTip(field.help)
             label = QLabel(field.title)
             label.setToolTip(field.help)
-            layout.addRow(label, editor)
-            self._read[field.name] = read
-            self.editors[field.name] = editor
+            layout.addRow(label, self._widgets[field.name].native)
+            self._widgets[field.name].changed.connect(self._on_edit)
+
+    @property
+    def editors(self) -> dict[str, QWidget]:
+        """What is clicked and typed into, by the name of the setting."""
+        return {name: widget.native for name, widget in self._widgets.items()}
 
     def value(self) -> Any:
         """Return the settings as the dataclass.
@@ -50,49 +52,31 @@ class OptionsForm(QWidget):
         OptionError
             If they do not go together.
         """
-        return self._options(**{name: read() for name, read in self._read.items()})
-
-    def _editor(self, field: OptionField) -> tuple[QWidget, Callable[[], Any]]:
-        """Return the widget for one setting and the function that reads it."""
-        if field.kind is bool:
-            box = QCheckBox()
-            box.setChecked(field.default)
-            box.toggled.connect(self._on_edit)
-            return box, box.isChecked
-        if field.kind is int:
-            whole = QSpinBox()
-            whole.setRange(*(int(bound) for bound in _bounds(field)))
-            whole.setSingleStep(int(field.step or 1))
-            whole.setValue(field.default)
-            whole.setSuffix(f" {field.unit}" if field.unit else "")
-            whole.valueChanged.connect(self._on_edit)
-            return whole, whole.value
-        if field.kind is float:
-            number = QDoubleSpinBox()
-            step = field.step or 0.1
-            number.setDecimals(2 if step < 0.1 else 1 if step < 1 else 2)
-            number.setRange(*_bounds(field))
-            number.setSingleStep(step)
-            number.setValue(field.default)
-            number.setSuffix(f" {field.unit}" if field.unit else "")
-            number.valueChanged.connect(self._on_edit)
-            return number, number.value
-        if field.choices:
-            combo = QComboBox()
-            combo.addItems(list(field.choices))
-            combo.setCurrentText(field.default)
-            combo.currentTextChanged.connect(self._on_edit)
-            return combo, combo.currentText
-        line = QLineEdit(field.default)
-        line.editingFinished.connect(self._on_edit)
-        return line, line.text
+        kinds = {field.name: field.kind for field in describe(self._options)}
+        return self._options(**{name: kinds[name](widget.value) for name, widget in self._widgets.items()})
 
     def _on_edit(self, *_: Any) -> None:
         self.changed.emit()
 
 
-def _bounds(field: OptionField) -> tuple[float, float]:
-    return (
-        -_LARGEST if field.low is None else field.low,
-        _LARGEST if field.high is None else min(field.high, _LARGEST),
-    )
+def _widget(field: OptionField) -> ValueWidget:
+    """Return the widget for one setting, which holds its default."""
+    shared = {"value": field.default, "tooltip": field.help}
+    if field.kind is bool:
+        return CheckBox(**shared)
+    if field.kind in (int, float):
+        return _number(field, shared)
+    if field.choices:
+        return ComboBox(choices=field.choices, **shared)
+    return LineEdit(**shared)
+
+
+def _number(field: OptionField, shared: dict[str, Any]) -> FloatSpinBox:
+    """Return the widget for a number, whole ones too: magicgui's SpinBox shows no unit and clamps while one types."""
+    low = -_LARGEST if field.low is None else field.low
+    high = _LARGEST if field.high is None else min(field.high, _LARGEST)
+    step = field.step or (1 if field.kind is int else 0.1)
+    number = FloatSpinBox(min=low, max=high, step=step, **shared)
+    number.native.setDecimals(0 if field.kind is int else 1 if 0.1 <= step < 1 else 2)
+    number.native.setSuffix(f" {field.unit}" if field.unit else "")
+    return number
