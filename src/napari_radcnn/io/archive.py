@@ -21,7 +21,8 @@ MOST_RATIO = 100
 #: Small archives may hold this much whatever their ratio.
 _FREE_BYTES = 1 << 20
 _PIECE = 1 << 20
-_DAMAGE = (
+#: What reading a damaged archive raises.
+DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -65,7 +66,7 @@ def unpack(path: Path, folder: Path, progress: Progress | None = None, cancel: C
                 if n % 20 == 0:
                     report(progress, n, len(members), f"Unpacking {path.name}")
                 left = _write(path, archive, info, folder, left)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ReadError(f"{path.name}: the ZIP archive is damaged or of a kind that is not read ({reason}).") from error
     except OSError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.io.archive import DAMAGE
 from napari_radcnn.io.dicom import DicomFolder, SeriesInfo, find_dicom, find_dicomdir, series_infos
 from napari_radcnn.io.dicom.series import collect
 from napari_radcnn.io.dicom_results import is_report
@@ -134,7 +135,7 @@ def _kind_of_archive(path: Path) -> Kind:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, LookupError):
+    except DAMAGE:
         return Kind.IMAGES
     if PACK_LIST in names:
         return Kind.PACK

@@ -8,8 +8,7 @@ from pathlib import Path
 from napari_radcnn.errors import CancelledError
 from napari_radcnn.gui.layers.layers import LayerData
 from napari_radcnn.gui.layers.sequences import layers_of
-from napari_radcnn.io import Problem, SeriesInfo, find_scans, read, read_series
-from napari_radcnn.io.contents import format_of
+from napari_radcnn.io import Problem, SeriesInfo, find_scans, read, read_series, sniff
 from napari_radcnn.progress import CancelEvent, Progress
 
 
@@ -110,7 +109,8 @@ def _series_row(info: SeriesInfo, study: int) -> Found:
 def _image_row(image: Path, folder: Path) -> Found:
     """Return the row of an image that is not DICOM, by its place in the folder."""
     title = image.relative_to(folder).as_posix() if image != folder else image.name
-    return Found("Single files", title, format_of(image).name, "", "", 1, None, image)
+    known = sniff(image)
+    return Found("Single files", title, "" if known is None else known.name, "", "", 1, None, image)
 
 
 def _problem_row(problem: Problem) -> Found:
