@@ -12,6 +12,7 @@ import napari_radcnn as radcnn
 import nnunet_folder
 from dicom_factory import write_dicom_series
 from model_factory import METADATA, UNET, inference_config, unet, write_bundle, zipped
+from napari_radcnn.cli import main
 from napari_radcnn.phantom import head, oblique_geometry
 
 _MODALITIES = ("T1", "T1c", "T2", "FLAIR")
@@ -60,6 +61,13 @@ def _findings(path: Path) -> None:
     radcnn.write(radcnn.Detections((radcnn.Detection("nodule", 1.0, (1.0, -2.0, 3.0), (4.0, 5.0, 6.0)),)), path)
 
 
+def _manifest(path: Path) -> None:
+    """Write a result, and with it its manifest."""
+    scan = path.with_name("small_head.nii.gz")
+    _small_head(scan)
+    assert main(["run", "nlm-denoise", str(scan), "-o", str(path).removesuffix(".radcnn.json")]) == 0
+
+
 def _text(path: Path) -> None:
     path.write_text("Stands in for a text.\n", encoding="utf-8")
 
@@ -77,6 +85,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "scan/": _series,
     "scans/*/": lambda folder: [_series(folder.parent / name) for name in ("first", "second one")],
     "reference.json": _findings,
+    "denoised.nii.gz.radcnn.json": _manifest,
     "LICENCE": _text,
     "card.md": _text,
     "nnUNetTrainer__nnUNetPlans__3d_fullres": lambda folder: shutil.copytree(nnunet_folder.folder(), folder),

@@ -93,7 +93,7 @@ def replay(
     Examples
     --------
     >>> import napari_radcnn as radcnn
-    >>> radcnn.replay("brain.nii.gz.radcnn.json").is_same  # doctest: +SKIP
+    >>> radcnn.replay("denoised.nii.gz.radcnn.json").is_same
     True
     """
     source = manifest if isinstance(manifest, Mapping) else Path(manifest)
