@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.geometry import Box, Geometry, Shape
-from napari_radcnn.inference.backends import late_warnings, open_predictor
+from napari_radcnn.inference.backends import late_warnings
 from napari_radcnn.inference.cost.costs import blending_budget
+from napari_radcnn.inference.opening import open_shipped
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
 from napari_radcnn.inference.plan import Plan
@@ -22,7 +23,6 @@ from napari_radcnn.models.brain_extraction import run as brain_extraction
 from napari_radcnn.models.brain_extraction.spec import SPEC as EXTRACTION
 from napari_radcnn.models.brain_tissue.network import CLASSES, OUTSIDE, build_network
 from napari_radcnn.models.brain_tissue.outline import Mask, has_bright_fluid, is_stripped, scaled_inside, shown_mask
-from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.preprocessing import Crop, Reorient, resample
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.patches import Sampling
@@ -286,14 +286,8 @@ class _Tissue:
         patch = self._sampling.patch
         k, j, i = (slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(self._shape, patch, strict=True))
         sample = read_padded(self._read, (k, j, i), self._shape, OUTSIDE)
-        network = ShippedNetwork.of(self._request.spec, build_network, 3, 1)
-        predictor, told = open_predictor(
-            network,
-            patch,
-            self._request.settings,
-            threads=self._request.threads,
-            sample=sample,
-            monitor=self._monitor,
+        predictor, told = open_shipped(
+            self._request, build_network, patch, self._monitor, channels=1, spatial_dims=3, sample=sample
         )
         self.warnings += told
         self.device, self.precision = predictor.device, predictor.precision

@@ -11,12 +11,11 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry, Shape
 from napari_radcnn.inference.backends.base import Predictor
-from napari_radcnn.inference.backends.choice import open_predictor
+from napari_radcnn.inference.opening import open_shipped
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.ct_denoise.network import CENTER, CHANNELS, MULTIPLE, REACH, SLICES, UNIT, build_network
 from napari_radcnn.models.ct_denoise.noise import TISSUE, noise_level
-from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.progress import Monitor
 
 Floats = npt.NDArray[np.float32]
@@ -82,19 +81,19 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         return Outcome("cpu", "float32", array=result, facts=facts | _before_after(noise, noise), warnings=told)
     monitor.say("loading the network")
     sides = (_side(shape[1]), _side(shape[2]))
-    network = ShippedNetwork.of(request.spec, build_network, 2, CHANNELS)
     middle = int(np.argmax(levels))
     row, column = list(_pieces(shape[1])), list(_pieces(shape[2]))
     first = (row[len(row) // 2][0], column[len(column) // 2][0])
     sample = _channels(_window(scan, middle), levels[middle], first, sides)
-    predictor, warnings = open_predictor(
-        network,
+    predictor, warnings = open_shipped(
+        request,
+        build_network,
         (1, *sides),
-        request.settings,
-        threads=request.threads,
+        monitor,
+        channels=CHANNELS,
+        spatial_dims=2,
         sample=sample,
         outputs="values",
-        monitor=monitor,
     )
     result = np.empty(request.volume.geometry.shape, np.float32)
     turned = np.transpose(result, order)

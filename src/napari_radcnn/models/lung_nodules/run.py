@@ -12,9 +12,10 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.evidence.ensemble import KINDS
 from napari_radcnn.geometry import Box, Geometry, Shape
-from napari_radcnn.inference.backends import late_warnings, open_predictor
+from napari_radcnn.inference.backends import late_warnings
 from napari_radcnn.inference.cost.costs import blending_budget
 from napari_radcnn.inference.devices import computing, torch_device
+from napari_radcnn.inference.opening import open_shipped
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
 from napari_radcnn.inference.plan import Plan
@@ -160,14 +161,15 @@ def _answered(
         return fold(chest.voxels[tuple(slice(FOLD * side.start, FOLD * side.stop) for side in box)])
 
     middle = [slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(shape, sampling.patch, strict=True)]
-    predictor, told = open_predictor(
-        ShippedNetwork.of(request.spec, build_finder, 3, FOLD**3),
+    predictor, told = open_shipped(
+        request,
+        build_finder,
         sampling.patch,
-        request.settings,
-        threads=request.threads,
+        monitor,
+        channels=FOLD**3,
+        spatial_dims=3,
         sample=read_padded(read, (middle[0], middle[1], middle[2]), shape, 0.0),
         outputs="values",
-        monitor=monitor,
     )
     opening = time.perf_counter() - started
     answer = np.empty((ANSWERS, *shape), np.float32)

@@ -22,13 +22,13 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.backends.base import Predictor
+from napari_radcnn.inference.opening import open_shipped
 from napari_radcnn.inference.patches.windows import Windows
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.super_resolution.network import CHANNELS, MULTIPLE, build_network
 from napari_radcnn.models.super_resolution.spec import HIGHEST_FACTOR, LOWEST_FACTOR
 from napari_radcnn.models.super_resolution.through_plane import Array, ThroughPlane, unit_value
-from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
@@ -227,19 +227,17 @@ def _missing(volume: Volume, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] 
 
 
 def _open(request: Request, work: _Work, monitor: Monitor) -> tuple[Predictor, tuple[str, ...]]:
-    from napari_radcnn.inference.backends.choice import open_predictor
-
     monitor.say("loading the network")
-    network = ShippedNetwork.of(request.spec, build_network, 2, CHANNELS)
     through, first, _ = work.task.windows
-    return open_predictor(
-        network,
+    return open_shipped(
+        request,
+        build_network,
         (1, through.side, first.side),
-        request.settings,
-        threads=request.threads,
+        monitor,
+        channels=CHANNELS,
+        spatial_dims=2,
         sample=work.sample(),
         outputs="values",
-        monitor=monitor,
     )
 
 
