@@ -234,3 +234,9 @@ def test_every_correction_tool_is_explained():
 def test_every_state_of_a_finding_is_explained():
     for state in get_args(FindingState):
         assert re.search(rf"^\| [a-z, ]+ \| {state}", PAGES["review-findings"], re.MULTILINE)
+
+
+def test_a_task_touches_at_most_seven_source_files():
+    rows = re.findall(r"^\| (\d) \| `(src/[^`]+)` \|", PAGES["add-a-task"], re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    assert 3 <= len({path for _, path in rows}) == len(rows) <= 7

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from napari_radcnn.errors import ReadError
 from napari_radcnn.inference.align import Inputs
 from napari_radcnn.inference.request import Outcome, Request
+from napari_radcnn.io.contents import Kind, kind_of
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.operations.outcomes import maps_of
 from napari_radcnn.operations.running import RunKeywords, expect, run
@@ -32,7 +33,8 @@ def classification(
 
 def compare_classifications(reference: Path, prediction: Path, _tolerance_mm: float) -> dict[str, Any] | None:
     """Compare the classes of two CSV files."""
-    if not all(path.suffix.lower() == ".csv" for path in (reference, prediction)):
+    pair = reference, prediction
+    if not all(path.suffix.lower() == ".csv" and kind_of(path) is not Kind.FINDINGS for path in pair):
         return None
     from napari_radcnn.metrics import compare_classes
 
