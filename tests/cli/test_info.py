@@ -17,7 +17,7 @@ from model_factory import unet, write_bundle
 from napari_radcnn.cli import main
 from napari_radcnn.foreign.pack import pack
 from napari_radcnn.interactive.journal.journal import Journal
-from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.phantom import world_field
 from napari_radcnn.results import Classification, Detection, Detections, LabelMap
 from napari_radcnn.schemas import MANIFEST, PACK, SESSION

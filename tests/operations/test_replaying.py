@@ -12,7 +12,7 @@ import fake_models
 import napari_radcnn as radcnn
 from grids import oblique
 from napari_radcnn.errors import CancelledError, ModelError, ReadError
-from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.phantom import oblique_geometry, world_field
 from napari_radcnn.play import play
 

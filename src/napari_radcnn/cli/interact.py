@@ -18,7 +18,7 @@ from napari_radcnn.cli.common import (
 )
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.specs import SPECS
-from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.results import LabelMap
 from napari_radcnn.tasks import numbers_of

@@ -27,7 +27,7 @@ from napari_radcnn.cli.interact import add_labels, read_label_maps
 from napari_radcnn.errors import ModelError, ReadError, WriteError
 from napari_radcnn.inference.uncertainty import MAPS
 from napari_radcnn.interactive.engines.specs import check_runs_at_once
-from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.manifest import manifest_path, read_manifest, task_of
 from napari_radcnn.models.registry import find_model, get_model, models
 from napari_radcnn.results import Result

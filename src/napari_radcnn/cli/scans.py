@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_radcnn.cli.common import add_on_irregular, add_select, check_output, choose, read_volumes, warn
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.io.with_manifest import write_with_manifest
 
 if TYPE_CHECKING:
     from napari_radcnn.io import Deidentifier

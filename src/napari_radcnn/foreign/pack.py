@@ -20,8 +20,8 @@ from typing import Any
 
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.files import atomic_path
+from napari_radcnn.foreign.description import slug
 from napari_radcnn.foreign.unpacked import unpacked
-from napari_radcnn.foreign.words import slug
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.results import Label
 from napari_radcnn.schemas import PACK, PACK_LIST, check_schema

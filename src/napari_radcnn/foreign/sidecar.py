@@ -10,9 +10,9 @@ from typing import Any
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.arguments import Arguments, is_orientation
 from napari_radcnn.foreign.bundle.config import read_config
+from napari_radcnn.foreign.description import Words, labels_for, make_spec, network_file, text_of
 from napari_radcnn.foreign.onnx import read_onnx
 from napari_radcnn.foreign.recipe import steps as steps
-from napari_radcnn.foreign.words import Words, labels_for, make_spec, network_file, text_of
 from napari_radcnn.geometry import Shape
 from napari_radcnn.networks.architectures import check_architecture
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind

@@ -13,8 +13,8 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.gui.findings.review import Review
 from napari_radcnn.io import Kind, kind_of
 from napari_radcnn.io.dicom_results.deidentify import shareable
-from napari_radcnn.io.manifest import write_with_manifest
 from napari_radcnn.io.reports import read_detections
+from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.results import Detection, Detections
 
 SCORES = (0.25, 0.75, 0.5, 0.125)

@@ -26,7 +26,7 @@ from napari_radcnn.errors import WriteError
 from napari_radcnn.io import Deidentifier
 from napari_radcnn.io.dicom_results.confidentiality import cleaned, mentions
 from napari_radcnn.io.dicom_results.deidentify import doubts
-from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.phantom import world_field
 from napari_radcnn.provenance import identify

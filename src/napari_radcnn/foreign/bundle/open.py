@@ -23,9 +23,9 @@ from napari_radcnn.foreign.bundle.transforms import (
     steps_there,
     transforms_in,
 )
+from napari_radcnn.foreign.description import Words, labels_for, make_spec, modality_codes, network_file, text_of
 from napari_radcnn.foreign.recipe import steps as steps
 from napari_radcnn.foreign.recipe.steps import Recipe
-from napari_radcnn.foreign.words import Words, labels_for, make_spec, modality_codes, network_file, text_of
 from napari_radcnn.networks.architectures import check_architecture, known_name
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
 from napari_radcnn.networks.files import BUNDLE_CODE, check_weights

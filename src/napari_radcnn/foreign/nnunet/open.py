@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.description import modality_codes, network_file, slug, text_of
 from napari_radcnn.foreign.nnunet.found import totalsegmentator_licence
 from napari_radcnn.foreign.nnunet.plans import (
     Classes,
@@ -23,7 +24,6 @@ from napari_radcnn.foreign.nnunet.plans import (
     read_model,
     resolve,
 )
-from napari_radcnn.foreign.words import modality_codes, network_file, slug, text_of
 from napari_radcnn.results import Label
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option

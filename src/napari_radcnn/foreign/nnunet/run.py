@@ -34,7 +34,7 @@ from napari_radcnn.inference.cost.costs import (
 from napari_radcnn.inference.cost.growth import check_growth
 from napari_radcnn.inference.patches.accumulate import blending_bytes
 from napari_radcnn.inference.patches.blockwise import Interpolation, LabelRule, first_network_plane, resampled_argmax
-from napari_radcnn.inference.patches.fast import AIR, AirSkipper, fast_sampling
+from napari_radcnn.inference.patches.fast_mode import AIR, AirSkipper, fast_sampling
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
 from napari_radcnn.inference.patches.turned import TurnedScans

@@ -34,7 +34,7 @@ from napari_radcnn.gui.export.saving import (
 )
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.io.dicom_results.deidentify import doubts
-from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.progress import Progress
 from napari_radcnn.results import Detections

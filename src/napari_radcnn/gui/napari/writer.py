@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_radcnn.gui.findings.layer import findings_from_layer
 from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_layer
-from napari_radcnn.io.manifest import write_with_manifest
+from napari_radcnn.io.with_manifest import write_with_manifest
 
 
 def write_image(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:

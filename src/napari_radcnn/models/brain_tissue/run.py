@@ -22,7 +22,7 @@ from napari_radcnn.inference.uncertainty import maps_of
 from napari_radcnn.models.brain_extraction import run as brain_extraction
 from napari_radcnn.models.brain_extraction.spec import SPEC as EXTRACTION
 from napari_radcnn.models.brain_tissue.network import CLASSES, OUTSIDE, build_network
-from napari_radcnn.models.brain_tissue.outline import Mask, has_bright_fluid, is_stripped, scaled_inside, shown_mask
+from napari_radcnn.models.brain_tissue.stripped import Mask, has_bright_fluid, is_stripped, scaled_inside, shown_mask
 from napari_radcnn.preprocessing import Crop, Reorient, resample
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.patches import Sampling

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from napari_radcnn.inference.patches.fast import AirSkipper, fast_sampling
+from napari_radcnn.inference.patches.fast_mode import AirSkipper, fast_sampling
 from napari_radcnn.inference.patches.positions import axis_starts, patch_count
 from napari_radcnn.inference.patches.stream import run_patches
 from napari_radcnn.spec.patches import Sampling
