@@ -147,7 +147,7 @@ def test_settings_that_do_not_go_together_are_refused_in_one_line(form):
 
 
 @pytest.mark.parametrize(
-    "options", {RunSettings, *(spec.options for spec in models())}, ids=lambda options: options.__name__
+    "options", dict.fromkeys([RunSettings, *(spec.options for spec in models())]), ids=lambda options: options.__name__
 )
 def test_the_form_of_every_model_gives_its_defaults(qtbot, options):
     form = OptionsForm(options)
