@@ -25,6 +25,7 @@ from napari_radcnn.gui.findings.list import FindingsList
 from napari_radcnn.gui.findings.review import Review
 from napari_radcnn.gui.findings.view import finding_at, go_to
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
+from napari_radcnn.gui.parts.gone import when_gone
 from napari_radcnn.gui.parts.keys import UNDO, Keys
 from napari_radcnn.gui.parts.widgets import wrapped_label
 from napari_radcnn.results import FindingState
@@ -62,7 +63,7 @@ class FindingsPanel(QWidget):
         viewer.layers.events.removed.connect(self._follow)
         clicks = _Clicks(own)
         viewer.mouse_drag_callbacks.append(clicks)
-        self.destroyed.connect(partial(_let_go, viewer, (self._layer_keys, self._viewer_keys), clicks))
+        when_gone(self, partial(_let_go, viewer, (self._layer_keys, self._viewer_keys), clicks))
         self._follow()
 
     # -- what it looks like ----------------------------------------------------------------------------------------
@@ -276,7 +277,7 @@ class _Clicks:
                 panel.choose(number)
 
 
-def _let_go(viewer: Any, keys: tuple[Keys, ...], clicks: _Clicks, *_: Any) -> None:
+def _let_go(viewer: Any, keys: tuple[Keys, ...], clicks: _Clicks) -> None:
     """Give keys and mouse back to the viewer when the dock is gone."""
     for each in keys:
         each.release()
