@@ -6,6 +6,9 @@ VENV := .venv/.ready
 # What share of the lines and branches the tests run; `make test COVERAGE=` leaves it out and is faster.
 COVERAGE := --cov=napari_radcnn --cov-branch --cov-report= --cov-fail-under=75
 
+# Processes that the tests run in; each takes up to 2 GB.
+WORKERS ?= 2
+
 .PHONY: help demo test test-slow lint docs-pictures benchmarks benchmark-interactive benchmark-models cards clean
 
 help:
@@ -26,7 +29,7 @@ demo: $(VENV)
 
 test: $(VENV)
 	@bash scripts/system_packages.sh
-	$(XVFB) .venv/bin/python -m pytest $(COVERAGE)
+	$(XVFB) .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal $(COVERAGE)
 
 test-slow: $(VENV)
 	@bash scripts/system_packages.sh

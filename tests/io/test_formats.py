@@ -60,6 +60,7 @@ def test_no_file_stays_open_where_the_disk_is_full(tmp_path: Path, suffix: str) 
     noise = np.random.default_rng(0).integers(-3000, 3000, (20, 60, 70)).astype(np.int16)
     scan = Volume(noise, grids.oblique().with_shape(noise.shape))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    gc.collect()  # what tests before this one left behind is not this one's
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
