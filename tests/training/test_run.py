@@ -68,6 +68,48 @@ def test_the_learning_rate_rises_over_200_steps_and_falls_along_a_half_cosine(tm
         assert _rate_of(training) == pytest.approx(0.01 * expected), share
 
 
+def test_a_schedule_of_samples_has_a_constant_rate_that_falls_at_the_end(tmp_path, clock):
+    schedule = Schedule(minutes=100, samples=10_000, falling=0.2, rate=0.01)
+    training = Training(_build, tmp_path, schedule)
+    training.steps = 5000
+
+    def rate_at(samples, minutes=0.0):
+        training.samples, clock.now = samples, 1000.0 + 60 * minutes
+        _step(training, 0)
+        return _rate_of(training)
+
+    for samples in (0, 5000, 8000):
+        assert rate_at(samples) == pytest.approx(0.01), samples
+    assert rate_at(9000) == pytest.approx(0.01 * (0.01 + 0.99 / 2))
+    assert rate_at(9500) == pytest.approx(0.01 * (0.01 + 0.99 * (1 + math.cos(0.75 * math.pi)) / 2))
+    assert not training.is_over
+    assert rate_at(10_000) == pytest.approx(0.0001)
+    assert training.is_over
+    # where time is shorter, it decides
+    assert rate_at(1000, minutes=80) == pytest.approx(0.01)
+    assert rate_at(1000, minutes=90) == pytest.approx(0.01 * (0.01 + 0.99 / 2))
+    assert not training.is_over
+    clock.now = 1000.0 + 60 * 100
+    assert training.is_over
+
+
+def test_samples_are_counted_logged_and_gone_on_with(tmp_path, clock):
+    schedule = Schedule(samples=100)
+    training = Training(_build, tmp_path, schedule)
+    for number in range(3):
+        data, target = _batch(number)
+        training.learn(torch.nn.functional.mse_loss(training.network(data), target), samples=len(data))
+    training.keep(now=True)
+    again = Training(_build, tmp_path, schedule)
+    assert (again.samples, again.share) == (24, pytest.approx(0.24))
+    assert [row["samples"] for row in csv.DictReader((tmp_path / "log.csv").open())] == ["24"]
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del state["samples"]  # as before samples were counted
+    torch.save(state, tmp_path / "checkpoint.pt")
+    old = Training(_build, tmp_path, schedule)
+    assert (old.samples, old.steps) == (0, 3)
+
+
 def test_the_average_follows_the_weights_by_its_law(tmp_path, clock):
     training = Training(_build, tmp_path, Schedule(average=0.25, rate=0.1))
     average = {name: value.clone() for name, value in training.average.state_dict().items()}
@@ -135,17 +177,19 @@ def test_the_checkpoint_of_another_network_is_refused(tmp_path, clock):
         Training(lambda: torch.nn.Linear(3, 1), tmp_path, Schedule())
 
 
-def test_it_logs_twice_a_minute_and_keeps_every_three_minutes(tmp_path, clock):
+def test_it_logs_twice_a_minute_and_keeps_every_two_minutes(tmp_path, clock):
     training = Training(_build, tmp_path, Schedule())
     _step(training, 0)
     assert not training.keep()
     assert not (tmp_path / "log.csv").exists()
     clock.now += 31
     assert training.keep(held_out=0.5)
+    clock.now += 88
+    assert training.keep()
     assert not (tmp_path / "checkpoint.pt").exists()
     _step(training, 1)
-    clock.now += 150
-    assert training.keep()
+    clock.now += 2
+    assert not training.keep()
     assert (tmp_path / "checkpoint.pt").exists()
 
 

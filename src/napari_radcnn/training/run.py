@@ -1,4 +1,4 @@
-"""A network that is trained for a given time: learning rate, running average, log, checkpoint, weights."""
+"""A network that is trained for a time or a number of samples: learning rate, average, log, checkpoint, weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 #: Seconds between lines of the log and between checkpoints, steps over which the learning rate rises.
-_LOG_SECONDS, _KEEP_SECONDS, _WARM_STEPS = 30.0, 180.0, 200
+_LOG_SECONDS, _KEEP_SECONDS, _WARM_STEPS = 30.0, 120.0, 200
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,13 @@ class Schedule:
     Attributes
     ----------
     minutes : float
-        How long it trains; the learning rate falls along a half cosine over this time.
+        How long it trains; the learning rate falls along a half cosine over this time. With `samples`, how long it
+        trains at most.
+    samples : int
+        How many samples it learns from, at a constant learning rate that falls along a half cosine at the end; 0 goes
+        by the time alone.
+    falling : float
+        Share of the samples, or of the minutes where these come first, over which the rate falls; only with `samples`.
     rate : float
         Highest learning rate (AdamW).
     decay : float
@@ -52,6 +58,8 @@ class Schedule:
     holds_out: ClassVar[bool] = False
 
     minutes: float = 60.0
+    samples: int = 0
+    falling: float = 0.1
     rate: float = 1e-3
     decay: float = 1e-2
     average: float = 0.999
@@ -91,7 +99,7 @@ class Training:
             _freeze(self.network, beginning)
         self.average.load_state_dict(self.network.state_dict())
         self.average.eval()
-        self.steps, self.skipped = 0, 0
+        self.steps, self.samples, self.skipped = 0, 0, 0
         self._schedule, self._out, self._spent = schedule, out, 0.0
         parameters = [value for value in self.network.parameters() if value.requires_grad]
         self._optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=schedule.decay)
@@ -108,6 +116,7 @@ class Training:
             except (RuntimeError, ValueError) as error:
                 raise ModelError(f"{path} is of another network: train in an empty folder.") from error
             self.steps, self._spent = state["steps"], state["spent"]
+            self.samples = state.get("samples", 0)  # checkpoints of before samples were counted have none
             if "best" in state:
                 self._best, self._best_at, self._best_weights = state["best"], state["best_at"], state["best_weights"]
 
@@ -117,12 +126,13 @@ class Training:
 
     @property
     def share(self) -> float:
-        """How much of the time is spent, 0..1 and a little more."""
-        return self._seconds() / (60 * self._schedule.minutes)
+        """How much of the time, or of the samples where these are further, is spent: 0..1 and a little more."""
+        of_time = self._seconds() / (60 * self._schedule.minutes)
+        return max(of_time, self.samples / self._schedule.samples) if self._schedule.samples else of_time
 
     @property
     def is_over(self) -> bool:
-        """Whether the time is spent, or nothing has become better for as long as the schedule's patience."""
+        """Whether the time or the samples are spent, or nothing has become better for as long as the schedule's patience."""
         waited = self._seconds() - self._best_at
         is_stuck = 0 < self._schedule.patience < waited / 60 and math.isfinite(self._best)
         return self.share >= 1 or is_stuck
@@ -141,8 +151,18 @@ class Training:
     def _seconds(self) -> float:
         return self._spent + time.monotonic() - self._began
 
-    def learn(self, loss: torch.Tensor, **figures: float) -> None:
-        """Take a step down a loss; `figures` go into the log, averaged. A loss that is not finite is skipped."""
+    def learn(self, loss: torch.Tensor, *, samples: int = 0, **figures: float) -> None:
+        """Take a step down a loss. One that is not finite is skipped.
+
+        Parameters
+        ----------
+        loss : tensor
+            One number.
+        samples : int
+            How many samples it is of.
+        figures
+            Go into the log, averaged.
+        """
         import torch
 
         for group in self._optimizer.param_groups:
@@ -155,13 +175,16 @@ class Training:
         else:
             self.skipped += 1
         self.steps += 1
+        self.samples += samples
         self._follow()
         self._seen.append({"loss": float(loss.detach()), **figures})
 
     def _rate(self) -> float:
         rising = min(1.0, (self.steps + 1) / _WARM_STEPS)
-        falling = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.share)))
-        return self._schedule.rate * rising * falling
+        fallen = min(1.0, self.share)
+        if self._schedule.samples:  # constant until the last part
+            fallen = max(0.0, 1 - (1 - fallen) / self._schedule.falling) if self._schedule.falling > 0 else 0.0
+        return self._schedule.rate * rising * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fallen)))
 
     def _follow(self) -> None:
         import torch
@@ -176,7 +199,7 @@ class Training:
                     value.copy_(theirs[name])
 
     def keep(self, *, now: bool = False, **columns: float) -> bool:
-        """Log about twice a minute and write a checkpoint every three; return whether a line was logged.
+        """Log about twice a minute and write a checkpoint every two; return whether a line was logged.
 
         Parameters
         ----------
@@ -198,7 +221,15 @@ class Training:
         names = list(self._seen[0]) if self._seen else ["loss"]
         means = {name: np.mean([row[name] for row in self._seen]) if self._seen else math.nan for name in names}
         self._seen = []
-        row = {"minutes": self._seconds() / 60, "steps": self.steps, **means, **columns, "skipped": self.skipped}
+        counted = {"samples": self.samples} if self.samples else {}
+        row = {
+            "minutes": self._seconds() / 60,
+            "steps": self.steps,
+            **counted,
+            **means,
+            **columns,
+            "skipped": self.skipped,
+        }
         told = {name: f"{value:.4f}" if isinstance(value, float) else str(value) for name, value in row.items()}
         _append(self._out / "log.csv", told)
 
@@ -210,6 +241,7 @@ class Training:
             "average": self.average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "steps": self.steps,
+            "samples": self.samples,
             "spent": self._seconds(),
         }
         if math.isfinite(self._best):
