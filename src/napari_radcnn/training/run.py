@@ -125,6 +125,11 @@ class Training:
         self._began = self._kept = self._logged = time.monotonic()
 
     @property
+    def minutes(self) -> float:
+        """How long it has trained, in all."""
+        return self._seconds() / 60
+
+    @property
     def share(self) -> float:
         """How much of the time, or of the samples where these are further, is spent: 0..1 and a little more."""
         of_time = self._seconds() / (60 * self._schedule.minutes)
@@ -231,7 +236,7 @@ class Training:
             "skipped": self.skipped,
         }
         told = {name: f"{value:.4f}" if isinstance(value, float) else str(value) for name, value in row.items()}
-        _append(self._out / "log.csv", told)
+        append_row(self._out / "log.csv", told)
 
     def _checkpoint(self) -> None:
         import torch
@@ -308,7 +313,7 @@ def _freeze(network: torch.nn.Module, beginning: str) -> None:
             module.eval()
 
 
-def _append(path: Path, row: dict[str, str]) -> None:
+def append_row(path: Path, row: dict[str, str]) -> None:
     """Add a line to a CSV file; one with a new column writes the file anew, so that every line has all columns."""
     lines: list[dict[str, str]] = []
     if path.exists():

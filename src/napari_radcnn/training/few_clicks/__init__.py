@@ -1,0 +1,1 @@
+"""How `few-clicks`, a network that segments what is pointed at, is made."""

@@ -1,0 +1,159 @@
+"""What the network of `few-clicks` is shown of a cube: windows of the picture, prompts drawn as bumps.
+
+Values are in *units*: Hounsfield units of CT; of other scans a thousandth of the range from their 1st to their 99th
+percentile, so that a window of 150 units is a window on either.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.training.few_clicks.network import CHANNELS
+
+Array = npt.NDArray[np.float32]
+
+#: Half widths, in units, of the windows around the value of a click.
+NARROW, MIDDLE = 20.0, 75.0
+#: Standard deviations, in voxels, of bumps: a click, the newest click, what its value is averaged over.
+_CLICK, _NEWEST, _VALUE = 1.8, 4.5, 0.9
+#: A scan with a value below this is CT.
+_AIR = -200.0
+SCAN, NARROW_AT, MIDDLE_AT, NEWEST_VALUE, MASK, PROPOSAL = range(6)
+POSITIVE, NEGATIVE, NEWEST, BOX, SCRIBBLE, SIZE, ZOOM, OUTSIDE = range(6, len(CHANNELS))
+
+
+def units_of(values: npt.NDArray) -> tuple[float, float, float]:
+    """Return what a scan's values are multiplied by to be in units, and the ends of its own scale, in units.
+
+    Parameters
+    ----------
+    values : array
+        Of the scan, or enough of them.
+    """
+    low, high = (float(v) for v in np.percentile(values, (1, 99)))
+    if float(values.min()) < _AIR:
+        return 1.0, max(low, -1024.0), max(high, low + 1.0)
+    factor = 1000.0 / max(high - low, 1e-6)
+    return factor, low * factor, high * factor
+
+
+def scan_scale(picture: Array, low: float, high: float) -> Array:
+    """Return a picture in its scan's own scale, -1 at `low` and 1 at `high`, cut at 1.5."""
+    half = max((high - low) / 2, 1e-3)
+    scaled = (picture - np.float32((low + high) / 2)) * np.float32(1 / half)
+    return np.clip(scaled, -1.5, 1.5, out=scaled)
+
+
+def window(picture: Array, value: float, half: float) -> Array:
+    """Return a picture in a window: 0 at its middle, -1 and 1 from its ends on."""
+    scaled = (picture - np.float32(value)) * np.float32(1 / half)
+    return np.clip(scaled, -1, 1, out=scaled)
+
+
+def bump(size: int, at: npt.ArrayLike, sigma: float) -> Array:
+    """Return a Gaussian bump, 1 in its middle, which may lie between voxels or outside."""
+    line = np.arange(size, dtype=np.float32)
+    k, j, i = (np.exp(-((line - np.float32(x)) ** 2) / np.float32(2 * sigma * sigma)) for x in np.asarray(at))
+    return k[:, None, None] * j[None, :, None] * i[None, None, :]
+
+
+def value_at(picture: Array, at: npt.ArrayLike) -> float:
+    """Return the value of a picture at a place, averaged over about a voxel around it."""
+    weight = bump(picture.shape[0], np.clip(np.asarray(at, float), 0, picture.shape[0] - 1), _VALUE)
+    return float((weight * picture).sum() / weight.sum())
+
+
+class Board:
+    """The channels of one cube, written from prompt to prompt.
+
+    Parameters
+    ----------
+    picture : (n, n, n) array of float32
+        In units.
+    low, high : float
+        Ends of the scan's own scale, in units.
+    zoom : float
+        mm between voxels of the cube.
+    inside : (n, n, n) array of bool
+        What lies in the scan.
+    channels : (c, n, n, n) array of float32, optional
+        To be written to; a new one by default.
+    """
+
+    def __init__(
+        self,
+        picture: Array,
+        low: float,
+        high: float,
+        zoom: float,
+        inside: npt.NDArray[np.bool_],
+        channels: Array | None = None,
+    ) -> None:
+        self.picture = picture
+        self.channels = np.empty((len(CHANNELS), *picture.shape), np.float32) if channels is None else channels
+        self.channels[...] = 0
+        self.channels[SCAN] = scan_scale(picture, low, high)
+        self.channels[ZOOM] = np.float32(np.log2(zoom) / 2)
+        self.channels[OUTSIDE] = ~inside
+        self._size = picture.shape[0]
+        self._has_value = False
+
+    def click(self, at: npt.ArrayLike, *, positive: bool) -> None:
+        """Draw a click, which is the newest prompt from now on."""
+        channel = self.channels[POSITIVE if positive else NEGATIVE]
+        np.maximum(channel, bump(self._size, at, _CLICK), out=channel)
+        self._newest(at, positive=positive)
+
+    def scribble(self, line: npt.NDArray, *, positive: bool) -> None:
+        """Draw a line through voxels, which is the newest prompt from now on.
+
+        Parameters
+        ----------
+        line : (m, 3) array
+            Neighboring voxels.
+        positive : bool
+            Whether the object is there.
+        """
+        drawn = np.zeros(self.picture.shape, np.float32)
+        for at in line[:: max(1, len(line) // 24)]:
+            np.maximum(drawn, bump(self._size, at, _CLICK), out=drawn)
+        channel = self.channels[SCRIBBLE]
+        np.copyto(channel, drawn if positive else -drawn, where=drawn > np.abs(channel))
+        self._newest(line[len(line) // 2], positive=positive)
+
+    def box(self, low: npt.NDArray, high: npt.NDArray) -> None:
+        """Draw a box, from its first voxel to the one past its last; its middle gives the windows' value."""
+        start, stop = np.maximum(np.rint(low).astype(int), 0), np.maximum(np.rint(high).astype(int), 0)
+        self.channels[BOX][tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = 1
+        self.look_at((np.asarray(low) + np.asarray(high) - 1) / 2)
+
+    def _newest(self, at: npt.ArrayLike, *, positive: bool) -> None:
+        self.channels[NEWEST] = bump(self._size, at, _NEWEST) * np.float32(1 if positive else -1)
+        value = value_at(self.picture, at)
+        self.channels[NEWEST_VALUE] = window(self.picture, value, MIDDLE)
+        if positive and not self._has_value:
+            self.tell_value(value)
+            self._has_value = True
+
+    def look_at(self, at: npt.ArrayLike) -> None:
+        """Center the windows on the value at a place, until a positive click does."""
+        if not self._has_value:
+            self.tell_value(value_at(self.picture, at))
+
+    def tell_value(self, value: float) -> None:
+        """Center the windows on a value, in units."""
+        self.channels[NARROW_AT] = window(self.picture, value, NARROW)
+        self.channels[MIDDLE_AT] = window(self.picture, value, MIDDLE)
+
+    def tell_size(self, share: float) -> None:
+        """Tell the object's largest side as a share of the cube's; 0 where it is not known."""
+        self.channels[SIZE] = np.float32(share)
+
+    def tell_mask(self, mask: npt.NDArray) -> None:
+        """Tell the answer so far: probabilities, or a mask."""
+        self.channels[MASK] = mask
+
+    def tell_proposal(self, mask: npt.NDArray) -> None:
+        """Tell what another engine made of the first prompt."""
+        self.channels[PROPOSAL] = mask
