@@ -98,7 +98,8 @@ def test_samples_are_counted_logged_and_gone_on_with(tmp_path, clock):
     training = Training(_build, tmp_path, schedule)
     for number in range(3):
         data, target = _batch(number)
-        training.learn(torch.nn.functional.mse_loss(training.network(data), target), samples=len(data))
+        training.count(len(data))
+        training.learn(torch.nn.functional.mse_loss(training.network(data), target))
     training.keep(now=True)
     again = Training(_build, tmp_path, schedule)
     assert (again.samples, again.share) == (24, pytest.approx(0.24))

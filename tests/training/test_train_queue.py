@@ -34,7 +34,8 @@ def train(data, out, recipe, threads):
     while not training.is_over and not (out / "enough").exists():
         x = torch.randn(8, 3)
         loss = (training.network(x) - x.sum(1, keepdim=True)).square().mean()
-        training.learn(loss, samples=8)
+        training.count(8)
+        training.learn(loss)
         training.keep(now=training.steps % 10 == 0)
         time.sleep(0.01)
     return training.write("toy", [])

@@ -137,7 +137,7 @@ class Training:
 
     @property
     def is_over(self) -> bool:
-        """Whether the time or the samples are spent, or nothing has become better for as long as the schedule's patience."""
+        """Whether time or samples are spent, or nothing has become better for as long as the schedule's patience."""
         waited = self._seconds() - self._best_at
         is_stuck = 0 < self._schedule.patience < waited / 60 and math.isfinite(self._best)
         return self.share >= 1 or is_stuck
@@ -156,18 +156,12 @@ class Training:
     def _seconds(self) -> float:
         return self._spent + time.monotonic() - self._began
 
-    def learn(self, loss: torch.Tensor, *, samples: int = 0, **figures: float) -> None:
-        """Take a step down a loss. One that is not finite is skipped.
+    def count(self, samples: int) -> None:
+        """Note that the next step learns from so many samples, where the schedule counts them."""
+        self.samples += samples
 
-        Parameters
-        ----------
-        loss : tensor
-            One number.
-        samples : int
-            How many samples it is of.
-        figures
-            Go into the log, averaged.
-        """
+    def learn(self, loss: torch.Tensor, **figures: float) -> None:
+        """Take a step down a loss; `figures` go into the log, averaged. A loss that is not finite is skipped."""
         import torch
 
         for group in self._optimizer.param_groups:
@@ -180,7 +174,6 @@ class Training:
         else:
             self.skipped += 1
         self.steps += 1
-        self.samples += samples
         self._follow()
         self._seen.append({"loss": float(loss.detach()), **figures})
 

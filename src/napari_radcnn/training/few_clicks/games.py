@@ -231,8 +231,9 @@ class Games:
                 self._games[slot] = self._new(slot)
 
     def _note(self, game: Game, mask: Mask) -> None:
-        both = np.count_nonzero(mask & game.target)
-        dice = 2 * both / max(1, np.count_nonzero(mask & game.inside) + np.count_nonzero(game.target))
+        both = int(np.count_nonzero(mask & game.target))
+        size = int(np.count_nonzero(mask & game.inside)) + int(np.count_nonzero(game.target))
+        dice = 2 * both / max(1, size)
         if game.turn == 1 and game.kind == "click":
             self._seen["told" if game.is_told else "untold"].append(dice)
         elif game.turn == 1:

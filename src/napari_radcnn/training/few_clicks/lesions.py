@@ -1,4 +1,4 @@
-"""Lumps painted into scans: lesions with blurred, sharp and textured edges, of a value like or unlike what is around."""
+"""Lumps painted into scans: lesions with blurred, sharp and textured edges, faint and plain ones."""
 
 from __future__ import annotations
 

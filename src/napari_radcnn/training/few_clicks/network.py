@@ -7,6 +7,7 @@ picture once more.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def build_network() -> torch.nn.Module:
     class FewClicksNet(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            pairs = list(zip(_WIDTHS, _WIDTHS[1:], strict=False))
+            pairs = list(pairwise(_WIDTHS))
             self.stem = nn.Conv3d(len(CHANNELS), _WIDTHS[0], 2, 2, bias=False)
             self.stem_norm = norm(_WIDTHS[0])
             self.down = nn.ModuleList(blocks(w, n) for w, n in zip(_WIDTHS, _DOWN, strict=True))

@@ -82,7 +82,7 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     while not run.is_over:
         channels, chosen = games.batch(recipe.batch)
         games.answer(run.put_right(channels, chosen))
-        if run.keep(**games.figures()):
+        if run.keep(now=False, **games.figures()):
             cache.look()
         if run.samples // recipe.every > looked_at:
             looked_at = run.samples // recipe.every
@@ -114,7 +114,8 @@ class _Run(Training):
         target = torch.from_numpy(np.stack([game.target for game in games]))[:, None].float()
         inside = torch.from_numpy(np.stack([game.inside for game in games]))[:, None].float()
         loss = object_loss(logits, target, inside) + _SIZE_WEIGHT * size_loss(sizes.float(), games)
-        self.learn(loss, samples=len(games))
+        self.count(len(games))
+        self.learn(loss)
         return torch.sigmoid(logits.detach())[:, 0].numpy()
 
     def look_at(self, held_out: HeldOut) -> None:
