@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,16 +59,19 @@ class Crop:
 
 
 def write_shard(folder: Path, number: int, crops: list[Crop]) -> Path:
-    """Write cubes as a folder of the cache, all or nothing."""
+    """Write cubes as a folder of the cache, all or nothing; one that another process has written stays."""
     path = folder / f"{number:05d}"
-    temporary = folder / f".{number:05d}"
+    temporary = folder / f".{number:05d}-{os.getpid()}"
     temporary.mkdir(parents=True, exist_ok=True)
     np.save(temporary / "pictures.npy", np.stack([crop.picture for crop in crops]).astype(np.float16))
     masks = [np.stack([crop.target, crop.proposal, crop.inside]).reshape(3, -1) for crop in crops]
     np.save(temporary / "masks.npy", np.packbits(np.stack(masks), axis=-1))
     facts = [[*crop.click, crop.low, crop.high, crop.zoom, crop.extent, crop.is_fit] for crop in crops]
     np.save(temporary / "facts.npy", np.array(facts, np.float32))
-    temporary.rename(path)
+    if path.exists():
+        shutil.rmtree(temporary)
+    else:
+        temporary.rename(path)
     return path
 
 

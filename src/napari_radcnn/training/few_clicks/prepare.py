@@ -24,12 +24,15 @@ def prepare(data: Path, cache: Path, size: int, seed: int, count: int) -> int:
         Cubes.
     """
     from napari_radcnn.training.few_clicks.samples import Sampler
-    from napari_radcnn.training.few_clicks.scans import load_scans
+    from napari_radcnn.training.few_clicks.scans import Scan, load_scans
 
     cache.mkdir(parents=True, exist_ok=True)
-    missing = range(len(list(shards(cache))), -(-count // IN_A_SHARD))
-    scans = load_scans(data, cache / "regions") if missing else []
-    for number in missing:
+    wanted = range(-(-count // IN_A_SHARD))
+    scans: list[Scan] = []
+    for number in wanted:
+        if (cache / f"{number:05d}").exists():
+            continue
+        scans = scans or load_scans(data, cache / "regions")
         sampler = Sampler(scans, size, seed + 7919 * number)
         write_shard(cache, number, [sampler.make() for _ in range(IN_A_SHARD)])
     return IN_A_SHARD * len(list(shards(cache)))

@@ -47,7 +47,7 @@ class Recipe(Schedule):
     size: int = 40
     batch: int = 8
     games: int = 32
-    cubes: int = 2000
+    cubes: int = 1000
     every: int = 5000
 
 
