@@ -31,7 +31,9 @@ CHANNELS = (
     "outside",  # of the scan
 )
 #: How many of them, from the first one on, the last layer sees again.
-_SEEN_AGAIN = 5
+_SEEN_AGAIN = 6
+#: Where among them the two masks are that an answer begins from, and what a mask and nothing count as at first.
+_MASKS, _TRUST, _DOUBT = slice(4, 6), 3.0, -2.0
 #: Features at half, a quarter and an eighth of the resolution, blocks on the way down and up, features at the end.
 _WIDTHS, _DOWN, _UP, _LAST = (32, 64, 128), (1, 2, 2), (1, 1), 4
 #: Sides of a cube must be multiples of this.
@@ -44,7 +46,7 @@ def build_network() -> torch.nn.Module:
     """Return the network with fresh weights, in training mode.
 
     It maps ``(batch, channels, n, n, n)``, n a multiple of 8, to logits ``(batch, 1, n, n, n)`` of the object and
-    logits ``(batch, SIZE_BINS)`` of its size.
+    logits ``(batch, SIZE_BINS)`` of its size. The answer so far and the proposal are added to the former.
     """
     import torch
     from torch import nn
@@ -81,6 +83,8 @@ def build_network() -> torch.nn.Module:
             self.spread = nn.Conv3d(_WIDTHS[0], 8 * _LAST, 1)
             self.last = nn.Conv3d(_LAST + _SEEN_AGAIN, 2 * _LAST, 3, padding=1)
             self.answer = nn.Conv3d(2 * _LAST, 1, 1)
+            nn.init.constant_(self.answer.bias, _DOUBT)
+            self.trust = nn.Parameter(torch.full((2,), _TRUST))
             self.size = nn.Linear(2 * _WIDTHS[-1], SIZE_BINS)
 
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,7 +101,8 @@ def build_network() -> torch.nn.Module:
                 y = self.up[level](kept[level] + wide)
             y = _depth_to_space(self.spread(y))
             y = torch.relu(self.last(torch.cat([y, x[:, :_SEEN_AGAIN]], 1)))
-            return self.answer(y), size
+            begun = (self.trust.view(2, 1, 1, 1) * x[:, _MASKS]).sum(1, keepdim=True)  # what is learned is how to put them right
+            return self.answer(y) + begun, size
 
     def _depth_to_space(x: torch.Tensor) -> torch.Tensor:
         """Return eight channels as one with twice the voxels along each axis (Shi et al. 2016, CVPR)."""

@@ -45,8 +45,8 @@ class Recipe(Schedule):
     minutes: float = 1500.0
     samples: int = 250_000
     size: int = 40
-    batch: int = 8
-    games: int = 32
+    batch: int = 4
+    games: int = 24
     cubes: int = 1000
     every: int = 5000
 
