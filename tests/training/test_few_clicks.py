@@ -1,15 +1,18 @@
 """The network that segments what is pointed at: what it is shown, what it learns from, and that it learns."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from napari_radcnn.errors import ReadError
+from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.simulate import Click
 from napari_radcnn.metrics import dice
 from napari_radcnn.training.few_clicks import channels as ch
 from napari_radcnn.training.few_clicks import held_out, prepare, recipe, scans
+from napari_radcnn.training.few_clicks.brain_map import map_brain
 from napari_radcnn.training.few_clicks.channels import Board, bump, units_of, value_at
 from napari_radcnn.training.few_clicks.crops import IN_A_SHARD, Cache, Crop, write_shard
 from napari_radcnn.training.few_clicks.games import Game, Games, spoilt
@@ -366,3 +369,52 @@ def test_it_learns_goes_on_and_keeps_the_curve(tmp_path, monkeypatch):
     assert (out / "held_out.svg").read_text().startswith("<svg")
     recipe.train(tmp_path, out, recipe.Recipe(samples=24, **settings), 1)
     assert (out / "held_out.csv").read_text().splitlines()[-1].split(",")[1:3] == ["12", "24"]
+
+
+def _write_teacher(folder, *, activation="elu"):
+    """A chain of two convolutions that tells voxels above 0.75 (class 1) and those with one above behind them (2)."""
+    folder.mkdir(exist_ok=True)
+    first = np.zeros((3, 3, 3, 1, 2), np.float32)
+    first[1, 1, 1, 0, 0] = 1
+    first[1, 1, 2, 0, 1] = 1
+    last = np.zeros((1, 1, 1, 2, 3), np.float32)
+    last[0, 0, 0, 0, 1], last[0, 0, 0, 1, 2] = 2, 1
+    arrays = {"a/kernel": first, "a/bias": np.zeros(2, np.float32), "b/kernel": last, "b/bias": np.array([0.75, 0, 0])}
+    conv = {"class_name": "Conv3D", "config": {"name": "a", "dilation_rate": [3, 3, 3]}}
+    layers = [
+        conv,
+        {"class_name": "Activation", "config": {"activation": activation}},
+        {"class_name": "Conv3D", "config": {"name": "b", "dilation_rate": [1, 1, 1]}},
+    ]
+    weights = [{"name": name, "shape": list(array.shape), "dtype": "float32"} for name, array in arrays.items()]
+    manifest = [{"paths": ["model.bin"], "weights": weights}]
+    model = {"modelTopology": {"model_config": {"config": {"layers": layers}}}, "weightsManifest": manifest}
+    (folder / "model.json").write_text(json.dumps(model))
+    np.concatenate([array.ravel() for array in arrays.values()]).astype("<f4").tofile(folder / "model.bin")
+    return folder
+
+
+def test_a_teacher_is_asked_in_its_own_orientation_and_answers_on_the_scans_grid(tmp_path):
+    image = np.zeros((14, 16, 18), np.float32)
+    image[4:9, 3:9, 6:11] = 1  # k up, j to the back, i to the left
+    geometry = Geometry(image.shape, np.array([[0, 0, 1, -9], [0, 1, 0, 5], [1, 0, 0, 30], [0, 0, 0, 1.0]]))
+    assert geometry.orientation == "SPL"
+    found = map_brain(Volume(image, geometry), _write_teacher(tmp_path / "net"))
+    assert np.array_equal(found == 1, image > 0)
+    # the teacher's last axis points to the face: what has the lump three voxels before it lies behind the lump
+    assert set(np.unique(found)) == {0, 1, 2}
+    second = np.zeros_like(image, bool)
+    second[4:9, 9:12, 6:11] = True
+    assert np.array_equal(found == 2, second)
+
+
+def test_a_teacher_that_is_none_is_refused(tmp_path):
+    volume = Volume(np.zeros((4, 5, 6), np.float32), Geometry((4, 5, 6), np.eye(4)))
+    with pytest.raises(ModelError, match=r"model\.json cannot be read"):
+        map_brain(volume, tmp_path)
+    with pytest.raises(ModelError, match="ELU between them is expected, got"):
+        map_brain(volume, _write_teacher(tmp_path, activation="softmax"))
+    _write_teacher(tmp_path)
+    (tmp_path / "model.bin").write_bytes(b"\0" * 40)
+    with pytest.raises(ModelError, match="the binary holds 10 numbers"):
+        map_brain(volume, tmp_path)

@@ -107,7 +107,9 @@ def _read(folder: Path) -> tuple[dict[str, npt.NDArray[np.float32]], list[tuple[
     except (OSError, KeyError, IndexError, ValueError) as error:
         raise ModelError(f"{path} cannot be read as a network of TensorFlow.js: {error!r}.") from error
     if others or activations != {"elu"}:
-        raise ModelError(f"{path}: a chain of convolutions with ELU between them is expected, got {others or activations}.")
+        raise ModelError(
+            f"{path}: a chain of convolutions with ELU between them is expected, got {others or activations}."
+        )
     if flat.size != sum(int(np.prod(shape)) for shape in shapes.values()):
         raise ModelError(f"{path}: the binary holds {flat.size} numbers, which are not those that are listed.")
     weights, start = {}, 0

@@ -101,7 +101,9 @@ def build_network() -> torch.nn.Module:
                 y = self.up[level](kept[level] + wide)
             y = _depth_to_space(self.spread(y))
             y = torch.relu(self.last(torch.cat([y, x[:, :_SEEN_AGAIN]], 1)))
-            begun = (self.trust.view(2, 1, 1, 1) * x[:, _MASKS]).sum(1, keepdim=True)  # what is learned is how to put them right
+            begun = (self.trust.view(2, 1, 1, 1) * x[:, _MASKS]).sum(
+                1, keepdim=True
+            )  # what is learned is how to put them right
             return self.answer(y) + begun, size
 
     def _depth_to_space(x: torch.Tensor) -> torch.Tensor:

