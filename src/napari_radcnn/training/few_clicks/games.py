@@ -212,7 +212,7 @@ class Games:
         self._channels = np.zeros((count, len(CHANNELS), size, size, size), np.float32)
         self._games = [self._new(slot) for slot in range(count)]
         self._chosen: list[int] = []
-        self._seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=600))
+        self._seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=200))
 
     def _new(self, slot: int) -> Game:
         return Game(self._cache.take(self._rng), self._channels[slot], self._rng)
