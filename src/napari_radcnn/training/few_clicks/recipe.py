@@ -43,6 +43,7 @@ class Recipe(Schedule):
     """
 
     minutes: float = 1500.0
+    rate: float = 2e-3
     samples: int = 250_000
     size: int = 40
     batch: int = 4
