@@ -93,6 +93,15 @@ def test_a_click_is_drawn_where_it_is_and_centers_the_windows_on_its_value():
     np.testing.assert_allclose(shown[ch.NEWEST_VALUE], np.clip((picture - other) / 75, -1, 1), atol=1e-3)
 
 
+def test_the_size_is_drawn_around_the_first_place_as_far_as_the_object_is_likely_to_reach():
+    picture = _field((N, N, N))
+    board = Board(picture, 0.0, 200.0, 1.0, np.ones_like(picture, bool))
+    assert not board.channels[ch.SIZE].any()
+    board.tell_size(0.75, (3, 8, 5))  # 12 voxels: the object ends 6 from its middle
+    assert board.channels[ch.SIZE][3, 8, 5] == 1
+    assert board.channels[ch.SIZE][9, 8, 5] == pytest.approx(np.exp(-(1.5**2) / 2), rel=1e-4)
+
+
 def test_boxes_and_lines_have_channels_of_their_own():
     picture = _field((N, N, N))
     board = Board(picture, 0.0, 200.0, 1.0, np.ones_like(picture, bool))

@@ -146,9 +146,13 @@ class Board:
         self.channels[NARROW_AT] = window(self.picture, value, NARROW)
         self.channels[MIDDLE_AT] = window(self.picture, value, MIDDLE)
 
-    def tell_size(self, share: float) -> None:
-        """Tell the object's largest side as a share of the cube's; 0 where it is not known."""
-        self.channels[SIZE] = np.float32(share)
+    def tell_size(self, share: float, at: npt.ArrayLike) -> None:
+        """Tell the object's largest side, as a share of the cube's, around the place that was pointed at first.
+
+        It is drawn as a bump that has fallen to a third where the object is likely to end: the same number in every
+        voxel was not listened to.
+        """
+        self.channels[SIZE] = bump(self._size, at, max(share * self._size / 3, 0.5))
 
     def tell_mask(self, mask: npt.NDArray) -> None:
         """Tell the answer so far: probabilities, or a mask."""

@@ -53,10 +53,8 @@ class Game:
         self.turn = 1
         picture = _varied(rng, crop.picture)
         self._board = Board(picture, crop.low, crop.high, crop.zoom, crop.inside, channels)
-        self.is_told = bool(rng.random() < (_TOLD if crop.is_fit else _TOLD_ANYWAY))
+        self.is_told = False
         self.extent = crop.extent / self._size
-        if self.is_told:
-            self._board.tell_size(self.extent * float(np.exp(rng.normal(0, 0.12))))
         self.kind = self._begin()
 
     def _begin(self) -> str:
@@ -76,11 +74,20 @@ class Game:
             if rng.random() < 0.5:
                 return "box"
         elif chance < _BOX + _SCRIBBLE:
+            self._tell_size()
             self._line(self.target, self._crop.click, positive=True)
             return "scribble"
+        self._tell_size()
         self._propose()
         self._board.click(self._crop.click + rng.normal(0, 0.3, 3), positive=True)
         return "click" if chance >= _BOX else "box"
+
+    def _tell_size(self) -> None:
+        """Tell about how large the object is, or do not."""
+        rng = self._rng
+        self.is_told = bool(rng.random() < (_TOLD if self._crop.is_fit else _TOLD_ANYWAY))
+        if self.is_told:
+            self._board.tell_size(self.extent * float(np.exp(rng.normal(0, 0.12))), self._crop.click)
 
     def _propose(self) -> None:
         chance = self._rng.random()

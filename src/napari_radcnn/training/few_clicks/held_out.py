@@ -169,7 +169,9 @@ class Player:
                 board.click(at, positive=click.positive)
         if self._value is not None:
             board.tell_value(self._value)
-        board.tell_size(extent / (grid.spacing * self._size) if extent else 0.0)
+        if extent:
+            at = (np.array(self._clicks[0].index) - np.array(grid.first)) / np.array(grid.steps)
+            board.tell_size(extent / (grid.spacing * self._size), at)
         board.tell_proposal(grid.sample(self._proposal, outside=0.0) > 0.5)
         board.tell_mask(1 / (1 + np.exp(-grid.sample(self.logits, outside=_OUTSIDE))))
         return board

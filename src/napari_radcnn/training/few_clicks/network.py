@@ -26,7 +26,7 @@ CHANNELS = (
     "newest",  # the last click, wide, with its sign
     "box",
     "scribble",  # with its sign
-    "size",  # of the object, where it is known
+    "size",  # how far the object is likely to reach, where its size is known
     "zoom",
     "outside",  # of the scan
 )
