@@ -7,8 +7,13 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 import numpy as np
@@ -31,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "how-to").glob("*.md"))}
 #: Stands in the way of a program, and writes down what it was called with.
 _RECORDER = "#!/bin/sh\nprintf '%s\\0' {name} \"$@\"\nprintf '\\n'\n"
-_PROGRAMS = ("radcnn", "make", ".venv/bin/python")
+_PROGRAMS = ("radcnn", "make", ".venv/bin/python", "scripts/train_queue")
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class Shell:
                 _parser(words).parse_args(words)
             elif program == "make":
                 self._make(words)
+            elif program == "scripts/train_queue":
+                _train_queue().make_parser().parse_args(words)
             else:
                 self._python(words)
 
@@ -99,10 +106,23 @@ class Shell:
         if words[0] != "-m":
             assert (ROOT / words[0]).is_file(), words
             return
+        if words[1].startswith("napari_radcnn.training."):
+            import_module(f"{words[1]}.__main__").make_parser().parse_args(words[2:])
+            return
         assert words[:3] == ["-m", "benchmarks", "models"], words
         benchmarks = pytest.importorskip("benchmarks.models.run", reason="the benchmarks lie in the repository only")
         self._monkeypatch.setattr(benchmarks, "run", lambda *_: True)
         assert benchmarks.main(words[3:]) == 0
+
+
+def _train_queue() -> ModuleType:
+    loader = SourceFileLoader("train_queue", str(ROOT / "scripts" / "train_queue"))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    sys.modules[loader.name] = module  # where dataclasses look their types up
+    loader.exec_module(module)
+    return module
 
 
 # -- what a page comes to ------------------------------------------------------------------------------------------

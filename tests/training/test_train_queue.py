@@ -47,15 +47,12 @@ def repository(tmp_path):
     """A repository of the queue, the package without its weights, and the toy recipe."""
     root = tmp_path / "repository"
     package = root / "src" / "napari_radcnn"
-    shutil.copytree(
-        REPOSITORY / "src" / "napari_radcnn", package, ignore=shutil.ignore_patterns("__pycache__", "weights")
-    )
-    (package / "training" / "toy.py").write_text(TOY)
-    registry = package / "training" / "recipes.py"
-    text = registry.read_text()
-    first = '    "promptable-3d":'
-    registry.write_text(text.replace(first, f'    "toy": "napari_radcnn.training.toy",\n{first}'))
-    assert registry.read_text() != text
+    no_weights = shutil.ignore_patterns("__pycache__", "*.safetensors")
+    shutil.copytree(REPOSITORY / "src" / "napari_radcnn", package, ignore=no_weights)
+    toy = package / "training" / "toy"
+    toy.mkdir()
+    (toy / "__init__.py").write_text('RECIPES = {"toy": "recipe"}\n')
+    (toy / "recipe.py").write_text(TOY)
     (root / "scripts").mkdir()
     shutil.copy2(REPOSITORY / "scripts" / "train_queue", root / "scripts")
     (tmp_path / "scans").mkdir()

@@ -1,1 +1,3 @@
 """How `few-clicks`, a network that segments what is pointed at, is made."""
+
+RECIPES = {"few-clicks": "recipe"}

@@ -10,7 +10,8 @@ from napari_radcnn.training.few_clicks.prepare import prepare
 from napari_radcnn.training.few_clicks.recipe import Recipe, train
 
 
-def _main() -> int:
+def make_parser() -> argparse.ArgumentParser:
+    """Return what the command takes."""
     parser = argparse.ArgumentParser(prog="python -m napari_radcnn.training.few_clicks", description=__doc__)
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of the scans")
     parser.add_argument("--out", metavar="OUT", type=Path, required=True, help="folder for checkpoint, log and weights")
@@ -20,7 +21,11 @@ def _main() -> int:
     parser.add_argument("--seed", metavar="N", type=int, help="of everything random")
     parser.add_argument("--init-from", metavar="FILE", help="weights (.safetensors) to begin with")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="CPU threads")
-    parsed = parser.parse_args()
+    return parser
+
+
+def _main() -> int:
+    parsed = make_parser().parse_args()
     given = {name: getattr(parsed, name) for name in ("minutes", "samples", "seed", "init_from")}
     recipe = replace(Recipe(), **{name: value for name, value in given.items() if value is not None})
     try:

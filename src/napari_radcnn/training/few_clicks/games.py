@@ -15,7 +15,7 @@ from scipy import ndimage
 from napari_radcnn.training.few_clicks.channels import Board
 from napari_radcnn.training.few_clicks.crops import Cache, Crop
 from napari_radcnn.training.few_clicks.network import CHANNELS
-from napari_radcnn.training.promptable_shapes import smooth_field
+from napari_radcnn.training.promptable.shapes import smooth_field
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.interactive.engines.promptable_input import Grid
-from napari_radcnn.interactive.engines.region import RegionEngine
+from napari_radcnn.interactive.engines.promptable.input import Grid
+from napari_radcnn.interactive.engines.region.engine import RegionEngine
 from napari_radcnn.interactive.simulate import Click, EnginePlayer, next_click
 from napari_radcnn.metrics import dice
 from napari_radcnn.training.few_clicks.channels import Board, units_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.training.promptable_shapes import random_rotation, smooth_field, warped_coordinates
+from napari_radcnn.training.promptable.shapes import random_rotation, smooth_field, warped_coordinates
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_radcnn.training.few_clicks.scans import Box, Scan
-from napari_radcnn.training.promptable_shapes import random_rotation, smooth_field
+from napari_radcnn.training.promptable.shapes import random_rotation, smooth_field
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -13,15 +13,15 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.inference.monitor import Monitor
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.region import RegionEngine
+from napari_radcnn.interactive.engines.region.engine import RegionEngine
 from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.progress import Monitor
 from napari_radcnn.training.few_clicks.crops import Crop
 from napari_radcnn.training.few_clicks.lesions import paint_lesion
 from napari_radcnn.training.few_clicks.looks import Look, random_look, thick_slices
 from napari_radcnn.training.few_clicks.scans import Box, Scan
-from napari_radcnn.training.promptable_shapes import draw_labels, paint
+from napari_radcnn.training.promptable.shapes import draw_labels, paint
 from napari_radcnn.volume import Volume
 
 Array = npt.NDArray[np.float32]

@@ -11,8 +11,7 @@ from scipy import ndimage
 
 from napari_radcnn.training.few_clicks.brain_map import map_brain
 from napari_radcnn.training.few_clicks.channels import units_of
-from napari_radcnn.training.promptable_cases import Case, load_cases
-from napari_radcnn.training.promptable_cases import names as earlier_names
+from napari_radcnn.training.promptable.cases import Case, load_cases, names as earlier_names
 
 Box = tuple[slice, slice, slice]
 
