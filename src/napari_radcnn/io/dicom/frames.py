@@ -41,16 +41,19 @@ class FrameTags:
     """Looks attributes up in a frame's own functional groups, then in the shared ones, then in the file."""
 
     def __init__(self, instance: Instance, index: int) -> None:
-        self._path = instance.path
+        self._instance = instance
         self._layers: list[Any] = []
+        self._groups: list[Any] = []
         for keyword, item in (("PerFrameFunctionalGroupsSequence", index), ("SharedFunctionalGroupsSequence", 0)):
             groups = instance.tags.get(keyword)
             if groups is not None and item < len(groups):
+                self._groups.append(groups[item])
                 self._layers += [element.value[0] for element in groups[item] if element.VR == "SQ" and element.value]
         for group in list(self._layers):
             nested = group.get("DiffusionGradientDirectionSequence")
             self._layers += list(nested[:1]) if nested else []
         self._layers.append(instance.tags)
+        self._groups.append(instance.tags)
 
     def get(self, keyword: str) -> Any:
         """Return the value, or None.
@@ -65,7 +68,40 @@ class FrameTags:
                 return self._layers[0].get(keyword)
             return next((layer.get(keyword) for layer in self._layers if keyword in layer), None)
         except damage() as error:
-            raise ReadError(f"{self._path.name}: the value of {keyword} in the header is damaged.") from error
+            raise ReadError(f"{self._instance.path.name}: the value of {keyword} in the header is damaged.") from error
+
+    def items(self, keyword: str) -> list[Any]:
+        """Return all items of a sequence that is a functional group, or stands in the file; empty where there are none.
+
+        Raises
+        ------
+        ReadError
+            If the sequence is damaged.
+        """
+        try:
+            return list(next((group.get(keyword) for group in self._groups if keyword in group), None) or [])
+        except damage() as error:
+            raise ReadError(f"{self._instance.path.name}: the value of {keyword} in the header is damaged.") from error
+
+    def private_text(self, block: tuple[int, str], offset: int) -> str:
+        """Return a private element as text, by its creator (DICOM PS3.5, 7.8); empty where it is missing.
+
+        Parameters
+        ----------
+        block : (int, str)
+            Group and creator.
+        offset : int
+            The element's number within the creator's block.
+        """
+        for layer in [*self._layers[:-1], self._instance.dataset]:
+            try:
+                value = layer.private_block(*block)[offset].value
+            except damage():
+                continue
+            if isinstance(value, bytes):  # implicit VR: the type of a private element is not known
+                value = value.decode("ascii", errors="replace")
+            return str(value).strip(" \0")
+        return ""
 
 
 @dataclass(frozen=True, eq=False)

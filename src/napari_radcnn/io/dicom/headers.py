@@ -89,6 +89,11 @@ class Instance:
         """The values of `dataset`."""
         return Values(self.source)
 
+    def raw(self, keyword: str) -> bytes | None:
+        """Return the bytes of a value that was found but not parsed yet; None where there are none at hand."""
+        tag = _tag(keyword)[1]
+        return self.source.value(tag) if isinstance(self.source, Elements) and tag in self.source.places else None
+
     @property
     def uid(self) -> str:
         """SOPInstanceUID, empty if missing."""

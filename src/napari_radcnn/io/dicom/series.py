@@ -324,7 +324,7 @@ def _read(
     for stack in stacks:
         try:
             label = f"{name} · {stack.label}" if stack.label else name
-            volumes.append(make_volume(stack, label, source, step))
+            volumes.append(make_volume(stack, label, source, step, series.instances))
         except ReadError as error:
             refused.append(str(error))
         except damage() as error:

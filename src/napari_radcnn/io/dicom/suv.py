@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.io.dicom.frames import Frame
-from napari_radcnn.io.dicom.headers import damage, number, text, texts
+from napari_radcnn.io.dicom.frames import Frame, FrameTags
+from napari_radcnn.io.dicom.headers import Instance, Values, damage, number, text, texts
 
+Tags = FrameTags | Values
 _PHILIPS = (0x7053, "Philips PET Private Group")
 _GE = (0x0009, "GEMS_PETD_01")
 #: Plausible values; 370 Bq is 370 MBq written in the wrong unit.
@@ -23,6 +24,15 @@ _DOSE_BECQUEREL = (1e6, 5e9)
 _WEIGHT_KG = (1.0, 400.0)
 #: An offset from UTC at the end of a date and time.
 _OFFSET = re.compile(r"([+-])(\d\d)(\d\d)\s*$")
+#: What must be the same in all slices of one volume.
+_SAME_IN_ALL = ("Units", "DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime")
+_DRUG = "RadiopharmaceuticalInformationSequence"
+_DRUG_VALUES = (
+    "RadionuclideTotalDose",
+    "RadionuclideHalfLife",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStartDateTime",
+)
 _MOST_HALF_LIVES = 6.0
 #: Where only times are given, an injection "after" the scan was the evening before, if that is this recent.
 _MOST_OVER_MIDNIGHT = timedelta(hours=12)
@@ -37,13 +47,15 @@ class _NoSuvError(Exception):
     """Why there is no factor."""
 
 
-def suvbw_factor(frames: Sequence[Frame]) -> tuple[float | None, list[str]]:
+def suvbw_factor(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[float | None, list[str]]:
     """Return the factor by which the rescaled values of a PET scan become SUVbw in g/ml, and what to say about it.
 
     Parameters
     ----------
     frames : sequence of Frame
         All frames of the volume.
+    series : sequence of Instance
+        All files of its series: those of a dynamic scan are corrected to the start of its first volume.
 
     Returns
     -------
@@ -53,13 +65,14 @@ def suvbw_factor(frames: Sequence[Frame]) -> tuple[float | None, list[str]]:
         Why not, or what was assumed.
     """
     try:
-        return _factor(frames)
+        return _factor(frames, series)
     except (_NoSuvError, ReadError) as error:
         return None, [f"SUV is not available: {str(error).rstrip('.')}. The values are shown as they are stored."]
 
 
-def _factor(frames: Sequence[Frame]) -> tuple[float, list[str]]:
+def _factor(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[float, list[str]]:
     first = frames[0]
+    _check_agreement(frames)
     tags, path = first.tags, first.path
     units = pet_units(first)
     if units == "GML":
@@ -71,10 +84,10 @@ def _factor(frames: Sequence[Frame]) -> tuple[float, list[str]]:
         raise _NoSuvError(f"the units of the values are '{units or 'missing'}', not BQML")
     to_activity = 1.0
     if units == "CNTS":
-        direct = _private(first, _PHILIPS, 0x00)
+        direct = _philips(frames, 0x00)
         if direct is not None and direct > 0:
             return direct, []
-        activity = _private(first, _PHILIPS, 0x09)
+        activity = _philips(frames, 0x09)
         if activity is None or not activity > 0:
             raise _NoSuvError("the units of the values are CNTS (counts), and the file has no factor to activity")
         to_activity = activity
@@ -87,7 +100,7 @@ def _factor(frames: Sequence[Frame]) -> tuple[float, list[str]]:
         raise _NoSuvError("the patient's weight is missing")
     if not _WEIGHT_KG[0] <= weight <= _WEIGHT_KG[1]:
         raise _NoSuvError(f"a weight of {weight:g} kg is implausible")
-    dose, notes = _decayed_dose(frames)
+    dose, notes = _decayed_dose(frames, series)
     return to_activity * weight * 1000.0 / dose, notes
 
 
@@ -105,11 +118,43 @@ def pet_units(frame: Frame) -> str:
     return _UCUM.get(text(codes[0], "CodeValue").lower(), "")
 
 
-def _decayed_dose(frames: Sequence[Frame]) -> tuple[float, list[str]]:
+def _check_agreement(frames: Sequence[Frame]) -> None:
+    """Refuse a factor that would be one slice's and not another's."""
+    first = frames[0]
+    for keyword in _SAME_IN_ALL:
+        stated = _plain(text(first.tags, keyword))
+        other = next((frame for frame in frames if _plain(text(frame.tags, keyword)) != stated), None)
+        if other is not None:
+            raise _NoSuvError(f"{first.label} and {other.label} differ in {keyword}")
+    drugs: dict[bytes | int, Frame] = {}  # parsed only where the bytes differ
+    for frame in frames:
+        drugs.setdefault(frame.instance.raw(_DRUG) or id(frame.instance), frame)
+    known = {frame.label: _drug_values(frame) for frame in drugs.values()}
+    for label, values in known.items():
+        if values != known[first.label]:
+            raise _NoSuvError(f"{first.label} and {label} differ in {_DRUG}")
+
+
+def _plain(value: str) -> str | float:
+    """Return a number as such: it may be written in several ways."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _drug_values(frame: Frame) -> list[str | float]:
+    try:
+        return [_plain(text(frame.tags.get(_DRUG)[0], keyword)) for keyword in _DRUG_VALUES]
+    except damage():  # the sequence is missing, and is asked for later on
+        return []
+
+
+def _decayed_dose(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[float, list[str]]:
     """Return the dose at the time to which the values are decay-corrected, Bq."""
     first = frames[0]
     try:
-        drug = first.tags.get("RadiopharmaceuticalInformationSequence")[0]
+        drug = first.tags.get(_DRUG)[0]
     except damage() as error:
         raise _NoSuvError("the RadiopharmaceuticalInformationSequence is missing") from error
     dose = number(drug, "RadionuclideTotalDose", first.path)
@@ -126,29 +171,60 @@ def _decayed_dose(frames: Sequence[Frame]) -> tuple[float, list[str]]:
     half_life = number(drug, "RadionuclideHalfLife", first.path)
     if half_life is None or not half_life > 0:
         raise _NoSuvError("the half-life of the radionuclide is missing")
-    scan = corrected_to or _scan_start(frames)
+    scan, assumed = (corrected_to, []) if corrected_to is not None else _scan_start(frames, series)
     injection, notes = _injection(drug, first, scan)
     waited = (scan - injection).total_seconds()
     if not (waited > 0 or (waited == 0 and corrected_to is not None)) or not waited < _MOST_HALF_LIVES * half_life:
         raise _NoSuvError(f"the injection time does not fit the scan: {waited / 60:.0f} minutes lie between them")
-    return dose * math.pow(2.0, -waited / half_life), notes
+    return dose * math.pow(2.0, -waited / half_life), [*assumed, *notes]
 
 
-def _scan_start(frames: Sequence[Frame]) -> datetime:
-    """Return the time to which START corrects: the series', unless the series was made after the acquisition."""
+def _scan_start(frames: Sequence[Frame], instances: Sequence[Instance]) -> tuple[datetime, list[str]]:
+    """Return the time to which START corrects: the series', unless the series was made after the acquisition.
+
+    All images of a series are corrected to one time (DICOM PS3.3, C.8.9.1), so that the first acquisition of the
+    whole series counts, not that of the volume.
+    """
     first = frames[0]
     series = _moment(text(first.tags, "SeriesDate"), text(first.tags, "SeriesTime"))
-    acquisitions = [_moment(text(f.tags, "AcquisitionDate"), text(f.tags, "AcquisitionTime")) for f in frames]
-    known = [moment for moment in acquisitions if moment is not None]
-    earliest = min(known) if known else None
-    if series is not None and (earliest is None or series <= earliest):
-        return series
-    ge = _private_text(first, _GE, 0x0D)
+    items: list[Frame | Instance] = [*frames, *instances]
+    acquisitions = [(_acquired(item.tags), item) for item in items]
+    known = [(moment, item) for moment, item in acquisitions if moment is not None]
+    earliest, start = min(known, key=lambda pair: pair[0]) if known else (None, None)
+    if series is not None and earliest is None:
+        return series, ["SUV: AcquisitionTime is missing; the scan is taken to have begun at SeriesTime."]
+    if series is not None and earliest is not None and series <= earliest:
+        return series, []
+    ge = first.tags.private_text(_GE, 0x0D)
     if ge and (moment := _date_time(ge, first)) is not None:
-        return moment
-    if earliest is None:
+        return moment, []
+    if earliest is None or start is None:
         raise _NoSuvError("the time of the scan is missing")
-    return earliest
+    unknown = [item.path.name for moment, item in acquisitions if moment is None]
+    if unknown:
+        raise _NoSuvError(f"{unknown[0]} has no AcquisitionTime, and the series was reconstructed after the scan")
+    _check_is_first(start)
+    return earliest, []
+
+
+def _acquired(tags: Tags) -> datetime | None:
+    stated = _moment(text(tags, "AcquisitionDate"), text(tags, "AcquisitionTime"))
+    return stated or _date_time(text(tags, "AcquisitionDateTime"))
+
+
+def _check_is_first(start: Frame | Instance) -> None:
+    """Refuse the earliest of the files that were opened where the scan began before it.
+
+    FrameReferenceTime lies within the frame, counted in ms from the time to which the series is corrected (DICOM
+    PS3.3, C.8.9.4).
+    """
+    reference = number(start.tags, "FrameReferenceTime", start.path)
+    duration = number(start.tags, "ActualFrameDuration", start.path)
+    if reference is not None and duration is not None and 0 < duration < reference - 1000:
+        raise _NoSuvError(
+            f"the first frames of the scan are missing: by its FrameReferenceTime, {start.path.name} is from "
+            f"{reference / 60000:.0f} minutes after its start; open the whole series"
+        )
 
 
 def _injection(drug: Any, first: Frame, scan: datetime) -> tuple[datetime, list[str]]:
@@ -158,8 +234,8 @@ def _injection(drug: Any, first: Frame, scan: datetime) -> tuple[datetime, list[
         if moment is None:
             raise _NoSuvError("the injection time (RadiopharmaceuticalStartDateTime) is damaged")
         return moment, []
-    day = text(first.tags, "SeriesDate") or scan.strftime("%Y%m%d")
-    moment = _moment(day, text(drug, "RadiopharmaceuticalStartTime"))
+    # the day of the scan, not of the series, which may be made of it days later
+    moment = _moment(scan.strftime("%Y%m%d"), text(drug, "RadiopharmaceuticalStartTime"))
     if moment is None:
         raise _NoSuvError("the injection time is missing")
     if moment <= scan:
@@ -201,23 +277,12 @@ def _utc_offset(match: re.Match[str]) -> timedelta:
     return -offset if match[1] == "-" else offset
 
 
-def _private(frame: Frame, block: tuple[int, str], offset: int) -> float | None:
-    value = _private_text(frame, block, offset)
+def _philips(frames: Sequence[Frame], offset: int) -> float | None:
+    """Return Philips's factor, which must be the same in all slices."""
+    values = {frame.tags.private_text(_PHILIPS, offset) for frame in frames}
+    if len(values) > 1:
+        raise _NoSuvError("the slices have different private factors")
     try:
-        return float(value) if value else None
+        return float(values.pop())
     except ValueError:
         return None
-
-
-def _private_text(frame: Frame, block: tuple[int, str], offset: int) -> str:
-    """Return a private element, by its creator (DICOM PS3.5, 7.8), or from the usual place without one."""
-    dataset = frame.instance.dataset
-    group, creator = block
-    try:
-        element = dataset.private_block(group, creator)[offset]
-    except damage():
-        return ""
-    value = element.value
-    if isinstance(value, bytes):  # implicit VR: the type of a private element is not known
-        value = value.decode("ascii", errors="replace")
-    return str(value).strip(" \0")

@@ -15,6 +15,7 @@ from napari_radcnn.io.dicom.frames import Frame
 from napari_radcnn.io.dicom.headers import Instance, floats, number, text
 from napari_radcnn.io.dicom.pixels import stored_values
 from napari_radcnn.io.dicom.plain import plain_values, smallest_type
+from napari_radcnn.io.dicom.real_world import range_note, real_world_mappings
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom.suv import pet_units, suvbw_factor
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -22,7 +23,9 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 _PET_UNITS = {"BQML": "Bq/ml", "CNTS": "counts", "GML": "g/ml"}
 
 
-def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], None]) -> Volume:
+def make_volume(
+    stack: Stack, name: str, source: Path, done: Callable[[Frame], None], series: Sequence[Instance] = ()
+) -> Volume:
     """Decode a stack.
 
     Parameters
@@ -35,6 +38,8 @@ def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], N
         What the user opened.
     done : callable
         Called with every frame that was read; may raise to stop.
+    series : sequence of Instance
+        All files of the series, where it makes several volumes.
 
     Raises
     ------
@@ -42,22 +47,35 @@ def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], N
         If the pixels of a frame cannot be decoded completely, or its rescale is no number.
     """
     warnings = list(stack.warnings)
-    rescales = [_rescale(frame, warnings) for frame in stack.frames]
-    array = _array(stack, rescales, done, warnings)
-    first = stack.frames[len(stack.frames) // 2]
+    middle = len(stack.frames) // 2
+    first = stack.frames[middle]
     modality = text(first.instance.tags, "Modality")
+    rescales = [_rescale(frame, warnings) for frame in stack.frames]
+    rescaled = rescales[middle]
+    is_gray = text(first.instance.tags, "PhotometricInterpretation").startswith("MONOCHROME")
+    mappings = None
+    if is_gray and modality not in ("PT", "RTDOSE"):  # these have units of their own
+        mappings, notes = real_world_mappings(stack.frames, rescales)
+        warnings += notes
+    if mappings is not None:  # they hold for stored values (DICOM PS3.3, C.7.6.16.2.11)
+        rescales = [(mapping.slope, mapping.intercept) for mapping in mappings]
+    array = _array(stack, rescales, done, warnings, is_mapped=mappings is not None)
     inverted = text(first.instance.tags, "PhotometricInterpretation") == "MONOCHROME1"
     if inverted:
         warnings.append("MONOCHROME1: low values are meant to look bright; the values are kept, the display inverted.")
-    padding = _padding(first, rescales[len(rescales) // 2])
+    padding = _padding(first, rescales[middle])
+    if mappings is not None:
+        warnings += range_note(array, stack.frames, mappings, padding)
     if stack.sampling is not None:
         array = stack.sampling.apply(array, padding)
     window = _window(first)
+    if mappings is not None:
+        window = _mapped_window(window, rescaled, rescales[middle])
     series_number = text(first.instance.tags, "SeriesNumber")
-    units = _units(first, modality)
+    units = _units(first, modality) if mappings is None else mappings[0].units
     factor = None
     if modality == "PT":
-        factor, reasons = suvbw_factor(stack.frames)
+        factor, reasons = suvbw_factor(stack.frames, series)
         warnings += reasons
     return Volume(
         array,
@@ -85,9 +103,14 @@ def make_volume(stack: Stack, name: str, source: Path, done: Callable[[Frame], N
 
 
 def _array(
-    stack: Stack, rescales: Sequence[tuple[float, float]], done: Callable[[Frame], None], warnings: list[str]
+    stack: Stack,
+    rescales: Sequence[tuple[float, float]],
+    done: Callable[[Frame], None],
+    warnings: list[str],
+    *,
+    is_mapped: bool,
 ) -> npt.NDArray[Any]:
-    """Decode the frames, each file once, and rescale them."""
+    """Decode the frames, each file once, and rescale them; a mapping to real world values passes by lookup tables."""
     plain = plain_values(stack.frames, rescales, done)
     if plain is not None:
         return plain
@@ -100,7 +123,7 @@ def _array(
     for ks in by_file.values():
         instance = stack.frames[ks[0]].instance
         decoded = stored_values(instance)
-        lut = _modality_lut(instance, decoded)
+        lut = None if is_mapped else _modality_lut(instance, decoded)
         for k in ks:
             done(stack.frames[k])
             pixels = stack.frames[k].of(decoded)
@@ -140,7 +163,7 @@ def _grown(out: npt.NDArray[Any] | None, shape: tuple[int, ...], low: int, high:
 def _rescale(frame: Frame, warnings: list[str]) -> tuple[float, float]:
     """Return slope and intercept of a frame (DICOM PS3.3, C.7.6.16.2.9 and C.11.1)."""
     if text(frame.instance.tags, "Modality") == "RTDOSE":
-        return number(frame.tags, "DoseGridScaling", frame.path) or 1.0, 0.0
+        return _dose_scaling(frame), 0.0
     slope = number(frame.tags, "RescaleSlope", frame.path)
     intercept = number(frame.tags, "RescaleIntercept", frame.path)
     slope = 1.0 if slope is None else slope
@@ -151,6 +174,15 @@ def _rescale(frame: Frame, warnings: list[str]) -> tuple[float, float]:
         warnings.append("RescaleSlope is 0 in the file, which cannot be meant: 1 was used; the values are unscaled.")
         return 1.0, intercept
     return slope, intercept
+
+
+def _dose_scaling(frame: Frame) -> float:
+    """Return what one stored step of an RT Dose is worth: without it the numbers are no dose (DICOM PS3.3, C.8.8.3)."""
+    scaling = number(frame.tags, "DoseGridScaling", frame.path)
+    if scaling is None or not 0 < scaling < math.inf:
+        stated = "missing" if scaling is None else f"{scaling:g}, expected a positive number"
+        raise ReadError(f"{frame.label}: DoseGridScaling is {stated}: the dose is unknown; export the dose again.")
+    return scaling
 
 
 def _modality_lut(instance: Instance, decoded: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
@@ -182,6 +214,17 @@ def _window(frame: Frame) -> tuple[float | None, float | None]:
     if not centers or not widths or not math.isfinite(centers[0]) or not 0 < widths[0] < math.inf:
         return None, None
     return centers[0], widths[0]
+
+
+def _mapped_window(
+    window: tuple[float | None, float | None], rescaled: tuple[float, float], mapped: tuple[float, float]
+) -> tuple[float | None, float | None]:
+    """Return a window of rescaled values as one of real world values."""
+    center, width = window
+    if center is None or width is None:
+        return None, None
+    factor = mapped[0] / rescaled[0]
+    return (center - rescaled[1]) * factor + mapped[1], width * abs(factor)
 
 
 def _units(frame: Frame, modality: str) -> str:

@@ -288,7 +288,8 @@ class _Plan:
         dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
         dataset.RescaleSlope, dataset.RescaleIntercept = self.stored.slope, self.stored.intercept
         if "RescaleType" not in dataset:
-            dataset.RescaleType = "HU" if self.volume.metadata.units == "HU" else "US"
+            units = self.volume.metadata.units
+            dataset.RescaleType = units if units and text(dataset, "Modality") != "PT" else "US"
         dataset.add_new(
             "PixelData", "OW", np.ascontiguousarray(pixels).astype(pixels.dtype.newbyteorder("<")).tobytes()
         )
@@ -303,6 +304,8 @@ def _copied(origin: Dataset) -> Dataset:
         # private elements may hold a scale of the old pixels (2005,xx0E); 60xx are overlays, some in their high bits
         if not element.tag.is_private and not 0x6000 <= element.tag.group <= 0x60FF and element.keyword not in _STALE:
             dataset.add(deepcopy(element))
+    if "RealWorldValueMappingSequence" in origin and "RescaleType" in dataset:
+        del dataset.RescaleType  # of values that the mapping replaced
     return dataset
 
 

@@ -183,6 +183,8 @@ def _header(whole: Dataset, of_all: Dataset, path: Path, index: int, target: Pat
         value = tags.get(keyword)
         if value is not None:
             setattr(header, keyword, deepcopy(value))
+    if "RescaleType" in header and tags.items("RealWorldValueMappingSequence"):
+        del header.RescaleType  # of values that the mapping replaced
     for keyword, enhanced, is_whole in _NUMBERS:
         values = floats(tags, enhanced, path)
         if values and keyword not in header:
