@@ -30,6 +30,8 @@ _IMPLICIT = "1.2.840.10008.1.2"
 _START_BYTES = 16384
 #: How much of it is looked at without pydicom.
 _MOST_SCANNED = 4 << 20
+#: Tag, value representation and length of pixels (DICOM PS3.5, 7.1.2).
+_EXPLICIT_HEAD = 12
 UNDEFINED_LENGTH = 0xFFFFFFFF
 #: A header longer than this, when uncompressed, is no header of an image.
 _MOST_HEADER = 64 << 20
@@ -70,6 +72,8 @@ class Instance:
     offset, length : int
         Where the pixels start (in the uncompressed data, for the deflated syntax), and how long the file says
         they are.
+    kind : str
+        The value representation of the pixels; empty where the syntax or the header does not tell.
     """
 
     path: Path
@@ -78,6 +82,7 @@ class Instance:
     keyword: str
     offset: int
     length: int
+    kind: str = ""
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -315,7 +320,8 @@ def _parse(path: Path, stream: Any, is_deflated: bool, has_prefix: bool) -> Inst
     modality = text(values, "Modality")
     if not keyword or sop_class in _SEGMENTATIONS:
         return _no_image(path, dataset, sop_class, modality)
-    return Instance(path, dataset, syntax, keyword, stream.tell() - len(head) + value_at, length)
+    kind = head[4:6].decode("ascii") if value_at == _EXPLICIT_HEAD else ""
+    return Instance(path, dataset, syntax, keyword, stream.tell() - len(head) + value_at, length, kind)
 
 
 def _pixel_element(head: bytes, syntax: str) -> tuple[str, int, int]:
@@ -329,9 +335,9 @@ def _pixel_element(head: bytes, syntax: str) -> tuple[str, int, int]:
         return "", 0, 0
     if syntax == _IMPLICIT or not head[4:6].isalpha():
         return keyword, 8, struct.unpack(order + "I", head[4:8])[0]
-    if len(head) < 12:
-        return keyword, 12, 0
-    return keyword, 12, struct.unpack(order + "I", head[8:12])[0]
+    if len(head) < _EXPLICIT_HEAD:
+        return keyword, _EXPLICIT_HEAD, 0
+    return keyword, _EXPLICIT_HEAD, struct.unpack(order + "I", head[8:12])[0]
 
 
 def _no_image(path: Path, dataset: Dataset, sop_class: str, modality: str) -> NoImage | Problem:

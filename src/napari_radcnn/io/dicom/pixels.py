@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import binary_size
+from napari_radcnn.io.dicom.colors import check_color, eight_bits, palette_colors
 from napari_radcnn.io.dicom.frames import frame_count, image_size
 from napari_radcnn.io.dicom.headers import DEFLATED, UNDEFINED_LENGTH, Instance, damage, deflated_start, number, text
 
@@ -81,14 +82,13 @@ def stored_values(instance: Instance) -> npt.NDArray[Any]:
         If the file cannot be decoded completely; names the file and what is wrong.
     """
     check_size(instance)
+    check_color(instance)
     rows, columns, samples = image_size(instance)
     frames = frame_count(instance)
     is_gray = samples == 1 and text(instance.tags, "PhotometricInterpretation").startswith("MONOCHROME")
     simple = is_gray or instance.keyword != "PixelData"
-    if instance.transfer_syntax in _NATIVE and instance.transfer_syntax != _BIG_ENDIAN and simple:
-        values = _native(instance)
-    else:
-        values = _decoded(instance)
+    is_native = instance.transfer_syntax in _NATIVE and simple
+    values = _native(instance) if is_native else _decoded(instance)
     is_palette = text(instance.tags, "PhotometricInterpretation") == "PALETTE COLOR"
     channels = 3 if is_palette else samples
     expected = (frames, rows, columns) if channels == 1 else (frames, rows, columns, channels)
@@ -102,7 +102,7 @@ def stored_values(instance: Instance) -> npt.NDArray[Any]:
         return values
     if is_gray:
         return _masked(values, instance)
-    return _color(values, instance)
+    return eight_bits(values, instance)
 
 
 def syntax_name(syntax: str) -> str:
@@ -165,27 +165,27 @@ def _read(instance: Instance, n_bytes: int) -> bytes:
 
 
 def _native(instance: Instance) -> npt.NDArray[Any]:
-    """Return little-endian values that lie in the file as they are."""
+    """Return values that lie in the file as they are."""
     bits = _allocated(instance)
     if bits == 1:
         return _decoded(instance)
     kind = "f" if instance.keyword != "PixelData" else "u"
-    return np.frombuffer(_read(instance, _native_bytes(instance)), f"<{kind}{bits // 8}")
+    order = ">" if instance.transfer_syntax == _BIG_ENDIAN else "<"
+    return np.frombuffer(_in_order(instance), f"{order}{kind}{bits // 8}")
 
 
 def _decoded(instance: Instance) -> npt.NDArray[Any]:
     """Return values that pydicom and its decoders make of the file; colors become RGB."""
     from pydicom import Dataset
-    from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.pixels import pixel_array
 
     path = instance.path
     dataset = Dataset(instance.dataset)
     dataset.file_meta = instance.dataset.file_meta
     dataset._read_implicit = instance.dataset.original_encoding[0]
     if instance.transfer_syntax in _NATIVE:
-        expected = _native_bytes(instance)
-        data = _read(instance, expected)
-        dataset.PixelData = data + b"\0" * (len(data) % 2)
+        data = _in_order(instance)
+        dataset.add_new("PixelData", "OB" if _allocated(instance) <= 8 else "OW", data + b"\0" * (len(data) % 2))
     else:
         dataset.PixelData = b"".join(_items(instance))
         dataset["PixelData"].is_undefined_length = True
@@ -194,10 +194,7 @@ def _decoded(instance: Instance) -> npt.NDArray[Any]:
         # pydicom's own RLE decoder says what is wrong with damaged data; pylibjpeg-rle 2.2 panics on it
         values = pixel_array(dataset, decoding_plugin="pydicom" if instance.transfer_syntax == _RLE else "")
         if text(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
-            values = apply_color_lut(values, dataset)
-            values = values[..., :3]
-            dataset_bits = 16 if values.dtype.itemsize == 2 else 8
-            return (values >> (dataset_bits - 8)).astype(np.uint8)
+            values = palette_colors(values, instance)
     except MemoryError:
         raise
     except damage() as error:
@@ -207,6 +204,19 @@ def _decoded(instance: Instance) -> npt.NDArray[Any]:
             f"corrupt or truncated ({reason}); copy the file again."
         ) from error
     return values
+
+
+def _in_order(instance: Instance) -> bytes:
+    """Return the pixel data of an uncompressed file, bytes in the order of the pixels.
+
+    OW are words of 16 bits: in big endian, pixels of 8 bits stand in them with neighbors exchanged, and the padding
+    byte before the last pixel (DICOM PS3.5, 8.1.1 and A.3).
+    """
+    expected = _native_bytes(instance)
+    if instance.transfer_syntax != _BIG_ENDIAN or instance.kind != "OW" or _allocated(instance) > 8:
+        return _read(instance, expected)
+    words = np.frombuffer(_read(instance, expected + expected % 2), np.uint16)
+    return words.byteswap().tobytes()[:expected]
 
 
 def _items(instance: Instance) -> Iterator[bytes]:
@@ -326,15 +336,3 @@ def _masked(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
     kind = np.dtype(f"i{unsigned.dtype.itemsize}")
     up = width - stored
     return (unsigned << up).astype(unsigned.dtype).view(kind) >> up
-
-
-def _color(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
-    """Return 8-bit RGB."""
-    if values.ndim == 3:  # one sample, and neither gray nor a palette
-        kind = text(instance.tags, "PhotometricInterpretation")
-        raise ReadError(f"{instance.path.name}: the photometric interpretation '{kind}' cannot be read.")
-    values = values[..., :3]
-    if values.dtype == np.uint8:
-        return values
-    stored = int(number(instance.tags, "BitsStored", instance.path) or 16)
-    return (values >> max(stored - 8, 0)).astype(np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.colors import color_notes
 from napari_radcnn.io.dicom.frames import Frame
 from napari_radcnn.io.dicom.headers import Instance, floats, number, text
 from napari_radcnn.io.dicom.pixels import stored_values
@@ -123,6 +124,8 @@ def _array(
     for ks in by_file.values():
         instance = stack.frames[ks[0]].instance
         decoded = stored_values(instance)
+        if decoded.ndim == 4:
+            warnings += color_notes(instance)
         lut = None if is_mapped else _modality_lut(instance, decoded)
         for k in ks:
             done(stack.frames[k])
