@@ -209,7 +209,7 @@ def _find_scans(path: Path, progress: Progress | None, cancel: CancelEvent | Non
     images = _other_images(path, {instance.path for series in dicom.series for instance in series.instances})
     if not images and not dicom.series:
         inner = sorted(entry for entry in _entries(path) if entry.is_dir() and not is_zarr(entry))
-        images = [image for folder in inner for image in _other_images(folder)]
+        images = [image for folder in inner for image in _readable_images(folder)]
     return FoundScans(path, dicom, tuple(images))
 
 
@@ -282,6 +282,14 @@ def format_of(path: Path) -> Format:
 def _entries(folder: Path) -> list[Path]:
     """Return what lies in a folder, in a fixed order, without what is hidden, such as stores that are being written."""
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _readable_images(folder: Path) -> list[Path]:
+    """Return the images of an inner folder; none where it cannot be read, which stands among the problems already."""
+    try:
+        return _other_images(folder)
+    except PermissionError:
+        return []
 
 
 def _other_images(folder: Path, known: Set[Path] = frozenset()) -> list[Path]:

@@ -12,7 +12,7 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom import DicomFolder, OnIrregular, SeriesInfo, check_on_irregular, find_dicomdir
 from napari_radcnn.io.dicom.headers import NoImage
-from napari_radcnn.io.dicom.series import Series, collect
+from napari_radcnn.io.dicom.series import Series, collect, noted
 from napari_radcnn.io.dicom_results.read.labels import is_readable, read_result
 from napari_radcnn.io.problems import as_read_errors
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel
@@ -107,7 +107,7 @@ def read_series(
         found = collect(folder, info.files, None, cancel)
         beside = collect(folder, info.beside, None, cancel).series
         volumes, refused = read_found(found, progress, cancel, on_irregular, beside=beside)
-    return _with_refused(volumes, refused, folder)
+    return _with_refused([noted(volume, info.notes) for volume in volumes], refused, folder)
 
 
 def read_dicom(

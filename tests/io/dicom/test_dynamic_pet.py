@@ -97,6 +97,7 @@ def test_all_frames_have_one_factor(
     assert [int(volume.array[0, 0, 0]) for volume in volumes] == [1000, 2000, 3000]
     assert [volume.suvbw_factor for volume in volumes] == pytest.approx([factor(minutes)] * 3, rel=1e-6)
     assert all(said(volume, "midnight") == (start.hour == 0) for volume in volumes)
+    assert all(said(volume, "made after the scan") == (series > start) for volume in volumes)
 
 
 def test_date_and_time_in_one_attribute(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def _series_row(info: SeriesInfo, study: int) -> Found:
     number = "" if info.number is None else f"{info.number} · "
     volumes = f" ({info.n_volumes} volumes)" if info.n_volumes > 1 else ""
     return Found(
-        group=f"Study {study}",
+        group=f"Patient {info.patient} · Study {study}" if info.patient else f"Study {study}",
         title=f"{number}{info.description or 'no description'}{volumes}",
         modality=info.modality,
         size="" if info.shape is None else " x ".join(str(n) for n in info.shape),

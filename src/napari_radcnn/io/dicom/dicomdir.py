@@ -6,6 +6,7 @@ from pathlib import Path
 
 from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom.headers import DICOMDIR, damage, is_dicom_start, quiet
+from napari_radcnn.io.dicom.patients import belongings
 from napari_radcnn.io.dicom.series import DicomFolder, Series, find_dicom
 from napari_radcnn.io.problems import Problem
 from napari_radcnn.progress import CancelEvent, Progress
@@ -30,7 +31,8 @@ def find_dicomdir(path: Path, progress: Progress | None = None, cancel: CancelEv
     found = find_dicom(path.parent, progress, cancel)
     if named:
         kept = [[instance for instance in series.instances if instance.path in named] for series in found.series]
-        found.series = [Series(instances) for instances in kept if instances]
+        kept = [instances for instances in kept if instances]
+        found.series = [Series(*pair) for pair in zip(kept, belongings(kept), strict=True)]
         found.others = [other for other in found.others if other.path in named]
         names = {file.name for file in named}
         found.problems = [problem for problem in found.problems if problem.file in names]

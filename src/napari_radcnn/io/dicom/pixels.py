@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.files import binary_size
+from napari_radcnn.files import binary_size, some_names
 from napari_radcnn.io.dicom.colors import check_color, eight_bits, palette_colors
 from napari_radcnn.io.dicom.frames import frame_count, image_size
 from napari_radcnn.io.dicom.headers import DEFLATED, UNDEFINED_LENGTH, Instance, damage, deflated_start, number, text
@@ -22,6 +22,8 @@ _VIDEO = tuple(f"1.2.840.10008.1.2.4.{n}" for n in range(100, 109))
 _RLE = "1.2.840.10008.1.2.5"
 #: JPEG, JPEG-LS, JPEG 2000, HTJ2K: their code streams end with the marker FFD9.
 _MARKED = "1.2.840.10008.1.2.4."
+#: How a code stream of JPEG or JPEG-LS begins, and one of JPEG 2000.
+_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 #: No frame of a real scan is larger than this when decoded (16 bits, 100 megapixels).
 _MOST_FRAME_BYTES = 1 << 30
 
@@ -61,6 +63,13 @@ def check_size(instance: Instance) -> None:
                 f"{path.name}: the pixel data is truncated or the header wrong: {frames} frames of {rows} x {columns} "
                 f"expected {expected} bytes ({binary_size(expected)}), got {min(got, instance.length)}."
             )
+        excess = _excess(instance)
+        if excess * 8 >= min(rows, columns) * samples * bits:  # no padding: a row or a column may be among it
+            raise ReadError(
+                f"{path.name}: the pixel data is longer than the header says: {frames} frames of {rows} x {columns} "
+                f"expected {expected} bytes, got {instance.length}: Rows, Columns, NumberOfFrames or the bits are "
+                "wrong; export the images again."
+            )
         return
     per_frame = rows * columns * samples * max(bits // 8, 1)
     # every encapsulated frame has an item of at least 8 bytes
@@ -71,10 +80,18 @@ def check_size(instance: Instance) -> None:
         )
 
 
-def stored_values(instance: Instance) -> npt.NDArray[Any]:
+def stored_values(instance: Instance, bits: tuple[int, int, bool] | None = None) -> npt.NDArray[Any]:
     """Return the decoded frames: ``(frames, rows, columns)``, or ``(..., 3)`` uint8 for color.
 
     Gray values are as stored (no rescale): masked to BitsStored and with their sign, in native byte order.
+
+    Parameters
+    ----------
+    instance : Instance
+        The file.
+    bits : (int, int, bool), optional
+        How many bits hold the value of gray pixels, how many lie below them, and whether it has a sign; by default what
+        the file says.
 
     Raises
     ------
@@ -101,7 +118,7 @@ def stored_values(instance: Instance) -> npt.NDArray[Any]:
     if values.dtype.kind == "f":
         return values
     if is_gray:
-        return _masked(values, instance)
+        return _masked(values, instance, bits)
     return eight_bits(values, instance)
 
 
@@ -142,6 +159,21 @@ def _native_bytes(instance: Instance) -> int:
     if text(instance.tags, "PhotometricInterpretation") == "YBR_FULL_422":
         pixels = pixels // 3 * 2  # two of three color samples are shared by neighbours (DICOM PS3.3, C.7.6.3.1.2)
     return (pixels * _allocated(instance) + 7) // 8
+
+
+def _excess(instance: Instance) -> int:
+    """Return how many bytes lie behind the pixels, without the one that makes the number even (DICOM PS3.5, 7.1.1)."""
+    expected = _native_bytes(instance)
+    return max(instance.length - expected - expected % 2, 0)
+
+
+def excess_note(instances: Iterable[Instance]) -> list[str]:
+    """Say in which uncompressed files bytes behind the pixels are left out."""
+    longer = [instance for instance in instances if instance.transfer_syntax in _NATIVE and _excess(instance)]
+    if not longer:
+        return []
+    names = some_names([instance.path for instance in longer])
+    return [f"{names}: {_excess(longer[0])} bytes behind the pixels, which the header does not expect, are left out."]
 
 
 def _read(instance: Instance, n_bytes: int) -> bytes:
@@ -187,8 +219,10 @@ def _decoded(instance: Instance) -> npt.NDArray[Any]:
         data = _in_order(instance)
         dataset.add_new("PixelData", "OB" if _allocated(instance) <= 8 else "OW", data + b"\0" * (len(data) % 2))
     else:
-        dataset.PixelData = b"".join(_items(instance))
+        items = list(_items(instance))
+        dataset.PixelData = b"".join(items)
         dataset["PixelData"].is_undefined_length = True
+        _check_count(instance, items[1:])
         _check_ends(instance, dataset.PixelData)
     try:
         # pydicom's own RLE decoder says what is wrong with damaged data; pylibjpeg-rle 2.2 panics on it
@@ -235,6 +269,20 @@ def _items(instance: Instance) -> Iterator[bytes]:
                     f"bytes, got {size - file.tell()}; copy the file again."
                 )
             yield head + file.read(length)
+
+
+def _check_count(instance: Instance, fragments: Sequence[bytes]) -> None:
+    """Refuse more pictures than the header says: decoders show the first ones. Headers of items take 8 bytes."""
+    count = frame_count(instance)
+    if instance.transfer_syntax == _RLE:
+        found = len(fragments)  # a frame is one fragment (DICOM PS3.5, A.4.2)
+    else:
+        found = sum(fragment[8:].startswith(_STARTS) for fragment in fragments)
+    if found > count:
+        raise ReadError(
+            f"{instance.path.name}: the pixel data holds {found} pictures, but NumberOfFrames is {count}: the header "
+            "is wrong; export the images again."
+        )
 
 
 def _check_ends(instance: Instance, data: bytes) -> None:
@@ -313,7 +361,9 @@ def stored_bits(instance: Instance, allocated: int) -> tuple[int, int, bool]:
     return stored, shift, int(number(instance.tags, "PixelRepresentation", instance.path) or 0) == 1
 
 
-def _masked(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
+def _masked(
+    values: npt.NDArray[Any], instance: Instance, bits: tuple[int, int, bool] | None = None
+) -> npt.NDArray[Any]:
     """Keep the bits that hold the value, and give them their sign.
 
     Old files keep overlays in the bits above (DICOM PS3.5, 8.1.1 of 2004). Decoders of JPEG give the value already.
@@ -321,12 +371,12 @@ def _masked(values: npt.NDArray[Any], instance: Instance) -> npt.NDArray[Any]:
     allocated = _allocated(instance)
     if allocated == 1:
         return values.astype(np.uint8)
-    stored, shift, signed = stored_bits(instance, allocated)
+    stored, shift, signed = bits or stored_bits(instance, allocated)
     unsigned = values.view(values.dtype.str.replace("i", "u")) if values.dtype.kind == "i" else values
     is_coded = instance.transfer_syntax.startswith(_MARKED)
     width = unsigned.dtype.itemsize * 8
     if is_coded:
-        if not signed or values.dtype.kind == "i":
+        if bits is None and (not signed or values.dtype.kind == "i"):
             return values
         shift = 0
     if stored < width or shift:

@@ -7,7 +7,7 @@ import re
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_radcnn.errors import ReadError
@@ -15,6 +15,7 @@ from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom.frames import frames_of
 from napari_radcnn.io.dicom.headers import Instance, NoImage, damage, quiet, read_header, text
 from napari_radcnn.io.dicom.irregular import OnIrregular
+from napari_radcnn.io.dicom.patients import Belonging, belongings
 from napari_radcnn.io.dicom.pixels import check_size
 from napari_radcnn.io.dicom.stacks import Stack, make_stacks
 from napari_radcnn.io.dicom.values import make_volume
@@ -58,6 +59,10 @@ class SeriesInfo:
         Why it, or a part of it, cannot be opened.
     beside : tuple of Path
         For labels: the pictures that were found with them, on whose grid they are put.
+    patient : int
+        Which of the patients whose scans were found together, counted from 1; 0 where all are of one.
+    notes : tuple of str
+        What must be said about whose scan it is.
     """
 
     study_uid: str
@@ -72,13 +77,16 @@ class SeriesInfo:
     files: tuple[Path, ...]
     problem: str | None
     beside: tuple[Path, ...] = ()
+    patient: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
 class Series:
-    """The files of one series."""
+    """The files of one series, and whose they are among others."""
 
     instances: list[Instance]
+    belonging: Belonging = field(default_factory=Belonging)
 
     def stacks(self, on_irregular: OnIrregular = "refuse") -> tuple[list[Stack], list[str]]:
         """Return its volumes, not decoded yet, and what is wrong with the rest."""
@@ -121,6 +129,8 @@ class Series:
             len(self.instances),
             tuple(instance.path for instance in self.instances),
             " ".join(problems) or None,
+            patient=self.belonging.patient,
+            notes=self.belonging.notes,
         )
 
 
@@ -147,7 +157,7 @@ class DicomFolder:
         with quiet():
             for series in self.series:
                 made, wrong = _read(series, self.folder, progress, cancel, done, total, on_irregular)
-                volumes += made
+                volumes += [noted(volume, series.belonging.notes) for volume in made]
                 refused += wrong
                 done += len(series.instances)
         return volumes, refused
@@ -214,7 +224,10 @@ def find_dicom(
     CancelledError
         If `cancel` was set.
     """
-    return collect(folder, _files(folder, skip), progress, cancel)
+    files, unreadable = _files(folder, skip)
+    found = collect(folder, files, progress, cancel)
+    found.problems += unreadable
+    return found
 
 
 def series_infos(found: DicomFolder) -> list[SeriesInfo]:
@@ -243,15 +256,29 @@ def series_infos(found: DicomFolder) -> list[SeriesInfo]:
     return infos
 
 
-def _files(folder: Path, skip: Callable[[Path], bool] | None) -> list[Path]:
-    """Return every file below a folder, not following links to folders, in a fixed order."""
+def _files(folder: Path, skip: Callable[[Path], bool] | None) -> tuple[list[Path], list[Problem]]:
+    """Return every file below a folder, not following links to folders, in a fixed order, and the unreadable folders.
+
+    Raises
+    ------
+    OSError
+        If the folder itself cannot be read.
+    """
     found = []
-    for parent, folders, names in os.walk(folder):
+    errors: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = sorted(name for name in folders if not name.endswith(".zarr") and not name.startswith("."))
         if skip is not None:
             folders[:] = [name for name in folders if not skip(Path(parent) / name)]
         found += [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
-    return found
+    problems = []
+    for error in errors:
+        where = Path(error.filename or folder)
+        if where == folder:
+            raise error
+        cause = f"the folder cannot be read ({error.strerror or error}): slices may be missing"
+        problems.append(Problem(where.name, cause, "ask its owner for access, or leave it out"))
+    return found, problems
 
 
 def collect(
@@ -275,7 +302,9 @@ def collect(
                 found.others.append(item)
             elif isinstance(item, Problem):
                 found.problems.append(item)
-    found.series = [Series(instances) for instances in series.values()]
+    files_of = list(series.values())
+    with quiet():
+        found.series = [Series(*pair) for pair in zip(files_of, belongings(files_of), strict=True)]
     return found
 
 
@@ -330,6 +359,11 @@ def _read(
         except damage() as error:
             refused.append(_damaged(stack.frames[0].path, error))
     return _distinct_names(volumes), refused
+
+
+def noted(volume: Volume, notes: Iterable[str]) -> Volume:
+    """Return the volume with further warnings."""
+    return replace(volume, warnings=tuple(dict.fromkeys((*volume.warnings, *notes))))
 
 
 def _distinct_names(volumes: list[Volume]) -> list[Volume]:

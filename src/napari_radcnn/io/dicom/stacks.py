@@ -18,6 +18,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.files import some_names
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.dicom.agreement import contradiction
 from napari_radcnn.io.dicom.frames import Frame, image_size
 from napari_radcnn.io.dicom.headers import text, texts
 from napari_radcnn.io.dicom.irregular import OnIrregular, Sampling, even_grid, even_runs, resampling_notes, run_note
@@ -80,7 +81,13 @@ def make_stacks(frames: Sequence[Frame], on_irregular: OnIrregular = "refuse") -
         if n == 0 and not made:  # the scan itself makes no volume: its scout or a stray slice must not stand in for it
             return [], problems
         stacks += [_noted(stack, notes(stack)) for stack in made]
-    return stacks + _unplaced_stacks(unplaced), problems
+    for stack in _unplaced_stacks(unplaced):
+        wrong_one = contradiction(stack.frames)
+        if wrong_one is None:
+            stacks.append(stack)
+        else:
+            problems.append(wrong_one)
+    return stacks, problems
 
 
 # -- one grid -----------------------------------------------------------------------------------------------------
@@ -167,6 +174,10 @@ def _stacks_of_group(frames: list[Frame], on_irregular: OnIrregular) -> tuple[li
         said = list(dropped)
         if len(groups) > 1:
             said.append(f"Volume {n + 1} of {len(groups)} of its series, told apart by {what}.")
+        wrong = contradiction(group)
+        if wrong is not None:
+            problems.append(wrong)
+            continue
         for made in _evened(sorted(group, key=lambda frame: frame.depth), on_irregular):
             if isinstance(made, Problem):
                 problems.append(made)

@@ -15,6 +15,7 @@ from typing import Any
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.frames import Frame, FrameTags
 from napari_radcnn.io.dicom.headers import Instance, Values, damage, number, text, texts
+from napari_radcnn.io.dicom.units import pet_units
 
 Tags = FrameTags | Values
 _PHILIPS = (0x7053, "Philips PET Private Group")
@@ -33,14 +34,15 @@ _DRUG_VALUES = (
     "RadiopharmaceuticalStartTime",
     "RadiopharmaceuticalStartDateTime",
 )
+_MADE_LATER = (
+    "SUV: the series was made after the scan, which is taken to have begun with the earliest of its acquisitions."
+)
 _MOST_HALF_LIVES = 6.0
 #: Where only times are given, an injection "after" the scan was the evening before, if that is this recent.
 _MOST_OVER_MIDNIGHT = timedelta(hours=12)
 
 #: What an enhanced PET says instead of CorrectedImage (DICOM PS3.3, C.8.22.3).
 _ENHANCED_CORRECTIONS = {"DecayCorrected": "DECY", "AttenuationCorrected": "ATTN"}
-#: UCUM codes of the units of an enhanced PET.
-_UCUM = {"bq/ml": "BQML", "{counts}": "CNTS", "g/ml{suvbw}": "GML"}
 
 
 class _NoSuvError(Exception):
@@ -102,20 +104,6 @@ def _factor(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[float,
         raise _NoSuvError(f"a weight of {weight:g} kg is implausible")
     dose, notes = _decayed_dose(frames, series)
     return to_activity * weight * 1000.0 / dose, notes
-
-
-def pet_units(frame: Frame) -> str:
-    """Return Units, or for an enhanced PET the unit of its real world values, where they are the rescaled ones."""
-    units = text(frame.tags, "Units").upper()
-    codes = frame.tags.get("MeasurementUnitsCodeSequence")
-    if units or not codes:
-        return units
-    pairs = (("RealWorldValueSlope", "RescaleSlope", 1.0), ("RealWorldValueIntercept", "RescaleIntercept", 0.0))
-    for real, plain, usual in pairs:
-        values = [number(frame.tags, keyword, frame.path) for keyword in (real, plain)]
-        if not math.isclose(*(usual if value is None else value for value in values), rel_tol=1e-6):
-            return ""
-    return _UCUM.get(text(codes[0], "CodeValue").lower(), "")
 
 
 def _check_agreement(frames: Sequence[Frame]) -> None:
@@ -204,7 +192,7 @@ def _scan_start(frames: Sequence[Frame], instances: Sequence[Instance]) -> tuple
     if unknown:
         raise _NoSuvError(f"{unknown[0]} has no AcquisitionTime, and the series was reconstructed after the scan")
     _check_is_first(start)
-    return earliest, []
+    return earliest, [_MADE_LATER]
 
 
 def _acquired(tags: Tags) -> datetime | None:

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.agreement import check_bits
 from napari_radcnn.io.dicom.colors import color_notes
 from napari_radcnn.io.dicom.frames import Frame
 from napari_radcnn.io.dicom.headers import Instance, floats, number, text
-from napari_radcnn.io.dicom.pixels import stored_values
+from napari_radcnn.io.dicom.pixels import excess_note, stored_values
 from napari_radcnn.io.dicom.plain import plain_values, smallest_type
 from napari_radcnn.io.dicom.real_world import range_note, real_world_mappings
 from napari_radcnn.io.dicom.stacks import Stack
-from napari_radcnn.io.dicom.suv import pet_units, suvbw_factor
+from napari_radcnn.io.dicom.suv import suvbw_factor
+from napari_radcnn.io.dicom.units import units_of
 from napari_radcnn.volume import Volume, VolumeMetadata
-
-_PET_UNITS = {"BQML": "Bq/ml", "CNTS": "counts", "GML": "g/ml"}
 
 
 def make_volume(
@@ -60,6 +60,8 @@ def make_volume(
         warnings += notes
     if mappings is not None:  # they hold for stored values (DICOM PS3.3, C.7.6.16.2.11)
         rescales = [(mapping.slope, mapping.intercept) for mapping in mappings]
+    warnings += check_bits(stack.frames)
+    warnings += excess_note({id(frame.instance): frame.instance for frame in stack.frames}.values())
     array = _array(stack, rescales, done, warnings, is_mapped=mappings is not None)
     inverted = text(first.instance.tags, "PhotometricInterpretation") == "MONOCHROME1"
     if inverted:
@@ -73,7 +75,7 @@ def make_volume(
     if mappings is not None:
         window = _mapped_window(window, rescaled, rescales[middle])
     series_number = text(first.instance.tags, "SeriesNumber")
-    units = _units(first, modality) if mappings is None else mappings[0].units
+    units = units_of(first, modality) if mappings is None else mappings[0].units
     factor = None
     if modality == "PT":
         factor, reasons = suvbw_factor(stack.frames, series)
@@ -228,15 +230,3 @@ def _mapped_window(
         return None, None
     factor = mapped[0] / rescaled[0]
     return (center - rescaled[1]) * factor + mapped[1], width * abs(factor)
-
-
-def _units(frame: Frame, modality: str) -> str:
-    if modality == "PT":
-        units = pet_units(frame)
-        return _PET_UNITS.get(units, units.lower())
-    if modality == "RTDOSE":
-        return "Gy" if text(frame.instance.tags, "DoseUnits").upper() == "GY" else ""
-    kind = text(frame.tags, "RescaleType")
-    if modality == "CT" and frame.tags.get("RescaleIntercept") is not None and kind.upper() in ("", "HU"):
-        return "HU"
-    return kind if kind.upper() not in ("US", "") else ""

@@ -42,8 +42,11 @@ def is_zarr(path: Path) -> bool:
 
 
 def holds_zarr(path: Path) -> bool:
-    """Whether a folder holds the metadata of a Zarr store."""
-    return any((path / mark).is_file() for mark in _MARKS)
+    """Whether a folder holds the metadata of a Zarr store; one that may not be looked into does not."""
+    try:
+        return any((path / mark).is_file() for mark in _MARKS)
+    except PermissionError:
+        return False
 
 
 def read_omezarr(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[Volume]:
