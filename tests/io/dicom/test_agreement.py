@@ -247,6 +247,31 @@ def test_few_bytes_behind_the_pixels_are_named(tmp_path: Path, excess: int) -> N
     assert any(f"{path.name}: {excess} bytes behind the pixels" in line for line in volume.warnings)
 
 
+@pytest.mark.parametrize("excess", [22, 18, 100])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_zeros_behind_the_pixels_are_padding_unless_rows_are_longer_than_said(
+    tmp_path: Path, excess: int, syntax: str
+) -> None:
+    picture = np.add.outer(np.arange(9) ** 2, 90 * np.arange(11)).astype(np.int16)
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    data = picture.astype(f"{order}i2").tobytes() + bytes(excess)
+    scan = Volume(picture[None], ONE)
+    (path,) = write_dicom_series(tmp_path, scan, transfer_syntax=syntax)
+    dataset = dcmread(path)
+    dataset.PixelData = data
+    dataset.save_as(path)
+    (volume,) = read(path)
+    assert np.array_equal(volume.array[0], picture)
+    assert any(f"{excess} bytes behind the pixels" in line for line in volume.warnings)
+    # the same picture with a last column of zeros, which its header does not count
+    wide = np.pad(picture, ((0, 0), (0, 1)))
+    wide[-1, -9:] = 0
+    dataset.PixelData = wide.astype(f"{order}i2").tobytes()
+    dataset.save_as(path)
+    with pytest.raises(ReadError, match="longer than the header says"):
+        read(path)
+
+
 def test_the_byte_that_makes_a_length_even_is_not(tmp_path: Path) -> None:
     odd = Volume((STORED[:1] % 256).astype(np.uint8), ONE)
     (path,) = write_dicom_series(tmp_path, odd)

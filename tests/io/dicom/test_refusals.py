@@ -244,7 +244,10 @@ def test_rubbish_after_the_prefix(tmp_path: Path, rest: bytes) -> None:
 
 
 def test_stray_slice_does_not_stand_in_for_the_scan(tmp_path: Path) -> None:
-    write_dicom_series(tmp_path, head(Geometry((6, 9, 11), GRID.affine)), Rows=lambda k: 8 if k == 2 else 9)
+    scan = head(Geometry((6, 9, 11), GRID.affine))
+    rows = [9, 9, 8, 9, 9, 9]
+    pixels = [scan.array[k, :n].tobytes() for k, n in enumerate(rows)]
+    write_dicom_series(tmp_path, scan, Rows=rows.__getitem__, PixelData=pixels.__getitem__)
     refused(tmp_path, "gap", "differ in size")
 
 

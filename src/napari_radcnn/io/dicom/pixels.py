@@ -63,8 +63,8 @@ def check_size(instance: Instance) -> None:
                 f"{path.name}: the pixel data is truncated or the header wrong: {frames} frames of {rows} x {columns} "
                 f"expected {expected} bytes ({binary_size(expected)}), got {min(got, instance.length)}."
             )
-        excess = _excess(instance)
-        if excess * 8 >= min(rows, columns) * samples * bits:  # no padding: a row or a column may be among it
+        # fewer bytes than a row or a column cannot come from a wrong size
+        if _excess(instance) * 8 >= min(rows, columns) * samples * bits and not _is_padded(instance):
             raise ReadError(
                 f"{path.name}: the pixel data is longer than the header says: {frames} frames of {rows} x {columns} "
                 f"expected {expected} bytes, got {instance.length}: Rows, Columns, NumberOfFrames or the bits are "
@@ -165,6 +165,32 @@ def _excess(instance: Instance) -> int:
     """Return how many bytes lie behind the pixels, without the one that makes the number even (DICOM PS3.5, 7.1.1)."""
     expected = _native_bytes(instance)
     return max(instance.length - expected - expected % 2, 0)
+
+
+def _is_padded(instance: Instance) -> bool:
+    """Whether what lies behind the pixels is zero, less than a frame, and no sign of rows that are longer than said.
+
+    With too few columns each row begins within the one before, so that neighboring rows are less alike than with as
+    many columns as the data are enough for.
+    """
+    rows, columns, samples = image_size(instance)
+    bits, excess, expected = _allocated(instance), _excess(instance), _native_bytes(instance)
+    lines = rows * frame_count(instance)
+    if instance.transfer_syntax == DEFLATED or bits not in (8, 16) or excess * frame_count(instance) >= expected:
+        return False
+    data = _read(instance, expected + expected % 2 + excess)
+    if any(data[expected:]):
+        return False
+    more = excess * 8 // (bits * samples * lines)
+    if more == 0:
+        return True
+    order = ">" if instance.transfer_syntax == _BIG_ENDIAN else "<"
+    pixels = np.frombuffer(data, f"{order}u{bits // 8}", lines * (columns + more) * samples)
+    stated, wider = (
+        float(np.abs(np.diff(pixels[: lines * width].reshape(lines, width).astype(float), axis=0)).mean())
+        for width in (columns * samples, (columns + more) * samples)
+    )
+    return stated <= wider
 
 
 def excess_note(instances: Iterable[Instance]) -> list[str]:
