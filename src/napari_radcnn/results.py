@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.volume import Volume, VolumeMetadata
+from napari_radcnn.volume import Label as Label, Volume, VolumeMetadata
 
 
 class Result(Protocol):
@@ -41,22 +41,6 @@ class Result(Protocol):
 
     @property
     def maps(self) -> tuple[Volume, ...]: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class Label:
-    """One class of a label map.
-
-    Attributes
-    ----------
-    name : str
-        As a user reads it: ``"brain"``.
-    color : tuple of float or None
-        Red, green, blue in 0..1; None leaves the choice to the viewer.
-    """
-
-    name: str
-    color: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +173,10 @@ class Finding:
     segmentation_uid : str
         SOPInstanceUID of the DICOM segmentation that it measures a segment of, else empty.
     segment : int or None
-        The number of that segment, which is its value in the label volume that is read from the segmentation.
+        The number of that segment in the file.
+    label_value : int or None
+        The value of its label in the label volume that is read from the segmentation: the segment's number, or the
+        one that the label had when this program wrote it.
     """
 
     label: str
@@ -197,6 +184,7 @@ class Finding:
     box: Detection | None = None
     segmentation_uid: str = ""
     segment: int | None = None
+    label_value: int | None = None
 
 
 @dataclass(frozen=True)

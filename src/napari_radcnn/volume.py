@@ -23,6 +23,22 @@ _SAMPLED_BYTES, _SAMPLED_BLOCKS = 64 << 20, 7
 
 
 @dataclass(frozen=True)
+class Label:
+    """One class of a label map.
+
+    Attributes
+    ----------
+    name : str
+        As a user reads it: ``"brain"``.
+    color : tuple of float or None
+        Red, green, blue in 0..1; None leaves the choice to the viewer.
+    """
+
+    name: str
+    color: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
 class VolumeMetadata:
     """What is known of a scan besides its voxels. Nothing in here identifies the patient by name.
 
@@ -44,6 +60,8 @@ class VolumeMetadata:
         Whether the format marks the values as labels.
     label_names : mapping of int to str
         What the format calls each label; empty where it does not say.
+    label_colors : mapping of int to tuple of float
+        The color that the format gives each label: red, green, blue in 0..1; only those it gives one.
     padding_value : float or None
         The value of voxels outside the scanned field, to be left out of statistics and contrast limits.
     study_uid, series_uid, frame_of_reference_uid : str
@@ -78,6 +96,21 @@ class VolumeMetadata:
     is_calibrated: bool = True
     provenance: Mapping[str, Any] = field(default_factory=dict)
     label_names: Mapping[int, str] = field(default_factory=dict)
+    label_colors: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[int, Label]:
+        """Names and colors of the labels that have a name, by value."""
+        return {value: Label(name, self.label_colors.get(value)) for value, name in self.label_names.items()}
+
+    def with_labels(self, labels: Mapping[int, Label]) -> VolumeMetadata:
+        """Return the same, of labels of these names and colors."""
+        return replace(
+            self,
+            is_label=True,
+            label_names={value: label.name for value, label in labels.items()},
+            label_colors={value: label.color for value, label in labels.items() if label.color is not None},
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,6 +276,11 @@ class Volume:
     def name(self) -> str:
         """What a layer of this volume is called."""
         return self.metadata.name
+
+    @property
+    def labels(self) -> dict[int, Label]:
+        """Names and colors of its labels, by value, where the format says any; of an image none."""
+        return self.metadata.labels
 
     @property
     def provenance(self) -> Mapping[str, Any]:

@@ -215,6 +215,19 @@ def test_window_inversion_and_color():
     assert volume_from_layer(made(color)).is_color
 
 
+def test_a_file_of_labels_is_shown_in_the_colors_it_names():
+    labels = {2: Label("liver", (0.8, 0.4, 0.2)), 5: Label("spleen")}
+    grid = oblique_geometry((3, 4, 5)).axis_aligned()
+    array = np.zeros(grid.shape, np.uint8)
+    array[0, 1, 2], array[2, 3, 4] = 2, 5
+    layer = Layer.create(*layer_data(Volume(array, grid, VolumeMetadata(name="x").with_labels(labels))))
+    np.testing.assert_allclose(layer.colormap.map(2), (0.8, 0.4, 0.2, 1.0), atol=1e-6)
+    assert layer.colormap.map(5)[3] == 1.0
+    back = label_map_from_layer(layer)
+    assert back.labels == labels
+    np.testing.assert_array_equal(back.array, array)
+
+
 def test_a_file_of_labels_becomes_a_labels_layer_of_unsigned_integers():
     volume = Volume(np.full((3, 4, 5), 300, np.int16), aligned("IPL"), VolumeMetadata(is_label=True))
     layer = made(volume)

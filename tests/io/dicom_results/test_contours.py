@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
@@ -109,6 +110,92 @@ def test_overlapping_regions_become_several_volumes(scan: Volume, tmp_path: Path
     first, second = radcnn.read(tmp_path / "rs.dcm")
     assert (int((first.array == 1).sum()), int((second.array == 2).sum())) == (25, 16)
     assert any("overlap" in text for text in first.warnings)
+
+
+def mask(low: tuple[int, int], high: tuple[int, int]) -> np.ndarray:
+    """Return the voxels of a slice that `box` with half a voxel more on each side encloses."""
+    found = np.zeros(SHAPE[1:], bool)
+    found[low[0] : high[0], low[1] : high[1]] = True
+    return found
+
+
+OUTER, INNER, CORE = ((0.5, 0.5), (9.5, 12.5)), ((2.5, 2.5), (7.5, 9.5)), ((3.5, 4.5), (5.5, 6.5))
+BESIDE = ((5.5, 8.5), (11.5, 14.5))
+IN_OUTER, IN_INNER, IN_CORE = mask((1, 1), (10, 13)), mask((3, 3), (8, 10)), mask((4, 5), (6, 7))
+IN_BESIDE = mask((6, 9), (12, 15))
+
+
+@pytest.mark.parametrize(
+    ("drawn", "wanted", "said"),
+    [
+        ([OUTER, OUTER], IN_OUTER, "1 contours of 'Liver' are stored twice"),
+        ([OUTER, OUTER, OUTER], IN_OUTER, "2 contours of 'Liver' are stored twice"),
+        ([INNER, OUTER, INNER, OUTER], IN_OUTER & ~IN_INNER, "2 contours of 'Liver' are stored twice"),
+        ([OUTER, BESIDE], IN_OUTER | IN_BESIDE, "overlap on 1 slices"),
+        ([BESIDE, INNER, OUTER], (IN_OUTER | IN_BESIDE) & ~IN_INNER, "overlap on 1 slices"),
+        ([CORE, OUTER, INNER], (IN_OUTER & ~IN_INNER) | IN_CORE, ""),
+        ([INNER, OUTER], IN_OUTER & ~IN_INNER, ""),
+    ],
+    ids=["twice", "three times", "hole twice", "crossing", "crossing with a hole", "part in a hole", "hole"],
+)
+def test_no_contour_erases_what_another_encloses(drawn, wanted, said: str, scan: Volume, tmp_path: Path) -> None:
+    contours = [box(scan.geometry, 1, *corners) for corners in drawn]
+    contours[-1] = np.roll(contours[-1], 1, axis=0)[::-1]  # the same outline, begun elsewhere and run the other way
+    write_contours(tmp_path / "rs.dcm", scan, {"Liver": contours})
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    np.testing.assert_array_equal(found.array[1] == 1, wanted)
+    assert not found.array[[0, 2]].any()
+    assert [said in line for line in found.warnings] == [True] * bool(said)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "wanted", "said"),
+    [
+        ([OUTER, BESIDE], IN_OUTER ^ IN_BESIDE, []),
+        ([OUTER, INNER], IN_OUTER & ~IN_INNER, []),
+        ([OUTER, OUTER], IN_OUTER & False, ["cancel each other", "encloses the center of no voxel"]),
+        ([INNER, OUTER, INNER], IN_OUTER, ["cancel each other"]),
+    ],
+    ids=["crossing", "hole", "twice", "hole twice"],
+)
+def test_exclusive_or_is_kept_to_and_told_where_it_erases(drawn, wanted, said, scan: Volume, tmp_path: Path) -> None:
+    contours = [box(scan.geometry, 1, *corners) for corners in drawn]
+    write_contours(tmp_path / "rs.dcm", scan, {"Liver": contours}, kind="CLOSEDPLANAR_XOR")
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    np.testing.assert_array_equal(found.array[1] == 1, wanted)
+    assert [word in line for word, line in zip(said, found.warnings, strict=True)] == [True] * len(said)
+
+
+def test_a_contour_between_the_centers_of_voxels_is_told(scan: Volume, tmp_path: Path) -> None:
+    small = box(scan.geometry, 1, (2.2, 2.2), (2.8, 2.8))
+    whole = box(scan.geometry, 1, *INNER)
+    write_contours(tmp_path / "rs.dcm", scan, {"Nerve": [small], "Liver": [whole, small]})
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    np.testing.assert_array_equal(found.array[1], IN_INNER * 2)
+    assert found.warnings == ("'Nerve' encloses the center of no voxel: nothing of it is shown.",)
+
+
+def test_many_contours_are_those_of_even_and_odd_where_none_cross(scan: Volume, tmp_path: Path) -> None:
+    nested = [((n + 0.5, n + 0.5), (11.5 - n, 14.5 - n)) for n in range(5)]
+    write_contours(tmp_path / "rs.dcm", scan, {"Rings": [box(scan.geometry, 2, *corners) for corners in nested]})
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    rings = [mask((n + 1, n + 1), (12 - n, 15 - n)) for n in range(5)]
+    np.testing.assert_array_equal(found.array[2], np.logical_xor.reduce(rings))
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("stored", "color"),
+    [([255, 0, 51], (1.0, 0.0, 0.2)), ([0, 0, 0], (0.0, 0.0, 0.0)), ([1, 2], None), ([300, 0, 0], None), (None, None)],
+)
+def test_the_color_of_a_region_is_read(stored, color, scan: Volume, tmp_path: Path) -> None:
+    write_contours(tmp_path / "rs.dcm", scan, {"Liver": [box(scan.geometry, 1, *INNER)]})
+    dataset = pydicom.dcmread(tmp_path / "rs.dcm")
+    if stored is not None:
+        dataset.ROIContourSequence[0].ROIDisplayColor = stored
+    dataset.save_as(tmp_path / "rs.dcm")
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    assert found.labels == {1: radcnn.Label("Liver", color)}
 
 
 def test_contours_beside_the_slices_are_told(scan: Volume, tmp_path: Path) -> None:

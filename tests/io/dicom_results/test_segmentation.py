@@ -54,7 +54,7 @@ def source(folder: Path, grid: Geometry | None = None, **overrides) -> Volume:
 
 
 def labels_on(volume: Volume) -> LabelMap:
-    """Return asymmetric labels 2 and 5: a value is no segment number, and the last slices are empty."""
+    """Return asymmetric labels 2 and 5, which become the segments 1 and 2; the last slices are empty."""
     array = np.zeros(volume.geometry.shape, np.uint8)
     array[0, 1:3, 1:3] = 2
     array[1, 0, -1] = array[0, 0, 0] = 5
@@ -74,8 +74,10 @@ def test_a_segmentation_comes_back_voxel_for_voxel(name: str, tmp_path: Path) ->
     (back,) = radcnn.read(tmp_path / "x.seg.dcm")
     assert back.metadata.is_label
     assert back.geometry.is_close(labels.geometry)
-    np.testing.assert_array_equal(back.array, np.searchsorted([0, 2, 5], labels.array))
-    assert back.metadata.label_names == {1: "brain", 2: "lung nodule"}
+    np.testing.assert_array_equal(back.array, labels.array)
+    assert {value: label.name for value, label in back.labels.items()} == {2: "brain", 5: "lung nodule"}
+    np.testing.assert_allclose(back.labels[2].color, (0.9, 0.2, 0.1), atol=0.5 / 255)
+    assert back.labels[5].color is None
     assert back.metadata.frame_of_reference_uid == labels.metadata.frame_of_reference_uid
     assert back.warnings == ()
 
@@ -188,7 +190,7 @@ def test_labels_in_another_orientation_of_the_grid_are_turned(labels: LabelMap, 
     turned = replace(labels, array=axes.apply(labels.array), geometry=labels.geometry.reoriented(axes))
     radcnn.write(turned, tmp_path / "x.dcm")
     (back,) = radcnn.read(tmp_path / "x.dcm")
-    np.testing.assert_array_equal(back.array, np.searchsorted([0, 2, 5], labels.array))
+    np.testing.assert_array_equal(back.array, labels.array)
 
 
 def test_another_grid_no_label_and_a_lost_source_are_refused(labels: LabelMap, tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_a_segmentation_that_reads_back_wrong_leaves_no_file(labels: LabelMap, t
     monkeypatch.setattr(
         writer, "_planes", lambda source, array: planes(source, np.ascontiguousarray(array[:, :, ::-1]))
     )
-    with pytest.raises(WriteError, match="centroid of label 1"):
+    with pytest.raises(WriteError, match="centroid of label 2"):
         radcnn.write(labels, tmp_path / "x.dcm")
     assert [path.name for path in tmp_path.iterdir()] == ["scan"]
 
@@ -255,7 +257,7 @@ def test_an_enhanced_source_takes_segmentations_and_reports(tmp_path: Path) -> N
     radcnn.write(labels, tmp_path / "x.sr.dcm")
     (back,) = radcnn.read(tmp_path / "x.seg.dcm")
     assert back.geometry.is_close(labels.geometry)
-    np.testing.assert_array_equal(back.array, np.searchsorted([0, 2, 5], labels.array))
+    np.testing.assert_array_equal(back.array, labels.array)
 
 
 def test_time_points_are_told_apart_by_their_names(tmp_path: Path) -> None:
@@ -291,7 +293,7 @@ def test_uneven_slices_take_labels_where_they_were_scanned(tmp_path: Path) -> No
         labels = labels_on(volume)
         radcnn.write(labels, tmp_path / f"{n}.dcm")
         (back,) = radcnn.read(tmp_path / f"{n}.dcm")
-        wanted = label_places(np.searchsorted([0, 2, 5], labels.array), labels.geometry)
+        wanted = label_places(labels.array, labels.geometry)
         for label, (count, centroid) in label_places(back.array, back.geometry).items():
             assert count == wanted[label][0]
             np.testing.assert_allclose(centroid, wanted[label][1], atol=0.01)
@@ -363,7 +365,7 @@ def _segmentation(labels: LabelMap, path: Path, kind: str, pixels: np.ndarray, *
     headers = [pydicom.dcmread(p) for p in sorted(labels.metadata.source.iterdir())]
     headers.sort(key=lambda h: labels.geometry.to_index([float(v) for v in h.ImagePositionPatient])[0])
     maker = writer.maker_of(MANIFEST)
-    described = [writer._segment(n, Label(f"part {n}"), maker) for n in (1, 2)]
+    described = [writer._segment(n, n, Label(f"part {n}"), maker) for n in (1, 2)]
     made = Segmentation(
         headers, pixels, kind, described, UID(), 7, UID(), 1, "m", "m", "1", "1", omit_empty_frames=True, **more
     )
@@ -395,6 +397,63 @@ def test_labelmap_segmentations_are_read(labels: LabelMap, tmp_path: Path) -> No
     numbered = np.searchsorted([0, 2, 5], labels.array).astype(np.uint8)
     (found,) = radcnn.read(_segmentation(labels, tmp_path / "x.dcm", "LABELMAP", numbered))
     np.testing.assert_array_equal(found.array, numbered)
+
+
+def test_segments_of_others_keep_their_numbers_and_colors(labels: LabelMap, tmp_path: Path) -> None:
+    """Numbers with gaps, and identifiers that end in a number, which are no values there."""
+    from highdicom.color import CIELabColor
+
+    radcnn.write(labels, tmp_path / "x.dcm")
+    dataset = pydicom.dcmread(tmp_path / "x.dcm")
+    dataset.ManufacturerModelName = "Other"
+    colors = {3: (255, 0, 0), 7: (20, 120, 220)}
+    for number, item in zip(colors, dataset.SegmentSequence, strict=True):
+        item.SegmentNumber, item.TrackingID = number, f"lesion {number + 40}"
+        item.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(*colors[number]).value)
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        item = group.SegmentIdentificationSequence[0]
+        item.ReferencedSegmentNumber = {1: 3, 2: 7}[item.ReferencedSegmentNumber]
+    dataset.save_as(tmp_path / "x.dcm")
+    (found,) = radcnn.read(tmp_path / "x.dcm")
+    np.testing.assert_array_equal(found.array, np.select([labels.array == 2, labels.array == 5], [3, 7]))
+    assert {value: label.name for value, label in found.labels.items()} == {3: "brain", 7: "lung nodule"}
+    for value, color in colors.items():
+        np.testing.assert_allclose(found.labels[value].color, np.array(color) / 255, atol=0.5 / 255)
+
+
+@pytest.mark.parametrize("stored", [[1, 2], 7, None])
+def test_a_damaged_color_is_none(stored, labels: LabelMap, tmp_path: Path) -> None:
+    radcnn.write(labels, tmp_path / "x.dcm")
+    dataset = pydicom.dcmread(tmp_path / "x.dcm")
+    dataset.SegmentSequence[0].RecommendedDisplayCIELabValue = stored
+    dataset.save_as(tmp_path / "x.dcm")
+    (found,) = radcnn.read(tmp_path / "x.dcm")
+    assert found.labels == {2: Label("brain"), 5: Label("lung nodule")}
+
+
+@pytest.mark.parametrize(
+    "identifiers", [("brain 2", "nodule 2"), ("brain", "nodule 5"), ("brain 0", "nodule 5")], ids=["same", "none", "0"]
+)
+def test_values_that_cannot_be_told_are_the_numbers_of_segments(identifiers, labels: LabelMap, tmp_path: Path) -> None:
+    radcnn.write(labels, tmp_path / "x.dcm")
+    dataset = pydicom.dcmread(tmp_path / "x.dcm")
+    for item, identifier in zip(dataset.SegmentSequence, identifiers, strict=True):
+        item.TrackingID = identifier
+    dataset.save_as(tmp_path / "x.dcm")
+    (found,) = radcnn.read(tmp_path / "x.dcm")
+    assert list(found.labels) == [1, 2]
+    np.testing.assert_array_equal(found.array, np.searchsorted([0, 2, 5], labels.array))
+
+
+def test_a_long_name_does_not_cost_a_label_its_value(labels: LabelMap, tmp_path: Path) -> None:
+    array = labels.array.astype(np.uint32)
+    array[array == 5] = 70_001
+    long = {2: Label("a" * 64), 70_001: Label(f"{'b' * 60} 12")}
+    radcnn.write(replace(labels, array=array, labels=long), tmp_path / "x.dcm")
+    (found,) = radcnn.read(tmp_path / "x.dcm")
+    np.testing.assert_array_equal(found.array, array)
+    assert {value: label.name for value, label in found.labels.items()} == {v: n.name for v, n in long.items()}
+    assert all(len(item.TrackingID) <= 64 for item in pydicom.dcmread(tmp_path / "x.dcm").SegmentSequence)
 
 
 @pytest.mark.parametrize("damage", ["pixels", "frames", "segment", "position", "rows"])
@@ -437,7 +496,7 @@ def test_a_deflated_segmentation_is_read_and_a_bomb_is_not(labels: LabelMap, tmp
     dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
     dataset.save_as(tmp_path / "deflated.dcm")
     (found,) = radcnn.read(tmp_path / "deflated.dcm")
-    np.testing.assert_array_equal(found.array, np.searchsorted([0, 2, 5], labels.array))
+    np.testing.assert_array_equal(found.array, labels.array)
     monkeypatch.setattr(whole, "_MOST_INFLATED", 2000)
     monkeypatch.setattr(whole, "_CHUNK", 100)
     with pytest.raises(ReadError, match=r"deflated\.dcm: .* inflates to more than"):
@@ -472,6 +531,17 @@ def test_a_report_measures_the_segments_it_refers_to(labels: LabelMap, tmp_path:
         assert group.referenced_segment.referenced_segment_numbers == [segment.SegmentNumber]
         assert group.referenced_segment.referenced_sop_instance_uid == segmentation.SOPInstanceUID
         assert group.finding_type.value == segment.SegmentedPropertyTypeCodeSequence[0].CodeValue
+
+
+def test_a_report_says_which_label_of_the_segmentation_it_measures(labels: LabelMap, tmp_path: Path) -> None:
+    radcnn.write(labels, tmp_path / "x.sr.dcm")
+    (segmentation,) = radcnn.read(tmp_path / "x.seg.dcm")
+    findings = radcnn.read_report(tmp_path / "x.sr.dcm").findings
+    assert [(found.segment, found.label_value) for found in findings] == [(1, 2), (2, 5)]
+    for found in findings:
+        assert found.label == segmentation.labels[found.label_value].name
+        count = int((segmentation.array == found.label_value).sum())
+        assert found.measurements[0].value == pytest.approx(count * labels.geometry.voxel_volume)
 
 
 def test_a_report_uses_the_segmentation_that_is_there_if_it_is_the_same(labels: LabelMap, tmp_path: Path) -> None:

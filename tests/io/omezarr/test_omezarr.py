@@ -159,8 +159,24 @@ def test_labels(tmp_path: Path) -> None:
     said = dict(zarr.open_group(str(path)).attrs)["ome"]["image-label"]
     assert said["colors"] == [{"label-value": 1, "rgba": [255, 128, 0, 255]}]
     assert said["properties"] == [{"label-value": 1, "name": "brain"}, {"label-value": 3, "name": "tumor"}]
+    assert volume.labels == {1: Label("brain", (1.0, 128 / 255, 0.0)), 3: Label("tumor")}
     (again,) = read(write(volume, tmp_path / "b.zarr"))
     assert again.metadata.is_label
+    assert again.labels == volume.labels
+
+
+def test_colors_without_names_and_damaged_ones(tmp_path: Path) -> None:
+    path = write(
+        LabelMap((ARRAY % 4).astype(np.uint8), grids.axial(), {1: Label("brain", (1, 1, 1))}), tmp_path / "a.zarr"
+    )
+    group = zarr.open_group(str(path), mode="r+")
+    ome = dict(group.attrs)["ome"]
+    colors = {0: [1, 2, 3, 4], 1: [0, 51, 255, 128], 2: [255, 0, 0, 255], 3: [1, 2, 3, 0], 4: [1, 2], 5: [0.5, 0, 0, 1]}
+    listed = [{"label-value": value, "rgba": rgba} for value, rgba in colors.items()]
+    ome["image-label"]["colors"] = [*listed, 7, {"rgba": [1, 2, 3, 4]}, {"label-value": "1", "rgba": [9, 9, 9, 9]}]
+    group.attrs["ome"] = ome
+    (volume,) = read(path)
+    assert volume.labels == {1: Label("brain", (0.0, 0.2, 1.0)), 2: Label("label 2", (1.0, 0.0, 0.0))}
 
 
 def test_values_that_are_no_numbers_of_zarr_are_refused(tmp_path: Path) -> None:

@@ -190,11 +190,10 @@ def _resampled(
 def _as_label_map(volume: Volume) -> LabelMap:
     """Return the label map that a file holds."""
     array = _unsigned(volume.array, volume.name)
-    names = {value: Label(name) for value, name in volume.metadata.label_names.items()}
     return LabelMap(
         array,
         volume.geometry,
-        _names_of(array, names),
+        _names_of(array, volume.labels),
         volume.name,
         dict(volume.metadata.provenance),
         volume.warnings,

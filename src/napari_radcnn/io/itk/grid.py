@@ -6,6 +6,7 @@ place that turns it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,10 @@ from napari_radcnn.errors import GeometryError, ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interop import reversed_index
 from napari_radcnn.io.problems import stem_of
-from napari_radcnn.volume import Volume, VolumeMetadata
+from napari_radcnn.volume import Label, Volume, VolumeMetadata
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def make_volumes(
@@ -32,8 +33,9 @@ def make_volumes(
     *,
     is_label: bool = False,
     is_calibrated: bool = True,
+    labels: Sequence[Mapping[int, Label]] = (),
 ) -> list[Volume]:
-    """Return a volume for each ``(k, j, i)`` image.
+    """Return a volume for each ``(k, j, i)`` image; `labels` names those of each image, where the file does.
 
     Raises
     ------
@@ -46,21 +48,14 @@ def make_volumes(
     except GeometryError as error:
         raise ReadError(f"{path.name}: the directions in the header make no grid: {error}") from error
     name = stem_of(path)
-    return [
-        Volume(
-            image,
-            geometry,
-            VolumeMetadata(
-                name=name if len(images) == 1 else f"{name} · {n + 1}",
-                is_label=is_label,
-                is_calibrated=is_calibrated,
-                source=path,
-                source_format=source_format,
-            ),
-            tuple(warnings),
-        )
-        for n, image in enumerate(images)
-    ]
+    plain = VolumeMetadata(is_label=is_label, is_calibrated=is_calibrated, source=path, source_format=source_format)
+    volumes = []
+    for n, image in enumerate(images):
+        metadata = replace(plain, name=name if len(images) == 1 else f"{name} · {n + 1}")
+        if labels and labels[n]:
+            metadata = metadata.with_labels(labels[n])
+        volumes.append(Volume(image, geometry, metadata, tuple(warnings)))
+    return volumes
 
 
 def completed_steps(columns: npt.NDArray, warnings: list[str]) -> npt.NDArray[np.float64]:

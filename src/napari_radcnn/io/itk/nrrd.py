@@ -16,6 +16,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.itk.grid import completed_steps, make_volumes
 from napari_radcnn.io.itk.rawdata import inside_folder, integers, numbers, read_bytes, read_text_numbers, whole_number
+from napari_radcnn.io.itk.segments import is_segmentation, read_segments
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 from napari_radcnn.volume import Volume
 
@@ -47,6 +48,8 @@ _MM = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "m": 1000.0, "cm": 10.0
 _COLOR_KINDS = ("rgb-color", "3-color", "vector", "rgba-color", "4-color")
 _LIST_KINDS = ("list", "time", "none", "???", "", "domain", "stub", "point", "vector")
 _MOST_HEADER = 1 << 22
+#: What stands behind a backslash in a value of a key, and what it means.
+_ESCAPED = {"n": "\n", "\\": "\\"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class _Axes:
 
 
 def read_nrrd(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[Volume]:
-    """Read a NRRD file; a list or time axis gives one volume for every entry.
+    """Read a NRRD file; a list or time axis gives one volume for every entry, and so do 3D Slicer's layers of segments.
 
     Raises
     ------
@@ -76,12 +79,20 @@ def read_nrrd(path: Path, progress: Progress | None = None, cancel: CancelEvent 
     axes = _axes(fields, sizes, path, warnings)
     checked_cancel(cancel)
     array = _data(fields, sizes, start, path)
-    images = _images(array, axes.space, _kinds(fields, dimension), path, warnings)
+    kinds = [""] * dimension if is_segmentation(keys) else _kinds(fields, dimension)  # layers are no colors
+    images = _images(array, axes.space, kinds, path, warnings)
     report(progress, 1, 1, f"Read {path.name}")
-    is_label = path.name.lower().endswith(".seg.nrrd") or any(key.startswith("Segment0_") for key in keys)
-    calibrated = "space directions" in fields or "spacings" in fields
+    segments = read_segments(keys, len(images), warnings)
     return make_volumes(
-        images, axes.steps, axes.origin, path, "NRRD", warnings, is_label=is_label, is_calibrated=calibrated
+        images,
+        axes.steps,
+        axes.origin,
+        path,
+        "NRRD",
+        warnings,
+        is_label=segments is not None or path.name.lower().endswith(".seg.nrrd"),
+        is_calibrated="space directions" in fields or "spacings" in fields,
+        labels=segments or (),
     )
 
 
@@ -103,7 +114,7 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
             if line.startswith("#"):
                 continue
             if match := re.match(r"([^:]+):=(.*)", line):
-                keys[match[1]] = match[2]
+                keys[match[1]] = re.sub(r"\\([n\\])", lambda escaped: _ESCAPED[escaped[1]], match[2])
             elif match := re.match(r"([^:]+): ?(.*)", line):
                 fields[match[1].strip().lower()] = match[2].strip()
             else:

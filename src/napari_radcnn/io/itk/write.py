@@ -15,12 +15,13 @@ from napari_radcnn.interop import to_simpleitk
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.itk.metaimage import read_metaimage
 from napari_radcnn.io.itk.nrrd import read_nrrd
+from napari_radcnn.io.itk.segments import segment_keys
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
 
 
 def write_itk(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> None:
-    """Write NRRD or MetaImage, by the suffix, with SimpleITK.
+    """Write NRRD or MetaImage, by the suffix, with SimpleITK; NRRD holds names and colors of labels as 3D Slicer does.
 
     Raises
     ------
@@ -31,6 +32,9 @@ def write_itk(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> No
         image = to_simpleitk(np.asarray(obj.array), obj.geometry)
     except WriteError as error:
         raise WriteError(f"{path}: {error}") from error
+    if path.suffix.lower() == ".nrrd" and (isinstance(obj, LabelMap) or obj.metadata.is_label):
+        for key, value in segment_keys(obj).items():
+            image.SetMetaData(key, value)
     if path.suffix.lower() == ".mhd":
         _write_pair(image, obj, path, overwrite)
         return

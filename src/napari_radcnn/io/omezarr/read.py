@@ -19,6 +19,7 @@ from napari_radcnn.io.omezarr.array import StoredArray, open_array
 from napari_radcnn.io.omezarr.axes import LIST_AXES, SPACE_AXES, Axis, parse_axes, scale_and_translation, world_affine
 from napari_radcnn.io.omezarr.block import Block, read_block
 from napari_radcnn.io.omezarr.chunks import check_chunks, check_memory, read_array
+from napari_radcnn.io.omezarr.labels import labels_of
 from napari_radcnn.io.omezarr.levels import check_level, geometry_of_level
 from napari_radcnn.io.omezarr.source import ZarrSource, list_index, n_volumes
 from napari_radcnn.io.omezarr.store import Group, child, open_group, short
@@ -142,19 +143,19 @@ class _Image:
         else:
             self._check_chunks(stored)
         levels = self._coarser(stored, axes, geometry, datasets)
-        names = _label_names(self.group.ome)
+        labels = labels_of(self.group.ome)
         metadata = VolumeMetadata(
             modality=block.modality,
             units=block.units,
             is_inverted=block.is_inverted,
             padding_value=block.padding_value,
             is_label=self.is_label,
-            description=", ".join(f"{value} {name}" for value, name in list(names.items())[:100]),
-            label_names=names,
+            description=", ".join(f"{value} {label.name}" for value, label in list(labels.items())[:100]),
             is_calibrated=is_calibrated and block.is_calibrated,
             source=self.source,
             source_format="OME-Zarr",
         )
+        metadata = metadata.with_labels(labels) if self.is_label else metadata
         n_channels = next((n for axis, n in zip(axes, stored.shape, strict=True) if axis.name == "c"), 1)
         volumes = []
         for n, array in enumerate(arrays):
@@ -276,15 +277,3 @@ def _window(ome: Mapping[str, Any], channel: int) -> tuple[float | None, float |
     if not (math.isfinite(start) and math.isfinite(end) and end > start):
         return None, None
     return (start + end) / 2, float(end - start)
-
-
-def _label_names(ome: Mapping[str, Any]) -> dict[int, str]:
-    """Return what the image calls its labels."""
-    said = ome.get("image-label")
-    properties = said.get("properties") if isinstance(said, dict) else None
-    names = {}
-    for item in properties if isinstance(properties, list) else []:
-        value, name = (item.get("label-value"), item.get("name")) if isinstance(item, dict) else (None, None)
-        if type(value) is int and isinstance(name, str) and name.isprintable():
-            names[value] = name[:60]
-    return dict(sorted(names.items())[:_MOST_LABELS])

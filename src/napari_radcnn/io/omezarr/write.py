@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from napari_radcnn.errors import WriteError
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.omezarr.block import make_block, plain_origin
 from napari_radcnn.io.omezarr.folder import atomic_folder
+from napari_radcnn.io.omezarr.labels import image_label
 from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
 from napari_radcnn.io.problems import stem_of
-from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
 
 _CHUNK = 128
@@ -145,26 +145,12 @@ def store_attributes(
         "multiscales": [{"name": stem_of(target), "axes": axes, "datasets": datasets}],
     }
     if is_label:
-        ome["image-label"] = _image_label(obj.labels if isinstance(obj, LabelMap) else {})
+        ome["image-label"] = image_label(obj.labels)
         ome["multiscales"][0]["type"] = "nearest"
     else:
         ome["multiscales"][0]["type"] = "mean"
         ome |= _omero(obj, array) if isinstance(obj, Volume) else {}
     return {"ome": ome, **make_block(obj)}
-
-
-def _image_label(labels: Mapping[int, Label]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    colors = [
-        {"label-value": int(value), "rgba": [*(round(255 * part) for part in label.color), 255]}
-        for value, label in labels.items()
-        if label.color is not None
-    ]
-    if colors:
-        found["colors"] = colors
-    if labels:
-        found["properties"] = [{"label-value": int(value), "name": label.name} for value, label in labels.items()]
-    return found
 
 
 def _omero(obj: Volume, array: npt.NDArray[Any]) -> dict[str, Any]:

@@ -224,7 +224,9 @@ def prepared(request: Request) -> tuple[torch.Tensor, Back]:
     volume = request.volume
 
     def volume_of(found: npt.NDArray[Any]) -> Volume:
-        metadata = replace(volume.metadata, units="", is_label=False, label_names={}, is_inverted=False)
+        metadata = replace(
+            volume.metadata, units="", is_label=False, label_names={}, label_colors={}, is_inverted=False
+        )
         metadata = replace(metadata, window_center=None, window_width=None, padding_value=None)
         return Volume(back(found), volume.geometry, metadata)
 

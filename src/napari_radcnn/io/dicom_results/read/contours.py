@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,10 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.headers import damage, floats, number, quiet, text
 from napari_radcnn.io.dicom.stacks import Stack
+from napari_radcnn.io.dicom_results.read.areas import Polygon, Polygons, filled_region
 from napari_radcnn.io.dicom_results.read.masks import Place, label_volumes
 from napari_radcnn.io.dicom_results.read.whole import read_whole
-from napari_radcnn.volume import Volume, VolumeMetadata
+from napari_radcnn.volume import Label, Volume, VolumeMetadata
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -27,9 +28,6 @@ _OFF_SLICE = 0.5
 _TOLD_OFF_SLICE = 0.1
 #: Kinds of contours that enclose an area (DICOM PS3.3, C.8.8.6.3). The XOR kind says outright what holes need.
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
-
-#: The polygons of one region: slice -> list of (n, 2) arrays of (j, i).
-_Polygons = dict[int, list[npt.NDArray[np.float64]]]
 
 
 def read_contours(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
@@ -45,7 +43,7 @@ def read_contours(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
     Returns
     -------
     list of Volume
-        One, or several where regions overlap; ``metadata.label_names`` holds the names of the regions.
+        One, or several where regions overlap; ``labels`` are names and colors of the regions.
 
     Raises
     ------
@@ -62,13 +60,16 @@ def read_contours(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
 def _volumes(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> list[Volume]:
     stack = _stack(path, dataset, stacks)
     geometry = stack.geometry
-    names, regions, warnings = _regions(path, dataset, geometry)
-    if not names:
+    labels, regions, warnings = _regions(path, dataset, geometry)
+    if not labels:
         raise ReadError(f"{path.name}: a set of contours (RTSTRUCT) without a closed contour on the series beside it.")
+    areas = {value: filled_region(regions[value], geometry.shape[1:]) for value in labels}
+    for value, label in labels.items():
+        warnings += areas[value].doubts(label.name)
 
-    def slices(label: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        for k, polygons in regions[label].items():
-            yield k, _filled(polygons, geometry.shape[1:])
+    def slices(value: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        for k, area in areas[value].slices.items():
+            yield k, area.on(geometry.shape[1:])
 
     given = text(dataset, "SeriesNumber")
     is_number = given.lstrip("+-").isdigit()
@@ -83,7 +84,7 @@ def _volumes(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> list[Volu
         source_format="DICOM",
     )
     place = Place(geometry, text(stack.frames[0].tags, "FrameOfReferenceUID"), tuple(warnings))
-    return label_volumes(names, slices, place, metadata, path)
+    return label_volumes(labels, slices, place, metadata, path)
 
 
 def _stack(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> Stack:
@@ -107,18 +108,18 @@ def _stack(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> Stack:
 
 def _regions(
     path: Path, dataset: Dataset, geometry: Geometry
-) -> tuple[dict[int, str], dict[int, _Polygons], list[str]]:
-    """Return the names and the polygons of the regions, numbered 1, 2, ..., and what was left out."""
+) -> tuple[dict[int, Label], dict[int, Polygons], list[str]]:
+    """Return names, colors and the polygons of the regions, numbered 1, 2, ..., and what was left out."""
     given = {
         int(number(roi, "ROINumber", path) or 0): text(roi, "ROIName")
         for roi in dataset.get("StructureSetROISequence", [])
     }
-    names: dict[int, str] = {}
-    regions: dict[int, _Polygons] = {}
+    labels: dict[int, Label] = {}
+    regions: dict[int, Polygons] = {}
     warnings: list[str] = []
     without = moved = beside = 0
     for item in dataset.get("ROIContourSequence", []):
-        polygons: _Polygons = defaultdict(list)
+        polygons: Polygons = defaultdict(list)
         for contour in item.get("ContourSequence", []):
             points = _points(path, contour)
             if points is None:
@@ -130,21 +131,22 @@ def _regions(
                 beside += 1
                 continue
             moved += off > _TOLD_OFF_SLICE
-            polygons[k].append(index[:, 1:])
+            is_xor = text(contour, "ContourGeometricType").upper() == "CLOSEDPLANAR_XOR"
+            polygons[k].append(Polygon(index[:, 1:], is_xor))
         if not polygons:
             without += 1
             continue
-        label = len(names) + 1
+        value = len(labels) + 1
         roi = int(number(item, "ReferencedROINumber", path) or 0)
-        names[label] = given.get(roi) or f"region {roi}"
-        regions[label] = dict(polygons)
+        labels[value] = Label(given.get(roi) or f"region {roi}", _color(item))
+        regions[value] = dict(polygons)
     if without:
         warnings.append(f"{without} regions have no closed contour on this series (points, lines): left out.")
     if beside:
         warnings.append(f"{beside} contours do not lie in a slice of the series: left out.")
     if moved:
         warnings.append(f"{moved} contours lie between slices: each was drawn on the nearest one.")
-    return names, regions, warnings
+    return labels, regions, warnings
 
 
 def _points(path: Path, contour: Dataset) -> npt.NDArray[np.float64] | None:
@@ -158,16 +160,13 @@ def _points(path: Path, contour: Dataset) -> npt.NDArray[np.float64] | None:
     return points
 
 
-def _filled(polygons: list[npt.NDArray[np.float64]], shape: Any) -> npt.NDArray[np.bool_]:
-    """Return the area of the polygons of one slice; inside two of them is a hole (DICOM PS3.3, C.8.8.6.3)."""
-    from skimage.measure import grid_points_in_poly
-
-    mask = np.zeros(shape, bool)
-    for polygon in polygons:
-        low = np.clip(np.floor(polygon.min(0)), 0, shape).astype(int)
-        high = np.clip(np.ceil(polygon.max(0)) + 1, 0, shape).astype(int)
-        if (high <= low).any():
-            continue
-        inside = grid_points_in_poly(tuple(high - low), polygon - low)
-        mask[low[0] : high[0], low[1] : high[1]] ^= inside
-    return mask
+def _color(item: Dataset) -> tuple[float, float, float] | None:
+    """Return the color of a region; None where it has none, or a damaged one."""
+    try:
+        parts = [int(part) for part in item.get("ROIDisplayColor") or ()]
+    except (TypeError, ValueError):
+        return None
+    if len(parts) != 3 or not all(0 <= part <= 255 for part in parts):
+        return None
+    red, green, blue = (part / 255 for part in parts)
+    return red, green, blue

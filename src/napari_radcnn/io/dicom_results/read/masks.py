@@ -14,7 +14,7 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.files import binary_size
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.memory import free_memory
-from napari_radcnn.volume import Volume, VolumeMetadata
+from napari_radcnn.volume import Label, Volume, VolumeMetadata
 
 #: The mask of one label on slice k: ``(k, mask)``.
 Slices = Iterable[tuple[int, npt.NDArray[np.bool_]]]
@@ -40,7 +40,7 @@ class Place:
 
 
 def label_volumes(
-    names: Mapping[int, str],
+    labels: Mapping[int, Label],
     slices: Callable[[int], Slices],
     place: Place,
     metadata: VolumeMetadata,
@@ -50,10 +50,10 @@ def label_volumes(
 
     Parameters
     ----------
-    names : mapping of int to str
-        The labels, in order.
+    labels : mapping of int to Label
+        The labels by the value that their voxels get, in order.
     slices : callable
-        ``slices(label)`` gives the label's masks; called more than once.
+        ``slices(value)`` gives the label's masks; called more than once.
     place : Place
         The grid.
     metadata : VolumeMetadata
@@ -66,21 +66,21 @@ def label_volumes(
     ReadError
         If the grid is larger than the memory.
     """
-    dtype = np.uint8 if max(names, default=0) < 256 else np.uint16
-    check_memory(place.geometry.shape, np.dtype(dtype).itemsize, path)
+    dtype = np.min_scalar_type(max(labels, default=0))
+    check_memory(place.geometry.shape, dtype.itemsize, path)
     arrays: list[npt.NDArray[Any]] = []
-    held: list[dict[int, str]] = []
-    for label, name in names.items():
+    held: list[dict[int, Label]] = []
+    for value, label in labels.items():
         for array, holds in zip(arrays, held, strict=True):  # noqa: B007  # the pair is used after the loop
-            if not any((array[k][mask] != 0).any() for k, mask in slices(label)):
+            if not any((array[k][mask] != 0).any() for k, mask in slices(value)):
                 break
         else:
             array, holds = np.zeros(place.geometry.shape, dtype), {}
             arrays.append(array)
             held.append(holds)
-        for k, mask in slices(label):
-            array[k][mask] = label
-        holds[label] = name
+        for k, mask in slices(value):
+            array[k][mask] = value
+        holds[value] = label
     many = len(arrays) > 1
     warnings = list(place.warnings)
     if many:
@@ -92,10 +92,8 @@ def label_volumes(
             replace(
                 metadata,
                 name=f"{metadata.name} · {n}" if many else metadata.name,
-                label_names=holds,
-                is_label=True,
                 frame_of_reference_uid=place.frame_of_reference_uid,
-            ),
+            ).with_labels(holds),
             tuple(warnings),
         )
         for n, (array, holds) in enumerate(zip(arrays, held, strict=True), 1)

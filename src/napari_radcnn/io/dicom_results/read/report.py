@@ -7,7 +7,6 @@ of the template, and know no groups but those of three templates.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from napari_radcnn.io.dicom.headers import NoImage, damage, floats, number, quie
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.codes import code
 from napari_radcnn.io.dicom_results.equipment import PRODUCT
+from napari_radcnn.io.dicom_results.identifier import name_of, value_of
 from napari_radcnn.io.dicom_results.read.labels import stacks_beside
 from napari_radcnn.io.dicom_results.read.whole import read_whole
 from napari_radcnn.results import Detection, Finding, Measurement, Report
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 #: Graphics whose points are the ends of axes, two by two (DICOM PS3.3, C.18.6.1.1 and C.18.9.1.2).
 _BY_AXES = {"ELLIPSE": 2, "ELLIPSOID": 3}
-#: What this program puts behind the label in a tracking identifier.
-_NUMBER_AT_END = re.compile(r" \d+$")
 _Box = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
@@ -129,7 +127,8 @@ class _Reader:
         boxes = [box for item in items if (box := self._box(item)) is not None]
         segmentation, segment = self._segment(items)
         place = _detection(label, self._score(items), boxes) if boxes else None
-        return Finding(label, measurements, place, segmentation, segment)
+        value = None if segment is None else self._value(items, segment)
+        return Finding(label, measurements, place, segmentation, segment, value)
 
     # -- words and numbers ----------------------------------------------------------------------------------------
 
@@ -138,15 +137,15 @@ class _Reader:
 
         The coded finding of our own reports is coarser than the label, which their identifier holds with a number.
         """
-        identifier = finding = ""
-        for item in items:
-            if _is(item, "DCM", "TrackingIdentifier"):
-                identifier = _plain(text(item, "TextValue"))
-            elif _is(item, "DCM", "Finding"):
-                finding = _meaning(item)
+        identifier = _identifier(items)
+        finding = next((_meaning(item) for item in reversed(items) if _is(item, "DCM", "Finding")), "")
         if self.is_ours and identifier:
-            return _NUMBER_AT_END.sub("", identifier)
+            return name_of(identifier)
         return finding or identifier
+
+    def _value(self, items: Sequence[Dataset], segment: int) -> int:
+        """Return the value of a segment's label in the volume that is read from the segmentation."""
+        return (value_of(_identifier(items)) if self.is_ours else None) or segment
 
     def _measurement(self, item: Dataset) -> Measurement | None:
         """Return the number of a NUM item; None for other items, and for one that holds no number, which is allowed."""
@@ -235,6 +234,12 @@ class _Reader:
                 frame = int(number(referenced, "ReferencedFrameNumber", self.path) or 1)
                 return self._places.get((text(referenced, "ReferencedSOPInstanceUID"), frame))
         return None
+
+
+def _identifier(items: Sequence[Dataset]) -> str:
+    """Return the tracking identifier of a group."""
+    found = [_plain(text(item, "TextValue")) for item in items if _is(item, "DCM", "TrackingIdentifier")]
+    return found[-1] if found else ""
 
 
 # -- the tree -----------------------------------------------------------------------------------------------------

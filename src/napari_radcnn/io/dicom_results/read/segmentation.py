@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.frames import Frame, frame_count, frames_of
 from napari_radcnn.io.dicom.headers import Instance, damage, number, quiet, text
 from napari_radcnn.io.dicom.stacks import Stack
+from napari_radcnn.io.dicom_results.equipment import PRODUCT
 from napari_radcnn.io.dicom_results.read.masks import Place, check_memory, label_volumes
+from napari_radcnn.io.dicom_results.read.segments import segment_label, segment_values
 from napari_radcnn.io.dicom_results.read.whole import read_whole
 from napari_radcnn.volume import Volume, VolumeMetadata
 
@@ -40,7 +42,8 @@ def read_segmentation(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
     Returns
     -------
     list of Volume
-        One, or several where segments overlap; values are segment numbers, ``metadata.label_names`` their labels.
+        One, or several where segments overlap; values are segment numbers, or those that the labels had when this
+        program wrote them; ``labels`` are their names and colors.
 
     Raises
     ------
@@ -79,25 +82,19 @@ class _Segmentation:
 
     def volumes(self, stacks: Sequence[Stack]) -> list[Volume]:
         place, ks = self._place(stacks)
-        names = {
-            int(item.SegmentNumber): text(item, "SegmentLabel") or f"segment {item.SegmentNumber}"
+        described = {
+            int(item.SegmentNumber): item
             for item in self.dataset.get("SegmentSequence", [])
             if int(item.SegmentNumber) > 0
         }
-        by_segment: dict[int, list[tuple[int, int]]] = {label: [] for label in names}
-        if self.kind == "LABELMAP":
-            by_segment = {label: list(enumerate(ks)) for label in names}
-        else:
-            for n, (frame, k) in enumerate(zip(self.frames, ks, strict=True)):
-                given = frame.tags.get("ReferencedSegmentNumber")
-                label = int(given[0] if isinstance(given, list) else given)
-                if label not in by_segment:
-                    raise ReadError(f"{self.path.name}: a frame belongs to segment {label}, which is not described.")
-                by_segment[label].append((n, k))
+        by_segment = self._frames_of(described, ks)
+        values = segment_values(described, is_ours=text(self.dataset, "ManufacturerModelName") == PRODUCT)
+        segments = {value: segment for segment, value in values.items()}
+        labels = {values[segment]: segment_label(segment, item) for segment, item in described.items()}
 
-        def slices(label: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-            for n, k in by_segment[label]:
-                yield k, self._mask(n, label)
+        def slices(value: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+            for n, k in by_segment[segments[value]]:
+                yield k, self._mask(n, segments[value])
 
         series_number = text(self.dataset, "SeriesNumber")
         is_number = series_number.lstrip("+-").isdigit()
@@ -111,13 +108,26 @@ class _Segmentation:
             source=self.path,
             source_format="DICOM",
         )
-        return label_volumes(names, slices, place, metadata, self.path)
+        return label_volumes(labels, slices, place, metadata, self.path)
 
-    def _mask(self, n: int, label: int) -> npt.NDArray[np.bool_]:
-        """Return the mask of a label in frame n."""
+    def _frames_of(self, described: Mapping[int, Dataset], ks: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+        """Return frame and slice of everything that belongs to each segment."""
+        if self.kind == "LABELMAP":
+            return {segment: list(enumerate(ks)) for segment in described}
+        found: dict[int, list[tuple[int, int]]] = {segment: [] for segment in described}
+        for n, (frame, k) in enumerate(zip(self.frames, ks, strict=True)):
+            given = frame.tags.get("ReferencedSegmentNumber")
+            segment = int(given[0] if isinstance(given, list) else given)
+            if segment not in found:
+                raise ReadError(f"{self.path.name}: a frame belongs to segment {segment}, which is not described.")
+            found[segment].append((n, k))
+        return found
+
+    def _mask(self, n: int, segment: int) -> npt.NDArray[np.bool_]:
+        """Return the mask of a segment in frame n."""
         pixels = self._pixels(n)
         if self.kind == "LABELMAP":
-            return pixels == label
+            return pixels == segment
         if self.kind == "FRACTIONAL":  # DICOM PS3.3, C.8.20.2.3: the values are parts of MaximumFractionalValue
             return pixels.astype(float) >= 0.5 * float(number(self.dataset, "MaximumFractionalValue", self.path) or 255)
         return pixels > 0

@@ -15,6 +15,7 @@ from napari_radcnn.files import atomic_path, check_target
 from napari_radcnn.io.dicom.headers import damage, quiet
 from napari_radcnn.io.dicom_results.codes import code, label_codes
 from napari_radcnn.io.dicom_results.equipment import MANUFACTURER, PRODUCT, SERIAL_NUMBER
+from napari_radcnn.io.dicom_results.identifier import identifier_of
 from napari_radcnn.io.dicom_results.read.report import read_report
 from napari_radcnn.io.dicom_results.read.segmentation import read_segmentation
 from napari_radcnn.io.dicom_results.source import Reference, Source, find_series, find_source, turned
@@ -148,9 +149,7 @@ def _holds(segmentation: Path, source: Source, array: Any) -> bool:
         found = read_segmentation(segmentation, [source.stack])
     except ReadError:
         return False
-    present = np.unique(array[array > 0])
-    expected = np.searchsorted(np.concatenate([[0], present]), array)
-    return len(found) == 1 and np.array_equal(found[0].array, expected)
+    return len(found) == 1 and np.array_equal(found[0].array, array)
 
 
 def _header(path: Path) -> Dataset:
@@ -214,7 +213,7 @@ def _box_group(
     if not math.isnan(found.score):
         measurements.insert(0, _measurement(code("DCM", "Probability"), found.score, code("UCUM", "NoUnits")))
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=long_string(f"{found.label} {n}")),
+        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=identifier_of(long_string(found.label), n)),
         referenced_volume_surface=VolumeSurface(
             GraphicTypeValues3D.ELLIPSOID,
             ends,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.headers import damage
 from napari_radcnn.io.dicom_results.codes import label_codes
 from napari_radcnn.io.dicom_results.equipment import DISCLAIMER, MANUFACTURER, PRODUCT, SERIAL_NUMBER
+from napari_radcnn.io.dicom_results.identifier import identifier_of
 from napari_radcnn.io.dicom_results.read.segmentation import read_segmentation
 from napari_radcnn.io.dicom_results.source import Reference, Source, find_source, turned
 from napari_radcnn.io.dicom_results.write.maker import (
@@ -50,8 +50,8 @@ def write_segmentation(
     Parameters
     ----------
     label_map : LabelMap
-        On the grid of its DICOM series. Labels are numbered 1, 2, ... in the file, as the standard demands; one that
-        has no voxels is left out.
+        On the grid of its DICOM series. Segments are numbered 1, 2, ... in the file, as the standard demands, and the
+        labels get their own values back when we read it. A label that has no voxels is left out.
     target : path
         ``.seg.dcm`` or ``.dcm``.
     overwrite : bool
@@ -79,7 +79,7 @@ def write_segmentation(
     source = replace(source, deidentifier=deidentifier)
     source.check(target)
     array, geometry = turned(label_map, axes)
-    labels, numbered = _numbered(array, label_map.labels, target)
+    values, numbered = _numbered(array, target)
     if geometry.is_sheared:
         warnings.warn(_tilt_warning(geometry, target), WriteWarning, stacklevel=3)
     maker = maker_of(label_map.provenance)
@@ -90,7 +90,10 @@ def write_segmentation(
                 source_images=source.headers,
                 pixel_array=_planes(source, numbered),
                 segmentation_type=SegmentationTypeValues.BINARY,
-                segment_descriptions=[_segment(number, label, maker) for number, label in labels.items()],
+                segment_descriptions=[
+                    _segment(number, value, label_map.labels.get(value, Label(f"label {value}")), maker)
+                    for number, value in enumerate(values, 1)
+                ],
                 series_instance_uid=UID(),
                 series_number=series_number(header, 2),
                 sop_instance_uid=UID(),
@@ -113,7 +116,7 @@ def write_segmentation(
                 f"{target}: the DICOM series the scan came from does not allow a segmentation on it "
                 f"({type(error).__name__}); write .nii.gz instead."
             ) from error
-        written = replace(label_map, array=numbered, geometry=geometry, labels=labels)
+        written = replace(label_map, array=array, geometry=geometry)
         verify_written(written, temporary, target, lambda path: read_segmentation(path, [source.written_stack]))
 
 
@@ -135,15 +138,12 @@ def as_label_map(volume: Volume) -> LabelMap:
     array = np.asarray(volume.array)
     if array.dtype.kind not in ("b", "u"):
         array = np.clip(np.round(array), 0, 65535)
-    names = {value: Label(name) for value, name in metadata.label_names.items()}
-    array = array.astype(np.uint8 if array.max() < 256 else np.uint16)
-    return LabelMap(array, volume.geometry, names, volume.name, metadata.provenance, volume.warnings, metadata)
+    array = array.astype(np.min_scalar_type(int(array.max(initial=0))))
+    return LabelMap(array, volume.geometry, volume.labels, volume.name, metadata.provenance, volume.warnings, metadata)
 
 
-def _numbered(
-    array: npt.NDArray[Any], labels: Mapping[int, Label], target: Path
-) -> tuple[dict[int, Label], npt.NDArray[Any]]:
-    """Return the labels that have voxels as 1, 2, ... (DICOM PS3.3, C.8.20.2: numbers start at 1 and have no gap)."""
+def _numbered(array: npt.NDArray[Any], target: Path) -> tuple[list[int], npt.NDArray[Any]]:
+    """Return the values that have voxels, and the voxels as 1, 2, ... (DICOM PS3.3, C.8.20.2: no gap in numbers)."""
     present = [int(value) for value in np.unique(array) if value]
     if not present:
         raise WriteError(f"{target}: no voxel is labeled, and a DICOM segmentation needs one; write .nii.gz instead.")
@@ -151,7 +151,7 @@ def _numbered(
         raise WriteError(f"{target}: {len(present)} labels are more than a DICOM segmentation holds; write .nii.gz.")
     dtype = np.uint8 if len(present) < 256 else np.uint16
     numbered = np.searchsorted(np.array([0, *present]), array).astype(dtype)
-    return {n: labels.get(value, Label(f"label {value}")) for n, value in enumerate(present, 1)}, numbered
+    return present, numbered
 
 
 def _planes(source: Source, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -166,7 +166,7 @@ def _planes(source: Source, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return planes
 
 
-def _segment(number: int, label: Label, maker: Maker) -> SegmentDescription:
+def _segment(number: int, value: int, label: Label, maker: Maker) -> SegmentDescription:
     from highdicom import UID
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
@@ -181,6 +181,6 @@ def _segment(number: int, label: Label, maker: Maker) -> SegmentDescription:
         algorithm_type=SegmentAlgorithmTypeValues(maker.algorithm_type),
         algorithm_identification=maker.algorithm(),
         tracking_uid=UID(),
-        tracking_id=long_string(f"{name} {number}"),
+        tracking_id=identifier_of(name, value),
         display_color=None if label.color is None else CIELabColor.from_rgb(*(round(255 * c) for c in label.color)),
     )
