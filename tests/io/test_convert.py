@@ -54,7 +54,7 @@ def test_labels_in_nifti_become_a_segmentation_on_their_series(scan: Volume, tmp
     assert dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == scan.metadata.series_uid
     (back,) = [volume for volume in radcnn.read(out) if volume.metadata.is_label]
     found = back.array if back.array.shape == array.shape else back.array[: array.shape[0]]
-    np.testing.assert_array_equal(found, np.searchsorted([0, 2, 5], array)[: found.shape[0]])
+    np.testing.assert_array_equal(found, array[: found.shape[0]])
 
 
 def test_an_image_becomes_a_derived_series_of_the_reference(scan: Volume, tmp_path: Path) -> None:

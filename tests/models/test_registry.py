@@ -39,6 +39,9 @@ def test_an_unknown_model_names_the_known_ones():
 def test_a_spec_is_complete(spec):
     for name in ("title", "summary", "version", "licence", "citation", "body_part"):
         assert getattr(spec, name), name
+    # without these, the names of what it finds would be taken out of results that are given away
+    assert spec.classes if spec.task in ("detection", "classification") else not spec.classes
+    assert spec.labels if spec.task == "segmentation" else not spec.labels
     assert json.loads(json.dumps(spec.to_dict()))["name"] == spec.name
     card = files("napari_radcnn") / spec.card
     text = card.read_text(encoding="utf-8")

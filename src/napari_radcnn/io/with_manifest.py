@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_radcnn.errors import WriteError
 from napari_radcnn.files import atomic_path, write_error
 from napari_radcnn.io.dicom_results import Reference
-from napari_radcnn.io.dicom_results.deidentify import Deidentifier, shareable
+from napari_radcnn.io.dicom_results.deidentify import Deidentifier, public_manifest
 from napari_radcnn.io.writing import write
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.results import Result
@@ -35,9 +35,11 @@ def write_with_manifest(
     WriteError
         If a file is in the way, or cannot be written; neither of the two is left alone then.
     """
-    manifest, target = obj.provenance, manifest_path(path)
+    manifest, target = dict(obj.provenance), manifest_path(path)
     if deidentify:
-        manifest = shareable(manifest)
+        manifest = public_manifest(obj)
+    elif manifest:
+        manifest["output"] = path.name
     if not manifest:
         if not overwrite and target.exists():
             raise WriteError(f"{target}: the manifest of another file of this name; choose another name.")
@@ -49,7 +51,6 @@ def write_with_manifest(
         return [path]
     # The manifest is on the disk before the result takes its name, so that neither stands alone.
     with atomic_path(target, overwrite=overwrite) as temporary:
-        text = json.dumps({**manifest, "output": path.name}, indent=2)
-        temporary.write_text(f"{text}\n", encoding="utf-8")
+        temporary.write_text(f"{json.dumps(manifest, indent=2)}\n", encoding="utf-8")
         write(obj, path, overwrite=overwrite, reference=reference, deidentify=deidentify)
     return [path, target]

@@ -13,6 +13,7 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.pack import install, installed
 from napari_radcnn.interactive.engines.specs import SPECS as ENGINES
 from napari_radcnn.spec.model import ModelSpec, Task
+from napari_radcnn.spec.options import describe
 
 _CATALOGUE = __name__.rpartition(".")[0]
 
@@ -82,6 +83,18 @@ def get_model(name: str) -> ModelSpec:
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(known))}."
     raise ModelError(f"There is no model '{name}'; {hint}")
+
+
+def class_names(model: str) -> frozenset[str]:
+    """Return what all models that ship call their classes, and what an installed one of this name calls its own."""
+    listed = [*own_models().values(), *(spec for spec in installed() if spec.name == model)]
+    return frozenset(name for spec in listed for name in (*spec.classes, *(one.name for one in spec.labels.values())))
+
+
+def option_choices(model: str) -> frozenset[str] | None:
+    """Return the choices that a model on the list leaves among words; None where there is no model of this name."""
+    spec = _all().get(model)
+    return None if spec is None else frozenset(word for option in describe(spec.options) for word in option.choices)
 
 
 def find_model(model: str | os.PathLike[str], *, trust: str | None = None) -> ModelSpec:

@@ -63,6 +63,8 @@ class ModelSpec:
         Voxels that it sees at once.
     labels : mapping of int to Label
         The classes of a segmentation, without background.
+    classes : tuple of str
+        What a detector or a classifier calls what it finds.
     licence, citation : str
         Of the weights or the method.
     card : str
@@ -101,6 +103,7 @@ class ModelSpec:
     spacing: tuple[float, float, float] | None = None
     patch: tuple[int, int, int] | None = None
     labels: Mapping[int, Label] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
     extra: str = ""
     install: str = ""
     requires: tuple[str, ...] = ()

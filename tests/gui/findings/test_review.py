@@ -12,7 +12,7 @@ import napari_radcnn as radcnn
 from napari_radcnn.errors import ReadError
 from napari_radcnn.gui.findings.review import Review
 from napari_radcnn.io import Kind, kind_of
-from napari_radcnn.io.dicom_results.deidentify import shareable
+from napari_radcnn.io.dicom_results.shareable import shareable
 from napari_radcnn.io.reports import read_detections
 from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.results import Detection, Detections

@@ -49,7 +49,7 @@ def test_it_is_the_store_that_is_written_at_once(tmp_path, labels):
     counts = grown.finish()
     write(labels, tmp_path / "b.ome.zarr")
     first, second = (zarr.open_group(tmp_path / name, mode="r") for name in ("a.ome.zarr", "b.ome.zarr"))
-    assert {**first.attrs["ome"]["multiscales"][0], "name": "b"} == second.attrs["ome"]["multiscales"][0]
+    assert {**first.attrs["ome"]["multiscales"][0], "name": labels.name} == second.attrs["ome"]["multiscales"][0]
     assert first.attrs["ome"]["image-label"] == second.attrs["ome"]["image-label"]
     assert first.attrs["radcnn"] == second.attrs["radcnn"]
     names = sorted(second.array_keys())

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.errors import WriteError
 from napari_radcnn.io.dicom.headers import text
-from napari_radcnn.io.dicom_results.codes import LABEL_CODES
 from napari_radcnn.io.dicom_results.confidentiality import cleaned, mark
-from napari_radcnn.results import Classification, Detections, Label, LabelMap
+from napari_radcnn.io.dicom_results.names import is_unit, public_labels, public_names
+from napari_radcnn.io.dicom_results.shareable import public_model, shareable
+from napari_radcnn.results import Classification, Detections, Label, LabelMap, Result
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
@@ -28,24 +29,6 @@ Writable = Volume | LabelMap | Detections | Classification
 _LEAST_SECRET_BYTES = 16
 #: Pictures that often carry text in their pixels without saying so.
 _ANNOTATED = ("CR", "DX", "ES", "OP", "OT", "PX", "RF", "RG", "SC", "US", "XA", "XC")
-#: What a manifest may say of a run: nothing of when it was, of what was told about the scan, or where files lay.
-_MANIFEST_KEYS = (
-    "schema",
-    "model",
-    "options",
-    "settings",
-    "device",
-    "precision",
-    "facts",
-    "result",
-    "versions",
-    "system",
-    "seconds",
-    "volumes_ml",
-    "edited_by_hand",
-    "reviews",
-)
-_INPUT_KEYS = ("format", "modality", "shape", "spacing_mm", "affine")
 
 
 @dataclass(frozen=True)
@@ -93,34 +76,27 @@ class Deidentifier:
 
     def prepared(self, obj: Writable, *, is_dicom: bool) -> Writable:
         """Return what may be handed to a writer; one of DICOM still has to find the series, and cleans its headers."""
-        if not is_dicom:
-            return self.stripped(obj)
-        return replace(obj, labels=self.labels(obj)) if isinstance(obj, LabelMap) else obj
+        return _with_public_names(obj) if is_dicom else self.stripped(obj)
 
     def stripped(self, obj: Writable) -> Writable:
-        """Return a volume or result of which the voxels or findings are left, and what a model says of them."""
-        if isinstance(obj, Volume):
-            kept = self._metadata(obj.metadata)
-            return replace(obj, metadata=replace(kept, label_names=_plain_names(obj.metadata.label_names)), warnings=())
-        manifest = shareable(obj.provenance)
-        if isinstance(obj, LabelMap):
-            metadata = self._metadata(obj.metadata)
-            labels = self.labels(obj)
-            return replace(obj, name="labels", labels=labels, provenance=manifest, warnings=(), metadata=metadata)
-        return replace(obj, name="result", provenance=manifest, warnings=())
+        """Return a volume or result of which the voxels or findings are left, and names that nobody typed."""
+        named = _with_public_names(obj)
+        if isinstance(named, Volume):
+            kept = self._metadata(named.metadata)
+            return replace(named, metadata=kept.with_labels(named.labels) if named.labels else kept, warnings=())
+        if isinstance(named, LabelMap):
+            return replace(named, name="labels", provenance={}, warnings=(), metadata=self._metadata(named.metadata))
+        return replace(named, name="result", provenance={}, warnings=())
 
     def labels(self, obj: LabelMap) -> dict[int, Label]:
-        """Return the labels: the names a model gives stay, of others those that name a part of the body."""
-        if "model" in obj.provenance:
-            return dict(obj.labels)
-        names = _plain_names({value: label.name for value, label in obj.labels.items()})
-        return {value: replace(label, name=names[value]) for value, label in obj.labels.items()}
+        """Return the labels: names of a model's classes and of parts of the body stay."""
+        return public_labels(obj.labels, obj.provenance)
 
     def _metadata(self, metadata: VolumeMetadata) -> VolumeMetadata:
         return VolumeMetadata(
             name="scan",
             modality=metadata.modality,
-            units=metadata.units,
+            units=metadata.units if is_unit(metadata.units) else "",
             window_center=metadata.window_center,
             window_width=metadata.window_width,
             is_inverted=metadata.is_inverted,
@@ -128,22 +104,44 @@ class Deidentifier:
             padding_value=metadata.padding_value,
             source_format=metadata.source_format,
             is_calibrated=metadata.is_calibrated,
-            provenance=shareable(metadata.provenance),
         )
 
 
-def shareable(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest without the scan's name, path, UIDs, hash and warnings, and without the time of the run.
+def public_manifest(obj: Result) -> dict[str, Any]:
+    """Return the manifest that may be written beside a volume or a result; empty where nothing made it."""
+    renamed = {}
+    if isinstance(obj, LabelMap):
+        names = public_labels(obj.labels, obj.provenance)
+        renamed = {label.name: names[value].name for value, label in obj.labels.items()}
+    return shareable(obj.provenance, renamed)
 
-    It cannot be replayed: it no longer says on what the model was run.
-    """
-    if not manifest:
-        return {}
-    found = {key: manifest[key] for key in _MANIFEST_KEYS if key in manifest}
-    given = manifest.get("input")
-    if isinstance(given, Mapping):
-        found["input"] = {key: given[key] for key in _INPUT_KEYS if key in given}
-    return {**found, "deidentified": True}
+
+def _with_public_names(obj: Writable) -> Writable:
+    """Return a volume or result in which only names are left that may be given away, the model's among them."""
+    if not isinstance(obj, Volume | LabelMap | Detections | Classification):
+        raise WriteError(
+            f"A {type(obj).__name__} cannot be written without the patient's data: nothing here knows which of its "
+            "words somebody typed."
+        )
+    made_by = _public_maker(obj.provenance)
+    if isinstance(obj, Volume):
+        labels = public_labels(obj.labels, obj.provenance)
+        metadata = replace(obj.metadata, label_names={value: label.name for value, label in labels.items()})
+        return replace(obj, metadata=replace(metadata, provenance=made_by))
+    if isinstance(obj, LabelMap):
+        return replace(obj, labels=public_labels(obj.labels, obj.provenance), provenance=made_by)
+    if isinstance(obj, Detections):
+        names = public_names((box.label for box in obj.boxes), obj.provenance, "finding")
+        boxes = tuple(replace(box, label=names[box.label]) for box in obj.boxes)
+        return replace(obj, boxes=boxes, provenance=made_by)
+    names = public_names(obj.probabilities, obj.provenance, "class")
+    probabilities = {names[name]: value for name, value in obj.probabilities.items()}
+    return replace(obj, probabilities=probabilities, provenance=made_by)
+
+
+def _public_maker(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest whose model may be named in a DICOM object; the rest of it only finds the series."""
+    return {**manifest, "model": public_model(manifest)} if manifest.get("model") else dict(manifest)
 
 
 def doubts(volume: Volume) -> list[str]:
@@ -168,13 +166,3 @@ def check_pixels(headers: Sequence[Any], target: Path) -> None:
             f"{target}: the scan says that text is burned into its pictures (BurnedInAnnotation YES), which may be the "
             "patient's name and cannot be removed here; mask it first, or write without removing the patient's data."
         )
-
-
-def _plain_names(names: Mapping[int, str]) -> dict[int, str]:
-    """Return names of labels: a person may have written a name into those that are no part of the body."""
-    return {value: name if _is_body_part(name) else f"label {value}" for value, name in names.items()}
-
-
-def _is_body_part(name: str) -> bool:
-    words = name.lower().replace("_", " ").replace("-", " ").split()
-    return " ".join(word for word in words if word not in ("left", "right")) in LABEL_CODES

@@ -159,7 +159,7 @@ class GrowingLabels:
                 group = zarr.create_group(
                     store=zarr.storage.LocalStore(self.folder),
                     zarr_format=3,
-                    attributes=store_attributes(empty, empty.array, factors, self.target, is_label=True),
+                    attributes=store_attributes(empty, empty.array, factors, is_label=True),
                 )
                 for n, factor in enumerate(factors):
                     shape = tuple(-(-size // f) for size, f in zip(self.geometry.shape, factor, strict=True))

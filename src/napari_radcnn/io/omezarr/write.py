@@ -16,7 +16,6 @@ from napari_radcnn.io.omezarr.block import make_block, plain_origin
 from napari_radcnn.io.omezarr.folder import atomic_folder
 from napari_radcnn.io.omezarr.labels import image_label
 from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
-from napari_radcnn.io.problems import stem_of
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
 
@@ -58,7 +57,7 @@ def _write_store(obj: Volume | LabelMap, array: npt.NDArray[Any], folder: Path, 
         store = zarr.storage.LocalStore(folder)
         try:
             group = zarr.create_group(
-                store=store, zarr_format=3, attributes=store_attributes(obj, array, factors, target, is_label)
+                store=store, zarr_format=3, attributes=store_attributes(obj, array, factors, is_label)
             )
             level = array
             for n, factor in enumerate(factors):
@@ -104,20 +103,19 @@ def create_level(group: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[
 
 
 def store_attributes(
-    obj: Volume | LabelMap, array: npt.NDArray[Any], factors: list[tuple[int, int, int]], target: Path, is_label: bool
+    obj: Volume | LabelMap, array: npt.NDArray[Any], factors: list[tuple[int, int, int]], is_label: bool
 ) -> dict[str, Any]:
     """Return the attributes of the store's group: axes, resolutions, display, and our own block.
 
     Parameters
     ----------
     obj : Volume or LabelMap
-        What is written; only its grid and its description are used.
+        What is written; only its name, its grid and its description are used. The name of the store is anybody's, and
+        may name the patient.
     array : (k, j, i) or (k, j, i, 3) array
         Its values, for the display range of an image.
     factors : list of (k, j, i) tuple of int
         See `pyramid`.
-    target : Path
-        The name of the store.
     is_label : bool
         Whether it is a label image.
     """
@@ -142,7 +140,7 @@ def store_attributes(
         datasets.append({"path": str(n), "coordinateTransformations": transformations})
     ome: dict[str, Any] = {
         "version": "0.5",
-        "multiscales": [{"name": stem_of(target), "axes": axes, "datasets": datasets}],
+        "multiscales": [{"name": obj.name, "axes": axes, "datasets": datasets}],
     }
     if is_label:
         ome["image-label"] = image_label(obj.labels)

@@ -46,6 +46,7 @@ SPEC = ModelSpec(
     options=AdrenalMassOptions,
     spacing=(1.0, 1.0, 1.0),
     patch=(64, 64, 64),
+    classes=CLASSES,
     licence="BSD-3-Clause (weights made here); training data CC BY 4.0",
     citation="Data: Yang et al. 2023, MedMNIST v2, Scientific Data 10, 41",
     card="models/classifiers/adrenal-mass.md",

@@ -37,6 +37,7 @@ SPEC = ModelSpec(
     pipeline="napari_radcnn.models.classifiers.run",
     options=CxrPneumoniaOptions,
     patch=(1, 28, 28),
+    classes=CLASSES,
     licence="BSD-3-Clause (weights made here); training data CC BY 4.0",
     citation="Data: Yang et al. 2023, MedMNIST v2, Scientific Data 10, 41; Kermany et al. 2018, Cell 172, 1122",
     card="models/classifiers/cxr-pneumonia.md",

@@ -63,6 +63,7 @@ SPEC = ModelSpec(
     options=LungNodulesOptions,
     spacing=(SPACING, SPACING, SPACING),
     patch=(160, 160, 160),
+    classes=(LABEL,),
     licence="BSD-3-Clause",
     citation="Made for napari-radcnn; method: Zhou et al. 2019, Objects as points, arXiv:1904.07850; Setio et al. "
     "2016, Pulmonary nodule detection in CT images: false positive reduction, IEEE TMI 35, 1160",
