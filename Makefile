@@ -4,7 +4,7 @@ SHELL := /bin/bash
 XVFB := xvfb-run -a -s "-screen 0 1600x1000x24"
 VENV := .venv/.ready
 # What share of the lines and branches the tests run; `make test COVERAGE=` leaves it out and is faster.
-COVERAGE := --cov=napari_radcnn --cov-branch --cov-report= --cov-fail-under=75
+COVERAGE := --cov=napari_radcnn --cov-branch --cov-report= --cov-fail-under=90
 
 # Processes that the tests run in; each takes up to 2 GB.
 WORKERS ?= 2
