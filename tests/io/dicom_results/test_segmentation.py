@@ -445,6 +445,33 @@ def test_values_that_cannot_be_told_are_the_numbers_of_segments(identifiers, lab
     np.testing.assert_array_equal(found.array, np.searchsorted([0, 2, 5], labels.array))
 
 
+@pytest.mark.parametrize("characters", ["ISO_IR 100", "ISO_IR 192", None])
+@pytest.mark.parametrize("name", ["Größe der Leber", "肝臓 · 右", "Печень"])
+def test_names_are_written_in_the_letters_they_were_typed_in(name: str, characters: str | None, tmp_path: Path) -> None:
+    patient = "Mueller^Joerg" if characters is None else "Müller^Jörg"
+    scan = source(tmp_path / "scan", oblique(), PatientName=patient, SpecificCharacterSet=characters)
+    labels = replace(labels_on(scan), labels={2: Label(name), 5: Label("two\\ \nlines")})
+    radcnn.write(labels, tmp_path / "x.sr.dcm")
+    (back,) = radcnn.read(tmp_path / "x.seg.dcm")
+    wanted = [name, "two lines"]
+    assert [label.name for label in back.labels.values()] == wanted
+    assert [found.label for found in radcnn.read_report(tmp_path / "x.sr.dcm").findings] == wanted
+    given = {"path": str(tmp_path / "scan"), "series_uid": scan.metadata.series_uid}
+    boxes = (Detection(name, 0.9, (1.0, -2.0, 3.5), (4.0, 6.0, 8.0)),)
+    radcnn.write(Detections(boxes, provenance={"input": given}), tmp_path / "y.sr.dcm")
+    assert [found.label for found in radcnn.read_report(tmp_path / "y.sr.dcm").findings] == [name]
+    for path in tmp_path.glob("*.dcm"):
+        assert pydicom.dcmread(path).PatientName == patient
+        assert shutil.which("dciodvfy") is None or errors_in(path) == set()
+
+
+def test_plain_names_leave_the_character_set_of_the_source(tmp_path: Path) -> None:
+    scan = source(tmp_path / "scan", oblique(), PatientName="Müller^Jörg", SpecificCharacterSet="ISO_IR 100")
+    radcnn.write(labels_on(scan), tmp_path / "x.seg.dcm")
+    dataset = pydicom.dcmread(tmp_path / "x.seg.dcm")
+    assert (dataset.SpecificCharacterSet, dataset.PatientName) == ("ISO_IR 100", "Müller^Jörg")
+
+
 def test_a_long_name_does_not_cost_a_label_its_value(labels: LabelMap, tmp_path: Path) -> None:
     array = labels.array.astype(np.uint32)
     array[array == 5] = 70_001

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,9 +92,21 @@ def software_version() -> str:
 
 def long_string(words: str, most: int = 64) -> str:
     """Return text that fits DICOM's LO: one line, no backslash, at most 64 characters (DICOM PS3.5, 6.2)."""
-    plain = re.sub(r"[\x00-\x1f\x7f\\]+", " ", words)
-    ascii_only = plain.replace("·", "-").encode("ascii", "replace").decode()
-    return " ".join(ascii_only.split())[:most].strip()
+    return label_name(words.replace("·", "-").encode("ascii", "replace").decode(), most)
+
+
+def label_name(words: str, most: int = 64) -> str:
+    """Return the name of a label or finding as it fits DICOM's LO, in the letters it was typed in; see `in_unicode`."""
+    plain = "".join(one if one.isprintable() and one != "\\" else " " for one in words)
+    return " ".join(plain.split())[:most].strip()
+
+
+def in_unicode(dataset: Dataset, names: Iterable[str]) -> None:
+    """Let an object be written in UTF-8 where a name needs it; else it keeps the character set of its source."""
+    if all(name.isascii() for name in names):
+        return
+    dataset.decode()  # what was taken from the source is still in its character set
+    dataset.SpecificCharacterSet = "ISO_IR 192"
 
 
 def content_label(words: str) -> str:

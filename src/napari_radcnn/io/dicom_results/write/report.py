@@ -21,6 +21,8 @@ from napari_radcnn.io.dicom_results.read.segmentation import read_segmentation
 from napari_radcnn.io.dicom_results.source import Reference, Source, find_series, find_source, turned
 from napari_radcnn.io.dicom_results.write.maker import (
     Maker,
+    in_unicode,
+    label_name,
     long_string,
     maker_of,
     series_number,
@@ -85,8 +87,11 @@ def write_report(
             dataset = _header(segmentation)
             groups = [_segment_group(dataset, item, source, label_map, maker) for item in dataset.SegmentSequence]
             evidence = [*source.headers, dataset]
+            names = [str(item.TrackingID) for item in dataset.SegmentSequence]
             wanted = [[one.value for one in group.get_measurements()] for group in groups]
-            _write(_content(groups, source), evidence, source, maker, target, overwrite, wanted, is_3d=False)
+            _write(
+                _content(groups, source), evidence, source, maker, target, overwrite, wanted, names=names, is_3d=False
+            )
     except failures as error:
         if is_new:
             segmentation.unlink(missing_ok=True)
@@ -127,7 +132,18 @@ def write_detection_report(
                 _numbers(found, [one.value for one in group.get_measurements()])
                 for found, group in zip(detections.boxes, groups, strict=True)
             ]
-            _write(_content(groups, source), source.headers, source, maker, target, overwrite, wanted, is_3d=True)
+            names = [found.label for found in detections.boxes]
+            _write(
+                _content(groups, source),
+                source.headers,
+                source,
+                maker,
+                target,
+                overwrite,
+                wanted,
+                names=names,
+                is_3d=True,
+            )
     except damage() as error:
         raise _failure(target, error) from error
 
@@ -213,7 +229,7 @@ def _box_group(
     if not math.isnan(found.score):
         measurements.insert(0, _measurement(code("DCM", "Probability"), found.score, code("UCUM", "NoUnits")))
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=identifier_of(long_string(found.label), n)),
+        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=identifier_of(label_name(found.label), n)),
         referenced_volume_surface=VolumeSurface(
             GraphicTypeValues3D.ELLIPSOID,
             ends,
@@ -290,9 +306,10 @@ def _write(
     overwrite: bool,
     wanted: Sequence[Sequence[float]],
     *,
+    names: Sequence[str],
     is_3d: bool,
 ) -> None:
-    """Write the report, whose groups must then hold the `wanted` numbers.
+    """Write the report, whose groups must then hold the `wanted` numbers; `names` are those of labels in it.
 
     Coordinates in the patient need Comprehensive 3D SR (DICOM PS3.3, A.35.13).
     """
@@ -316,6 +333,7 @@ def _write(
         )
         if source.deidentifier is not None:
             source.deidentifier.mark(report)
+        in_unicode(report, names)
         report.save_as(temporary)
         _verify(temporary, target, wanted)
 

@@ -22,6 +22,8 @@ from napari_radcnn.io.dicom_results.source import Reference, Source, find_source
 from napari_radcnn.io.dicom_results.write.maker import (
     Maker,
     content_label,
+    in_unicode,
+    label_name,
     long_string,
     maker_of,
     series_number,
@@ -110,6 +112,7 @@ def write_segmentation(
                 segmentation.ContentCreatorName = ""  # Type 2 (DICOM PS3.3, 10.9)
             if deidentifier is not None:
                 deidentifier.mark(segmentation)
+            in_unicode(segmentation, (item.SegmentLabel for item in segmentation.SegmentSequence))
             segmentation.save_as(temporary)
         except damage() as error:
             raise WriteError(
@@ -172,7 +175,7 @@ def _segment(number: int, value: int, label: Label, maker: Maker) -> SegmentDesc
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
 
     category, kind = label_codes(label.name)
-    name = long_string(label.name) or f"label {number}"
+    name = label_name(label.name) or f"label {number}"
     return SegmentDescription(
         segment_number=number,
         segment_label=name,
