@@ -175,6 +175,50 @@ def test_a_contour_between_the_centers_of_voxels_is_told(scan: Volume, tmp_path:
     assert found.warnings == ("'Nerve' encloses the center of no voxel: nothing of it is shown.",)
 
 
+def test_a_hole_that_touches_the_edge_stays_a_hole_and_a_second_outline_is_none(scan: Volume, tmp_path: Path) -> None:
+    g = scan.geometry
+    #: One voxel of the hole, (5, 13), lies outside of the outline; the second outline has a voxel more, and one less.
+    hole = [(2.5, 5.5), (2.5, 12.5), (4.5, 12.5), (4.5, 13.5), (5.5, 13.5), (5.5, 12.5), (7.5, 12.5), (7.5, 5.5)]
+    again = [(0.5, 0.5), (0.5, 11.5), (1.5, 11.5), (1.5, 12.5), (8.5, 12.5), (8.5, 13.5), (9.5, 13.5), (9.5, 0.5)]
+    outer = box(g, 1, *OUTER)
+    regions = {
+        "Wall": [outer, g.to_world([(1, *corner) for corner in hole])],
+        "Organ": [g.to_world([(1, *corner) for corner in again]), outer],
+    }
+    write_contours(tmp_path / "rs.dcm", scan, regions)
+    wall, organ = radcnn.read(tmp_path / "rs.dcm")
+    np.testing.assert_array_equal(wall.array[1] == 1, IN_OUTER & ~mask((3, 6), (8, 13)))
+    np.testing.assert_array_equal(organ.array[1] == 2, IN_OUTER | mask((9, 13), (10, 14)))
+    assert [f"'{name}' overlap on 1 slices" in line for name, line in zip(regions, wall.warnings, strict=False)] == [
+        True,
+        True,
+    ]
+
+
+def test_a_region_in_several_items_is_one(scan: Volume, tmp_path: Path) -> None:
+    contours = [[box(scan.geometry, k, *OUTER)] for k in (1, 1, 2)]
+    write_contours(tmp_path / "rs.dcm", scan, dict(zip(("Liver", "b", "c"), contours, strict=True)))
+    dataset = pydicom.dcmread(tmp_path / "rs.dcm")
+    for item in dataset.ROIContourSequence:
+        item.ReferencedROINumber = dataset.StructureSetROISequence[0].ROINumber
+    dataset.save_as(tmp_path / "rs.dcm")
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    np.testing.assert_array_equal(found.array, np.stack([IN_OUTER & False, IN_OUTER, IN_OUTER]))
+    assert found.labels == {1: radcnn.Label("Liver")}
+    assert ["stored twice" in line for line in found.warnings] == [True]
+
+
+def test_regions_without_a_number_are_not_one(scan: Volume, tmp_path: Path) -> None:
+    drawn = {name: [box(scan.geometry, 1, *corners)] for name, corners in (("a", CORE), ("b", BESIDE))}
+    write_contours(tmp_path / "rs.dcm", scan, drawn)
+    dataset = pydicom.dcmread(tmp_path / "rs.dcm")
+    for item in dataset.ROIContourSequence:
+        del item.ReferencedROINumber
+    dataset.save_as(tmp_path / "rs.dcm")
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    np.testing.assert_array_equal(found.array[1], IN_CORE + IN_BESIDE * 2)
+
+
 def test_many_contours_are_those_of_even_and_odd_where_none_cross(scan: Volume, tmp_path: Path) -> None:
     nested = [((n + 0.5, n + 0.5), (11.5 - n, 14.5 - n)) for n in range(5)]
     write_contours(tmp_path / "rs.dcm", scan, {"Rings": [box(scan.geometry, 2, *corners) for corners in nested]})

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+#: Which part of a hole may lie outside of the area that it is in: contours that share an edge differ by a voxel or two.
+_OUTSIDE = 0.05
+
 
 @dataclass(frozen=True, eq=False)
 class Polygon:
@@ -53,17 +56,18 @@ class Area:
         whole[self.box] = self.mask
         return whole
 
+    def overlap(self, other: Area) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Return the box that two masks share, in this mask and in the other."""
+        low = np.maximum(self.corner, other.corner)
+        high = np.maximum(low, np.minimum(np.add(self.corner, self.mask.shape), np.add(other.corner, other.mask.shape)))
+        (j, i), (end_j, end_i) = low - self.corner, high - self.corner
+        (other_j, other_i), (other_end_j, other_end_i) = low - other.corner, high - other.corner
+        return (slice(j, end_j), slice(i, end_i)), (slice(other_j, other_end_j), slice(other_i, other_end_i))
+
     def shared(self, other: Area) -> int:
         """Return the number of voxels that are in both."""
-        low = np.maximum(self.corner, other.corner)
-        high = np.minimum(np.add(self.corner, self.mask.shape), np.add(other.corner, other.mask.shape))
-        if (high <= low).any():
-            return 0
-        first, second = (
-            area.mask[tuple(slice(*ends) for ends in zip(low - area.corner, high - area.corner, strict=True))]
-            for area in (self, other)
-        )
-        return int(np.count_nonzero(first & second))
+        own, others = self.overlap(other)
+        return int(np.count_nonzero(self.mask[own] & other.mask[others]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,7 @@ class Region:
     twice : int
         Contours that enclose the voxels of another one, and were counted once.
     united : int
-        Slices on which contours cross each other, and were united.
+        Slices on which contours cross each other, and were united or taken for holes.
     canceled : int
         Slices on which equal contours cancel each other, since their kind says exclusive or.
     """
@@ -96,7 +100,10 @@ class Region:
                 "each was drawn once."
             )
         if self.united:
-            told.append(f"Contours of '{name}' overlap on {self.united} slices without one lying in another: united.")
+            told.append(
+                f"Contours of '{name}' overlap on {self.united} slices without one lying wholly in another: they were "
+                "united, or cut out where nearly all of one lies in the other; look at these slices."
+            )
         if self.canceled:
             told.append(
                 f"Contours of '{name}' are stored twice on {self.canceled} slices and cancel each other, since their "
@@ -120,7 +127,8 @@ def filled_region(polygons: Polygons, shape: Sequence[int]) -> Region:
     Notes
     -----
     A contour in another one is a hole, one in the hole a part again, and so on. Of contours that enclose the same
-    voxels one counts; the area of those that cross each other is united. To fill by even and odd crossings, as
+    voxels one counts; the area of those that cross each other is united, unless nearly all of one lies in the other and
+    much of the other around it: then it is a hole that touches the edge. To fill by even and odd crossings, as
     programs that know no better do, would erase a contour that is stored twice. Where the kind of the contours is
     CLOSEDPLANAR_XOR, exclusive or is what the file says (DICOM PS3.3, C.8.8.6.3).
     """
@@ -163,7 +171,8 @@ def _different(areas: Sequence[Area]) -> list[Area]:
 def _filled(areas: Sequence[Area]) -> tuple[Area, bool]:
     """Return what areas that all differ, the largest first, enclose: those in others are holes in these, and so on.
 
-    The second value says whether some cross each other; their areas are united.
+    The second value says whether some cross each other. Their areas are united, but for one that lies in another up to
+    a few voxels, such as a hole that touches the edge.
     """
     corners = np.array([area.corner for area in areas]).reshape(-1, 2)
     ends = corners + np.array([area.mask.shape for area in areas]).reshape(-1, 2)
@@ -174,16 +183,17 @@ def _filled(areas: Sequence[Area]) -> tuple[Area, bool]:
         around = [-1]
         for m in np.flatnonzero(is_near).tolist():
             n_shared = area.shared(areas[m])
-            if n_shared == area.size:
+            n_outside = area.size - n_shared
+            if n_outside <= _OUTSIDE * area.size and areas[m].size - n_shared >= 2 * n_outside:
                 around.append(levels[m])
-            is_crossing |= 0 < n_shared < area.size
+            is_crossing |= n_shared > 0 and n_outside > 0
         levels.append(max(around) + 1)
     whole = Area((0, 0), np.zeros((0, 0), bool))
     for level in range(max(levels, default=-1), -1, -1):
         holes, whole = whole, _together([areas[n] for n, other in enumerate(levels) if other == level], np.logical_or)
-        j, i = np.subtract(holes.corner, whole.corner)  # holes lie in the area around them
         if holes.size:
-            whole.mask[j : j + holes.mask.shape[0], i : i + holes.mask.shape[1]] &= ~holes.mask
+            in_whole, in_holes = whole.overlap(holes)
+            whole.mask[in_whole] &= ~holes.mask[in_holes]
     return whole, is_crossing
 
 

@@ -116,6 +116,7 @@ def _regions(
     }
     labels: dict[int, Label] = {}
     regions: dict[int, Polygons] = {}
+    values: dict[int, int] = {}
     warnings: list[str] = []
     without = moved = beside = 0
     for item in dataset.get("ROIContourSequence", []):
@@ -136,10 +137,14 @@ def _regions(
         if not polygons:
             without += 1
             continue
+        stated = number(item, "ReferencedROINumber", path)
+        roi = int(stated or 0)
         value = len(labels) + 1
-        roi = int(number(item, "ReferencedROINumber", path) or 0)
-        labels[value] = Label(given.get(roi) or f"region {roi}", _color(item))
-        regions[value] = dict(polygons)
+        if stated is not None:  # a region may come in several items
+            value = values.setdefault(roi, value)
+        labels.setdefault(value, Label(given.get(roi) or f"region {roi}", _color(item)))
+        before = regions.get(value, {})
+        regions[value] = {k: [*before.get(k, []), *polygons.get(k, [])] for k in (*before, *polygons)}
     if without:
         warnings.append(f"{without} regions have no closed contour on this series (points, lines): left out.")
     if beside:
