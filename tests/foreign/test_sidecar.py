@@ -122,6 +122,44 @@ def test_wrong_values_are_named(tmp_path, changes, told):
     assert told in _refusal(tmp_path, **changes)
 
 
+def _two_outputs(path: Path) -> Path:
+    """Write an ONNX file whose outputs are 2 x + 1 (\"aux\") and 5 - 3 x (\"main\")."""
+    from onnx_file import two_affine_onnx
+
+    path.write_bytes(two_affine_onnx({"aux": (2.0, 1.0), "main": (-3.0, 5.0)}))
+    return path
+
+
+DENOISER = {"task": "denoising", "classes": ..., "orientation": None, "spacing": None, "intensity": []}
+
+
+@pytest.mark.parametrize(("chosen", "scale", "shift"), [("aux", 2, 1), ("main", -3, 5), (0, 2, 1), (1, -3, 5)])
+def test_an_output_is_chosen_by_name_or_number(tmp_path, chosen, scale, shift):
+    pytest.importorskip("openvino")
+    path = _two_outputs(tmp_path / "two.onnx")
+    describe(tmp_path / "two.json", **DENOISER, patch=[8, 9, 10], output=chosen)
+    scan = _scan()
+    restored = radcnn.denoise(scan, radcnn.open_model(path), device="cpu", precision="float32")
+    np.testing.assert_allclose(restored.array, scale * scan.array + shift, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (..., r"two.onnx has 2 outputs: 0 'aux' \(.*1 'main' \(.*Add \"output\""),
+        ("other", r"two.onnx has no output 'other'; there are: 0 'aux'"),
+        (2, "two.onnx has no output 2"),
+        (-1, "two.json: 'output' must be"),
+        (True, "two.json: 'output' must be"),
+    ],
+)
+def test_several_outputs_without_a_choice_are_refused_when_the_model_is_opened(tmp_path, chosen, told):
+    path = _two_outputs(tmp_path / "two.onnx")
+    describe(tmp_path / "two.json", **DENOISER, patch=[8, 9, 10], output=chosen)
+    with pytest.raises(ModelError, match=told):
+        radcnn.open_model(path)
+
+
 def test_intensity_steps_become_steps_of_the_recipe(tmp_path):
     write_safetensors(tmp_path / "a.safetensors", unet().state_dict())
     given = [

@@ -40,3 +40,19 @@ def affine_onnx(scale: float, shift: float, channels: int = 1, spatial_dims: int
     graph = _bytes(1, node) + _bytes(2, "g") + _bytes(5, weight) + _bytes(5, _tensor("b", (1,), [shift]))
     graph += _bytes(11, _value("x", ("n", channels, *axes))) + _bytes(12, _value("y", ("n", 1, *axes)))
     return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))
+
+
+def two_affine_onnx(outputs: dict[str, tuple[float, float]]) -> bytes:
+    """Return a model of one channel with several outputs: scale * x + shift each, for patches of any size."""
+    axes = ("k", "j", "i")
+    graph = _bytes(2, "g")
+    for name, (scale, shift) in outputs.items():
+        inputs = _bytes(1, "x") + _bytes(1, f"w {name}") + _bytes(1, f"b {name}")
+        graph += _bytes(1, inputs + _bytes(2, name) + _bytes(4, "Conv"))
+        graph += _bytes(5, _tensor(f"w {name}", (1, 1, 1, 1, 1), [scale])) + _bytes(
+            5, _tensor(f"b {name}", (1,), [shift])
+        )
+    graph += _bytes(11, _value("x", ("n", 1, *axes)))
+    for name in outputs:
+        graph += _bytes(12, _value(name, ("n", 1, *axes)))
+    return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))

@@ -19,6 +19,7 @@ class ToySource:
     spatial_dims: int = 3
     channels: int = 1
     onnx_path: Path | None = None
+    onnx_output: str | int | None = None
     opened: int = field(default=0, init=False)
 
     @property

@@ -17,6 +17,7 @@ from napari_radcnn.geometry import Shape
 from napari_radcnn.networks.architectures import check_architecture
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
 from napari_radcnn.networks.files import check_weights
+from napari_radcnn.networks.outputs import choose_name
 from napari_radcnn.networks.safetensors import looks_like_safetensors
 from napari_radcnn.results import Label
 from napari_radcnn.schemas import check_schema
@@ -99,8 +100,9 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     inputs = _inputs(a)
     recipe, labels = _recipe(a, len(inputs))
     architecture = _architecture(a, path)
+    output = _output(a)
     a.done()
-    file = _file(weights, architecture, trust)
+    file = replace(_file(weights, architecture, trust), output=output)
     if file.architecture is not None:
         check_weights(file)
     if file.kind == "onnx":
@@ -315,6 +317,15 @@ def _architecture(a: Arguments, path: Path) -> Architecture | None:
     return architecture
 
 
+def _output(a: Arguments) -> str | int | None:
+    """Return which output is the answer, where the network has several."""
+    given = a.take("output", None)
+    if given is None or (isinstance(given, str) and given) or (type(given) is int and given >= 0):
+        chosen: str | int | None = given
+        return chosen
+    raise a.wrong("'output' must be the name of an output or its number, counted from 0")
+
+
 def _file(path: Path, architecture: Architecture | None, trust: str | None) -> NetworkFile:
     kind = weights_kind(path)
     if kind in ("torch", "safetensors") and architecture is None:
@@ -339,6 +350,8 @@ def _check_onnx(file: NetworkFile, recipe: steps.Recipe) -> None:
     shape = info.inputs[0].shape
     patch: Shape | tuple[int, ...] = recipe.sampling.patch if recipe.sampling else ()
     wanted = (1, recipe.channels, *patch[3 - recipe.spatial_dims :])
+    named = [value.name for value in info.outputs]
+    choose_name(named, [value.shape for value in info.outputs], file.output, file.path.name)
     if len(info.inputs) > 1:
         raise ModelError(f"{file.path.name}: the network has {len(info.inputs)} inputs; one with channels is expected.")
     if len(shape) != len(wanted) or any(n is not None and n != w for n, w in zip(shape, wanted, strict=True)):

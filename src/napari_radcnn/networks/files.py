@@ -46,7 +46,9 @@ class FileNetwork:
     def identity(self) -> str:
         """SHA-256 of the file, and what is built around it."""
         made = self.file.architecture
-        return self.file.sha256 if made is None else f"{self.file.sha256} {made.name} {dict(made.arguments)!r}"
+        built = "" if made is None else f" {made.name} {dict(made.arguments)!r}"
+        chosen = "" if self.file.output is None else f" output {self.file.output!r}"
+        return f"{self.file.sha256}{built}{chosen}"
 
     @property
     def onnx_path(self) -> Path | None:
@@ -55,6 +57,11 @@ class FileNetwork:
             return None
         verify(self.file)
         return self.file.path
+
+    @property
+    def onnx_output(self) -> str | int | None:
+        """Which output of an ONNX file is the answer; None for the only one."""
+        return self.file.output
 
     def torch_module(self) -> torch.nn.Module:
         """Return the network in float32, on the CPU, in evaluation mode.
@@ -68,12 +75,20 @@ class FileNetwork:
             raise ModelError(f"{self.file.path.name}: an ONNX file has no torch network.")
         verify(self.file)
         if self.file.kind == "torchscript":
-            return _load_torchscript(self.file.path)
+            return self._answering(_load_torchscript(self.file.path))
         module = _build(self.file, meta=False)
         weights = load_weights(self.file)
         check_fit(self.file, module, {name: tuple(value.shape) for name, value in weights.items()})
         module.load_state_dict(dict(weights), strict=True)
-        return module.float().eval()
+        return self._answering(module.float().eval())
+
+    def _answering(self, module: torch.nn.Module) -> torch.nn.Module:
+        """Return a network that gives nothing but the output that was chosen."""
+        if self.file.output is None:
+            return module
+        from napari_radcnn.networks.one_output import OneOutput
+
+        return OneOutput(module, self.file.output).eval()
 
 
 def open_network(file: NetworkFile, *, channels: int, spatial_dims: int) -> FileNetwork:

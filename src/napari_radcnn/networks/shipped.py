@@ -40,6 +40,7 @@ class ShippedNetwork:
     spatial_dims: int
     channels: int
     onnx_path: Path | None = None
+    onnx_output: str | int | None = None
 
     @classmethod
     def of(

@@ -47,6 +47,8 @@ class NetworkFile:
         For weights without a network.
     entry : tuple of str
         Where in a ``"torch"`` file the weights lie: ``("network_weights",)`` in nnU-Net's; empty for the file itself.
+    output : str or int or None
+        Which of several outputs is the answer, by name or number; None for a network of one.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class NetworkFile:
     kind: Literal["torchscript", "onnx", "torch", "safetensors"]
     architecture: Architecture | None = None
     entry: tuple[str, ...] = ()
+    output: str | int | None = None
 
 
 @dataclass(frozen=True)

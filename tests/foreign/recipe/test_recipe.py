@@ -163,6 +163,36 @@ def test_the_way_back_is_that_of_monai(tmp_path, back):
     assert min(_dice(labels.array, wanted, label) for label in (1, 2)) >= 0.999
 
 
+#: An odd number of voxels across an odd number: with an even one the middle lies between two.
+NO_TIES = [1.31, 1.17, 1.93]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        _image("Spacingd", pixdim=NO_TIES, mode="nearest"),
+        {
+            "_target_": "Spacingd",
+            "keys": ["label", "image"],
+            "pixdim": NO_TIES,
+            "mode": ["bilinear", "nearest"],
+            "allow_missing_keys": True,
+        },
+    ],
+    ids=["alone", "second of two keys"],
+)
+def test_nearest_on_the_way_there_is_nearest_on_the_way_back(tmp_path, space):
+    scan = _scan(GRIDS["oblique"](), 6)
+    radcnn.write(scan, tmp_path / "scan.nii.gz")
+    network = unet(7)
+    chain = [*LOAD, _image("Orientationd", axcodes="RAS"), space, RANGE]
+    bundle = write_bundle(tmp_path / "bundle", network, preprocessing={"_target_": "Compose", "transforms": chain})
+    labels = radcnn.segment(scan, radcnn.open_model(bundle), **CPU)
+    (wanted,) = _with_monai(bundle, network, str(tmp_path / "scan.nii.gz"), scan)
+    assert {1, 2} <= set(np.unique(wanted))
+    assert min(_dice(labels.array, wanted, label) for label in (1, 2)) >= 0.999
+
+
 def test_overlapping_classes_show_the_inner_one(tmp_path):
     scan = _scan(GRIDS["oblique"](), 6)
     radcnn.write(scan, tmp_path / "scan.nii.gz")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from napari_radcnn.errors import ModelError, ResourceError
+from napari_radcnn.inference.backends.base import BackendError
 from napari_radcnn.inference.backends.rewriting import instance_norm_as_group_norm
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor, memory_errors
 from toy_networks import affine, smooth_noise, unet
@@ -57,18 +58,41 @@ def test_threads_are_the_predictor_s_own():
     assert torch.get_num_threads() == before
 
 
-def test_deep_supervision_gives_its_first_output_and_anything_else_is_refused():
+def test_several_outputs_are_refused_with_their_names_and_one_in_a_dict_is_taken():
     class Two(nn.Module):
         def forward(self, x):
             return [x + 1, x[..., ::2]]
 
     class Named(nn.Module):
         def forward(self, x):
-            return {"out": x}
+            return {"out": x + 1}
 
-    np.testing.assert_array_equal(TorchPredictor(Two(), 3, "float32", 1)(halves(1)), halves(1) + 1)
-    with pytest.raises(ModelError, match="returned a dict"):
-        TorchPredictor(Named(), 3, "float32", 1)(halves(1))
+    class Nothing(nn.Module):
+        def forward(self, x):
+            return 3
+
+    np.testing.assert_array_equal(TorchPredictor(Named(), 3, "float32", 1)(halves(1)), halves(1) + 1)
+    with pytest.raises(ModelError, match=r'has 2 outputs: 0 \(1 x .*\), 1 \(.*Add "output"'):
+        TorchPredictor(Two(), 3, "float32", 1)(halves(1))
+    with pytest.raises(ModelError, match="returned a int without a tensor"):
+        TorchPredictor(Nothing(), 3, "float32", 1)(halves(1))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Cannot initialize CUDA without ATen_cuda library", "saved for a CUDA card"),
+        ("mat1 and mat2 must have the same dtype\nbut got Half and Float", "cannot compute the network: but got Half"),
+    ],
+)
+def test_what_torch_cannot_compute_is_one_line(text, told):
+    class Broken(nn.Module):
+        def forward(self, x):
+            raise RuntimeError(text)
+
+    with pytest.raises(BackendError, match=told) as caught:
+        TorchPredictor(Broken(), 3, "float32", 1)(halves(1))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])

@@ -61,7 +61,7 @@ def steps_there(transforms: Sequence[Mapping[str, Any]], shown: str, key: str = 
     """
     steps: list[Step] = []
     for item in transforms:
-        name, arguments = _begin(item, shown)
+        name, arguments = _begin(_for_key(item, key), shown)
         if not _applies(arguments, key) or name in _NOTHING:
             continue
         if name not in _THERE:
@@ -87,7 +87,7 @@ def steps_back(transforms: Sequence[Mapping[str, Any]], shown: str, key: str = "
     """
     steps: list[BackStep] = []
     for item in transforms:
-        name, arguments = _begin(item, shown)
+        name, arguments = _begin(_for_key(item, key), shown)
         if not _applies(arguments, key) or name in _NOTHING_BACK:
             continue
         if name not in _BACK:
@@ -97,6 +97,20 @@ def steps_back(transforms: Sequence[Mapping[str, Any]], shown: str, key: str = "
         if found is not None:
             steps.append(found)
     return tuple(steps)
+
+
+def _for_key(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a transform of several keys with the values of one of them, where it lists a value for each."""
+    keys = item.get("keys")
+    if not isinstance(keys, list | tuple) or key not in keys:
+        return item
+    at = list(keys).index(key)
+    own = {
+        name: item[name][at]
+        for name in ("mode", "padding_mode", "align_corners", "nearest_interp")
+        if isinstance(item.get(name), list | tuple) and len(item[name]) == len(keys)
+    }
+    return {**item, **own}
 
 
 def _begin(item: Mapping[str, Any], shown: str) -> tuple[str, Arguments]:
@@ -276,7 +290,7 @@ def _activations(a: Arguments) -> BackStep | None:
 def _invert(a: Arguments) -> BackStep:
     a.ignore("transform", "orig_keys", "meta_keys", "orig_meta_keys", "meta_key_postfix", "to_tensor", "device")
     a.only("post_func", [None], None)
-    return recipe.Invert("nearest" if a.flag("nearest_interp", True) else "linear")
+    return recipe.Invert("nearest" if a.flag("nearest_interp", True) else "as-there")
 
 
 def _decide(a: Arguments) -> BackStep | None:

@@ -182,15 +182,18 @@ class WayBack:
         From the scans' grid to the network's.
     channels : int
         Of what is read.
-    nearest : bool
-        Instead of linearly.
+    nearest : bool or None
+        Instead of linearly; None for each change as on the way there.
     fill : float
         Where the network saw nothing.
     """
 
-    def __init__(self, changes: Sequence[GridChange], channels: int, nearest: bool, fill: float) -> None:
+    def __init__(self, changes: Sequence[GridChange], channels: int, nearest: bool | None, fill: float) -> None:
         self._changes = tuple(changes)
-        self._places = [change.backward(nearest) if isinstance(change, Spaced) else None for change in changes]
+        self._places = [
+            change.backward(change.is_nearest if nearest is None else nearest) if isinstance(change, Spaced) else None
+            for change in changes
+        ]
         self._channels, self._fill = channels, fill
 
     def read(self, read: Reader, box: Box, level: int = 0) -> npt.NDArray:

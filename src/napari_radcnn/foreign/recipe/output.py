@@ -69,9 +69,13 @@ class Answer:
         return np.dtype(np.uint8 if most < 256 else np.uint16)
 
     @property
-    def way(self) -> tuple[int, bool, float]:
-        """Channels, whether to the nearest voxel, and the value where the network saw nothing, on the way back."""
-        nearest = self.decides_first or getattr(self._invert, "interpolation", "linear") == "nearest"
+    def way(self) -> tuple[int, bool | None, float]:
+        """Channels, whether to the nearest voxel, and the value where the network saw nothing, on the way back.
+
+        The second is None where each change of the grid is undone as it was made.
+        """
+        kind = getattr(self._invert, "interpolation", "linear")
+        nearest = True if self.decides_first else None if kind == "as-there" else kind == "nearest"
         inactive = not any(isinstance(step, steps.Activate) for step in self._first)
         fill = -_CERTAIN if self.is_threshold and inactive and not self.decides_first else 0.0
         return (1 if self.decides_first else self._recipe.classes), nearest, fill

@@ -182,9 +182,16 @@ class Activate:
 
 @dataclass(frozen=True)
 class Invert:
-    """Go back to the scan's own grid."""
+    """Go back to the scan's own grid.
 
-    interpolation: Interpolation = "linear"
+    Attributes
+    ----------
+    interpolation : str
+        ``"as-there"`` undoes each change of the grid with the interpolation it was made with, as MONAI's `Invert` does
+        with ``nearest_interp=False``.
+    """
+
+    interpolation: Interpolation | Literal["as-there"] = "linear"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import numpy as np
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.backends.base import BackendError, Patch
 from napari_radcnn.inference.backends.shapes import batched
-from napari_radcnn.inference.backends.torch_cpu import channels_last, first_output, layout, memory_errors
+from napari_radcnn.inference.backends.torch_cpu import channels_last, layout, memory_errors
+from napari_radcnn.networks.outputs import choose_output
 
 if TYPE_CHECKING:
     import torch
@@ -121,7 +122,7 @@ class _Network:
     def _forward(self) -> torch.Tensor:
         if self._module is None:
             raise ModelError("This network is closed; open it again.")
-        return first_output(self._module(self._input)).float()
+        return choose_output(self._module(self._input)).float()
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

@@ -47,6 +47,11 @@ class NetworkSource(Protocol):
         """The file, where the network came as ONNX; it then has no torch module."""
         ...
 
+    @property
+    def onnx_output(self) -> str | int | None:
+        """Which output of that file is the answer, by name or number; None for the only one."""
+        ...
+
     def torch_module(self) -> torch.nn.Module:
         """Return the network in float32, on the CPU, in evaluation mode; a new one each time, for it may be moved.
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.inference.backends.base import OutOfMemoryError, Patch
+from napari_radcnn.inference.backends.base import BackendError, OutOfMemoryError, Patch
 from napari_radcnn.inference.backends.rewriting import instance_norm_as_group_norm
 from napari_radcnn.inference.backends.shapes import batched
+from napari_radcnn.networks.outputs import choose_output
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ class TorchPredictor:
 
         if self._module is None:
             raise ModelError("This network is closed; open it again.")
-        with _threads(self._threads), torch.inference_mode(), memory_errors():
+        with _threads(self._threads), torch.inference_mode(), network_errors(), memory_errors():
             batch = torch.from_numpy(batched(patch, self._spatial_dims))
             if self.precision == "float32":
                 return unbatched(self._module(batch), self._spatial_dims)
@@ -65,25 +66,8 @@ class TorchPredictor:
 
 def unbatched(output: Any, spatial_dims: int) -> Patch:
     """Return what a torch network gave for a batch of one as ``(classes, k, j, i)`` in float32."""
-    found = first_output(output)[0].float().contiguous().cpu().numpy()
+    found = choose_output(output)[0].float().contiguous().cpu().numpy()
     return found if spatial_dims == 3 else found[:, None]
-
-
-def first_output(output: Any) -> torch.Tensor:
-    """Return the tensor of a network; of several, as of deep supervision, the first.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
-    """
-    import torch
-
-    while isinstance(output, list | tuple) and output:
-        output = output[0]
-    if not isinstance(output, torch.Tensor):
-        raise ModelError(f"The network returned a {type(output).__name__}; one tensor, or a list of them, is expected.")
-    return output
 
 
 def layout(spatial_dims: int) -> torch.memory_format:
@@ -121,6 +105,30 @@ def memory_errors() -> Iterator[None]:
                 "The computer has too little free memory for a patch of this model; close other programs."
             ) from error
         raise
+
+
+@contextmanager
+def network_errors() -> Iterator[None]:
+    """Turn what torch raises where it cannot compute a network into an error of one line.
+
+    Raises
+    ------
+    BackendError
+        With what torch says; of a network that was saved for a graphics card, with what to do.
+    """
+    try:
+        yield
+    except OutOfMemoryError:
+        raise
+    except (RuntimeError, NotImplementedError, AssertionError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        brief = (lines[-1] if lines else type(error).__name__)[:160]
+        if "cuda" in str(error).lower():
+            raise BackendError(
+                f"The network was saved for a CUDA card, which is not used here ({brief}): save it again with its "
+                "constants on the processor (module.cpu() before torch.jit.trace or torch.jit.script)."
+            ) from error
+        raise BackendError(f"PyTorch cannot compute the network: {brief}") from error
 
 
 @contextmanager

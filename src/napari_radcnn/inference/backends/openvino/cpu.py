@@ -13,6 +13,7 @@ from napari_radcnn.inference.backends.base import BackendError, NetworkSource, O
 from napari_radcnn.inference.backends.openvino.norms import with_exact_norms
 from napari_radcnn.inference.backends.openvino.rounding import round_carefully
 from napari_radcnn.inference.backends.shapes import batched
+from napari_radcnn.networks.outputs import choose_name
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 _TELEMETRY = "openvino_telemetry"
+#: What a network without a file of its own is called in a message.
+_ANY = "The network"
 
 
 def import_openvino() -> ModuleType:
@@ -83,9 +86,6 @@ class OpenVINOPredictor:
         self.precision = precision
         self.agreement: float | None = None
         self._spatial_dims = spatial_dims
-        with_exact_norms(model, precision)
-        if precision == "bfloat16":
-            round_carefully(model)
         hint = ov.properties.hint
         config = {
             hint.performance_mode: hint.PerformanceMode.LATENCY,
@@ -96,6 +96,9 @@ class OpenVINOPredictor:
             ov.properties.num_streams: 1,
         }
         try:
+            with_exact_norms(model, precision)
+            if precision == "bfloat16":
+                round_carefully(model)
             self._request: Any = openvino_core().compile_model(model, "CPU", config).create_infer_request()
         except RuntimeError as error:
             raise _memory_error(error) or BackendError(f"OpenVINO cannot compile it: {_line(error)}") from error
@@ -146,17 +149,17 @@ def convert(source: NetworkSource, patch: Shape, *, is_compared: bool) -> openvi
     )
     try:
         if source.onnx_path is not None:
-            model = openvino_core().read_model(source.onnx_path)
+            model = _one_output(openvino_core().read_model(source.onnx_path), source)
             model.reshape(shape)
-            return model
+            return _in_float32(model)
         module = source.torch_module()
         half = [*shape[:2], *(n // 2 for n in shape[2:])]
         if is_compared and all(n % 2 == 0 for n in shape[2:]):
             try:
-                return _traced(module, half, shape)
+                return _checked(_traced(module, half, shape))
             except failures:
                 pass  # a network that fixes sizes when it is traced, or one whose coarsest grid does not halve
-        return _traced(module, shape, shape)
+        return _checked(_traced(module, shape, shape))
     except failures as error:
         raise _memory_error(error) or BackendError(f"OpenVINO cannot convert it: {_line(error)}") from error
 
@@ -177,6 +180,59 @@ def _traced(module: torch.nn.Module, example: list[int], shape: list[int]) -> op
     if example != shape and (found.is_dynamic or list(found.to_shape())[2:] != shape[2:]):
         raise RuntimeError(f"traced with {example}, its output is {found} for an input of {shape}")
     return model
+
+
+def _one_output(model: openvino.Model, source: NetworkSource) -> openvino.Model:
+    """Return a model that computes nothing but the output that is the answer.
+
+    Raises
+    ------
+    ModelError
+        If there are several and none was chosen.
+    """
+    name = _ANY if source.onnx_path is None else source.onnx_path.name
+    # A shape that is not known yet is "any" along each axis; the rank may not be known either.
+    shapes = [_lengths(output.get_partial_shape()) for output in model.outputs]
+    number = choose_name([_name_of(output) for output in model.outputs], shapes, source.onnx_output, name)
+    if len(model.outputs) == 1:
+        return model
+    ov = import_openvino()
+    return ov.Model([model.get_results()[number]], model.get_parameters(), "answer")
+
+
+def _name_of(output: Any) -> str:
+    return str(output.get_any_name()) if output.get_names() else ""
+
+
+def _lengths(shape: Any) -> list[int | None]:
+    if shape.rank.is_dynamic:
+        return [None]
+    return [None if length.is_dynamic else int(length.get_length()) for length in shape]
+
+
+def _checked(model: openvino.Model) -> openvino.Model:
+    """Return the model of a torch network, which must have one output.
+
+    Raises
+    ------
+    ModelError
+        If it has several: those of torch networks were chosen from before, see `napari_radcnn.networks.files`.
+    """
+    outputs = model.outputs
+    choose_name([str(n) for n in range(len(outputs))], [_lengths(o.get_partial_shape()) for o in outputs], None, _ANY)
+    return model
+
+
+def _in_float32(model: openvino.Model) -> openvino.Model:
+    """Return a model that takes and gives float32, whatever the file states: half precision, or whole numbers."""
+    ov = import_openvino()
+    float32 = ov.Type.f32
+    if model.input(0).get_element_type() == float32 and model.output(0).get_element_type() == float32:
+        return model
+    steps = ov.preprocess.PrePostProcessor(model)
+    steps.input(0).tensor().set_element_type(float32)
+    steps.output(0).tensor().set_element_type(float32)
+    return steps.build()
 
 
 def _memory_error(error: Exception) -> OutOfMemoryError | None:

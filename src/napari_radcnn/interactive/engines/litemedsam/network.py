@@ -164,6 +164,7 @@ class _EncoderSource:
     spatial_dims = 2
     channels = 3
     onnx_path = None
+    onnx_output = None
 
     def __init__(self) -> None:
         self.path = read_verified(LITEMEDSAM, LITEMEDSAM.weights[0])
