@@ -12,6 +12,7 @@ from napari_radcnn.errors import ModelError, ResourceError
 from napari_radcnn.inference.align import Inputs, on_one_grid
 from napari_radcnn.inference.cost.costs import is_first_run, is_known, learn_from_run
 from napari_radcnn.inference.cost.memory import PeakMemory
+from napari_radcnn.inference.gaps import fill_gaps, sink_with_gaps, with_gaps
 from napari_radcnn.inference.plan import remember_seconds
 from napari_radcnn.inference.request import Request, get_pipeline
 from napari_radcnn.models import ModelSpec
@@ -86,8 +87,9 @@ def execute(request: Request, progress: Progress | None, cancel: CancelEvent | N
     refuse_too_large(request, expected)
     started, clock = provenance.now(), time.perf_counter()
     inputs = request.volumes
-    _, *others = on_one_grid(inputs, progress=progress, cancel=cancel)
-    request = replace(request, others=tuple(others))
+    filled = fill_gaps(spec, inputs, Monitor(1, None, cancel))
+    first, *others = on_one_grid(filled.volumes, progress=progress, cancel=cancel)
+    request = replace(request, volume=first, others=tuple(others), sink=sink_with_gaps(request, filled))
     # A first run compares backends, and takes more than those that follow: only they are measured.
     measures = is_first_run() and expected.network_bytes > 0 and is_known(request, expected.patch_shape)
     try:
@@ -98,12 +100,13 @@ def execute(request: Request, progress: Progress | None, cancel: CancelEvent | N
             f"The computer has too little free memory to run '{spec.name}' on '{request.volume.name}': close other "
             "programs, or crop the scan."
         ) from error
+    outcome = with_gaps(outcome, request, filled)
     seconds = time.perf_counter() - clock
     remember_seconds(rate_key(request), amount_of_work(request, expected), seconds - outcome.opening_seconds)
     if measures:
         scan_bytes = expected.memory_bytes - expected.network_bytes
         learn_from_run(request, expected.patch_shape, memory.bytes - scan_bytes)
-    warnings = (*expected.warnings, *outcome.warnings)
+    warnings = (*expected.warnings, *filled.warnings, *outcome.warnings)
     made_by = manifest_of_run(request, inputs, outcome, started, seconds, warnings)
     return result_of(request, outcome, made_by, warnings)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.results import Label
+from napari_radcnn.spec.gaps import Gaps
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
 from napari_radcnn.tasks import TaskName as Task
 
@@ -87,6 +88,8 @@ class ModelSpec:
         How a foreign model is run: a frozen dataclass that its recipe understands.
     origin : Path or None
         The file or folder a foreign model was opened from.
+    gaps : Gaps
+        What it is shown where a scan holds no finite number.
     """
 
     name: str
@@ -113,6 +116,7 @@ class ModelSpec:
     files: tuple[NetworkFile, ...] = ()
     network: object = None
     origin: Path | None = None
+    gaps: Gaps = field(default_factory=Gaps)
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -164,15 +164,6 @@ def test_figures_of_a_scan_read_in_slabs_are_those_of_the_whole(monkeypatch):
     np.testing.assert_allclose(slabs.read(_whole(whole.shape)), whole.read(_whole(whole.shape)), atol=1e-5)
 
 
-def test_what_is_no_number_counts_as_zero():
-    scan = _scan()
-    holed = np.array(scan.array)
-    holed[2, 3, 4], holed[5, 6, 7] = np.nan, np.inf
-    seen = _input(_plain(scan.with_array(holed)), _model(Normalization("none"))).read(_whole(SHAPE))[0]
-    assert seen[2, 3, 4] == seen[5, 6, 7] == 0
-    assert np.isfinite(seen).all()
-
-
 # -- resampling --------------------------------------------------------------------------------------------------------
 
 

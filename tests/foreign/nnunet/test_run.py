@@ -147,7 +147,8 @@ def test_what_is_no_number_is_said(held_out, on_torch):
     holed = held_out.array.astype(np.float32)
     holed[3, 4, 5] = np.nan
     found = radcnn.segment(held_out.with_array(holed), folder(), QUICK)
-    assert any("no finite numbers" in text for text in found.warnings)
+    assert any("no finite numbers" in text and "shown -1024 (air)" in text for text in found.warnings)
+    assert found.array[3, 4, 5] == 0
 
 
 def test_a_scan_smaller_than_a_patch_is_labelled(held_out, on_torch):

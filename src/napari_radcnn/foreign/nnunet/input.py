@@ -86,8 +86,6 @@ class NetworkInput:
         Of the network's grid.
     spacing : tuple of float
         mm of the network's grid along its axes, as the plans have it.
-    has_gaps : bool
-        Whether what was read so far held numbers that are not finite; the network sees 0 there.
     """
 
     def __init__(
@@ -102,7 +100,6 @@ class NetworkInput:
     ) -> None:
         self._scans, self._model, self._box, self._previous = scans, model, box, previous
         self._monitor = monitor
-        self.has_gaps = False
         self.cropped = network_shape(box)
         self.spacing = target_spacing(model, scans.spacing)
         self.shape = self.cropped if model.data.skip else new_shape(self.cropped, scans.spacing, self.spacing)
@@ -172,11 +169,7 @@ class NetworkInput:
         return self._mask[box] if self._previous is None else self._marked(box) >= 0
 
     def _normalized(self, box: Box) -> _Floats:
-        values = self._scans.read_raw(self._crop(box))
-        finite = np.isfinite(values)
-        if not finite.all():
-            self.has_gaps = True
-            values[~finite] = 0
+        values = self._scans.read(self._crop(box))
         inside = self._inside(box)
         for channel, step in zip(values, self._steps, strict=True):
             changed = _normalize(channel, step)

@@ -283,8 +283,6 @@ class _Stage:
                 self.facts["patches_of_air_skipped"] = skipper.skipped
             if self._sink is not None:
                 self._sink.mark(self._cropped[0])
-        if source.has_gaps:
-            self.warnings.append("Some voxels of the scan are no finite numbers (NaN); the network was shown 0 there.")
 
     def _air_skipper(self, source: NetworkInput) -> AirSkipper | None:
         """Return what leaves patches of air out: in fast mode, of CT."""

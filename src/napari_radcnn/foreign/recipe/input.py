@@ -85,18 +85,12 @@ class RecipeInput:
         self.intensities: tuple[Intensity, ...] = ()
         self._budget, self._monitor = budget_bytes, monitor
         self._channels = len(volumes)
-        self._scan = ScanNode(self.scans)
-        self._node: Node = self._scan
+        self._node: Node = ScanNode(self.scans)
         for step in recipe.steps:
             if not isinstance(step, steps.Orient):
                 self._add(step)
         self._node = self._kept(self._node, slabs=True)
         self.shape = self._node.shape
-
-    @property
-    def has_gaps(self) -> bool:
-        """Whether voxels that were read so far are no finite numbers; they count as 0."""
-        return self._scan.has_gaps
 
     def read(self, box: Box) -> _Floats:
         """Return a box of the network's input, ``(channels, k, j, i)``."""

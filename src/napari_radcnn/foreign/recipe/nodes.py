@@ -41,11 +41,10 @@ def slabs_of(node: Node, channels: int, monitor: Monitor | None) -> Iterator[_Fl
 
 
 class ScanNode:
-    """The scans themselves; what is no finite number is 0."""
+    """The scans themselves."""
 
     def __init__(self, scans: TurnedScans) -> None:
         self._scans, self.shape = scans, scans.shape
-        self.has_gaps = False
 
     def read(self, box: Box) -> _Floats:
         """Return ``(channels, k, j, i)``."""
@@ -53,11 +52,7 @@ class ScanNode:
         channels = []
         for volume in self._scans.turned:
             block = volume.read_block((box[places[0]], box[places[1]], box[places[2]]))
-            values = np.array(block.transpose(self._scans.transpose), np.float32)
-            if block.dtype.kind == "f" and not np.isfinite(values).all():
-                self.has_gaps = True
-                values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-            channels.append(values)
+            channels.append(np.array(block.transpose(self._scans.transpose), np.float32))
         return np.stack(channels)
 
 

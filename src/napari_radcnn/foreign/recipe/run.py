@@ -80,8 +80,6 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     run_ = _Run(request, monitor)
     array = run_.run()
     warnings = list(run_.warnings)
-    if run_.source.has_gaps:
-        warnings.append("Some voxels of the scan are no finite numbers (NaN); the network was shown 0 there.")
     return Outcome(
         run_.device,
         run_.precision,

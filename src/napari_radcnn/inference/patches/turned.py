@@ -53,11 +53,7 @@ class TurnedScans:
         return k, j, i
 
     def read(self, box: Box) -> _Floats:
-        """Return a box of all scans, ``(channels, k, j, i)``; what is no number is 0."""
-        return np.nan_to_num(self.read_raw(box), copy=False, posinf=0.0, neginf=0.0)
-
-    def read_raw(self, box: Box) -> _Floats:
-        """Return a box of all scans as they are."""
+        """Return a box of all scans, ``(channels, k, j, i)``."""
         places = np.argsort(self.transpose)
         place = (box[places[0]], box[places[1]], box[places[2]])
         return np.stack(

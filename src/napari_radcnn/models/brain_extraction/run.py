@@ -103,9 +103,8 @@ def _implausible(liters: float) -> str:
 def _probabilities(request: Request, load: Callable[[int], _Network], monitor: Monitor) -> npt.NDArray[np.float32]:
     """Return the probability of brain on the scan's grid, zero outside the box of the first pass."""
     scan = request.volume
-    finite = np.nan_to_num(np.asarray(scan.array, np.float32), posinf=0.0, neginf=0.0)
     upright = Reorient("RAS")
-    head = upright.apply(scan.with_array(finite))
+    head = upright.apply(scan.with_array(np.asarray(scan.array, np.float32)))
 
     small = Resize(_COARSE, "nearest").apply(head).array
     low, high = (float(q) for q in np.quantile(small, (0.005, 0.995)))

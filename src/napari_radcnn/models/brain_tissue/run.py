@@ -76,7 +76,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     """Name the tissue of every voxel of the brain: 1 fluid, 2 gray, 3 white matter."""
     _refuse_flat(request)
     monitor.say("looking for the brain")
-    values = _finite(request)
+    values = np.array(request.volume.array, np.float32)
     brain = _find_brain(request, values, monitor)
     prepared = _prepare(request, values, brain.mask)
     tissue = _Tissue(request, prepared, monitor)
@@ -90,8 +90,6 @@ def run(request: Request, monitor: Monitor) -> Outcome:
             "orientation."
         )
     told = (*brain.warnings, *tissue.warnings, *_implausible(labels, request.volume.geometry))
-    if brain.had_gaps:
-        told = (*told, "Some voxels of the scan are no finite numbers (NaN); the network was shown 0 there.")
     return Outcome(
         tissue.device,
         tissue.precision,
@@ -123,23 +121,17 @@ class _Brain:
 
     mask: Mask
     source: str
-    had_gaps: bool
     warnings: tuple[str, ...] = ()
-
-
-def _finite(request: Request) -> npt.NDArray[np.float32]:
-    return np.nan_to_num(np.asarray(request.volume.array, np.float32), posinf=0.0, neginf=0.0)
 
 
 def _find_brain(request: Request, values: npt.NDArray[np.float32], monitor: Monitor) -> _Brain:
     scan = request.volume
     if float(values.max()) == float(values.min()):
         raise ModelError(f"'{scan.name}' has the same value everywhere: there is nothing to see in it.")
-    had_gaps = scan.array.dtype.kind == "f" and not np.isfinite(scan.array).all()
     mask, share = shown_mask(scan, values)
     wanted = request.options.brain
     if wanted == "stripped" or (wanted == "auto" and is_stripped(scan, mask, share)):
-        return _Brain(mask, "as shown", had_gaps)
+        return _Brain(mask, "as shown")
     _require_extraction(request)
     monitor.say("cutting out the brain")
     found = brain_extraction.run(_extraction_request(request), _Within(monitor))
@@ -150,7 +142,7 @@ def _find_brain(request: Request, values: npt.NDArray[np.float32], monitor: Moni
         "If the scan shows the brain alone already, set brain to stripped.",
         *found.warnings,
     )
-    return _Brain(found.array > 0, EXTRACTION.name, had_gaps, told)
+    return _Brain(found.array > 0, EXTRACTION.name, told)
 
 
 class _Within(Monitor):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.results import Label
+from napari_radcnn.spec.gaps import Gaps
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.shipped import shipped_weights
@@ -55,4 +56,5 @@ SPEC = ModelSpec(
     "contrast and resolution without retraining, Medical Image Analysis 86, 102789",
     card="models/brain_tissue/brain-tissue.md",
     weights=shipped_weights("models/brain_tissue/brain-tissue"),
+    gaps=Gaps(0.0, most=1.0),  # a brain that was cut out often has NaN around it
 )

@@ -107,9 +107,6 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         device, precision = predictor.device, predictor.precision
     finally:
         predictor.close()
-    missing = _missing(scan)
-    if missing:
-        warnings = (*warnings, f"{missing} voxels hold no number; they were left as they are.")
     return Outcome(device, precision, array=result, facts=facts | _before_after(noise, after), warnings=warnings)
 
 
@@ -174,7 +171,7 @@ def _window(scan: npt.NDArray[Any], k: int) -> Floats:
 
 
 def _shown(image: npt.NDArray[Any]) -> Floats:
-    return np.clip(np.nan_to_num(np.asarray(image, np.float32), nan=_LOWEST), _LOWEST, _HIGHEST)
+    return np.clip(np.asarray(image, np.float32), _LOWEST, _HIGHEST)
 
 
 def _channels(window: Floats, level: float, start: tuple[int, int], sides: tuple[int, int]) -> Floats:
@@ -234,9 +231,3 @@ def _varies(scan: npt.NDArray[Any]) -> bool:
         if high > low:
             return True
     return False
-
-
-def _missing(scan: npt.NDArray[Any]) -> int:
-    if not np.issubdtype(scan.dtype, np.floating):
-        return 0
-    return sum(int(np.count_nonzero(~np.isfinite(image))) for image in scan)

@@ -14,7 +14,7 @@ from napari_radcnn.models.ct_tissues import spec as labels
 from napari_radcnn.models.ct_tissues.airway import find_airway
 from napari_radcnn.models.ct_tissues.body import SKIN, find_body
 from napari_radcnn.models.ct_tissues.bones import BONE, find_bone
-from napari_radcnn.models.ct_tissues.grids import Mask, Small, Spacing, coarser, finer, finite, rim, shrink, spread
+from napari_radcnn.models.ct_tissues.grids import Mask, Small, Spacing, coarser, finer, rim, shrink, spread
 from napari_radcnn.models.ct_tissues.lungs import AIR, find_lungs
 from napari_radcnn.models.ct_tissues.muscles import MUSCLE, find_muscle
 
@@ -149,7 +149,7 @@ def classify(
     array of uint8
         Values of `napari_radcnn.models.ct_tissues.spec`.
     """
-    values = finite(hu[slices])
+    values = hu[slices]
     shape: Shape = (values.shape[0], values.shape[1], values.shape[2])
     coarse = spread(parts.coarse, parts.coarse_factor, shape, slices.start)
     body = (coarse & _BODY_CORE > 0) | ((coarse & _BODY > 0) & (values > SKIN))
@@ -176,6 +176,6 @@ def _smooth(hu: npt.NDArray[Any], spacing: Spacing, slices: slice) -> npt.NDArra
     size = [max(1, 2 * int(_SMOOTH / step / 2) + 1) if step < _SMOOTH else 1 for step in spacing]
     reach = size[0] // 2
     first, last = max(0, slices.start - reach), min(hu.shape[0], slices.stop + reach)
-    values = finite(hu[first:last]).astype(np.float32)
+    values = hu[first:last].astype(np.float32)
     found = ndimage.uniform_filter(values, size, mode="nearest") if max(size) > 1 else values
     return np.asarray(found[slices.start - first : slices.stop - first])

@@ -65,18 +65,11 @@ def shrink(array: npt.NDArray[Any], spacing: Spacing, target_mm: float) -> Small
     means = np.empty((len(starts), rows.size, columns.size), np.float32)
     area = np.diff([*rows, array.shape[1]])[:, None] * np.diff([*columns, array.shape[2]])
     for k, start in enumerate(starts):
-        slab = finite(array[start : start + factor[0]])
+        slab = array[start : start + factor[0]]
         flat = slab.mean(0, dtype=np.float32)
         means[k] = np.add.reduceat(np.add.reduceat(flat, rows, 0), columns, 1) / area
     wide = (spacing[0] * factor[0], spacing[1] * factor[1], spacing[2] * factor[2])
     return Small(means, wide, (factor[0], factor[1], factor[2]))
-
-
-def finite(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return values with air where there was no number."""
-    if not np.issubdtype(values.dtype, np.floating):
-        return values
-    return np.nan_to_num(values, nan=NOTHING, posinf=NOTHING, neginf=NOTHING)
 
 
 def spread(mask: npt.NDArray[Any], factor: Shape, shape: Shape, first: int = 0) -> npt.NDArray[Any]:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Box, Geometry, Shape
-from napari_radcnn.models.ct_tissues.grids import finite
 from napari_radcnn.models.ct_tissues.region import find_region
 from napari_radcnn.models.lung_nodules.network import FOLD, OUTSIDE, SPACING
 from napari_radcnn.models.lung_nodules.places import shown
@@ -56,7 +55,7 @@ def prepare_chest(volume: Volume, monitor: Monitor) -> Chest:
     grid = part.with_shape(
         [FOLD * n for n in cell_shape([n * s for n, s in zip(part.shape, part.spacing, strict=True)])]
     )
-    values = finite(np.asarray(upright.array[box]))
+    values = np.asarray(upright.array[box])
     hu = resample(
         np.asarray(values, np.float32),
         part,

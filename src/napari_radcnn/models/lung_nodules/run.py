@@ -120,8 +120,6 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     maps = _evidence(request, chest, places.centers[best], monitor) if request.options.explain else {}
     monitor.step("done")
     warnings = [SYNTHETIC, *told]
-    if not np.isfinite(request.volume.array).all():
-        warnings.append("Some voxels of the scan are no finite numbers (NaN); they were taken for air.")
     if chest.liters < _LITTLE_LUNG:
         warnings.append(f"Only {chest.liters:.2f} liters of lung were found: check that the scan shows a whole chest.")
     return Outcome(

@@ -67,12 +67,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         )
         return np.asarray(restored, np.float32).reshape(block.shape)
 
-    # A voxel that is not a number would spread over every patch that is compared with it.
-    missing = ~np.isfinite(array) if np.issubdtype(array.dtype, np.floating) else None
-    source = array if missing is None or not missing.any() else np.where(missing, 0, array)
-    restored = map_blocks(denoise, source, core=core, halo=halo, threads=request.threads, monitor=monitor)
-    if missing is not None and missing.any():
-        restored[missing] = array[missing]
+    restored = map_blocks(denoise, array, core=core, halo=halo, threads=request.threads, monitor=monitor)
     return Outcome("cpu", "float32", array=restored, facts=facts)
 
 

@@ -117,7 +117,10 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         opening = time.perf_counter() - began
         try:
             work.fill(thin, predictor, monitor)
-            found = {"backend": predictor.backend, "agreement": predictor.agreement}
+            found = {
+                "backend": predictor.backend,
+                "agreement": predictor.agreement,
+            }
             ran = (predictor.device, predictor.precision)
         finally:
             predictor.close()
@@ -218,12 +221,10 @@ def _value_warnings(request: Request) -> list[str]:
 
 
 def _missing(volume: Volume, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
-    """Return which voxels hold nothing that was measured; None if all do."""
-    missing = np.zeros(values.shape, bool) if values.dtype.kind != "f" else ~np.isfinite(values)
+    """Return which voxels are padding, which holds nothing that was measured; None if none is."""
     padding = volume.metadata.padding_value
-    if padding is not None:
-        missing |= values == padding
-    return missing if missing.any() else None
+    missing = None if padding is None else values == padding
+    return missing if missing is not None and missing.any() else None
 
 
 def _open(request: Request, work: _Work, monitor: Monitor) -> tuple[Predictor, tuple[str, ...]]:

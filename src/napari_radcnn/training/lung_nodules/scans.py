@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import read
-from napari_radcnn.models.ct_tissues.grids import finite, spread
+from napari_radcnn.models.ct_tissues.grids import spread
 from napari_radcnn.models.ct_tissues.region import find_region
 from napari_radcnn.preprocessing import resample
+from napari_radcnn.spec.gaps import CT_AIR
 from napari_radcnn.volume import Volume
 
 Floats = npt.NDArray[np.float32]
@@ -68,7 +69,7 @@ def make_chest(scan: Volume, name: str = "", weight: float = 1.0) -> Chest:
     upright = scan.reoriented("SPL")
     count = [max(1, round(n * s / STEP)) for n, s in zip(upright.shape, upright.geometry.spacing, strict=True)]
     grid = upright.geometry.with_shape(count)
-    values = finite(np.asarray(upright.array)).astype(np.float32)
+    values = np.nan_to_num(np.asarray(upright.array, np.float32), nan=CT_AIR, posinf=CT_AIR, neginf=CT_AIR)
     hu = resample(values, upright.geometry, grid, interpolation="linear", fill=float(values.min()))
     found = find_region(hu, grid.spacing)
     if found is None:
