@@ -19,7 +19,13 @@ from napari_radcnn.schemas import MANIFEST, MANIFEST_SUFFIX, check_schema
 
 
 def describe_model(
-    name: str, version: str, task: str, licence: str, weights: Iterable[tuple[str, str]], origin: Path | None = None
+    name: str,
+    version: str,
+    task: str,
+    licence: str,
+    weights: Iterable[tuple[str, str]],
+    origin: Path | None = None,
+    identity: str = "",
 ) -> dict[str, Any]:
     """Return what a manifest says of a model.
 
@@ -31,6 +37,8 @@ def describe_model(
         The name and the SHA-256 of each file.
     origin : path, optional
         Where a foreign model lies.
+    identity : str, optional
+        As of `napari_radcnn.spec.identity.model_identity`.
     """
     return {
         "name": name,
@@ -38,6 +46,7 @@ def describe_model(
         "task": task,
         "licence": licence,
         "weights": [{"file": file, "sha256": sha256} for file, sha256 in weights],
+        **({"identity": identity} if identity else {}),
         **({} if origin is None else {"origin": str(origin.absolute())}),
     }
 

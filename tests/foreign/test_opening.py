@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import pickle
 import struct
+import sys
 import zipfile
 from pathlib import Path
 
@@ -27,7 +29,10 @@ from model_factory import (
     zipped,
 )
 from napari_radcnn.errors import ModelError, TrustError
+from napari_radcnn.networks.files import _importable
+from napari_radcnn.spec.identity import model_identity
 from napari_radcnn.spec.trust import forget_trust, remember_trust, tree_sha256
+from napari_radcnn.user_folders import cache_folder
 
 
 class _Payload:
@@ -119,6 +124,40 @@ def test_a_logging_configuration_may_only_log(tmp_path, handler, is_code):
         assert radcnn.open_model(bundle).name == "two-organs"
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_bundle_with_a_linked_folder_is_refused(tmp_path, inside):
+    """What lies behind a link is in no hash: changed code ran under the old one."""
+    bundle = write_bundle(tmp_path / "bundle")
+    code = (bundle if inside else tmp_path) / "real"
+    code.mkdir()
+    (code / "net.py").write_text("value = 1")
+    (bundle / "scripts").symlink_to(code, target_is_directory=True)
+    assert "'scripts' is a link to a folder" in _refusal(bundle)
+    with pytest.raises(ModelError, match="'scripts' is a link"):
+        tree_sha256(bundle)
+
+
+@pytest.mark.parametrize("change", ["edited", "removed", "added", "sum"])
+def test_an_unpacked_archive_that_was_changed_is_unpacked_anew(tmp_path, change):
+    path = zipped(write_bundle(tmp_path / "bundle"), tmp_path / "published.zip")
+    before = model_identity(radcnn.open_model(path))
+    (config,) = (cache_folder() / "unpacked-models").glob("*/bundle/configs/inference.json")
+    if change == "edited":
+        config.write_text(config.read_text().replace("164", "165"))
+    elif change == "removed":
+        config.unlink()
+    elif change == "added":
+        config.with_name("inference.yaml").write_text("a: 1")
+    else:
+        (sums,) = (cache_folder() / "unpacked-models").glob("*.sha256")
+        sums.unlink()
+    assert model_identity(radcnn.open_model(path)) == before
+    assert "164" in config.read_text()
+    assert not config.with_name("inference.yaml").exists()
+    names = sorted(p.suffix for p in (cache_folder() / "unpacked-models").iterdir())
+    assert names == ["", ".sha256"]  # nothing is left aside
+
+
 def test_trust_is_for_one_content(tmp_path):
     bundle = write_bundle(tmp_path / "bundle")
     (bundle / "scripts").mkdir()
@@ -154,6 +193,21 @@ def test_a_trusted_bundle_makes_its_own_network(tmp_path):
     (bundle / "scripts" / "net.py").write_text("1/0")
     with pytest.raises(ModelError, match="changed since it was trusted"):
         open_network(file, channels=1, spatial_dims=3).torch_module()
+
+
+def test_bundles_with_modules_of_one_name_run_their_own_code(tmp_path):
+    seen = []
+    for number in (1, 2):
+        (tmp_path / f"{number}" / "scripts").mkdir(parents=True)
+        (tmp_path / f"{number}" / "scripts" / "__init__.py").write_text("")
+        (tmp_path / f"{number}" / "scripts" / "net_of_bundle.py").write_text(f"VALUE = {number}")
+        with _importable(tmp_path / f"{number}"):
+            seen.append(importlib.import_module("scripts.net_of_bundle").VALUE)
+        assert "scripts.net_of_bundle" not in sys.modules
+    (tmp_path / "2" / "scripts" / "net_of_bundle.py").write_text("VALUE = 3")
+    with _importable(tmp_path / "2"):
+        seen.append(importlib.import_module("scripts.net_of_bundle").VALUE)
+    assert seen == [1, 2, 3]
 
 
 def test_torchscript_is_a_program_and_needs_trust(tmp_path):

@@ -18,6 +18,7 @@ from napari_radcnn.errors import ModelError, WriteError
 from napari_radcnn.foreign.pack import install, installed, pack, uninstall, verify
 from napari_radcnn.models.registry import install_pack
 from napari_radcnn.phantom import oblique_geometry
+from napari_radcnn.spec.identity import model_identity
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 CPU = {"device": "cpu", "precision": "float32"}
@@ -190,6 +191,49 @@ def test_files_that_change_after_installation_are_not_run(tmp_path):
     torch.save(unet(7).state_dict(), weights)
     with pytest.raises(ModelError, match="not the file that was installed"):
         radcnn.segment(_scan(), "two-organs", **CPU)
+
+
+def _reword(path: Path, *keys: str, value) -> None:
+    """Replace one value in a JSON file."""
+    words = json.loads(path.read_text())
+    place = words
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(words, indent=1) + "\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda place: _reword(place / "model/configs/inference.json", "inferer", "overlap", value=0.25),
+        lambda place: _reword(place / "model/configs/metadata.json", "version", value="0.3.2"),
+        lambda place: (place / "model/configs/metadata.json").unlink(),
+        lambda place: (place / "model/configs/inference.yaml").write_text("a: 1"),
+        lambda place: (place / "model/scripts.py").write_text("print(1)"),
+        lambda place: (place / "model/scripts").symlink_to(place.parent),
+        lambda place: (place / "CARD.md").write_text("# Another"),
+        lambda place: _reword(place / "pack.json", "labels", "1", "name", value="spleen"),
+        lambda place: _reword(place / "pack.json", "spacing", value=[1.0, 1.0, 1.0]),
+        lambda place: _reword(place / "pack.json", "files", value={}),
+    ],
+    ids=["config", "metadata", "removed", "added", "code", "link", "card", "labels", "spacing", "list"],
+)
+def test_an_installed_model_that_was_edited_is_not_run(tmp_path, change):
+    name = install(pack(_bundle(tmp_path), tmp_path / "a.zip", **TEXTS))
+    before = radcnn.segment(_scan(), name, **CPU)  # opened once, and held open since
+    assert before.array.any()
+    (spec,) = installed()
+    change(Path(spec.card).parent)
+    with pytest.raises(ModelError, match=r"installed model 'two-organs' has changed|is gone|not in"):
+        radcnn.segment(_scan(), name, **CPU)
+
+
+def test_an_installed_model_has_the_identity_of_what_was_packed(tmp_path):
+    source = radcnn.open_model(_bundle(tmp_path))
+    name = install(pack(source, tmp_path / "a.zip", **TEXTS))
+    manifest = radcnn.segment(_scan(), name, **CPU).provenance
+    assert manifest["model"]["identity"] == model_identity(source)
 
 
 def test_a_program_in_a_pack_needs_trust(tmp_path):

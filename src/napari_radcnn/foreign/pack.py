@@ -250,14 +250,49 @@ def open_installed(spec: ModelSpec) -> ModelSpec:
 
     if spec.origin is None:
         raise ModelError(f"'{spec.name}' is not installed.")
-    for file in spec.files:
-        if not file.path.is_file() or file_sha256(file.path) != file.sha256:
-            raise ModelError(
-                f"{file.path.name}: not the file that was installed with '{spec.name}'; uninstall it and install its "
-                "pack again."
-            )
+    installed_sha256(spec)
     opened = open_model(spec.origin)
+    for what in ("task", "labels", "inputs", "spacing", "patch", "modalities"):
+        if getattr(opened, what) != getattr(spec, what):
+            raise _changed(spec, PACK_LIST, f"its {what} are not those of the model")
     return replace(opened, name=spec.name, licence=spec.licence, card=spec.card)
+
+
+def installed_sha256(spec: ModelSpec) -> str:
+    """Return one SHA-256 for all that was installed with a model: every file there as it was packed, and none more.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        As `installed` lists it.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, has changed, or was added.
+    """
+    place = Path(spec.card).parent
+    try:
+        text = (place / PACK_LIST).read_text(encoding="utf-8")
+        files = _info(place, json.loads(text)).files
+        known = {f"model/{file.path.relative_to(place / 'model').as_posix()}": file.sha256 for file in spec.files}
+        there = {p.relative_to(place).as_posix(): p for p in place.rglob("*") if not p.is_dir() or p.is_symlink()}
+        for name, wanted in {**files, **known}.items():
+            if name not in there or file_sha256(there[name]) != wanted:
+                raise _changed(spec, name, "not the file that was installed")
+    except (OSError, ValueError) as error:
+        raise _changed(spec, PACK_LIST, f"it cannot be read ({_brief(error)})") from error
+    # What a file manager leaves behind is no part of a model.
+    more = sorted(name for name in set(there) - {*files, PACK_LIST} if not PurePosixPath(name).name.startswith("."))
+    if more:
+        raise _changed(spec, more[0], "it was not installed with it")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _changed(spec: ModelSpec, name: str, cause: str) -> ModelError:
+    return ModelError(
+        f"{name}: the installed model '{spec.name}' has changed: {cause}. Uninstall it and install its pack again."
+    )
 
 
 # -- inside ---------------------------------------------------------------------------------------------------------

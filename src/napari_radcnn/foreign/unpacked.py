@@ -6,7 +6,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from napari_radcnn.errors import ModelError
+from napari_radcnn.files import write_text
 from napari_radcnn.io.archive import unpack
+from napari_radcnn.spec.trust import tree_sha256
 from napari_radcnn.spec.weights import file_sha256
 from napari_radcnn.user_folders import cache_folder
 
@@ -15,7 +18,8 @@ def unpacked(path: Path) -> Path:
     """Return the folder that holds what is in an archive.
 
     Sizes, ratios, names and links are checked before and while it is unpacked, see `napari_radcnn.io.archive`; it gets
-    its place in the cache when all of it is there.
+    its place in the cache when all of it is there. It is taken from there only as it was put there: a file that was
+    edited, added, damaged or removed since makes it unpacked anew.
 
     Raises
     ------
@@ -23,20 +27,38 @@ def unpacked(path: Path) -> Path:
         If the archive is damaged, unsafe, or would take too much room.
     """
     place = _cache() / file_sha256(path)
-    if place.is_dir():
+    if place.is_dir() and _is_whole(place):
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=place.parent))
     try:
         unpack(path, temporary)
+        whole = tree_sha256(temporary)
+        aside = temporary.with_name(f"{temporary.name}-old")
         try:
+            if place.is_dir():
+                place.rename(aside)
             temporary.rename(place)
+            write_text(_sum_of(place), whole, overwrite=True)
         except OSError:
-            if not place.is_dir():  # another process was faster: its folder holds the same
+            if not (place.is_dir() and tree_sha256(place) == whole):  # another process was faster
                 raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return place
+
+
+def _sum_of(place: Path) -> Path:
+    return place.with_name(f"{place.name}.sha256")
+
+
+def _is_whole(place: Path) -> bool:
+    try:
+        return _sum_of(place).read_text(encoding="ascii").strip() == tree_sha256(place)
+    except (OSError, ValueError, ModelError):  # kept by an earlier version, or damaged
+        return False
 
 
 def _cache() -> Path:

@@ -71,4 +71,5 @@ def open_shipped(
         sample=sample,
         outputs=outputs,
         monitor=monitor,
+        scan=request.scan_sha256,
     )

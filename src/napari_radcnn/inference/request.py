@@ -15,6 +15,7 @@ from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.progress import Monitor
+from napari_radcnn.provenance import identify
 from napari_radcnn.results import Detection
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.volume import Volume
@@ -74,6 +75,10 @@ class Request:
     def volumes(self) -> tuple[Volume, ...]:
         """All inputs, in the order of ``spec.inputs``."""
         return (self.volume, *self.others)
+
+    def scan_sha256(self) -> str:
+        """Return the hash of the scan, as a manifest has it."""
+        return str(identify(self.volume)["sha256"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -221,11 +222,17 @@ def _run_bundle_code(architecture: Architecture) -> torch.nn.Module:
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
     """Let Python import from a folder, and leave no compiled files in it, which would change its SHA-256."""
-    writes = sys.dont_write_bytecode
+    writes, before = sys.dont_write_bytecode, set(sys.modules)
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.dont_write_bytecode = writes
         sys.path.remove(str(folder))
+        # Another bundle, or this one after a change, has modules of the same names: each runs its own.
+        for name in set(sys.modules) - before:
+            places = [getattr(sys.modules[name], "__file__", None), *getattr(sys.modules[name], "__path__", ())]
+            if any(place and Path(place).resolve().is_relative_to(folder.resolve()) for place in places):
+                del sys.modules[name]

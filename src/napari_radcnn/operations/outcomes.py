@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_radcnn import manifest, provenance
 from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.installed import identity_of
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.results import Result
 from napari_radcnn.spec.options import describe
@@ -46,7 +47,9 @@ def manifest_of_run(
         *((file.path.name, file.sha256) for file in spec.files),
     ]
     return manifest.of_run(
-        model=manifest.describe_model(spec.name, spec.version, spec.task, spec.licence, weights, spec.origin),
+        model=manifest.describe_model(
+            spec.name, spec.version, spec.task, spec.licence, weights, spec.origin, identity_of(spec)
+        ),
         options={entry.name: getattr(request.options, entry.name) for entry in describe(spec.options)},
         settings={"device": request.settings.device, "precision": request.settings.precision},
         computed={"device": outcome.device, "precision": outcome.precision, "threads": request.threads},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import ModelError, ReadError
+from napari_radcnn.foreign.installed import identity_of
 from napari_radcnn.interactive.engines.specs import SPECS
 from napari_radcnn.manifest import check_replayable, is_same_result, read_manifest
 from napari_radcnn.models import ModelSpec, find_model, get_model
@@ -16,6 +17,7 @@ from napari_radcnn.operations.planning import plan
 from napari_radcnn.operations.running import run
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import LabelMap, Result
+from napari_radcnn.spec.identity import is_same_identity
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
@@ -177,6 +179,13 @@ def _model_of(described: Mapping[str, Any], trust: str | None) -> tuple[ModelSpe
         known = {one["sha256"] for one in described["weights"]}
         if known != {file.sha256 for file in spec.files}:
             raise ModelError(f"{origin}: its weights are no longer those of the manifest.")
+    if not is_same_identity(described.get("identity"), identity_of(spec)):
+        if origin is not None:
+            raise ModelError(
+                f"{origin}: the weights are those of the manifest, but the description or configuration beside them "
+                "has changed since: put it back, or run the model anew."
+            )
+        changes.append(f"'{spec.name}' is not quite the model of the manifest here: the result may differ.")
     return spec, changes
 
 

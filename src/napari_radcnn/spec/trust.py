@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,16 +22,35 @@ from napari_radcnn.user_folders import config_folder
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+def refuse_linked_folders(folder: Path) -> None:
+    """Refuse a folder with folders in it that are links: what they hold is in no hash, and may change at any time.
+
+    Raises
+    ------
+    ModelError
+        If there is one, by name.
+    """
+    for place, folders, _ in os.walk(folder):
+        for name in folders:
+            path = Path(place, name)
+            if path.resolve() != path.parent.resolve() / name:  # a symbolic link, or a junction of Windows
+                raise ModelError(
+                    f"{folder.name}: '{path.relative_to(folder)}' is a link to a folder, which cannot be checked with "
+                    "the model: put a copy in its place."
+                )
+
+
 def tree_sha256(folder: Path) -> str:
     """Return one SHA-256 for a folder: of the names and contents of all its files.
 
     Raises
     ------
     ModelError
-        If a file cannot be read, or is a link that leads out of the folder.
+        If a file cannot be read, or is a link that leads out of the folder, or a folder in it is a link.
     """
     total = hashlib.sha256()
     root = folder.resolve()
+    refuse_linked_folders(folder)
     try:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             if not path.resolve().is_relative_to(root):

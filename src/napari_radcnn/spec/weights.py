@@ -59,7 +59,7 @@ def read_verified(spec: ModelSpec, weights: WeightsFile) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a whole file; computed again only when its size or time has changed.
+    """Return the SHA-256 of a whole file; computed again only when its size or a time has changed, or it is another.
 
     Raises
     ------
@@ -67,11 +67,12 @@ def file_sha256(path: Path) -> str:
         If it cannot be read.
     """
     stamp = path.stat()
-    return _sha256(path, stamp.st_size, stamp.st_mtime_ns)
+    # The time of the last change of its entry counts as well: that of its content can be set back.
+    return _sha256(path, (stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns, stamp.st_ino, stamp.st_dev))
 
 
 @lru_cache(maxsize=256)
-def _sha256(path: Path, size: int, modified: int) -> str:  # noqa: ARG001  size and time are the cache's key
+def _sha256(path: Path, stamp: tuple[int, ...]) -> str:  # noqa: ARG001  the stamp is the cache's key
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -32,7 +32,7 @@ from napari_radcnn.networks.files import BUNDLE_CODE, check_weights
 from napari_radcnn.results import Label
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import Architecture, InputSlot, NetworkFile
-from napari_radcnn.spec.trust import require_trust, tree_sha256
+from napari_radcnn.spec.trust import refuse_linked_folders, require_trust, tree_sha256
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.safetensors", "model.pt", "model.pth", "model.ts")
@@ -64,6 +64,7 @@ def open_bundle(root: Path, *, shown: Path | None = None, trust: str | None = No
         If it contains code and is not trusted, or anything in it is missing, damaged or not known.
     """
     shown = root if shown is None else shown
+    refuse_linked_folders(root)
     path = next((root / "configs" / name for name in _CONFIGS if (root / "configs" / name).is_file()), None)
     if path is None:
         raise ModelError(f"{shown.name}: the bundle has no configs/inference.json (or .yaml).")

@@ -313,6 +313,7 @@ class _Stage:
                 sample=sample,
                 outputs="channels" if model.regions else "classes",
                 monitor=self._monitor,
+                scan=request.scan_sha256,
             )
             stack.callback(predictor.close)
             learn_from_layers(request, patch, network, predictor, copies=len(chosen))
@@ -328,6 +329,7 @@ class _Stage:
             "network_shape": list(self.shape),
             "backend": first.backend,
             "agreement_with_float32": first.agreement,
+            "agreement_measured_on": first.measured_on,
         }
         self.opening_seconds = time.perf_counter() - started
         return opened

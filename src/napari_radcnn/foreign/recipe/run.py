@@ -182,6 +182,7 @@ class _Run:
             sample=sample,
             outputs="channels" if self.answer.is_threshold else "classes",
             monitor=self.monitor,
+            scan=request.scan_sha256,
         )
         learn_from_layers(request, patch, network, predictor, copies=1)
         self.warnings += told
@@ -191,6 +192,7 @@ class _Run:
             "network_shape": list(shape),
             "backend": predictor.backend,
             "agreement_with_float32": predictor.agreement,
+            "agreement_measured_on": predictor.measured_on,
         }
         self.opening_seconds = time.perf_counter() - started
         return predictor

@@ -63,6 +63,7 @@ class AcceleratorPredictor:
         self.precision = precision
         self.device = self.backend = device
         self.agreement: float | None = None
+        self.measured_on: str | None = None
         self._spatial_dims = spatial_dims
         self._shape = shape
         self._network: _Network | None = None

@@ -86,6 +86,11 @@ class Predictor(Protocol):
         """Fraction of voxels of a real patch with the same arg-max as torch in float32; None where not compared."""
         ...
 
+    @property
+    def measured_on(self) -> str | None:
+        """SHA-256 of the scan that `agreement` was measured on, which may be an earlier one; None where not known."""
+        ...
+
     def __call__(self, patch: Patch) -> Patch:
         """Return what the network says, ``(classes, k, j, i)``, of a ``(channels, k, j, i)`` patch.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from napari_radcnn.errors import ModelError
@@ -40,6 +41,7 @@ def open_predictor(
     tolerance: float = 0.995,
     outputs: Outputs = "classes",
     monitor: Monitor | None = None,
+    scan: Callable[[], str] | None = None,
 ) -> tuple[Predictor, tuple[str, ...]]:
     """Open a network where it computes fastest among the backends that agree with PyTorch in float32.
 
@@ -64,11 +66,13 @@ def open_predictor(
         How labels follow from the outputs; see `agreement.compare`.
     monitor : Monitor, optional
         Told what takes long.
+    scan : callable, optional
+        Returns the SHA-256 of the scan that `sample` is of; asked where backends are compared on it.
 
     Returns
     -------
     predictor : Predictor
-        With the agreement found, now or earlier.
+        With the agreement found, now or earlier, and the scan it was measured on.
     warnings : tuple of str
         Which backends were dropped, and why.
 
@@ -79,13 +83,13 @@ def open_predictor(
     ModelError
         If no backend can run the network.
     """
-    predictor, told = _open_chosen(source, patch, settings, threads, sample, tolerance, outputs, monitor)
+    predictor, told = _open_chosen(source, patch, settings, threads, sample, tolerance, outputs, monitor, scan)
     if predictor.backend not in _ACCELERATORS:
         return predictor, told
 
     def on_processor() -> Predictor:
         processor = replace(settings, device="cpu", precision="auto")
-        return _open_chosen(source, patch, processor, threads, sample, tolerance, outputs, monitor)[0]
+        return _open_chosen(source, patch, processor, threads, sample, tolerance, outputs, monitor, scan)[0]
 
     return FallingBackPredictor(predictor, on_processor), told
 
@@ -99,6 +103,7 @@ def _open_chosen(
     tolerance: float,
     outputs: Outputs,
     monitor: Monitor | None,
+    scan: Callable[[], str] | None,
 ) -> tuple[Predictor, tuple[str, ...]]:
     """Open what was chosen earlier, or choose; parameters as of `open_predictor`."""
     is_onnx = source.onnx_path is not None
@@ -107,13 +112,14 @@ def _open_chosen(
     key = _key(source, patch, settings, ways, tolerance, outputs)
     known = _known_choice(key, ways)
     if known is not None and (predictor := opening.attempt(known[0])) is not None:
-        predictor.agreement = known[1]
+        predictor.agreement, predictor.measured_on = known[1], known[3]
         return predictor, known[2]
     if sample is None:
         return opening.first(ways), tuple(opening.warnings)
     predictor = opening.best(ways, sample, tolerance, outputs)
     found = {"backend": predictor.backend, "precision": predictor.precision, "agreement": predictor.agreement}
-    remember(_FILE, key, found | {"warnings": opening.warnings})
+    predictor.measured_on = None if scan is None or predictor.agreement is None else scan()
+    remember(_FILE, key, found | {"warnings": opening.warnings, "measured_on": predictor.measured_on})
     return predictor, tuple(opening.warnings)
 
 
@@ -313,8 +319,10 @@ def _key(
     return f"{source.identity} {asked} {there}{card} {versions}"
 
 
-def _known_choice(key: str, ways: tuple[Candidate, ...]) -> tuple[Candidate, float | None, tuple[str, ...]] | None:
-    """Return the remembered way, its agreement and the warnings; None if there is none, or it is damaged."""
+def _known_choice(
+    key: str, ways: tuple[Candidate, ...]
+) -> tuple[Candidate, float | None, tuple[str, ...], str | None] | None:
+    """Return the remembered way, its agreement, warnings, and the scan of the agreement; None if there is none."""
     known = recall(_FILE, key)
     if known is None:
         return None
@@ -322,4 +330,5 @@ def _known_choice(key: str, ways: tuple[Candidate, ...]) -> tuple[Candidate, flo
     candidate = Candidate(str(known.get("backend")), str(known.get("precision")))
     if candidate not in ways or not isinstance(agreement, float | None) or not isinstance(warnings, list):
         return None
-    return candidate, agreement, tuple(str(text) for text in warnings)
+    scan = known.get("measured_on")
+    return candidate, agreement, tuple(str(text) for text in warnings), scan if isinstance(scan, str) else None

@@ -25,7 +25,7 @@ class FallingBackPredictor:
     def __init__(self, predictor: Predictor, open_next: Callable[[], Predictor]) -> None:
         self._predictor = predictor
         self._open_next: Callable[[], Predictor] | None = open_next
-        self.agreement = predictor.agreement
+        self.agreement, self.measured_on = predictor.agreement, predictor.measured_on
         #: What the user must be told after the run.
         self.warnings: list[str] = []
 
@@ -61,7 +61,7 @@ class FallingBackPredictor:
             self._predictor.close()
         if open_next is not None:
             self._predictor = open_next()
-            self.agreement = self._predictor.agreement
+            self.agreement, self.measured_on = self._predictor.agreement, self._predictor.measured_on
             self.warnings.append(told)
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ class TorchPredictor:
     def __init__(self, module: torch.nn.Module, spatial_dims: int, precision: str, threads: int) -> None:
         self.precision = precision
         self.agreement: float | None = None
+        self.measured_on: str | None = None
         self._threads = threads
         self._spatial_dims = spatial_dims
         self._module: torch.nn.Module | None = module

@@ -288,6 +288,7 @@ class _Tissue:
             "network_shape": list(self._shape),
             "backend": predictor.backend,
             "agreement_with_float32": predictor.agreement,
+            "agreement_measured_on": predictor.measured_on,
         }
         self.opening_seconds = time.perf_counter() - started
         return predictor

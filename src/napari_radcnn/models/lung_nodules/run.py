@@ -195,6 +195,7 @@ def _answered(
             "network_shape": list(shape),
             "backend": predictor.backend,
             "agreement_with_float32": predictor.agreement,
+            "agreement_measured_on": predictor.measured_on,
             "finder_precision": predictor.precision,
         }
     finally:

@@ -120,6 +120,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
             found = {
                 "backend": predictor.backend,
                 "agreement": predictor.agreement,
+                "agreement_measured_on": predictor.measured_on,
             }
             ran = (predictor.device, predictor.precision)
         finally:

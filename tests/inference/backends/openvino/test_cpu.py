@@ -182,14 +182,32 @@ def test_a_kept_model_needs_no_torch_module_and_says_the_same():
     converted_model(source, (8, 12, 12), is_compared=False)
     converted_model(ToySource(unet(1)), (8, 12, 10), is_compared=False)
     names = sorted(file.suffix for file in (cache_folder() / "openvino").iterdir())
-    assert names == [".bin", ".bin", ".bin", ".xml", ".xml", ".xml"]
+    assert names == [".bin"] * 3 + [".sha256"] * 3 + [".xml"] * 3
 
 
-def test_a_damaged_kept_model_is_made_anew():
+def _flip(path: Path) -> None:
+    """Change one bit in the middle: what OpenVINO reads without a word."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 64
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".xml", lambda path: path.write_text("<net>")),
+        (".bin", _flip),
+        (".bin", lambda path: path.write_bytes(path.read_bytes()[:-1])),
+        (".bin", lambda path: path.unlink()),
+        (".sha256", lambda path: path.unlink()),
+        (".sha256", _flip),
+    ],
+)
+def test_a_damaged_kept_model_is_made_anew(suffix, damage):
     source = ToySource(affine())
     converted_model(source, PATCH, is_compared=False)
-    (file,) = (cache_folder() / "openvino").glob("*.xml")
-    file.write_text("<net>")
+    (file,) = (cache_folder() / "openvino").glob(f"*{suffix}")
+    damage(file)
     predictor = OpenVINOPredictor(converted_model(source, PATCH, is_compared=False), 3, "float32", 1)
     np.testing.assert_array_equal(predictor(halves(1)), 2 * halves(1) + 1)
     assert source.opened == 2

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends.base import NetworkSource
 from napari_radcnn.inference.backends.openvino.cpu import convert, import_openvino, openvino_core
+from napari_radcnn.spec.weights import file_sha256
 from napari_radcnn.user_folders import cache_folder
 from napari_radcnn.version import package_version
 
@@ -42,13 +43,26 @@ def converted_model(source: NetworkSource, patch: Shape, *, is_compared: bool) -
         return convert(source, patch, is_compared=is_compared)
     file = _file(source, patch)
     with suppress(RuntimeError, OSError):  # not there, or damaged: it is made anew
-        if file.is_file() and file.with_suffix(".bin").is_file():
+        if _is_whole(file):
             model = openvino_core().read_model(file)
             file.touch()
             return model
     model = convert(source, patch, is_compared=is_compared)
     _keep(model, file)
     return model
+
+
+def _parts(file: Path) -> tuple[Path, Path, Path]:
+    """Return where a kept model's layers, weights and the checksums of both lie."""
+    return file, file.with_suffix(".bin"), file.with_suffix(".sha256")
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether a kept model is what was written: OpenVINO itself does not look at its weights."""
+    layers, weights, sums = _parts(file)
+    if not (layers.is_file() and weights.is_file() and sums.is_file()):
+        return False
+    return sums.read_bytes().decode("ascii", "replace").split() == [file_sha256(layers), file_sha256(weights)]
 
 
 def _file(source: NetworkSource, patch: Shape) -> Path:
@@ -58,20 +72,24 @@ def _file(source: NetworkSource, patch: Shape) -> Path:
 
 
 def _keep(model: openvino.Model, file: Path) -> None:
-    """Write a model, weights first, so that a description is never without them; a full disk does no harm."""
+    """Write a model, its checksums last, without which it is not taken; a full disk does no harm."""
     ov = import_openvino()
-    weights = file.with_suffix(".bin")
+    _, weights, sums = _parts(file)
     temporary = file.with_name(f".{secrets.token_hex(4)}-{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         ov.save_model(model, temporary, compress_to_fp16=False)
-        temporary.with_suffix(".bin").replace(weights)
-        temporary.replace(file)
+        made, made_weights, made_sums = _parts(temporary)
+        made_sums.write_text(f"{file_sha256(made)} {file_sha256(made_weights)}\n", encoding="ascii")
+        sums.unlink(missing_ok=True)
+        made_weights.replace(weights)
+        made.replace(file)
+        made_sums.replace(sums)
         _forget_old(file)
     except (OSError, RuntimeError):
         return
     finally:
-        for left in (temporary, temporary.with_suffix(".bin")):
+        for left in _parts(temporary):
             with suppress(OSError):
                 left.unlink(missing_ok=True)
 
@@ -83,5 +101,5 @@ def _forget_old(newest: Path) -> None:
         room -= sum(part.stat().st_size for part in (file, file.with_suffix(".bin")) if part.exists())
         if room < 0 and file != newest:
             with suppress(OSError):  # in use, on Windows
-                file.unlink(missing_ok=True)
-                file.with_suffix(".bin").unlink(missing_ok=True)
+                for part in reversed(_parts(file)):
+                    part.unlink(missing_ok=True)

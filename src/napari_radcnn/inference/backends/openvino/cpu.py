@@ -85,6 +85,7 @@ class OpenVINOPredictor:
         ov = import_openvino()
         self.precision = precision
         self.agreement: float | None = None
+        self.measured_on: str | None = None
         self._spatial_dims = spatial_dims
         hint = ov.properties.hint
         config = {
