@@ -64,7 +64,8 @@ def test_what_stands_for_a_gap_hangs_on_the_model(monkeypatch, modality, changes
     assert (found.array[bad] == value).all()
     assert np.array_equal(found.array[~bad], scan.array[~bad])
     assert found.geometry is scan.geometry
-    assert filled.facts == {"not_finite": {"holed": {"voxels": 3, "replaced_by": value}}}
+    slot = "a" if "inputs" in changes else "scan"
+    assert filled.facts == {"not_finite": [{"input": slot, "voxels": 3, "replaced_by": value}]}
     assert (
         f"3 voxels (1.43%) are no finite numbers (NaN or infinite); the model was shown {value:g}" in filled.warnings[0]
     )
@@ -90,7 +91,7 @@ def test_a_scan_of_gaps_is_refused(monkeypatch, share, most, is_refused):
         with pytest.raises(ModelError, match=r"'gaps' holds no finite number"):
             fill_gaps(spec, (scan,))
     else:
-        assert fill_gaps(spec, (scan,)).facts["not_finite"]["gaps"]["voxels"] == round(1000 * share)
+        assert fill_gaps(spec, (scan,)).facts["not_finite"][0]["voxels"] == round(1000 * share)
 
 
 def test_a_scan_in_a_store_stays_there(monkeypatch):
@@ -112,7 +113,7 @@ def test_gaps_are_background_in_labels_and_stand_in_the_manifest(monkeypatch):
     labels = radcnn.segment(scan.with_array(values), "fake")
     assert labels.array.any()
     assert labels.array[brightest] == 0
-    assert labels.provenance["facts"]["not_finite"][scan.name]["voxels"] == 1
+    assert labels.provenance["facts"]["not_finite"][0]["voxels"] == 1
     assert any("background in the result" in text for text in labels.warnings)
     assert list(labels.warnings) == labels.provenance["warnings"]
 

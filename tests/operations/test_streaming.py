@@ -87,6 +87,23 @@ def test_a_scan_on_disk_is_not_loaded(streaming, tmp_path):
     assert np.array_equal(written.array, bright(field.array))
 
 
+@pytest.mark.parametrize("lies_on_disk", [False, True])
+def test_gaps_are_background_in_streamed_labels_too(streaming, tmp_path, lies_on_disk):
+    field = world_field(oblique())
+    values = np.array(field.array, np.float32)
+    gaps = np.zeros(values.shape, bool)
+    gaps[1, ::3] = gaps[-1, :, 2] = True
+    assert bright(values)[gaps].any()
+    values[gaps] = np.nan
+    scan = field.with_array(values)
+    if lies_on_disk:
+        scan = Volume.lazy(CountingSource(values), field.geometry, field.metadata)
+    written = segment_to(scan, "fake", tmp_path / "a.ome.zarr")
+    assert scan.is_loaded != lies_on_disk
+    assert np.array_equal(written.array, np.where(gaps, 0, bright(field.array)))
+    assert any(f"{gaps.sum()} voxels" in text for text in written.warnings)
+
+
 def test_a_killed_run_goes_on_where_it_was(streaming, tmp_path):
     volume = world_field(axial())
     streaming.dies_at = 2

@@ -63,7 +63,7 @@ def fill_gaps(spec: ModelSpec, volumes: tuple[Volume, ...], monitor: Monitor | N
     ModelError
         If a scan holds hardly anything but gaps.
     """
-    filled, gaps, warnings, facts = [], [], [], {}
+    filled, gaps, warnings, facts = [], [], [], []
     for number, volume in enumerate(volumes):
         count, least = _counted(volume, monitor)
         if not count:
@@ -88,7 +88,8 @@ def fill_gaps(spec: ModelSpec, volumes: tuple[Volume, ...], monitor: Monitor | N
             f"'{volume.name}': {count} voxels ({share:.2%}) are no finite numbers (NaN or infinite); the model was "
             f"shown {value:g}{air} there{_consequence(spec)}."
         )
-        facts[volume.name] = {"voxels": count, "replaced_by": value}
+        slot = spec.inputs[number].name if number < len(spec.inputs) else "scan"
+        facts.append({"input": slot, "voxels": count, "replaced_by": value})
     return Filled(tuple(filled), tuple(gaps), tuple(warnings), {"not_finite": facts} if facts else {})
 
 
