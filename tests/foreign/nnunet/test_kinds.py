@@ -31,7 +31,7 @@ REGIONS = {"labels": {"background": 0, "whole": [1, 2], "core": 2}, "regions_cla
 
 @pytest.fixture(autouse=True)
 def _on_torch(monkeypatch):
-    def opened(source, patch, settings, *, threads, sample, outputs, monitor):
+    def opened(source, patch, settings, *, threads, sample, outputs, monitor, scan):
         return TorchPredictor(source.torch_module(), source.spatial_dims, "float32", 1), ()
 
     monkeypatch.setattr(nnunet, "open_predictor", opened)

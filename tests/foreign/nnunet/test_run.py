@@ -41,7 +41,7 @@ def held_out() -> radcnn.Volume:
 def on_torch(monkeypatch):
     """Compute in float32 with torch on the CPU, whatever else there is; collects the patches that were asked for."""
 
-    def opened(source, patch, settings, *, threads, sample, outputs, monitor):
+    def opened(source, patch, settings, *, threads, sample, outputs, monitor, scan):
         assert sample.shape == (source.channels, *patch)
         return TorchPredictor(source.torch_module(), source.spatial_dims, "float32", 1), ()
 

@@ -19,7 +19,7 @@ from napari_radcnn.phantom import oblique_geometry, world_field
 class Nothing:
     """Adds nothing to the spline."""
 
-    backend, device, precision, agreement = "torch", "cpu", "float32", 1.0
+    backend, device, precision, agreement, measured_on = "torch", "cpu", "float32", 1.0, None
 
     def __call__(self, patch):
         return np.zeros((1, *patch.shape[1:]), np.float32)

@@ -22,7 +22,7 @@ NAMES = (CT, MR)
 class Fake:
     """Adds what `answer` says of each piece."""
 
-    backend, device, precision, agreement = "torch", "cpu", "float32", 1.0
+    backend, device, precision, agreement, measured_on = "torch", "cpu", "float32", 1.0, None
 
     def __init__(self, answer):
         self.answer, self.seen = answer, []
