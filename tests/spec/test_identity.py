@@ -193,3 +193,17 @@ def test_a_streamed_run_does_not_go_on_under_another_description(tmp_path, monke
     whole = radcnn.segment(scan, spec, device="cpu", precision="float32")
     assert (written.array == whole.array).all()
     assert began
+
+
+def test_agreement_is_stated_with_the_scan_it_was_measured_on(tmp_path):
+    scan = _scan(tmp_path)
+    values = scan.array.astype("float32")
+    values[0, 0, 0] = float("nan")  # the hash is that of the scan as it was given
+    first, other = scan.with_array(values), scan.with_array(values + 1)
+    spec = radcnn.open_model(_described(tmp_path / "model"))
+    found = [
+        radcnn.segment(volume, spec, device="cpu", precision="float32").provenance for volume in (first, other, first)
+    ]
+    assert [one["facts"]["agreement_with_float32"] is not None for one in found] == [True] * 3
+    assert {one["facts"]["agreement_measured_on"] for one in found} == {found[0]["input"]["sha256"]}
+    assert found[1]["input"]["sha256"] != found[0]["input"]["sha256"]

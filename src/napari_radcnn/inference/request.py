@@ -60,6 +60,8 @@ class Request:
         Where labels are written as soon as they are final, instead of into `Outcome.array`.
     streams : bool
         Whether there is a sink, or will be one when it is run.
+    given : Volume or None
+        The scan as it was given, where `volume` is a copy with its gaps filled.
     """
 
     spec: ModelSpec
@@ -70,6 +72,7 @@ class Request:
     others: tuple[Volume, ...] = ()
     sink: Sink | None = None
     streams: bool = False
+    given: Volume | None = None
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
@@ -78,7 +81,7 @@ class Request:
 
     def scan_sha256(self) -> str:
         """Return the hash of the scan, as a manifest has it."""
-        return str(identify(self.volume)["sha256"])
+        return str(identify(self.volume if self.given is None else self.given)["sha256"])
 
 
 @dataclass(frozen=True, eq=False)
