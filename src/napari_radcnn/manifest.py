@@ -13,7 +13,7 @@ from typing import Any
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import ReadError
-from napari_radcnn.schemas import MANIFEST, MANIFEST_SUFFIX, check_schema
+from napari_radcnn.schemas import MANIFEST, MANIFEST_SUFFIX, check_schema, label_store
 
 # -- made -------------------------------------------------------------------------------------------------------------
 
@@ -155,7 +155,10 @@ def of_session(
 
 
 def manifest_path(path: Path) -> Path:
-    """Return where the manifest of a file lies."""
+    """Return where the manifest of a file lies: beside it, or beside the store that labels were added to."""
+    store = label_store(path)
+    if store is not None:  # a Zarr store holds nothing but Zarr
+        return store.with_name(f"{store.name}.{path.name}{MANIFEST_SUFFIX}")
     return path.with_name(f"{path.name}{MANIFEST_SUFFIX}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from napari_radcnn.errors import RadcnnError
 
@@ -48,3 +49,19 @@ def check_schema(given: object, known: str, where: object, error: type[RadcnnErr
             f"{where}: a newer version of napari-radcnn wrote this ({given}; this version reads {known}): update "
             "napari-radcnn."
         )
+
+
+def label_store(path: Path) -> Path | None:
+    """Return the store that a label image is to be part of, by its name alone; None for any other path.
+
+    Examples
+    --------
+    >>> label_store(Path("scan.ome.zarr/labels/liver")).name
+    'scan.ome.zarr'
+    >>> label_store(Path("scan.ome.zarr/labels/liver.nii.gz")) is None
+    True
+    """
+    path = Path(path)
+    store = path.parent.parent
+    is_inside = path.parent.name == "labels" and store.name.lower().endswith(".zarr") and "." not in path.name
+    return store if is_inside and path.name else None

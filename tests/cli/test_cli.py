@@ -290,7 +290,7 @@ def test_a_replay_on_another_input_is_refused(tmp_path, scan, monkeypatch, capsy
     fake_models.register(monkeypatch)
     assert main(["run", "fake", str(scan), "-o", str(tmp_path / "out.nii")]) == 0
     field = radcnn.read(scan)[0]
-    radcnn.write(field.with_array(field.array + 1), scan, overwrite=True)
+    radcnn.write(field.with_array(field.array + 1, source=None), scan, overwrite=True)
     capsys.readouterr()
     assert main(["replay", str(tmp_path / "out.nii.radcnn.json")]) == 3
     assert "no longer" in _one_line(capsys.readouterr())

@@ -79,7 +79,7 @@ def test_an_interactive_result_is_the_same_again(tmp_path):
 def test_a_scan_that_is_another_now_is_refused(monkeypatch, tmp_path, scan):
     fake_models.register(monkeypatch)
     provenance = radcnn.segment(scan, "fake").provenance
-    radcnn.write(scan.with_array(scan.array + 1), tmp_path / "scan.nii.gz", overwrite=True)
+    radcnn.write(scan.with_array(scan.array + 1, source=None), tmp_path / "scan.nii.gz", overwrite=True)
     with pytest.raises(ReadError, match="no longer those of the manifest"):
         radcnn.replay(provenance)
     (tmp_path / "scan.nii.gz").unlink()

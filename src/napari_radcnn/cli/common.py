@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from napari_radcnn.errors import CatalogueWarning, ReadError, WriteError, WriteWarning
 from napari_radcnn.manifest import manifest_path
+from napari_radcnn.schemas import label_store
 from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume
 
@@ -95,10 +96,12 @@ def print_same(replayed: Replay) -> None:
         print(f"{'identical' if replayed.is_same else 'different'}: the voxels of {name}")
 
 
-def check_result_target(target: Path, kind: type, overwrite: bool) -> None:
-    """Refuse before the work what its result, of the class `kind`, could not be written to."""
+def check_result_target(target: Path, kind: type, overwrite: bool, sources: Sequence[Path]) -> None:
+    """Refuse before the work what its result, of the class `kind`, could not be written to, the `sources` above all."""
     from napari_radcnn.io import check_suffix
+    from napari_radcnn.io.targets import refuse_sources
 
+    refuse_sources(target, sources)
     for path in (target, manifest_path(target)):
         check_output(path, overwrite)
     check_suffix(kind, target)
@@ -108,8 +111,9 @@ def check_output(target: Path, overwrite: bool) -> None:
     """Refuse before the work what could not be written after it."""
     if target.exists() and not overwrite:
         raise WriteError(f"{target} exists already: pass --overwrite to replace it.")
-    if not target.parent.is_dir():
-        raise WriteError(f"{target} cannot be written: the folder {target.parent} does not exist.")
+    folder = label_store(target) or target.parent
+    if not folder.is_dir():
+        raise WriteError(f"{target} cannot be written: the folder {folder} does not exist.")
 
 
 def warn(texts: Sequence[str]) -> None:

@@ -66,7 +66,7 @@ def _interact(parsed: argparse.Namespace) -> None:
     from napari_radcnn.io import check_source
     from napari_radcnn.play import check_engines, play
 
-    check_result_target(parsed.output, LabelMap, parsed.overwrite)
+    check_result_target(parsed.output, LabelMap, parsed.overwrite, [parsed.scan, parsed.script, *parsed.labels])
     script = read_script(parsed.script, read_label_maps(parsed.labels))
     check_engines(script, parsed.engine)
     given = {key: getattr(parsed, key) for key in ("device", "precision") if getattr(parsed, key) is not None}

@@ -112,12 +112,12 @@ def _run(parsed: argparse.Namespace) -> None:
     spec = find_model(parsed.model, trust=parsed.trust)
     check_runs_at_once(spec)
     if not parsed.plan:
-        check_result_target(parsed.output, TASKS[spec.task].kind.result, parsed.overwrite)
+        check_result_target(parsed.output, TASKS[spec.task].kind.result, parsed.overwrite, _sources(parsed))
     options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
     _ask_for_evidence(parsed, spec, options)
     if options.get("uncertainty") and not parsed.plan:
         for kind in MAPS:
-            check_output(_map_path(parsed.output, kind), parsed.overwrite)
+            _check_map(_map_path(parsed.output, kind), parsed)
     with cancelling() as cancel:
         progress = Progress()
         inputs = _inputs(parsed, spec, progress, cancel)
@@ -137,6 +137,19 @@ def _run(parsed: argparse.Namespace) -> None:
         print(f"{name}: {value}")
     print(f"written: {parsed.output}")
     print(f"manifest: {manifest_path(parsed.output)}")
+
+
+def _sources(parsed: argparse.Namespace) -> list[Path]:
+    """Return what is read: the inputs, with and without the name of a slot before them, and a foreign model."""
+    return [Path(word) for given in parsed.input for word in (given, given.partition("=")[2], parsed.model) if word]
+
+
+def _check_map(path: Path, parsed: argparse.Namespace) -> None:
+    """Refuse before the run what a map could not be written to."""
+    from napari_radcnn.io.targets import refuse_sources
+
+    refuse_sources(path, _sources(parsed))
+    check_output(path, parsed.overwrite)
 
 
 def _map_path(target: Path, kind: str) -> Path:
@@ -167,7 +180,7 @@ def _ask_for_evidence(parsed: argparse.Namespace, spec: ModelSpec, options: dict
             except OSError as error:
                 raise WriteError(f"{parsed.evidence}: {error.strerror or error}.") from error
         for kind in KINDS:
-            check_output(_evidence_path(parsed.evidence, parsed.output, kind), parsed.overwrite)
+            _check_map(_evidence_path(parsed.evidence, parsed.output, kind), parsed)
 
 
 def _evidence_path(folder: Path | None, target: Path, kind: str) -> Path:
@@ -311,12 +324,14 @@ class _How:
 
 
 def _replay(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io.targets import sources_in
     from napari_radcnn.operations import replay
 
     made_by = read_manifest(parsed.manifest)
     if parsed.output is not None:
         task = TASKS.get(task_of(made_by))
-        check_result_target(parsed.output, Volume if task is None else task.kind.result, parsed.overwrite)
+        sources = [parsed.manifest, *parsed.labels, *sources_in(made_by)]
+        check_result_target(parsed.output, Volume if task is None else task.kind.result, parsed.overwrite, sources)
     told: list[str] = []
 
     def tell(lines: Sequence[str]) -> None:

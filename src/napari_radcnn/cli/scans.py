@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_radcnn.cli.common import add_on_irregular, add_select, check_output, choose, read_volumes, warn
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.io.with_manifest import write_with_manifest
+from napari_radcnn.schemas import label_store
 
 if TYPE_CHECKING:
     from napari_radcnn.io import Deidentifier
@@ -63,8 +64,11 @@ def _convert(parsed: argparse.Namespace) -> None:
     from napari_radcnn.io import Kind, kind_of
     from napari_radcnn.io.dicom_results.deidentify import doubts
     from napari_radcnn.io.reference import as_labels, check_reference
+    from napari_radcnn.io.targets import refuse_sources
 
     target = parsed.output
+    given = (parsed.input, parsed.reference, parsed.deidentify_key)
+    refuse_sources(target, [path for path in given if path is not None])
     check_output(target, parsed.overwrite)
     if kind_of(parsed.input) is Kind.REPORT:
         _convert_report(parsed)
@@ -73,7 +77,7 @@ def _convert(parsed: argparse.Namespace) -> None:
     deidentify = _deidentify(parsed)
     volume = choose(read_volumes(parsed.input, on_irregular=parsed.on_irregular), parsed.input, parsed.select)
     warn(volume.warnings)
-    if target.name.lower().endswith(".dcm"):
+    if target.name.lower().endswith(".dcm") or label_store(target) is not None:
         volume = as_labels(volume, target)
     write_with_manifest(volume, target, overwrite=parsed.overwrite, reference=parsed.reference, deidentify=deidentify)
     if deidentify and not volume.metadata.is_label:

@@ -114,6 +114,16 @@ def is_voxel_half(path: Path) -> bool:
     )
 
 
+def halves(path: Path) -> list[Path]:
+    """Return the other file of a pair of header and voxels; empty for a file that is whole, or stands alone."""
+    name, found = path.name, []
+    for suffixes in _PAIRS:
+        for own, other in (suffixes, suffixes[::-1]):
+            if name.endswith(own):
+                found.append(path.with_name(name[: -len(own)] + other))
+    return [other for other in found if other.is_file()]
+
+
 def _pair(path: Path) -> tuple[Path, Path]:
     """Return the files of the header and of the voxels."""
     name = path.name

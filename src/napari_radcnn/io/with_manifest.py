@@ -9,7 +9,7 @@ from napari_radcnn.errors import WriteError
 from napari_radcnn.files import atomic_path, write_error
 from napari_radcnn.io.dicom_results import Reference
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, public_manifest
-from napari_radcnn.io.writing import write
+from napari_radcnn.io.writing import refuse_inputs, write
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.results import Result
 
@@ -33,8 +33,9 @@ def write_with_manifest(
     Raises
     ------
     WriteError
-        If a file is in the way, or cannot be written; neither of the two is left alone then.
+        If a file is in the way or an input, or cannot be written; neither of the two is left alone then.
     """
+    refuse_inputs(obj, path, reference)
     manifest, target = dict(obj.provenance), manifest_path(path)
     if deidentify:
         manifest = public_manifest(obj)

@@ -11,11 +11,16 @@ from napari_radcnn.io.dicom_results import Reference, as_label_map, check_series
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, Writable
 from napari_radcnn.io.dicom_results.source import check_source_pixels
 from napari_radcnn.io.formats import FORMATS, writable_suffixes
+from napari_radcnn.io.omezarr import write_label_image
 from napari_radcnn.io.reference import check_place
+from napari_radcnn.io.targets import refuse_sources, sources_of
 from napari_radcnn.results import Result
+from napari_radcnn.schemas import label_store
 from napari_radcnn.tasks import ResultKind, kind_of, kind_of_class, load
 from napari_radcnn.volume import Volume
 
+#: What stands for a suffix where labels are added to the store of their scan.
+_IN_STORE = "labels/"
 #: How names of contour files end.
 _CONTOURS = (".rtstruct", ".rtstruct.dcm", ".rtss", ".rtss.dcm")
 
@@ -33,12 +38,13 @@ def write(
     Parameters
     ----------
     obj : Volume, LabelMap, Detections, Classification or another result of `napari_radcnn.tasks`
-        Images go to ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``, ``.mhd`` or ``.ome.zarr``; detections to ``.json``
-        or ``.csv``; a classification to ``.json``. What was made from a DICOM series goes back to DICOM, too: labels
+        Images go to ``.nii.gz``, ``.nii``, ``.nrrd``, ``.mha``, ``.mhd`` or ``.ome.zarr``, labels also into the store
+        of their scan, ``STORE.ome.zarr/labels/NAME``; detections to ``.json`` or ``.csv``; a classification to
+        ``.json``. What was made from a DICOM series goes back to DICOM, too: labels
         to ``.dcm`` or ``.seg.dcm`` (a segmentation) or ``.sr.dcm`` (a report of their volumes, with the segmentation
         beside it), detections to ``.sr.dcm``, and an image to a name without a suffix: a folder with a derived series.
     path : path
-        Its folder must exist.
+        Its folder must exist. It must not be, hold or lie in what `obj` was read or made from.
     overwrite : bool
         Whether the file may exist.
     reference : path or Volume, optional
@@ -56,12 +62,13 @@ def write(
     Raises
     ------
     WriteError
-        If the file exists already, the suffix is not one of those, the file cannot be written, or DICOM is asked for
-        and the DICOM series that the result came from is not there.
+        If the file exists already or is an input, the suffix is not one of those, the file cannot be written, or DICOM
+        is asked for and the DICOM series that the result came from is not there.
     """
     path = Path(path)
     if kind_of(obj) is None:
         raise WriteError(f"{path}: objects of type {type(obj).__name__} cannot be written.")
+    refuse_inputs(obj, path, reference)
     given: Any = obj
     if isinstance(obj, Volume) and obj.metadata.is_label and path.name.lower().endswith(".dcm"):
         given = as_label_map(obj)
@@ -79,6 +86,12 @@ def write(
     return path
 
 
+def refuse_inputs(obj: Result, path: Path, reference: Reference | None = None) -> None:
+    """Refuse a target that is, holds or lies in what the object was read or made from, see `refuse_sources`."""
+    of_reference = sources_of(reference) if isinstance(reference, Volume) else [Path(reference)] if reference else []
+    refuse_sources(path, [*sources_of(obj), *of_reference])
+
+
 def check_suffix(kind: type, path: Path) -> str:
     """Return the suffix that says how an object of `kind` is written to `path`; empty for a folder of DICOM files.
 
@@ -94,6 +107,8 @@ def check_suffix(kind: type, path: Path) -> str:
             "write a DICOM segmentation (.seg.dcm) instead."
         )
     known = _kind_of_class(kind, path)
+    if known.is_image and label_store(path) is not None:
+        return _IN_STORE
     if "" in known.writers and not path.suffix:
         return ""
     images = writable_suffixes() if known.is_image else ()
@@ -126,6 +141,8 @@ def _kind_of_class(kind: type, path: Path) -> ResultKind:
 
 def _writer(kind: type, suffix: str, path: Path) -> Callable[..., object]:
     """Return what writes objects of a class under a suffix that `check_suffix` returned."""
+    if suffix == _IN_STORE:
+        return write_label_image
     place = _kind_of_class(kind, path).writers.get(suffix)
     found = next((f.writer for f in FORMATS if suffix in f.writes), None) if place is None else load(place)
     if found is None:

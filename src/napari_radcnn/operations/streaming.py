@@ -61,10 +61,11 @@ def segment_to(
     ModelError
         As `run`; or if the model does not give its labels block by block.
     WriteError
-        If the target is in the way, is no Zarr store, or the disk is full.
+        If the target is in the way, an input, is no Zarr store, or the disk is full.
     """
     from napari_radcnn.io import read
     from napari_radcnn.io.omezarr.growing import GrowingLabels
+    from napari_radcnn.io.targets import refuse_sources, sources_of
 
     target = Path(target)
     progress, cancel = how.get("progress"), how.get("cancel")
@@ -82,6 +83,7 @@ def segment_to(
         raise ModelError(f"'{spec.name}' needs the whole scan in memory: run it without streaming.")
     if target.suffix != ".zarr":
         raise WriteError(f"{target}: labels are streamed to OME-Zarr only; name it *.ome.zarr.")
+    refuse_sources(target, [path for one in request.volumes for path in sources_of(one)])
     request = replace(request, streams=True)
     refuse_too_large(request, plan_of(request))
     with atomic_path(manifest_path(target), overwrite) as temporary:

@@ -90,7 +90,7 @@ def test_the_archive_may_be_given(scan: Volume, tmp_path: Path) -> None:
 def test_a_segmentation_out_of_an_archive_is_written_on_its_series_there(tmp_path: Path, monkeypatch) -> None:
     write_dicom_series(tmp_path / "scan", world_field(oblique()), modality="CT")
     (scan,) = radcnn.read(tmp_path / "scan")
-    radcnn.write(labels_on(scan), tmp_path / "scan" / "labels.dcm")
+    radcnn.write(labels_on(scan), tmp_path / "labels.dcm").rename(tmp_path / "scan" / "labels.dcm")
     zipped(tmp_path / "export.zip", tmp_path / "scan")
     (labels,) = (volume for volume in radcnn.read(tmp_path / "export.zip") if volume.metadata.is_label)
     radcnn.write(labels, tmp_path / "again.seg.dcm")

@@ -213,7 +213,7 @@ def test_only_a_folder_of_ours_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="holds other files"):
         radcnn.write(image, out, overwrite=True)
     assert (out / "letter.txt").read_text() == "mine"
-    with pytest.raises(WriteError, match="the scan itself lies in this folder"):
+    with pytest.raises(WriteError, match="is the input 'scan'"):
         radcnn.write(image, tmp_path / "scan", overwrite=True)
     with pytest.raises(WriteError, match="does not exist"):
         radcnn.write(image, tmp_path / "nowhere" / "out")

@@ -328,7 +328,7 @@ def test_labels_are_looked_up_by_their_words() -> None:
 
 
 def test_a_folder_gives_the_scan_and_its_segmentation(labels: LabelMap, tmp_path: Path) -> None:
-    radcnn.write(labels, tmp_path / "scan" / "labels.dcm")
+    radcnn.write(labels, tmp_path / "labels.dcm").rename(tmp_path / "scan" / "labels.dcm")
     scan, found = radcnn.read(tmp_path / "scan")
     assert (scan.modality, found.modality) == ("CT", "SEG")
     assert found.geometry.is_close(scan.geometry)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_radcnn.errors import CancelledError
+from napari_radcnn.errors import CancelledError, WriteError
 from napari_radcnn.gui.export.saving import (
     Choice,
     choices,
@@ -30,10 +30,12 @@ from napari_radcnn.gui.export.saving import (
     result_of,
     safe_stem,
     series_of,
+    sources_of_layer,
     without_suffix,
 )
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.io.dicom_results.deidentify import doubts
+from napari_radcnn.io.targets import refuse_sources
 from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.progress import Progress
@@ -194,6 +196,11 @@ class ExportDock(QWidget):
         if path is None or self.panel.job is not None:
             return
         self.path_line.setText(str(path))
+        try:
+            refuse_sources(path, self._sources())
+        except WriteError as error:
+            self.panel.fail(str(error))
+            return
         in_the_way = files_in_the_way(path)
         if not in_the_way:
             self._start(path, overwrite=False)
@@ -208,6 +215,12 @@ class ExportDock(QWidget):
         box.finished.connect(lambda answer: self._on_answer(answer, path))
         box.finished.connect(box.deleteLater)
         box.open()
+
+    def _sources(self) -> list[Path]:
+        """Return what the chosen layers were read or made from."""
+        asked = None if self.series_combo.isHidden() else self.series_combo.layer
+        layers = [layer for layer in (self.layer_combo.layer, asked) if layer is not None]
+        return [path for layer in layers for path in sources_of_layer(layer)]
 
     def _on_answer(self, answer: int, path: Path) -> None:
         if answer == int(QMessageBox.StandardButton.Yes):

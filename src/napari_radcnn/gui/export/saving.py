@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from napari_radcnn.gui.findings.layer import findings_from_layer, frozen_findings, review_of
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, scan_from_layer, snapshot
 from napari_radcnn.io.formats import FORMATS
+from napari_radcnn.io.targets import sources_of
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.results import Detections, LabelMap
 from napari_radcnn.volume import Volume
@@ -119,6 +120,15 @@ def result_of(layer: Any) -> Volume | LabelMap | Detections:
         If it holds nothing that can be written.
     """
     return scan_from_layer(layer) if review_of(layer) is None else findings_from_layer(layer)
+
+
+def sources_of_layer(layer: Any) -> list[Path]:
+    """Return the files that what a layer holds was read or made from, without computing what it is written as."""
+    review = review_of(layer)
+    if review is not None:
+        return sources_of(review.found)
+    kept = layer.metadata.get(METADATA_KEY, {}) if is_ours(layer) else {}
+    return [path for key in ("volume", "labels") if kept.get(key) is not None for path in sources_of(kept[key])]
 
 
 def choices(kind: Kind) -> list[Choice]:

@@ -108,6 +108,12 @@ def read_block(attributes: Mapping[str, Any], told: list[str]) -> Block:
     )
 
 
+def is_own_block(attributes: Mapping[str, Any]) -> bool:
+    """Whether attributes are those of a store that was written here."""
+    found = attributes.get(_KEY)
+    return isinstance(found, dict) and found.get("version") == _VERSION
+
+
 def make_block(obj: Volume | LabelMap) -> dict[str, Any]:
     """Return the attributes to write: nothing that a person typed, no identifier of patient or study."""
     block: dict[str, Any] = {

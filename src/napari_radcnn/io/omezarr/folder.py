@@ -15,7 +15,9 @@ from napari_radcnn.files import write_error
 
 
 @contextmanager
-def atomic_folder(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+def atomic_folder(
+    target: Path, overwrite: bool, is_ours: Callable[[Path], bool], foreign: Callable[[Path], str]
+) -> Iterator[Path]:
     """Give a temporary path beside `target`; move the folder that was made there into place when the block ends.
 
     Two renames replace an old folder: it steps aside, the new one takes its name, and only then is it removed. A crash
@@ -29,13 +31,16 @@ def atomic_folder(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]
         Whether `target` may exist.
     is_ours : callable
         Whether an existing folder is of the kind that may be replaced; any other is never removed.
+    foreign : callable
+        Returns the name of something in such a folder that was not written here, which is not removed either; else
+        an empty text.
 
     Raises
     ------
     WriteError
         If `target` exists and may not be replaced, its parent is missing or not writable, or the disk is full.
     """
-    check_folder_target(target, overwrite, is_ours)
+    check_folder_target(target, overwrite, is_ours, foreign)
     temporary = target.with_name(f".radcnn-{secrets.token_hex(4)}-{target.name}")
     try:
         yield temporary
@@ -46,7 +51,9 @@ def atomic_folder(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_folder_target(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> None:
+def check_folder_target(
+    target: Path, overwrite: bool, is_ours: Callable[[Path], bool], foreign: Callable[[Path], str]
+) -> None:
     """Refuse a target that may not be made or replaced; parameters and errors as of `atomic_folder`."""
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
@@ -60,6 +67,12 @@ def check_folder_target(target: Path, overwrite: bool, is_ours: Callable[[Path],
         raise WriteError(
             f"{target}: a file or folder that is no Zarr store has this name, and is not "
             "replaced by one; choose another name."
+        )
+    name = foreign(target)
+    if name:
+        raise WriteError(
+            f"{target}: the store holds '{name}', which was not written here with it and would be lost; choose another "
+            "name."
         )
 
 

@@ -18,7 +18,7 @@ from napari_radcnn.files import write_error, write_text
 from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.io.omezarr.folder import check_folder_target, take_name
 from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
-from napari_radcnn.io.omezarr.write import create_level, pyramid, store_attributes
+from napari_radcnn.io.omezarr.write import create_level, foreign_in_store, pyramid, store_attributes
 from napari_radcnn.results import Label, LabelMap
 
 #: Beside the store's own files while it grows: how far it is.
@@ -63,7 +63,7 @@ class GrowingLabels:
         overwrite: bool = False,
         each_block: Callable[[Box, npt.NDArray[Any]], None] | None = None,
     ) -> None:
-        check_folder_target(target, overwrite, holds_zarr)
+        check_folder_target(target, overwrite, holds_zarr, foreign_in_store)
         self.target, self.geometry, self.labels = target, geometry, dict(labels)
         self.dtype = np.dtype(np.uint8 if max(self.labels, default=0) < 256 else np.uint16)
         if max(self.labels, default=0) > _MAX_LABEL:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import WriteError
 from napari_radcnn.io.guard import verify_written
-from napari_radcnn.io.omezarr.block import make_block, plain_origin
+from napari_radcnn.io.omezarr.block import is_own_block, make_block, plain_origin
 from napari_radcnn.io.omezarr.folder import atomic_folder
 from napari_radcnn.io.omezarr.labels import image_label
 from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
@@ -35,30 +38,80 @@ def write_omezarr(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -
     Raises
     ------
     WriteError
-        If the store cannot be written, or the type of the values has no place in Zarr.
+        If the store cannot be written, or the type of the values has no place in Zarr; if a store is in the way that
+        holds more than this function writes, such as labels.
+    """
+    with atomic_folder(path, overwrite, holds_zarr, foreign_in_store) as temporary:
+        write_beside(obj, temporary, path)
+
+
+def write_beside(obj: Volume | LabelMap, temporary: Path, target: Path, label: Mapping[str, Any] | None = None) -> None:
+    """Write a store under a temporary name and read it back.
+
+    Parameters
+    ----------
+    obj : Volume or LabelMap
+        What is written.
+    temporary, target : path
+        Where it is written, and the name it is to get.
+    label : mapping, optional
+        What else stands in ``image-label``, for a label image in the store of its image.
+
+    Raises
+    ------
+    WriteError
+        As of `write_omezarr`.
     """
     array = np.asarray(obj.array)
     if array.dtype.name not in _TYPES.split():
-        raise WriteError(f"{path}: OME-Zarr cannot hold values of type {array.dtype}.")
+        raise WriteError(f"{target}: OME-Zarr cannot hold values of type {array.dtype}.")
     array = array.astype(np.uint8) if array.dtype == np.bool_ else array
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    with atomic_folder(path, overwrite, holds_zarr) as temporary:
-        _write_store(obj, array, temporary, path)
-        verify_written(obj, temporary, path, lambda written: read_omezarr(written, None, None))
+    _write_store(obj, array, temporary, target, label or {})
+    verify_written(obj, temporary, target, lambda written: read_omezarr(written, None, None))
 
 
-def _write_store(obj: Volume | LabelMap, array: npt.NDArray[Any], folder: Path, target: Path) -> None:
+def foreign_in_store(folder: Path) -> str:
+    """Return what in a store was not written by `write_omezarr`, as a relative path; empty where all of it was.
+
+    Labels that were added later count as foreign: they are more than what was written.
+    """
+    try:
+        node = json.loads((folder / "zarr.json").read_bytes())
+        (image,) = node["attributes"]["ome"]["multiscales"]
+        levels = {str(one["path"]) for one in image["datasets"]}
+        is_ours = is_own_block(node["attributes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "zarr.json"
+    if not is_ours:
+        return "zarr.json"
+    for parent, folders, files in os.walk(folder):
+        inside = Path(parent).relative_to(folder).parts
+        for name in (*folders, *files):
+            path = (*inside, name)
+            is_link = Path(parent, name).is_symlink()
+            is_level = len(path) == 1 and path[0] in levels
+            is_metadata = name == "zarr.json" and (not inside or (len(inside) == 1 and inside[0] in levels))
+            is_chunk = len(path) > 1 and path[0] in levels and path[1] == "c" and all(map(str.isdigit, path[2:]))
+            if is_link or not (is_level or is_metadata or is_chunk):
+                return "/".join(path)
+    return ""
+
+
+def _write_store(
+    obj: Volume | LabelMap, array: npt.NDArray[Any], folder: Path, target: Path, label: Mapping[str, Any]
+) -> None:
     import zarr
 
     is_label = isinstance(obj, LabelMap) or (obj.metadata.is_label and array.dtype.kind in "iu" and not obj.is_color)
     factors = pyramid(obj)
+    attributes = store_attributes(obj, array, factors, is_label)
+    attributes["ome"].get("image-label", {}).update(label)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of zarr, on types that Zarr 3 has not settled yet; they are read back
         store = zarr.storage.LocalStore(folder)
         try:
-            group = zarr.create_group(
-                store=store, zarr_format=3, attributes=store_attributes(obj, array, factors, is_label)
-            )
+            group = zarr.create_group(store=store, zarr_format=3, attributes=attributes)
             level = array
             for n, factor in enumerate(factors):
                 if n:
