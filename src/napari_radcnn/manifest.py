@@ -13,7 +13,11 @@ from typing import Any
 
 from napari_radcnn import provenance
 from napari_radcnn.errors import ReadError
+from napari_radcnn.files import file_hash, recover
 from napari_radcnn.schemas import MANIFEST, MANIFEST_SUFFIX, check_schema, label_store
+
+#: Files up to this size, together, are compared with the hashes of their manifest.
+_MOST_COMPARED = 1 << 30
 
 # -- made -------------------------------------------------------------------------------------------------------------
 
@@ -171,6 +175,7 @@ def read_beside(path: Path) -> dict[str, Any]:
         If it is of a newer schema.
     """
     target = manifest_path(path)
+    recover(target.parent)
     try:
         found = json.loads(target.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -178,7 +183,35 @@ def read_beside(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         return {}
     check_schema(found.get("schema"), MANIFEST, target, ReadError)
-    return {key: value for key, value in found.items() if key != "output"}
+    return {key: value for key, value in found.items() if key not in ("output", "files")}
+
+
+def doubts_of(path: Path) -> list[str]:
+    """Return why a file may not be what the manifest beside it tells of, a line each; empty where there is no doubt.
+
+    Files of more than 1 GiB together are not compared, since that takes longer than opening them; nor are those of
+    manifests that hold no hashes.
+    """
+    target = manifest_path(path)
+    recover(target.parent)
+    try:
+        hashes = json.loads(target.read_text(encoding="utf-8"))["files"]
+        files = {path.parent / name: sha256 for name, sha256 in hashes.items() if "/" not in name}
+        if sum(_size(file) for file in files) > _MOST_COMPARED:
+            return []
+        changed = [file.name for file, sha256 in files.items() if not file.exists() or file_hash(file) != sha256]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return []
+    return [
+        f"{target.name} tells of another '{name}' than the one that is here: it was changed or replaced afterwards."
+        for name in changed
+    ]
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+    return path.stat().st_size if path.exists() else 0
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -189,6 +222,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     ReadError
         If it cannot be read, is of a newer schema, or does not say what was run on what.
     """
+    recover(path.parent)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -137,7 +137,9 @@ def test_a_manifest(tmp_path, capsys):
         "started: 2026-11-28T10:00:00+00:00",
         "warning: The slices are thick.",
     ]
-    assert described(capsys, path)["manifest"] == {**MADE, "output": "found.json"}
+    found = described(capsys, path)["manifest"]
+    assert found.pop("files").keys() == {"found.json"}
+    assert found == {**MADE, "output": "found.json"}
     path.write_text(json.dumps({**MADE, "steps": [{"undo": 1}]}))
     assert told(capsys, path)[0] == "the manifest of a result · 1 step"
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,11 @@ def _print_json(parsed: argparse.Namespace, **described: Any) -> None:
 
 
 def _images(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.manifest import doubts_of
+
     volumes = read_volumes(parsed.path, on_irregular=parsed.on_irregular)
+    doubts = tuple(doubts_of(parsed.path))
+    volumes = [replace(volume, warnings=(*volume.warnings, *doubts)) for volume in volumes] if doubts else volumes
     if parsed.json:
         _print_json(parsed, volumes=[_describe(volume) for volume in volumes])
         return
@@ -172,14 +177,14 @@ def _classes(parsed: argparse.Namespace) -> None:
 
 def _beside(path: Path) -> tuple[Mapping[str, Any], list[str]]:
     """Return the manifest of a result and what it warns of; one that cannot be read is a warning itself."""
-    from napari_radcnn.manifest import read_beside
+    from napari_radcnn.manifest import doubts_of, read_beside
 
     try:
         manifest = read_beside(path)
     except ReadError as error:
         return {}, [str(error)]
     warnings = manifest.get("warnings")
-    return manifest, list(map(str, warnings)) if isinstance(warnings, list) else []
+    return manifest, [*doubts_of(path), *(map(str, warnings) if isinstance(warnings, list) else ())]
 
 
 def _tell_origin(manifest: Mapping[str, Any], warnings: Sequence[str]) -> None:

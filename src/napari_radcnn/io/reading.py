@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.files import recover
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.io.contents import find_scans, format_of
 from napari_radcnn.io.dicom import OnIrregular, check_on_irregular
@@ -61,6 +63,8 @@ def read(
     """
     check_on_irregular(on_irregular)
     path = Path(path)
+    if not os.path.lexists(path):
+        recover(path.parent)
     with as_read_errors(path):
         if path.is_dir() and not is_zarr(path):
             return _read_folder(path, progress, cancel, on_irregular)

@@ -11,7 +11,7 @@ from napari_radcnn import provenance
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.foreign.installed import identity_of
 from napari_radcnn.interactive.engines.specs import SPECS
-from napari_radcnn.manifest import check_replayable, is_same_result, read_manifest
+from napari_radcnn.manifest import check_replayable, doubts_of, is_same_result, read_manifest
 from napari_radcnn.models import ModelSpec, find_model, get_model
 from napari_radcnn.operations.planning import plan
 from napari_radcnn.operations.running import run
@@ -103,6 +103,8 @@ def replay(
         check_replayable(source, "The manifest")
     found = dict(source) if isinstance(source, Mapping) else read_manifest(source)
     reading = _Reading(progress, cancel, on_irregular)
+    if isinstance(source, Path) and warn is not None and isinstance(found.get("output"), str):
+        warn(doubts_of(source.with_name(found["output"])))
     result: Result
     if "steps" in found:
         result, scans = _play(found, source, label_maps, reading, warn)

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError, RadcnnError, WriteError
-from napari_radcnn.files import atomic_path
+from napari_radcnn.files import check_target, together
 from napari_radcnn.geometry import Box
 from napari_radcnn.inference.align import Inputs
 from napari_radcnn.inference.request import Outcome, Request, get_pipeline
@@ -66,6 +66,7 @@ def segment_to(
     from napari_radcnn.io import read
     from napari_radcnn.io.omezarr.growing import GrowingLabels
     from napari_radcnn.io.targets import refuse_sources, sources_of
+    from napari_radcnn.io.with_manifest import write_manifest
 
     target = Path(target)
     progress, cancel = how.get("progress"), how.get("cancel")
@@ -86,26 +87,27 @@ def segment_to(
     refuse_sources(target, [path for one in request.volumes for path in sources_of(one)])
     request = replace(request, streams=True)
     refuse_too_large(request, plan_of(request))
-    with atomic_path(manifest_path(target), overwrite) as temporary:
-        grown = GrowingLabels(
-            target,
-            request.volume.geometry,
-            spec.labels,
-            fingerprint=_fingerprint(request),
-            overwrite=overwrite,
-            each_block=each_block,
-        )
-        try:
-            found = execute(replace(request, sink=grown), progress, cancel)
-            counts = grown.finish()
-        except RadcnnError:
-            grown.discard()
-            raise
+    check_target(manifest_path(target), overwrite)
+    grown = GrowingLabels(
+        target,
+        request.volume.geometry,
+        spec.labels,
+        fingerprint=_fingerprint(request),
+        overwrite=overwrite,
+        each_block=each_block,
+    )
+    try:
+        found = execute(replace(request, sink=grown), progress, cancel)
         labels = expect(found, LabelMap)
-        voxel_ml = labels.geometry.voxel_volume / 1000.0
-        volumes = {label.name: round(counts.get(value, 0) * voxel_ml, 3) for value, label in spec.labels.items()}
-        made_by = {**labels.provenance, "volumes_ml": volumes, "output": target.name}
-        temporary.write_text(json.dumps(made_by, indent=2) + "\n", encoding="utf-8")
+        with together():
+            counts = grown.finish()
+            voxel_ml = labels.geometry.voxel_volume / 1000.0
+            volumes = {label.name: round(counts.get(value, 0) * voxel_ml, 3) for value, label in spec.labels.items()}
+            made_by = {**labels.provenance, "volumes_ml": volumes, "output": target.name}
+            write_manifest(made_by, target, overwrite=overwrite)
+    except RadcnnError:
+        grown.discard()
+        raise
     (written,) = read(target)
     return replace(written.with_metadata(name=labels.name, provenance=made_by), warnings=labels.warnings)
 

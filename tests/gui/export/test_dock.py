@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from dicom_factory import PATIENT_ID, write_dicom_series
 from napari_radcnn import io
 from napari_radcnn.errors import WriteError
+from napari_radcnn.files import file_hash
 from napari_radcnn.gui.export import dock as export, saving
 from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data
@@ -135,7 +136,8 @@ def test_labels_with_their_manifest_under_a_safe_name(make_napari_viewer, qtbot,
     assert dock.panel.message_label.text() == f"Written and read back: {target}\nManifest: liver.nii.gz.radcnn.json"
     assert dock.path_line.text() == str(target)
     manifest = json.loads((tmp_path / "liver.nii.gz.radcnn.json").read_text())
-    assert manifest == {**wanted.provenance, "output": "liver.nii.gz"}
+    files = {"liver.nii.gz": file_hash(target)}
+    assert manifest == {**wanted.provenance, "output": "liver.nii.gz", "files": files}
     (back,) = io.read(target)
     assert np.array_equal(back.array, wanted.array)
 

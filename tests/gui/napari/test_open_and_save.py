@@ -10,6 +10,7 @@ from dicom_factory import write_dicom_series
 from mixed_folders import FINDINGS, every_kind
 from napari_radcnn import io
 from napari_radcnn.errors import RadcnnError
+from napari_radcnn.files import file_hash
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data
 from napari_radcnn.gui.layers.show import add_to_viewer
@@ -144,7 +145,8 @@ def test_the_manifest_is_saved_beside_and_goes_with_what_it_tells_of(make_napari
     layer = add_to_viewer(viewer, layer_data(made))
     target, beside = tmp_path / "a.nii.gz", tmp_path / "a.nii.gz.radcnn.json"
     assert layer.save(str(target), plugin="napari-radcnn") == [str(target), str(beside)]
-    assert json.loads(beside.read_text()) == {**manifest, "output": "a.nii.gz"}
+    files = {"a.nii.gz": file_hash(target)}
+    assert json.loads(beside.read_text()) == {**manifest, "output": "a.nii.gz", "files": files}
     layer.data_setitem((np.array([3]), np.array([5]), np.array([7])), 2)
     layer.save(str(target), plugin="napari-radcnn")
     assert json.loads(beside.read_text())["edited_by_hand"] is True

@@ -65,13 +65,17 @@ def layers_at(path: Path, progress: Progress | None = None) -> list[LayerData]:
         If it cannot be read.
     """
     from napari_radcnn.io import Kind, kind_of, read as read_volumes
+    from napari_radcnn.manifest import doubts_of
 
     kind = kind_of(path)
     if kind is Kind.REPORT:
         return [_report(path)]
     if kind is Kind.FINDINGS:
         return [_detections(path)]
-    return layers_of(read_volumes(path, progress=progress), progress=progress)
+    volumes, doubts = read_volumes(path, progress=progress), tuple(doubts_of(path))
+    if doubts:
+        volumes = [replace(volume, warnings=(*volume.warnings, *doubts)) for volume in volumes]
+    return layers_of(volumes, progress=progress)
 
 
 def _report(path: Path) -> LayerData:
@@ -93,14 +97,14 @@ def _detections(path: Path) -> LayerData:
     from napari.utils.notifications import show_warning
 
     from napari_radcnn.io.reports import read_detections
-    from napari_radcnn.manifest import read_beside
+    from napari_radcnn.manifest import doubts_of, read_beside
 
     try:
         manifest = read_beside(path)
         warnings = manifest.get("warnings", ())
     except ReadError as error:  # of a newer version; the findings do not depend on it
         manifest, warnings = {}, [str(error)]
-    told = tuple(map(str, warnings)) if isinstance(warnings, list) else ()
+    told = (*doubts_of(path), *(map(str, warnings) if isinstance(warnings, list) else ()))
     for warning in told:
         show_warning(f"{path.stem}: {warning}")
     return detections_layer(replace(read_detections(path), provenance=manifest, warnings=told))

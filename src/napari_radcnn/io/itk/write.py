@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import atomic_path, check_target, sync, write_error
+from napari_radcnn.files import atomic_path, check_target, drop, give_name, sync, together, write_error
 from napari_radcnn.interop import to_simpleitk
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.itk.metaimage import read_metaimage
@@ -55,7 +54,7 @@ def _write(image: object, obj: Volume | LabelMap, temporary: Path, target: Path)
 
 
 def _write_pair(image: object, obj: Volume | LabelMap, path: Path, overwrite: bool) -> None:
-    """Write header and voxels: the voxels get their name first, so that the header never stands alone."""
+    """Write header and voxels, which get their names together."""
     check_target(path, overwrite)
     made = path.with_name(f".radcnn-{secrets.token_hex(4)}.mhd")
     data_made = made.with_suffix(".zraw")
@@ -67,11 +66,11 @@ def _write_pair(image: object, obj: Volume | LabelMap, path: Path, overwrite: bo
         made.write_text(header, encoding="utf-8")
         sync(made)
         sync(data_made)
-        data_made.replace(data)
-        made.replace(path)
+        with together():
+            give_name(data_made, data, overwrite)
+            give_name(made, path, overwrite)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
         for leftover in (made, data_made):
-            with suppress(OSError):
-                leftover.unlink(missing_ok=True)
+            drop(leftover)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.files import write_error, write_text
+from napari_radcnn.files import drop, together, write_error, write_text
 from napari_radcnn.io.omezarr.folder import take_name
 from napari_radcnn.io.omezarr.read import read_omezarr
 from napari_radcnn.io.omezarr.store import Group, open_group
@@ -51,13 +50,14 @@ def write_label_image(obj: Volume | LabelMap, path: Path, overwrite: bool = Fals
     try:
         write_beside(obj, temporary, path, {"source": {"image": "../../"}})
         path.parent.mkdir(exist_ok=True)
-        take_name(temporary, path)
-        if path.name not in names:
-            write_text(path.parent / "zarr.json", _listing([*names, path.name], path.parent), overwrite=True)
+        with together():
+            take_name(temporary, path)
+            if path.name not in names:
+                write_text(path.parent / "zarr.json", _listing([*names, path.name], path.parent), overwrite=True)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        drop(temporary)
 
 
 def _check_image(obj: Volume | LabelMap, path: Path, store: Path) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import write_error
+from napari_radcnn.files import drop, give_name, recover, write_error
 
 
 @contextmanager
@@ -20,8 +18,7 @@ def atomic_folder(
 ) -> Iterator[Path]:
     """Give a temporary path beside `target`; move the folder that was made there into place when the block ends.
 
-    Two renames replace an old folder: it steps aside, the new one takes its name, and only then is it removed. A crash
-    between the two leaves both, complete, the old one as ``.radcnn-...-old-NAME``.
+    An old folder steps aside, the new one takes its name, and only then is the old one removed; see `together`.
 
     Parameters
     ----------
@@ -46,9 +43,9 @@ def atomic_folder(
         yield temporary
         take_name(temporary, target)
     except OSError as error:
-        raise _error(target, error) from error
+        raise write_error(target, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        drop(temporary)
 
 
 def check_folder_target(
@@ -57,6 +54,7 @@ def check_folder_target(
     """Refuse a target that may not be made or replaced; parameters and errors as of `atomic_folder`."""
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
+    recover(target.parent)
     if not target.exists() and not target.is_symlink():
         return
     if not overwrite:
@@ -82,21 +80,12 @@ def take_name(temporary: Path, target: Path) -> None:
     Raises
     ------
     OSError
-        If the disk is full, or somebody took the name meanwhile; the old folder is then still there.
+        If the disk is full; the old folder is then still there.
+    WriteError
+        If somebody took the name meanwhile.
     """
     _sync_all(temporary)
-    if not target.exists():
-        temporary.rename(target)
-        return
-    aside = target.with_name(f".radcnn-{secrets.token_hex(4)}-old-{target.name}")
-    target.rename(aside)
-    try:
-        temporary.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
-    _sync(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    give_name(temporary, target, overwrite=target.exists())
 
 
 def _sync_all(folder: Path) -> None:
@@ -116,9 +105,3 @@ def _sync(path: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _error(target: Path, error: OSError) -> WriteError:
-    if error.errno == errno.ENOTEMPTY:  # somebody took the name meanwhile
-        return WriteError(f"{target}: the folder exists already; choose another name.")
-    return write_error(target, error)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import sync, write_error
+from napari_radcnn.files import drop, give_name, recover, sync, write_error
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.headers import damage, quiet, text, texts
 from napari_radcnn.io.dicom.series import find_dicom
@@ -131,11 +129,11 @@ def write_derived(
                 ) from error
         written = volume.with_array(stored.values, geometry)
         verify_written(written, folder, target, lambda path: find_dicom(path).read_pictures()[0])
-        _take_name(folder, target)
+        give_name(folder, target, overwrite)
     except OSError as error:
         raise write_error(target, error) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        drop(folder)
 
 
 def check_series(scan: Volume, target: Path) -> None:
@@ -341,6 +339,7 @@ def _along_normal(volume: Volume, target: Path) -> tuple[npt.NDArray[Any], Geome
 def _check_folder(target: Path, overwrite: bool, source: Source) -> None:
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
+    recover(target.parent)
     if not (target.exists() or target.is_symlink()):
         return
     if not target.is_dir() or target.is_symlink():
@@ -370,20 +369,3 @@ def _is_ours(path: Path) -> bool:
             return any(text(item, "ManufacturerModelName") == PRODUCT for item in items)
     except unreadable:
         return False
-
-
-def _take_name(folder: Path, target: Path) -> None:
-    """Give the folder its name; an older one is removed after that."""
-    old = target.with_name(f".radcnn-{secrets.token_hex(4)}-old")
-    had_one = target.exists()
-    if had_one:
-        target.replace(old)
-    try:
-        folder.replace(target)
-    except OSError:
-        if had_one:
-            with suppress(OSError):
-                old.replace(target)
-        raise
-    if had_one:
-        shutil.rmtree(old, ignore_errors=True)

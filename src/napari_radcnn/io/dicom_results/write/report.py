@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.files import atomic_path, check_target
+from napari_radcnn.files import atomic_path, check_target, together, where
 from napari_radcnn.io.dicom.headers import damage, quiet
 from napari_radcnn.io.dicom_results.codes import code, label_codes
 from napari_radcnn.io.dicom_results.equipment import MANUFACTURER, PRODUCT, SERIAL_NUMBER
@@ -78,13 +78,12 @@ def write_report(
     source = replace(source, deidentifier=deidentifier)
     source.check(target)
     is_new = deidentifier is not None or not _holds(segmentation, source, turned(label_map, axes)[0])
-    if is_new:
-        write_segmentation(label_map, segmentation, overwrite, reference, deidentifier)
     maker = maker_of(label_map.provenance)
-    failures: tuple[type[Exception], ...] = (WriteError, *damage())
     try:
-        with silent():
-            dataset = _header(segmentation)
+        with silent(), together():
+            if is_new:
+                write_segmentation(label_map, segmentation, overwrite, reference, deidentifier)
+            dataset = _header(where(segmentation))
             groups = [_segment_group(dataset, item, source, label_map, maker) for item in dataset.SegmentSequence]
             evidence = [*source.headers, dataset]
             names = [str(item.TrackingID) for item in dataset.SegmentSequence]
@@ -92,9 +91,7 @@ def write_report(
             _write(
                 _content(groups, source), evidence, source, maker, target, overwrite, wanted, names=names, is_3d=False
             )
-    except failures as error:
-        if is_new:
-            segmentation.unlink(missing_ok=True)
+    except damage() as error:
         raise _failure(target, error) from error
 
 
@@ -149,8 +146,6 @@ def write_detection_report(
 
 
 def _failure(target: Path, error: Exception) -> WriteError:
-    if isinstance(error, WriteError):
-        return error
     return WriteError(
         f"{target}: the DICOM series the scan came from does not allow a report on it ({type(error).__name__}); write "
         ".json or .nii.gz instead."

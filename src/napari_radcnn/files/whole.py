@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from napari_radcnn.errors import WriteError
+from napari_radcnn.files.together import drop, give_name, recover, write_error
 
 
 @contextmanager
@@ -42,15 +43,11 @@ def atomic_path(target: str | Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         sync(temporary)
-        if overwrite:
-            temporary.replace(target)
-        else:
-            _move_without_overwriting(temporary, target)
+        give_name(temporary, target, overwrite)
     except OSError as error:
         raise write_error(target, error) from error
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        drop(temporary)
 
 
 def check_target(target: Path, overwrite: bool) -> None:
@@ -63,6 +60,7 @@ def check_target(target: Path, overwrite: bool) -> None:
     """
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
+    recover(target.parent)
     if target.is_dir():
         raise WriteError(f"{target}: this is a folder; give the name of a file.")
     if not overwrite and (target.exists() or target.is_symlink()):
@@ -93,29 +91,20 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_error(target: Path, error: OSError) -> WriteError:
-    """Say in one line why the operating system did not write `target`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return WriteError(f"{target}: the disk is full; free some space or write elsewhere. Nothing was written.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return WriteError(f"{target}: permission denied: no file may be written in '{target.parent}'.")
-    if error.errno == errno.EEXIST:
-        return WriteError(
-            f"{target}: the file exists already; choose another name, or pass overwrite=True (--overwrite)."
-        )
-    if error.errno == errno.ENAMETOOLONG:
-        return WriteError(f"{target}: the name is too long for this file system; choose a shorter one.")
-    return WriteError(f"{target}: cannot be written: {error.strerror or error}.")
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes; of a folder, that of the names and hashes of all files in it.
 
-
-def _move_without_overwriting(temporary: Path, target: Path) -> None:
-    """Give the file its name, failing if another program took the name meanwhile, where the file system can."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise
-    except OSError:  # no hard links here (FAT, some network shares); the check before writing has to do
-        temporary.replace(target)
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    files = sorted((one.relative_to(path).as_posix(), one) for one in path.rglob("*") if one.is_file())
+    lines = (f"{file_hash(one)}  {name}\n" for name, one in files)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def some_names(paths: Sequence[Path], most: int = 3) -> str:
