@@ -144,6 +144,7 @@ def test_manifests_without_usable_hashes_are_not_doubted(tmp_path: Path, files: 
     doubts = doubts_of(tmp_path / "b.nii")
     assert len(doubts) == (1 if isinstance(files, dict) and files else 0)
     assert doubts_of(tmp_path / "none.nii") == []
+    assert doubts_of(Path()) == []
 
 
 def test_a_doubt_is_shown_by_info_the_viewer_and_a_replay(

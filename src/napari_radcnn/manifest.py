@@ -192,6 +192,8 @@ def doubts_of(path: Path) -> list[str]:
     Files of more than 1 GiB together are not compared, since that takes longer than opening them; nor are those of
     manifests that hold no hashes.
     """
+    if not path.name:  # "." or a whole disk: beside it there is nothing
+        return []
     target = manifest_path(path)
     recover(target.parent)
     try:

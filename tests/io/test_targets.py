@@ -138,6 +138,17 @@ def test_a_target_that_holds_or_lies_in_a_source(tmp_path: Path, source: str, ta
         refuse_sources(tmp_path / "in" / target, [given])
 
 
+def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = scan_at(tmp_path, "a.nii")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WriteError, match="holds the input"):
+        refuse_sources(Path(), [source])
+    with pytest.raises(WriteError, match="is the input"):
+        refuse_sources(source, [Path("a.nii")])
+    with pytest.raises(WriteError, match="lies in the input"):
+        refuse_sources(Path("b.nii"), [Path()])
+
+
 def test_names_that_are_written_with_a_target(tmp_path: Path) -> None:
     (tmp_path / "b.zraw").write_bytes(b"voxels")
     (tmp_path / "b.hdr.mhd").write_text("ElementDataFile = b.zraw\n")
@@ -272,6 +283,20 @@ def test_labels_that_do_not_fit_are_not_added(tmp_path: Path) -> None:
     (target / "note.txt").write_text("mine")
     with pytest.raises(WriteError, match="not written here"):
         radcnn.write(labels, target, overwrite=True)
+
+
+def test_the_command_line_adds_labels_to_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = scan_at(tmp_path, "a.ome.zarr")
+    before = contents(store)
+    made = radcnn.write(LabelMap(MASK, GEOMETRY, LABELS), tmp_path / "organs.nii.gz")
+    assert main(["convert", str(made), str(store / "labels" / "organs")]) == 0
+    assert main(["convert", str(made), str(store / "labels" / "organs")]) == 3
+    assert "exists already" in capsys.readouterr().err
+    assert main(["convert", str(store), str(store / "labels" / "organs.nii"), "--select", "1"]) == 3
+    assert main(["convert", str(store), str(store), "--overwrite"]) == 3
+    after = contents(store)
+    assert {name: after[name] for name in before} == before
+    assert np.array_equal(radcnn.read(store)[1].array, MASK)
 
 
 # -- what is not ours -------------------------------------------------------------------------------------------------

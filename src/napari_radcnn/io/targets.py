@@ -79,7 +79,9 @@ def _message(target: Path, place: Path, what: str, source: Path) -> str:
 
 def _written(target: Path) -> list[Path]:
     """Return what is written under a name: the file or folder, its other half, its manifest."""
-    name, places = target.name.lower(), [target, manifest_path(target)]
+    name, places = target.name.lower(), [target]
+    if name:
+        places.append(manifest_path(target))
     if name.endswith(".mhd"):
         places.append(target.with_suffix(".zraw"))
     if name.endswith(".sr.dcm"):

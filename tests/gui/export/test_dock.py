@@ -353,3 +353,14 @@ def test_names_are_made_safe():
     assert saving.safe_stem("../../etc/passwd") == "etc_passwd"
     assert saving.safe_stem("Ärztin · 胸部") == "rztin"
     assert saving.safe_stem("···") == "scan"
+
+
+def test_the_scan_itself_is_refused_before_any_question(make_napari_viewer, qtbot, tmp_path):
+    path = io.write(world_field(GEOMETRY), tmp_path / "scan.nii.gz")
+    before = path.read_bytes()
+    _, dock = docked(make_napari_viewer, *io.read(path))
+    dock.path_line.setText(str(tmp_path / "scan.nii.gz"))
+    click_write(qtbot, dock)
+    assert "is the input 'scan.nii.gz'" in dock.panel.message_label.text()
+    assert dock.findChild(QMessageBox, "radcnn_overwrite") is None
+    assert path.read_bytes() == before

@@ -189,3 +189,14 @@ def test_the_sample_files_are_what_their_readme_says(tmp_path):
         assert np.allclose(volume.geometry.affine, facts["affine"], atol=1e-4)
         for voxel in facts["voxels"]:
             assert volume.array[tuple(voxel["index"])] == pytest.approx(voxel["value"], abs=0.06)
+
+
+def test_a_scan_is_not_saved_over_itself(make_napari_viewer, tmp_path):
+    path = io.write(int_field(plane_geometry("SPL")), tmp_path / "scan.nii.gz")
+    before = path.read_bytes()
+    viewer = make_napari_viewer()
+    layer = add_to_viewer(viewer, layer_data(io.read(path)[0]))
+    layer.data[...] = 0
+    with pytest.raises(RadcnnError, match=r"is the input 'scan\.nii\.gz'"):
+        layer.save(str(path), plugin="napari-radcnn")
+    assert path.read_bytes() == before
