@@ -5,6 +5,7 @@ The table in `napari_radcnn.tasks` names a `Page` for each task.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event
@@ -61,7 +62,7 @@ class PageLayers:
     notes: tuple[str, ...] = ()
 
 
-class Page:
+class Page(ABC):
     """How the results of a task are shown.
 
     Parameters
@@ -77,6 +78,7 @@ class Page:
         self.widget = None
 
     @staticmethod
+    @abstractmethod
     def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:
         """Return the layers of a result; on a thread beside the viewer.
 
@@ -91,12 +93,11 @@ class Page:
         progress, cancel
             See `layer_data`.
         """
-        raise NotImplementedError
 
-    def show(self, result: Any) -> None:
+    def show(self, result: Any) -> None:  # noqa: B027  most pages add nothing to the dock
         """Show what is in the dock besides, once the layers have been added."""
 
-    def clear(self) -> None:
+    def clear(self) -> None:  # noqa: B027  most pages add nothing to the dock
         """Hide what is shown, since another model was chosen or runs."""
 
 
