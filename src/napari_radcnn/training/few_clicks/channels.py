@@ -17,10 +17,15 @@ Array = npt.NDArray[np.float32]
 NARROW, MIDDLE = 20.0, 75.0
 #: Standard deviations, in voxels, of bumps: a click, the newest click, what its value is averaged over.
 _CLICK, _NEWEST, _VALUE = 1.8, 4.5, 0.9
+#: Nothing is farther than this.
+_FAR = 12.0
 #: A scan with a value below this is CT.
 _AIR = -200.0
 SCAN, NARROW_AT, MIDDLE_AT, NEWEST_VALUE, MASK, PROPOSAL = range(6)
-POSITIVE, NEGATIVE, NEWEST, BOX, SCRIBBLE, SIZE, ZOOM, OUTSIDE = range(6, len(CHANNELS))
+POSITIVE, NEGATIVE, NEWEST, BOX, SCRIBBLE, SIZE, ZOOM, OUTSIDE, NEAR, AGAINST = range(6, len(CHANNELS))
+#: What a way costs for each voxel of half the resolution, and the difference from the value of a prompt, in units,
+#: that costs as much as a tenth of what makes a place far.
+_STEP, _DIFFERENCE = 0.1, 50.0
 
 
 def units_of(values: npt.NDArray) -> tuple[float, float, float]:
@@ -64,6 +69,41 @@ def value_at(picture: Array, at: npt.ArrayLike) -> float:
     return float((weight * picture).sum() / weight.sum())
 
 
+def arrival(cost: Array, places: npt.NDArray[np.int64]) -> Array:
+    """Return what the cheapest way from any of some places to each voxel costs (fast marching; Sethian 1996).
+
+    Parameters
+    ----------
+    cost : (n, n, n) array of float32
+        Of a voxel's side, more than 0.
+    places : (m, 3) array of int
+        Where ways begin.
+    """
+    import SimpleITK as sitk
+
+    march = sitk.FastMarchingImageFilter()
+    march.SetStoppingValue(float(_FAR))
+    march.SetNumberOfWorkUnits(1)
+    march.SetTrialPoints([tuple(int(x) for x in place[::-1]) for place in places])
+    reached = march.Execute(sitk.GetImageFromArray(np.float32(1) / cost))
+    return np.minimum(sitk.GetArrayFromImage(reached), np.float32(_FAR)).astype(np.float32)
+
+
+def _halved(picture: Array) -> Array:
+    """Return the mean of every eight voxels."""
+    k, j, i = (n // 2 for n in picture.shape)
+    return np.asarray(picture.reshape(k, 2, j, 2, i, 2).mean((1, 3, 5)), np.float32)
+
+
+def _mound(size: int, low: npt.NDArray, high: npt.NDArray) -> Array:
+    """Return 1 in the middle of a box, which falls along ellipsoids and is a little more than 0 in its corners."""
+    line = np.arange(size, dtype=np.float32)
+    middle, half = (np.asarray(low) + np.asarray(high) - 1) / 2, np.maximum((np.asarray(high) - low) / 2, 0.5)
+    k, j, i = ((line - np.float32(m)) ** 2 / np.float32(h * h) for m, h in zip(middle, half, strict=True))
+    radius = np.sqrt(k[:, None, None] + j[None, :, None] + i[None, None, :])
+    return np.maximum(np.float32(0.1), 1 - np.float32(0.5) * radius)
+
+
 class Board:
     """The channels of one cube, written from prompt to prompt.
 
@@ -97,6 +137,7 @@ class Board:
         self.channels[ZOOM] = np.float32(np.log2(zoom) / 2)
         self.channels[OUTSIDE] = ~inside
         self._size = picture.shape[0]
+        self._halved = _halved(picture)
         self._has_value = False
 
     def click(self, at: npt.ArrayLike, *, positive: bool) -> None:
@@ -104,6 +145,7 @@ class Board:
         channel = self.channels[POSITIVE if positive else NEGATIVE]
         np.maximum(channel, bump(self._size, at, _CLICK), out=channel)
         self._newest(at, positive=positive)
+        self._reach(np.asarray(at, float)[None], positive=positive)
 
     def scribble(self, line: npt.NDArray, *, positive: bool) -> None:
         """Draw a line through voxels, which is the newest prompt from now on.
@@ -121,11 +163,28 @@ class Board:
         channel = self.channels[SCRIBBLE]
         np.copyto(channel, drawn if positive else -drawn, where=drawn > np.abs(channel))
         self._newest(line[len(line) // 2], positive=positive)
+        self._reach(np.asarray(line, float), positive=positive)
+
+    def _reach(self, places: npt.NDArray[np.float64], *, positive: bool) -> None:
+        """Note how near every voxel is to a prompt along ways that keep to the value there."""
+        size = self._size // 2
+        indices = np.unique(np.floor((places + 0.5) / 2).astype(int), axis=0)
+        indices = indices[((indices >= 0) & (indices < size)).all(1)]
+        if not len(indices):
+            return
+        value = float(np.median(self._halved[tuple(indices.T)]))
+        if len(places) == 1:
+            value = value_at(self.picture, places[0])
+        far = arrival(_STEP + np.abs(self._halved - np.float32(value)) / np.float32(_DIFFERENCE), indices)
+        near = np.exp(-far).repeat(2, 0).repeat(2, 1).repeat(2, 2)
+        channel = self.channels[NEAR if positive else AGAINST]
+        np.maximum(channel, near, out=channel)
 
     def box(self, low: npt.NDArray, high: npt.NDArray) -> None:
         """Draw a box, from its first voxel to the one past its last; its middle gives the windows' value."""
         start, stop = np.maximum(np.rint(low).astype(int), 0), np.maximum(np.rint(high).astype(int), 0)
-        self.channels[BOX][tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = 1
+        inside = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        self.channels[BOX][inside] = _mound(self._size, low, high)[inside]
         self.look_at((np.asarray(low) + np.asarray(high) - 1) / 2)
 
     def _newest(self, at: npt.ArrayLike, *, positive: bool) -> None:

@@ -29,6 +29,8 @@ CHANNELS = (
     "size",  # how far the object is likely to reach, where its size is known
     "zoom",
     "outside",  # of the scan
+    "near",  # how near a place is to what belongs to the object, along ways of its values
+    "against",  # how near to what does not
 )
 #: How many of them, from the first one on, the last layer sees again.
 _SEEN_AGAIN = 6
