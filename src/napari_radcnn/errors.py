@@ -94,4 +94,4 @@ class WriteWarning(UserWarning):
 
 
 class CatalogueWarning(UserWarning):
-    """A folder of models or recipes could not be used and was left out; all others are there."""
+    """A folder of models or recipes, or what an installed package adds, is left out; all others are there."""

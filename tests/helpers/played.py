@@ -48,7 +48,8 @@ def use_engine(monkeypatch, engine=None):
     module = ModuleType("napari_radcnn.interactive.engines.played")
     module.Played = lambda settings: made
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(registry._CLASSES, "region", ("played", "Played"))
+    spec = replace(registry.OWN["region"], pipeline=f"{module.__name__}:Played")
+    monkeypatch.setitem(registry.OWN, "region", spec)
     return made
 
 

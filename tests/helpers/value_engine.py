@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -59,6 +60,7 @@ def register(monkeypatch, *names: str) -> list[ValueEngine]:
 
     for number, name in enumerate(names or ("region",)):
         setattr(module, f"Engine{number}", maker(name))
-        monkeypatch.setitem(registry._CLASSES, name, ("by_value", f"Engine{number}"))
+        spec = replace(registry.OWN[name], pipeline=f"{module.__name__}:Engine{number}")
+        monkeypatch.setitem(registry.OWN, name, spec)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return made

@@ -1,4 +1,4 @@
-"""``radcnn info``: what a path holds: scans, a report, findings, a session, a model."""
+"""``radcnn info``: what a path holds: scans, a report, findings, a session, a model; and which formats there are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.cli.common import add_on_irregular, read_volumes
-from napari_radcnn.errors import JournalError, ReadError
+from napari_radcnn.errors import JournalError, OptionError, ReadError
 from napari_radcnn.io.contents import Kind, kind_of
 from napari_radcnn.schemas import MANIFEST, check_schema
 from napari_radcnn.volume import Volume
@@ -27,20 +27,49 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="list the volumes in a file or folder, where they lie, what to beware of",
         description="Say what a file or folder holds: the volumes of scans and label maps, where they lie and what to "
         "beware of; the findings of a report or of a file of findings; how a result was made; the steps of an "
-        "interactive session; a model.",
+        "interactive session; a model. Without a path, --formats lists the formats that are read and written.",
     )
-    info.add_argument("path", metavar="PATH", type=Path)
+    info.add_argument("path", metavar="PATH", type=Path, nargs="?")
+    info.add_argument("--formats", action="store_true", help="list the formats of images, those of packages as well")
     info.add_argument("--json", action="store_true", help="as JSON")
     add_on_irregular(info)
     info.set_defaults(command=_info)
 
 
 def _info(parsed: argparse.Namespace) -> None:
+    if parsed.formats != (parsed.path is None):
+        raise OptionError("radcnn info takes a path, or --formats for the list of formats, and one of the two.")
+    if parsed.formats:
+        _formats(parsed)
+        return
     _TELLERS.get(kind_of(parsed.path), _images)(parsed)
 
 
 def _print_json(parsed: argparse.Namespace, **described: Any) -> None:
     print(json.dumps({"path": str(parsed.path), **described}, indent=2))
+
+
+def _formats(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io.formats import ADDED, formats
+
+    listed = list(formats())
+    if parsed.json:
+        described = [
+            {
+                "name": known.name,
+                "reads": list(known.suffixes) if known.is_read else [],
+                "writes": list(known.writes),
+                **({} if known.package is None else {"package": str(known.package)}),
+            }
+            for known in listed
+        ]
+        print(json.dumps({"formats": described, "left_out": [left.to_dict() for left in ADDED.left_out()]}, indent=2))
+        return
+    for known in listed:
+        reads = f"read: {', '.join(known.suffixes) or 'by content'}" if known.is_read else "not read"
+        print(f"{known.name}  ({reads}; {'written: ' + ', '.join(known.writes) if known.writes else 'not written'})")
+        if known.package is not None:
+            print(f"    {known.package.remark}")
 
 
 # -- scans ------------------------------------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     interact.add_argument(
         "--engine",
         metavar="NAME",
-        help=f"what answers all prompts, whatever the script says: {', '.join(spec.name for spec in SPECS)}",
+        help=f"what answers all prompts, whatever the script says: {', '.join(spec.name for spec in SPECS)}, "
+        "or one of an installed package, see `radcnn models`",
     )
     add_labels(interact)
     add_select(interact)

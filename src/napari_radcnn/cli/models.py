@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.models.registry import get_model, models
+from napari_radcnn.models.registry import get_model, left_out, models
 from napari_radcnn.spec.card import own_card, pack_card
 from napari_radcnn.spec.model import ModelSpec
 
@@ -74,7 +74,8 @@ def _one(parsed: argparse.Namespace) -> None:
 
 def _models(parsed: argparse.Namespace) -> None:
     if parsed.json:
-        print(json.dumps({"models": [spec.to_dict() for spec in models()]}, indent=2))
+        listed = {"models": [spec.to_dict() for spec in models()], "left_out": [left.to_dict() for left in left_out()]}
+        print(json.dumps(listed, indent=2))
         return
     for spec in models():
         _tell(spec)
@@ -87,6 +88,8 @@ def _tell(spec: ModelSpec) -> None:
     print(f"    {spec.summary}")
     if spec.inputs:
         print(f"    inputs: {', '.join(slot.name for slot in spec.inputs)}")
+    if spec.package is not None:
+        print(f"    {spec.package.remark}")
     if not spec.is_available:
         print(f"    not installed: {spec.how_to_install}")
 

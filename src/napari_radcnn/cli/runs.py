@@ -29,7 +29,7 @@ from napari_radcnn.inference.uncertainty import MAPS
 from napari_radcnn.interactive.engines.specs import check_runs_at_once
 from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.manifest import manifest_path, read_manifest, task_of
-from napari_radcnn.models.registry import find_model, get_model, models
+from napari_radcnn.models.registry import find_model, get_model, model_names
 from napari_radcnn.results import Result
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import describe
@@ -95,7 +95,7 @@ def _named_model(words: Sequence[str]) -> ModelSpec | None:
     """
     if not words or words[0] != "run":
         return None
-    names = {spec.name for spec in models()}
+    names = set(model_names())
     named = next((word for word in words[1:] if word in names), None)
     if named is not None:
         return get_model(named)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 import numpy.typing as npt
 
-from napari_radcnn.discovery import BROKEN, reason_of
+from napari_radcnn.discovery import BROKEN, Package, blamed, reason_of
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.inference.plan import Plan
@@ -146,8 +146,33 @@ def get_pipeline(spec: ModelSpec) -> Pipeline:
         If the module it names cannot be imported.
     """
     try:
-        return cast(Pipeline, import_module(spec.pipeline))
+        pipeline = cast(Pipeline, import_module(spec.pipeline))
     except BROKEN as error:
         raise ModelError(
             f"The model '{spec.name}' cannot be run: '{spec.pipeline}' cannot be loaded: {reason_of(error)}."
         ) from error
+    return pipeline if spec.package is None else _AddedPipeline(pipeline, spec.name, spec.package)
+
+
+class _AddedPipeline:
+    """The recipe of a model of an installed package, whose errors name the package."""
+
+    def __init__(self, pipeline: Pipeline, name: str, package: Package) -> None:
+        self._pipeline, self._what, self._package = pipeline, f"The model '{name}'", package
+        self.STREAMS = bool(getattr(pipeline, "STREAMS", False))
+
+    def plan(self, request: Request) -> Plan:
+        """As of a `Pipeline`."""
+        with blamed(self._package, self._what, ModelError):
+            plan = self._pipeline.plan(request)
+            if not isinstance(plan, Plan):
+                raise TypeError(f"its plan is a {type(plan).__name__}, expected a Plan")
+        return plan
+
+    def run(self, request: Request, monitor: Monitor) -> Outcome:
+        """As of a `Pipeline`."""
+        with blamed(self._package, self._what, ModelError):
+            outcome = self._pipeline.run(request, monitor)
+            if not isinstance(outcome, Outcome):
+                raise TypeError(f"it returned a {type(outcome).__name__}, expected an Outcome")
+        return outcome

@@ -5,7 +5,7 @@ from napari_radcnn.io.dicom import OnIrregular, SeriesInfo
 from napari_radcnn.io.dicom_reading import read_series
 from napari_radcnn.io.dicom_results import is_report, read_report
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier
-from napari_radcnn.io.formats import FORMATS, Format, readable_suffixes, sniff, writable_suffixes
+from napari_radcnn.io.formats import FORMATS, Format, formats, readable_suffixes, sniff, writable_suffixes
 from napari_radcnn.io.problems import Problem
 from napari_radcnn.io.reading import read
 from napari_radcnn.io.writing import check_source, check_suffix, write
@@ -22,6 +22,7 @@ __all__ = [
     "check_source",
     "check_suffix",
     "find_scans",
+    "formats",
     "is_report",
     "kind_of",
     "list_series",

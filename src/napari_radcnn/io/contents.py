@@ -16,7 +16,7 @@ from napari_radcnn.io.archive import DAMAGE
 from napari_radcnn.io.dicom import DicomFolder, SeriesInfo, find_dicom, find_dicomdir, series_infos
 from napari_radcnn.io.dicom.series import collect
 from napari_radcnn.io.dicom_results import is_report
-from napari_radcnn.io.formats import DICOM, DICOMDIR, NOT_IN_FOLDERS, ZIP, Format, readable_suffixes, sniff
+from napari_radcnn.io.formats import DICOM, DICOMDIR, NOT_IN_FOLDERS, WEIGHTS, ZIP, Format, readable_suffixes, sniff
 from napari_radcnn.io.nifti import is_voxel_half
 from napari_radcnn.io.omezarr import is_zarr
 from napari_radcnn.io.problems import as_read_errors
@@ -56,8 +56,7 @@ _BEGINNING = 1024
 _PARSED_WHOLE = 1 << 20
 #: The first key of what is written here -> what the file holds.
 _FIRST_KEYS = {"detections": Kind.FINDINGS, "probabilities": Kind.CLASSES, "steps": Kind.SCRIPT}
-#: How names of files with the weights of a network end, and what lies in the folder of a model, at whatever depth.
-_WEIGHTS = (".onnx", ".pt", ".pth", ".ts", ".safetensors", ".ckpt")
+#: What lies in the folder of a model, at whatever depth.
 _MODEL_FILES = ("configs/inference.json", "configs/inference.yaml", "configs/metadata.json", "plans.json", "model.json")
 _MODEL_MEMBER = re.compile(rf"(?:[^/]+/){{0,2}}(?:{'|'.join(map(re.escape, _MODEL_FILES))})")
 
@@ -104,7 +103,7 @@ def _kind_of_file(path: Path) -> Kind | None:
     with path.open("rb") as file:
         if file.read(len(JOURNAL_START)) == JOURNAL_START:
             return Kind.SESSION
-    return Kind.MODEL if name.endswith(_WEIGHTS) else None
+    return Kind.MODEL if name.endswith(WEIGHTS) else None
 
 
 def _kind_of_json(path: Path) -> Kind | None:

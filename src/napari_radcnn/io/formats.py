@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from napari_radcnn.errors import ReadError
+from napari_radcnn.discovery import BROKEN, Added, Package, blamed, reason_of
+from napari_radcnn.errors import CatalogueWarning, ReadError, WriteError
+from napari_radcnn.files import where
 from napari_radcnn.io.dicom import OnIrregular, is_dicom_start, is_dicomdir_start
 from napari_radcnn.io.dicom_reading import read_dicom, read_dicomdir
 from napari_radcnn.io.itk.metaimage import read_metaimage
@@ -18,6 +22,7 @@ from napari_radcnn.io.nifti import HEADER_STARTS, read_nifti, write_nifti
 from napari_radcnn.io.omezarr import is_zarr, read_omezarr, write_omezarr
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import LabelMap
+from napari_radcnn.tasks import kinds
 from napari_radcnn.volume import Volume
 
 #: How much of a file, and how many entries of a folder, `sniff` looks at.
@@ -40,12 +45,15 @@ class Format:
     claims : callable
         Whether the first bytes of a file are this format's; they decide before the suffix does.
     reader : callable or None
-        ``reader(path, progress, cancel) -> list[Volume]``; None for an archive, which holds files of other formats.
+        ``reader(path, progress, cancel) -> list[Volume]``; None for an archive, which holds files of other formats,
+        and for a format that is only written.
     writer : callable or None
         ``writer(object, path, overwrite)``.
     has_slices : bool
         Whether slices that are not evenly spaced can be found in it: `reader` then takes a fourth argument,
         ``on_irregular``.
+    package : Package or None
+        The installed package that adds it, which is filled in where it is found; None for our own.
     """
 
     name: str
@@ -55,6 +63,12 @@ class Format:
     reader: Callable[..., list[Volume]] | None = None
     writer: Callable[[Volume | LabelMap, Path, bool], None] | None = None
     has_slices: bool = False
+    package: Package | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its files are opened; an archive's are, as the images that it holds."""
+        return self.reader is not None or not self.writes
 
     def read(
         self, path: Path, progress: Progress | None, cancel: CancelEvent | None, on_irregular: OnIrregular
@@ -68,9 +82,27 @@ class Format:
         """
         if self.reader is None:
             raise ReadError(f"{path.name}: a {self.name} holds files of other formats; unpack it first.")
-        if self.has_slices:
-            return self.reader(path, progress, cancel, on_irregular)
-        return self.reader(path, progress, cancel)
+        more = (on_irregular,) if self.has_slices else ()
+        with blamed(self.package, f"{path.name}: reading the format '{self.name}'", ReadError):
+            volumes = self.reader(path, progress, cancel, *more)
+            if self.package is not None:
+                _check_volumes(volumes)
+        return volumes
+
+    def write(self, obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> None:
+        """Write a file of this format.
+
+        Raises
+        ------
+        WriteError
+            If it cannot be written.
+        """
+        if self.writer is None:
+            raise WriteError(f"{path}: nothing here writes {self.name}.")
+        with blamed(self.package, f"{path}: writing the format '{self.name}'", WriteError):
+            self.writer(obj, path, overwrite)
+            if self.package is not None and not where(path).exists():
+                raise FileNotFoundError("it wrote no file of this name")
 
 
 DICOM = Format("DICOM", (".dcm", ".dicom", ".ima"), (), is_dicom_start, read_dicom, has_slices=True)
@@ -107,6 +139,10 @@ FORMATS = (
     OME_ZARR,
     ZIP,
 )
+#: How names of files with the weights of a network end.
+WEIGHTS = (".onnx", ".pt", ".pth", ".ts", ".safetensors", ".ckpt")
+#: How names of further files end that mean something here.
+_OTHERS = (".json", ".csv", ".radcnn", ".raw", ".zraw", *WEIGHTS)
 #: What a file in a folder is not opened as: the folder is read for DICOM files anyway, and archives are left alone.
 NOT_IN_FOLDERS = (DICOMDIR, DICOM, ZIP)
 
@@ -131,20 +167,30 @@ def sniff(path: str | Path) -> Format | None:
         return None
 
 
+def formats() -> Iterator[Format]:
+    """Give our own formats, then those of installed packages, which are imported when it comes to them."""
+    yield from FORMATS
+    yield from ADDED.all().values()
+
+
 def format_by_suffix(path: Path) -> Format | None:
     """Return the format that files of this name have."""
+    return next((found for found in formats() if found.is_read and _has_suffix(path, found.suffixes)), None)
+
+
+def _has_suffix(path: Path, suffixes: Iterable[str]) -> bool:
     name = path.name.lower()
-    return next((f for f in FORMATS if any(name.endswith(s) and name != s for s in f.suffixes)), None)
+    return any(name.endswith(suffix) and name != suffix for suffix in suffixes)
 
 
 def readable_suffixes() -> tuple[str, ...]:
     """Return every suffix that a file we read may have (a DICOM file may also have none)."""
-    return tuple(suffix for found in FORMATS for suffix in found.suffixes)
+    return tuple(suffix for found in formats() if found.is_read for suffix in found.suffixes)
 
 
 def writable_suffixes() -> tuple[str, ...]:
     """Return every suffix that an image can be written with."""
-    return tuple(suffix for found in FORMATS for suffix in found.writes)
+    return tuple(suffix for found in formats() for suffix in found.writes)
 
 
 def _sniff_file(path: Path) -> Format | None:
@@ -152,10 +198,11 @@ def _sniff_file(path: Path) -> Format | None:
         return None
     with path.open("rb") as file:
         start = file.read(_START_BYTES)
-    for found in FORMATS:
-        if found.claims(start):
-            return found
-    return format_by_suffix(path)
+    own = next((found for found in FORMATS if found.claims(start)), None)
+    own = own or next((found for found in FORMATS if _has_suffix(path, found.suffixes)), None)
+    if own is not None or _has_suffix(path, own_suffixes()):
+        return own
+    return next((found for found in ADDED.all().values() if _claims(found, start)), None) or format_by_suffix(path)
 
 
 def _entries(folder: Path) -> Iterator[Path]:
@@ -175,3 +222,70 @@ def _entries(folder: Path) -> Iterator[Path]:
                     elif depth == 0 and entry.is_dir(follow_symlinks=False):
                         deeper.append(Path(entry.path))
         folders = deeper
+
+
+# -- of installed packages --------------------------------------------------------------------------------------------
+
+
+def own_suffixes() -> tuple[str, ...]:
+    """Return every suffix that means something without any package: of images, of results, of models, of sessions."""
+    images = (suffix for found in FORMATS for suffix in found.suffixes)
+    results = (suffix for kind in kinds() for suffix in kind.writers if suffix)
+    return (*images, *results, *_OTHERS)
+
+
+def _checked(thing: object, name: str, package: Package) -> Format:
+    """Return the format of an installed package.
+
+    Raises
+    ------
+    ReadError
+        If it is none that can be used.
+    """
+    if not isinstance(thing, Format):
+        raise ReadError(f"'{name}' is a {type(thing).__name__}, expected a Format")
+    if thing.name != name:
+        raise ReadError(f"the entry point is called '{name}', but its format '{thing.name}'; give both one name")
+    if thing.reader is None and thing.writer is None:
+        raise ReadError("it has neither a reader nor a writer")
+    if not all(callable(part) for part in (thing.claims, thing.reader or print, thing.writer or print)):
+        raise ReadError("claims, reader and writer must be functions")
+    wrong = [one for one in (*thing.suffixes, *thing.writes) if not re.fullmatch(r"(\.[a-z0-9_-]+)+", str(one))]
+    if wrong:
+        raise ReadError(f"'{wrong[0]}' is no suffix: a dot, then small letters and digits")
+    if not set(thing.writes) <= set(thing.suffixes) or bool(thing.writes) != (thing.writer is not None):
+        raise ReadError("what it writes must be among its suffixes, and have a writer")
+    own = next((one for one in thing.suffixes if _has_suffix(Path(f"x{one}"), own_suffixes())), None)
+    if own is not None:
+        raise ReadError(f"files whose names end with '{own}' are opened and written without it")
+    return replace(thing, package=package)
+
+
+def _check_volumes(volumes: object) -> None:
+    """Raise if what a reader returned is no list of volumes.
+
+    Raises
+    ------
+    TypeError
+        If it is none, or empty.
+    """
+    if not isinstance(volumes, list) or not volumes or not all(isinstance(volume, Volume) for volume in volumes):
+        raise TypeError("it returned no list of at least one Volume")
+
+
+def _claims(found: Format, start: bytes) -> bool:
+    """Return whether a format of an installed package claims a file; one that fails at that does not."""
+    try:
+        return found.is_read and bool(found.claims(start))
+    except BROKEN as error:
+        warnings.warn(
+            f"The format '{found.name}' of the package '{found.package}' cannot say whether a file is its own: "
+            f"{reason_of(error)}.",
+            CatalogueWarning,
+            stacklevel=2,
+        )
+        return False
+
+
+#: Those of installed packages; files are asked for after our own.
+ADDED = Added("napari_radcnn.formats", "format", _checked, lambda: {found.name for found in FORMATS})

@@ -10,7 +10,7 @@ from napari_radcnn.errors import WriteError
 from napari_radcnn.io.dicom_results import Reference, as_label_map, check_series
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, Writable
 from napari_radcnn.io.dicom_results.source import check_source_pixels
-from napari_radcnn.io.formats import FORMATS, writable_suffixes
+from napari_radcnn.io.formats import FORMATS, formats, writable_suffixes
 from napari_radcnn.io.omezarr import write_label_image
 from napari_radcnn.io.reference import check_place
 from napari_radcnn.io.targets import refuse_sources, sources_of
@@ -111,9 +111,17 @@ def check_suffix(kind: type, path: Path) -> str:
         return _IN_STORE
     if "" in known.writers and not path.suffix:
         return ""
-    images = writable_suffixes() if known.is_image else ()
+    results = tuple(filter(None, known.writers))
+    own = (*(suffix for found in FORMATS for suffix in found.writes), *results) if known.is_image else results
+    suffix = _suffix_of(path, own)
+    if suffix is None and known.is_image:  # only then are packages looked at that add formats
+        own = (*writable_suffixes(), *results)
+        suffix = _suffix_of(path, own)
+    if suffix is not None:
+        return suffix
     folder = ", or to a folder of DICOM files, whose name has no suffix" if "" in known.writers else ""
-    return _suffix_of(path, (*images, *filter(None, known.writers)), known.described, folder)
+    has = f"the suffix '{path.suffix}'" if path.suffix else "no suffix"
+    raise WriteError(f"{path}: the name has {has}, but {known.described} written as {', '.join(own)}{folder}.")
 
 
 def check_source(kind: type, path: Path, scan: Volume) -> None:
@@ -144,7 +152,7 @@ def _writer(kind: type, suffix: str, path: Path) -> Callable[..., object]:
     if suffix == _IN_STORE:
         return write_label_image
     place = _kind_of_class(kind, path).writers.get(suffix)
-    found = next((f.writer for f in FORMATS if suffix in f.writes), None) if place is None else load(place)
+    found = next((known.write for known in formats() if suffix in known.writes), None) if place is None else load(place)
     if found is None:
         raise WriteError(f"{path}: nothing here writes {suffix}.")
     return found
@@ -170,10 +178,6 @@ def _deidentified(obj: Writable, path: Path, suffix: str, deidentifier: Deidenti
     return deidentifier.prepared(obj, is_dicom=is_dicom)
 
 
-def _suffix_of(path: Path, allowed: tuple[str, ...], what: str, more: str = "") -> str:
+def _suffix_of(path: Path, allowed: tuple[str, ...]) -> str | None:
     name = path.name.lower()
-    for suffix in allowed:
-        if name.endswith(suffix) and name != suffix:
-            return suffix
-    given = f"the suffix '{path.suffix}'" if path.suffix else "no suffix"
-    raise WriteError(f"{path}: the name has {given}, but {what} written as {', '.join(allowed)}{more}.")
+    return next((suffix for suffix in allowed if name.endswith(suffix) and name != suffix), None)

@@ -1,4 +1,4 @@
-"""Which models there are: found by looking into the folders beside this file, and into installed packs."""
+"""Which models there are: our own, in the folders beside this file, and those of installed packs and packages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-from napari_radcnn.discovery import leave_out, look_into
+from napari_radcnn.discovery import Added, LeftOut, Package, leave_out, look_into
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.pack import install, installed
+from napari_radcnn.interactive.engines.registry import ADDED as ADDED_ENGINES
 from napari_radcnn.interactive.engines.specs import SPECS as ENGINES
+from napari_radcnn.spec.added import checked_spec
 from napari_radcnn.spec.model import ModelSpec, Task
 from napari_radcnn.spec.options import describe
 
@@ -30,8 +32,33 @@ def models(task: Task | None = None) -> list[ModelSpec]:
 
 
 def _all() -> dict[str, ModelSpec]:
-    """Return our own models and those of installed packs, which cannot take the name of one of ours."""
-    return {spec.name: spec for spec in installed()} | own_models()
+    """Return our own models and those of installed packs and packages, which cannot take the name of one of ours."""
+    packs = {spec.name: spec for spec in installed()}
+    return ADDED.all() | ADDED_ENGINES.all() | packs | own_models()
+
+
+def model_names() -> list[str]:
+    """Return the names of all models, in order; imports nothing of an installed package."""
+    return sorted({*names_before_packages(), *ADDED.names(), *ADDED_ENGINES.names()})
+
+
+def _find(name: str) -> ModelSpec | None:
+    """Return the model of that name, for which no other package is imported than its own; None for none."""
+    if name in own_models():
+        return own_models()[name]
+    pack = next((spec for spec in installed() if spec.name == name), None)
+    return pack or ADDED_ENGINES.find(name) or ADDED.find(name)
+
+
+def left_out() -> list[LeftOut]:
+    """Return what installed packages add to the list and cannot be used, and why; imports all of it."""
+    _all()
+    return [*ADDED.left_out(), *ADDED_ENGINES.left_out()]
+
+
+def names_before_packages() -> set[str]:
+    """Return the names that no installed package can have: those of our own models and of installed packs."""
+    return {*own_models(), *(spec.name for spec in installed())}
 
 
 @lru_cache(maxsize=1)
@@ -66,7 +93,7 @@ def install_pack(path: str | Path, *, trust: str | None = None) -> str:
 
     Parameters and errors are those of `napari_radcnn.foreign.pack.install`; names of our own models are taken.
     """
-    return install(path, trust=trust, taken=own_models())
+    return install(path, trust=trust, taken=model_names())
 
 
 def get_model(name: str) -> ModelSpec:
@@ -77,23 +104,28 @@ def get_model(name: str) -> ModelSpec:
     ModelError
         If there is none; the text lists those there are.
     """
-    known = _all()
-    if name in known:
-        return known[name]
+    spec = _find(name)
+    if spec is not None:
+        return spec
+    refused = next((left for left in (*ADDED.left_out(), *ADDED_ENGINES.left_out()) if left.name == name), None)
+    if refused is not None:
+        raise ModelError(str(refused))
+    known = model_names()
     close = get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(sorted(known))}."
+    hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}."
     raise ModelError(f"There is no model '{name}'; {hint}")
 
 
 def class_names(model: str) -> frozenset[str]:
     """Return what all models that ship call their classes, and what an installed one of this name calls its own."""
-    listed = [*own_models().values(), *(spec for spec in installed() if spec.name == model)]
+    named = _find(model)
+    listed = [*own_models().values(), *([] if named is None else [named])]
     return frozenset(name for spec in listed for name in (*spec.classes, *(one.name for one in spec.labels.values())))
 
 
 def option_choices(model: str) -> frozenset[str] | None:
     """Return the choices that a model on the list leaves among words; None where there is no model of this name."""
-    spec = _all().get(model)
+    spec = _find(model)
     return None if spec is None else frozenset(word for option in describe(spec.options) for word in option.choices)
 
 
@@ -112,8 +144,26 @@ def find_model(model: str | os.PathLike[str], *, trust: str | None = None) -> Mo
     ModelError
         If there is neither a model of that name nor a file or folder, or the model cannot be used.
     """
-    if isinstance(model, str) and (model in _all() or not Path(model).exists()):
+    if isinstance(model, str) and (model in model_names() or not Path(model).exists()):
         return get_model(model)
     from napari_radcnn.foreign import open_model
 
     return open_model(Path(model), trust=trust)
+
+
+def _checked(thing: object, name: str, package: Package) -> ModelSpec:
+    """Return the description of a model of an installed package.
+
+    Raises
+    ------
+    ModelError
+        If it is none.
+    """
+    spec = checked_spec(thing, name, package)
+    if spec.task == "interactive":
+        raise ModelError("its task is 'interactive': an engine, which is another group, napari_radcnn.engines")
+    return spec
+
+
+#: Those of installed packages.
+ADDED = Added("napari_radcnn.models", "model", _checked, lambda: {*names_before_packages(), *ADDED_ENGINES.names()})

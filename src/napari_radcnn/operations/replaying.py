@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_radcnn import provenance
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.foreign.installed import identity_of
-from napari_radcnn.interactive.engines.specs import SPECS
+from napari_radcnn.interactive.engines.registry import find_engine
 from napari_radcnn.manifest import check_replayable, doubts_of, is_same_result, read_manifest
 from napari_radcnn.models import ModelSpec, find_model, get_model
 from napari_radcnn.operations.planning import plan
@@ -217,7 +217,7 @@ def _changes_of_engines(manifest: Mapping[str, Any]) -> list[str]:
     """Return what of the engines is no longer as it was."""
     changes = []
     for described in manifest.get("engines") or [manifest["model"]]:
-        spec = next((spec for spec in SPECS if spec.name == described.get("name")), None)
+        spec = find_engine(str(described.get("name")))
         if spec is None:
             continue
         version, weights = described.get("version"), {one.get("sha256") for one in described.get("weights", ())}

@@ -47,7 +47,10 @@ def model_identity(spec: ModelSpec) -> str:
     str
         A form number and a SHA-256: ``"1:9f86d0..."``.
     """
-    told = json.dumps([_plain(getattr(spec, name)) for name in _DECIDING], sort_keys=True)
+    deciding = [_plain(getattr(spec, name)) for name in _DECIDING]
+    if spec.package is not None:  # its code may change from version to version
+        deciding.append([spec.package.name, spec.package.version])
+    told = json.dumps(deciding, sort_keys=True)
     return f"{IDENTITY_FORM}:{hashlib.sha256(told.encode()).hexdigest()}"
 
 

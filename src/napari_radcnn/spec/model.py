@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from napari_radcnn.discovery import Package
 from napari_radcnn.results import Label
 from napari_radcnn.spec.gaps import Gaps
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
@@ -55,7 +56,8 @@ class ModelSpec:
         DICOM codes it was made for; empty for any.
     pipeline : str
         Import name of the module that runs it, whose `plan` and `run` are those of
-        `napari_radcnn.inference.request.Pipeline`; empty for engines, which answer prompts.
+        `napari_radcnn.inference.request.Pipeline`; of an engine, which answers prompts, where its class lies:
+        ``"module:Class"``.
     options : type
         Frozen dataclass of its settings; command line and dock are generated from it.
     spacing : tuple of float or None
@@ -69,7 +71,8 @@ class ModelSpec:
     licence, citation : str
         Of the weights or the method.
     card : str
-        Path of the model card, from the package's folder; of a pack's, where it lies.
+        Path of the model card, from the folder of this package, or of the one that adds the model; of a pack's, where
+        it lies.
     extra : str
         The installation extra that brings what it needs; empty for none.
     install : str
@@ -90,6 +93,8 @@ class ModelSpec:
         The file or folder a foreign model was opened from.
     gaps : Gaps
         What it is shown where a scan holds no finite number.
+    package : Package or None
+        The installed package that adds it, which is filled in where it is found; None for our own.
     """
 
     name: str
@@ -117,6 +122,7 @@ class ModelSpec:
     network: object = None
     origin: Path | None = None
     gaps: Gaps = field(default_factory=Gaps)
+    package: Package | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -138,7 +144,8 @@ class ModelSpec:
     @property
     def install_command(self) -> str:
         """What to type to install what it needs."""
-        distribution = f"napari-radcnn[{self.extra}]" if self.extra else "napari-radcnn"
+        brings = "napari-radcnn" if self.package is None else self.package.name
+        distribution = f"{brings}[{self.extra}]" if self.extra else brings
         return self.install or f"pip install '{distribution}'"
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,4 +166,5 @@ class ModelSpec:
             "origin": None if self.origin is None else str(self.origin),
             "available": self.is_available,
             "how_to_install": self.how_to_install,
+            **({} if self.package is None else {"package": str(self.package)}),
         }

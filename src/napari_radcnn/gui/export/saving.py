@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from napari_radcnn.gui.findings.layer import findings_from_layer, frozen_findings, review_of
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, scan_from_layer, snapshot
-from napari_radcnn.io.formats import FORMATS
+from napari_radcnn.io.formats import formats
 from napari_radcnn.io.targets import sources_of
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.results import Detections, LabelMap
@@ -138,7 +138,7 @@ def choices(kind: Kind) -> list[Choice]:
     is_labels = kind == "labels"
     what = "The labels" if is_labels else "The scan"
     found = []
-    for known in FORMATS:
+    for known in formats():
         readers = _READERS.get(known.name, "programs that know the format")
         for suffix in known.writes:
             remark = f" ({_REMARKS[suffix]})" if suffix in _REMARKS else ""

@@ -42,6 +42,7 @@ def foreign_card(spec: ModelSpec) -> str:
         (f"{len(spec.labels)} classes", labels),
         ("Works at", f"{spacing} mm (slices, rows, columns)" if spacing else ""),
         ("Opened from", "" if spec.origin is None else str(spec.origin)),
+        ("Added by", "" if spec.package is None else f"the package {spec.package}"),
         *((file.path.name, f"SHA-256 {file.sha256}") for file in spec.files),
     ]
     card = (pack_card(spec) or "")[:_LONGEST_CARD].strip()

@@ -9,6 +9,8 @@ from napari_radcnn.spec.model import ModelSpec, WeightsFile
 from napari_radcnn.spec.options import CheckedOptions
 from napari_radcnn.spec.shipped import shipped_weights
 
+_HERE = __name__.rpartition(".")[0]
+
 
 @dataclass(frozen=True)
 class NoOptions(CheckedOptions):
@@ -38,7 +40,7 @@ REGION = ModelSpec(
     summary="Grows an object from clicks, scribbles, boxes and lassos by gray values and edges; needs no network.",
     modalities=(),
     body_part="any",
-    pipeline="",
+    pipeline=f"{_HERE}.region.engine:RegionEngine",
     options=NoOptions,
     licence="BSD-3-Clause (scikit-image)",
     citation="Grady 2006, Random walks for image segmentation, IEEE Transactions on Pattern Analysis and Machine "
@@ -54,7 +56,7 @@ PROMPTABLE = ModelSpec(
     summary="A small 3-D network for CT and MR that outlines what clicks, scribbles, boxes and lassos point at.",
     modalities=("CT", "MR"),
     body_part="any",
-    pipeline="",
+    pipeline=f"{_HERE}.promptable.engine:PromptableEngine",
     options=NoOptions,
     licence="BSD-3-Clause (code and weights); trained on open scans, whose licences and sources its card names",
     citation="The napari-radcnn developers, promptable-3d",
@@ -70,7 +72,7 @@ LITEMEDSAM = ModelSpec(
     summary="Outlines what a box holds, slice by slice, with the weights of LiteMedSAM; any modality.",
     modalities=(),
     body_part="any",
-    pipeline="",
+    pipeline=f"{_HERE}.litemedsam.engine:LiteMedSamEngine",
     options=NoOptions,
     licence="Apache-2.0; trained on public data sets, some of which were released for research only",
     citation="Ma et al. 2024, Segment anything in medical images, Nature Communications 15, 654",
@@ -95,7 +97,7 @@ NNINTERACTIVE = ModelSpec(
     summary="nnInteractive's 3-D network, from weights that you supply: clicks, scribbles, boxes and lassos.",
     modalities=(),
     body_part="any",
-    pipeline="",
+    pipeline=f"{_HERE}.nninteractive.engine:NnInteractiveEngine",
     options=NoOptions,
     licence="code Apache-2.0; weights CC BY-NC-SA 4.0 (not for commercial use), which you supply",
     citation="Isensee et al. 2025, nnInteractive: Redefining 3D Promptable Segmentation, arXiv 2503.08373",

@@ -1,4 +1,4 @@
-"""Parts of the package that are found by looking into folders, so that nobody keeps a list of them."""
+"""Parts of this package that are found by looking into its folders, so that nobody keeps a list of them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def leave_out(package: str, folder: str, what: str, reason: str) -> None:
 def reason_of(error: BaseException) -> str:
     """Return what a module raised as part of a line, without a full stop; with its kind, where the text needs it."""
     kind = "" if isinstance(error, RadcnnError | ImportError) else f"{type(error).__name__}: "
-    return kind + " ".join(str(error).split())[:_LONGEST].rstrip(".")
+    return (kind + " ".join(str(error).split())[:_LONGEST]).rstrip(".: ")
 
 
 def _folders(package: str) -> list[str]:

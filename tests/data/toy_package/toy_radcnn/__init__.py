@@ -1,0 +1,1 @@
+"""A package that adds a format, a model and an engine to napari-radcnn."""
