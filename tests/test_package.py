@@ -120,8 +120,13 @@ def test_no_qt_binding_is_forced_on_the_user():
     names = {re.split(r"[\[><=! ]", line)[0].lower() for line in project["dependencies"]}
     assert not names & {"pyqt5", "pyqt6", "pyside2", "pyside6"}
     assert not any("napari[" in line for line in project["dependencies"])
-    assert {"pyside6", "pyqt6", "cpu", "models", "dev"} <= set(project["optional-dependencies"])
-    assert (ROOT / "constraints.txt").read_text().strip() == "torch==2.13.0"
+    assert {"pyside6", "pyqt6", "cpu", "models", "docs", "dev"} <= set(project["optional-dependencies"])
+
+
+def test_constraints_pin_single_versions():
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    assert pins["torch"] == "2.13.0"
+    assert all(re.fullmatch(r"\d+(\.\d+)*(rc\d+)?", version) for version in pins.values())
 
 
 #: Decoders that pydicom finds by itself; nothing imports them.

@@ -1,0 +1,81 @@
+"""The documentation's site: every public name and every page is on it, and nothing is fetched when it is read."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_radcnn as radcnn
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+REFERENCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "api").glob("*.md")))
+DOCUMENTED = re.findall(r"^\.\. auto(?:function|class|exception):: ([\w.]+)$", REFERENCE, re.MULTILINE)
+
+
+def test_every_public_name_stands_once_in_the_reference():
+    names = sorted(name.split(".")[-1] for name in DOCUMENTED)
+    assert names == sorted(set(radcnn.__all__) - {"__version__"})
+
+
+def test_every_page_of_the_reference_is_listed():
+    listed = re.search(r"```\{toctree\}\n(.*?)```", (DOCS / "api" / "index.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert set(listed[1].split()[2:]) == {path.stem for path in (DOCS / "api").glob("*.md")} - {"index"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    build(DOCS, folder / "html", folder / "doctrees")
+    return folder / "html"
+
+
+@pytest.mark.slow
+def test_every_page_is_built_and_reached(site):
+    start = (site / "index.html").read_text(encoding="utf-8")
+    pages = [path.relative_to(DOCS).with_suffix(".html") for path in sorted(DOCS.rglob("*.md"))]
+    assert len(pages) >= 50
+    for page in pages:
+        assert (site / page).is_file()
+        if page.parts[0] != "api" and page.name != "index.html":
+            assert f'href="{page.as_posix()}"' in start
+
+
+@pytest.mark.slow
+def test_the_reference_describes_every_public_name(site):
+    anchors = set(re.findall(r' id="([\w.]+)"', "".join(p.read_text() for p in (site / "api").glob("*.html"))))
+    for name in DOCUMENTED:
+        assert {name, f"napari_radcnn.{name}"} & anchors
+    assert {"napari_radcnn.Volume.read_block", "napari_radcnn.spec.model.ModelSpec"} <= anchors
+
+
+@pytest.mark.slow
+def test_nothing_is_fetched(site):
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r"<(?:script|link|img|iframe)[^>]*\s(?:src|href)=\"(?:https?:)?//[^\"]*", text) == []
+    for sheet in site.rglob("*.css"):
+        assert re.findall(r"(?:url\(|@import\s)[\"']?(?:https?:)?//", sheet.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.slow
+def test_a_link_that_leads_nowhere_stops_the_build(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "conf.py").write_text('extensions = ["myst_parser"]\n')
+    (tmp_path / "docs" / "index.md").write_text("# Start\n\n[gone](gone.md)\n")
+    with pytest.raises(AssertionError, match=r"gone\.md"):
+        build(tmp_path / "docs", tmp_path / "html", tmp_path / "doctrees")
+
+
+def build(docs: Path, site: Path, doctrees: Path) -> None:
+    """Run what the Makefile runs."""
+    (command,) = re.findall(
+        r"^\t\.venv/bin/python (-m sphinx .*) docs build/docs$", (ROOT / "Makefile").read_text(), re.M
+    )
+    words = [sys.executable, *command.split(), "-d", str(doctrees), str(docs), str(site)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
