@@ -97,6 +97,8 @@ def read_checkpoint(path: Path) -> Any:
     """
     import torch
 
+    if path.suffix == ".safetensors":  # `torch.load` goes by the name, and its errors would be another library's
+        raise ModelError(f"{path.name}: refused: named safetensors, but the file is torch's; rename it to .pt.")
     try:
         with torch.serialization.safe_globals(_plain_numpy()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of protocols; what cannot be read raises

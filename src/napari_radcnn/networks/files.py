@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from napari_radcnn.errors import ModelError
 from napari_radcnn.networks import architectures
 from napari_radcnn.networks.checkpoints import read_checkpoint, tensors_at
-from napari_radcnn.networks.safetensors import load_safetensors, read_header
+from napari_radcnn.networks.safetensors import load_safetensors, read_shapes
 from napari_radcnn.spec.patches import Architecture, NetworkFile
 from napari_radcnn.spec.trust import tree_sha256
 from napari_radcnn.spec.weights import file_sha256
@@ -146,7 +146,7 @@ def check_weights(file: NetworkFile) -> None:
         Naming a few of those that do not fit.
     """
     if file.kind == "safetensors":
-        shapes = {name: entry.shape for name, entry in read_header(file.path).items()}
+        shapes = read_shapes(file.path)
     else:
         shapes = {name: tuple(value.shape) for name, value in load_weights(file).items()}
     if file.architecture is not None and file.architecture.name != BUNDLE_CODE:
