@@ -2,12 +2,13 @@
 
 A card is the prose ``NAME.md.in`` with the figures of ``NAME.figures.json`` put in, both in a folder of
 ``benchmarks/models``, under a head made from the model's description. It goes where the description says that the
-model's card lies. In the prose stand
+model's card lies. The
+prose is a template of Jinja (https://jinja.palletsprojects.com) in which stand
 
-* ``{{path.to.figure:format}}``: a value of the figures, formatted as by `format`; a number picks from a list. What
-  begins with ``weights.`` is looked up in what training wrote beside the weights.
-* ``{% for row in path %}`` and ``{% end %}``, alone on their lines: what lies between them, once for each item of a
-  list or a mapping; ``row.key`` is its name or number.
+* ``{{ path.to.figure | figure(".2f") }}``: a value of the figures, formatted as by `format`; a number in the path picks
+  from a list. What begins with ``weights.`` is looked up in what training wrote beside the weights.
+* ``{% for key, row in path | items %}`` or ``{% for row in path %}`` and ``{% endfor %}``, alone on their lines: what
+  lies between them, once for each item of a mapping or a list.
 
 The same card, with the picture of the model's failures that ``python -m benchmarks failures`` draws, goes to
 ``docs/models/NAME.md``; ``docs/models/README.md`` lists all models.
@@ -17,10 +18,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
+
+from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 
 from napari_radcnn.models import ModelSpec, get_model, models
 from napari_radcnn.spec.shipped import about_weights
@@ -29,30 +32,10 @@ from napari_radcnn.training.recipes import RECIPES
 ROOT = Path(__file__).parent.parent
 MEASURED, PACKAGE = ROOT / "benchmarks" / "models", ROOT / "src" / "napari_radcnn"
 ILLUSTRATED = ROOT / "docs" / "models"
-_VALUE = re.compile(r"\{\{\s*([^{}:]+?)\s*(?::([^{}]*))?\}\}")
-_FOR = re.compile(r"^\{% for (\w+) in ([\w.\-]+) %\}$")
 
 
 class CardError(Exception):
     """A card asks for a figure that is not there, or is not written as it should be."""
-
-
-def look_up(path: str, scope: Mapping[str, Any]) -> Any:
-    """Return what lies at a dotted path.
-
-    Raises
-    ------
-    CardError
-        If there is nothing; the text says how far the path went.
-    """
-    found: Any = scope
-    for number, part in enumerate(path.split(".")):
-        try:
-            found = found[int(part)] if isinstance(found, list) else found[part]
-        except (KeyError, IndexError, ValueError, TypeError):
-            before = ".".join(path.split(".")[:number]) or "the figures"
-            raise CardError(f"'{path}': there is no '{part}' in {before}.") from None
-    return found
 
 
 def render(text: str, scope: Mapping[str, Any]) -> str:
@@ -61,60 +44,44 @@ def render(text: str, scope: Mapping[str, Any]) -> str:
     Raises
     ------
     CardError
-        If a figure is missing or does not fit its format, or a loop is not closed.
+        If a figure is missing or does not fit its format, or the text is not written as Jinja expects.
     """
-    return "\n".join(_lines(iter(text.splitlines()), scope, is_inner=False)) + "\n"
+    environment = Environment(
+        undefined=StrictUndefined,
+        finalize=_text,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown, of our own figures
+    )
+    environment.filters["figure"] = _formatted
+    try:
+        return environment.from_string(text).render(scope)
+    except TemplateSyntaxError as error:
+        raise CardError(f"line {error.lineno}: {error.message}") from error
+    except (TemplateError, TypeError, CardError) as error:
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == "<template>"]
+        raise CardError(f"line {lines[-1]}: {error}") from error
 
 
-def _lines(lines: Iterator[str], scope: Mapping[str, Any], is_inner: bool) -> list[str]:
-    done: list[str] = []
-    for line in lines:
-        loop = _FOR.match(line.strip())
-        if line.strip() == "{% end %}":
-            if not is_inner:
-                raise CardError("'{% end %}' stands without '{% for ... %}'.")
-            return done
-        if loop:
-            inside = _until_end(lines)
-            for row in _rows(look_up(loop[2], scope)):
-                done += _lines(iter(inside), {**scope, loop[1]: row}, is_inner=False)
-        else:
-            done.append(_VALUE.sub(lambda match: _formatted(match[1], match[2] or "", scope), line))
-            if "{{" in done[-1] or "{%" in done[-1]:
-                raise CardError(f"Not understood: '{line.strip()}'.")
-    return done
-
-
-def _until_end(lines: Iterator[str]) -> list[str]:
-    inside: list[str] = []
-    depth = 1
-    for line in lines:
-        depth += bool(_FOR.match(line.strip())) - (line.strip() == "{% end %}")
-        if depth == 0:
-            return inside
-        inside.append(line)
-    raise CardError("'{% for ... %}' lacks its '{% end %}'.")
-
-
-def _rows(found: Any) -> list[dict[str, Any]]:
-    items = found.items() if isinstance(found, Mapping) else enumerate(found) if isinstance(found, list) else None
-    if items is None:
-        raise CardError(f"A loop needs a list or a mapping, got {found!r}.")
-    return [{**(value if isinstance(value, Mapping) else {"value": value}), "key": key} for key, value in items]
-
-
-def _formatted(path: str, spec: str, scope: Mapping[str, Any]) -> str:
-    value = look_up(path, scope)
-    if value is None:
-        return "-"
-    if isinstance(value, Mapping) or (isinstance(value, list) and spec):
-        raise CardError(f"'{path}' is no single figure.")
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
+def _formatted(value: Any, spec: str) -> str:
+    """Return a number as `format` writes it; what was not measured as a dash."""
+    if value is None or isinstance(value, Undefined):
+        return _text(value)
     try:
         return format(value, spec)
-    except ValueError as error:
-        raise CardError(f"'{path}' is {value!r}, which '{spec}' does not fit: {error}.") from None
+    except (ValueError, TypeError) as error:
+        raise CardError(f"{value!r} does not fit '{spec}': {error}.") from None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, str | int | float | Undefined):  # of what is undefined, `str` raises
+        return str(value)
+    raise CardError(f"{type(value).__name__} is no single figure.")
 
 
 def head(spec: ModelSpec, about: Mapping[str, Any]) -> str:

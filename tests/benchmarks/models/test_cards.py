@@ -66,33 +66,40 @@ def test_every_model_that_was_measured_has_its_card_written():
 
 def test_figures_are_put_in_as_asked():
     text = (
-        "Dice {{held.dice:.3f}} ({{ held.dice:.1%}}, n = {{held.n}}), B {{scans.1.name}}, worst {{held.worst:.1f}}.\n"
+        'Dice {{ held.dice | figure(".3f") }} ({{held.dice|figure(".1%")}}, n = {{ held.n }}), B {{ scans.1.name }}, '
+        'worst {{ held.worst | figure(".1f") }} of {{ held.worst }}, on {{ held.on }} & <others>.\n'
     )
-    assert make_cards.render(text, FIGURES) == "Dice 0.877 (87.7%, n = 12), B B, worst -.\n"
+    figures = {**FIGURES, "held": {**FIGURES["held"], "on": ["A & B", "C"]}}
+    assert make_cards.render(text, figures) == (
+        "Dice 0.877 (87.7%, n = 12), B B, worst - of -, on A & B, C & <others>.\n"
+    )
 
 
 def test_loops_over_lists_and_mappings():
-    row = "| {{scan.key}} {{scan.name}} | {{scan.low:+.0f}} of {{held.n}} |"
-    text = "| a |\n{% for scan in scans %}\n" + row + "\n{% end %}\nafter"
+    row = '| {{ loop.index0 }} {{ scan.name }} | {{ scan.low | figure("+.0f") }} of {{ held.n }} |'
+    text = "| a |\n{% for scan in scans %}\n" + row + "\n{% endfor %}\nafter\n"
     assert make_cards.render(text, FIGURES) == "| a |\n| 0 A | -3 of 12 |\n| 1 B | +1 of 12 |\nafter\n"
     nested = {"models": {"x": {"at": [10, 25]}, "y": {"at": [50]}}}
-    text = "{% for m in models %}\n{{m.key}}:\n{% for d in m.at %}\n- {{d.value}}\n{% end %}\n{% end %}"
+    text = "{% for key, m in models | items %}\n{{ key }}:\n{% for d in m.at %}\n- {{ d }}\n{% endfor %}\n{% endfor %}"
     assert make_cards.render(text, nested) == "x:\n- 10\n- 25\ny:\n- 50\n"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{{held.dise:.3f}}", "'held.dise': there is no 'dise' in held"),
-        ("{{hold.dice}}", "no 'hold' in the figures"),
-        ("{{scans.2.name}}", "no '2' in scans"),
-        ("{{held.dice.mean}}", "no 'mean' in held.dice"),
-        ("{{held}}", "no single figure"),
-        ("{{scans.0.name:.3f}}", "does not fit"),
-        ("{{held.dice", "Not understood"),
-        ("{% for x in scans %}\n{{x.name}}", "lacks its"),
-        ("{% end %}", "stands without"),
-        ("{% for x in held.n %}\n{% end %}", "a list or a mapping"),
+        ('a\n{{ held.dise | figure(".3f") }}', "line 2: .* has no attribute 'dise'"),
+        ("{{ hold.dice }}", "line 1: 'hold' is undefined"),
+        ("{{ scans.2.name }}", "has no element 2"),
+        ("{{ held.dice.mean }}", "'float object' has no attribute 'mean'"),
+        ("a\nb\n{{ held }}", "line 3: dict is no single figure"),
+        ("{{ held.items }}", "no single figure"),
+        ('{{ scans.0.name | figure(".3f") }}', "line 1: 'A' does not fit '.3f'"),
+        ('{{ held | figure(".3f") }}', "does not fit"),
+        ("{{ held.dice", "line 1: unexpected end of template"),
+        ("{% for x in scans %}\n{{ x.name }}", "line 2: Unexpected end of template"),
+        ("a\n{% endfor %}", "line 2: Encountered unknown tag 'endfor'"),
+        ("{% for x in held.n %}\n{% endfor %}", "line 1: 'int' object is not iterable"),
+        ("{% for k, x in scans | items %}\n{% endfor %}", "line 1: Can only get item pairs from a mapping"),
     ],
 )
 def test_a_card_that_asks_for_what_is_not_there_is_refused(text, said):
@@ -106,7 +113,7 @@ def test_the_card_follows_its_figures(tmp_path, monkeypatch):
         make_cards.card("nlm-denoise")
     folder = tmp_path / "nlm"
     folder.mkdir()
-    (folder / "nlm-denoise.md.in").write_text("**Measured.** {{held.dice:.2f}} on {{held.n}}.\n")
+    (folder / "nlm-denoise.md.in").write_text('**Measured.** {{ held.dice | figure(".2f") }} on {{ held.n }}.\n')
     assert make_cards.names() == ["nlm-denoise"]
     with pytest.raises(make_cards.CardError, match=r"nlm-denoise\.figures\.json is missing"):
         make_cards.card("nlm-denoise")
@@ -118,8 +125,8 @@ def test_the_card_follows_its_figures(tmp_path, monkeypatch):
     assert text.endswith("**Measured.** 0.88 on 12.\n")
     (folder / "nlm-denoise.figures.json").write_text(json.dumps({"held": {"dice": 0.5, "n": 3}}))
     assert make_cards.card("nlm-denoise").endswith("**Measured.** 0.50 on 3.\n")
-    (folder / "nlm-denoise.md.in").write_text("{{held.dise}}\n")
-    with pytest.raises(make_cards.CardError, match=r"^nlm/nlm-denoise\.md\.in: 'held\.dise'"):
+    (folder / "nlm-denoise.md.in").write_text("{{ held.dise }}\n")
+    with pytest.raises(make_cards.CardError, match=r"^nlm/nlm-denoise\.md\.in: line 1: .* 'dise'"):
         make_cards.card("nlm-denoise")
 
 
