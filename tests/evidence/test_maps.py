@@ -186,3 +186,29 @@ def test_it_can_be_stopped():
 
     with pytest.raises(KeyboardInterrupt):
         occlusion(Look(2), given(2), 1, check=stop)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")  # by MONAI 1.6
+@pytest.mark.filterwarnings("ignore:Full backward hook:UserWarning")
+def test_monai_gives_the_same_maps(dims):
+    from monai.visualize import GradCAM, OcclusionSensitivity, VanillaGrad
+
+    torch.manual_seed(5)
+    network = build_classifier(ClassifierShape(dims=dims, channels=2, widths=(4, 8), classes=3)).eval()
+    x = torch.randn(1, 2, *SHAPES[dims])
+
+    cam = GradCAM(copy.deepcopy(network), "features", postprocessing=lambda found: found / found.max())
+    assert np.allclose(grad_cam(network, x, 2), cam(x, class_idx=2)[0, 0].detach(), atol=1e-6)
+
+    gradient = VanillaGrad(copy.deepcopy(network))(x.clone(), 2)[0]
+    assert np.allclose(input_gradient(network, x, 2), gradient, atol=1e-7)
+
+    x += 1.5 - x.mean(tuple(range(2, x.ndim)), keepdim=True)  # MONAI fills with one mean for all channels
+    covering = OcclusionSensitivity(
+        network, 4, verbose=False, mode="mean_img", overlap=0.5, activate=lambda logits: logits.softmax(1)
+    )
+    with torch.no_grad():
+        fall = network(x).softmax(1)[0, 2] - covering(x)[0][0, 2]
+    assert float(fall.std()) > 1e-4
+    assert np.allclose(occlusion(network, x, 2, patch=4, stride=2), fall, atol=1e-6)
