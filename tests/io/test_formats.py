@@ -407,6 +407,17 @@ def test_nrrd_refusals(tmp_path: Path, fields: dict, words: str) -> None:
     assert "a.nrrd" in str(caught.value)
 
 
+def test_a_nrrd_field_of_two_values_is_refused(tmp_path: Path) -> None:
+    path = nrrd(tmp_path / "a.nrrd", space="left-posterior-superior")
+    field, data = b"space: left-posterior-superior\n", path.read_bytes()
+    path.write_bytes(data.replace(field, field + field, 1))
+    (volume,) = read(path)
+    assert volume.geometry.spacing == (2.5, 0.8, 0.7)
+    path.write_bytes(data.replace(field, field + b"Space: RAS\n", 1))
+    with pytest.raises(ReadError, match=r"a\.nrrd: the NRRD header gives 'space' two values"):
+        read(path)
+
+
 def test_nrrd_encodings_and_lists(tmp_path: Path) -> None:
     import bz2
 

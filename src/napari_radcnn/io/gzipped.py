@@ -1,16 +1,24 @@
-"""Uncompress gzip in large pieces straight to where the voxels go: a quarter faster than Python's file object."""
+"""Gzip by ISA-L of Intel, up to twice as fast as zlib in reading, four times in writing; read straight into arrays."""
 
 from __future__ import annotations
 
-import zlib
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
+from isal import igzip, isal_zlib
+
+#: What damaged gzip data raises.
+GZIP_ERROR = cast("type[Exception]", isal_zlib.error)  # which isal's stub calls an instance
 
 _PIECE = 1 << 20
 #: zlib's sign for "a gzip header, and its checksum at the end".
 _GZIP = 31
+#: Of ISA-L's 0 to 3: files as small as those of zlib's fastest level, the one that nibabel and others write.
+_LEVEL = 2
 
 
 class GzipStream:
@@ -24,7 +32,7 @@ class GzipStream:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._engine = zlib.decompressobj(_GZIP)
+        self._engine = isal_zlib.decompressobj(_GZIP)
         self._input = b""
         self._is_at_end = False
 
@@ -33,7 +41,7 @@ class GzipStream:
 
         Raises
         ------
-        zlib.error
+        GZIP_ERROR
             If the data is damaged or a checksum is wrong.
         EOFError
             If the file ends before a member does.
@@ -69,4 +77,11 @@ class GzipStream:
             if not rest:
                 self._is_at_end = True
                 return
-        self._input, self._engine = rest, zlib.decompressobj(_GZIP)
+        self._input, self._engine = rest, isal_zlib.decompressobj(_GZIP)
+
+
+@contextmanager
+def gzip_writer(path: Path) -> Iterator[BinaryIO]:
+    """Open a new gzip file for writing; its header holds neither a name nor a time."""
+    with path.open("wb") as raw, igzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed:
+        yield packed

@@ -8,7 +8,6 @@ several readers fill a truncated file up with zeros without a word.
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from napari_radcnn.files import atomic_path, binary_size
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interop import flipped_world, to_nibabel
 from napari_radcnn.io.guard import verify_written
-from napari_radcnn.io.gzipped import GzipStream
+from napari_radcnn.io.gzipped import GZIP_ERROR, GzipStream, gzip_writer
 from napari_radcnn.io.problems import stem_of
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 from napari_radcnn.results import LabelMap
@@ -92,15 +91,14 @@ def write_nifti(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> 
     WriteError
         If the file cannot be written, or the type of the values has no place in NIfTI.
     """
-    from nibabel.openers import ImageOpener
-
     is_label = isinstance(obj, LabelMap) or obj.metadata.is_label
     try:
         image = to_nibabel(np.asarray(obj.array), obj.geometry, is_label=is_label)
     except WriteError as error:
         raise WriteError(f"{path}: {error}") from error
     with atomic_path(path, overwrite) as temporary:
-        with ImageOpener(temporary, "wb") as file:  # `to_filename` of nibabel 5.4 leaves it open where the disk is full
+        # `to_filename` of nibabel 5.4 leaves the file open where the disk is full.
+        with gzip_writer(temporary) if path.name.lower().endswith(".gz") else temporary.open("wb") as file:
             image.to_stream(file)
         verify_written(obj, temporary, path, lambda written: read_nifti(written, None, None))
 
@@ -164,7 +162,7 @@ def _header(header_path: Path, path: Path) -> tuple[Any, list[str]]:
     try:
         with _opened(header_path) as file:
             start = _read_exactly(file, 544).tobytes()
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, GZIP_ERROR) as error:
         raise ReadError(f"{path.name}: the gzip data is damaged or cut off ({error}); copy the file again.") from error
     if len(start) < 348:
         raise ReadError(
@@ -243,7 +241,7 @@ def _data(path: Path, offset: int, n_bytes: int) -> tuple[npt.NDArray[np.uint8],
             skipped = _read_exactly(file, offset)
             data = _read_exactly(file, n_bytes)
             warnings += _check_end(file) if is_gzip else []
-        except (EOFError, zlib.error) as error:
+        except (EOFError, GZIP_ERROR) as error:
             what = "truncated" if isinstance(error, EOFError) else "damaged or its checksum wrong"
             raise ReadError(
                 f"{path.name}: the gzip data is {what} ({error}), expected {n_bytes} bytes of voxels; copy it again."

@@ -116,7 +116,9 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
             if match := re.match(r"([^:]+):=(.*)", line):
                 keys[match[1]] = re.sub(r"\\([n\\])", lambda escaped: _ESCAPED[escaped[1]], match[2])
             elif match := re.match(r"([^:]+): ?(.*)", line):
-                fields[match[1].strip().lower()] = match[2].strip()
+                name, value = match[1].strip().lower(), match[2].strip()
+                if fields.setdefault(name, value) != value:
+                    raise ReadError(f"{path.name}: the NRRD header gives '{name[:40]}' two values.")
             else:
                 raise ReadError(f"{path.name}: the NRRD header is damaged: '{line[:60]}' is no field.")
         return fields, keys, file.tell()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import bz2
 import math
-import zlib
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import binary_size
+from napari_radcnn.io.gzipped import GZIP_ERROR
 
 #: Deflate cannot do better than 1032:1, bzip2 about 45 000:1; a header that asks for more of a file lies.
 _MOST_RATIO = {"gzip": 1032, "bzip2": 50_000}
@@ -83,8 +84,8 @@ def read_bytes(path: Path, start: int, n_bytes: int, encoding: str, shown: str) 
         file.seek(start)
         if encoding == "raw":
             return file.read(n_bytes)
-        # 32 + 15: zlib finds out by itself whether the stream has a gzip or a zlib header
-        engine: _Decompressor = zlib.decompressobj(47) if encoding == "gzip" else bz2.BZ2Decompressor()
+        # 32 + 15: it finds out by itself whether the stream has a gzip or a zlib header
+        engine: _Decompressor = isal_zlib.decompressobj(47) if encoding == "gzip" else bz2.BZ2Decompressor()
         data = bytearray()
         try:
             while len(data) <= n_bytes and not engine.eof:
@@ -94,7 +95,7 @@ def read_bytes(path: Path, start: int, n_bytes: int, encoding: str, shown: str) 
                     if not piece:
                         break
                 data += engine.decompress(piece, min(16 * _PIECE, n_bytes - len(data) + 1))
-        except (zlib.error, OSError, EOFError) as error:
+        except (GZIP_ERROR, OSError, EOFError) as error:
             raise ReadError(
                 f"{shown}: the compressed ({encoding}) data is damaged ({error}), expected {n_bytes} bytes; "
                 "copy the file again."
