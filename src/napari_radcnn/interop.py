@@ -177,7 +177,7 @@ def to_simpleitk(array: npt.NDArray[Any], geometry: Geometry) -> Any:
             "the grid is sheared (such as by gantry tilt), which ITK and the formats of its family do not hold "
             "rightly; write .nii.gz instead."
         )
-    stored = np.ascontiguousarray(_common_type(array))
+    stored = np.ascontiguousarray(_common_type(_native(array)))
     try:
         image = SimpleITK.GetImageFromArray(stored, isVector=stored.ndim == 4)
     except (TypeError, KeyError) as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 import warnings
@@ -26,6 +28,7 @@ from napari_radcnn.session import PromptSession
 from napari_radcnn.spec.card import own_card, pack_card
 from napari_radcnn.spec.identity import model_identity
 
+ROOT = Path(__file__).parents[2]
 FORMATS, MODELS, ENGINES = toy_package.GROUPS
 SCAN = head(oblique_geometry((9, 14, 12)))
 
@@ -158,6 +161,31 @@ def test_the_command_line_uses_all_three(toy, tmp_path, capsys):
     assert "identical" in capsys.readouterr().out
     assert main(["models", toy_package.MODEL, "--card"]) == 0
     assert capsys.readouterr().out.startswith("# toy-threshold")
+
+
+def contracts(*words: str, site: Path) -> subprocess.CompletedProcess:
+    """Run tests of the contracts in a process in which a package is installed."""
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", *words]
+    there = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=there)
+
+
+def test_the_contracts_run_over_what_it_adds_and_it_keeps_them(toy):
+    done = contracts("tests/contracts", "-k", "npz or NPZ or toy", site=toy)
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 60
+
+
+@pytest.mark.slow
+def test_the_contracts_notice_a_format_that_loses_the_place(toy):
+    module = toy / toy_package.MODULE / "npz.py"
+    text = module.read_text(encoding="utf-8")
+    assert "affine=obj.geometry.affine" in text
+    module.write_text(text.replace("affine=obj.geometry.affine", "affine=np.eye(4)"), encoding="utf-8")
+    done = contracts("tests/contracts/test_formats.py", "-k", "npz and place", site=toy)
+    assert done.returncode == 1
+    assert "5 failed" in done.stdout
 
 
 # -- those that are broken --------------------------------------------------------------------------------------------
@@ -299,6 +327,10 @@ def test_one_that_asks_for_the_list_as_it_is_imported_is_on_it(tmp_path):
 BAD_RECIPES = {
     "plan": ("def plan(request): return 1 / 0\n", "ZeroDivisionError: division by zero"),
     "no plan": ("def plan(request): return 5\n", "its plan is a int, expected a Plan"),
+    "own error": (
+        "from toy_radcnn.run import plan\nclass Burst(Exception): ...\ndef run(request, monitor): raise Burst('x')\n",
+        "Burst: x",
+    ),
     "run": ("from toy_radcnn.run import plan\ndef run(request, monitor): return [][1]\n", "IndexError: list index"),
     "no run": ("from toy_radcnn.run import plan\n", "AttributeError: module 'broken_radcnn' has no attribute 'run'"),
     "answer": (
@@ -478,5 +510,8 @@ def test_a_format_that_cannot_say_what_is_its_own_claims_nothing(tmp_path):
     code = A_FORMAT + "SPEC = Format('broken', ('.x',), (), lambda start: 1 / 0, read)\n"
     (tmp_path / "a.other").write_text("anything")
     place = broken(tmp_path / "other", code, FORMATS, "broken")
-    with toy_package.installed(place), pytest.warns(CatalogueWarning, match="'broken-radcnn 0.1' cannot say whether"):
+    with (
+        toy_package.installed(place),
+        pytest.warns(CatalogueWarning, match="'broken' failed in the package 'broken"),
+    ):
         assert sniff(tmp_path / "a.other") is None

@@ -8,6 +8,8 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
@@ -18,11 +20,14 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+import yaml
+from npe2 import PluginManifest
 
 import fake_models
 import napari_radcnn as radcnn
 import small_classifier
 import stand_ins
+import toy_package
 from napari_radcnn.cli import _parser, main
 from napari_radcnn.evidence.ensemble import KINDS
 from napari_radcnn.interactive.prompts import Prompt
@@ -176,7 +181,35 @@ def _maps_were_written(names, folder, out):
     assert [image.name.rpartition(" · ")[2] for image in names["answer"].evidence] == list(KINDS)
 
 
+def _mass_was_clicked(names, folder, out):
+    labels = radcnn.read(folder / "mass.nii.gz")[0].array
+    at = np.rint(head().geometry.to_index((-28, 20, 30))).astype(int)
+    assert labels[tuple(at)] == 1
+    assert "identical" in out
+
+
+def _format_was_used(names, folder, out):
+    (scan,), (same,) = radcnn.read(folder / "head.nii.gz"), radcnn.read(folder / "head.npz")
+    np.testing.assert_array_equal(same.array, scan.array)
+    assert same.geometry.is_close(scan.geometry, 1e-9)
+    assert "NPZ  (read: .npz; written: .npz)" in out
+
+
+def _bright_was_labeled(names, folder, out):
+    (scan,), (labels,) = radcnn.read(folder / "head.nii.gz"), radcnn.read(folder / "bright.nii.gz")
+    np.testing.assert_array_equal(labels.array, scan.array > 700)
+
+
+def _tool_was_used(names, folder, out):
+    assert 0 < names["after"] < names["before"]
+    assert "Keep what is at least 780" in out
+
+
 CHECKS = {
+    "add-a-format": _format_was_used,
+    "add-a-model": _bright_was_labeled,
+    "add-a-tool": _tool_was_used,
+    "add-an-engine": _mass_was_clicked,
     "correct-a-mask": _mask_was_corrected,
     "interact-from-a-script": _script_was_played,
     "review-findings": _findings_were_written,
@@ -194,20 +227,22 @@ def test_what_the_page_shows_runs(page, tmp_path, monkeypatch, capsys):
     fake_models.register(monkeypatch, "detection", "MODEL")
     small_classifier.register(monkeypatch)
     shell, names = Shell(tmp_path, monkeypatch), {}
-    for block in blocks(page):
-        if block.language == "python":
-            exec(compile(block.text, f"{page}.md:{block.line}", "exec"), names)
-        elif block.language == "sh":
-            for line in block.text.splitlines():
-                shell.run(line)
-        elif block.language == "json" and "steps" in json.loads(block.text):
-            (tmp_path / "script.json").write_text(block.text, encoding="utf-8")
-    CHECKS.get(page, lambda *_: None)(names, tmp_path, capsys.readouterr().out)
+    has_toy = toy_package.MODULE in PAGES[page]
+    with toy_package.installed(toy_package.lay_out(tmp_path / "site")) if has_toy else nullcontext():
+        for block in blocks(page):
+            if block.language == "python":
+                exec(compile(block.text, f"{page}.md:{block.line}", "exec", dont_inherit=True), names)
+            elif block.language == "sh":
+                for line in block.text.splitlines():
+                    shell.run(line)
+            elif block.language == "json" and "steps" in json.loads(block.text):
+                (tmp_path / "script.json").write_text(block.text, encoding="utf-8")
+        CHECKS.get(page, lambda *_: None)(names, tmp_path, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_block_of_the_page_is_passed_over(page):
-    assert {block.language for block in blocks(page)} <= {"python", "sh", "json"}
+    assert {block.language for block in blocks(page)} <= {"python", "sh", "json", "toml", "yaml"}
     outside = re.sub(r"^```.*?^```$", "", PAGES[page], flags=re.DOTALL | re.MULTILINE)
     assert "```" not in outside
     assert not re.search(r"\n\n {4,}\S", outside), "an indented block says no language"
@@ -219,6 +254,30 @@ def test_the_page_names_files_that_are_there(page):
         assert (ROOT / "docs" / "how-to" / link).exists(), link
     for path in re.findall(r"`((?:src|docs|benchmarks|tests)/[^`]+)`", PAGES[page]):
         assert list(ROOT.glob(re.sub(r"[A-Z]{2,}", "*", path))), path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if toy_package.MODULE in PAGES[page]])
+def test_the_page_shows_the_package_that_is_tested(page):
+    files = {path.read_text(encoding="utf-8") for path in (toy_package.FOLDER / toy_package.MODULE).glob("*.py")}
+    shown = [block for block in blocks(page) if block.language == "python"]
+    assert shown
+    assert {block.text for block in shown} <= files
+    declared = toy_package.project()["entry-points"]
+    (entries,) = [tomllib.loads(block.text) for block in blocks(page) if block.language == "toml"]
+    for group, names in entries["project"]["entry-points"].items():
+        assert names == declared[group]
+
+
+def test_the_entries_of_a_dock_fit_into_the_manifest():
+    manifest = yaml.safe_load((ROOT / "napari.yaml").read_text(encoding="utf-8"))
+    (more,) = [yaml.safe_load(block.text) for block in blocks("add-a-dock") if block.language == "yaml"]
+    (command,) = more["contributions"]["commands"]
+    for kind in ("commands", "widgets"):
+        manifest["contributions"][kind] += more["contributions"][kind]
+    manifest["contributions"]["menus"] |= more["contributions"]["menus"]
+    found = PluginManifest(**manifest)
+    assert command["id"] in [known.id for known in found.contributions.commands]
+    assert command["python_name"].endswith(":VolumesDock")
 
 
 # -- pages that list all there is of something ------------------------------------------------------------------------

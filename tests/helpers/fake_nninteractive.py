@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import torch
+
+ARCHITECTURE = {
+    "network_class_name": "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
+    "arch_kwargs": {"conv_op": "torch.nn.modules.conv.Conv3d", "dropout_op": None, "n_stages": 6},
+    "_kw_requires_import": ["conv_op", "dropout_op"],
+}
 
 
 class FakeSession:
@@ -169,3 +178,13 @@ def install(monkeypatch, *names):
         module.nnInteractiveRemoteInferenceSession = RemoteSession
         module.SessionExpiredError = SessionExpiredError
         monkeypatch.setitem(sys.modules, full, module)
+
+
+def write_weights(path: Path, architecture=ARCHITECTURE, content=None) -> Path:
+    """Put a folder like one of nnInteractive's weights at a path, and return it."""
+    (path / "fold_0").mkdir(parents=True)
+    (path / "plans.json").write_text(json.dumps({"configurations": {"3d_fullres": {"architecture": architecture}}}))
+    (path / "dataset.json").write_text("{}")
+    kept = {"network_weights": {"w": torch.zeros(2)}, "trainer_name": "t"} if content is None else content
+    torch.save(kept, path / "fold_0" / "checkpoint_final.pth")
+    return path

@@ -11,8 +11,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
@@ -227,9 +226,8 @@ class Added(Generic[Thing]):
             warnings.warn(str(self._left(declared, reason)), CatalogueWarning, stacklevel=4)
 
 
-@contextmanager
-def blamed(package: Package | None, what: str, kind: type[RadcnnError]) -> Iterator[None]:
-    """Turn what the code of an installed package raises into one clear line that names the package.
+class blamed:  # noqa: N801  used as a function, like contextlib's
+    """Turn whatever the code of an installed package raises in a block into one clear line that names the package.
 
     Parameters
     ----------
@@ -243,17 +241,19 @@ def blamed(package: Package | None, what: str, kind: type[RadcnnError]) -> Itera
     Raises
     ------
     RadcnnError
-        Of that kind; those that the package raises itself stay as they are.
+        Of that kind; those that the package raises itself stay as they are, and so does a MemoryError.
     """
-    if package is None:
-        yield
-        return
-    try:
-        yield
-    except RadcnnError:
-        raise
-    except BROKEN as error:
-        raise kind(f"{what} failed in the package '{package}': {reason_of(error)}.") from error
+
+    def __init__(self, package: Package | None, what: str, kind: type[RadcnnError]) -> None:
+        self._package, self._what, self._kind = package, what, kind
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._package is None or not isinstance(error, Exception) or isinstance(error, RadcnnError | MemoryError):
+            return
+        text = f"{self._what} failed in the package '{self._package}': {reason_of(error)}."
+        raise self._kind(text) from error
 
 
 class _Import(Thread):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from napari_radcnn.discovery import BROKEN, Added, Package, blamed, reason_of
+from napari_radcnn.discovery import Added, Package, blamed
 from napari_radcnn.errors import CatalogueWarning, ReadError, WriteError
 from napari_radcnn.files import where
 from napari_radcnn.io.dicom import OnIrregular, is_dicom_start, is_dicomdir_start
@@ -276,14 +276,10 @@ def _check_volumes(volumes: object) -> None:
 def _claims(found: Format, start: bytes) -> bool:
     """Return whether a format of an installed package claims a file; one that fails at that does not."""
     try:
-        return found.is_read and bool(found.claims(start))
-    except BROKEN as error:
-        warnings.warn(
-            f"The format '{found.name}' of the package '{found.package}' cannot say whether a file is its own: "
-            f"{reason_of(error)}.",
-            CatalogueWarning,
-            stacklevel=2,
-        )
+        with blamed(found.package, f"Looking whether a file is of the format '{found.name}'", ReadError):
+            return found.is_read and bool(found.claims(start))
+    except ReadError as error:
+        warnings.warn(str(error), CatalogueWarning, stacklevel=2)
         return False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from importlib import import_module
 from typing import cast
@@ -148,5 +147,5 @@ class _AddedEngine:
         with self._blamed():
             self._engine.close()
 
-    def _blamed(self) -> AbstractContextManager[None]:
+    def _blamed(self) -> blamed:
         return blamed(self._package, f"The engine '{self.name}'", ModelError)

@@ -18,20 +18,19 @@ class SimilarEngine:
         """Nothing is slow the first time."""
 
     def predict(self, request, monitor):
-        array, newest = request.volume.array, request.prompts[-1]
-        covered = rasterize(newest, request.volume.geometry)
-        if covered is None:
-            raise ModelError("The engine 'toy-similar' needs a prompt inside of the scan.")
+        newest = request.prompts[-1]
+        if newest.positive and newest.kind not in ("point", "scribble"):
+            raise ModelError(f"'{self.name}' takes no {newest.kind}; click on the object, or draw a scribble in it.")
+        covered = rasterize(newest, request.volume.geometry)  # its voxels, in the smallest box
         mask = request.current.copy()
         if newest.positive:
-            monitor.check()  # raises where the user has cancelled
+            array = np.nan_to_num(request.volume.array)
             values = array[covered.box][covered.mask]
-            margin = self.share * (np.nanmax(array) - np.nanmin(array))
-            similar = (array >= np.nanmin(values) - margin) & (array <= np.nanmax(values) + margin)
-            similar[covered.box] |= covered.mask
+            margin = self.share * (array.max() - array.min())
+            similar = (array >= values.min() - margin) & (array <= values.max() + margin)
+            monitor.check()  # raises where the user has cancelled
             numbers, _ = ndimage.label(similar)
-            touched = np.unique(numbers[covered.box][covered.mask])
-            mask |= np.isin(numbers, touched[touched > 0])
+            mask |= np.isin(numbers, np.unique(numbers[covered.box][covered.mask]))
         else:
             mask[covered.box] &= ~covered.mask
         return MaskUpdate(whole_box(mask.shape), mask)

@@ -1,6 +1,7 @@
 """NumPy's archive as a format: the voxels, where they lie, and the names of labels."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -16,7 +17,7 @@ def read(path, progress=None, cancel=None):
     try:
         with np.load(path) as file:  # refuses pickled objects
             array, affine, names = file["array"], file["affine"], file["names"].tolist()
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, BadZipFile) as error:
         raise ReadError(f"{path.name}: no scan in it; write it with napari-radcnn.") from error
     metadata = VolumeMetadata(path.stem, source=Path(path), source_format="NPZ")
     if names:
@@ -27,8 +28,9 @@ def read(path, progress=None, cancel=None):
 def write(obj, path, overwrite=False):
     labels = obj.labels if isinstance(obj, LabelMap) else obj.metadata.labels
     names = [labels[n].name if n in labels else "" for n in range(max(labels, default=-1) + 1)]
+    array = np.asarray(obj.array, obj.array.dtype.newbyteorder("="))
     with atomic_path(path, overwrite) as temporary:  # the whole file or none
-        np.savez_compressed(temporary, array=obj.array, affine=obj.geometry.affine, names=np.array(names, str))
+        np.savez_compressed(temporary, array=array, affine=obj.geometry.affine, names=np.array(names, str))
 
 
 NPZ = Format("NPZ", (".npz",), (".npz",), lambda start: False, read, write)

@@ -264,18 +264,6 @@ def test_nothing_in_the_box_is_an_empty_answer():
     assert not update.mask.any()
 
 
-def test_the_same_request_gives_the_same_answer():
-    volume = _volume(_bar(13))
-    current = _expected(13)
-    prompts = (_box(volume, 0, 8, (18, 10), (37, 25)), Prompt.point(_at(volume, (10, 34, 18)), positive=False))
-    fresh = LiteMedSamEngine(RunSettings(), BrightInBox())
-    used = LiteMedSamEngine(RunSettings(), BrightInBox())
-    used.predict(EngineRequest(volume, prompts[:1], np.zeros(SHAPE, bool)), Monitor(1))
-    first, second = (e.predict(EngineRequest(volume, prompts, current), Monitor(1)) for e in (fresh, used))
-    assert first.box == second.box
-    np.testing.assert_array_equal(first.mask, second.mask)
-
-
 def test_a_first_negative_prompt_takes_from_strokes():
     session = Session(_volume(_bar()))
     session.mask[8, 20:30, 12:20] = True

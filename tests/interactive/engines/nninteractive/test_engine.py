@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,11 +22,6 @@ from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
 SHAPE = (9, 20, 30)
-ARCHITECTURE = {
-    "network_class_name": "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet",
-    "arch_kwargs": {"conv_op": "torch.nn.modules.conv.Conv3d", "dropout_op": None, "n_stages": 6},
-    "_kw_requires_import": ["conv_op", "dropout_op"],
-}
 
 
 @pytest.fixture
@@ -38,20 +31,11 @@ def volume():
     return Volume(array, Geometry.from_parts(SHAPE, (3.0, 0.9, 0.7), (-12.0, 8.0, 40.0), direction))
 
 
-def _write_weights(path: Path, architecture=ARCHITECTURE, content=None) -> Path:
-    (path / "fold_0").mkdir(parents=True)
-    (path / "plans.json").write_text(json.dumps({"configurations": {"3d_fullres": {"architecture": architecture}}}))
-    (path / "dataset.json").write_text("{}")
-    kept = {"network_weights": {"w": torch.zeros(2)}, "trainer_name": "t"} if content is None else content
-    torch.save(kept, path / "fold_0" / "checkpoint_final.pth")
-    return path
-
-
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """The folder of weights that the environment names."""
     fake.install(monkeypatch, "inference_session", "remote")
-    folder = _write_weights(tmp_path / "nnInteractive_v1.0")
+    folder = fake.write_weights(tmp_path / "nnInteractive_v1.0")
     monkeypatch.setenv(VARIABLE, str(folder))
     return folder
 
@@ -252,16 +236,16 @@ class _Code:
 
 def test_weights_that_hold_code_are_refused_unread(monkeypatch, tmp_path, volume, capsys):
     fake.install(monkeypatch, "inference_session")
-    bad = _write_weights(tmp_path / "bad", content={"network_weights": {}, "extra": _Code()})
+    bad = fake.write_weights(tmp_path / "bad", content={"network_weights": {}, "extra": _Code()})
     with pytest.raises(ModelError, match="its pickle asks for"):
         NnInteractiveEngine(RunSettings(), str(bad)).prepare(volume, Monitor(1))
     for number, wrong in enumerate(
         (
-            ARCHITECTURE | {"network_class_name": "os.system"},
-            ARCHITECTURE | {"arch_kwargs": {"conv_op": "subprocess.Popen"}},
+            fake.ARCHITECTURE | {"network_class_name": "os.system"},
+            fake.ARCHITECTURE | {"arch_kwargs": {"conv_op": "subprocess.Popen"}},
         )
     ):
-        folder = _write_weights(tmp_path / f"plans-{number}", wrong)
+        folder = fake.write_weights(tmp_path / f"plans-{number}", wrong)
         with pytest.raises(ModelError, match=r"asks for '(os.system|subprocess.Popen)'"):
             NnInteractiveEngine(RunSettings(), str(folder)).prepare(volume, Monitor(1))
     assert fake.FakeSession.made == []
@@ -270,7 +254,7 @@ def test_weights_that_hold_code_are_refused_unread(monkeypatch, tmp_path, volume
 
 def test_a_folder_needs_the_whole_package_and_a_server_the_client(monkeypatch, tmp_path, volume):
     fake.install(monkeypatch)
-    folder = _write_weights(tmp_path / "weights")
+    folder = fake.write_weights(tmp_path / "weights")
     with pytest.raises(ModelError, match=r"pip install 'napari-radcnn\[nninteractive\]'"):
         NnInteractiveEngine(RunSettings(), str(folder)).prepare(volume, Monitor(1))
     with pytest.raises(ModelError, match=r"pip install 'napari-radcnn\[nninteractive-client\]'"):

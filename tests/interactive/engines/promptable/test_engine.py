@@ -5,29 +5,16 @@ from threading import Event
 import numpy as np
 import pytest
 
+from bright_engine import BrightEngine
 from napari_radcnn.errors import CancelledError, ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.promptable.engine import PromptableEngine, promptable_network
+from napari_radcnn.interactive.engines.promptable.engine import promptable_network
 from napari_radcnn.interactive.engines.promptable.look import SIZE, Drawn, Levels, View
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
-
-
-class BrightEngine(PromptableEngine):
-    """Says that the object is what is above the middle of the values where the click is, or below where it is below."""
-
-    def __init__(self):
-        super().__init__()
-        self.asked = []
-
-    def ask(self, channels, monitor):
-        monitor.check()
-        self.asked.append(channels)
-        bright = channels[0] > 0
-        return np.where(bright == (channels[0][channels[3] > 0.7].mean() > 0 if channels[3].any() else True), 4, -4)
 
 
 class OnlyTheClick:
@@ -189,15 +176,6 @@ def test_a_single_slice():
     volume, (disk,) = scene(flat, ((0, 60, 70), 15))
     mask = predict(BrightEngine(), volume, [click(volume, (0, 60, 70))])
     assert dice(mask, disk) > 0.95
-
-
-def test_the_same_request_gets_the_same_answer():
-    volume, _ = scene(GEOMETRY, ((25, 40, 60), 14), noise=60)
-    prompts = [click(volume, (25, 40, 60)), click(volume, (25, 40, 80), False)]
-    engine = BrightEngine()
-    first = predict(engine, volume, prompts)
-    predict(engine, volume, prompts[:1])
-    np.testing.assert_array_equal(predict(engine, volume, prompts), first)
 
 
 def test_coarse_looks_see_the_same_place():

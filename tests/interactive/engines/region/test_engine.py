@@ -73,14 +73,6 @@ def test_a_click_in_a_ball_outlines_the_ball(radius: float, contrast: float) -> 
     assert agreement(object_.mask, truth) > 0.93
 
 
-def test_neither_the_scan_nor_the_mask_before_is_touched() -> None:
-    volume = scan(ball(GRID, (14, 25, 35), 10.0))
-    before = volume.array.copy()
-    volume.array.setflags(write=False)
-    Clicked(volume).add(click((14, 25, 35)))
-    np.testing.assert_array_equal(volume.array, before)
-
-
 def test_strong_noise() -> None:
     truth = ball(GRID, (13, 28, 30), 12.0)
     object_ = Clicked(scan(truth, noise=35.0))
@@ -264,18 +256,6 @@ def test_a_prompt_that_is_obeyed_already_changes_nothing() -> None:
     np.testing.assert_array_equal(object_.mask, before)
     object_.add(click((2, 3, 4), positive=False))
     np.testing.assert_array_equal(object_.mask, before)
-
-
-def test_the_same_request_gives_the_same_answer() -> None:
-    truth = ball(GRID, (13, 28, 30), 12.0)
-    volume = scan(truth, noise=25.0)
-    masks = []
-    for _ in range(2):
-        object_ = Clicked(volume)
-        object_.add(click((13, 28, 30)))
-        object_.add(click((13, 40, 30), positive=False) if object_.mask[13, 40, 30] else click((13, 41, 44)))
-        masks.append(object_.mask)
-    np.testing.assert_array_equal(masks[0], masks[1])
 
 
 def test_it_can_be_cancelled_at_every_stage() -> None:

@@ -33,8 +33,10 @@ class Levels:
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
         array = volume.array
-        if not np.isfinite(array).all() if np.issubdtype(array.dtype, np.floating) else False:
-            array = np.nan_to_num(array, nan=float(np.nanmin(array)) if np.isfinite(array).any() else 0.0)
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            finite = array[np.isfinite(array)]
+            low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+            array = np.nan_to_num(array, nan=low, posinf=high, neginf=low)
         self._made = [(volume.geometry, array)]
 
     def sample(self, grid: Grid) -> Array:
