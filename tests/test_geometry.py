@@ -78,7 +78,7 @@ def test_reorienting_keeps_a_color_axis_last():
 
 @pytest.mark.parametrize("orientation", ["SP", "SPP", "SPX", "spl", "SAP", ""])
 def test_no_orientation(orientation):
-    with pytest.raises(GeometryError, match="is no orientation"):
+    with pytest.raises(GeometryError, match="is not an orientation"):
         axial().axis_map(orientation)
 
 

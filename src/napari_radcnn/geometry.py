@@ -214,7 +214,9 @@ class Geometry:
         """
         targets = [_letter_axis(letter, orientation) for letter in orientation]
         if sorted(axis for axis, _ in targets) != [0, 1, 2]:
-            raise GeometryError(f"'{orientation}' is no orientation: it must name each of L/R, P/A and S/I once.")
+            raise GeometryError(
+                f"'{orientation}' is not an orientation: it must contain each of L/R, P/A and S/I once."
+            )
         order = [self._nearest_axes.index(axis) for axis, _ in targets]
         flip = [bool(self.direction[axis, n] * sign < 0) for (axis, sign), n in zip(targets, order, strict=True)]
         return AxisMap((order[0], order[1], order[2]), (flip[0], flip[1], flip[2]))
@@ -270,4 +272,4 @@ def _letter_axis(letter: str, orientation: str) -> tuple[int, int]:
         return _POSITIVE.index(letter), 1
     if len(orientation) == 3 and letter in _NEGATIVE:
         return _NEGATIVE.index(letter), -1
-    raise GeometryError(f"'{orientation}' is no orientation: use three letters out of L, R, P, A, S, I.")
+    raise GeometryError(f"'{orientation}' is not an orientation: use three of the letters L, R, P, A, S, I.")

@@ -90,7 +90,7 @@ def to_nibabel(array: npt.NDArray[Any], geometry: Geometry, *, is_label: bool = 
     try:
         image = kind(stored, affine, dtype=stored.dtype)
     except (ValueError, HeaderDataError) as error:
-        raise WriteError(f"NIfTI cannot hold values of type {stored.dtype}: {error}.") from error
+        raise WriteError(f"NIfTI cannot store values of type {stored.dtype}: {error}.") from error
     image.header.set_xyzt_units("mm")
     image.header.set_slope_inter(1, 0)
     # a qform cannot hold shear: the sform is then the only true one (nifti1.h, method 2 and 3)
@@ -121,11 +121,11 @@ def from_nibabel(image: Any) -> tuple[npt.NDArray[Any], Geometry, bool]:
     spatial = (*stored.shape, 1, 1, 1)[:3]
     if any(n != 1 for n in stored.shape[3:]):
         raise ReadError(
-            f"The image has the shape {stored.shape}: a volume has three axes; take one, such as "
+            f"The image has the shape {stored.shape}: a volume has three axes; select one, for example with "
             "`image.slicer[..., 0]`."
         )
     if stored.dtype.kind == "c":
-        raise ReadError(f"The image has complex values ({stored.dtype}): convert them, such as with `numpy.abs`.")
+        raise ReadError(f"The image has complex values ({stored.dtype}): convert them, for example with `numpy.abs`.")
     if stored.dtype.names is not None:
         stored = np.stack([stored[name] for name in stored.dtype.names[:3]], axis=-1).reshape(*spatial, 3)
         array = stored.transpose(2, 1, 0, 3)
@@ -141,7 +141,7 @@ def from_nibabel(image: Any) -> tuple[npt.NDArray[Any], Geometry, bool]:
 def _as_rgb(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return colors as the structured values that NIfTI knows, with axes ``(i, j, k)``."""
     if array.dtype != np.uint8:
-        raise WriteError(f"colors must be 8-bit to be written, got {array.dtype}.")
+        raise WriteError(f"only 8-bit colors can be written, got {array.dtype}.")
     rgb = np.ascontiguousarray(array.transpose(2, 1, 0, 3))
     return rgb.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
 
@@ -174,8 +174,8 @@ def to_simpleitk(array: npt.NDArray[Any], geometry: Geometry) -> Any:
     direction = geometry.direction
     if np.abs(direction.T @ direction - np.eye(3)).max() > _SHEAR_TOLERANCE:
         raise WriteError(
-            "the grid is sheared (such as by gantry tilt), which ITK and the formats of its family do not hold "
-            "rightly; write .nii.gz instead."
+            "the grid is sheared (for example by gantry tilt), which ITK and its formats cannot represent; write "
+            ".nii.gz instead."
         )
     stored = np.ascontiguousarray(_common_type(_native(array)))
     try:
@@ -205,15 +205,16 @@ def from_simpleitk(image: Any) -> tuple[npt.NDArray[Any], Geometry]:
 
     if image.GetDimension() != 3:
         raise ReadError(
-            f"The image has {image.GetDimension()} axes: a volume has three; `SimpleITK.JoinSeries` joins slices."
+            f"The image has {image.GetDimension()} axes: a volume has three axes; use `SimpleITK.JoinSeries` to join "
+            "slices."
         )
     array = SimpleITK.GetArrayFromImage(image)
     if array.dtype.kind == "c":
-        raise ReadError(f"The image has complex values ({array.dtype}): convert them, such as with `numpy.abs`.")
+        raise ReadError(f"The image has complex values ({array.dtype}): convert them, for example with `numpy.abs`.")
     if array.ndim == 4 and (array.shape[3] != 3 or array.dtype != np.uint8):
         raise ReadError(
             f"The image has {array.shape[3]} values of type {array.dtype} in each voxel; only colors of three 8-bit "
-            "values can be used: take one with `SimpleITK.VectorIndexSelectionCast`."
+            "values are supported: select one component with `SimpleITK.VectorIndexSelectionCast`."
         )
     steps = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
     k, j, i = array.shape[:3]
@@ -236,7 +237,9 @@ def to_torch(array: npt.NDArray[Any]) -> Any:
     try:
         return torch.from_numpy(_native(np.ascontiguousarray(array)))
     except TypeError as error:
-        raise WriteError(f"values of type {array.dtype} cannot become a tensor: convert them first.") from error
+        raise WriteError(
+            f"values of type {array.dtype} cannot be converted to a tensor: convert them to another type first."
+        ) from error
 
 
 def from_torch(tensor: Any) -> npt.NDArray[Any]:

@@ -84,7 +84,7 @@ def box_ends(box: Box, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[i
         If the box has not three slices, or one of them has a step.
     """
     if len(box) != 3 or any(extent.step not in (None, 1) for extent in box):
-        raise ValueError(f"A box is three slices without steps, got {box}.")
+        raise ValueError(f"A box must be three slices without steps, got {box}.")
     k, j, i = ((r.start, max(r.start, r.stop)) for r in (range(n)[s] for s, n in zip(box, shape, strict=False)))
     return k, j, i
 
@@ -233,9 +233,8 @@ def _check_memory(source: VoxelSource, shown: str) -> None:
 def _too_large(source: VoxelSource, shown: str) -> ResourceError:
     size = " x ".join(str(n) for n in source.shape)
     return ResourceError(
-        f"{shown}: the image is too large for this computer's memory: {size} voxels of {source.dtype} take "
-        f"{n_bytes(source) / 2**30:.1f} GiB, and {free_memory() / 2**30:.1f} GiB are free; cut a "
-        "part out of it first."
+        f"{shown}: the image is too large for this computer's memory: {size} voxels of {source.dtype} need "
+        f"{n_bytes(source) / 2**30:.1f} GiB, but only {free_memory() / 2**30:.1f} GiB are free; crop it first."
     )
 
 

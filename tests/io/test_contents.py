@@ -149,7 +149,7 @@ def test_labels_of_a_series_in_another_folder_lie_on_its_grid(tmp_path: Path) ->
     assert volume.warnings == ()
     (alone,) = read_series(replace(labels, beside=()))
     assert alone.geometry.shape == (1, *FIELD.geometry.shape[1:])  # all slices that the file itself holds
-    assert "is not beside it" in alone.warnings[0]
+    assert "is not in the folder" in alone.warnings[0]
 
 
 def test_a_series_in_two_folders_has_the_folder_above_as_its_source(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_what_is_no_image_is_refused_by_its_name(kinds: dict[Path, Kind | None])
     for path, kind in kinds.items():
         if not path.is_file() or kind in (Kind.IMAGES, Kind.REPORT) or path.name.endswith(".zip"):
             continue
-        wanted = "not an image this program knows" if kind is None else f"{kind}, not an image; `radcnn info`"
+        wanted = "not an image in a supported format" if kind is None else f"{kind}, not an image; `radcnn info`"
         if path.stat().st_size == 0:
             wanted = "is empty"
         with pytest.raises(ReadError, match=wanted):

@@ -70,13 +70,13 @@ def test_an_image_becomes_a_derived_series_of_the_reference(scan: Volume, tmp_pa
 @pytest.mark.parametrize(
     ("source", "out", "reference", "told"),
     [
-        ("mask", "m.seg.dcm", None, "needs the DICOM series"),
+        ("mask", "m.seg.dcm", None, "needs the original DICOM series"),
         ("mask", "m.seg.dcm", "gone", "gone: no such file or folder"),
         ("mask", "m.seg.dcm", "empty", "is no longer in 'empty'"),
-        ("mask", "m.nii", "scan", "a reference is for DICOM only"),
-        ("shifted", "m.seg.dcm", "scan", "lies on another grid"),
+        ("mask", "m.nii", "scan", "a reference is only needed to write DICOM"),
+        ("shifted", "m.seg.dcm", "scan", "the grid of the result differs"),
         ("image", "m.seg.dcm", "scan", "is for labels"),
-        ("far", "out", "scan", "mm beside the DICOM series"),
+        ("far", "out", "scan", "mm off from the DICOM series"),
     ],
 )
 def test_a_wrong_reference_is_one_clear_line(

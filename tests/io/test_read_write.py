@@ -38,7 +38,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert "folder: the folder is empty" in refusal(tmp_path / "folder")
     (tmp_path / "folder" / "notes.txt").write_text("hello")
-    assert "folder: no readable image" in refusal(tmp_path / "folder")
+    assert "folder: contains no readable image" in refusal(tmp_path / "folder")
     assert ".nii.gz" in refusal(tmp_path / "folder" / "notes.txt")
     with pytest.raises(ReadError, match="no such"):
         list_series(tmp_path / "none")
@@ -146,7 +146,7 @@ def test_name_taken_meanwhile(tmp_path: Path) -> None:
             temporary.write_text("mine")
             (tmp_path / "a.txt").write_text("theirs")
 
-    with pytest.raises(WriteError, match="exists already"):
+    with pytest.raises(WriteError, match="already exists"):
         late()
     assert (tmp_path / "a.txt").read_text() == "theirs"
     assert len(list(tmp_path.iterdir())) == 1

@@ -269,11 +269,11 @@ def test_labels_that_do_not_fit_are_not_added(tmp_path: Path) -> None:
     before = contents(tmp_path)
     with pytest.raises(WriteError, match="labels of this name"):
         radcnn.write(labels, target)
-    with pytest.raises(WriteError, match="labels alone are added"):
+    with pytest.raises(WriteError, match="only labels can be added"):
         radcnn.write(scan, store / "labels" / "image")
     apart = Geometry(SHAPE, GEOMETRY.affine @ np.diag([1.1, 1, 1, 1]))
     moved = LabelMap(MASK, apart, LABELS, metadata=scan.metadata)
-    with pytest.raises(WriteError, match="another grid"):
+    with pytest.raises(WriteError, match="the grid of the labels differs"):
         radcnn.write(moved, store / "labels" / "moved")
     with pytest.raises(WriteError, match="cannot be added"):
         radcnn.write(labels, tmp_path / "none.ome.zarr" / "labels" / "organs")
@@ -281,7 +281,7 @@ def test_labels_that_do_not_fit_are_not_added(tmp_path: Path) -> None:
     radcnn.write(replaced(labels, MASK[::-1]), target, overwrite=True)
     assert np.array_equal(radcnn.read(store)[1].array, MASK[::-1])
     (target / "note.txt").write_text("mine")
-    with pytest.raises(WriteError, match="not written here"):
+    with pytest.raises(WriteError, match="another program wrote"):
         radcnn.write(labels, target, overwrite=True)
 
 
@@ -291,7 +291,7 @@ def test_the_command_line_adds_labels_to_the_store(tmp_path: Path, capsys: pytes
     made = radcnn.write(LabelMap(MASK, GEOMETRY, LABELS), tmp_path / "organs.nii.gz")
     assert main(["convert", str(made), str(store / "labels" / "organs")]) == 0
     assert main(["convert", str(made), str(store / "labels" / "organs")]) == 3
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert main(["convert", str(store), str(store / "labels" / "organs.nii"), "--select", "1"]) == 3
     assert main(["convert", str(store), str(store), "--overwrite"]) == 3
     after = contents(store)
@@ -312,7 +312,7 @@ def test_what_was_not_written_with_a_store_is_not_removed_with_it(tmp_path: Path
     else:
         (store / what).write_text("mine")
     before = contents(store)
-    with pytest.raises(WriteError, match=f"the store holds '{what.partition('/')[0]}"):
+    with pytest.raises(WriteError, match=f"the store contains '{what.partition('/')[0]}"):
         radcnn.write(Volume(VALUES + 1, GEOMETRY), store, overwrite=True)
     assert contents(store) == before
 
@@ -322,5 +322,5 @@ def test_a_store_of_another_program_is_not_replaced(tmp_path: Path) -> None:
     node = json.loads((store / "zarr.json").read_text())
     del node["attributes"]["radcnn"]
     (store / "zarr.json").write_text(json.dumps(node))
-    with pytest.raises(WriteError, match=r"the store holds 'zarr\.json'"):
+    with pytest.raises(WriteError, match=r"the store contains 'zarr\.json'"):
         radcnn.write(Volume(VALUES + 1, GEOMETRY), store, overwrite=True)

@@ -238,10 +238,10 @@ def write_error(target: Path, error: OSError) -> WriteError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WriteError(f"{target}: the disk is full; free some space or write elsewhere. Nothing was written.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return WriteError(f"{target}: permission denied: no file may be written in '{target.parent}'.")
+        return WriteError(f"{target}: permission denied: you may not write to '{target.parent}'.")
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
         return WriteError(
-            f"{target}: the file exists already; choose another name, or pass overwrite=True (--overwrite)."
+            f"{target}: the file already exists; choose another name, or pass overwrite=True (--overwrite)."
         )
     if error.errno == errno.ENAMETOOLONG:
         return WriteError(f"{target}: the name is too long for this file system; choose a shorter one.")

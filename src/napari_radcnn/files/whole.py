@@ -62,10 +62,10 @@ def check_target(target: Path, overwrite: bool) -> None:
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
     recover(target.parent)
     if target.is_dir():
-        raise WriteError(f"{target}: this is a folder; give the name of a file.")
+        raise WriteError(f"{target}: this is a folder; enter the name of a file.")
     if not overwrite and (target.exists() or target.is_symlink()):
         raise WriteError(
-            f"{target}: the file exists already; choose another name, or pass overwrite=True (--overwrite)."
+            f"{target}: the file already exists; choose another name, or pass overwrite=True (--overwrite)."
         )
 
 

@@ -68,7 +68,7 @@ def unpack(path: Path, folder: Path, progress: Progress | None = None, cancel: C
                 left = _write(path, archive, info, folder, left)
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ReadError(f"{path.name}: the ZIP archive is damaged or of a kind that is not read ({reason}).") from error
+        raise ReadError(f"{path.name}: the ZIP archive is damaged or of an unsupported kind ({reason}).") from error
     except OSError as error:
         raise ReadError(f"{path.name}: the ZIP archive cannot be unpacked: {error.strerror or error}.") from error
 
@@ -77,7 +77,8 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], folder: Path) -> 
     """Refuse what the archive's own directory gives away, before anything is written."""
     if len(members) > MOST_MEMBERS:
         raise ReadError(
-            f"{path.name}: the archive holds {len(members)} files, expected at most {MOST_MEMBERS}; unpack it yourself."
+            f"{path.name}: the archive contains {len(members)} files, expected at most {MOST_MEMBERS}; unpack it "
+            "yourself."
         )
     total = sum(info.file_size for info in members)
     if total > MOST_BYTES or total > max(MOST_RATIO * path.stat().st_size, _FREE_BYTES):
@@ -85,14 +86,14 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], folder: Path) -> 
     free = shutil.disk_usage(folder).free
     if total > free:
         raise ReadError(
-            f"{path.name}: unpacked, the archive takes {binary_size(total)}, but {folder.parent.parent} has "
-            f"{binary_size(free)} left; make room or unpack it elsewhere."
+            f"{path.name}: the archive needs {binary_size(total)} when unpacked, but {folder.parent.parent} has "
+            f"{binary_size(free)} left; free some space or unpack it elsewhere."
         )
     for info in members:
         if info.flag_bits & 1:
             raise ReadError(f"{path.name}: the archive is encrypted; unpack it with its password and open the folder.")
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise ReadError(f"{path.name}: the archive holds a link or a device, which is not allowed.")
+            raise ReadError(f"{path.name}: the archive contains a link or a device, which is not allowed.")
         _inside(path, info, folder)
 
 
@@ -102,11 +103,14 @@ def _inside(path: Path, info: zipfile.ZipInfo, folder: Path) -> Path:
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or any(":" in part or "\0" in part for part in parts):
         raise ReadError(
-            f"{path.name}: the archive holds a file whose name leads out of it ('{name[:60]}'), which is not allowed."
+            f"{path.name}: the archive contains a file whose name points outside the archive ('{name[:60]}'), which "
+            "is not allowed."
         )
     target = folder.joinpath(*parts)
     if not target.resolve().is_relative_to(folder.resolve()):
-        raise ReadError(f"{path.name}: the archive holds a file that leads out of it, which is not allowed.")
+        raise ReadError(
+            f"{path.name}: the archive contains a file that points outside the archive, which is not allowed."
+        )
     return target
 
 
@@ -126,6 +130,6 @@ def _write(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: 
 def _too_large(path: Path, total: int) -> ReadError:
     size = path.stat().st_size
     return ReadError(
-        f"{path.name}: the archive of {binary_size(size)} would take {binary_size(total)} or more when unpacked, "
+        f"{path.name}: the archive of {binary_size(size)} would need {binary_size(total)} or more when unpacked, "
         f"expected at most {binary_size(MOST_BYTES)} and {MOST_RATIO} times its size; unpack it yourself."
     )

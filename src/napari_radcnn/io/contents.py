@@ -267,15 +267,15 @@ def format_of(path: Path) -> Format:
     found = sniff(path)
     kind = kind_of(path) if found is None or found is ZIP else Kind.IMAGES
     if kind is Kind.PACK:
-        raise ReadError(f"{path.name}: a model pack, not a scan; install it: radcnn models install {path.name}")
+        raise ReadError(f"{path.name}: this is a model pack, not a scan; install it: radcnn models install {path.name}")
     if found is not None:
         return found
     with path.open("rb"):  # says "permission denied" where that is why nothing was found
         pass
     if kind is not None:
-        raise ReadError(f"{path.name}: {kind}, not an image; `radcnn info` says what is in it.")
+        raise ReadError(f"{path.name}: {kind}, not an image; `radcnn info` shows what it contains.")
     suffixes = ", ".join(s for s in readable_suffixes() if s not in (".dcm", ".dicom", ".ima"))
-    raise ReadError(f"{path.name}: not an image this program knows. Readable are DICOM, {suffixes}.")
+    raise ReadError(f"{path.name}: not an image in a supported format. Supported: DICOM, {suffixes}.")
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -147,7 +147,7 @@ def read_dicomdir(
     """
     volumes, refused = read_found(find_dicomdir(path, progress, cancel), progress, cancel, on_irregular)
     if not volumes:
-        raise ReadError(" ".join(refused[:5]) or f"{path.name}: no DICOM image below its folder; copy the whole disc.")
+        raise ReadError(" ".join(refused[:5]) or f"{path.name}: no DICOM image in its folder; copy the whole disc.")
     return _with_refused([_with_source(volume, path.parent) for volume in volumes], refused, path)
 
 
@@ -164,6 +164,6 @@ def _with_refused(volumes: list[Volume], refused: Sequence[str], where: Path) ->
         If there are none.
     """
     if not volumes:
-        raise ReadError(" ".join(refused) if refused else f"{where.name}: no DICOM image.")
+        raise ReadError(" ".join(refused) if refused else f"{where.name}: contains no DICOM image.")
     left_out = tuple(f"Left out: {line}" for line in refused)
     return [replace(volume, warnings=(*volume.warnings, *left_out)) for volume in volumes]

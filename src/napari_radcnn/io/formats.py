@@ -81,7 +81,7 @@ class Format:
             If the file cannot be read, or is an archive.
         """
         if self.reader is None:
-            raise ReadError(f"{path.name}: a {self.name} holds files of other formats; unpack it first.")
+            raise ReadError(f"{path.name}: a {self.name} contains files of other formats; unpack it first.")
         more = (on_irregular,) if self.has_slices else ()
         with blamed(self.package, f"{path.name}: reading the format '{self.name}'", ReadError):
             volumes = self.reader(path, progress, cancel, *more)
@@ -98,7 +98,7 @@ class Format:
             If it cannot be written.
         """
         if self.writer is None:
-            raise WriteError(f"{path}: nothing here writes {self.name}.")
+            raise WriteError(f"{path}: writing {self.name} is not supported.")
         with blamed(self.package, f"{path}: writing the format '{self.name}'", WriteError):
             self.writer(obj, path, overwrite)
             if self.package is not None and not where(path).exists():
@@ -245,19 +245,19 @@ def _checked(thing: object, name: str, package: Package) -> Format:
     if not isinstance(thing, Format):
         raise ReadError(f"'{name}' is a {type(thing).__name__}, expected a Format")
     if thing.name != name:
-        raise ReadError(f"the entry point is called '{name}', but its format '{thing.name}'; give both one name")
+        raise ReadError(f"the entry point is called '{name}', but its format '{thing.name}'; give both the same name")
     if thing.reader is None and thing.writer is None:
         raise ReadError("it has neither a reader nor a writer")
     if not all(callable(part) for part in (thing.claims, thing.reader or print, thing.writer or print)):
         raise ReadError("claims, reader and writer must be functions")
     wrong = [one for one in (*thing.suffixes, *thing.writes) if not re.fullmatch(r"(\.[a-z0-9_-]+)+", str(one))]
     if wrong:
-        raise ReadError(f"'{wrong[0]}' is no suffix: a dot, then small letters and digits")
+        raise ReadError(f"'{wrong[0]}' is not a suffix: use a dot, then lowercase letters and digits")
     if not set(thing.writes) <= set(thing.suffixes) or bool(thing.writes) != (thing.writer is not None):
         raise ReadError("what it writes must be among its suffixes, and have a writer")
     own = next((one for one in thing.suffixes if _has_suffix(Path(f"x{one}"), own_suffixes())), None)
     if own is not None:
-        raise ReadError(f"files whose names end with '{own}' are opened and written without it")
+        raise ReadError(f"files whose names end with '{own}' are already opened and written without this package")
     return replace(thing, package=package)
 
 
@@ -270,13 +270,13 @@ def _check_volumes(volumes: object) -> None:
         If it is none, or empty.
     """
     if not isinstance(volumes, list) or not volumes or not all(isinstance(volume, Volume) for volume in volumes):
-        raise TypeError("it returned no list of at least one Volume")
+        raise TypeError("it did not return a list of at least one Volume")
 
 
 def _claims(found: Format, start: bytes) -> bool:
     """Return whether a format of an installed package claims a file; one that fails at that does not."""
     try:
-        with blamed(found.package, f"Looking whether a file is of the format '{found.name}'", ReadError):
+        with blamed(found.package, f"Recognizing files of the format '{found.name}'", ReadError):
             return found.is_read and bool(found.claims(start))
     except ReadError as error:
         warnings.warn(str(error), CatalogueWarning, stacklevel=2)

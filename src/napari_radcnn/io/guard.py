@@ -48,7 +48,7 @@ def verify_written(obj: Volume | LabelMap, temporary: Path, target: Path, read: 
     except ReadError as error:
         raise _refusal(target, f"it cannot be read back ({error})") from error
     if len(found) != 1:
-        raise _refusal(target, f"it holds {len(found)} images instead of one")
+        raise _refusal(target, f"it contains {len(found)} images instead of one")
     (back,) = found
     if back.geometry.shape != obj.geometry.shape:
         raise _refusal(target, f"its shape is {back.geometry.shape} instead of {obj.geometry.shape}")
@@ -56,26 +56,26 @@ def verify_written(obj: Volume | LabelMap, temporary: Path, target: Path, read: 
     if distance > _TOLERANCE:
         raise _refusal(
             target,
-            f"its voxels lie up to {distance:.2f} mm from where they should, orientation "
-            f"{back.geometry.orientation} instead of {obj.geometry.orientation}",
+            f"its voxels are up to {distance:.2f} mm off, with orientation {back.geometry.orientation} instead of "
+            f"{obj.geometry.orientation}",
         )
     if isinstance(obj, LabelMap):
         _compare_labels(obj, back, target)
     elif not _same_values(np.asarray(obj.array), np.asarray(back.array)):
-        raise _refusal(target, "its values are not those that were to be written")
+        raise _refusal(target, "its values differ from the intended ones")
 
 
 def _compare_labels(obj: LabelMap, back: Volume, target: Path) -> None:
     wanted, found = label_places(obj.array, obj.geometry), label_places(back.array, back.geometry)
     if wanted.keys() != found.keys():
-        raise _refusal(target, f"it holds the labels {sorted(found)} instead of {sorted(wanted)}")
+        raise _refusal(target, f"it contains the labels {sorted(found)} instead of {sorted(wanted)}")
     for label, (count, centroid) in wanted.items():
         back_count, back_centroid = found[label]
         if back_count != count:
             raise _refusal(target, f"label {label} has {back_count} voxels instead of {count}")
         distance = float(np.abs(back_centroid - centroid).max())
         if distance > _TOLERANCE:
-            raise _refusal(target, f"the centroid of label {label} lies {distance:.2f} mm from where it should")
+            raise _refusal(target, f"the centroid of label {label} is {distance:.2f} mm off")
 
 
 def label_places(array: npt.NDArray, geometry: Geometry) -> dict[int, tuple[int, npt.NDArray[np.float64]]]:
@@ -99,6 +99,6 @@ def _same_values(wanted: npt.NDArray, found: npt.NDArray) -> bool:
 
 def _refusal(target: Path, cause: str) -> WriteError:
     return WriteError(
-        f"{target}: the file was written and then removed, because {cause}. Write another format (.nii.gz keeps every "
-        "grid), and report this."
+        f"{target}: the file was written and then removed, because {cause}. Write another format (.nii.gz supports "
+        "every grid), and please report this."
     )

@@ -132,7 +132,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
             data = path.with_name(name[: -len(suffix)] + data_suffix)
             for part in (header, data):
                 if not part.is_file():
-                    raise ReadError(f"{path.name}: its other half {part.name} is missing (not found beside it).")
+                    raise ReadError(f"{path.name}: its other half {part.name} is missing; put it into the same folder.")
             return header, data
     return path, path
 
@@ -165,13 +165,11 @@ def _header(header_path: Path, path: Path) -> tuple[Any, list[str]]:
     except (OSError, EOFError, GZIP_ERROR) as error:
         raise ReadError(f"{path.name}: the gzip data is damaged or cut off ({error}); copy the file again.") from error
     if len(start) < 348:
-        raise ReadError(
-            f"{path.name}: the file is truncated: a NIfTI header has 348 bytes, expected, got {len(start)}."
-        )
+        raise ReadError(f"{path.name}: the file is truncated: a NIfTI header has 348 bytes, got {len(start)}.")
     warnings = []
     size = start[:4]
     if size not in HEADER_STARTS:
-        raise ReadError(f"{path.name}: not a NIfTI header: it starts with {start[:4].hex(' ')}; not recognized.")
+        raise ReadError(f"{path.name}: not a NIfTI header: it starts with {start[:4].hex(' ')}.")
     is_second = size in HEADER_STARTS[2:]
     magic = start[4:8] if is_second else start[344:348]
     is_analyze = False
@@ -220,7 +218,9 @@ def _offset(header: Any, is_single_file: bool, path: Path) -> int:
     if offset == 0:
         return least
     if not math.isfinite(offset) or offset < least:
-        raise ReadError(f"{path.name}: the header says the voxels start at byte {offset:g}; the header is damaged.")
+        raise ReadError(
+            f"{path.name}: according to the header, the voxels start at byte {offset:g}; the header is damaged."
+        )
     return int(offset)
 
 
@@ -235,7 +235,7 @@ def _data(path: Path, offset: int, n_bytes: int) -> tuple[npt.NDArray[np.uint8],
         raise _too_short(path, offset + n_bytes, size, "compressed " if is_gzip else "")
     warnings: list[str] = []
     if path.name.lower().endswith(".gz") and not is_gzip:
-        warnings.append("The file is called .gz but is not compressed (no gzip data); it was read as it is.")
+        warnings.append("The file has the suffix .gz but is not compressed; it was read uncompressed.")
     with _opened(path) as file:
         try:
             skipped = _read_exactly(file, offset)
@@ -256,7 +256,8 @@ def _check_end(file: GzipStream | BinaryIO) -> list[str]:
     tail = len(_read_exactly(file, _SLACK_BYTES))
     if tail >= _SLACK_BYTES:
         return [
-            "The file goes on after the voxels by more than 1 MiB; the rest was not read, its checksum not checked."
+            "The file has more than 1 MiB of data after the voxels; the rest was not read and its checksum not "
+            "verified."
         ]
     return []
 
@@ -286,11 +287,11 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Geo
         if form in forms:
             return forms[form], warnings
     if not all(math.isfinite(z) and z > 0 for z in zooms):
-        raise ReadError(f"{path.name}: no usable affine: pixdim {zooms} holds no positive voxel size.")
+        raise ReadError(f"{path.name}: no usable affine: pixdim {zooms} has no positive voxel size.")
     spacing = zooms[2] * scale, zooms[1] * scale, zooms[0] * scale
     warnings.append(
         "The orientation is unknown (neither sform nor qform is usable): directions and position in the patient are "
-        "guesses, left and right may be exchanged."
+        "guesses, left and right may be swapped."
     )
     # method 1 of nifti1.h: the axes of a file without forms are taken as running to R, A, S
     return Geometry.from_parts(grid, spacing, direction=np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]])), warnings
@@ -308,7 +309,7 @@ def _forms(header: Any, grid: tuple[int, int, int], scale: float, warnings: list
             affine = np.diag([scale, scale, scale, 1.0]) @ affine
             forms[form] = Geometry(grid, flipped_world(affine))
         except (GeometryError, ValueError, HeaderDataError) as error:
-            warnings.append(f"The {form} of the header is no usable affine and was ignored: {error}")
+            warnings.append(f"The {form} of the header is not a usable affine and was ignored: {error}")
     return forms
 
 
@@ -320,7 +321,7 @@ def _values(stored: npt.NDArray, header: Any) -> tuple[npt.NDArray, list[str]]:
         channels = stored.view(np.uint8).reshape(*stored.shape, _RGB[code])
         return np.ascontiguousarray(channels[..., :3]), warnings
     if code in _COMPLEX:
-        warnings.append("Complex values: the magnitude is shown, the phase is left out.")
+        warnings.append("Complex values: the magnitude is shown, the phase is dropped.")
         stored = np.abs(stored)
         stored = stored.astype(np.float32 if stored.dtype.itemsize <= 8 and code == 32 else np.float64)
     if not stored.dtype.isnative:

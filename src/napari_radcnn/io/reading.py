@@ -88,7 +88,7 @@ def _read_folder(
         If the folder is empty, holds no image, or none of its images can be read.
     """
     if not any(folder.iterdir()):
-        raise ReadError(f"{folder.name or folder}: the folder is empty; no image in it.")
+        raise ReadError(f"{folder.name or folder}: the folder is empty.")
     volumes: list[Volume] = []
     refused: list[str] = []
     scans = find_scans(folder, progress, cancel)
@@ -104,7 +104,9 @@ def _read_folder(
     if not volumes:
         if refused:
             raise ReadError(" ".join(refused[:5]) + (f" And {len(refused) - 5} more." if len(refused) > 5 else ""))
-        raise ReadError(f"{folder.name or folder}: no readable image (DICOM, NIfTI, NRRD, MetaImage, OME-Zarr) here.")
+        raise ReadError(
+            f"{folder.name or folder}: contains no readable image (DICOM, NIfTI, NRRD, MetaImage, OME-Zarr)."
+        )
     if not refused:
         return volumes
     told = tuple(f"Left out: {line}" for line in refused)
@@ -128,7 +130,7 @@ def _read_zip(
         folder.mkdir()
         unpack(path, folder, progress, cancel)
         if not any(folder.iterdir()):
-            raise ReadError(f"{path.name}: the archive is empty; no image in it.")
+            raise ReadError(f"{path.name}: the archive is empty.")
         try:
             volumes = _read_folder(folder, progress, cancel, on_irregular)
         except ReadError as error:

@@ -35,9 +35,11 @@ def check_reference(reference: Path | None, target: Path) -> None:
     if reference is None:
         return
     if target.suffix and not target.name.lower().endswith(".dcm"):
-        raise WriteError(f"{target}: a reference is for DICOM only: for a name that ends in .dcm, or one of a folder.")
+        raise WriteError(f"{target}: a reference is only needed to write DICOM: a name that ends in .dcm, or a folder.")
     if not reference.exists():
-        raise ReadError(f"{reference}: no such file or folder; the reference is the DICOM series that a result is on.")
+        raise ReadError(
+            f"{reference}: no such file or folder; the reference must be the DICOM series that the result belongs to."
+        )
 
 
 def as_labels(volume: Volume, target: Path) -> Volume:
@@ -59,9 +61,9 @@ def as_labels(volume: Volume, target: Path) -> Volume:
         or np.any(values % 1)
     ):
         raise WriteError(
-            f"{target}: a name that ends in .dcm is for labels, but the values of this image are none (whole numbers "
-            f"from 0, at most {_MOST_LABELS} different ones). An image becomes a DICOM series, a folder: give a name "
-            "without a suffix."
+            f"{target}: a name that ends in .dcm is for labels, but the values of this image are not labels (whole "
+            f"numbers from 0, at most {_MOST_LABELS} different ones). An image is written as a DICOM series in a "
+            "folder: use a name without a suffix."
         )
     return volume.with_array(volume.array, is_label=True)
 
@@ -84,6 +86,6 @@ def check_place(volume: Volume, target: Path, reference: Reference) -> None:
     apart = float(np.maximum(low - series_high, series_low - high).max())
     if apart > 0:
         raise WriteError(
-            f"{target}: the image lies {apart:.0f} mm beside the DICOM series that it is to belong to; give the series "
+            f"{target}: the image is {apart:.0f} mm off from the DICOM series given as its reference; use the series "
             "it was made from."
         )

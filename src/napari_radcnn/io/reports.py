@@ -92,7 +92,7 @@ def read_detections(path: Path) -> Detections:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         form = f"columns {', '.join(_COLUMNS)}" if is_table else "a list 'detections' of label, center_mm, size_mm"
-        raise ReadError(f"{path} holds no detections: {form}.") from error
+        raise ReadError(f"{path} contains no detections: {form}.") from error
     return Detections(boxes, path.stem)
 
 
@@ -119,7 +119,7 @@ def _detection(one: Any) -> Detection:
         raise ValueError("three finite numbers are expected")
     state = one.get("state", "candidate")
     if state not in get_args(FindingState):
-        raise ValueError(f"{state!r} is no state of a finding")
+        raise ValueError(f"{state!r} is not a state of a finding")
     return Detection(str(one["label"]), score, center, size, state)
 
 
@@ -151,7 +151,10 @@ def read_classification(path: Path) -> Classification:
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ReadError(f"{path} holds no class probabilities: an object 'probabilities' of class: number.") from error
+        raise ReadError(
+            f"{path} contains no class probabilities: an object 'probabilities' with a number for each "
+            "class is expected."
+        ) from error
     return Classification(probabilities, path.stem)
 
 
@@ -169,12 +172,15 @@ def read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:
     except (OSError, ValueError, csv.Error) as error:
         raise ReadError(f"{path} cannot be read as CSV: {error}.") from error
     if len(lines) < 2 or len(lines[0]) < 2:
-        raise ReadError(f"{path} holds no table: a line of names, then at least one of values, two columns or more.")
+        raise ReadError(
+            f"{path} contains no table: expected a line of names, then at least one line of values, with "
+            "two or more columns."
+        )
     head, *rows = lines
     for number, row in enumerate(rows, 2):
         if len(row) != len(head):
             raise ReadError(f"{path}, line {number}: {len(row)} values, but {len(head)} names in the first line.")
     found = {row[0]: row[1:] for row in rows}
     if len(found) != len(rows):
-        raise ReadError(f"{path}: a case comes twice in its first column.")
+        raise ReadError(f"{path}: a case occurs twice in the first column.")
     return head[1:], found

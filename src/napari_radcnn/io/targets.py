@@ -74,7 +74,10 @@ def refuse_sources(target: Path, sources: Iterable[Path]) -> None:
 
 def _message(target: Path, place: Path, what: str, source: Path) -> str:
     named = "" if place == target else f"'{place.name}', which is written with it, "
-    return f"{target}: {named}{what} the input '{source.name or source}', which is never changed; choose another place."
+    return (
+        f"{target}: {named}{what} the input '{source.name or source}', which must not be changed; choose another "
+        "location."
+    )
 
 
 def _written(target: Path) -> list[Path]:

@@ -42,7 +42,7 @@ def write_with_manifest(
     if deidentify:
         manifest = public_manifest(obj)
     if not manifest and not overwrite and target.exists():
-        raise WriteError(f"{target}: the manifest of another file of this name; choose another name.")
+        raise WriteError(f"{target}: this manifest belongs to another file of this name; choose another name.")
     if manifest:
         check_target(target, overwrite)
     with together() as group:

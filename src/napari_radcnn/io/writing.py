@@ -103,8 +103,8 @@ def check_suffix(kind: type, path: Path) -> str:
     name = path.name.lower()
     if name.endswith(_CONTOURS):  # without this, "x.rtstruct.dcm" would be a segmentation under a wrong name
         raise WriteError(
-            f"{path}: contours (RTSTRUCT) are read, but not written, since they do not hold labels voxel for voxel; "
-            "write a DICOM segmentation (.seg.dcm) instead."
+            f"{path}: contours (RTSTRUCT) can be read but not written, because they cannot represent labels voxel by "
+            "voxel; write a DICOM segmentation (.seg.dcm) instead."
         )
     known = _kind_of_class(kind, path)
     if known.is_image and label_store(path) is not None:
@@ -154,7 +154,7 @@ def _writer(kind: type, suffix: str, path: Path) -> Callable[..., object]:
     place = _kind_of_class(kind, path).writers.get(suffix)
     found = next((known.write for known in formats() if suffix in known.writes), None) if place is None else load(place)
     if found is None:
-        raise WriteError(f"{path}: nothing here writes {suffix}.")
+        raise WriteError(f"{path}: writing {suffix} is not supported.")
     return found
 
 

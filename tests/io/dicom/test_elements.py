@@ -80,7 +80,7 @@ def said(path: Path) -> list[Any]:
         try:
             found.append([repr(value) for value in floats(item.tags, keyword, path)])
         except ReadError:
-            found.append("no number")
+            found.append("not a number")
     return found
 
 

@@ -92,7 +92,7 @@ def test_gaps_without_a_common_step_make_a_grid_of_the_median(tmp_path: Path) ->
     (volume,) = read(tmp_path, on_irregular="resample")
     assert volume.array.shape == SHAPE
     assert off_field(volume) < 0.01
-    assert any("No even grid meets all slices" in line for line in volume.warnings)
+    assert any("No even grid matches all slices" in line for line in volume.warnings)
 
 
 def _at(geometry: Geometry, k: float) -> Geometry:
@@ -233,7 +233,7 @@ def test_slices_beside_the_line_are_still_refused(tmp_path: Path, choice: str) -
 
     axial = Geometry.from_parts(SHAPE, SPACING, (-31.0, 17.5, 40.25))
     write_dicom_series(tmp_path, world_field(axial), ImagePositionPatient=bent)
-    with pytest.raises(ReadError, match="beside the straight line"):
+    with pytest.raises(ReadError, match="from the straight line"):
         radcnn.read(tmp_path, on_irregular=choice)  # type: ignore[arg-type]
 
 

@@ -110,7 +110,7 @@ def test_direction_that_nothing_states_is_told(tmp_path: Path) -> None:
     field = field.with_array(np.round(field.array).astype(np.int16))
     (volume,) = read(write_mosaic(tmp_path, field))
     assert volume.array.shape == SHAPE
-    assert any("may run the other way" in line for line in volume.warnings)
+    assert any("may be reversed" in line for line in volume.warnings)
 
 
 @pytest.mark.parametrize(

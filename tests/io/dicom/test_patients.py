@@ -18,7 +18,7 @@ from napari_radcnn.phantom import head, oblique_geometry
 from napari_radcnn.volume import Volume
 
 SCAN = head(oblique_geometry((4, 9, 11)))
-TWO = "Scans of 2 patients were found together"
+TWO = "This folder contains scans of 2 patients"
 
 
 def write_two(folder: Path, one: dict[str, Any], other: dict[str, Any], **uids: Any) -> None:
@@ -76,7 +76,7 @@ def test_two_patients_with_one_series_uid(tmp_path: Path) -> None:
     write_two(tmp_path, {}, {"PatientID": "SECRET-2"}, study_uid="1.2.3", series_uid="1.2.3.4")
     for volume in read(tmp_path):
         assert said(volume, TWO)
-        assert said(volume, "of the same series", "another or no PatientID")
+        assert said(volume, "of the same series", "a different or missing PatientID")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_slice_of_another_birth_date(tmp_path: Path) -> None:
     paths = write_dicom_series(tmp_path, SCAN, PatientBirthDate=lambda k: "19610203" if k == 1 else "19500102")
     (volume,) = read(tmp_path)
     assert np.array_equal(volume.array, SCAN.array)
-    assert said(volume, paths[1].name, "another PatientBirthDate")
+    assert said(volume, paths[1].name, "PatientBirthDate differs")
 
 
 # -- folders that cannot be read -------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_every_slice_by_its_own_mapping(tmp_path: Path) -> None:
         ([mapping(0.5, 0.0, "112031", "DCM")], "UCUM"),
         ([mapping(0.0, 5.0)], "usable"),
     ],
-    ids=["several", "table", "no UCUM", "slope 0"],
+    ids=["several", "table", "not a UCUM", "slope 0"],
 )
 @pytest.mark.parametrize("rescale", [(None, None), (3, -7)])
 def test_others_are_named_and_not_applied(

@@ -49,7 +49,7 @@ def test_truncated_htj2k(tmp_path: Path, cut: int) -> None:
 def test_htj2k_of_another_size(tmp_path: Path) -> None:
     lying = HTJ2K_STREAM[:8] + (90_000).to_bytes(4, "big") + HTJ2K_STREAM[12:]
     path = write_htj2k(tmp_path, HTJ2KLossless, lying)
-    refused(path, path.name, "announces 12 x 90000", "expected 12 x 10")
+    refused(path, path.name, "declares 12 x 90000", "the header declares 12 x 10")
 
 
 def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_without_a_series_it_is_refused_before_the_run(tmp_path: Path, capsys, m
     radcnn.write(world_field(oblique()), tmp_path / "scan.nii.gz")
     monkeypatch.setattr(operations, "run", lambda *args, **kwargs: pytest.fail("the model ran"))
     assert main(["run", "nlm-denoise", str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path / "out")]) == 3
-    assert "needs the DICOM series the scan came from" in capsys.readouterr().err
+    assert "needs the original DICOM series of the scan" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]
 
 

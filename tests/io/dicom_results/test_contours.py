@@ -128,9 +128,9 @@ IN_BESIDE = mask((6, 9), (12, 15))
 @pytest.mark.parametrize(
     ("drawn", "wanted", "said"),
     [
-        ([OUTER, OUTER], IN_OUTER, "1 contours of 'Liver' are stored twice"),
-        ([OUTER, OUTER, OUTER], IN_OUTER, "2 contours of 'Liver' are stored twice"),
-        ([INNER, OUTER, INNER, OUTER], IN_OUTER & ~IN_INNER, "2 contours of 'Liver' are stored twice"),
+        ([OUTER, OUTER], IN_OUTER, "1 contours of 'Liver' are duplicates"),
+        ([OUTER, OUTER, OUTER], IN_OUTER, "2 contours of 'Liver' are duplicates"),
+        ([INNER, OUTER, INNER, OUTER], IN_OUTER & ~IN_INNER, "2 contours of 'Liver' are duplicates"),
         ([OUTER, BESIDE], IN_OUTER | IN_BESIDE, "overlap on 1 slices"),
         ([BESIDE, INNER, OUTER], (IN_OUTER | IN_BESIDE) & ~IN_INNER, "overlap on 1 slices"),
         ([CORE, OUTER, INNER], (IN_OUTER & ~IN_INNER) | IN_CORE, ""),
@@ -153,7 +153,7 @@ def test_no_contour_erases_what_another_encloses(drawn, wanted, said: str, scan:
     [
         ([OUTER, BESIDE], IN_OUTER ^ IN_BESIDE, []),
         ([OUTER, INNER], IN_OUTER & ~IN_INNER, []),
-        ([OUTER, OUTER], IN_OUTER & False, ["cancel each other", "encloses the center of no voxel"]),
+        ([OUTER, OUTER], IN_OUTER & False, ["cancel each other", "does not enclose the center of any voxel"]),
         ([INNER, OUTER, INNER], IN_OUTER, ["cancel each other"]),
     ],
     ids=["crossing", "hole", "twice", "hole twice"],
@@ -172,7 +172,7 @@ def test_a_contour_between_the_centers_of_voxels_is_told(scan: Volume, tmp_path:
     write_contours(tmp_path / "rs.dcm", scan, {"Nerve": [small], "Liver": [whole, small]})
     (found,) = radcnn.read(tmp_path / "rs.dcm")
     np.testing.assert_array_equal(found.array[1], IN_INNER * 2)
-    assert found.warnings == ("'Nerve' encloses the center of no voxel: nothing of it is shown.",)
+    assert found.warnings == ("'Nerve' does not enclose the center of any voxel: it is not shown.",)
 
 
 def test_a_hole_that_touches_the_edge_stays_a_hole_and_a_second_outline_is_none(scan: Volume, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_region_in_several_items_is_one(scan: Volume, tmp_path: Path) -> None:
     (found,) = radcnn.read(tmp_path / "rs.dcm")
     np.testing.assert_array_equal(found.array, np.stack([IN_OUTER & False, IN_OUTER, IN_OUTER]))
     assert found.labels == {1: radcnn.Label("Liver")}
-    assert ["stored twice" in line for line in found.warnings] == [True]
+    assert ["are duplicate" in line for line in found.warnings] == [True]
 
 
 def test_regions_without_a_number_are_not_one(scan: Volume, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_contours_without_their_series_or_without_an_area_are_refused(scan: Volu
 def test_a_contour_of_no_triples_is_damaged(scan: Volume, tmp_path: Path) -> None:
     contour = box(scan.geometry, 1, (2.5, 2.5), (5.5, 5.5))
     write_contours(tmp_path / "rs.dcm", scan, {"a": [contour.ravel()[:-1]]})
-    with pytest.raises(ReadError, match=r"rs\.dcm: a contour holds no triples"):
+    with pytest.raises(ReadError, match=r"rs\.dcm: a contour is not a list of finite"):
         radcnn.read(tmp_path / "rs.dcm")
 
 

@@ -274,7 +274,7 @@ def test_without_a_key_nothing_links_two_exports(plain: Volume, tmp_path: Path) 
 
 def test_a_report_does_not_take_a_segmentation_that_names_the_patient(plain: Volume, tmp_path: Path) -> None:
     radcnn.write(labels_on(plain), tmp_path / "x.seg.dcm")
-    with pytest.raises(WriteError, match=r"x\.seg\.dcm: the file exists already"):
+    with pytest.raises(WriteError, match=r"x\.seg\.dcm: the file already exists"):
         radcnn.write(labels_on(plain), tmp_path / "x.sr.dcm", deidentify=True)
     assert not (tmp_path / "x.sr.dcm").exists()
 
@@ -295,7 +295,7 @@ def test_text_in_the_pixels_is_refused(name: str, tmp_path: Path) -> None:
         tmp_path / "scan", world_field(axial()), BurnedInAnnotation=lambda k: "YES" if k == last else "NO"
     )
     (scan,) = radcnn.read(tmp_path / "scan")
-    with pytest.raises(WriteError, match="burned into its pictures"):
+    with pytest.raises(WriteError, match="burned into the images"):
         radcnn.write(scan, tmp_path / name, deidentify=True)
     assert not (tmp_path / name).exists()
     radcnn.write(labels_on(scan), tmp_path / "x.seg.dcm", deidentify=True)  # holds no pixels of the scan

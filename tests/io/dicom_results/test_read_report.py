@@ -138,7 +138,7 @@ def test_a_report_that_reads_back_wrong_leaves_no_file(scan: Volume, tmp_path: P
     group = writer._box_group
     moved = lambda n, box, *rest: group(n, replace(box, center=(box.center[0] + 0.1, *box.center[1:])), *rest)  # noqa: E731
     monkeypatch.setattr(writer, "_box_group", moved)
-    with pytest.raises(WriteError, match=r"x\.sr\.dcm: .* places are not those"):
+    with pytest.raises(WriteError, match=r"x\.sr\.dcm: .* positions differ"):
         radcnn.write(Detections(BOXES), tmp_path / "x.sr.dcm", reference=scan)
     assert [path.name for path in tmp_path.iterdir()] == ["scan"]
 
@@ -267,7 +267,7 @@ def test_damaged_reports_are_refused_by_name(damage: str, scan: Volume, tmp_path
         measured.MeasuredValueSequence[0].FloatingPointValue = math.nan
     elif damage == "code":
         del measured["ConceptNameCodeSequence"]
-        measured.add_new("ConceptNameCodeSequence", "LO", "no sequence")
+        measured.add_new("ConceptNameCodeSequence", "LO", "not a sequence")
     dataset.save_as(tmp_path / "bad.dcm")
     if damage == "truncated":
         whole = (tmp_path / "bad.dcm").read_bytes()

@@ -168,9 +168,9 @@ def test_without_a_dicom_source_nothing_is_written(tmp_path: Path) -> None:
     scan = world_field(axial())
     labels = replace(labels_on(scan), metadata=scan.metadata)
     for name in ("x.dcm", "x.seg.dcm", "x.sr.dcm"):
-        with pytest.raises(WriteError, match="needs the DICOM series the scan came from"):
+        with pytest.raises(WriteError, match="needs the original DICOM series of the scan"):
             radcnn.write(labels, tmp_path / name)
-    with pytest.raises(WriteError, match="needs the DICOM series the scan came from"):
+    with pytest.raises(WriteError, match="needs the original DICOM series of the scan"):
         radcnn.write(scan, tmp_path / "folder")
     assert list(tmp_path.iterdir()) == []
 
@@ -197,7 +197,7 @@ def test_another_grid_no_label_and_a_lost_source_are_refused(labels: LabelMap, t
     affine = labels.geometry.affine.copy()
     affine[0, 3] += 0.5
     target = tmp_path / "x.dcm"
-    with pytest.raises(WriteError, match="another grid"):
+    with pytest.raises(WriteError, match="the grid of the result differs"):
         radcnn.write(replace(labels, geometry=Geometry(labels.geometry.shape, affine)), target)
     with pytest.raises(WriteError, match="no voxel is labeled"):
         radcnn.write(replace(labels, array=np.zeros_like(labels.array)), target)
@@ -229,7 +229,7 @@ def test_a_segmentation_that_reads_back_wrong_leaves_no_file(labels: LabelMap, t
 
 def test_an_existing_file_stays(labels: LabelMap, tmp_path: Path) -> None:
     (tmp_path / "x.dcm").write_bytes(b"mine")
-    with pytest.raises(WriteError, match="exists already"):
+    with pytest.raises(WriteError, match="already exists"):
         radcnn.write(labels, tmp_path / "x.dcm")
     assert (tmp_path / "x.dcm").read_bytes() == b"mine"
     radcnn.write(labels, tmp_path / "x.dcm", overwrite=True)
@@ -354,7 +354,7 @@ def test_without_its_series_the_slices_of_the_file_make_the_grid(labels: LabelMa
     (found,) = radcnn.read(tmp_path / "away" / "x.dcm")
     assert found.geometry.shape == (2, 4, 5)  # the last slice holds no label
     assert found.geometry.is_close(labels.geometry.cropped((slice(0, 2), slice(0, 4), slice(0, 5))))
-    assert any("not beside it" in text for text in found.warnings)
+    assert any("not in the folder" in text for text in found.warnings)
 
 
 def _segmentation(labels: LabelMap, path: Path, kind: str, pixels: np.ndarray, **more) -> Path:
@@ -526,7 +526,7 @@ def test_a_deflated_segmentation_is_read_and_a_bomb_is_not(labels: LabelMap, tmp
     np.testing.assert_array_equal(found.array, labels.array)
     monkeypatch.setattr(whole, "_MOST_INFLATED", 2000)
     monkeypatch.setattr(whole, "_CHUNK", 100)
-    with pytest.raises(ReadError, match=r"deflated\.dcm: .* inflates to more than"):
+    with pytest.raises(ReadError, match=r"deflated\.dcm: .* decompresses to more than"):
         radcnn.read(tmp_path / "deflated.dcm")
 
 
@@ -537,7 +537,7 @@ def test_positions_far_apart_make_no_huge_grid(labels: LabelMap, tmp_path: Path)
     last.ImagePositionPatient = [float(value) * 1e9 for value in last.ImagePositionPatient]
     (tmp_path / "away").mkdir()
     dataset.save_as(tmp_path / "away" / "bad.dcm")
-    with pytest.raises(ReadError, match=r"bad\.dcm: the positions of the frames make no grid"):
+    with pytest.raises(ReadError, match=r"bad\.dcm: the positions of the frames do not form a grid"):
         radcnn.read(tmp_path / "away" / "bad.dcm")
 
 
@@ -579,7 +579,7 @@ def test_a_report_uses_the_segmentation_that_is_there_if_it_is_the_same(labels: 
     (tmp_path / "x.sr.dcm").unlink()
     other = labels.array.copy()
     other[2, 3, 3] = 2
-    with pytest.raises(WriteError, match=r"x\.seg\.dcm: the file exists already"):
+    with pytest.raises(WriteError, match=r"x\.seg\.dcm: the file already exists"):
         radcnn.write(replace(labels, array=other), tmp_path / "x.sr.dcm")
     assert not (tmp_path / "x.sr.dcm").exists()
 
@@ -602,7 +602,7 @@ def test_detections_become_ellipsoids_with_their_score(tmp_path: Path) -> None:
     assert first.roi.frame_of_reference_uid == scan.metadata.frame_of_reference_uid
     with pytest.raises(ReadError, match=r"structured report .* `read_report`"):
         radcnn.read(tmp_path / "x.sr.dcm")
-    with pytest.raises(WriteError, match="nothing was found"):
+    with pytest.raises(WriteError, match="there are no findings"):
         radcnn.write(Detections((), provenance={"input": given}), tmp_path / "y.sr.dcm")
 
 

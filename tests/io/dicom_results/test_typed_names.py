@@ -204,7 +204,7 @@ def test_no_typed_class_is_in_a_classification(scan: Volume, tmp_path: Path) -> 
 def test_results_of_a_kind_that_nothing_is_known_of_are_refused() -> None:
     from napari_radcnn.io import Deidentifier
 
-    with pytest.raises(WriteError, match="nothing here knows which of its words"):
+    with pytest.raises(WriteError, match="it is not known which of its texts"):
         Deidentifier().prepared(Landmarks({SECRET: (1.0, 2.0, 3.0)}), is_dicom=False)
 
 

@@ -139,7 +139,7 @@ def test_segments_that_contradict_the_file_are_told(tmp_path: Path) -> None:
     ]
     (found,) = radcnn.read(write_as_slicer(tmp_path / "x.seg.nrrd", two_layers()[:1], wrong))
     assert found.labels == {1: Label("liver"), 2: Label("bright", (1.0, 0.0, 0.0)), 3: Label("only an ID")}
-    for said in ("'far' is said to be number 1 of layer 5", "'ground'", "'liver' and 'again' are the same voxels"):
+    for said in ("the segment 'far' number 1 in layer 5", "'ground'", "'liver' and 'again' are the same voxels"):
         assert any(said in line for line in found.warnings)
 
 

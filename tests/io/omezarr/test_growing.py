@@ -117,7 +117,7 @@ def test_another_run_or_a_damaged_rest_starts_anew(tmp_path, labels, change):
 def test_a_target_in_the_way_is_refused_before_the_run(tmp_path, labels):
     target = tmp_path / "a.ome.zarr"
     write(labels, target)
-    with pytest.raises(WriteError, match="exists already"):
+    with pytest.raises(WriteError, match="already exists"):
         GrowingLabels(target, labels.geometry, labels.labels, fingerprint="f")
     grown = GrowingLabels(target, labels.geometry, labels.labels, fingerprint="f", overwrite=True)
     assert np.array_equal(read(target)[0].array, labels.array)  # the old one is there until the new one is whole

@@ -204,7 +204,7 @@ def test_the_own_transformations_of_a_level_decide(tmp_path: Path) -> None:
         ({"path": "../b"}, "outside"),
         ({"coordinateTransformations": [{"type": "affine"}]}, "'affine'"),
         ({"coordinateTransformations": [{"type": "scale", "scale": [3.0, -2.0, 1.0]}]}, "backwards"),
-        ({"path": "same"}, "no coarser"),
+        ({"path": "same"}, "not a coarser"),
         ({"path": "other"}, "float64"),
     ],
 )
@@ -282,7 +282,7 @@ def test_blosc_frames_that_lie_are_never_decoded(tmp_path: Path, monkeypatch: py
     chunk = path / "0" / "c" / "0" / "0" / "0"
     data = chunk.read_bytes()
     chunk.write_bytes(data[:12] + (1 << 30).to_bytes(4, "little") + data[16:])
-    with pytest.raises(ReadError, match="header announces 1073741824"):
+    with pytest.raises(ReadError, match="header declares 1073741824"):
         volume.read_block((slice(0, 1), slice(0, 1), slice(0, 1)))
 
 

@@ -79,7 +79,7 @@ def check_bits(frames: Sequence[Frame]) -> list[str]:
     names = some_names([instance.path for instance, _ in odd])
     return [
         f"{names}: the pixels have {_in_words(odd[0][1])}, but {_in_words(usual)} in other slices of the series "
-        "(BitsStored, HighBit, PixelRepresentation). Their values are the same in both ways."
+        "(BitsStored, HighBit, PixelRepresentation). The values are the same either way."
     ]
 
 
@@ -108,7 +108,7 @@ def _units(frame: Frame) -> str:
 _STATEMENTS: tuple[tuple[str, Callable[[Frame], str]], ...] = (
     ("the photometric interpretation is", _photometric),
     ("BitsAllocated is", _allocated),
-    ("what turns stored values into real ones (RescaleSlope and RescaleIntercept) is", _rescale),
+    ("the conversion of stored values to real ones (RescaleSlope and RescaleIntercept) is", _rescale),
     ("the unit of the values (Units or RescaleType) is", _units),
 )
 
@@ -119,8 +119,8 @@ def _bits(instance: Instance) -> tuple[int, int, bool]:
 
 def _in_words(bits: tuple[int, int, bool]) -> str:
     stored, shift, is_signed = bits
-    above = f" above {shift} others" if shift else ""
-    return f"{stored} bits{above} {'with' if is_signed else 'without'} a sign"
+    shifted = f", shifted by {shift} bits" if shift else ""
+    return f"{stored} {'signed' if is_signed else 'unsigned'} bits{shifted}"
 
 
 def _labels(frames: Sequence[Frame]) -> str:

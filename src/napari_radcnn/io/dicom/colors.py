@@ -103,7 +103,7 @@ def color_notes(instance: Instance) -> list[str]:
     stored = _stored(instance)
     if image_size(instance)[2] == 1 or stored <= 8:
         return []
-    return [f"The colors have {stored} bits in the file and 8 here: the lower {stored - 8} bits are left out."]
+    return [f"The colors have {stored} bits in the file and 8 here: the lower {stored - 8} bits are dropped."]
 
 
 def _palette_notes(table: Any) -> list[str]:
@@ -111,12 +111,12 @@ def _palette_notes(table: Any) -> list[str]:
     if colors.dtype == np.uint8:
         return []
     if _are_in_low_byte(colors):
-        said = "The palette's colors are at most 255 of 65535 in the file; they are taken to have 8 bits."
+        said = "The palette's colors are at most 255 of 65535 in the file; they are assumed to have 8 bits."
         return [said] if table[_DESCRIPTOR.format(_RED)].value[2] > 8 else []
     low, high = colors & 0xFF, colors >> 8
     if not np.any((low != 0) & (low != high)):
         return []
-    return ["The palette's colors have 16 bits in the file and 8 here: the lower 8 bits are left out."]
+    return ["The palette's colors have 16 bits in the file and 8 here: the lower 8 bits are dropped."]
 
 
 def _table(instance: Instance) -> Any:

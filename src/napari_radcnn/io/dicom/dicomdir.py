@@ -65,5 +65,5 @@ def _named_files(path: Path) -> tuple[set[Path], list[Problem]]:
             found.add(present)
     if not missing:
         return found, []
-    cause = f"{len(missing)} files that {path.name} names are missing"
+    cause = f"{len(missing)} files listed in {path.name} are missing"
     return found, [Problem(some_names(missing), cause, "copy the whole disc")]

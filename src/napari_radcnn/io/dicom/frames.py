@@ -262,8 +262,8 @@ def _finite(tags: FrameTags, keyword: str, count: int, instance: Instance) -> np
         return None
     if len(values) != count or not all(math.isfinite(v) for v in values):
         raise ReadError(
-            f"{instance.path.name}: {keyword} must hold {count} finite numbers, but holds "
-            f"{', '.join(f'{v:g}' for v in values[:6])}; correct or leave out the file."
+            f"{instance.path.name}: {keyword} must be {count} finite numbers, but is "
+            f"{', '.join(f'{v:g}' for v in values[:6])}; correct the file or leave it out."
         )
     return np.array(values)
 
@@ -277,8 +277,8 @@ def _cosines(tags: FrameTags, instance: Instance) -> tuple[npt.NDArray[np.float6
     off = max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column)))
     if off > _COSINE_TOLERANCE:
         raise ReadError(
-            f"{instance.path.name}: ImageOrientationPatient holds no two directions of length 1 at right angles "
-            f"(off by {off:.3g}): the orientation cannot be trusted."
+            f"{instance.path.name}: ImageOrientationPatient is not two perpendicular unit vectors (off by "
+            f"{off:.3g}): the orientation cannot be trusted."
         )
     row = row / lengths[0]
     column = column - (column @ row) * row
@@ -293,19 +293,26 @@ def _pixel_spacing(tags: FrameTags, instance: Instance) -> tuple[tuple[float, fl
             continue
         if len(values) != 2 or not all(math.isfinite(v) and v >= 0 for v in values):
             raise ReadError(
-                f"{instance.path.name}: {keyword} must hold two positive numbers, but holds "
+                f"{instance.path.name}: {keyword} must be two positive numbers, but is "
                 f"{', '.join(f'{v:g}' for v in values[:4])}: the pixel spacing is unknown."
             )
         if min(values) == 0:
-            return None, [f"{keyword} is zero: the pixel spacing is unknown (uncalibrated); nothing is in mm."]
+            return None, [
+                f"{keyword} is zero: the pixel spacing is unknown (uncalibrated); measurements in mm are not possible."
+            ]
         if keyword == "PixelSpacing":
             return (values[0], values[1]), []
-        note = f"The spacing is that at the detector ({keyword}), not calibrated to the patient: things look larger."
+        note = (
+            f"The spacing is that at the detector ({keyword}), not calibrated to the patient: structures measure "
+            "larger than they are."
+        )
         return (values[0], values[1]), [note]
     ultrasound = _ultrasound_spacing(tags, instance)
     if ultrasound is not None:
         return ultrasound, [_ULTRASOUND_NOTE]
-    return None, ["PixelSpacing is missing: the image is uncalibrated and shown in pixels; nothing is in mm."]
+    return None, [
+        "PixelSpacing is missing: the image is uncalibrated and shown in pixels; measurements in mm are not possible."
+    ]
 
 
 def _ultrasound_spacing(tags: FrameTags, instance: Instance) -> tuple[float, float] | None:
@@ -334,7 +341,7 @@ def _mosaic_frames(whole: Frame) -> list[Frame]:
     if whole.position is not None and whole.cosines is not None and whole.pixel_spacing is not None:
         found = find_mosaic(whole.instance, whole.shape, whole.position, whole.cosines, whole.pixel_spacing)
     if found is None:
-        note = "Siemens mosaic: the slices are tiles of one picture; their position and orientation are unknown."
+        note = "Siemens mosaic: the slices are tiles of one image; their position and orientation are unknown."
         return [replace(whole, position=None, cosines=None, notes=(*whole.notes, note))]
     notes = (*whole.notes, *found.notes)
     return [
@@ -348,7 +355,9 @@ def _dose_frames(instance: Instance, frames: list[Frame]) -> list[Frame]:
     offsets = floats(instance.tags, "GridFrameOffsetVector", instance.path)
     first = frames[0]
     if len(offsets) != len(frames) or first.position is None or first.cosines is None:
-        raise ReadError(f"{instance.path.name}: GridFrameOffsetVector does not fit the frames: positions are unknown.")
+        raise ReadError(
+            f"{instance.path.name}: GridFrameOffsetVector does not match the frames: positions are unknown."
+        )
     if offsets[0] != 0:
         raise ReadError(f"{instance.path.name}: absolute positions in GridFrameOffsetVector cannot be read.")
     return [

@@ -397,7 +397,7 @@ def floats(dataset: Any, keyword: str, path: Path) -> list[float]:
             raise TypeError
         return [float(v) for v in (value if hasattr(value, "__iter__") and not isinstance(value, str) else [value])]
     except damage() as error:
-        raise ReadError(f"{path.name}: {keyword} holds something that is not a number; correct the file.") from error
+        raise ReadError(f"{path.name}: {keyword} contains a value that is not a number; correct the file.") from error
 
 
 def number(dataset: Any, keyword: str, path: Path) -> float | None:

@@ -162,8 +162,8 @@ def resampling_notes(frames: Sequence[Frame], sampling: Sampling) -> list[str]:
     off = int((sampling.ticks != np.rint(sampling.ticks)).sum())
     if off:
         said.append(
-            f"No even grid meets all slices: {off} of {len(frames)} scanned slices lie between those of the grid and "
-            "are not shown as they were scanned."
+            f"No even grid matches all slices: {off} of {len(frames)} scanned slices lie between slices of the grid "
+            "and are not shown exactly as scanned."
         )
     wide = np.flatnonzero(gaps > _WIDE_GAP * typical).tolist()
     if wide:
@@ -171,7 +171,7 @@ def resampling_notes(frames: Sequence[Frame], sampling: Sampling) -> list[str]:
         more = f"; and {len(wide) - _MOST_NAMED} more" if len(wide) > _MOST_NAMED else ""
         said.append(
             f"Gaps wider than {_WIDE_GAP:.0f} times the median gap of {typical:.3f} mm: {named}{more}. Nothing was "
-            "scanned there, and what is shown there is no picture of the patient."
+            "scanned there; what is shown there is not an image of the patient."
         )
     return said
 

@@ -21,10 +21,10 @@ _HEADER, _COUNT = (0x0019, "SIEMENS MR HEADER"), 0x0A
 #: The normal in Siemens' own header must be along that of the slices.
 _LEAST_COSINE = 0.999
 _DIRECTION_ASSUMED = (
-    "Siemens mosaic without its CSA header: the slices are taken to follow each other along the normal of "
-    "ImageOrientationPatient; they may run the other way. Check head and feet."
+    "Siemens mosaic without its CSA header: the slices are assumed to follow each other along the normal of "
+    "ImageOrientationPatient; their order may be reversed. Check which end is the head."
 )
-_SPACING_ASSUMED = "Siemens mosaic without SpacingBetweenSlices: SliceThickness was taken as their distance."
+_SPACING_ASSUMED = "Siemens mosaic without SpacingBetweenSlices: SliceThickness was used as their spacing."
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ def belongings(series: Sequence[Sequence[Instance]]) -> list[Belonging]:
         Belonging(
             number,
             (
-                f"Scans of {len(people)} patients were found together ({what} differs); this is one of patient "
-                f"{number}. Take care whose result is whose.",
+                f"This folder contains scans of {len(people)} patients ({what} differs); this scan is of patient "
+                f"{number}. Make sure that results are assigned to the right patient.",
                 *said,
             ),
         )
@@ -107,8 +107,8 @@ def _scattered(one: Sequence[Instance], same_uid: Sequence[Sequence[Instance]]) 
         kinds = [keyword for keyword in _KEYS if text(other, keyword) != text(first, keyword)]
         names = some_names([instance.path for instance in instances])
         said.append(
-            f"{names}: of the same series (SeriesInstanceUID), but with another or no {' and '.join(kinds)}: shown as "
-            "a volume of its own, which may be a part of this one."
+            f"{names}: of the same series (SeriesInstanceUID), but with a different or missing "
+            f"{' and '.join(kinds)}: shown as a separate volume, which may be a part of this one."
         )
     return said
 
@@ -122,6 +122,6 @@ def _inner(instances: Sequence[Instance]) -> list[str]:
         return []
     fewest = min(by_date.values(), key=len)
     return [
-        f"{some_names([instance.path for instance in fewest])}: another PatientBirthDate than other slices of the "
-        "series: they may be of another patient."
+        f"{some_names([instance.path for instance in fewest])}: its PatientBirthDate differs from other slices of "
+        "the series: they may be of another patient."
     ]

@@ -42,7 +42,9 @@ def check_size(instance: Instance) -> None:
     bits = _allocated(instance)
     if syntax in _VIDEO:
         name = syntax_name(syntax)
-        raise ReadError(f"{path.name}: the transfer syntax is a video ({name}), which is not read; open it as a film.")
+        raise ReadError(
+            f"{path.name}: the transfer syntax is a video ({name}), which is not supported; open it in a video player."
+        )
     if syntax not in _NATIVE:
         _check_decoder(instance)
     size = path.stat().st_size
@@ -66,17 +68,17 @@ def check_size(instance: Instance) -> None:
         # fewer bytes than a row or a column cannot come from a wrong size
         if _excess(instance) * 8 >= min(rows, columns) * samples * bits and not _is_padded(instance):
             raise ReadError(
-                f"{path.name}: the pixel data is longer than the header says: {frames} frames of {rows} x {columns} "
-                f"expected {expected} bytes, got {instance.length}: Rows, Columns, NumberOfFrames or the bits are "
-                "wrong; export the images again."
+                f"{path.name}: the pixel data is longer than the header states: {frames} frames of {rows} x "
+                f"{columns} expected {expected} bytes, got {instance.length}: Rows, Columns, NumberOfFrames or the "
+                "bits are wrong; export the images again."
             )
         return
     per_frame = rows * columns * samples * max(bits // 8, 1)
     # every encapsulated frame has an item of at least 8 bytes
     if frames > max(size // 8, 1) or per_frame > _MOST_FRAME_BYTES:
         raise ReadError(
-            f"{path.name}: {frames} frames of {rows} x {columns} are expected, but the pixel data of "
-            f"{binary_size(size)} cannot hold them; the header is wrong."
+            f"{path.name}: {frames} frames of {rows} x {columns} are expected, but the pixel data has only "
+            f"{binary_size(size)}; the header is wrong."
         )
 
 
@@ -199,7 +201,9 @@ def excess_note(instances: Iterable[Instance]) -> list[str]:
     if not longer:
         return []
     names = some_names([instance.path for instance in longer])
-    return [f"{names}: {_excess(longer[0])} bytes behind the pixels, which the header does not expect, are left out."]
+    return [
+        f"{names}: {_excess(longer[0])} bytes after the pixel data, which the header does not account for, are ignored."
+    ]
 
 
 def _read(instance: Instance, n_bytes: int) -> bytes:
@@ -306,8 +310,8 @@ def _check_count(instance: Instance, fragments: Sequence[bytes]) -> None:
         found = sum(fragment[8:].startswith(_STARTS) for fragment in fragments)
     if found > count:
         raise ReadError(
-            f"{instance.path.name}: the pixel data holds {found} pictures, but NumberOfFrames is {count}: the header "
-            "is wrong; export the images again."
+            f"{instance.path.name}: the pixel data contains {found} frames, but NumberOfFrames is {count}: the "
+            "header is wrong; export the images again."
         )
 
 
@@ -340,8 +344,8 @@ def _check_code_stream(instance: Instance, frame: bytes) -> None:
     if size is None or (size[:2] == (rows, columns) and size[2] == samples):
         return
     raise ReadError(
-        f"{instance.path.name}: the JPEG data announces {size[0]} x {size[1]} pixels of {size[2]} samples, but the "
-        f"header expected {rows} x {columns} of {samples}; the pixel data is corrupt."
+        f"{instance.path.name}: the JPEG data declares {size[0]} x {size[1]} pixels of {size[2]} samples, but the "
+        f"header declares {rows} x {columns} of {samples}; the pixel data is corrupt."
     )
 
 
@@ -383,7 +387,7 @@ def stored_bits(instance: Instance, allocated: int) -> tuple[int, int, bool]:
         raise ReadError(f"{instance.path.name}: BitsStored is {stored} of {allocated} allocated; the file is damaged.")
     shift = 0 if high is None else int(high) + 1 - stored
     if shift < 0 or stored + shift > allocated:
-        raise ReadError(f"{instance.path.name}: HighBit {int(high or 0)} does not fit BitsStored {stored}.")
+        raise ReadError(f"{instance.path.name}: HighBit {int(high or 0)} does not match BitsStored {stored}.")
     return stored, shift, int(number(instance.tags, "PixelRepresentation", instance.path) or 0) == 1
 
 

@@ -81,7 +81,7 @@ def real_world_mappings(
             "values are unknown; remove the slice or export the series again."
         )
     if scale:
-        why = "Philips's scale stands beside them"
+        why = "the Philips scale slope is given as well"
         return None, [*scale, _not_applied(why, [item for found in items for item in found])]
     mappings = []
     for frame, found in zip(frames, items, strict=True):
@@ -130,28 +130,28 @@ def range_note(
     if not count:
         return []
     return [
-        f"{count} voxels lie outside the range for which the real world value mapping holds "
-        f"({frames[0].label} and on); their values are extrapolated."
+        f"{count} voxels lie outside the range in which the real world value mapping is valid ({frames[0].label} and "
+        "on); their values are extrapolated."
     ]
 
 
 def _mapping(frame: Frame, items: Sequence[Any]) -> Mapping | str:
     """Return the one linear mapping of a frame, or why there is none."""
     if len(items) > 1:
-        return "there are several, and which is meant is not known"
+        return "there are several, and the file does not say which to use"
     (item,) = items
     slope, intercept = (number(item, f"RealWorldValue{name}", frame.path) for name in ("Slope", "Intercept"))
     if slope is None or intercept is None:
         return "it is not linear (no RealWorldValueSlope and RealWorldValueIntercept)"
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
-        return "its slope or intercept is no usable number"
+        return "its slope or intercept is not a usable number"
     try:
         code = item.get("MeasurementUnitsCodeSequence")[0]
     except damage():
         return "it has no unit (MeasurementUnitsCodeSequence)"
     unit = text(code, "CodeValue")
     if text(code, "CodingSchemeDesignator").upper() != "UCUM" or not unit:
-        return "its unit is no UCUM code"
+        return "its unit is not a UCUM code"
     first, last = (_end(item, f"RealWorldValue{name}ValueMapped", frame) for name in ("First", "Last"))
     return Mapping(slope, intercept, _UNITS.get(unit, unit), first, last)
 
@@ -196,5 +196,5 @@ def _philips_scale(frames: Sequence[Frame]) -> list[str]:
         return []
     return [
         f"Philips: the values are those of RescaleSlope; the Scale Slope (2005,100E) of {scale:.6g} is not applied, "
-        "without which values of different scans may not be comparable."
+        "so the values of different scans may not be comparable."
     ]

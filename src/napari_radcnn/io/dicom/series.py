@@ -292,7 +292,7 @@ def collect(
         for n, path in enumerate(files):
             checked_cancel(cancel)
             if n % 20 == 0:
-                report(progress, n, len(files), f"Looking at {path.name}")
+                report(progress, n, len(files), f"Checking {path.name}")
             item = _header(path)
             if isinstance(item, Instance):
                 keys = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality")

@@ -76,7 +76,7 @@ def make_stacks(frames: Sequence[Frame], on_irregular: OnIrregular = "refuse") -
     for n, group in enumerate(groups):
         made, wrong = _stacks_of_group(group, on_irregular)
         which = list(dict.fromkeys(kind for other in groups for kind in _differences(group[0], other[0])))
-        why = f" (the series holds {len(groups)} grids, which differ in {' and '.join(which)})" if which else ""
+        why = f" (the series has {len(groups)} grids, which differ in {' and '.join(which)})" if which else ""
         problems += [replace(problem, cause=problem.cause + why) for problem in wrong]
         if n == 0 and not made:  # the scan itself makes no volume: its scout or a stray slice must not stand in for it
             return [], problems
@@ -114,7 +114,7 @@ def _grid_groups(frames: Sequence[Frame]) -> tuple[list[list[Frame]], Callable[[
         for group in groups[1:]:
             kinds |= dict.fromkeys(_differences(first, group[0]) or ["frame of reference"])
         what = " and ".join(kinds)
-        said = [f"The series holds {len(groups)} grids that differ in {what}: each is a volume of its own."]
+        said = [f"The series has {len(groups)} grids that differ in {what}: each is a separate volume."]
         if any(frame is stack.frames[0] for frame in groups[0]):
             small = [frame.path for group in groups[1:] for frame in group if len(group) < len(groups[0])]
             if small and any(kind.startswith("orientation") for kind in kinds):
@@ -173,7 +173,7 @@ def _stacks_of_group(frames: list[Frame], on_irregular: OnIrregular) -> tuple[li
     for n, (what, group) in enumerate(groups):
         said = list(dropped)
         if len(groups) > 1:
-            said.append(f"Volume {n + 1} of {len(groups)} of its series, told apart by {what}.")
+            said.append(f"Volume {n + 1} of {len(groups)} in its series, distinguished by {what}.")
         wrong = contradiction(group)
         if wrong is not None:
             problems.append(wrong)
@@ -237,7 +237,9 @@ def _tie_problem(frames: list[Frame]) -> Problem:
     crowded = int(np.argmax(np.bincount(place)))
     paths = [frame.path for frame, number in zip(frames, place, strict=True) if number == crowded]
     names = f"{paths[0].name}" if len(set(paths)) == 1 else some_names(paths)
-    cause = f"{len(paths)} different images lie at the same position, and nothing in them tells which belong together"
+    cause = (
+        f"{len(paths)} different images lie at the same position, and nothing in them indicates which belong together"
+    )
     return Problem(names, cause, "remove the duplicates or export one acquisition at a time")
 
 
@@ -248,7 +250,7 @@ def _stack(frames: list[Frame], sampling: Sampling | None = None) -> Stack | Pro
     if len(frames) == 1:
         spacing = frames[0].slice_spacing
         if spacing is None:
-            warnings.append("A single slice without SliceThickness: 1 mm is assumed across it.")
+            warnings.append("A single slice without SliceThickness: a thickness of 1 mm is assumed.")
         step = (spacing or 1.0) * frames[0].normal
         origin = _position(frames[0])
     else:
@@ -261,7 +263,8 @@ def _stack(frames: list[Frame], sampling: Sampling | None = None) -> Stack | Pro
         worst = int(np.argmax(off))
         if off[worst] > max(_LINE_TOLERANCE_MM, gap_tolerance(float(np.linalg.norm(step)))):
             cause = (
-                f"the slice lies {off[worst]:.2f} mm beside the straight line through the stack (irregular positions)"
+                f"the slice is offset {off[worst]:.2f} mm from the straight line through the stack (irregular "
+                "positions)"
             )
             return Problem(frames[worst].label, cause, "the stack has no single grid; it cannot be opened as a volume")
     rows, columns = frames[0].pixel_spacing or (1.0, 1.0)
@@ -276,8 +279,8 @@ def _stack(frames: list[Frame], sampling: Sampling | None = None) -> Stack | Pro
         across = step / np.linalg.norm(step)
         tilt = np.degrees(np.arccos(min(1.0, abs(float(across @ np.cross(cosines[0], cosines[1]))))))
         warnings.append(
-            f"Gantry tilt: the slices are shifted against each other by {tilt:.1f} degrees (a sheared grid). The shear "
-            "is kept: positions are right, and the scan is resampled where a right-angled grid is needed."
+            f"Gantry tilt: the slices are shifted against each other by {tilt:.1f} degrees (a sheared grid). The "
+            "shear is kept: positions are correct, and the scan is resampled where a right-angled grid is needed."
         )
     return Stack(tuple(frames), geometry, frames[0].pixel_spacing is not None, tuple(warnings), sampling=sampling)
 
@@ -295,8 +298,8 @@ def _gap_problem(frames: list[Frame]) -> Problem | None:
         f"{gaps[worst]:.3f} mm, expected {typical:.3f} mm ({len(wrong)} of {len(gaps)} gaps differ)"
     )
     advice = (
-        "slices may be missing, or two scans be mixed: export it again, or read it with on_irregular='resample' or "
-        "'split' (--on-irregular resample)"
+        "slices may be missing, or two scans may be mixed: export it again, or read it with on_irregular='resample' "
+        "or 'split' (--on-irregular resample)"
     )
     return Problem("", cause[0].upper() + cause[1:], advice)
 
@@ -307,8 +310,8 @@ def _notes(frames: Sequence[Frame]) -> list[str]:
     references = {text(frame.tags, "FrameOfReferenceUID") for frame in frames}
     if len(references) > 1:
         said.append(
-            f"The slices name {len(references)} different frames of reference (FrameOfReferenceUID), but their "
-            "positions make one regular stack: they are shown as one volume. Check it before you rely on it."
+            f"The slices have {len(references)} different frames of reference (FrameOfReferenceUID), but their "
+            "positions form one regular stack: they are shown as one volume. Check it before you rely on it."
         )
     return said
 
@@ -334,10 +337,10 @@ def _unplaced_stacks(frames: Sequence[Frame]) -> list[Stack]:
             sets.append((group, []))
         elif len(set(numbers)) == len(group) and all(n.lstrip("+-").isdigit() for n in numbers):
             order = sorted(group, key=lambda frame: int(text(frame.tags, "InstanceNumber")))
-            sets.append((order, ["The order of the slices is that of InstanceNumber."]))
+            sets.append((order, ["The slices are ordered by InstanceNumber."]))
         else:
             order = sorted(group, key=lambda frame: frame.path.name)
-            sets.append((order, ["InstanceNumber does not order the slices: their order is that of the file names."]))
+            sets.append((order, ["InstanceNumber does not order the slices: they are ordered by file name."]))
     many = len(sets) > 1
     return [_unplaced(group, said, str(n + 1) if many else "") for n, (group, said) in enumerate(sets)]
 
@@ -349,8 +352,8 @@ def _unplaced(frames: list[Frame], said: list[str], label: str) -> Stack:
     warnings = [*_notes(frames), *said]
     if len(frames) > 1 or _modality(first) in _SLICED:
         warnings.append(
-            "The geometry is unknown: the file gives no position and orientation; directions in the patient and the "
-            "distance of the slices are guesses."
+            "The geometry is unknown: the file has no position and orientation; directions in the patient and the "
+            "slice spacing are guesses."
         )
     geometry = Geometry.from_parts((len(frames), *first.shape), (between or 1.0, rows, columns))
     return Stack(tuple(frames), geometry, first.pixel_spacing is not None, tuple(dict.fromkeys(warnings)), label)

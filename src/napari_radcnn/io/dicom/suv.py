@@ -34,9 +34,7 @@ _DRUG_VALUES = (
     "RadiopharmaceuticalStartTime",
     "RadiopharmaceuticalStartDateTime",
 )
-_MADE_LATER = (
-    "SUV: the series was made after the scan, which is taken to have begun with the earliest of its acquisitions."
-)
+_MADE_LATER = "SUV: the series was made after the scan, which is assumed to have started with its earliest acquisition."
 _MOST_HALF_LIVES = 6.0
 #: Where only times are given, an injection "after" the scan was the evening before, if that is this recent.
 _MOST_OVER_MIDNIGHT = timedelta(hours=12)
@@ -69,7 +67,7 @@ def suvbw_factor(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[f
     try:
         return _factor(frames, series)
     except (_NoSuvError, ReadError) as error:
-        return None, [f"SUV is not available: {str(error).rstrip('.')}. The values are shown as they are stored."]
+        return None, [f"SUV is not available: {str(error).rstrip('.')}. The values are shown as stored."]
 
 
 def _factor(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[float, list[str]]:
@@ -80,7 +78,7 @@ def _factor(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[float,
     if units == "GML":
         suv_type = text(tags, "SUVType").upper()
         if suv_type not in ("", "BW"):
-            raise _NoSuvError(f"the values are SUV already, but of type {suv_type}, not by body weight")
+            raise _NoSuvError(f"the values are already SUV, but of type {suv_type}, not by body weight")
         return 1.0, []
     if units not in ("BQML", "CNTS"):
         raise _NoSuvError(f"the units of the values are '{units or 'missing'}', not BQML")
@@ -91,7 +89,9 @@ def _factor(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[float,
             return direct, []
         activity = _philips(frames, 0x09)
         if activity is None or not activity > 0:
-            raise _NoSuvError("the units of the values are CNTS (counts), and the file has no factor to activity")
+            raise _NoSuvError(
+                "the units of the values are CNTS (counts), and the file has no factor to convert them to activity"
+            )
         to_activity = activity
     corrections = {value for text_ in texts(tags, "CorrectedImage") for value in text_.upper().split("\\")}
     corrections |= {code for keyword, code in _ENHANCED_CORRECTIONS.items() if text(tags, keyword).upper() == "YES"}
@@ -163,7 +163,7 @@ def _decayed_dose(frames: Sequence[Frame], series: Sequence[Instance]) -> tuple[
     injection, notes = _injection(drug, first, scan)
     waited = (scan - injection).total_seconds()
     if not (waited > 0 or (waited == 0 and corrected_to is not None)) or not waited < _MOST_HALF_LIVES * half_life:
-        raise _NoSuvError(f"the injection time does not fit the scan: {waited / 60:.0f} minutes lie between them")
+        raise _NoSuvError(f"the injection time does not match the scan: they are {waited / 60:.0f} minutes apart")
     return dose * math.pow(2.0, -waited / half_life), [*assumed, *notes]
 
 
@@ -180,7 +180,7 @@ def _scan_start(frames: Sequence[Frame], instances: Sequence[Instance]) -> tuple
     known = [(moment, item) for moment, item in acquisitions if moment is not None]
     earliest, start = min(known, key=lambda pair: pair[0]) if known else (None, None)
     if series is not None and earliest is None:
-        return series, ["SUV: AcquisitionTime is missing; the scan is taken to have begun at SeriesTime."]
+        return series, ["SUV: AcquisitionTime is missing; the scan is assumed to have started at SeriesTime."]
     if series is not None and earliest is not None and series <= earliest:
         return series, []
     ge = first.tags.private_text(_GE, 0x0D)
@@ -210,8 +210,8 @@ def _check_is_first(start: Frame | Instance) -> None:
     duration = number(start.tags, "ActualFrameDuration", start.path)
     if reference is not None and duration is not None and 0 < duration < reference - 1000:
         raise _NoSuvError(
-            f"the first frames of the scan are missing: by its FrameReferenceTime, {start.path.name} is from "
-            f"{reference / 60000:.0f} minutes after its start; open the whole series"
+            f"the first frames of the scan are missing: according to its FrameReferenceTime, {start.path.name} was "
+            f"acquired {reference / 60000:.0f} minutes after the start of the scan; open the whole series"
         )
 
 
@@ -231,7 +231,7 @@ def _injection(drug: Any, first: Frame, scan: datetime) -> tuple[datetime, list[
     moment -= timedelta(days=1)
     if scan - moment >= _MOST_OVER_MIDNIGHT:
         raise _NoSuvError("the injection time lies after the scan")
-    return moment, ["SUV: the injection is taken to have been before midnight, on the day before the scan."]
+    return moment, ["SUV: the injection is assumed to have been on the day before the scan, before midnight."]
 
 
 def _moment(date: str, time: str) -> datetime | None:

@@ -65,7 +65,9 @@ def make_volume(
     array = _array(stack, rescales, done, warnings, is_mapped=mappings is not None)
     inverted = text(first.instance.tags, "PhotometricInterpretation") == "MONOCHROME1"
     if inverted:
-        warnings.append("MONOCHROME1: low values are meant to look bright; the values are kept, the display inverted.")
+        warnings.append(
+            "MONOCHROME1: low values are meant to look bright; the values are kept and the display is inverted."
+        )
     padding = _padding(first, rescales[middle])
     if mappings is not None:
         warnings += range_note(array, stack.frames, mappings, padding)
@@ -176,7 +178,7 @@ def _rescale(frame: Frame, warnings: list[str]) -> tuple[float, float]:
     if not (math.isfinite(slope) and math.isfinite(intercept)):
         raise ReadError(f"{frame.label}: RescaleSlope or RescaleIntercept is not finite; the values cannot be trusted.")
     if slope == 0:
-        warnings.append("RescaleSlope is 0 in the file, which cannot be meant: 1 was used; the values are unscaled.")
+        warnings.append("RescaleSlope is 0 in the file, which cannot be right: 1 was used; the values are unscaled.")
         return 1.0, intercept
     return slope, intercept
 

@@ -57,7 +57,8 @@ class Deidentifier:
     def __post_init__(self) -> None:
         if len(self.secret) < _LEAST_SECRET_BYTES:
             raise WriteError(
-                f"The key for new UIDs has {len(self.secret)} bytes; take at least {_LEAST_SECRET_BYTES}, by chance."
+                f"The key for new UIDs has {len(self.secret)} bytes; it needs at least {_LEAST_SECRET_BYTES} random "
+                "bytes."
             )
 
     def uid(self, original: str) -> str:
@@ -120,8 +121,8 @@ def _with_public_names(obj: Writable) -> Writable:
     """Return a volume or result in which only names are left that may be given away, the model's among them."""
     if not isinstance(obj, Volume | LabelMap | Detections | Classification):
         raise WriteError(
-            f"A {type(obj).__name__} cannot be written without the patient's data: nothing here knows which of its "
-            "words somebody typed."
+            f"A {type(obj).__name__} cannot be written without the patient's data: it is not known which of its "
+            "texts were typed in by a person."
         )
     made_by = _public_maker(obj.provenance)
     if isinstance(obj, Volume):
@@ -147,9 +148,9 @@ def _public_maker(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def doubts(volume: Volume) -> list[str]:
     """Return what de-identification cannot take out of a picture, and somebody has to look at."""
     if volume.modality in _ANNOTATED or volume.is_color:
-        return ["Text may be burned into such pictures, and it stays: look at them before you give them away."]
+        return ["Text may be burned into such images and is not removed: check them before you share them."]
     if volume.geometry.shape[0] > 1:
-        return ["Where the scan shows a head, the face can be made out from the voxels; it was not removed."]
+        return ["If the scan shows a head, the face can be recognized in the voxels; it was not removed."]
     return []
 
 
@@ -163,6 +164,7 @@ def check_pixels(headers: Sequence[Any], target: Path) -> None:
     """
     if any(text(header, "BurnedInAnnotation").upper() == "YES" for header in headers):
         raise WriteError(
-            f"{target}: the scan says that text is burned into its pictures (BurnedInAnnotation YES), which may be the "
-            "patient's name and cannot be removed here; mask it first, or write without removing the patient's data."
+            f"{target}: the header says that text is burned into the images (BurnedInAnnotation YES), which may be "
+            "the patient's name and cannot be removed here; mask it first, or write without removing the patient's "
+            "data."
         )

@@ -98,14 +98,14 @@ class Source:
         """
         if len({text(frame.tags, "FrameOfReferenceUID") for frame in self.stack.frames}) > 1:
             raise WriteError(
-                f"{target}: the slices of the source series name different frames of reference, and a DICOM object "
-                "lies in one; write .nii.gz instead."
+                f"{target}: the slices of the source series have different frames of reference, but a DICOM object "
+                "can have only one; write .nii.gz instead."
             )
         n_frames = int(self.headers[0].get("NumberOfFrames", 1))
         if needs_all_frames and self.is_multi_frame and n_frames != len(self.stack.frames):
             raise WriteError(
-                f"{target}: the source file holds several volumes (such as time points), and a DICOM object on one of "
-                "them cannot be written; write .nii.gz instead."
+                f"{target}: the source file contains several volumes (such as time points), and a DICOM object for "
+                "only one of them cannot be written; write .nii.gz instead."
             )
         for path, header in zip(self.files, self.headers, strict=True):
             missing = next((keyword for keyword in NEEDED if not text(header, keyword)), None)
@@ -163,8 +163,8 @@ def find_source(
             fitting.append((source, axes))
     if not fitting:
         raise WriteError(
-            f"{target}: the result lies on another grid than the DICOM series that it came from; resample it to the "
-            "scan first, or write .nii.gz instead."
+            f"{target}: the grid of the result differs from that of its DICOM series; resample it to the scan first, "
+            "or write .nii.gz instead."
         )
     if on_slices and all(source.stack.sampling is not None for source, _ in fitting):
         raise WriteError(
@@ -175,8 +175,8 @@ def find_source(
     named = [found for found in fitting if found[0].stack.label and _is_named(obj, found[0].stack.label)]
     if len(fitting) > 1 and len(named) != 1:
         raise WriteError(
-            f"{target}: the DICOM series holds {len(fitting)} volumes on the grid of the result, and nothing tells "
-            "which of them it came from; write .nii.gz instead."
+            f"{target}: the DICOM series has {len(fitting)} volumes on the grid of the result, and it is unknown "
+            "which of them it belongs to; write .nii.gz instead."
         )
     return (named or fitting)[0]
 
@@ -226,24 +226,24 @@ def _candidates(
     is_dicom = "DICOM" in (metadata.source_format, given.get("format"))
     if path is None or not (series_uid or is_dicom or is_any):
         raise WriteError(
-            f"{target}: a DICOM object needs the DICOM series the scan came from, and this scan came from none; write "
-            ".nii.gz instead."
+            f"{target}: a DICOM object needs the original DICOM series of the scan, but this scan was not read from "
+            "DICOM; write .nii.gz instead."
         )
     if not path.exists():
         raise WriteError(
-            f"{target}: a DICOM object needs the DICOM series the scan came from, but it is no longer at "
+            f"{target}: a DICOM object needs the original DICOM series of the scan, which is no longer at "
             f"'{path.name}'; put it back, or write .nii.gz instead."
         )
     try:
         found, series_uid = _find(path, series_uid)
     except (ReadError, OSError) as error:
-        raise WriteError(f"{target}: the DICOM series the scan came from cannot be read: {error}") from error
+        raise WriteError(f"{target}: the original DICOM series of the scan cannot be read: {error}") from error
     stacks = [stack for series in found if is_any or series_uid == series.uid for stack in series.stacks]
     sources = [Source(stack) for stack in stacks if stack.frames[0].position is not None]
     if not sources:
         raise WriteError(
-            f"{target}: the DICOM series the scan came from is no longer in '{path.name}', or says nothing of "
-            "positions; write .nii.gz instead."
+            f"{target}: the original DICOM series of the scan is no longer in '{path.name}', or has no positions; "
+            "write .nii.gz instead."
         )
     return sources
 

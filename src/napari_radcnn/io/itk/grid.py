@@ -46,7 +46,7 @@ def make_volumes(
     try:
         geometry = Geometry((shape[0], shape[1], shape[2]), reversed_index(steps, origin))
     except GeometryError as error:
-        raise ReadError(f"{path.name}: the directions in the header make no grid: {error}") from error
+        raise ReadError(f"{path.name}: the directions in the header do not form a grid: {error}") from error
     name = stem_of(path)
     plain = VolumeMetadata(is_label=is_label, is_calibrated=is_calibrated, source=path, source_format=source_format)
     volumes = []

@@ -46,7 +46,7 @@ def read_metaimage(path: Path, progress: Progress | None = None, cancel: CancelE
     sizes = integers(_need(fields, "dimsize", path), "DimSize", path.name)
     n_axes = integers(fields.get("ndims", str(len(sizes))), "NDims", path.name)[0]
     if n_axes != len(sizes) or not 2 <= n_axes <= 4:
-        raise ReadError(f"{path.name}: 'NDims' {n_axes} does not fit 'DimSize' {sizes}, or is not 2, 3 or 4.")
+        raise ReadError(f"{path.name}: 'NDims' {n_axes} does not match 'DimSize' {sizes}, or is not 2, 3 or 4.")
     steps, origin = _geometry(fields, n_axes, path, warnings)
     checked_cancel(cancel)
     array = _data(fields, sizes, start, path)
@@ -71,7 +71,7 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
             name, equals, value = raw.decode("utf-8", errors="replace").partition("=")
             if not equals:
                 if name.strip():
-                    raise ReadError(f"{path.name}: not a MetaImage header: '{name.strip()[:40]}' is no field.")
+                    raise ReadError(f"{path.name}: not a MetaImage header: '{name.strip()[:40]}' is not a field.")
                 continue
             fields[name.strip().lower()] = value.strip()
         return fields, file.tell()
@@ -105,7 +105,7 @@ def _geometry(
     else:
         values = numbers(matrix, "TransformMatrix", path.name)
         if len(values) != n_axes * n_axes or not all(math.isfinite(v) for v in values):
-            raise ReadError(f"{path.name}: 'TransformMatrix' must hold {n_axes * n_axes} numbers, got '{matrix[:60]}'.")
+            raise ReadError(f"{path.name}: 'TransformMatrix' must have {n_axes * n_axes} numbers, got '{matrix[:60]}'.")
         direction = np.array(values).reshape(n_axes, n_axes).T  # the file lists the direction of one axis after another
     if n_axes == 4 and (np.abs(direction[3, :3]).max() > 0 or np.abs(direction[:3, 3]).max() > 0):
         raise ReadError(f"{path.name}: 'TransformMatrix' mixes the fourth axis with space.")
@@ -117,7 +117,7 @@ def _geometry(
         warnings.append("The position in the patient is unknown (no 'Offset').")
     origin = numbers(offset or "0 " * n_axes, "Offset", path.name)
     if len(origin) != n_axes or not all(math.isfinite(v) for v in origin):
-        raise ReadError(f"{path.name}: 'Offset' must hold {n_axes} numbers, but says '{offset}'.")
+        raise ReadError(f"{path.name}: 'Offset' must have {n_axes} numbers, but is '{offset}'.")
     steps = np.zeros((3, spatial))
     steps[:spatial] = direction[:spatial, :spatial] * np.array(spacing[:spatial])
     return steps, np.array([*origin, 0.0, 0.0][:3] if spatial == 3 else [*origin[:2], 0.0])

@@ -120,7 +120,7 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
                 if fields.setdefault(name, value) != value:
                     raise ReadError(f"{path.name}: the NRRD header gives '{name[:40]}' two values.")
             else:
-                raise ReadError(f"{path.name}: the NRRD header is damaged: '{line[:60]}' is no field.")
+                raise ReadError(f"{path.name}: the NRRD header is damaged: '{line[:60]}' is not a field.")
         return fields, keys, file.tell()
 
 
@@ -170,16 +170,16 @@ def _directions(text: str, dimension: int, path: Path) -> list[npt.NDArray[np.fl
             columns.append(None)  # an old way to write "none"
             continue
         if not all(math.isfinite(v) for v in vector):
-            raise ReadError(f"{path.name}: 'space directions' holds {word}: a direction must be numbers, not nan.")
+            raise ReadError(f"{path.name}: 'space directions' contains {word}: a direction must be numbers, not nan.")
         if len(vector) == 4 and not any(vector[:3]):
             columns.append(None)  # the time axis of a space with time
             continue
         if len(vector) == 2:
             vector = [*vector, 0.0]
         if len(vector) not in (3, 4) or any(vector[3:]):
-            raise ReadError(f"{path.name}: 'space directions' holds {word}, which is no direction in space.")
+            raise ReadError(f"{path.name}: 'space directions' contains {word}, which is not a direction in space.")
         if not any(vector):
-            raise ReadError(f"{path.name}: 'space directions' holds {word}: its length, the spacing, is zero.")
+            raise ReadError(f"{path.name}: 'space directions' contains {word}: its length, the spacing, is zero.")
         columns.append(np.array(vector[:3]))
     return columns
 
@@ -188,7 +188,9 @@ def _from_spacings(
     fields: dict[str, str], sizes: list[int], path: Path, warnings: list[str]
 ) -> list[npt.NDArray[np.float64] | None]:
     if "spacings" not in fields:
-        warnings.append("The spacing is unknown (neither 'space directions' nor 'spacings'): nothing is in mm.")
+        warnings.append(
+            "The spacing is unknown (neither 'space directions' nor 'spacings'): measurements in mm are not possible."
+        )
         return [np.eye(3)[n] if n < 3 else None for n in range(len(sizes))]
     spacings = numbers(fields["spacings"], "spacings", path.name)
     if len(spacings) != len(sizes):
@@ -197,7 +199,7 @@ def _from_spacings(
     columns: list[npt.NDArray[np.float64] | None] = [None] * len(sizes)
     for axis, n in enumerate(spatial):
         if not (math.isfinite(spacings[n]) and spacings[n] > 0):
-            raise ReadError(f"{path.name}: 'spacings' holds {spacings[n]}: a spacing must be a positive number.")
+            raise ReadError(f"{path.name}: 'spacings' contains {spacings[n]}: a spacing must be a positive number.")
         columns[n] = np.eye(3)[axis] * spacings[n]
     return columns
 
@@ -209,7 +211,7 @@ def _origin(fields: dict[str, str], path: Path, warnings: list[str]) -> npt.NDAr
         return np.zeros(3)
     origin = numbers(fields["space origin"].strip("() ").replace(",", " "), "space origin", path.name)
     if not 2 <= len(origin) <= 4 or not all(math.isfinite(v) for v in origin[:3]):
-        raise ReadError(f"{path.name}: 'space origin' must hold three numbers, got '{fields['space origin'][:60]}'.")
+        raise ReadError(f"{path.name}: 'space origin' must have three numbers, got '{fields['space origin'][:60]}'.")
     return np.array([*origin, 0.0][:3])
 
 
@@ -250,7 +252,7 @@ def _data(fields: dict[str, str], sizes: list[int], start: int, path: Path) -> n
     if dtype.itemsize > 1:
         endian = _need(fields, "endian", path).lower()
         if endian not in ("little", "big"):
-            raise ReadError(f"{path.name}: 'endian' must be little or big, but says '{endian[:40]}'.")
+            raise ReadError(f"{path.name}: 'endian' must be little or big, but is '{endian[:40]}'.")
         dtype = dtype.newbyteorder("<" if endian == "little" else ">")
     n_bytes = math.prod(sizes) * dtype.itemsize
     array = np.frombuffer(read_bytes(source, start, n_bytes, _ENCODING[encoding], path.name), dtype)

@@ -45,7 +45,7 @@ def inside_folder(header: Path, name: str) -> Path:
             "put both into one folder and name it without a path."
         )
     if not resolved.is_file():
-        raise ReadError(f"{header.name}: its data file '{name}' is missing (not found beside it).")
+        raise ReadError(f"{header.name}: its data file '{name}' is missing; put it into the same folder.")
     return resolved
 
 
@@ -128,7 +128,7 @@ def read_text_numbers(path: Path, start: int, dtype: np.dtype, count: int, shown
     try:
         return np.array([w.decode("ascii") for w in words[:count]]).astype(np.float64).astype(dtype)
     except (ValueError, UnicodeDecodeError) as error:
-        raise ReadError(f"{shown}: the data should be numbers as text, but holds something else.") from error
+        raise ReadError(f"{shown}: the data should be numbers as text, but contains something else.") from error
 
 
 def numbers(text: str, field: str, shown: str) -> list[float]:
@@ -142,7 +142,7 @@ def numbers(text: str, field: str, shown: str) -> list[float]:
     try:
         return [float(word) for word in text.split()]
     except ValueError as error:
-        raise ReadError(f"{shown}: '{field}' in the header should hold numbers, but says '{text[:60]}'.") from error
+        raise ReadError(f"{shown}: '{field}' in the header should be numbers, but is '{text[:60]}'.") from error
 
 
 def integers(text: str, field: str, shown: str) -> list[int]:
@@ -155,7 +155,7 @@ def integers(text: str, field: str, shown: str) -> list[int]:
     """
     values = numbers(text, field, shown)
     if not values or any(not math.isfinite(v) or v < 1 or v != int(v) for v in values):
-        raise ReadError(f"{shown}: impossible size: '{field}' must hold positive whole numbers, got '{text[:60]}'.")
+        raise ReadError(f"{shown}: impossible size: '{field}' must be positive whole numbers, got '{text[:60]}'.")
     return [int(v) for v in values]
 
 

@@ -62,26 +62,26 @@ def read_segments(keys: Mapping[str, str], n_layers: int, warnings: list[str]) -
     is_old = n_layers > 1 and all(segment.layer is None for segment in segments)
     lacks_value = any(segment.value is None for segment in segments)
     if lacks_value and len(segments) > 1 and not is_old:
-        warnings.append("Segments have no numbers (LabelValue): they were taken to be 1, 2, ... in their order.")
+        warnings.append("Segments have no numbers (LabelValue): they were numbered 1, 2, ... in order.")
     layers: list[dict[int, Label]] = [{} for _ in range(n_layers)]
     for n, segment in enumerate(segments):
         layer = (n if is_old else 0) if segment.layer is None else segment.layer
         value = (1 if is_old else n + 1) if segment.value is None else segment.value
         if not (0 <= layer < n_layers and value > 0):
             warnings.append(
-                f"The segment '{segment.name}' is said to be number {value} of layer {layer}, but the file has "
-                f"{n_layers} layers, from 0, and numbers begin with 1: its name was left out."
+                f"The header gives the segment '{segment.name}' number {value} in layer {layer}, but the file has "
+                f"{n_layers} layers, counted from 0, and numbers start at 1: its name was left out."
             )
         elif value in layers[layer]:
             first = layers[layer][value].name
             warnings.append(
                 f"The segments '{first}' and '{segment.name}' are the same voxels (number {value} of layer {layer}): "
-                "they have the first name."
+                "the first name is used."
             )
         else:
             layers[layer][value] = Label(segment.name, segment.color)
     if n_layers > 1:
-        warnings.append(f"Segments may overlap: they are shown as {n_layers} label volumes, as the file holds them.")
+        warnings.append(f"Segments may overlap: they are shown as {n_layers} label volumes, as stored in the file.")
     return layers
 
 

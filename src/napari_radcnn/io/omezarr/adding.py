@@ -42,7 +42,9 @@ def write_label_image(obj: Volume | LabelMap, path: Path, overwrite: bool = Fals
     """
     store = label_store(path)
     if store is None or (isinstance(obj, Volume) and not obj.metadata.is_label):
-        raise WriteError(f"{path}: labels alone are added to a store, and this is an image; write *.ome.zarr instead.")
+        raise WriteError(
+            f"{path}: only labels can be added to a store, but this is an image; write *.ome.zarr instead."
+        )
     _check_image(obj, path, store)
     _check_place(obj, path, store, overwrite)
     names = _listed(path.parent, path)
@@ -64,23 +66,27 @@ def _check_image(obj: Volume | LabelMap, path: Path, store: Path) -> None:
     try:
         root = _group(store)
         if root.zarr_format != 3 or "multiscales" not in root.ome:
-            raise WriteError(f"{path}: labels are added to an image of OME-Zarr 0.5, and '{store.name}' is none.")
+            raise WriteError(f"{path}: labels can only be added to an OME-Zarr 0.5 image, which '{store.name}' is not.")
         images = [volume for volume in read_omezarr(store) if not volume.metadata.is_label]
     except ReadError as error:
         raise WriteError(f"{path}: labels cannot be added to this store: {error}") from error
     if not any(image.geometry.is_close(obj.geometry, _TOLERANCE_MM) for image in images):
-        raise WriteError(f"{path}: the labels lie on another grid than the image of the store; write *.ome.zarr.")
+        raise WriteError(
+            f"{path}: the grid of the labels differs from that of the image in the store; write *.ome.zarr instead."
+        )
 
 
 def _check_place(obj: Volume | LabelMap, path: Path, store: Path, overwrite: bool) -> None:
     if not (path.exists() or path.is_symlink()):
         return
     if not overwrite:
-        raise WriteError(f"{path}: the store has labels of this name; choose another, or pass overwrite=True.")
+        raise WriteError(
+            f"{path}: the store already has labels of this name; choose another name, or pass overwrite=True."
+        )
     source = obj.metadata.source
     is_read_from_it = obj.metadata.is_label and source is not None and source.resolve() == store.resolve()
     if is_read_from_it or path.is_symlink() or not path.is_dir() or foreign_in_store(path):
-        raise WriteError(f"{path}: labels that were not written here are not replaced; choose another name.")
+        raise WriteError(f"{path}: labels that another program wrote are not replaced; choose another name.")
 
 
 def _group(folder: Path) -> Group:
@@ -95,7 +101,7 @@ def _listed(folder: Path, path: Path) -> list[str]:
     try:
         group = _group(folder)
     except ReadError as error:
-        raise WriteError(f"{path}: the labels of the store cannot be added to: {error}") from error
+        raise WriteError(f"{path}: labels cannot be added to the store: {error}") from error
     names = group.ome.get("labels", [])
     if group.zarr_format != 3 or not isinstance(names, list):
         raise WriteError(f"{path}: the list of labels in the store is damaged or of OME-Zarr 0.4; nothing was added.")

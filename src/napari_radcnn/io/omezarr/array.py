@@ -99,7 +99,7 @@ def _array_v2(meta: Mapping[str, Any], folder: Path, shown: str) -> StoredArray:
     compressor = meta.get("compressor")
     filters = meta.get("filters") or []
     if not isinstance(filters, list):
-        raise ReadError(f"{shown}: the metadata (.zarray) is damaged: 'filters' is no list.")
+        raise ReadError(f"{shown}: the metadata (.zarray) is damaged: 'filters' is not a list.")
     for codec in (*filters, *([] if compressor is None else [compressor])):
         _check_codec(codec, "id", _CODECS, shown)
     if meta.get("order", "C") not in ("C", "F"):
@@ -113,16 +113,16 @@ def _array_v2(meta: Mapping[str, Any], folder: Path, shown: str) -> StoredArray:
 
 def _array_v3(meta: Mapping[str, Any], folder: Path, shown: str) -> StoredArray:
     if meta.get("zarr_format") != 3 or meta.get("node_type") != "array":
-        raise ReadError(f"{shown}: the metadata (zarr.json) is that of no array of Zarr format 3.")
+        raise ReadError(f"{shown}: the metadata (zarr.json) does not describe a Zarr format 3 array.")
     name = meta.get("data_type")
     if not isinstance(name, str) or name.startswith(("r", "<", ">", "|", "=")):
         raise ReadError(f"{shown}: the data type {short(name)} is refused; voxels must be numbers.")
     dtype = _dtype(name, shown)
     grid, keys = _named(meta.get("chunk_grid"), shown), _named(meta.get("chunk_key_encoding"), shown)
     if grid[0] != "regular" or keys[0] not in ("default", "v2"):
-        raise ReadError(f"{shown}: chunks as '{grid[0][:40]}' and '{keys[0][:40]}' cannot be read.")
+        raise ReadError(f"{shown}: chunks as '{grid[0][:40]}' and '{keys[0][:40]}' are not supported.")
     if meta.get("storage_transformers"):
-        raise ReadError(f"{shown}: storage transformers cannot be read; refused.")
+        raise ReadError(f"{shown}: storage transformers are not supported.")
     shape = _sizes(meta.get("shape"), "shape", shown)
     chunks = _sizes(grid[1].get("chunk_shape"), "chunk_shape", shown)
     inner = _check_v3_codecs(meta.get("codecs"), shown)
@@ -143,7 +143,7 @@ def _blosc_trailer(names: list[str], shown: str) -> int | None:
         return None
     behind = names[names.index("blosc") + 1 :]
     if any(name != "crc32c" for name in behind):
-        raise ReadError(f"{shown}: Blosc with {short(behind)} behind it is refused: its frames cannot be checked.")
+        raise ReadError(f"{shown}: Blosc followed by {short(behind)} is refused: its frames cannot be verified.")
     return 4 * len(behind)
 
 
@@ -174,8 +174,8 @@ def _dtype(text: object, shown: str) -> np.dtype[Any]:
         dtype = None
     if dtype is None or dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise ReadError(
-            f"{shown}: the data type (dtype) {short(text)} is refused: voxels must be real numbers; objects, text and "
-            "records can run code when they are read."
+            f"{shown}: the data type (dtype) {short(text)} is refused: voxels must be real numbers; reading objects, "
+            "text or records can run code."
         )
     return dtype.newbyteorder("=")
 
@@ -184,7 +184,7 @@ def _sizes(value: object, what: str, shown: str) -> tuple[int, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= _MOST_AXES:
         raise ReadError(f"{shown}: the metadata is damaged: '{what}' must be a list of sizes, got {short(value)}.")
     if not all(type(n) is int and 1 <= n < 2**62 for n in value):
-        raise ReadError(f"{shown}: impossible size: '{what}' must hold positive whole numbers, got {short(value)}.")
+        raise ReadError(f"{shown}: impossible size: '{what}' must be positive whole numbers, got {short(value)}.")
     return tuple(value)
 
 
@@ -211,7 +211,7 @@ def _check_v3_codecs(codecs: object, shown: str, depth: int = 0) -> tuple[int, .
             inner = _check_v3_codecs(configuration.get("codecs"), shown, depth + 1) or inner
             _check_v3_codecs(configuration.get("index_codecs", ["bytes"]), shown, depth + 1)
         elif name == "blosc" and depth:
-            raise ReadError(f"{shown}: Blosc in shards is refused: its frames cannot be checked; store it as zstd.")
+            raise ReadError(f"{shown}: Blosc in shards is refused: its frames cannot be verified; store it as zstd.")
         else:
             _check_codec({**configuration, "name": name}, "name", _V3_CODECS, shown)
     return inner
@@ -221,8 +221,7 @@ def _check_codec(codec: object, key: str, allowed: frozenset[str], shown: str) -
     name = codec.get(key) if isinstance(codec, dict) else codec
     if not isinstance(codec, dict) or not isinstance(name, str) or name not in allowed:
         raise ReadError(
-            f"{shown}: the codec or filter {short(name)} is refused; it is not one of those that are known to do "
-            "nothing but decode."
+            f"{shown}: the codec or filter {short(name)} is refused; it is not on the list of codecs known to be safe."
         )
     for setting in _TYPE_SETTINGS:
         if codec.get(setting) is not None:
@@ -244,4 +243,4 @@ def _fill_value(fill: object, dtype: np.dtype[Any], shown: str) -> Any:
             return dtype.type(int(fill))
     except (ValueError, OverflowError, KeyError):
         pass
-    raise ReadError(f"{shown}: the fill value {short(fill)} in the metadata does not fit the data type {dtype}.")
+    raise ReadError(f"{shown}: the fill value {short(fill)} in the metadata does not match the data type {dtype}.")

@@ -82,7 +82,7 @@ def parse_axes(value: object, n_axes: int, shown: str) -> list[Axis]:
     if len(names) != n_axes:
         raise ReadError(f"{shown}: the metadata names {len(names)} axes ({short(names)}), but the array has {n_axes}.")
     if len(set(names)) != len(names) or not set(names) <= {*LIST_AXES, *SPACE_AXES} or not {"y", "x"} <= set(names):
-        raise ReadError(f"{shown}: the axes {short(names)} make no volume; they must be some of t, c, z, y, x.")
+        raise ReadError(f"{shown}: the axes {short(names)} do not form a volume; they must be some of t, c, z, y, x.")
     return [Axis(name, _text(axis.get("unit")), _orientation(axis)) for name, axis in zip(names, value, strict=True)]
 
 
@@ -110,7 +110,7 @@ def scale_and_translation(
         if transformations is None:
             continue
         if not isinstance(transformations, list):
-            raise ReadError(f"{shown}: the metadata is damaged: 'coordinateTransformations' is no list.")
+            raise ReadError(f"{shown}: the metadata is damaged: 'coordinateTransformations' is not a list.")
         for item in transformations:
             kind = item.get("type") if isinstance(item, dict) else None
             if kind == "identity":
@@ -176,8 +176,8 @@ def _directions(axes: Sequence[Axis], told: list[str]) -> dict[str, tuple[int, i
             found["z"] = ({0, 1, 2} - {world for world, _ in found.values()}).pop(), 1
         return found
     told.append(
-        "OME-Zarr does not say how the image lies in the patient: x is taken to run to the left, y to the back, z to "
-        "the head; left and right may be exchanged."
+        "OME-Zarr does not define the orientation in the patient: x is assumed to point left, y to posterior, z to "
+        "the head; left and right may be swapped."
     )
     return {"z": (2, 1), "y": (1, 1), "x": (0, 1)}
 

@@ -66,8 +66,8 @@ class Block:
         ):
             return True
         told.append(
-            "The store's affine (radcnn) contradicts its shape, scale or translation, which were used instead: another "
-            "program changed the image. Directions in the patient are lost; left and right may be exchanged."
+            "The store's affine (radcnn) contradicts its shape, scale or translation, which were used instead: "
+            "another program changed the image. Directions in the patient are lost; left and right may be swapped."
         )
         return False
 
@@ -86,14 +86,14 @@ def read_block(attributes: Mapping[str, Any], told: list[str]) -> Block:
     if found is None:
         return Block()
     if not isinstance(found, dict) or found.get("version") != _VERSION or found.get("frame") != "LPS":
-        told.append("The store's own block (radcnn) is damaged or of another version, and was ignored.")
+        told.append("The RadCNN metadata (radcnn) of the store is damaged or from another version and was ignored.")
         return Block()
     try:
         affine = np.array(found.get("affine_lps"), float)
         shape = tuple(int(n) for n in found.get("shape", ()))
         Geometry((1, 1, 1), affine)
     except (TypeError, ValueError, OverflowError, GeometryError):
-        told.append("The affine in the store's own block (radcnn) is damaged, and was ignored.")
+        told.append("The affine in the RadCNN metadata (radcnn) of the store is damaged and was ignored.")
         return Block()
     return Block(
         affine=affine,

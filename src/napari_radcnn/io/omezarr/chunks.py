@@ -79,13 +79,13 @@ def _check_file(path: Path, name: str, array: StoredArray) -> tuple[int, ...] | 
     """Return the chunk that a file of the array holds, None for other files."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise ReadError(f"{array.name}: '{name}' is no regular file, which is refused.")
+        raise ReadError(f"{array.name}: '{name}' is not a regular file, which is refused.")
     index = _chunk_index(name, array)
     most = math.prod(array.chunks) * array.dtype.itemsize * _MOST_GROWTH + (1 << 20)
     if index is not None and status.st_size > most:
         raise ReadError(
             f"{array.name}: the chunk {_shown_index(index)} has {binary_size(status.st_size)}, more than its shape "
-            f"{array.chunks} of {array.dtype} can have; the metadata or the chunk is damaged."
+            f"{array.chunks} of {array.dtype} allows; the metadata or the chunk is damaged."
         )
     if index is not None and array.blosc_trailer is not None:
         _check_blosc(path, status.st_size - array.blosc_trailer, index, array)
@@ -99,13 +99,13 @@ def _check_blosc(path: Path, size: int, index: tuple[int, ...], array: StoredArr
     n_bytes, _, n_compressed = struct.unpack("<III", header[4:]) if len(header) == 16 else (0, 0, 0)
     if len(header) < 16 or n_compressed != size:
         raise ReadError(
-            f"{array.name}: the chunk {_shown_index(index)} is truncated or damaged: it has {size} bytes, and its "
-            f"Blosc header announces {n_compressed}; copy the whole folder again."
+            f"{array.name}: the chunk {_shown_index(index)} is truncated or damaged: it has {size} bytes, but its "
+            f"Blosc header declares {n_compressed}; copy the whole folder again."
         )
     if n_bytes > math.prod(array.chunks) * max(array.dtype.itemsize, 8):
         raise ReadError(
-            f"{array.name}: the chunk {_shown_index(index)} announces {binary_size(n_bytes)}, more than its shape "
-            f"{array.chunks} of {array.dtype} can have; the chunk is damaged."
+            f"{array.name}: the chunk {_shown_index(index)} declares {binary_size(n_bytes)}, more than its shape "
+            f"{array.chunks} of {array.dtype} allows; the chunk is damaged."
         )
 
 
@@ -121,8 +121,8 @@ def check_memory(array: StoredArray) -> None:
     chunk = math.prod(array.decoded) * array.dtype.itemsize
     if chunk > free // 2:
         raise ReadError(
-            f"{array.name}: one chunk of the image takes {binary_size(chunk)} of memory, and {binary_size(free)} are "
-            "free; store it in smaller chunks."
+            f"{array.name}: one chunk of the image needs {binary_size(chunk)} of memory, but only "
+            f"{binary_size(free)} are free; store it in smaller chunks."
         )
 
 
@@ -149,8 +149,8 @@ def check_chunks(array: StoredArray, root: Path, told: list[str]) -> set[tuple[i
         first = next(i for i in itertools.product(*(range(n) for n in array.grid)) if i not in there)
         told.append(
             f"{n_missing} of {math.prod(array.grid)} chunk files are missing (the first is chunk "
-            f"{_shown_index(first)}): filled with {array.fill_value}, as the format says. Either their voxels all have "
-            "this value, or the copy is incomplete."
+            f"{_shown_index(first)}): filled with {array.fill_value}, as the format requires. Either all their "
+            "voxels have this value, or the copy is incomplete."
         )
     return there
 
@@ -266,7 +266,7 @@ def open_stored(array: StoredArray) -> Any:
     except _DECODE_ERRORS as error:
         raise ReadError(f"{array.name}: the metadata is damaged: {_cause(error)}.") from error
     if stored.shape != array.shape or stored.dtype.newbyteorder("=") != array.dtype:
-        raise ReadError(f"{array.name}: the metadata changed while it was read; try again.")
+        raise ReadError(f"{array.name}: the metadata changed while it was being read; try again.")
     return stored
 
 

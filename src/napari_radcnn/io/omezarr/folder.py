@@ -59,18 +59,17 @@ def check_folder_target(
         return
     if not overwrite:
         raise WriteError(
-            f"{target}: the folder exists already; choose another name, or pass overwrite=True (--overwrite)."
+            f"{target}: the folder already exists; choose another name, or pass overwrite=True (--overwrite)."
         )
     if target.is_symlink() or not target.is_dir() or not is_ours(target):
         raise WriteError(
-            f"{target}: a file or folder that is no Zarr store has this name, and is not "
-            "replaced by one; choose another name."
+            f"{target}: this is a file or folder other than a Zarr store and is not replaced; choose another name."
         )
     name = foreign(target)
     if name:
         raise WriteError(
-            f"{target}: the store holds '{name}', which was not written here with it and would be lost; choose another "
-            "name."
+            f"{target}: the store contains '{name}', which another program wrote and which would be lost; choose "
+            "another name."
         )
 
 

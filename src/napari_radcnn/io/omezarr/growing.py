@@ -204,14 +204,14 @@ class GrowingLabels:
         except (ReadError, ValueError) as error:
             self.discard()
             raise WriteError(
-                f"{self.target}: what was written cannot be read back ({error}); it was removed."
+                f"{self.target}: the written data cannot be read back ({error}); it was removed."
             ) from error
         wrong = [value for value, count in counts.items() if found[value] != count]
         if back.geometry.shape != self.geometry.shape or distance > 0.01 or wrong:
             self.discard()
             raise WriteError(
-                f"{self.target}: what was read back differs (shape {back.geometry.shape}, {distance:.2f} mm off, "
-                f"labels {wrong}); it was removed. Write another format and report this."
+                f"{self.target}: the data read back differs (shape {back.geometry.shape}, {distance:.2f} mm off, "
+                f"labels {wrong}); it was removed. Write another format, and please report this."
             )
 
 

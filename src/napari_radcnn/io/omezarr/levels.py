@@ -32,7 +32,9 @@ def check_level(level: StoredArray, finer: StoredArray, axes: Sequence[Axis]) ->
     in_space = [axis.name in SPACE_AXES for axis in axes]
     pairs = list(zip(level.shape, finer.shape, in_space, strict=True))
     if any(n > before or (not space and n != before) for n, before, space in pairs) or level.shape == finer.shape:
-        raise ReadError(f"{level.name}: its shape {list(level.shape)} is no coarser resolution of {list(finer.shape)}.")
+        raise ReadError(
+            f"{level.name}: its shape {list(level.shape)} is not a coarser resolution of {list(finer.shape)}."
+        )
 
 
 def geometry_of_level(
@@ -76,7 +78,7 @@ def geometry_of_level(
             raise GeometryError(f"an axis of '{level[0].name}' runs backwards.")
         return Geometry((int(shape[0]), int(shape[1]), int(shape[2])), geometry.affine @ to_full)
     except GeometryError as error:
-        raise ReadError(f"{shown}: the coordinate transformations make no grid: {error}") from error
+        raise ReadError(f"{shown}: the coordinate transformations do not form a grid: {error}") from error
 
 
 def _of_space(values: Sequence[float] | npt.NDArray[np.float64], axes: Sequence[Axis], absent: float) -> list[float]:

@@ -64,7 +64,7 @@ def read_omezarr(path: Path, progress: Progress | None = None, cancel: CancelEve
         If `cancel` was set.
     """
     if not path.is_dir():
-        raise ReadError(f"{path.name}: OME-Zarr is a folder, and this is a file; unpack it first.")
+        raise ReadError(f"{path.name}: OME-Zarr must be a folder, but this is a file; unpack it first.")
     root = path.resolve()
     name = stem_of(path)
     group = open_group(root, path.name, root)
@@ -105,7 +105,7 @@ def _labels(group: Group, root: Path, left_out: list[str]) -> list[str]:
         left_out.append(str(error))
         return []
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or len(names) > _MOST_LABELS:
-        left_out.append(f"{group.shown}/labels: the metadata is damaged: 'labels' is no list of names.")
+        left_out.append(f"{group.shown}/labels: the metadata is damaged: 'labels' is not a list of names.")
         return []
     return names
 
@@ -114,7 +114,9 @@ def _nothing(group: Group) -> str:
     for key in ("plate", "well"):
         if key in group.ome:
             return f"{group.shown}: this is a {key} of many images; open one of the images in it."
-    return f"{group.shown}: a Zarr store without OME-Zarr metadata (multiscales); it does not say where voxels lie."
+    return (
+        f"{group.shown}: a Zarr store without OME-Zarr metadata (multiscales); the position of its voxels is unknown."
+    )
 
 
 class _Image:
@@ -183,8 +185,8 @@ class _Image:
             check_chunks(stored, self.root, self.told)
             return
         self.told.append(
-            f"The image has {n_chunks} chunk files, which are looked at only when they are shown or used; where one is "
-            f"missing, its voxels have the value {stored.fill_value}."
+            f"The image has {n_chunks} chunk files, which are read only when needed; if one is missing, its voxels "
+            f"have the value {stored.fill_value}."
         )
 
     def _coarser(
@@ -216,7 +218,7 @@ class _Image:
         said = re.match(r"\d+\.\d+", version) if isinstance(version, str) else None
         if version is not None and (said is None or said[0] not in _VERSIONS):
             raise ReadError(
-                f"{self.shown}: the metadata is of OME-Zarr version {short(version)}; readable are "
+                f"{self.shown}: the metadata is of OME-Zarr version {short(version)}; supported: "
                 f"{' and '.join(_VERSIONS)}; convert it."
             )
         return found[0]
@@ -235,7 +237,7 @@ class _Image:
         scale, translation, has_scale = scale_and_translation(levels, len(axes), self.shown)
         told: list[str] = []
         if not has_scale:
-            told.append("The spacing is unknown: the metadata has no scale. Nothing is in mm.")
+            told.append("The spacing is unknown: the metadata has no scale. Measurements in mm are not possible.")
         affine = world_affine(axes, scale, translation, told)
         sizes = {axis.name: n for axis, n in zip(axes, stored.shape, strict=True)}
         shape = (sizes.get("z", 1), sizes["y"], sizes["x"])
@@ -245,7 +247,7 @@ class _Image:
         try:
             return Geometry(shape, affine), has_scale
         except GeometryError as error:
-            raise ReadError(f"{self.shown}: the coordinate transformations make no grid: {error}") from error
+            raise ReadError(f"{self.shown}: the coordinate transformations do not form a grid: {error}") from error
 
 
 def _has_colors(axes: list[Axis], stored: StoredArray) -> bool:

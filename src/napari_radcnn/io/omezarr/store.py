@@ -68,7 +68,7 @@ def open_group(folder: Path, shown: str, root: Path) -> Group:
             raise ReadError(f"{shown}: a bare Zarr array, without OME-Zarr metadata (multiscales) that places it.")
         attributes = node.get("attributes", {})
         if not isinstance(attributes, dict):
-            raise ReadError(f"{shown}: the metadata (zarr.json) is damaged: its attributes are no JSON object.")
+            raise ReadError(f"{shown}: the metadata (zarr.json) is damaged: its attributes are not a JSON object.")
         return Group(folder, shown, 3, attributes)
     if not any((folder / name).exists() for name in (".zattrs", ".zgroup")):
         if (folder / ".zarray").exists():
@@ -91,7 +91,7 @@ def read_json(path: Path, shown: str, root: Path) -> dict[str, Any]:
     path = inside(path, path.name, shown, root)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ReadError(f"{shown}: its metadata ({path.name}) is no regular file.")
+            raise ReadError(f"{shown}: its metadata ({path.name}) is not a regular file.")
         if path.stat().st_size > _MOST_JSON:
             raise ReadError(f"{shown}: its metadata ({path.name}) is larger than {binary_size(_MOST_JSON)}.")
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -99,10 +99,10 @@ def read_json(path: Path, shown: str, root: Path) -> dict[str, Any]:
         raise ReadError(f"{shown}: its metadata ({path.name}) is missing; copy the whole folder again.") from error
     except (ValueError, RecursionError) as error:
         raise ReadError(
-            f"{shown}: its metadata ({path.name}) is damaged: no valid JSON ({error}); copy the folder again."
+            f"{shown}: its metadata ({path.name}) is damaged: not valid JSON ({error}); copy the folder again."
         ) from error
     if not isinstance(found, dict):
-        raise ReadError(f"{shown}: its metadata ({path.name}) is damaged: no JSON object.")
+        raise ReadError(f"{shown}: its metadata ({path.name}) is damaged: not a JSON object.")
     return found
 
 
@@ -115,12 +115,14 @@ def child(group: Group, path: object, root: Path) -> Path:
         If it leads elsewhere, or there is no such folder.
     """
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ReadError(f"{group.shown}: the metadata names a path that is none: {short(path)}.")
+        raise ReadError(f"{group.shown}: the metadata contains an invalid path: {short(path)}.")
     parts = path.replace("\\", "/").split("/")
     if "://" in path or "::" in path or ":" in parts[0]:
-        raise ReadError(f"{group.shown}: the path '{path[:80]}' is an address or a drive; refused: it is outside.")
+        raise ReadError(
+            f"{group.shown}: the path '{path[:80]}' is an address or a drive outside the store, which is refused."
+        )
     if path[0] in "/\\" or ".." in parts:
-        raise ReadError(f"{group.shown}: the path '{path[:80]}' leads outside the store, which is refused.")
+        raise ReadError(f"{group.shown}: the path '{path[:80]}' points outside the store, which is refused.")
     folder = inside(group.folder / "/".join(parts), path[:80], group.shown, root)
     if not folder.is_dir():
         raise ReadError(f"{group.shown}: the dataset '{path[:80]}' is missing: no such folder in the store.")
@@ -140,7 +142,7 @@ def inside(path: Path, named: str, shown: str, root: Path) -> Path:
     except (OSError, RuntimeError) as error:  # a link to itself
         raise ReadError(f"{shown}: the path '{named}' cannot be followed ({error}).") from error
     if not resolved.is_relative_to(root):
-        raise ReadError(f"{shown}: the path '{named}' leads outside the store through a link, which is refused.")
+        raise ReadError(f"{shown}: the path '{named}' points outside the store through a link, which is refused.")
     return resolved
 
 

@@ -64,7 +64,7 @@ def write_beside(obj: Volume | LabelMap, temporary: Path, target: Path, label: M
     """
     array = np.asarray(obj.array)
     if array.dtype.name not in _TYPES.split():
-        raise WriteError(f"{target}: OME-Zarr cannot hold values of type {array.dtype}.")
+        raise WriteError(f"{target}: OME-Zarr cannot store values of type {array.dtype}.")
     array = array.astype(np.uint8) if array.dtype == np.bool_ else array
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     _write_store(obj, array, temporary, target, label or {})

@@ -96,21 +96,22 @@ class Region:
         told = []
         if self.twice:
             told.append(
-                f"{self.twice} contours of '{name}' are stored twice (they enclose the same voxels as another one): "
-                "each was drawn once."
+                f"{self.twice} contours of '{name}' are duplicates (they enclose the same voxels as another "
+                "contour): each was used once."
             )
         if self.united:
             told.append(
-                f"Contours of '{name}' overlap on {self.united} slices without one lying wholly in another: they were "
-                "united, or cut out where nearly all of one lies in the other; look at these slices."
+                f"Contours of '{name}' overlap on {self.united} slices without one lying completely inside another: "
+                "they were merged, or subtracted where one lies almost completely inside the other; check these "
+                "slices."
             )
         if self.canceled:
             told.append(
-                f"Contours of '{name}' are stored twice on {self.canceled} slices and cancel each other, since their "
-                "kind (CLOSEDPLANAR_XOR) says so: voxels may be missing."
+                f"Contours of '{name}' are duplicated on {self.canceled} slices and cancel each other because of "
+                "their type (CLOSEDPLANAR_XOR): voxels may be missing."
             )
         if not any(area.mask.any() for area in self.slices.values()):
-            told.append(f"'{name}' encloses the center of no voxel: nothing of it is shown.")
+            told.append(f"'{name}' does not enclose the center of any voxel: it is not shown.")
         return told
 
 

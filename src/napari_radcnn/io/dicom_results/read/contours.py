@@ -101,7 +101,7 @@ def _stack(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> Stack:
     if not (by_series or by_frame):
         raise ReadError(
             f"{path.name}: a set of contours (RTSTRUCT), not an image: the series they were drawn on is not in the "
-            "folder; put both into one folder and open it."
+            "folder; put both into one folder and open that folder."
         )
     return (by_series or by_frame)[0]
 
@@ -150,7 +150,7 @@ def _regions(
     if beside:
         warnings.append(f"{beside} contours do not lie in a slice of the series: left out.")
     if moved:
-        warnings.append(f"{moved} contours lie between slices: each was drawn on the nearest one.")
+        warnings.append(f"{moved} contours lie between slices: each was drawn on the nearest slice.")
     return labels, regions, warnings
 
 
@@ -160,7 +160,9 @@ def _points(path: Path, contour: Dataset) -> npt.NDArray[np.float64] | None:
         return None
     values = np.array(floats(contour, "ContourData", path))
     if values.size < 9 or values.size % 3 or not np.isfinite(values).all():
-        raise ReadError(f"{path.name}: a contour holds no triples of finite numbers (ContourData); it is damaged.")
+        raise ReadError(
+            f"{path.name}: a contour is not a list of finite x, y, z coordinates (ContourData); the file is damaged."
+        )
     points: npt.NDArray[np.float64] = values.reshape(-1, 3)
     return points
 

@@ -104,4 +104,4 @@ def check_memory(shape: tuple[int, ...], itemsize: int, path: Path) -> None:
     """Refuse a grid that a damaged or hostile header makes larger than half of the free memory."""
     needed = int(np.prod([float(n) for n in shape])) * itemsize
     if needed > free_memory() // 2:
-        raise ReadError(f"{path.name}: the labels would take {binary_size(needed)}, more than the free memory.")
+        raise ReadError(f"{path.name}: the labels need {binary_size(needed)}, more than the free memory.")

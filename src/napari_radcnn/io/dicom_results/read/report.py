@@ -97,20 +97,20 @@ class _Reader:
         groups = list(_groups(self.dataset))
         if not groups:
             raise ReadError(
-                f"{self.path.name}: a structured report (SR) without a measurement group (TID 1500); nothing in it "
-                "can be shown."
+                f"{self.path.name}: a structured report (SR) without a measurement group (TID 1500); it contains "
+                "nothing to show."
             )
         findings = tuple(self._finding(n, group) for n, group in enumerate(groups, 1))
         warnings = []
         if self.lost_regions:
             warnings.append(
                 f"{self.lost_regions} regions are drawn on images that are not beside the report, or that have no "
-                "position: their places are unknown. Put the images into the same folder."
+                "position: their positions are unknown. Put the images into the same folder."
             )
         if len(self.frames_of_reference) > 1:
             warnings.append(
-                f"The places lie in {len(self.frames_of_reference)} frames of reference (FrameOfReferenceUID): not all "
-                "belong to the same scan."
+                f"The findings have {len(self.frames_of_reference)} frames of reference (FrameOfReferenceUID): not "
+                "all belong to the same scan."
             )
         given = text(self.dataset, "SeriesNumber")
         return Report(
@@ -155,7 +155,9 @@ class _Reader:
         exact = number(values[0], "FloatingPointValue", self.path)
         value = number(values[0], "NumericValue", self.path) if exact is None else exact
         if value is None or not math.isfinite(value):
-            raise ReadError(f"{self.path.name}: a measurement of the report is no finite number; the file is damaged.")
+            raise ReadError(
+                f"{self.path.name}: a measurement of the report is not a finite number; the file is damaged."
+            )
         name = _concept(item)
         unit = next((text(one, "CodeValue") for one in _items(values[0], "MeasurementUnitsCodeSequence")), "")
         derived = [_meaning(inner) for inner in _items(item, "ContentSequence") if _is(inner, "DCM", "Derivation")]
@@ -196,8 +198,8 @@ class _Reader:
             is_whole &= values.size == 4 and kind == "SCOORD"
         if not is_whole:
             raise ReadError(
-                f"{self.path.name}: a region of the report does not hold the finite coordinates of its kind "
-                "(GraphicData); the file is damaged."
+                f"{self.path.name}: a region of the report lacks finite coordinates of its type (GraphicData); the "
+                "file is damaged."
             )
         points = values.reshape(-1, size)
         if kind == "SCOORD3D":
@@ -262,7 +264,7 @@ def _items(item: Dataset, keyword: str) -> list[Dataset]:
     if element is None:
         return []
     if not isinstance(element, MutableSequence) or not all(hasattr(one, "get") for one in element):
-        raise ValueError(f"{keyword} is no sequence")
+        raise ValueError(f"{keyword} is not a sequence")
     return list(element)
 
 

@@ -71,14 +71,16 @@ class _Segmentation:
         self.shape = rows, columns
         needed = (frame_count(self.instance) * rows * columns * self.bits + 7) // 8
         if min(rows, columns) < 1 or (self.is_native and len(dataset.get("PixelData", b"")) < needed):
-            raise ReadError(f"{path.name}: the segmentation has fewer pixels than its header says: it is truncated.")
+            raise ReadError(f"{path.name}: the segmentation has fewer pixels than its header states: it is truncated.")
         if len(dataset.get("PerFrameFunctionalGroupsSequence", [])) < frame_count(self.instance):
             raise ReadError(f"{path.name}: the segmentation has more frames than positions; the file is damaged.")
         self.frames = frames_of(self.instance)
         if any(frame.position is None or frame.cosines is None for frame in self.frames):
-            raise ReadError(f"{path.name}: the segmentation does not say where its frames lie (PlanePositionSequence).")
+            raise ReadError(
+                f"{path.name}: the segmentation does not give the position of its frames (PlanePositionSequence)."
+            )
         if any(frame.pixel_spacing is None for frame in self.frames):
-            raise ReadError(f"{path.name}: the segmentation does not say the size of its pixels (PixelSpacing).")
+            raise ReadError(f"{path.name}: the segmentation does not give its pixel spacing (PixelSpacing).")
 
     def volumes(self, stacks: Sequence[Stack]) -> list[Volume]:
         place, ks = self._place(stacks)
@@ -167,11 +169,12 @@ class _Segmentation:
         ks = self._on(geometry)
         if ks is None:
             raise ReadError(
-                f"{self.path.name}: the frames of the segmentation make no regular grid; put it into one folder with "
-                "the series it belongs to, and open the folder."
+                f"{self.path.name}: the frames of the segmentation do not form a regular grid; put the file into one "
+                "folder with the series it belongs to, and open the folder."
             )
         warnings.append(
-            "The series that the segmentation refers to is not beside it: the grid ends at the slices the file holds."
+            "The series that the segmentation refers to is not in the folder: the grid covers only the slices in the "
+            "file."
         )
         return Place(geometry, uid, tuple(warnings)), ks
 
@@ -212,7 +215,9 @@ class _Segmentation:
             assert last.position is not None
             gaps = round(float((depths[-1] - depths[0]) / np.linalg.norm(step)))
             if not 1 <= gaps < _MOST_SLICES:
-                raise ReadError(f"{self.path.name}: the positions of the frames make no grid; the file is damaged.")
+                raise ReadError(
+                    f"{self.path.name}: the positions of the frames do not form a grid; the file is damaged."
+                )
             step, count = (last.position - first.position) / gaps, gaps + 1
         check_memory((count, *self.shape), 1, self.path)
         affine = np.eye(4)
@@ -223,7 +228,7 @@ class _Segmentation:
         try:
             return Geometry((count, *self.shape), affine)
         except GeometryError as error:
-            raise ReadError(f"{self.path.name}: the positions of the frames make no grid: {error}") from error
+            raise ReadError(f"{self.path.name}: the positions of the frames do not form a grid: {error}") from error
 
     def _slice_spacing(self, first: Frame, depths: npt.NDArray[np.float64]) -> float:
         between = number(first.tags, "SpacingBetweenSlices", self.path)

@@ -38,7 +38,7 @@ def read_whole(path: Path) -> Dataset:
                 rest = engine.unconsumed_tail
             if size > _MOST_INFLATED:
                 raise ReadError(
-                    f"{path.name}: the file of {binary_size(path.stat().st_size)} inflates to more than "
-                    f"{binary_size(_MOST_INFLATED)}; it is damaged, or made to fill the memory."
+                    f"{path.name}: the file of {binary_size(path.stat().st_size)} decompresses to more than "
+                    f"{binary_size(_MOST_INFLATED)}; it is damaged or malicious."
                 )
     return dcmread(path, force=True)  # old planning systems write no preamble

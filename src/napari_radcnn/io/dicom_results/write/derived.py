@@ -102,7 +102,7 @@ def write_derived(
     off by half a step at most. The step stands in DerivationDescription.
     """
     if volume.is_color:
-        raise WriteError(f"{target}: a color image is not written as a DICOM series; write .nii.gz instead.")
+        raise WriteError(f"{target}: a color image cannot be written as a DICOM series; write .nii.gz instead.")
     source = find_series(volume, target, reference)
     source = replace(source, deidentifier=deidentifier)
     source.check(target, needs_all_frames=False)
@@ -124,8 +124,8 @@ def write_derived(
                     sync(path)
             except damage() as error:
                 raise WriteError(
-                    f"{target}: the headers of the source series cannot be written again ({type(error).__name__}); "
-                    "write .nii.gz instead."
+                    f"{target}: the headers of the source series cannot be reused ({type(error).__name__}); write "
+                    ".nii.gz instead."
                 ) from error
         written = volume.with_array(stored.values, geometry)
         verify_written(written, folder, target, lambda path: find_dicom(path).read_pictures()[0])
@@ -327,7 +327,7 @@ def _along_normal(volume: Volume, target: Path) -> tuple[npt.NDArray[Any], Geome
     """Return the voxels with slices that follow each other along the normal, as readers sort them."""
     array, geometry = np.asarray(volume.array), volume.geometry
     if abs(float(geometry.direction[:, 1] @ geometry.direction[:, 2])) > _RIGHT_ANGLE:
-        raise WriteError(f"{target}: rows and columns are not at right angles, which DICOM does not hold.")
+        raise WriteError(f"{target}: rows and columns are not at right angles, which DICOM cannot represent.")
     if float(geometry.affine[:3, 0] @ _normal(geometry)) < 0:
         affine = geometry.affine.copy()
         affine[:3, 3] = geometry.to_world((geometry.shape[0] - 1, 0, 0))
@@ -343,14 +343,16 @@ def _check_folder(target: Path, overwrite: bool, source: Source) -> None:
     if not (target.exists() or target.is_symlink()):
         return
     if not target.is_dir() or target.is_symlink():
-        raise WriteError(f"{target}: a DICOM series is a folder, and a file of that name exists; choose another name.")
+        raise WriteError(
+            f"{target}: a DICOM series is written to a folder, but a file of that name exists; choose another name."
+        )
     if not overwrite:
-        raise WriteError(f"{target}: the folder exists already; choose another name, or pass overwrite=True.")
+        raise WriteError(f"{target}: the folder already exists; choose another name, or pass overwrite=True.")
     if any(target.resolve() in path.resolve().parents for path in source.files):
         raise WriteError(f"{target}: the scan itself lies in this folder; choose another name.")
     if not all(_is_ours(path) for path in target.iterdir()):
         raise WriteError(
-            f"{target}: the folder holds other files than a series written by this program, and is not replaced; "
+            f"{target}: the folder contains files other than a series written by this program and is not replaced; "
             "choose another name."
         )
 

@@ -52,7 +52,7 @@ def quantized(array: npt.NDArray[Any], modality: str, target: Path) -> Stored:
     counts, ranges = zip(*(_range(plane) for plane in array), strict=True)
     found = [limits for limits in ranges if limits is not None]
     least, most = (min(low for low, _ in found), max(high for _, high in found)) if found else (0.0, 0.0)
-    note = f" {sum(counts)} voxels without a value hold the lowest one." if any(counts) else ""
+    note = f" {sum(counts)} voxels without a value were set to the lowest one." if any(counts) else ""
     if modality == "PT":  # the intercept of PET is 0 (DICOM PS3.3, C.8.9.4)
         slope, intercept = decimal(max(abs(least), abs(most)) / 32766 or 1.0), "0"
     else:
@@ -63,7 +63,9 @@ def quantized(array: npt.NDArray[Any], modality: str, target: Path) -> Stored:
         values = np.where(np.isfinite(plane), plane, least).astype(np.float64)
         pixels = np.round((values - offset) / step)
         if np.abs(pixels).max() > 32767:  # rounding of the decimal strings cannot do that; absurd ranges can
-            raise WriteError(f"{target}: the range of the values does not fit DICOM's 16 bits; write .nii.gz instead.")
+            raise WriteError(
+                f"{target}: the range of the values does not fit into the 16 bits of DICOM; write .nii.gz instead."
+            )
         stored[k] = pixels
         back[k] = stored[k].astype(np.float64) * step + offset
     return Stored(stored, slope, intercept, back, f" Values are stored in steps of {step:.3g}." + note)

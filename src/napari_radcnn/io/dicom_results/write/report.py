@@ -118,7 +118,7 @@ def write_detection_report(
     """
     check_target(target, overwrite)
     if not detections.boxes:
-        raise WriteError(f"{target}: nothing was found, so there is nothing to report; write .json instead.")
+        raise WriteError(f"{target}: there are no findings to report; write .json instead.")
     source = replace(find_series(detections, target, reference), deidentifier=deidentifier)
     source.check(target)
     maker = maker_of(detections.provenance)
@@ -147,8 +147,8 @@ def write_detection_report(
 
 def _failure(target: Path, error: Exception) -> WriteError:
     return WriteError(
-        f"{target}: the DICOM series the scan came from does not allow a report on it ({type(error).__name__}); write "
-        ".json or .nii.gz instead."
+        f"{target}: the original DICOM series of the scan does not allow a report on it ({type(error).__name__}); "
+        "write .json or .nii.gz instead."
     )
 
 
@@ -349,8 +349,8 @@ def _verify(path: Path, target: Path, wanted: Sequence[Sequence[float]]) -> None
     )
     if not is_same:
         raise WriteError(
-            f"{target}: the report was written and then removed, because its measurements or places are not those that "
-            "were to be written. Write .json instead, and report this."
+            f"{target}: the report was written and then removed, because its measurements or positions differ from "
+            "the intended ones. Write .json instead, and please report this."
         )
 
 

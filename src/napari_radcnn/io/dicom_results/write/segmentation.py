@@ -116,7 +116,7 @@ def write_segmentation(
             segmentation.save_as(temporary)
         except damage() as error:
             raise WriteError(
-                f"{target}: the DICOM series the scan came from does not allow a segmentation on it "
+                f"{target}: the original DICOM series of the scan does not allow a segmentation on it "
                 f"({type(error).__name__}); write .nii.gz instead."
             ) from error
         written = replace(label_map, array=array, geometry=geometry)
@@ -129,8 +129,8 @@ def _tilt_warning(geometry: Geometry, target: Path) -> str:
     beside = float(np.linalg.norm(step - (step @ normal) * normal)) * (geometry.shape[0] - 1)
     return (
         f"{target.name}: the slices of the scan are shifted against each other (gantry tilt), and the segmentation "
-        "lies on them. Programs that place each slice by its own position show it rightly; those that make a "
-        f"rectangular volume of it (dcmqi is one) move slices by up to {beside:.1f} mm and lose voxels. For these, "
+        "lies on them. Programs that place each slice by its own position show it correctly; those that assume a "
+        f"rectangular volume (such as dcmqi) shift slices by up to {beside:.1f} mm and lose voxels. For these, "
         "resample the scan to a right-angled grid first, write that as a derived series, and segment it there."
     )
 
@@ -149,9 +149,13 @@ def _numbered(array: npt.NDArray[Any], target: Path) -> tuple[list[int], npt.NDA
     """Return the values that have voxels, and the voxels as 1, 2, ... (DICOM PS3.3, C.8.20.2: no gap in numbers)."""
     present = [int(value) for value in np.unique(array) if value]
     if not present:
-        raise WriteError(f"{target}: no voxel is labeled, and a DICOM segmentation needs one; write .nii.gz instead.")
+        raise WriteError(
+            f"{target}: no voxel is labeled, but a DICOM segmentation needs at least one; write .nii.gz instead."
+        )
     if len(present) > 65535:
-        raise WriteError(f"{target}: {len(present)} labels are more than a DICOM segmentation holds; write .nii.gz.")
+        raise WriteError(
+            f"{target}: {len(present)} labels are more than a DICOM segmentation can store; write .nii.gz instead."
+        )
     dtype = np.uint8 if len(present) < 256 else np.uint16
     numbered = np.searchsorted(np.array([0, *present]), array).astype(dtype)
     return present, numbered

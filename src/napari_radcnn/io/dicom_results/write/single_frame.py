@@ -146,7 +146,7 @@ def frame_headers(source: Source, target: Path) -> list[Dataset]:
     try:
         return [_header(*files[frame.path], frame.path, frame.index, target) for frame in source.stack.frames]
     except ReadError as error:
-        raise WriteError(f"{target}: no derived series can be written of the source: {error}") from error
+        raise WriteError(f"{target}: no derived series can be written from the source: {error}") from error
 
 
 def frame_references(source: Source) -> list[Dataset]:
@@ -172,10 +172,10 @@ def _header(whole: Dataset, of_all: Dataset, path: Path, index: int, target: Pat
         return header  # a classic file that says it has one frame
     classic = _CLASSIC.get(sop_class)
     if classic is None or "MOSAIC" in texts(whole, "ImageType"):
-        what = "a mosaic" if "MOSAIC" in texts(whole, "ImageType") else f"of the kind '{whole.SOPClassUID.name}'"
+        what = "a mosaic" if "MOSAIC" in texts(whole, "ImageType") else f"of the type '{whole.SOPClassUID.name}'"
         raise WriteError(
-            f"{target}: the source is a DICOM file with many frames, {what}, of which no derived series is written "
-            "(only of enhanced CT and MR, and of converted CT, MR and PET); write .nii.gz instead."
+            f"{target}: the source is a multi-frame DICOM file, {what}, from which a derived series cannot be "
+            "written (only from enhanced CT and MR, and from converted CT, MR and PET); write .nii.gz instead."
         )
     tags = FrameTags(Instance(path, whole, "", "PixelData", 0, 0), index)
     _put_converted(header, whole, index)
