@@ -254,7 +254,7 @@ def test_an_archive_may_not_lead_out(tmp_path, name):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("bundle/configs/inference.json", "{}")
         archive.writestr(name, "x")
-    assert "leads out of it" in _refusal(path)
+    assert "points outside the archive" in _refusal(path)
     assert not (tmp_path / "out.txt").exists()
 
 
@@ -269,7 +269,7 @@ def test_files_that_are_no_models_are_refused_by_name(tmp_path, suffix, content)
 def test_folders_that_are_no_models_are_refused(tmp_path):
     (tmp_path / "stuff").mkdir()
     (tmp_path / "stuff" / "a.txt").write_text("a")
-    assert "stuff: the folder holds no model" in _refusal(tmp_path / "stuff")
+    assert "stuff: the folder contains no supported model" in _refusal(tmp_path / "stuff")
     assert "no such file" in _refusal(tmp_path / "missing")
 
 
@@ -345,7 +345,7 @@ def _header(path: Path, header: object, data: bytes = b"") -> Path:
         (
             {"a": {"dtype": "C64", "shape": [1], "data_offsets": [0, 8]}},
             bytes(8),
-            "a type that is not read (C64)",
+            "an unsupported type (C64)",
         ),
         ({"a": {"dtype": "\n".join("abcdefgh") * 99, "shape": [1], "data_offsets": [0, 8]}}, bytes(8), "`a b c d"),
         ({"a": {"dtype": "F32"}}, bytes(8), "missing field `shape`"),
@@ -355,7 +355,7 @@ def _header(path: Path, header: object, data: bytes = b"") -> Path:
             "invalid offset",
         ),
         (b'{"a":' + b"[" * 100_000, b"", "recursion limit"),
-        ({}, b"", "holds no tensor"),
+        ({}, b"", "contains no tensors"),
         (b"{not json", b"", "invalid JSON in header"),
     ],
 )
@@ -394,10 +394,10 @@ def test_onnx_must_fit_its_description(tmp_path):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     text = _refusal(write_bundle(tmp_path / "bundle", unet(out_channels=4)))
-    assert text.startswith("model.pt: the weights do not fit the network 'UNet'")
+    assert text.startswith("model.pt: the weights do not match the network 'UNet'")
     assert "[4] instead of [3]" in text
     other = _refusal(write_bundle(tmp_path / "other", torch.nn.Conv3d(1, 3, 1)))
-    assert "left over: bias, weight" in other
+    assert "unexpected: bias, weight" in other
     assert "missing: model.0" in other
 
 
@@ -408,7 +408,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
         ({"network_def": {"_target_": "UNet", **UNET, "typo": 2}}, "typo"),
         ({"network_def": {"_target_": "UNet", "spatial_dims": 3}}, "'in_channels'"),
         ({"network_def": {"_target_": "UNet", **UNET, "channels": "$@nothing"}}, "@nothing"),
-        ({"network_def": 3, "network": "@network_def"}, "describes no network"),
+        ({"network_def": 3, "network": "@network_def"}, "does not describe a network"),
         (
             {"preprocessing": {"_target_": "Compose", "transforms": [{"_target_": "RandMagicd", "keys": "image"}]}},
             "RandMagicd",
@@ -418,12 +418,12 @@ def test_weights_of_another_network_are_refused(tmp_path):
             "mode='$@x' is not supported",
         ),
         ({"preprocessing": [{"_target_": "Spacingd", "keys": "image", "pixdim": [1, 1, 1], "typo": 1}]}, "'typo'"),
-        ({"preprocessing": [{"_target_": "Orientationd", "keys": "$x", "axcodes": "RAS"}]}, "are no names"),
-        ({"preprocessing": [{"_target_": "Orientationd", "keys": "image", "axcodes": "RAX"}]}, "no orientation"),
+        ({"preprocessing": [{"_target_": "Orientationd", "keys": "$x", "axcodes": "RAS"}]}, "are not names"),
+        ({"preprocessing": [{"_target_": "Orientationd", "keys": "image", "axcodes": "RAX"}]}, "not an orientation"),
         ({"inferer": {"_target_": "SlidingWindowInferer", "roi_size": [0, 4, 4]}}, "roi_size"),
         ({"inferer": {"_target_": "SlidingWindowInferer", "roi_size": 8, "overlap": 1.5}}, "overlap"),
         ({"inferer": {"_target_": "MagicInferer"}}, "MagicInferer"),
-        ({"a": "@b", "b": "@a", "inferer": "@a"}, "describes no inferer"),
+        ({"a": "@b", "b": "@a", "inferer": "@a"}, "does not describe an inferer"),
     ],
 )
 def test_bundles_that_do_not_add_up_are_refused(tmp_path, change, told):
@@ -468,7 +468,7 @@ def test_a_link_out_of_the_bundle_is_refused(tmp_path):
     bundle = write_bundle(tmp_path / "bundle")
     (bundle / "models" / "model.pt").rename(tmp_path / "elsewhere.pt")
     (bundle / "models" / "model.pt").symlink_to(tmp_path / "elsewhere.pt")
-    assert "leads out of the bundle" in _refusal(bundle)
+    assert "points outside the bundle" in _refusal(bundle)
 
 
 def test_overlapping_classes_get_labels_from_one(tmp_path):

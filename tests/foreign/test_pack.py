@@ -103,9 +103,9 @@ def test_packing_twice_gives_the_same_file(tmp_path):
     assert one.read_bytes() == two.read_bytes()
     with pytest.raises(WriteError):
         pack(bundle, one, **TEXTS)
-    with pytest.raises(ModelError, match="licence"):
+    with pytest.raises(ModelError, match="license"):
         pack(bundle, tmp_path / "c.zip", licence=" ", card="x")
-    with pytest.raises(ModelError, match="no name"):
+    with pytest.raises(ModelError, match="not a valid name"):
         pack(bundle, tmp_path / "c.zip", name="../evil", **TEXTS)
     assert not (tmp_path / "c.zip").exists()
 
@@ -113,13 +113,13 @@ def test_packing_twice_gives_the_same_file(tmp_path):
 def test_an_installed_model_is_not_overwritten(tmp_path):
     path = pack(_bundle(tmp_path), tmp_path / "a.zip", **TEXTS)
     install(path)
-    with pytest.raises(ModelError, match="'two-organs' already; uninstall it first"):
+    with pytest.raises(ModelError, match="'two-organs' is already installed; uninstall it first"):
         install(path)
     other = pack(tmp_path / "bundle", tmp_path / "b.zip", name="nlm-denoise", **TEXTS)
-    with pytest.raises(ModelError, match="'nlm-denoise' already"):
+    with pytest.raises(ModelError, match="'nlm-denoise' is already installed"):
         install_pack(other)
     for name in ("missing", "../two-organs", "nlm-denoise"):
-        with pytest.raises(ModelError, match="is installed; there are: two-organs"):
+        with pytest.raises(ModelError, match="is installed; installed: two-organs"):
             uninstall(name)
 
 
@@ -150,16 +150,16 @@ def _evil(members):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda m: {**m, "CARD.md": b"another card"}, "'CARD.md' is not the file that was packed"),
-        (lambda m: {**m, "model/more.txt": b"x"}, "holds 'model/more.txt'"),
-        (lambda m: {k: v for k, v in m.items() if k != "LICENCE.txt"}, "lacks 'LICENCE.txt'"),
+        (lambda m: {**m, "CARD.md": b"another card"}, "'CARD.md' has changed since packing"),
+        (lambda m: {**m, "model/more.txt": b"x"}, "contains 'model/more.txt'"),
+        (lambda m: {k: v for k, v in m.items() if k != "LICENCE.txt"}, "does not contain 'LICENCE.txt'"),
         (lambda m: {k: v for k, v in m.items() if k != "pack.json"}, "no pack.json"),
-        (_evil, "leads out of the pack"),
-        (_with_words(name="../evil"), "is no name"),
-        (_with_words(name="con"), "is no name"),
-        (_with_words(entry="../../etc"), "leads out of the pack"),
+        (_evil, "points outside the pack"),
+        (_with_words(name="../evil"), "is not a valid name"),
+        (_with_words(name="con"), "is not a valid name"),
+        (_with_words(entry="../../etc"), "points outside the pack"),
         (_with_words(schema="other"), "does not say"),
-        (_with_words(files=[]), "lacks 'files'"),
+        (_with_words(files=[]), "'files' is missing"),
         (_with_words(task="magic"), "unknown task"),
         (_with_words(weights=[{"path": "x", "kind": "pickle"}]), "does not list its weights"),
     ],
@@ -189,7 +189,7 @@ def test_files_that_change_after_installation_are_not_run(tmp_path):
     (spec,) = installed()
     weights = spec.files[0].path
     torch.save(unet(7).state_dict(), weights)
-    with pytest.raises(ModelError, match="not the file that was installed"):
+    with pytest.raises(ModelError, match="changed since installation"):
         radcnn.segment(_scan(), "two-organs", **CPU)
 
 

@@ -50,11 +50,11 @@ def test_only_names_on_the_list_are_known():
         ("UNet", {**SMALL["UNet"], "typo": 1}, "typo"),
         ("UNet", {}, "spatial_dims"),
         ("UNet", {**SMALL["UNet"], "channels": [4]}, "cannot be built"),
-        ("UNet", {**SMALL["UNet"], "in_channels": 10**9}, "out of any range"),
+        ("UNet", {**SMALL["UNet"], "in_channels": 10**9}, "out of range"),
         ("UNet", {**SMALL["UNet"], "act": "$exec('1')"}, "is an expression"),
         ("UNet", {**SMALL["UNet"], "act": ["prelu", {"_target_": "os.system"}]}, "os.system"),
         ("UNet", {**SMALL["UNet"], "act": object()}, "a literal is expected"),
-        ("FlexibleUNet", {"in_channels": 1, "out_channels": 2, "backbone": "x", "pretrained": True}, "reach for files"),
+        ("FlexibleUNet", {"in_channels": 1, "out_channels": 2, "backbone": "x", "pretrained": True}, "access files"),
         ("subprocess.Popen", {"args": "true"}, "not on the list"),
     ],
 )

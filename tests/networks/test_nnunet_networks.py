@@ -56,20 +56,20 @@ def test_another_number_of_channels_is_another_network(case):
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("Primus", {}, "'Primus' is not known here; there are: PlainConvUNet"),
+        ("Primus", {}, "'Primus' is not supported; supported: PlainConvUNet"),
         (
             "PlainConvUNet",
             {"conv_op": "os.system"},
-            "name 'os.system' as conv_op; allowed are torch.nn's Conv2d, Conv3d",
+            "use 'os.system' as conv_op; supported in torch.nn: Conv2d, Conv3d",
         ),
-        ("PlainConvUNet", {"nonlin": "evil.LeakyReLU"}, "name 'evil.LeakyReLU' as nonlin"),
-        ("PlainConvUNet", {"nonlin": "torch.nn.utils.LeakyReLU"}, "name 'torch.nn.utils.LeakyReLU'"),
+        ("PlainConvUNet", {"nonlin": "evil.LeakyReLU"}, "use 'evil.LeakyReLU' as nonlin"),
+        ("PlainConvUNet", {"nonlin": "torch.nn.utils.LeakyReLU"}, "use 'torch.nn.utils.LeakyReLU'"),
         ("PlainConvUNet", {"conv_op": None}, "conv_op is missing"),
-        ("PlainConvUNet", {"surprise": 1}, "takes no argument 'surprise'"),
+        ("PlainConvUNet", {"surprise": 1}, "argument 'surprise'"),
         ("PlainConvUNet", {"strides": [[1, 1, 1], [2, 2, 2]]}, "'strides' has 2 entries, expected 3"),
-        ("PlainConvUNet", {"kernel_sizes": [[3, 3]] * 3}, r"\[3, 3\] is no size along 3 axes"),
+        ("PlainConvUNet", {"kernel_sizes": [[3, 3]] * 3}, r"\[3, 3\] is not a size along 3 axes"),
         ("PlainConvUNet", {"norm_op_kwargs": {"epsilon": 1}}, "cannot be built"),
-        ("ResidualEncoderUNet", {}, "takes no argument 'n_conv_per_stage'"),
+        ("ResidualEncoderUNet", {}, "argument 'n_conv_per_stage'"),
     ],
 )
 def test_what_is_not_on_the_list_is_refused(name, changes, message):
@@ -87,5 +87,5 @@ def test_what_is_missing_is_named():
 
 def test_bottlenecks_are_refused_by_name():
     arguments = _stored("residual-3d")[0]["arguments"] | {"block": "a.b.BottleneckD"}
-    with pytest.raises(ModelError, match="block 'BottleneckD' is not known"):
+    with pytest.raises(ModelError, match="block 'BottleneckD' is not supported"):
         build("ResidualEncoderUNet", arguments)

@@ -43,8 +43,8 @@ def test_the_only_one_or_the_one_that_is_named(output, chosen, wanted):
     [
         ((LEFT, RIGHT), None, r"2 outputs: 0 \(1 x 2 x 3 x 4 x 5\), 1 \(1 x 3 x 3 x 4 x 5\)"),
         ({"aux": LEFT, "main": RIGHT}, None, r"0 'aux' \(.*1 'main'"),
-        ((LEFT, RIGHT), 2, "no output 2; there are: 0"),
-        ({"aux": LEFT, "main": RIGHT}, "primary", "no output 'primary'; there are: 0 'aux'"),
+        ((LEFT, RIGHT), 2, "no output 2; its outputs are: 0"),
+        ({"aux": LEFT, "main": RIGHT}, "primary", "no output 'primary'; its outputs are: 0 'aux'"),
         (LEFT, "main", "single tensor"),
         ((LEFT, RIGHT), -1, "no output -1"),
         ("text", None, "returned a str without a tensor"),

@@ -23,7 +23,7 @@ from napari_radcnn.networks.safetensors import (
 def test_a_file_that_is_shorter_than_its_header_is_refused(tmp_path, data):
     (tmp_path / "a.safetensors").write_bytes(data)
     for read in (load_safetensors, read_shapes):
-        with pytest.raises(ModelError, match=r"^a\.safetensors: no sound safetensors file: .*header.*; get it"):
+        with pytest.raises(ModelError, match=r"^a\.safetensors: not a valid safetensors file: .*header.*; download"):
             read(tmp_path / "a.safetensors")
 
 

@@ -50,14 +50,16 @@ class Arguments:
         value = self.take(name, default)
         values = value if isinstance(value, list | tuple) else [value] * length
         if len(values) != length or not all(type(n) is int and -1 <= n < 1 << 20 for n in values):
-            raise self.wrong(f"'{name}' must be {length} counts, got {str(value)[:60]}")
+            raise self.wrong(f"'{name}' must be {length} whole numbers, got {str(value)[:60]}")
         return tuple(values)
 
     def only(self, name: str, allowed: Sequence[Any], default: Any) -> Any:
         """Take an argument of which we can do no more than `allowed`."""
         value = one_value(self.take(name, default))
         if value not in allowed:
-            raise self.wrong(f"{name}={_brief(value)} is not supported; known: {', '.join(repr(a) for a in allowed)}")
+            raise self.wrong(
+                f"{name}={_brief(value)} is not supported; supported: {', '.join(repr(a) for a in allowed)}"
+            )
         return value
 
     def numbers(self, name: str) -> tuple[float, ...] | None:
@@ -70,7 +72,7 @@ class Arguments:
     def done(self) -> None:
         """Refuse arguments that nobody asked for."""
         if self._left:
-            raise self.wrong(f"the argument '{sorted(self._left)[0][:40]}' is not known")
+            raise self.wrong(f"the argument '{sorted(self._left)[0][:40]}' is not supported")
 
     def wrong(self, cause: str) -> ModelError:
         """Return an error that says what is wrong with this item."""

@@ -47,7 +47,7 @@ def _opened(request: Request) -> tuple[Pipeline, Request]:
 
 def _opened_spec(spec: ModelSpec) -> ModelSpec:
     if spec.origin is None or not spec.origin.exists():
-        raise ModelError(f"The files of '{spec.name}' are gone: {spec.origin}. Install its pack again.")
+        raise ModelError(f"The files of '{spec.name}' are missing: {spec.origin}. Install its pack again.")
     # Checked each time; only opening it, which may take seconds, is spared while nothing has changed.
     return _open(str(spec.origin), installed_sha256(spec), _Held(spec))
 

@@ -74,10 +74,10 @@ class _Walk:
         has_graph = False
         for number, kind, start, _ in self.fields(0, len(self.data)):
             if number == 1 and kind == _VARINT and start > 1_000:
-                raise self.damaged("its version is no ONNX version")
+                raise self.damaged("its version is not an ONNX version")
             has_graph |= number == 7 and kind == _BYTES
         if not has_graph:
-            raise self.damaged("it holds no graph")
+            raise self.damaged("it contains no graph")
         self.visit("model", 0, len(self.data), 0)
         inputs = tuple(value for value in self.inputs if value.name not in self.weights)
         if not inputs or not self.outputs:
@@ -87,7 +87,7 @@ class _Walk:
     def visit(self, what: str, start: int, stop: int, depth: int) -> None:
         self.messages += 1
         if depth > _DEEPEST or self.messages > _MOST_MESSAGES:
-            raise self.damaged("its messages are nested too deep or too many")
+            raise self.damaged("it has too many messages, or they are nested too deeply")
         for number, kind, first, last in self.fields(start, stop):
             inner = _INSIDE.get(what, {}).get(number)
             if inner is None or kind != _BYTES:
@@ -120,8 +120,9 @@ class _Walk:
         is_outside = not place or not (folder / place.replace("\\", "/")).resolve().is_relative_to(folder)
         where = f"outside its folder ('{place[:60]}')" if is_outside else f"in another file ('{place[:60]}')"
         return ModelError(
-            f"{self.path.name}: the model keeps weights {where}, which is not allowed: they cannot be checked with it. "
-            "Save it as one file: onnx.save(onnx.load(...), ..., save_as_external_data=False)."
+            f"{self.path.name}: the model keeps weights {where}, which is not allowed because they cannot be "
+            "verified with the model. Save it as one file: onnx.save(onnx.load(...), ..., "
+            "save_as_external_data=False)."
         )
 
     def value(self, start: int, stop: int) -> OnnxValue:
@@ -162,9 +163,9 @@ class _Walk:
             elif kind in (_FIXED32, _FIXED64):
                 length = 4 if kind == _FIXED32 else 8
             else:
-                raise self.damaged("its bytes are no messages")
+                raise self.damaged("its content is not protobuf")
             if number == 0 or length > stop - at:
-                raise self.damaged("it ends too early or its bytes are no messages")
+                raise self.damaged("it is truncated or its content is not protobuf")
             yield number, kind, at, at + length
             at += length
 
@@ -176,10 +177,10 @@ class _Walk:
             at, shift = at + 1, shift + 7
             if not byte & 0x80:
                 return value, at
-        raise self.damaged("it ends too early or its bytes are no messages")
+        raise self.damaged("it is truncated or its content is not protobuf")
 
     def text(self, start: int, stop: int) -> str:
         return self.data[start : min(stop, start + 4096)].decode("utf-8", "replace")
 
     def damaged(self, cause: str) -> ModelError:
-        return ModelError(f"{self.path.name}: no sound ONNX file: {cause}; get it again.")
+        return ModelError(f"{self.path.name}: not a valid ONNX file: {cause}; download or copy it again.")

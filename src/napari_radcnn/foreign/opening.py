@@ -50,7 +50,7 @@ def open_model(path: str | os.PathLike[str], *, trust: str | None = None) -> Mod
     """
     path = Path(path)
     if not path.exists():
-        raise ModelError(f"{path}: there is no such file or folder.")
+        raise ModelError(f"{path}: no such file or folder.")
     try:
         if path.is_dir():
             return _open_folder(path, path, trust)
@@ -64,7 +64,7 @@ def open_model(path: str | os.PathLike[str], *, trust: str | None = None) -> Mod
         raise ModelError(f"{path.name}: the model cannot be read: {error.strerror or error}.") from error
     except ReadError as error:
         raise ModelError(str(error).replace("; unpack it yourself", "")) from error
-    raise ModelError(f"{path.name}: no model that is read here: {_KINDS}.")
+    raise ModelError(f"{path.name}: not a supported model: {_KINDS}.")
 
 
 def _open_folder(folder: Path, shown: Path, trust: str | None) -> ModelSpec:
@@ -74,7 +74,7 @@ def _open_folder(folder: Path, shown: Path, trust: str | None) -> ModelSpec:
         return open_nnunet(folder)
     if (folder / "model.json").is_file():
         return open_sidecar(folder / "model.json", trust=trust)
-    raise ModelError(f"{shown.name}: the folder holds no model that is read here: {_KINDS}.")
+    raise ModelError(f"{shown.name}: the folder contains no supported model: {_KINDS}.")
 
 
 def _begins_as_zip(path: Path) -> bool:
@@ -85,7 +85,7 @@ def _begins_as_zip(path: Path) -> bool:
 def _root(folder: Path, path: Path) -> Path:
     """Return the folder of the model in an unpacked archive: archives hold it at the top or one or two folders down."""
     if (folder / PACK_LIST).is_file():
-        raise ModelError(f"{path.name}: a model pack; install it first: radcnn models install {path.name}")
+        raise ModelError(f"{path.name}: this is a model pack; install it first: radcnn models install {path.name}")
     for _ in range(3):
         if is_bundle(folder) or is_nnunet(folder) or (folder / "model.json").is_file():
             return folder
@@ -95,4 +95,4 @@ def _root(folder: Path, path: Path) -> Path:
         folder = inner[0]
     if is_bundle(folder):
         return folder
-    raise ModelError(f"{path.name}: the archive holds no model that is read here: {_KINDS}.")
+    raise ModelError(f"{path.name}: the archive contains no supported model: {_KINDS}.")

@@ -110,9 +110,9 @@ def pack(
 
     origin = model.origin if isinstance(model, ModelSpec) else Path(model)
     if origin is None:
-        raise ModelError("Only models that were opened from a file or folder can be packed.")
+        raise ModelError("Only models opened from a file or folder can be packed.")
     spec = model if isinstance(model, ModelSpec) else open_model(origin, trust=trust)
-    texts = {"LICENCE.txt": _text(licence, "licence"), "CARD.md": _text(card, "card")}
+    texts = {"LICENCE.txt": _text(licence, "license"), "CARD.md": _text(card, "card")}
     chosen = _checked_name(slug(spec.name) if name is None else name)
     files = _files_of(spec, origin)
     hashes = {f"model/{inside}": file_sha256(path) for inside, path in files.items()}
@@ -149,7 +149,7 @@ def verify(path: str | Path) -> PackInfo:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
             if PACK_LIST not in members or members[PACK_LIST].file_size > 4 << 20:
-                raise ModelError(f"{path.name}: no model pack: it has no pack.json.")
+                raise ModelError(f"{path.name}: not a model pack: it has no pack.json.")
             info = _info(path, json.loads(archive.read(PACK_LIST)))
             _check_members(path, members, info)
             for name, wanted in info.files.items():
@@ -158,9 +158,13 @@ def verify(path: str | Path) -> PackInfo:
                     while piece := source.read(_PIECE):
                         digest.update(piece)
                 if digest.hexdigest() != wanted:
-                    raise ModelError(f"{path.name}: '{name}' is not the file that was packed; get the pack again.")
+                    raise ModelError(
+                        f"{path.name}: '{name}' has changed since packing; download or copy the pack again."
+                    )
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, LookupError) as error:
-        raise ModelError(f"{path.name}: no sound model pack ({_brief(error)}); get it again.") from error
+        raise ModelError(
+            f"{path.name}: not a valid model pack ({_brief(error)}); download or copy it again."
+        ) from error
     except OSError as error:
         raise ModelError(f"{path.name}: the pack cannot be read: {error.strerror or error}.") from error
     return info
@@ -188,13 +192,13 @@ def install(path: str | Path, *, trust: str | None = None, taken: Collection[str
     path = Path(path)
     info = verify(path)
     if info.name in {*taken, *(spec.name for spec in installed())}:
-        raise ModelError(f"{path.name}: there is a model '{info.name}' already; uninstall it first.")
+        raise ModelError(f"{path.name}: a model '{info.name}' is already installed; uninstall it first.")
     place = _folder() / info.name
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".installing-", dir=place.parent))
     except OSError as error:
-        raise ModelError(f"{place.parent}: models cannot be kept here: {error.strerror or error}.") from error
+        raise ModelError(f"{place.parent}: models cannot be stored here: {error.strerror or error}.") from error
     try:
         unpack(path, temporary)
         open_model(_entry_path(temporary, info.words), trust=trust)
@@ -220,7 +224,7 @@ def uninstall(name: str) -> None:
     """
     if not _NAME.fullmatch(name) or not (_folder() / name / PACK_LIST).is_file():
         listed = ", ".join(spec.name for spec in installed()) or "none"
-        raise ModelError(f"No model '{name}' is installed; there are: {listed}.")
+        raise ModelError(f"No model '{name}' is installed; installed: {listed}.")
     shutil.rmtree(_folder() / name)
 
 
@@ -254,7 +258,7 @@ def open_installed(spec: ModelSpec) -> ModelSpec:
     opened = open_model(spec.origin)
     for what in ("task", "labels", "inputs", "spacing", "patch", "modalities"):
         if getattr(opened, what) != getattr(spec, what):
-            raise _changed(spec, PACK_LIST, f"its {what} are not those of the model")
+            raise _changed(spec, PACK_LIST, f"its {what} differ from those of the model")
     return replace(opened, name=spec.name, licence=spec.licence, card=spec.card)
 
 
@@ -279,13 +283,13 @@ def installed_sha256(spec: ModelSpec) -> str:
         there = {p.relative_to(place).as_posix(): p for p in place.rglob("*") if not p.is_dir() or p.is_symlink()}
         for name, wanted in {**files, **known}.items():
             if name not in there or file_sha256(there[name]) != wanted:
-                raise _changed(spec, name, "not the file that was installed")
+                raise _changed(spec, name, "changed since installation")
     except (OSError, ValueError) as error:
         raise _changed(spec, PACK_LIST, f"it cannot be read ({_brief(error)})") from error
     # What a file manager leaves behind is no part of a model.
     more = sorted(name for name in set(there) - {*files, PACK_LIST} if not PurePosixPath(name).name.startswith("."))
     if more:
-        raise _changed(spec, more[0], "it was not installed with it")
+        raise _changed(spec, more[0], "added since installation")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -310,7 +314,7 @@ def _files_of(spec: ModelSpec, origin: Path) -> dict[str, Path]:
     weights = spec.files[0].path
     sidecar = origin if origin.suffix == ".json" else find_sidecar(weights)
     if sidecar is None:
-        raise ModelError(f"{weights.name}: its model.json is gone.")
+        raise ModelError(f"{weights.name}: its model.json is missing.")
     return {weights.name: weights, sidecar.name: sidecar}
 
 
@@ -388,12 +392,12 @@ def _info(path: Path, words: Any) -> PackInfo:
     if isinstance(words, dict):
         check_schema(words.get("schema"), PACK, path.name, ModelError)
     if not isinstance(words, dict) or words.get("schema") != PACK:
-        raise ModelError(f'{path.name}: no model pack: its pack.json does not say "schema": "{PACK}".')
+        raise ModelError(f'{path.name}: not a model pack: its pack.json does not say "schema": "{PACK}".')
     texts = {key: words.get(key) for key in (*_WORDS, "entry")}
     wrong = next((key for key, value in texts.items() if not isinstance(value, str)), None)
     files = words.get("files")
     if wrong or not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
-        raise ModelError(f"{path.name}: its pack.json lacks '{wrong or 'files'}'.")
+        raise ModelError(f"{path.name}: '{wrong or 'files'}' is missing from its pack.json.")
     if words["task"] not in TASKS or not TASKS[words["task"]].build:
         raise ModelError(f"{path.name}: its pack.json names an unknown task.")
     weights = words.get("weights")
@@ -403,7 +407,7 @@ def _info(path: Path, words: Any) -> PackInfo:
     names = [*files, words["entry"], *(f"model/{w.get('path')}" for w in weights)]
     unsafe = next((name for name in names if not _is_inside(name)), None)
     if unsafe is not None:
-        raise ModelError(f"{path.name}: '{unsafe[:60]}' leads out of the pack, which is not allowed.")
+        raise ModelError(f"{path.name}: '{unsafe[:60]}' points outside the pack, which is not allowed.")
     return PackInfo(
         _checked_name(words["name"]), words["title"], words["version"], words["licence"], dict(files), words
     )
@@ -413,13 +417,18 @@ def _check_members(path: Path, members: Mapping[str, zipfile.ZipInfo], info: Pac
     missing = sorted(set(info.files) - set(members))
     more = sorted(set(members) - set(info.files) - {PACK_LIST})
     if missing or more:
-        what = f"lacks '{missing[0][:60]}'" if missing else f"holds '{more[0][:60]}', which is not in its list"
-        raise ModelError(f"{path.name}: the pack {what}; get it again.")
+        what = (
+            f"does not contain '{missing[0][:60]}'"
+            if missing
+            else (f"contains '{more[0][:60]}', which its pack.json does not list")
+        )
+        raise ModelError(f"{path.name}: the pack {what}; download or copy it again.")
     if not {"LICENCE.txt", "CARD.md"} <= set(info.files):
-        raise ModelError(f"{path.name}: the pack lacks its licence or its card.")
+        raise ModelError(f"{path.name}: the license or the model card is missing from the pack.")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
         raise ModelError(
-            f"{path.name}: the pack is compressed; packs are stored as they are, so it was made elsewhere."
+            f"{path.name}: the pack is compressed, but `radcnn models pack` stores files uncompressed; pack the "
+            "model again."
         )
 
 
@@ -430,7 +439,9 @@ def _is_inside(name: str) -> bool:
 
 def _checked_name(name: Any) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _RESERVED:
-        raise ModelError(f"'{str(name)[:60]}' is no name for a model: small letters, digits and dashes are expected.")
+        raise ModelError(
+            f"'{str(name)[:60]}' is not a valid name for a model: use lowercase letters, digits and hyphens."
+        )
     return name
 
 
@@ -440,7 +451,7 @@ def _text(given: str | Path, what: str) -> str:
     except (OSError, ValueError) as error:
         raise ModelError(f"{given}: the {what} cannot be read as text: {_brief(error)}.") from error
     if not text.strip():
-        raise ModelError(f"A pack needs the text of its {what}.")
+        raise ModelError(f"The {what} of a pack must not be empty.")
     return text
 
 

@@ -66,7 +66,7 @@ def open_weights(path: Path, *, trust: str | None = None) -> ModelSpec:
     """
     kind = weights_kind(path)
     if kind is None:
-        raise ModelError(f"{path.name}: no model that is read here (TorchScript, ONNX, safetensors, torch weights).")
+        raise ModelError(f"{path.name}: not a supported model (TorchScript, ONNX, safetensors, torch weights).")
     sidecar = find_sidecar(path)
     if kind == "torch":
         read_checkpoint(path)  # an unsafe file is called that, not one that lacks its description
@@ -74,7 +74,7 @@ def open_weights(path: Path, *, trust: str | None = None) -> ModelSpec:
         read_onnx(path)
     if sidecar is None:
         raise ModelError(
-            f"{path.name}: the file alone does not say what goes in and comes out. Put a {path.stem}.json (or "
+            f"{path.name}: the file alone does not describe its inputs and outputs. Put a {path.stem}.json (or "
             f"model.json) beside it with {_WHAT_IT_HOLDS}."
         )
     return open_sidecar(sidecar, weights=path, trust=trust)
@@ -93,7 +93,7 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     schema = a.take("schema", None)
     check_schema(schema, SCHEMA, path.name, ModelError)
     if schema != SCHEMA:
-        raise ModelError(f'{path.name}: "schema": "{SCHEMA}" is expected; it should also hold {_WHAT_IT_HOLDS}.')
+        raise ModelError(f'{path.name}: "schema": "{SCHEMA}" is missing; also needed: {_WHAT_IT_HOLDS}.')
     named = a.take("weights", None)
     weights = _weights_path(path, named) if weights is None or named is not None else weights
     words = _words(a, path)
@@ -125,7 +125,7 @@ def _words(a: Arguments, path: Path) -> Words:
     def text(name: str) -> str:
         value = a.take(name, "")
         if not isinstance(value, str):
-            raise a.wrong(f"'{name}' must be a text")
+            raise a.wrong(f"'{name}' must be a string")
         return text_of(value)
 
     name = text("name") or (path.parent.name if path.stem == "model" else path.stem)
@@ -141,7 +141,7 @@ def _inputs(a: Arguments) -> tuple[InputSlot, ...]:
     for item in given:
         item = {"name": item} if isinstance(item, str) else item
         if not isinstance(item, Mapping) or not set(item) <= {"name", "modalities"} or not text_of(item.get("name")):
-            raise a.wrong('an entry of \'inputs\' is {"name": ..., "modalities": [...]}')
+            raise a.wrong('an entry of \'inputs\' must be {"name": ..., "modalities": [...]}')
         codes = item.get("modalities", [])
         if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
             raise a.wrong("'modalities' must be a list of DICOM codes, such as [\"CT\"]")
@@ -154,7 +154,9 @@ def _recipe(a: Arguments, channels: int) -> tuple[steps.Recipe, dict[int, Label]
     dims = a.only("spatial_dims", [2, 3], 3)
     orientation = a.take("orientation", None)
     if orientation is not None and not is_orientation(orientation):
-        raise a.wrong(f"orientation={str(orientation)[:20]!r} is no orientation: three letters such as 'SPL', or null")
+        raise a.wrong(
+            f"orientation={str(orientation)[:20]!r} is not an orientation: use three letters such as 'SPL', or null"
+        )
     sampling = _sampling(a, dims)
     there = (
         *(() if orientation is None else (steps.Orient(orientation),)),
@@ -193,16 +195,16 @@ def _recipe(a: Arguments, channels: int) -> tuple[steps.Recipe, dict[int, Label]
 def _sampling(a: Arguments, dims: int) -> Sampling:
     patch = a.counts("patch", length=dims)
     if not all(1 <= n <= 4096 for n in patch):
-        raise a.wrong(f"patch={list(patch)} must be counts of voxels")
+        raise a.wrong(f"patch={list(patch)} must be positive numbers of voxels")
     whole = (1, *patch) if dims == 2 else patch
     overlap = a.number("overlap", 0.5)
     if not 0 <= overlap < 1:
-        raise a.wrong(f"overlap must lie in 0..1 (1 excluded), got {overlap:g}")
+        raise a.wrong(f"overlap must be at least 0 and less than 1, got {overlap:g}")
     blend = a.only("blend", ["gaussian", "constant"], "gaussian")
     positions = a.only("positions", ["monai", "nnunet"], "monai")
     mirror = a.take("mirror_axes", [])
     if not isinstance(mirror, list) or not all(type(n) is int and 0 <= n < dims for n in mirror):
-        raise a.wrong(f"mirror_axes must be numbers of 0 to {dims - 1}")
+        raise a.wrong(f"mirror_axes must be numbers from 0 to {dims - 1}")
     axes = tuple(n + (3 - dims) for n in mirror)
     return Sampling(
         (whole[0], whole[1], whole[2]),
@@ -237,7 +239,7 @@ def _intensity(a: Arguments) -> tuple[steps.Step, ...]:
 def _intensity_step(a: Arguments, item: Mapping[str, Any]) -> steps.Step:
     kind = item.get("step")
     if not isinstance(kind, str) or kind not in _INTENSITY:
-        raise a.wrong(f"the intensity step {str(kind)[:40]!r} is not known; there are: {', '.join(_INTENSITY)}")
+        raise a.wrong(f"the intensity step {str(kind)[:40]!r} is not supported; supported: {', '.join(_INTENSITY)}")
     inner = Arguments(f"intensity step '{kind}'", {key: value for key, value in item.items() if key != "step"})
     values: dict[str, Any] = {}
     try:
@@ -253,9 +255,9 @@ def _intensity_step(a: Arguments, item: Mapping[str, Any]) -> steps.Step:
     if isinstance(made, steps.ScalePercentiles | steps.ClipPercentiles) and not all(
         value is None or 0 <= value <= 100 for value in (made.low, made.high)
     ):
-        raise a.wrong("percentiles lie between 0 and 100")
+        raise a.wrong("percentiles must be between 0 and 100")
     if isinstance(made, steps.Normalize) and made.std is not None and 0.0 in made.std:
-        raise a.wrong("a standard deviation of 0 cannot be divided by")
+        raise a.wrong("the standard deviation must not be 0")
     return made
 
 
@@ -275,19 +277,19 @@ def _largest(a: Arguments, given: Any, labels: Mapping[int, Label]) -> tuple[ste
         return (steps.KeepLargest(),)
     names = {label.name: value for value, label in labels.items()}
     if not isinstance(given, list) or not all(isinstance(n, str) and n in names for n in given):
-        raise a.wrong("'keep_largest' must be true, false or a list of names of classes")
+        raise a.wrong("'keep_largest' must be true, false or a list of class names")
     return (steps.KeepLargest(tuple(names[n] for n in given)),)
 
 
 def _colored(a: Arguments, labels: dict[int, Label], colors: Any) -> dict[int, Label]:
     names = {label.name for label in labels.values()}
     if not isinstance(colors, Mapping) or not set(colors) <= names:
-        raise a.wrong("'colors' must give red, green and blue (0 to 1) for names of 'classes'")
+        raise a.wrong("'colors' must give red, green and blue (0 to 1) for names in 'classes'")
     for color in colors.values():
         if not (isinstance(color, list) and len(color) == 3 and all(type(c) in (int, float) for c in color)) or not all(
             0 <= c <= 1 for c in color
         ):
-            raise a.wrong("a color is three numbers of 0 to 1")
+            raise a.wrong("a color must be three numbers from 0 to 1")
     return {
         value: replace(label, color=_color(colors[label.name])) if label.name in colors else label
         for value, label in labels.items()
@@ -308,7 +310,7 @@ def _architecture(a: Arguments, path: Path) -> Architecture | None:
         or not set(given) <= {"name", "arguments"}
         or not isinstance(given.get("name"), str)
     ):
-        raise a.wrong('\'architecture\' is {"name": ..., "arguments": {...}}')
+        raise a.wrong('\'architecture\' must be {"name": ..., "arguments": {...}}')
     arguments = given.get("arguments", {})
     if not isinstance(arguments, Mapping):
         raise a.wrong("'arguments' must be a mapping of names to values")
@@ -341,7 +343,7 @@ def _file(path: Path, architecture: Architecture | None, trust: str | None) -> N
         return file
     if kind == "onnx":
         return network_file(path, kind="onnx")
-    raise ModelError(f"{path.name}: no weights that are read here (TorchScript, ONNX, safetensors, torch weights).")
+    raise ModelError(f"{path.name}: not a supported weights file (TorchScript, ONNX, safetensors, torch weights).")
 
 
 def _check_onnx(file: NetworkFile, recipe: steps.Recipe) -> None:
@@ -353,10 +355,12 @@ def _check_onnx(file: NetworkFile, recipe: steps.Recipe) -> None:
     named = [value.name for value in info.outputs]
     choose_name(named, [value.shape for value in info.outputs], file.output, file.path.name)
     if len(info.inputs) > 1:
-        raise ModelError(f"{file.path.name}: the network has {len(info.inputs)} inputs; one with channels is expected.")
+        raise ModelError(
+            f"{file.path.name}: the network has {len(info.inputs)} inputs; one input with channels is expected."
+        )
     if len(shape) != len(wanted) or any(n is not None and n != w for n, w in zip(shape, wanted, strict=True)):
         told = " x ".join("any" if n is None else str(n) for n in shape)
         raise ModelError(
-            f"{file.path.name}: the network takes {told}, but its model.json makes it "
+            f"{file.path.name}: the network expects input of shape {told}, but its model.json gives "
             f"{' x '.join(map(str, wanted))} (batch, channels, patch)."
         )

@@ -84,20 +84,18 @@ def check_architecture(architecture: Architecture, shown: str) -> None:
     """
     if known_name(architecture.name) is None:
         raise ModelError(
-            f"{shown}: the network '{str(architecture.name)[:60]}' is not on the list of those that are built: "
+            f"{shown}: the network '{str(architecture.name)[:60]}' is not on the list of supported networks: "
             f"{', '.join(names())}."
         )
     for key, value in architecture.arguments.items():
         if key in _REFUSED and value not in (False, None):
-            raise ModelError(
-                f"{shown}: '{key}' of the network '{architecture.name}' would reach for files; leave it out."
-            )
+            raise ModelError(f"{shown}: '{key}' of the network '{architecture.name}' would access files; leave it out.")
         _check_literal(value, f"{shown}: '{key}' of the network '{architecture.name}'", 0)
 
 
 def _check_literal(value: Any, shown: str, depth: int) -> None:
     if depth > 8:
-        raise ModelError(f"{shown} is nested too deep.")
+        raise ModelError(f"{shown} is nested too deeply.")
     if isinstance(value, str):
         if value.lstrip().startswith(("$", "@", "%")) or len(value) > 200:
             raise ModelError(f"{shown} is an expression ('{value[:60]}'), not a literal.")
@@ -107,13 +105,13 @@ def _check_literal(value: Any, shown: str, depth: int) -> None:
     elif isinstance(value, Mapping):
         if "_target_" in value:
             raise ModelError(
-                f"{shown} asks for another object ('{str(value['_target_'])[:60]}'); literals are expected."
+                f"{shown} refers to another object ('{str(value['_target_'])[:60]}'); a literal is expected."
             )
         for inner in value.values():
             _check_literal(inner, shown, depth + 1)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if not -1e6 < value < 1e6:
-            raise ModelError(f"{shown} is {value}: out of any range.")
+            raise ModelError(f"{shown} is {value}: out of range.")
     elif value is not None and not isinstance(value, bool):
         raise ModelError(f"{shown} is a {type(value).__name__}; a literal is expected.")
 
@@ -146,7 +144,7 @@ def build(architecture: Architecture, shown: str, *, meta: bool = False) -> torc
     try:
         inspect.signature(make).bind(**arguments)
     except TypeError as error:
-        raise ModelError(f"{shown}: the arguments of the network '{name}' do not fit: {error}.") from error
+        raise ModelError(f"{shown}: the arguments of the network '{name}' are not valid: {error}.") from error
     try:
         with torch.device("meta" if meta else "cpu"):
             return make(**arguments)

@@ -67,7 +67,7 @@ def torch_kind(path: Path) -> str | None:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error, ValueError) as error:
         raise ModelError(
-            f"{path.name}: the archive is cut short or damaged ({_brief(error)}); get it again."
+            f"{path.name}: the archive is truncated or damaged ({_brief(error)}); download or copy it again."
         ) from error
     except OSError as error:
         raise ModelError(f"{path.name}: the file cannot be read: {error.strerror or error}.") from error
@@ -82,8 +82,8 @@ def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
     total, size = sum(info.file_size for info in members), path.stat().st_size
     if total > max(_MOST_RATIO * size, 1 << 20) or total > size + _MOST_CODE:
         raise ModelError(
-            f"{path.name}: the file of {binary_size(size)} would take {binary_size(total)} when unpacked; weights "
-            f"compress to no such ratio, so it is refused."
+            f"{path.name}: the file of {binary_size(size)} would need {binary_size(total)} when unpacked; weights "
+            "never compress that much, so it is refused."
         )
 
 
@@ -98,7 +98,9 @@ def read_checkpoint(path: Path) -> Any:
     import torch
 
     if path.suffix == ".safetensors":  # `torch.load` goes by the name, and its errors would be another library's
-        raise ModelError(f"{path.name}: refused: named safetensors, but the file is torch's; rename it to .pt.")
+        raise ModelError(
+            f"{path.name}: refused: the suffix is .safetensors, but this is a PyTorch file; rename it to .pt."
+        )
     try:
         with torch.serialization.safe_globals(_plain_numpy()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of protocols; what cannot be read raises
@@ -108,13 +110,14 @@ def read_checkpoint(path: Path) -> Any:
         asked = re.search(r"GLOBAL ([\w.]+) (?:was not|whose)", told) or re.search(r"(?:global|class) ([\w.]+)", told)
         if asked and "nsupported" in str(error):
             raise ModelError(
-                f"{path.name}: refused, because its pickle asks for '{asked[1]}', which is no tensor and could run "
-                "code; weights are read with weights_only=True. Ask its author for the weights alone: safetensors, or "
-                "torch.save(network.state_dict(), ...)."
+                f"{path.name}: refused, because its pickle refers to '{asked[1]}', which is not a tensor and could "
+                "run code; weights are read with weights_only=True. Ask its author for the weights only: "
+                "safetensors, or torch.save(network.state_dict(), ...)."
             ) from error
         raise ModelError(
-            f"{path.name}: refused: as weights (weights_only=True) it cannot be read ({_brief(error)}). It is cut "
-            "short, damaged, or holds more than tensors; get it again, or ask its author for safetensors."
+            f"{path.name}: refused: as weights (weights_only=True) it cannot be read ({_brief(error)}). It is "
+            "truncated, damaged, or contains more than tensors; download or copy it again, or ask its author for "
+            "safetensors."
         ) from error
 
 
@@ -133,10 +136,10 @@ def tensors_at(content: Any, entry: tuple[str, ...], path: Path) -> Mapping[str,
             raise ModelError(f"{path.name}: the file has no weights at '{'/'.join(entry)}'.")
         content = content[key]
     if not isinstance(content, Mapping) or not content:
-        raise ModelError(f"{path.name}: the file holds no weights by name (a state_dict).")
+        raise ModelError(f"{path.name}: the file contains no named weights (a state_dict).")
     wrong = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
     if wrong:
-        raise ModelError(f"{path.name}: '{wrong[0][:60]}' in the file is no tensor; a state_dict is expected.")
+        raise ModelError(f"{path.name}: '{wrong[0][:60]}' in the file is not a tensor; a state_dict is expected.")
     return {str(key): value for key, value in content.items()}
 
 

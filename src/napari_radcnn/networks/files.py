@@ -73,7 +73,7 @@ class FileNetwork:
             If the file has changed since it was opened, it is ONNX, or its weights do not fit.
         """
         if self.file.kind == "onnx":
-            raise ModelError(f"{self.file.path.name}: an ONNX file has no torch network.")
+            raise ModelError(f"{self.file.path.name}: an ONNX file has no PyTorch network.")
         verify(self.file)
         if self.file.kind == "torchscript":
             return self._answering(_load_torchscript(self.file.path))
@@ -163,15 +163,15 @@ def check_fit(file: NetworkFile, module: torch.nn.Module, found: Mapping[str, tu
     """
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     told = []
-    for what, keys in (("missing", wanted.keys() - found.keys()), ("left over", found.keys() - wanted.keys())):
+    for what, keys in (("missing", wanted.keys() - found.keys()), ("unexpected", found.keys() - wanted.keys())):
         if keys:
             told.append(f"{what}: {_some(sorted(keys))}")
     other = sorted(key for key in wanted.keys() & found.keys() if wanted[key] != found[key])
     if other:
-        told.append("of another shape: " + _some([f"{k} {list(found[k])} instead of {list(wanted[k])}" for k in other]))
+        told.append("different shape: " + _some([f"{k} {list(found[k])} instead of {list(wanted[k])}" for k in other]))
     if told:
         name = file.architecture.name if file.architecture else "network"
-        raise ModelError(f"{file.path.name}: the weights do not fit the network '{name}': {'; '.join(told)}.")
+        raise ModelError(f"{file.path.name}: the weights do not match the network '{name}': {'; '.join(told)}.")
 
 
 def _some(names: list[str]) -> str:
@@ -181,7 +181,7 @@ def _some(names: list[str]) -> str:
 
 def _build(file: NetworkFile, meta: bool) -> torch.nn.Module:
     if file.architecture is None:
-        raise ModelError(f"{file.path.name}: weights alone; the network they belong to is not known.")
+        raise ModelError(f"{file.path.name}: this file has only weights; the network they belong to is not stated.")
     if file.architecture.name == BUNDLE_CODE:
         return _run_bundle_code(file.architecture)
     return architectures.build(file.architecture, file.path.name, meta=meta)
@@ -197,7 +197,7 @@ def _load_torchscript(path: Path) -> torch.nn.Module:
             return torch.jit.load(str(path), map_location="cpu").float().eval()
         except (RuntimeError, ValueError, OSError) as error:
             first = " ".join(str(error).split())[:160]
-            raise ModelError(f"{path.name}: no TorchScript network that can be loaded: {first}") from error
+            raise ModelError(f"{path.name}: not a TorchScript network that can be loaded: {first}") from error
 
 
 def _run_bundle_code(architecture: Architecture) -> torch.nn.Module:

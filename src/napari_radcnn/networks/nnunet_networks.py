@@ -45,18 +45,18 @@ def build(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         If network, operation or argument is unknown, or the numbers do not fit together.
     """
     if name not in _NETWORKS:
-        raise ModelError(f"nnU-Net's network '{name}' is not known here; there are: {', '.join(sorted(_NETWORKS))}.")
+        raise ModelError(f"The nnU-Net network '{name}' is not supported; supported: {', '.join(sorted(_NETWORKS))}.")
     blocks, known = _NETWORKS[name], (*_COMMON, *_OWN[name])
     unknown = sorted(set(arguments) - set(known))
     if unknown:
-        raise ModelError(f"nnU-Net's network '{name}' takes no argument '{unknown[0]}' that is known here.")
+        raise ModelError(f"The argument '{unknown[0]}' of the nnU-Net network '{name}' is not supported.")
     lacking = [key for key in (*_NEEDED, _OWN[name][0]) if key not in arguments]
     if lacking:
-        raise ModelError(f"The description of nnU-Net's network '{name}' lacks '{lacking[0]}'.")
+        raise ModelError(f"The description of the nnU-Net network '{name}' has no '{lacking[0]}'.")
     try:
         return blocks(arguments)
     except (TypeError, ValueError, RuntimeError, IndexError, KeyError) as error:
-        raise ModelError(f"nnU-Net's network '{name}' cannot be built from its description: {error}.") from error
+        raise ModelError(f"The nnU-Net network '{name}' cannot be built from its description: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class _Operations:
         """Return one size for each axis."""
         found = [int(value)] * self.dimensions if isinstance(value, int) else [int(n) for n in value]
         if len(found) != self.dimensions or min(found) < 1:
-            raise ValueError(f"{value} is no size along {self.dimensions} axes")
+            raise ValueError(f"{value} is not a size along {self.dimensions} axes")
         return found
 
 
@@ -92,7 +92,7 @@ def _operations(arguments: Mapping[str, Any]) -> _Operations:
             return None
         package, _, last = str(value).rpartition(".")
         if last not in table or not (package == "torch.nn" or package.startswith("torch.nn.modules.")):
-            raise ModelError(f"The plans name '{value}' as {key}; allowed are torch.nn's {', '.join(sorted(table))}.")
+            raise ModelError(f"The plans use '{value}' as {key}; supported in torch.nn: {', '.join(sorted(table))}.")
         return table[last]
 
     convolution = named("conv_op", _CONVOLUTIONS)
@@ -315,7 +315,7 @@ def _residual(arguments: Mapping[str, Any], back: _Stack) -> nn.Module:
     shape = _shape(arguments, parts, "n_blocks_per_stage")
     block = str(arguments.get("block") or "BasicBlockD").rpartition(".")[2]
     if block != "BasicBlockD" or arguments.get("bottleneck_channels") is not None:
-        raise ModelError(f"nnU-Net's block '{block}' is not known here; only BasicBlockD is.")
+        raise ModelError(f"The nnU-Net block '{block}' is not supported; only BasicBlockD is.")
     stem = arguments.get("stem_channels")
     return _UNet(parts, shape, _Residuals, back, shape.features[0] if stem is None else int(stem))
 

@@ -35,7 +35,7 @@ def choose_output(output: Any, chosen: OutputChoice | None = None) -> torch.Tens
     if isinstance(output, torch.Tensor):
         if chosen in (None, 0):
             return output
-        raise ModelError(f"The network has no output {chosen!r}: it returns a single tensor; leave 'output' out.")
+        raise ModelError(f"The network has no output {chosen!r}: it returns a single tensor; remove 'output'.")
     found = {name: value for name, value in _named(output) if isinstance(value, torch.Tensor)}
     if not found:
         raise ModelError(f"The network returned a {type(output).__name__} without a tensor; one tensor is expected.")
@@ -66,14 +66,15 @@ def choose_name(
         if len(names) == 1:
             return 0
         raise ModelError(
-            f"{shown} has {len(names)} outputs: {_listed(names, shapes)}; nothing says which one is the answer. Add "
-            '"output" with the name or number of one to its model.json, or export the model with that output alone.'
+            f"{shown} has {len(names)} outputs: {_listed(names, shapes)}; it is not stated which one is the result. "
+            'Add "output" with the name or number of one output to its model.json, or export the model with only '
+            "that output."
         )
     if isinstance(chosen, str) and chosen in names:
         return list(names).index(chosen)
     if isinstance(chosen, int) and 0 <= chosen < len(names):
         return chosen
-    raise ModelError(f"{shown} has no output {chosen!r}; there are: {_listed(names, shapes)}.")
+    raise ModelError(f"{shown} has no output {chosen!r}; its outputs are: {_listed(names, shapes)}.")
 
 
 def _named(output: Any) -> list[tuple[OutputChoice, Any]]:

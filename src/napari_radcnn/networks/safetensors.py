@@ -71,10 +71,10 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
             if not types:
-                raise _damaged(path, "it holds no tensor")
+                raise _damaged(path, "it contains no tensors")
             for name, kind in types.items():
                 if kind not in _READ:
-                    raise _damaged(path, f"'{name[:60]}' is of a type that is not read ({kind})")
+                    raise _damaged(path, f"'{name[:60]}' has an unsupported type ({kind})")
             yield file
     except OSError as error:
         cause = error.strerror or str(error).removesuffix(f": {path}")
@@ -85,4 +85,4 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _damaged(path: Path, cause: str) -> ModelError:
-    return ModelError(f"{path.name}: no sound safetensors file: {cause}; get it again.")
+    return ModelError(f"{path.name}: not a valid safetensors file: {cause}; download or copy it again.")

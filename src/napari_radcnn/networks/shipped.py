@@ -72,9 +72,9 @@ class ShippedNetwork:
         complete = {name: found[name].float() if name in found else value for name, value in expected.items()}
         missing = [name for name, value in expected.items() if value.is_floating_point() and name not in found]
         if missing or set(found) - set(expected):
-            raise ModelError(f"The weights in {self.path} are not those of this network: install napari-radcnn again.")
+            raise ModelError(f"The weights in {self.path} do not belong to this network: install napari-radcnn again.")
         try:
             network.load_state_dict(complete)
         except RuntimeError as error:
-            raise ModelError(f"The weights in {self.path} do not fit this network: {error}") from error
+            raise ModelError(f"The weights in {self.path} do not match this network: {error}") from error
         return network.eval()

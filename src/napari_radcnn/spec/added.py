@@ -31,13 +31,13 @@ def checked_spec(thing: object, name: str, package: Package) -> ModelSpec:
     if not isinstance(thing, ModelSpec):
         raise ModelError(f"'{name}' is a {type(thing).__name__}, expected a ModelSpec")
     if thing.name != name:
-        raise ModelError(f"the entry point is called '{name}', but its spec '{thing.name}'; give both one name")
+        raise ModelError(f"the entry point is called '{name}', but its spec '{thing.name}'; give both the same name")
     if thing.task not in TASKS:
         raise ModelError(f"its task is '{thing.task}', expected one of {', '.join(TASKS)}")
     if not is_dataclass(thing.options):
-        raise ModelError("its options are no dataclass of options (napari_radcnn.spec.options)")
+        raise ModelError("its options are not a dataclass of options (napari_radcnn.spec.options)")
     describe(thing.options)
     missing = [what for what in ("title", "version", "summary", "licence", "pipeline") if not getattr(thing, what)]
     if missing:
-        raise ModelError(f"its spec does not say its {', '.join(missing)}")
+        raise ModelError(f"its spec has no {', '.join(missing)}")
     return replace(thing, package=package)

@@ -70,7 +70,7 @@ class OptionField:
             high = math.inf if self.high is None else self.high
             if not low <= value <= high:
                 raise OptionError(
-                    f"'{self.name}' must lie between {low:g} and {high:g} {self.unit}".rstrip() + f", got {value}."
+                    f"'{self.name}' must be between {low:g} and {high:g} {self.unit}".rstrip() + f", got {value}."
                 )
         return value
 
@@ -121,5 +121,7 @@ def make_options(options: type, values: object) -> Any:
     known = [entry.name for entry in describe(options)]
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise OptionError(f"Unknown option '{unknown[0]}'; this model knows: {', '.join(known) or 'none'}.")
+        raise OptionError(
+            f"Unknown option '{unknown[0]}'; the options of this model are: {', '.join(known) or 'none'}."
+        )
     return options(**values)

@@ -109,8 +109,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.overlap < 1.0:
-            raise ValueError(f"overlap must lie in 0..1 (1 excluded), got {self.overlap}")
+            raise ValueError(f"overlap must be at least 0 and less than 1, got {self.overlap}")
         if min(self.patch) < 1:
             raise ValueError(f"a patch needs at least one voxel along each axis, got {self.patch}")
         if not set(self.mirror_axes) <= {0, 1, 2}:
-            raise ValueError(f"mirror_axes are numbers of 0 to 2, got {self.mirror_axes}")
+            raise ValueError(f"mirror_axes must be numbers from 0 to 2, got {self.mirror_axes}")

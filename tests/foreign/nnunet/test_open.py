@@ -150,9 +150,9 @@ def test_weights_of_another_network_are_refused(tmp_path):
     arch = "configurations__3d_fullres__architecture__arch_kwargs__features_per_stage"
     edited(folder(dataset=dataset) / "plans.json", **{arch: [4, 8, 16]})
     told = _refusal(dataset)
-    assert told.startswith("fold_0/checkpoint_final.pth: the weights do not fit the network 'PlainConvUNet'")
+    assert told.startswith("fold_0/checkpoint_final.pth: the weights do not match the network 'PlainConvUNet'")
     assert "[12, 8, 3, 3, 3] instead of [16, 8, 3, 3, 3]" in told
-    assert "plans are those of another network" in told
+    assert "plans belong to another network" in told
 
 
 def test_another_number_of_labels_is_another_network(tmp_path):
@@ -194,7 +194,7 @@ def test_code_in_a_checkpoint_is_refused_by_name_and_not_run(tmp_path):
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     dataset = copied(tmp_path)
     torch.save({"state_dict": {}}, folder(dataset=dataset) / "fold_0" / "checkpoint_final.pth")
-    assert "no checkpoint of nnU-Net v2: it has no 'network_weights'" in _refusal(dataset)
+    assert "not a checkpoint of nnU-Net v2: it has no 'network_weights'" in _refusal(dataset)
 
 
 @pytest.mark.parametrize("axes", [(0, 3), "all", (True,), (-1,)])
@@ -202,44 +202,44 @@ def test_mirroring_along_no_axis_is_refused(tmp_path, axes):
     dataset = copied(tmp_path)
     path = folder(dataset=dataset) / "fold_0" / "checkpoint_final.pth"
     torch.save(_content() | {"inference_allowed_mirroring_axes": axes}, path)
-    assert "which are no axes" in _refusal(dataset)
+    assert "which are not axes" in _refusal(dataset)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_reader_writer": "MyReader"}, "the reader 'MyReader' is not known"),
-        ({"configurations__3d_fullres__preprocessor_name": "Mine"}, "the preprocessor 'Mine' is not known"),
-        ({"configurations__3d_fullres__normalization_schemes": ["Mine"]}, "the normalization 'Mine' is not known"),
+        ({"image_reader_writer": "MyReader"}, "the reader 'MyReader' is not supported"),
+        ({"configurations__3d_fullres__preprocessor_name": "Mine"}, "the preprocessor 'Mine' is not supported"),
+        ({"configurations__3d_fullres__normalization_schemes": ["Mine"]}, "the normalization 'Mine' is not supported"),
         ({"configurations__3d_fullres__normalization_schemes": []}, "0 normalizations for 1 inputs"),
-        ({"configurations__3d_fullres__resampling_fn_data": "mine"}, "the resampling 'mine' is not known"),
+        ({"configurations__3d_fullres__resampling_fn_data": "mine"}, "the resampling 'mine' is not supported"),
         (
             {"configurations__3d_fullres__resampling_fn_probabilities_kwargs__order": 3},
             "logits resampled with order 3",
         ),
-        ({"configurations__3d_fullres__patch_size": [8, 24]}, "do not fit together"),
-        ({"configurations__3d_fullres__spacing": [1.0, 0.0, 1.0]}, "do not fit together"),
-        ({"configurations__3d_fullres__spacing": [1.0, float("nan"), 1.0]}, "do not fit together"),
-        ({"configurations__3d_fullres__spacing": [1.0, 1e-9, 1.0]}, "do not fit together"),
-        ({"configurations__3d_fullres__patch_size": [8, 24, 10**9]}, "do not fit together"),
-        ({"configurations__3d_fullres__patch_size": "large"}, "'patch_size' is missing or of another type"),
+        ({"configurations__3d_fullres__patch_size": [8, 24]}, "do not match"),
+        ({"configurations__3d_fullres__spacing": [1.0, 0.0, 1.0]}, "do not match"),
+        ({"configurations__3d_fullres__spacing": [1.0, float("nan"), 1.0]}, "do not match"),
+        ({"configurations__3d_fullres__spacing": [1.0, 1e-9, 1.0]}, "do not match"),
+        ({"configurations__3d_fullres__patch_size": [8, 24, 10**9]}, "do not match"),
+        ({"configurations__3d_fullres__patch_size": "large"}, "'patch_size' is missing or not of the type"),
         ({"configurations__3d_fullres__inherits_from": "3d_fullres"}, "inherits from itself"),
         ({"configurations__3d_fullres__inherits_from": "4d"}, "no configuration '4d'; there are: 2d, 3d_fullres"),
         ({"configurations__3d_fullres": None}, "there is no configuration '3d_fullres'"),
         ({"transpose_forward": [0, 0, 2]}, "'transpose_forward' must order the axes"),
         ({"foreground_intensity_properties_per_channel": {}}, "'0' is missing"),
-        ({"configurations__3d_fullres__architecture": None}, "does not say which network it is"),
+        ({"configurations__3d_fullres__architecture": None}, "does not name its network"),
         (
             {"configurations__3d_fullres__architecture__network_class_name": "os.PlainConvUNet"},
-            "the network 'os.PlainConvUNet' is not known",
+            "the network 'os.PlainConvUNet' is not supported",
         ),
         (
             {"configurations__3d_fullres__architecture__network_class_name": "my.Mamba"},
-            "the network 'my.Mamba' is not known here; there are: PlainConvUNet, ResidualEncoderUNet",
+            "the network 'my.Mamba' is not supported; supported: PlainConvUNet, ResidualEncoderUNet",
         ),
         (
             {"configurations__3d_fullres__architecture__arch_kwargs__conv_op": "os.system"},
-            "name 'os.system' as conv_op",
+            "os.system",
         ),
     ],
 )
@@ -254,12 +254,12 @@ def test_plans_that_ask_for_what_is_not_known_are_refused(tmp_path, changes, mes
     [
         ({"labels__background": None}, "'background' must be 0"),
         ({"labels": {"background": 1}}, "'background' must be 0"),
-        ({"labels": {"background": 0}}, "no label but background"),
+        ({"labels": {"background": 0}}, "no label other than background"),
         ({"labels__spleen": 5}, "labels must be 1, 2, 3, ... without a gap, got 1, 5"),
         ({"labels__spleen": "2"}, "the label 'spleen' has the value"),
         ({"labels__spleen": [1, 2]}, "'regions_class_order' is missing"),
         ({"labels__spleen": [1, 2], "regions_class_order": [1]}, "one label for each of the 2 regions"),
-        ({"channel_names": ["CT"]}, "'channel_names' is missing or of another type"),
+        ({"channel_names": ["CT"]}, "'channel_names' is missing or not of the type"),
     ],
 )
 def test_labels_that_make_no_sense_are_refused(tmp_path, changes, message):
@@ -270,7 +270,8 @@ def test_labels_that_make_no_sense_are_refused(tmp_path, changes, message):
 
 @pytest.mark.parametrize("name", ["plans.json", "dataset.json"])
 @pytest.mark.parametrize(
-    ("content", "message"), [("{", "it is no JSON"), ("[]", "a table is expected"), ("[" * 100000, "it is no JSON")]
+    ("content", "message"),
+    [("{", "it is not valid JSON"), ("[]", "it must contain a JSON object"), ("[" * 100000, "it is not valid JSON")],
 )
 def test_damaged_json_is_named(tmp_path, name, content, message):
     dataset = copied(tmp_path)
@@ -280,12 +281,12 @@ def test_damaged_json_is_named(tmp_path, name, content, message):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    assert "no folder of nnU-Net v2" in _refusal(tmp_path)
+    assert "not an nnU-Net v2 folder" in _refusal(tmp_path)
     dataset = copied(tmp_path, "3d_fullres", "3d_lowres")
     assert "has no configuration '2d'; open one of: nnUNetTrainer__nnUNetPlans__3d_fullres, " in _refusal(dataset, "2d")
     for fold in folder(dataset=dataset).glob("fold_*"):
         shutil.rmtree(fold)
-    assert "there are no weights; fold_0/checkpoint_final.pth" in _refusal(folder(dataset=dataset))
+    assert "the weights are missing; fold_0/checkpoint_final.pth" in _refusal(folder(dataset=dataset))
     (folder(dataset=dataset) / "dataset.json").unlink()
     assert "dataset.json: the file cannot be read" in _refusal(folder(dataset=dataset))
 
@@ -304,7 +305,7 @@ def test_a_cascade_needs_its_first_stage_beside_it(tmp_path):
     shutil.copytree(folder("3d_lowres"), dataset / "nnUNetTrainerOther__nnUNetPlans__3d_lowres")
     assert open_nnunet(dataset).network.previous is not None
     edited(dataset / "nnUNetTrainerOther__nnUNetPlans__3d_lowres" / "dataset.json", labels__kidney=3)
-    assert "other labels than the second" in _refusal(dataset)
+    assert "differ from those of the second" in _refusal(dataset)
 
 
 def test_reading_orders_and_masks_are_kept():

@@ -342,21 +342,21 @@ def test_voxels_without_a_number_stay_so_and_are_told(tmp_path):
     restored = radcnn.denoise(scan, _script(tmp_path, _Half(), **DENOISE, intensity=[]), **CPU)
     assert np.array_equal(np.isnan(restored.array), ~np.isfinite(array))
     assert restored.array[0, 0, 0] == 3.5
-    assert any("2 voxels" in warning and "shown -1024" in warning for warning in restored.warnings)
+    assert any("2 voxels" in warning and "saw -1024" in warning for warning in restored.warnings)
 
 
 def test_a_grid_out_of_all_proportion_is_refused_with_numbers(tmp_path):
     scan = _scan(GRIDS["oblique"]())
     spec = _script(tmp_path, _Half(), **{**DENOISE, "spacing": [0.05, 0.05, 0.05]}, intensity=[])
     for call in (radcnn.plan, radcnn.denoise):
-        with pytest.raises(ModelError, match=r"0.05 x 0.05 x 0.05 mm, which would make \d+ x \d+ x \d+ voxels"):
+        with pytest.raises(ModelError, match=r"0.05 x 0.05 x 0.05 mm, which would turn the \d+ x \d+ x \d+ voxels"):
             call(scan, spec)
 
 
 def test_a_scan_with_nothing_in_it_is_told(tmp_path):
     scan = Volume(np.zeros((9, 10, 11), np.int16), oblique_geometry((9, 10, 11)), VolumeMetadata("empty"))
     spec = _script(tmp_path, unet(), crop_foreground=True, intensity=[], spacing=None)
-    with pytest.raises(ModelError, match="'empty' holds nothing above 0"):
+    with pytest.raises(ModelError, match="'empty' has no value above 0"):
         radcnn.segment(scan, spec, **CPU)
 
 
@@ -370,7 +370,7 @@ def test_another_modality_is_a_warning(tmp_path):
 
 def test_an_answer_of_another_shape_is_told(tmp_path):
     spec = _script(tmp_path, unet(out_channels=4), spacing=None)
-    with pytest.raises(ModelError, match="answer has shape"):
+    with pytest.raises(ModelError, match="output of the network has shape"):
         radcnn.segment(_scan(GRIDS["oblique"]()), spec, **CPU)
 
 
@@ -435,7 +435,7 @@ def test_a_recipe_without_a_decision_is_refused():
 
     with pytest.raises(ModelError, match="how probabilities become labels"):
         Answer(Recipe(1, 2, (Orient("RAS"),), None, (Invert(),), (0, 1)))
-    with pytest.raises(ModelError, match="one channel of output"):
+    with pytest.raises(ModelError, match="one output channel"):
         Answer(Recipe(1, 2, (), None, (Invert(), Decide("argmax")), (), output="image"))
 
 

@@ -83,12 +83,12 @@ def read_config(path: Path, shown: str | None = None) -> dict[str, Any]:
             try:
                 found = yaml.safe_load(text)
             except yaml.YAMLError as error:
-                raise ModelError(f"{shown}: no sound YAML ({_one_line(error)}).") from error
+                raise ModelError(f"{shown}: not valid YAML ({_one_line(error)}).") from error
         _count_nodes(found, shown)
     except OSError as error:
         raise ModelError(f"{shown}: the file cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{shown}: no sound {path.suffix[1:].upper()} ({_one_line(error)}).") from error
+        raise ModelError(f"{shown}: not valid {path.suffix[1:].upper()} ({_one_line(error)}).") from error
     if not isinstance(found, dict):
         raise ModelError(f"{shown}: a mapping of names to values is expected.")
     return found
@@ -222,7 +222,7 @@ class Resolver:
             If it holds anything that would have to be evaluated.
         """
         if depth > _DEEPEST:
-            raise Unresolved("references that run in a circle")
+            raise Unresolved("circular references")
         if isinstance(value, dict):
             return {key: self.resolve(inner, depth + 1) for key, inner in value.items()}
         if isinstance(value, list):
@@ -313,7 +313,7 @@ def _bounded(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any
             raise ValueError("too large")
     numbers = isinstance(left, int | float) and isinstance(right, int | float)
     if not numbers and not (operation is operator.add and type(left) is type(right)):
-        raise TypeError("no arithmetic on this")
+        raise TypeError("arithmetic on this type is not supported")
     if not numbers and len(left) + len(right) > 10_000:
         raise ValueError("too large")
     return operation(left, right)

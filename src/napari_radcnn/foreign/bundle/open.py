@@ -93,7 +93,7 @@ def _logging_code(root: Path) -> list[str]:
     try:
         parser.read_string(path.read_text(encoding="utf-8"))
     except (configparser.Error, ValueError, OSError):
-        return ["a 'logging.conf' that cannot be read"]
+        return ["an unreadable 'logging.conf'"]
     for section in parser.sections():
         for key, plain in _PLAIN_LOGGING.items():
             value = parser.get(section, key, fallback="").strip()
@@ -144,7 +144,7 @@ class _Bundle:
     ) -> tuple[tuple[int, ...], dict[int, Label]]:
         """Return the label of each channel, and the labels, where the bundle itself gives them."""
         if is_argmax or not set(painted) <= set(range(len(names))) or 0 in painted.values():
-            raise ModelError(f"{self.name}: the function that merges classes does not fit its output.")
+            raise ModelError(f"{self.name}: the function that merges classes does not match the output of the network.")
         numbers = tuple(painted.get(n, 0) for n in range(len(names)))
         return numbers, {value: Label(names[n]) for n, value in painted.items()}
 
@@ -172,13 +172,13 @@ class _Bundle:
         try:
             return self.resolver.resolve_parts(self.resolver.get(key))
         except Unresolved as error:
-            raise ModelError(f"{self.name}: it has no '{key}', which is needed.") from error
+            raise ModelError(f"{self.name}: it has no '{key}', which is required.") from error
 
     def architecture(self, may_run_code: bool) -> Architecture:
         """Return the network the configuration asks for."""
         key = next((k for k in _NETWORKS if isinstance(self.config.get(k), Mapping)), None)
         if key is None:
-            raise ModelError(f"{self.name}: it describes no network (network_def).")
+            raise ModelError(f"{self.name}: it does not describe a network (network_def).")
         try:
             described = self.resolver.resolve(self.config[key])
             name = known_name(str(described.get("_target_")))
@@ -187,9 +187,9 @@ class _Bundle:
                 architecture = Architecture(name, arguments)
                 check_architecture(architecture, self.name)
                 return architecture
-            problem = f"the network '{str(described.get('_target_'))[:60]}' is not on the list of those that are built"
+            problem = f"the network '{str(described.get('_target_'))[:60]}' is not on the list of supported networks"
         except Unresolved as error:
-            problem = f"'{key}' holds the expression '{str(error)[:60]}'"
+            problem = f"'{key}' contains the expression '{str(error)[:60]}'"
         if not may_run_code:
             require_trust(self.shown, tree_sha256(self.root), [problem], None)
         where = {"root": str(self.root), "sha256": tree_sha256(self.root)}
@@ -202,12 +202,12 @@ class _Bundle:
         if path is None:
             raise ModelError(f"{self.shown.name}: the bundle has no weights: models/model.pt (or .safetensors, .ts).")
         if not path.resolve().is_relative_to(self.root.resolve()):
-            raise ModelError(f"{self.shown.name}: 'models/{path.name}' is a link that leads out of the bundle.")
+            raise ModelError(f"{self.shown.name}: 'models/{path.name}' is a link that points outside the bundle.")
         if path.suffix == ".safetensors":
             return network_file(path, kind="safetensors", architecture=architecture)
         kind = torch_kind(path)
         if kind is None:
-            raise ModelError(f"{path.name}: the weights of '{self.shown.name}' are no file that torch wrote.")
+            raise ModelError(f"{path.name}: the weights of '{self.shown.name}' are not a PyTorch file.")
         if kind == "torchscript":
             file = network_file(path, kind="torchscript")
             require_trust(self.shown, tree_sha256(self.root), [f"'models/{path.name}' is a TorchScript program"], trust)
@@ -246,11 +246,13 @@ class _Bundle:
             if value is not None and (type(value) is not int or not 1 <= value <= 4096):
                 raise ModelError(f"{self.name}: the number of channels of the {what} is {str(value)[:20]!r}.")
         if built is None and told is None:
-            raise ModelError(f"{self.name}: neither network nor metadata say how many channels the {what} have.")
+            raise ModelError(
+                f"{self.name}: neither the network nor the metadata give the number of channels of the {what}."
+            )
         if built is not None and told is not None and built != told:
             raise ModelError(
-                f"{self.name}: the network has {built} channels of {what}, metadata.json says {told}; one "
-                "of them is wrong."
+                f"{self.name}: the network has {built} channels of {what}, but metadata.json says {told}; correct "
+                "one of the two."
             )
         return int(built if built is not None else told)  # type: ignore[arg-type]
 

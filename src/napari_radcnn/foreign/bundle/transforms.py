@@ -123,14 +123,14 @@ def _begin(item: Mapping[str, Any], shown: str) -> tuple[str, Arguments]:
 
 
 def _unknown(item: Mapping[str, Any], shown: str, where: str) -> ModelError:
-    return ModelError(f"{shown}: the transform '{str(item['_target_'])[:60]}' of the {where} is not known here.")
+    return ModelError(f"{shown}: the transform '{str(item['_target_'])[:60]}' of the {where} is not supported.")
 
 
 def _applies(arguments: Arguments, key: str) -> bool:
     keys = arguments.take("keys", [key])
     names = keys if isinstance(keys, list | tuple) else [keys]
     if not all(isinstance(name, str) and name.isidentifier() for name in names):
-        raise arguments.wrong(f"keys={str(keys)[:60]!r} are no names")
+        raise arguments.wrong(f"keys={str(keys)[:60]!r} are not names")
     return key in names
 
 
@@ -142,7 +142,7 @@ def _orientation(a: Arguments) -> Step:
     a.only("as_closest_canonical", [False, None], False)
     axes = a.take("axcodes")
     if not is_orientation(axes):
-        raise a.wrong(f"axcodes={str(axes)[:20]!r} is no orientation")
+        raise a.wrong(f"axcodes={str(axes)[:20]!r} is not an orientation")
     return recipe.Orient(axes)
 
 
@@ -151,7 +151,7 @@ def _spacing(a: Arguments) -> Step:
     values = list(given) if isinstance(given, list | tuple) else [given]
     values += values[-1:] * (3 - len(values))
     if len(values) != 3 or not all(type(v) in (int, float) and -1e4 < v < 1e4 for v in values):
-        raise a.wrong(f"pixdim={str(given)[:60]} is no spacing")
+        raise a.wrong(f"pixdim={str(given)[:60]} is not a spacing")
     for name in ("diagonal", "align_corners", "scale_extent", "recompute_affine"):
         a.only(name, [False, None], False)
     a.only("min_pixdim", [None], None)
@@ -161,7 +161,7 @@ def _spacing(a: Arguments) -> Step:
     mode = a.take("mode", "bilinear")
     mode = mode[0] if isinstance(mode, list | tuple) and mode else mode
     if mode not in ("bilinear", "nearest", 0, 1):
-        raise a.wrong(f"mode={str(mode)[:40]!r} is not supported; known: 'bilinear', 'nearest'")
+        raise a.wrong(f"mode={str(mode)[:40]!r} is not supported; supported: 'bilinear', 'nearest'")
     mm = tuple(max(0.0, float(v)) for v in values)
     return recipe.Space((mm[0], mm[1], mm[2]), "nearest" if mode in ("nearest", 0) else "linear")
 
@@ -195,7 +195,7 @@ def _clip_percentiles(a: Arguments) -> Step:
     a.only("sharpness_factor", [None], None)
     low, high = a.number_or_none("lower"), a.number_or_none("upper")
     if any(value is not None and not 0 <= value <= 100 for value in (low, high)):
-        raise a.wrong("percentiles lie between 0 and 100")
+        raise a.wrong("percentiles must be between 0 and 100")
     return recipe.ClipPercentiles(low, high, a.flag("channel_wise"))
 
 
@@ -237,7 +237,7 @@ def _crop_foreground(a: Arguments) -> Step:
     channels = a.take("channel_indices", None)
     chosen = channels if isinstance(channels, list | tuple) or channels is None else [channels]
     if chosen is not None and not all(type(c) is int and c >= 0 for c in chosen):
-        raise a.wrong(f"channel_indices={str(channels)[:40]} are no channels")
+        raise a.wrong(f"channel_indices={str(channels)[:40]} are not channels")
     return recipe.CropForeground(
         _three(a.counts("margin", 0)),
         _three(a.counts("k_divisible", 1)),
@@ -283,7 +283,7 @@ def _activations(a: Arguments) -> BackStep | None:
     softmax, sigmoid = a.flag("softmax"), a.flag("sigmoid")
     a.only("other", [None], None)
     if softmax and sigmoid:
-        raise a.wrong("softmax and sigmoid cannot both be asked for")
+        raise a.wrong("softmax and sigmoid cannot be combined")
     return recipe.Activate("softmax" if softmax else "sigmoid") if softmax or sigmoid else None
 
 
@@ -311,11 +311,11 @@ def _keep_largest(a: Arguments) -> BackStep:
     labels = a.take("applied_labels", None)
     chosen = labels if isinstance(labels, list | tuple) or labels is None else [labels]
     if chosen is not None and not all(type(n) is int and 0 <= n < 1 << 16 for n in chosen):
-        raise a.wrong(f"applied_labels={str(labels)[:40]} are no labels")
+        raise a.wrong(f"applied_labels={str(labels)[:40]} are not labels")
     a.ignore("is_onehot")
     connectivity, count = a.take("connectivity", None), a.take("num_components", 1)
     if connectivity not in (None, 1, 2, 3) or type(count) is not int or not 1 <= count <= 100:
-        raise a.wrong("connectivity is 1, 2 or 3, num_components a small count")
+        raise a.wrong("connectivity must be 1, 2 or 3, and num_components a small positive integer")
     return recipe.KeepLargest(
         None if chosen is None else tuple(chosen), a.flag("independent", True), connectivity or 3, count
     )
@@ -326,7 +326,7 @@ def _paint(a: Arguments) -> BackStep:
     text = a.take("func")
     found = painted_labels(text)
     if found is None:
-        raise a.wrong(f"the function '{str(text)[:60]}' is not known here")
+        raise a.wrong(f"the function '{str(text)[:60]}' is not supported")
     return recipe.Paint(tuple(found))
 
 
@@ -358,24 +358,24 @@ def sampling_of(inferer: Any, shown: str) -> tuple[Sampling | None, int, int | N
         If the inferer, or an argument of it, is not known.
     """
     if not isinstance(inferer, Mapping) or "_target_" not in inferer:
-        raise ModelError(f"{shown}: 'inferer' describes no inferer.")
+        raise ModelError(f"{shown}: 'inferer' does not describe an inferer.")
     name = bare_name(inferer["_target_"])
     a = Arguments(f"{shown}: {str(inferer['_target_'])[:60]}", inferer)
     if name == "SimpleInferer":
         a.done()
         return None, 3, None
     if name not in ("SlidingWindowInferer", "SliceInferer"):
-        raise ModelError(f"{shown}: the inferer '{str(inferer['_target_'])[:60]}' is not known here.")
+        raise ModelError(f"{shown}: the inferer '{str(inferer['_target_'])[:60]}' is not supported.")
     a.ignore("sw_batch_size", "sw_device", "device", "progress", "cache_roi_weight_map")
     a.ignore("cpu_thresh", "buffer_steps", "buffer_dim")
     axis = a.counts("spatial_dim", 0, 1)[0] if name == "SliceInferer" else None
     given = a.take("roi_size")
     roi = given if isinstance(given, list | tuple) else [given] * (3 if axis is None else 2)
     if not 2 <= len(roi) <= 3 or not all(type(n) is int and 1 <= n <= 4096 for n in roi):
-        raise a.wrong(f"roi_size={str(given)[:40]} must be counts of voxels")
+        raise a.wrong(f"roi_size={str(given)[:40]} must be positive numbers of voxels")
     overlap = one_value(a.take("overlap", 0.25))
     if isinstance(overlap, bool) or not isinstance(overlap, int | float) or not 0 <= overlap < 1:
-        raise a.wrong(f"overlap must lie in 0..1 (1 excluded), got {str(overlap)[:40]}")
+        raise a.wrong(f"overlap must be at least 0 and less than 1, got {str(overlap)[:40]}")
     weights = a.only("mode", ["constant", "gaussian"], "constant")
     a.only("padding_mode", ["constant", "replicate"], "constant")
     a.only("with_coord", [False], False)

@@ -57,7 +57,7 @@ _RESTRICTED = {
     925: "tissue_types_mr",
 }
 _FREE_LICENCE = "Apache-2.0 (TotalSegmentator)"
-_BOUND_LICENCE = "TotalSegmentator's own: free for non-commercial use, a licence is needed for any other"
+_BOUND_LICENCE = "TotalSegmentator's own: free for non-commercial use, any other use requires a license"
 #: How its data sets are called: "Dataset291_TotalSegmentator_part1_organs_1559subj", "Dataset481_tissue_1559subj".
 _THEIRS = re.compile(r"totalseg|_\d+subj", re.IGNORECASE)
 
@@ -148,7 +148,7 @@ def _stated(folder: Path) -> str:
     except (OSError, ValueError):  # told when the model is opened
         content = None
     value = content.get("licence") or content.get("license") if isinstance(content, dict) else None
-    return value if isinstance(value, str) and "lazy" not in value else "not stated: ask whoever trained it"
+    return value if isinstance(value, str) and "lazy" not in value else "not stated: ask its authors"
 
 
 def _number(dataset: str) -> int:

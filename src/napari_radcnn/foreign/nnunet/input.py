@@ -139,7 +139,7 @@ class NetworkInput:
     def _marked(self, box: Box) -> npt.NDArray[Any]:
         """Return the labels of the stage before, -1 where nothing was scanned and nothing found."""
         if self._previous is None:
-            raise ValueError("there is no stage before")
+            raise ValueError("there is no previous stage")
         labels = self._previous[self._crop(box)].astype(np.int32)
         if self._mask is not None:
             labels[(labels == 0) & ~self._mask[box]] = _OUTSIDE

@@ -49,27 +49,27 @@ class NnunetOptions(CheckedOptions):
     mode: str = option(
         "reference",
         title="Patches",
-        help="reference takes patches exactly as nnU-Net does; fast takes fewer, mirrors none and leaves out those of "
-        "a CT that hold air alone: the result differs",
+        help="reference takes exactly the patches that nnU-Net takes; fast takes fewer, does not mirror them, and in "
+        "a CT skips patches that contain only air: the result differs",
         choices=("reference", "fast"),
     )
     mirroring: bool = option(
         True,
         title="Mirroring",
-        help="Average over mirrored patches where the network was trained for it, as nnU-Net does; off is up to 8 "
-        "times as fast",
+        help="Average over mirrored patches if the network was trained for it, as nnU-Net does; without, a run is up "
+        "to 8 times as fast",
     )
     folds: str = option(
         "",
         title="Folds",
-        help="Which trained networks are averaged: numbers like 0,2, or all for the one of all data; empty for every "
-        "numbered one, as nnU-Net does",
+        help="Which trained networks (folds) to average: numbers such as 0,2, or all for the network trained on all "
+        "data; empty averages every numbered fold, as nnU-Net does",
     )
     orientation: str = option(
         "auto",
         title="Orientation",
-        help="How the scan is turned for the network, in NIfTI's letters: auto as in training, where nnU-Net may have "
-        "taken files as stored",
+        help="Orientation in which the network sees the scan, in NIfTI letters; auto is that of training, where "
+        "nnU-Net may have used files as stored",
         choices=("auto", "stored", "RAS", "LAS", "LPS"),
     )
 
@@ -96,7 +96,7 @@ def open_nnunet(folder: Path, configuration: str | None = None) -> ModelSpec:
     """
     found = _configuration_folders(folder)
     if not found:
-        raise ModelError(f"{folder.name}: no folder of nnU-Net v2: plans.json, dataset.json and fold_0 are expected.")
+        raise ModelError(f"{folder.name}: not an nnU-Net v2 folder: plans.json, dataset.json and fold_0 are expected.")
     chosen = _choose(found, configuration, folder)
     # What the origin opens again must be the same model.
     return _open_configuration(chosen, folder if configuration is None else chosen)
@@ -203,7 +203,8 @@ def _check_fits(file: NetworkFile) -> None:
         check_weights(file)
     except ModelError as error:
         raise ModelError(
-            f"{file.path.parent.name}/{error} The plans are those of another network, or its trainer changed it."
+            f"{file.path.parent.name}/{error} The plans belong to another network, or a custom trainer changed the "
+            "network."
         ) from error
 
 
@@ -217,7 +218,7 @@ def _folds(folder: Path) -> dict[str, Path]:
             found[path.name.removeprefix("fold_")] = file
     if not found:
         raise ModelError(
-            f"{folder.name}: there are no weights; fold_0/{_CHECKPOINTS[0]} (or {_CHECKPOINTS[1]}) is expected."
+            f"{folder.name}: the weights are missing; fold_0/{_CHECKPOINTS[0]} (or {_CHECKPOINTS[1]}) is expected."
         )
     return found
 
@@ -227,7 +228,9 @@ def _checkpoint(path: Path) -> Mapping[str, Any]:
 
     content = read_checkpoint(path)
     if not isinstance(content, Mapping) or "network_weights" not in content:
-        raise ModelError(f"{path.parent.name}/{path.name}: no checkpoint of nnU-Net v2: it has no 'network_weights'.")
+        raise ModelError(
+            f"{path.parent.name}/{path.name}: not a checkpoint of nnU-Net v2: it has no 'network_weights'."
+        )
     return content
 
 
@@ -236,7 +239,7 @@ def _mirror_axes(content: Mapping[str, Any], model: NnunetModel, path: Path) -> 
     stored = content.get("inference_allowed_mirroring_axes")
     axes = [] if stored is None else list(stored) if isinstance(stored, list | tuple) else [stored]
     if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < model.dimensions for n in axes):
-        raise ModelError(f"{path.parent.name}/{path.name}: it allows mirroring along {stored!r}, which are no axes.")
+        raise ModelError(f"{path.parent.name}/{path.name}: it allows mirroring along {stored!r}, which are not axes.")
     return tuple(sorted(n + 3 - model.dimensions for n in set(axes)))
 
 
@@ -258,10 +261,10 @@ def _previous(folder: Path, name: str, classes: Classes) -> NnunetModel:
     plans = _read_json(found / "plans.json")
     theirs = read_classes(_read_json(found / "dataset.json"), f"{found.name}/dataset.json")
     if theirs.labels != classes.labels:
-        raise ModelError(f"{found.name}: the first stage of the cascade has other labels than the second.")
+        raise ModelError(f"{found.name}: the labels of the first stage of the cascade differ from those of the second.")
     model = _with_weights(found, plans, theirs)
     if model.previous is not None:
-        raise ModelError(f"{found.name}: a cascade of more than two stages is not known here.")
+        raise ModelError(f"{found.name}: a cascade of more than two stages is not supported.")
     return model
 
 
@@ -270,19 +273,19 @@ def licence_of(folder: Path, dataset: Mapping[str, Any]) -> str:
     stated = text_of(dataset.get("licence") or dataset.get("license"))
     known = totalsegmentator_licence(folder.parent)
     # nnU-Net's own filler for a licence nobody stated
-    return known or ("" if "lazy" in stated else stated) or "not stated: ask whoever trained it"
+    return known or ("" if "lazy" in stated else stated) or "not stated: ask its authors"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     shown = f"{path.parent.name}/{path.name}"
     try:
         if path.stat().st_size > _LARGEST_JSON:
-            raise ModelError(f"{shown}: the file is larger than any that nnU-Net writes.")
+            raise ModelError(f"{shown}: the file is larger than any file that nnU-Net writes.")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{shown}: the file cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{shown}: the file is damaged: it is no JSON.") from error
+        raise ModelError(f"{shown}: the file is damaged: it is not valid JSON.") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{shown}: the file is damaged: a table is expected in it.")
+        raise ModelError(f"{shown}: the file is damaged: it must contain a JSON object.")
     return content

@@ -179,7 +179,7 @@ def read_classes(dataset: Mapping[str, Any], shown: str) -> Classes:
     foreground = {name: values for name, values in groups.items() if set(values) != {0}}
     labels = tuple(sorted({n for values in foreground.values() for n in values} - {0}))
     if not labels:
-        raise ModelError(f"{shown}: it declares no label but background.")
+        raise ModelError(f"{shown}: it declares no label other than background.")
     titles = tuple(str(channels[key]) for key in order)
     if not any(len(values) > 1 for values in groups.values()):
         names = {values[0]: name for name, values in foreground.items()}
@@ -189,7 +189,7 @@ def read_classes(dataset: Mapping[str, Any], shown: str) -> Classes:
     regions = tuple(_get(dataset, "regions_class_order", list, shown))
     if len(regions) != len(foreground) or any(not isinstance(n, int) for n in regions):
         raise ModelError(
-            f"{shown}: 'regions_class_order' must hold one label for each of the {len(foreground)} regions."
+            f"{shown}: 'regions_class_order' must contain one label for each of the {len(foreground)} regions."
         )
     return Classes(titles, dict(zip(regions, foreground, strict=True)), regions, len(regions), labels)
 
@@ -250,15 +250,17 @@ def read_model(plans: Mapping[str, Any], name: str, classes: Classes, shown: str
     """
     found = resolve(plans, name, shown)
     if found.get("preprocessor_name", "DefaultPreprocessor") != "DefaultPreprocessor":
-        raise ModelError(f"{shown}: the preprocessor '{found['preprocessor_name']}' is not known here.")
+        raise ModelError(f"{shown}: the preprocessor '{found['preprocessor_name']}' is not supported.")
     reader = str(plans.get("image_reader_writer", "SimpleITKIO"))
     if reader not in _READERS:
-        raise ModelError(f"{shown}: the reader '{reader}' is not known here, so how scans are turned is not either.")
+        raise ModelError(
+            f"{shown}: the reader '{reader}' is not supported, so the orientation of its scans is unknown."
+        )
     patch = _numbers(_get(found, "patch_size", list, shown), int, shown, "patch_size")
     spacing = _numbers(_get(found, "spacing", list, shown), float, shown, "spacing")
     is_sane = all(1 <= n <= _LARGEST_PATCH for n in patch) and all(_FINEST <= mm <= 1 / _FINEST for mm in spacing)
     if len(patch) not in (2, 3) or len(spacing) != len(patch) or not is_sane:
-        raise ModelError(f"{shown}: patch_size {patch} and spacing {spacing} of '{name}' do not fit together.")
+        raise ModelError(f"{shown}: patch_size {patch} and spacing {spacing} of '{name}' do not match.")
     transpose = _numbers(plans.get("transpose_forward", [0, 1, 2]), int, shown, "transpose_forward")
     if sorted(transpose) != [0, 1, 2]:
         raise ModelError(f"{shown}: 'transpose_forward' must order the axes 0, 1 and 2, got {transpose}.")
@@ -299,10 +301,10 @@ def read_architecture(
     elif "UNet_class_name" in found:
         full, arguments = str(found["UNet_class_name"]), _old_arguments(found, shown)
     else:
-        raise ModelError(f"{shown}: the configuration '{name}' does not say which network it is.")
+        raise ModelError(f"{shown}: the configuration '{name}' does not name its network.")
     package, _, network = full.rpartition(".")
     if network not in _NETWORKS or not re.fullmatch(r"|dynamic_network_architectures(\.\w+)*", package):
-        raise ModelError(f"{shown}: the network '{full[:80]}' is not known here; there are: {', '.join(_NETWORKS)}.")
+        raise ModelError(f"{shown}: the network '{full[:80]}' is not supported; supported: {', '.join(_NETWORKS)}.")
     arguments.pop("deep_supervision", None)
     return Architecture(network, {"input_channels": input_channels, "num_classes": classes, **arguments})
 
@@ -344,7 +346,7 @@ def _normalizations(
     for number, (name, in_mask) in enumerate(zip(schemes, masked, strict=True)):
         if not isinstance(name, str) or name not in _SCHEMES:
             raise ModelError(
-                f"{shown}: the normalization '{str(name)[:60]}' is not known here; there are: {', '.join(_SCHEMES)}."
+                f"{shown}: the normalization '{str(name)[:60]}' is not supported; supported: {', '.join(_SCHEMES)}."
             )
         scheme = _SCHEMES[name]
         if scheme != "ct":
@@ -363,7 +365,7 @@ def _resampling(found: Mapping[str, Any], what: str, shown: str) -> Resampling:
     name = str(found.get(f"resampling_fn_{what}", "resample_data_or_seg_to_shape"))
     given = found.get(f"resampling_fn_{what}_kwargs") or {}
     if not isinstance(given, Mapping):
-        raise ModelError(f"{shown}: 'resampling_fn_{what}_kwargs' is no table of settings.")
+        raise ModelError(f"{shown}: 'resampling_fn_{what}_kwargs' is not a JSON object.")
     separate = given.get("force_separate_z")
     if name == "resample_data_or_seg_to_shape":
         order, order_z = given.get("order", 3 if what == "data" else 1), given.get("order_z", 0)
@@ -375,11 +377,11 @@ def _resampling(found: Mapping[str, Any], what: str, shown: str) -> Resampling:
     elif name == "no_resampling_hack":
         return Resampling(skip=True)
     else:
-        raise ModelError(f"{shown}: the resampling '{name}' is not known here.")
+        raise ModelError(f"{shown}: the resampling '{name}' is not supported.")
     highest = 3 if what == "data" else 1
     if not 0 <= made.order <= highest or not 0 <= made.order_z <= highest:
         named = "logits" if what == "probabilities" else what
-        raise ModelError(f"{shown}: {named} resampled with order {made.order}, {made.order_z} are not known here.")
+        raise ModelError(f"{shown}: {named} resampled with order {made.order}, {made.order_z} are not supported.")
     return made
 
 
@@ -389,7 +391,7 @@ def _resampling(found: Mapping[str, Any], what: str, shown: str) -> Resampling:
 def _get(table: Mapping[str, Any], key: str, kind: Any, shown: str) -> Any:
     value = table.get(key) if isinstance(table, Mapping) else None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ModelError(f"{shown}: '{key}' is missing or of another type than nnU-Net writes.")
+        raise ModelError(f"{shown}: '{key}' is missing or not of the type that nnU-Net writes.")
     return value
 
 

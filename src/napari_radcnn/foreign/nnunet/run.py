@@ -81,7 +81,7 @@ def plan(request: Request) -> Plan:
 def run(request: Request, monitor: Monitor) -> Outcome:
     """Run the model; labels lie on the scan's own grid."""
     model = _model(request)
-    monitor.say("looking at the scan")
+    monitor.say("checking the scan")
     runs = [_Stage(request, stage, monitor) for stage in _stages(model)]
     monitor.total = sum(stage.patches for stage in runs)
     previous: npt.NDArray[Any] | None = None
@@ -104,7 +104,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
 def _model(request: Request) -> NnunetModel:
     model = request.spec.network
     if not isinstance(model, NnunetModel):
-        raise ModelError(f"'{request.spec.name}' is no model of nnU-Net.")
+        raise ModelError(f"'{request.spec.name}' is not an nnU-Net model.")
     if len(request.volumes) != model.channels:
         names = ", ".join(slot.name for slot in request.spec.inputs)
         raise ModelError(f"'{request.spec.name}' takes {model.channels} scans ({names}), got {len(request.volumes)}.")
@@ -124,8 +124,8 @@ def _folds(model: NnunetModel, request: Request) -> list[int]:
     unknown = [name for name in wanted if name not in model.folds]
     if unknown and model is request.spec.network:
         raise OptionError(
-            f"'{request.spec.name}' has no fold '{unknown[0]}'; there are: {', '.join(model.folds)}. Give numbers "
-            "with commas between them, or nothing for nnU-Net's own choice."
+            f"'{request.spec.name}' has no fold '{unknown[0]}'; it has: {', '.join(model.folds)}. Enter numbers "
+            "separated by commas, or nothing for nnU-Net's own choice."
         )
     return [model.folds.index(name) for name in wanted if name in model.folds] or numbered or [0]
 
@@ -146,16 +146,16 @@ def _sampling(model: NnunetModel, request: Request) -> Sampling:
 def _domain_warnings(request: Request, model: NnunetModel) -> tuple[str, ...]:
     found = []
     if request.options.mode == "fast":
-        found.append("Fast mode: patches lie elsewhere than nnU-Net's, so labels differ from nnU-Net's.")
+        found.append("Fast mode: patches are not placed as in nnU-Net, so labels differ from those of nnU-Net.")
     if model.dimensions == 3 and min(request.volume.shape) == 1:
-        found.append(f"'{request.volume.name}' is a single slice, but the model was made for volumes.")
+        found.append(f"'{request.volume.name}' is a single slice, but the model was trained on volumes.")
     if request.volume.geometry.is_sheared:
         found.append("The scan's axes are not at right angles (gantry tilt): the network sees it sheared.")
     scans = _scans(request, model)
     for ours, theirs in zip(scans.spacing, target_spacing(model, scans.spacing), strict=True):
         if ours > 3 * theirs:
             name = request.volume.name
-            found.append(f"Voxels of '{name}' are {ours:.1f} mm long; the model was trained with {theirs:.1f} mm.")
+            found.append(f"The spacing of '{name}' is {ours:.1f} mm; the model was trained at {theirs:.1f} mm.")
     return tuple(dict.fromkeys(found))
 
 

@@ -204,7 +204,7 @@ class WayBack:
         if places is not None:
             return interpolated(lambda inner: self.read(read, inner, level + 1), places, box)
         if not isinstance(change, Boxed):
-            raise TypeError(f"no grid change: {change!r}")
+            raise TypeError(f"not a change of the grid: {change!r}")
         moved = [slice(s.start - o, s.stop - o) for s, o in zip(box, change.offset, strict=True)]
         inside = [slice(max(s.start, 0), min(s.stop, n)) for s, n in zip(moved, change.after, strict=True)]
         if any(s.start >= s.stop for s in inside):

@@ -194,7 +194,7 @@ class RecipeInput:
 
     def _given(self, values: tuple[float, ...]) -> npt.NDArray[np.float64]:
         if len(values) not in (1, self._channels):
-            raise ModelError(f"Normalization gives {len(values)} values for {self._channels} channels.")
+            raise ModelError(f"The normalization has {len(values)} values for {self._channels} channels.")
         return np.broadcast_to(np.array(values, float), self._channels).reshape(-1, 1, 1, 1)
 
     # -- figures of the whole scan ----------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class RecipeInput:
         """Return the box of what is above 0, as MONAI's `CropForeground` widens it."""
         shape = self._node.shape
         if step.channels is not None and max(step.channels) >= self._channels:
-            raise ModelError(f"CropForeground looks at channel {max(step.channels)} of {self._channels}.")
+            raise ModelError(f"CropForeground uses channel {max(step.channels)} of {self._channels}.")
         ends = [[n, 0] for n in shape]
         at = 0
         for slab in self._slabs():
@@ -256,8 +256,8 @@ class RecipeInput:
             at += slab.shape[1]
         if ends[0][1] == 0:
             raise ModelError(
-                f"'{self.scans.volumes[0].name}' holds nothing above 0 after its intensities were changed, where the "
-                "model looks for the patient: check that it is the right kind of scan."
+                f"'{self.scans.volumes[0].name}' has no value above 0 after the intensity preprocessing, so the "
+                "model cannot find the patient: check that it is the right kind of scan."
             )
         starts, sizes = [], []
         for (low, high), size, margin, divisor in zip(ends, shape, step.margin, step.divisible, strict=True):

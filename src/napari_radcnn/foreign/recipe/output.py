@@ -50,7 +50,9 @@ class Answer:
         self._decision = decision
         if recipe.output == "image":
             if recipe.classes != 1 or decision is not None:
-                raise ModelError("A network that restores an image must have one channel of output and no decision.")
+                raise ModelError(
+                    "A network that restores an image must have one output channel and no activation or threshold."
+                )
         elif decision is None:
             raise ModelError("The model does not say how probabilities become labels.")
         self.is_threshold = decision is not None and decision.kind == "threshold"

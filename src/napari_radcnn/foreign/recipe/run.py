@@ -64,7 +64,7 @@ def plan(request: Request) -> Plan:
     wanted = recipe.spacing or (0.0, 0.0, 0.0)
     for ours, theirs in zip(np.linalg.norm(turned_axes(scans), axis=0), wanted, strict=True):
         if theirs and ours > 3 * theirs:
-            warnings.append(f"Voxels are {ours:.1f} mm long; the model works at {theirs:.1f} mm.")
+            warnings.append(f"The spacing is {ours:.1f} mm; the model works at {theirs:.1f} mm.")
     return Plan(
         request.spec.name,
         patch_count(shape, sampling),
@@ -93,7 +93,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
 def _recipe(request: Request) -> Recipe:
     recipe = request.spec.network
     if not isinstance(recipe, Recipe) or not request.spec.files:
-        raise ModelError(f"'{request.spec.name}' does not say how its network is run.")
+        raise ModelError(f"'{request.spec.name}' does not describe how to run its network.")
     if len(request.volumes) != recipe.channels:
         raise ModelError(
             f"'{request.spec.name}' takes {recipe.channels} scans ({', '.join(s.name for s in request.spec.inputs)}), "
