@@ -103,11 +103,11 @@ def test_a_tool_copies_from_a_label_map_that_is_given():
 @pytest.mark.parametrize(
     ("step", "told"),
     [
-        ({"lock": "b"}, r"Step 2 \(lock b\): There is no object 'b'; there are: a\."),
+        ({"lock": "b"}, r"Step 2 \(lock b\): There is no object 'b'; objects: a\."),
         ({"remove": "b"}, "no object 'b'"),
         ({"rename": "b", "to": "c"}, "no object 'b'"),
-        ({"add": "a"}, "There is an object 'a' already"),
-        ({"object": "aa", "tool": {"name": "grow", "distance_mm": 2}}, "no object 'aa'; there are: a"),
+        ({"add": "a"}, "There is already an object 'a'"),
+        ({"object": "aa", "tool": {"name": "grow", "distance_mm": 2}}, "no object 'aa'; objects: a"),
         (
             {"object": "a", "prompt": {"kind": "point", "points_mm": [[9e3, 0, 0]]}},
             r"Step 2 \(a: point\): .*outside",
@@ -168,8 +168,8 @@ def test_on_another_scan_a_manifest_warns():
     manifest = dict(played(volume, click(volume, (0, 0, 0))).provenance)
     other = volume.with_array(volume.array + 1)
     result = play(other, manifest, engine=ValueEngine())
-    assert [text for text in result.warnings if "another scan" in text]
-    assert not [text for text in play(volume, manifest, engine=ValueEngine()).warnings if "another scan" in text]
+    assert [text for text in result.warnings if "a scan other than" in text]
+    assert not [text for text in play(volume, manifest, engine=ValueEngine()).warnings if "a scan other than" in text]
 
 
 def test_engine_and_settings_go_where_they_should(monkeypatch):

@@ -232,8 +232,8 @@ def refused(session: PromptSession, what: Prompt, match: str, value: int | None 
 def test_prompts_that_do_not_fit_are_refused(session) -> None:
     session.add(at(session, 6, 15, 18))
     refused(session, at(session, 6, 15, 40), "outside the scan")
-    refused(session, at(session, 6, 15, 18, uid="9.9"), "another patient space")
-    refused(session, at(session, 6, 15, 18), r"no object 7; there are: 1 \(object 1\)", value=7)
+    refused(session, at(session, 6, 15, 18, uid="9.9"), "different frames of reference")
+    refused(session, at(session, 6, 15, 18), r"no object 7; objects: 1 \(object 1\)", value=7)
     session.lock(1)
     refused(session, at(session, 6, 15, 18), "'object 1' is locked")
     with pytest.raises(SessionError, match="is locked"):
@@ -292,7 +292,7 @@ def test_a_color_picture_is_refused_and_the_scan_before_stays(session) -> None:
     session.add(at(session, 6, 15, 18))
     before = everything(session)
     picture = Volume(np.zeros((*SHAPE, 3), np.uint8), session.geometry, VolumeMetadata(name="photo"))
-    with pytest.raises(SessionError, match="'photo' is a color picture"):
+    with pytest.raises(SessionError, match="'photo' is a color image"):
         session.set_volume(picture)
     assert everything(session) == before
     session.undo()
@@ -587,15 +587,15 @@ def test_a_session_of_another_scan_is_not_resumed(session, tmp_path) -> None:
     session.add(at(session, 6, 15, 18))
     session.close()
     (saved,) = PromptSession.unfinished(tmp_path)
-    with pytest.raises(SessionError, match="made on another scan: 'scan'"):
+    with pytest.raises(SessionError, match="belongs to another scan: expected 'scan'"):
         PromptSession.resume(saved, scan(1), engine=BallEngine())
     moved = replace(scan(), geometry=Geometry.from_parts(SHAPE, (2.5, 0.8, 0.7)))
-    with pytest.raises(SessionError, match="made on another scan"):
+    with pytest.raises(SessionError, match="belongs to another scan"):
         PromptSession.resume(saved, moved, engine=BallEngine())
     PromptSession.resume(saved, scan(), engine=BallEngine()).close()
     with pytest.raises(ModelError, match="no engine 'ball'"):
         PromptSession.resume(saved, scan())
-    with pytest.raises(SessionError, match="does not say which scan"):
+    with pytest.raises(SessionError, match="does not record its scan"):
         PromptSession.resume(replace(saved, header={}), scan(), engine=BallEngine())
 
 
@@ -605,7 +605,7 @@ def test_a_session_of_an_unknown_format_is_refused_in_one_line(session, tmp_path
     with Journal.create(tmp_path / "other", header) as journal:
         journal.append("step", b"\x02\0\0\0{}")
     (saved,) = PromptSession.unfinished(tmp_path / "other")
-    with pytest.raises(SessionError, match="damaged or of another version"):
+    with pytest.raises(SessionError, match="damaged or from another version"):
         PromptSession.resume(saved, scan(), engine=BallEngine())
     assert len(PromptSession.unfinished(tmp_path / "other")) == 1  # it is still there, and free
 

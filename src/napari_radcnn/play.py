@@ -89,7 +89,7 @@ def play(
         monitor.check()
         result = session.result()
     if opened.input_sha256 not in ("", result.provenance["input"]["sha256"]):
-        told = f"The script was made on another scan than '{volume.name}': its voxels or its grid are not the same."
+        told = f"The script was made on a scan other than '{volume.name}': the voxels or the grid differ."
         result = replace(result, warnings=(*result.warnings, told))
     return result
 
@@ -177,7 +177,7 @@ class _Player:
                 session.set_engine(step.name, self._settings)
         elif step.action == "add":
             if self._find(step.name):
-                raise SessionError(f"There is an object '{step.name}' already.")
+                raise SessionError(f"There is already an object '{step.name}'.")
             session.add_object(step.name, step.color)
         elif step.prompt is not None:
             session.add(step.prompt, self._begun(step.name), progress=self._inner(step, progress), cancel=cancel)
@@ -194,7 +194,7 @@ class _Player:
             return
         change = self._session.apply(step.tool, value, progress=self._inner(step, progress), cancel=cancel)
         if is_new and change.box is None:  # a tool that needs an object, and a name that is none: a slip of the pen
-            raise SessionError(f"There is no object '{step.name}'; there are: {known or 'none'}.")
+            raise SessionError(f"There is no object '{step.name}'; objects: {known or 'none'}.")
 
     def _change(self, step: ScriptStep) -> None:
         session, value = self._session, self._known(step.name)
@@ -216,7 +216,9 @@ class _Player:
         else:
             source, target, move = self._undone, self._done, self._session.redo
         if step.count > len(source):
-            raise SessionError(f"There are only {len(source)} steps to {step.action}, not {step.count}.")
+            raise SessionError(
+                f"There are only {len(source)} steps to {step.action}, but the script asks for {step.count}."
+            )
         for _ in range(step.count):
             self._monitor.check()
             n = source.pop()
@@ -231,7 +233,7 @@ class _Player:
         value = self._find(name)
         if not value:
             known = ", ".join(item.name for item in self._session.objects)
-            raise SessionError(f"There is no object '{name}'; there are: {known or 'none'}.")
+            raise SessionError(f"There is no object '{name}'; objects: {known or 'none'}.")
         return value
 
     def _begun(self, name: str) -> int:

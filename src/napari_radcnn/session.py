@@ -255,7 +255,7 @@ class PromptSession(EditedScan):
         if isinstance(pending.request, EngineRequest):
             return pending.answering.predict(pending.request, monitor)
         if isinstance(pending.what, Prompt):
-            raise SessionError("A prompt was given where a tool was begun.")
+            raise SessionError("A prompt was received while a tool was in use.")
         monitor.check()
         return pending.what.apply(pending.request, monitor)
 
@@ -427,14 +427,16 @@ class PromptSession(EditedScan):
     def _check_still_fits(self, pending: Pending) -> None:
         name = pending.item.name
         if pending.volume is not self._volume:
-            raise SessionError("Another scan was opened meanwhile; the answer was dropped.")
+            raise SessionError("Another scan was opened in the meantime; the result was discarded.")
         now = self._state.find(pending.value)
         if not pending.is_new and now is None:
-            raise SessionError(f"'{name}' was removed meanwhile; the answer was dropped.")
+            raise SessionError(f"'{name}' was removed in the meantime; the result was discarded.")
         if not pending.is_new and now is not None and now.is_locked:
-            raise SessionError(f"'{name}' was locked meanwhile; the answer was dropped.")
+            raise SessionError(f"'{name}' was locked in the meantime; the result was discarded.")
         if pending.mark != self._mark(pending.what, pending.item):
-            raise SessionError(f"'{name}' was changed by another step meanwhile; the answer was dropped. Try again.")
+            raise SessionError(
+                f"'{name}' was changed by another step in the meantime; the result was discarded. Try again."
+            )
 
     def _warn(self, text: str) -> None:
         self._warnings = (*self._warnings, text)
@@ -463,7 +465,7 @@ class PromptSession(EditedScan):
         if journal is not None and journal.lost_bytes:
             self._warn(
                 f"The last steps of this session could not be read: {journal.lost_bytes} bytes of it are damaged on "
-                "the disk. Everything before them is there."
+                "disk. Everything before them was recovered."
             )
 
     def _close_scan(self, *, is_finished: bool) -> None:

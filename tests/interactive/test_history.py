@@ -224,7 +224,7 @@ def test_damaged_bytes_are_told_in_one_line() -> None:
     with pytest.raises(SessionError, match="damaged"):
         short.difference.unpack()
     other = Difference.from_dict(packed.to_dict() | {"box": [[0, 2], [0, 3], [0, 50]]}, packed.packed)
-    with pytest.raises(SessionError, match="do not fit"):
+    with pytest.raises(SessionError, match="do not match"):
         other.unpack()
 
 

@@ -77,7 +77,7 @@ class Answering:
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise SessionError("The engine was changed or the session closed meanwhile; give the prompt again.")
+            raise SessionError("The engine was changed or the session closed in the meantime; repeat the prompt.")
 
     def _close_if_asked(self) -> None:
         if self._is_closed:

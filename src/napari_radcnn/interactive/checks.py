@@ -25,7 +25,7 @@ def check_volume(volume: Volume) -> None:
         If it is a color picture.
     """
     if volume.is_color:
-        raise SessionError(f"'{volume.name}' is a color picture; interactive segmentation needs one value a voxel.")
+        raise SessionError(f"'{volume.name}' is a color image; interactive segmentation needs one value per voxel.")
 
 
 def check_same_scan(header: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
@@ -38,11 +38,12 @@ def check_same_scan(header: Mapping[str, Any], identity: Mapping[str, Any]) -> N
     """
     made_on = header.get("input")
     if not isinstance(made_on, Mapping) or not made_on.get("sha256"):
-        raise SessionError("This session does not say which scan it was made on; it cannot be resumed.")
+        raise SessionError("This session does not record its scan; it cannot be resumed.")
     if made_on["sha256"] != identity["sha256"]:
         raise SessionError(
-            f"This session was made on another scan: '{made_on.get('name')}' of shape {made_on.get('shape')}, got "
-            f"'{identity['name']}' of shape {identity['shape']}, whose voxels or place differ."
+            f"This session belongs to another scan: expected '{made_on.get('name')}' of shape "
+            f"{made_on.get('shape')}, got '{identity['name']}' of shape {identity['shape']} with different voxels or "
+            "position."
         )
 
 
@@ -57,8 +58,8 @@ def check_prompt(prompt: Prompt, volume: Volume) -> None:
     own, other = volume.metadata.frame_of_reference_uid, prompt.frame_of_reference_uid
     if own and other and own != other:
         raise SessionError(
-            f"The {prompt.kind} lies in another patient space ({other}) than the scan ({own}): it was made on a scan "
-            "of another frame of reference. Give it again on this one."
+            f"The {prompt.kind} and the scan have different frames of reference ({other} and {own}), so their "
+            "positions do not correspond. Draw it again on this scan."
         )
     if not is_inside(prompt, volume.geometry):
         x, y, z = prompt.points[0]
@@ -93,9 +94,9 @@ def checked_color(color: Iterable[float]) -> Color:
     try:
         red, green, blue = (float(part) for part in color)
     except (TypeError, ValueError) as error:
-        raise SessionError(f"A color is red, green, blue in 0..1, got {color!r}.") from error
+        raise SessionError(f"A color must be red, green, blue from 0 to 1, got {color!r}.") from error
     if not all(math.isfinite(part) and 0 <= part <= 1 for part in (red, green, blue)):
-        raise SessionError(f"A color is red, green, blue in 0..1, got {[red, green, blue]}.")
+        raise SessionError(f"A color must be red, green, blue from 0 to 1, got {[red, green, blue]}.")
     return red, green, blue
 
 

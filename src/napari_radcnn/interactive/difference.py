@@ -73,7 +73,7 @@ class Difference:
         except zlib.error as error:
             raise SessionError(f"A step of this session is damaged: {error}.") from error
         if len(plain) != size or not unpacker.eof:
-            raise SessionError("A step of this session is damaged: its box and its voxels do not fit.")
+            raise SessionError("A step of this session is damaged: its box and its voxels do not match.")
         if not self.kinds:
             return np.frombuffer(plain, np.uint16).reshape(shape)
         xor = np.zeros(count, np.uint16)

@@ -98,9 +98,9 @@ class EditedScan:
         """Give an object another name, which no other object has."""
         item, name = self._object(value), name.strip()
         if not name:
-            raise SessionError(f"A name must not be empty; '{item.name}' keeps its own.")
+            raise SessionError(f"A name must not be empty; '{item.name}' keeps its name.")
         if any(other.name == name and other.value != value for other in self.objects):
-            raise SessionError(f"There is an object '{name}' already; take another name.")
+            raise SessionError(f"There is already an object '{name}'; choose another name.")
         return self._change_object(item, replace(item, name=name), f"Rename: {name}", {"rename": item.name, "to": name})
 
     def recolor(self, value: int, color: Iterable[float]) -> Change:
@@ -140,7 +140,7 @@ class EditedScan:
         item = self._unlocked(self.active if value is None else value)
         edit = ObjectEdit(item, item, removed=self.prompts(item.value))
         difference = self._state.erase(item.value)
-        title = f"Begin anew: {item.name}"
+        title = f"Clear: {item.name}"
         if difference is None and not edit.removed:
             return Change(title, None, objects_changed=False)
         return self._timeline.push(Step(title, {"reset": item.name}, (edit,), (), difference))
@@ -217,14 +217,14 @@ class EditedScan:
 
     def _scan(self) -> Volume:
         if self._volume is None:
-            raise SessionError("There is no scan in this session: open one first.")
+            raise SessionError("This session has no scan: open one first.")
         return self._volume
 
     def _object(self, value: int) -> SegmentedObject:
         item = self._state.find(value)
         if item is None:
             there = ", ".join(f"{other.value} ({other.name})" for other in self.objects)
-            raise SessionError(f"There is no object {value}; there are: {there or 'none'}.")
+            raise SessionError(f"There is no object {value}; objects: {there or 'none'}.")
         return item
 
     def _unlocked(self, value: int) -> SegmentedObject:
@@ -236,7 +236,7 @@ class EditedScan:
     def _new_object(self, name: str) -> SegmentedObject:
         value = self._state.free_value()
         if not value:
-            raise SessionError(f"A session holds at most {MOST_OBJECTS} objects; remove one first.")
+            raise SessionError(f"A session can have at most {MOST_OBJECTS} objects; remove one first.")
         wanted = name.strip() or f"object {value}"
         taken = {item.name for item in self.objects}
         free = (f"{wanted} ({number})" for number in range(2, len(taken) + 3))

@@ -92,7 +92,7 @@ class ObjectEdit:
         """Return the edit that `to_dict` wrote."""
         before, after = plain["before"], plain["after"]
         if before is None and after is None:
-            raise ValueError("an edit of no object")
+            raise ValueError("an edit without an object")
         return cls(
             None if before is None else SegmentedObject.from_dict(before),
             None if after is None else SegmentedObject.from_dict(after),
@@ -173,7 +173,7 @@ class Step:
             *(KeyError, TypeError, ValueError, AttributeError, struct.error, OptionError),
             *(RecursionError, OverflowError),  # of JSON that nobody wrote by accident
         ) as error:
-            raise SessionError(f"A step of this session is damaged or of another version: {error!r}.") from error
+            raise SessionError(f"A step of this session is damaged or from another version: {error!r}.") from error
 
 
 def _text(payload: bytes) -> tuple[dict[str, Any], memoryview]:

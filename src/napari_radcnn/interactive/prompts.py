@@ -53,11 +53,11 @@ class Prompt:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(PromptKind):
-            raise OptionError(f"'{self.kind}' is no kind of prompt; there are {', '.join(get_args(PromptKind))}.")
+            raise OptionError(f"'{self.kind}' is not a kind of prompt; choose from {', '.join(get_args(PromptKind))}.")
         points = tuple(_position(point) for point in self.points)
         low, high = _COUNTS[self.kind]
         if not low <= len(points) <= high:
-            raise OptionError(f"A {self.kind} with {len(points)} points makes no sense; see the documentation.")
+            raise OptionError(f"A {self.kind} cannot have {len(points)} points; see the documentation.")
         if not (math.isfinite(self.radius) and self.radius >= 0):
             raise OptionError(f"The radius of a scribble must be at least 0 mm, got {self.radius}.")
         object.__setattr__(self, "points", points)
@@ -106,20 +106,22 @@ class Prompt:
         known = {"kind", "points_mm", "positive", "radius_mm", "frame_of_reference_uid"}
         unknown = sorted(set(plain) - known)
         if unknown:
-            raise OptionError(f"'{unknown[0]}' is no key of a prompt; there are {', '.join(sorted(known))}.")
+            raise OptionError(f"'{unknown[0]}' is not a key of a prompt; the keys are {', '.join(sorted(known))}.")
         points = plain.get("points_mm")
         positive = plain.get("positive", True)
         radius = plain.get("radius_mm", 0.0)
         frame = plain.get("frame_of_reference_uid", "")
         if not isinstance(points, list | tuple) or not isinstance(positive, bool):
-            raise OptionError("A prompt needs 'points_mm', a list of [x, y, z], and 'positive' must be true or false.")
+            raise OptionError(
+                "A prompt needs 'points_mm', a list of [x, y, z], and 'positive', which must be true or false."
+            )
         for point in points:
             if not isinstance(point, list | tuple) or not all(map(_is_number, point)):
-                raise OptionError(f"A position is [x, y, z] in mm, got {point!r}.")
+                raise OptionError(f"A position must be [x, y, z] in mm, got {point!r}.")
         if not _is_number(radius):
             raise OptionError(f"'radius_mm' must be a number, got {radius!r}.")
         if not isinstance(frame, str):
-            raise OptionError(f"'frame_of_reference_uid' must be a text, got {frame!r}.")
+            raise OptionError(f"'frame_of_reference_uid' must be a string, got {frame!r}.")
         return cls(
             plain.get("kind", ""),
             tuple(_position(point) for point in points),
@@ -157,7 +159,7 @@ def _position(point: object) -> Position:
     try:
         x, y, z = (float(value) for value in point)  # type: ignore[attr-defined]
     except (TypeError, ValueError) as error:
-        raise OptionError(f"A position is [x, y, z] in mm, got {point!r}.") from error
+        raise OptionError(f"A position must be [x, y, z] in mm, got {point!r}.") from error
     if not all(math.isfinite(value) for value in (x, y, z)):
         raise OptionError(f"A position must be finite, got {[x, y, z]}.")
     return x, y, z

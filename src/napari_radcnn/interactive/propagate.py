@@ -218,7 +218,7 @@ class Propagation:
 
     def _outlined(self, index: int, rects: Sequence[Rect]) -> Flat:
         """Return the answers to one or more boxes in a slice, without what was cut or belongs to others."""
-        self._monitor.say(f"slice {index + 1}" + (f", {self._done} outlined" if self._done else ""))
+        self._monitor.say(f"slice {index + 1}" + (f", {self._done} segmented" if self._done else ""))
         mask = np.zeros(self._stack.before.shape[1:], np.bool_)
         for rect in rects:
             kept = self._left_of(index, rect)

@@ -131,12 +131,12 @@ def read_script(path: Path, label_maps: Sequence[LabelMap] = ()) -> Script:
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise ReadError(f"{path} is larger than {LARGEST // 2**20} MB: that is no script.")
+            raise ReadError(f"{path} is larger than {LARGEST // 2**20} MB, so it is not a script.")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise ReadError(f"{path} is no text in UTF-8, so it is no script.") from error
+        raise ReadError(f"{path} is not UTF-8 text, so it is not a script.") from error
     return parse_script(text, str(path), label_maps)
 
 
@@ -160,7 +160,9 @@ def parse_script(text: str, where: str = "the script", label_maps: Sequence[Labe
     except RecursionError as error:
         raise ReadError(f"{where} is nested too deeply for a script.") from error
     except json.JSONDecodeError as error:
-        raise ReadError(f"{where} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from error
+        raise ReadError(
+            f"{where} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from error
     except OptionError as error:
         raise ReadError(f"{where}: {error}") from error
 
@@ -174,7 +176,7 @@ def script_from_dict(plain: object, where: str = "the script", label_maps: Seque
         If they make none; names the step that is wrong.
     """
     if not isinstance(plain, Mapping) or not isinstance(plain.get("steps"), list | tuple):
-        raise ReadError(f'{where} is no script: a script is {{"engine": "region", "steps": [...]}}.')
+        raise ReadError(f'{where} is not a script: a script is {{"engine": "region", "steps": [...]}}.')
     settings: Mapping[str, str] = {}
     engine, sha256 = plain.get("engine", ""), ""
     check_schema(plain.get("schema"), MANIFEST, where, ReadError)
@@ -183,11 +185,11 @@ def script_from_dict(plain: object, where: str = "the script", label_maps: Seque
     else:
         unknown = sorted(set(plain) - {"engine", "steps"})
         if unknown:
-            raise ReadError(f"{where}: '{_short(unknown[0])}' is no key of a script; there are engine, steps.")
+            raise ReadError(f"{where}: '{_short(unknown[0])}' is not a key of a script; the keys are engine, steps.")
     if not isinstance(engine, str):
         raise ReadError(f"{where}: 'engine' must be the name of an engine, got {_short(engine)}.")
     if not plain["steps"]:
-        raise ReadError(f"{where} has no step.")
+        raise ReadError(f"{where} has no steps.")
     steps = []
     for number, step in enumerate(plain["steps"], 1):
         try:
@@ -215,15 +217,15 @@ def step_from_dict(plain: object, label_maps: Sequence[LabelMap] = ()) -> Script
         If keys are missing or unknown, or a value is of the wrong kind.
     """
     if not isinstance(plain, Mapping):
-        raise OptionError(f"A step is an object with keys, got {_short(plain)}.")
+        raise OptionError(f"A step must be a JSON object, got {_short(plain)}.")
     for needed, others, make in _FORMS:
         if needed <= set(plain):
             unknown = sorted(str(key) for key in set(plain) - needed - others)
             if unknown:
-                raise OptionError(f"'{_short(unknown[0])}' is no key of a step with {_listed(needed)}.")
+                raise OptionError(f"'{_short(unknown[0])}' is not a key of a step with {_listed(needed)}.")
             return _tool(plain, label_maps) if "tool" in needed else make(plain)
     keys = "; ".join(_listed(needed) for needed, _, _ in _FORMS)
-    raise OptionError(f"A step with {_listed(set(plain)) or 'no key'} is not known; steps have: {keys}.")
+    raise OptionError(f"A step with {_listed(set(plain)) or 'no keys'} is not supported; a step has one of: {keys}.")
 
 
 def _prompt(plain: Mapping[str, Any]) -> ScriptStep:
@@ -290,7 +292,7 @@ def _name(plain: Mapping[str, Any], key: str) -> str:
 def _mapping(plain: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = plain[key]
     if not isinstance(value, Mapping):
-        raise OptionError(f"'{key}' must be an object with keys, got {_short(value)}.")
+        raise OptionError(f"'{key}' must be a JSON object, got {_short(value)}.")
     return value
 
 
@@ -300,7 +302,7 @@ def _color(plain: Mapping[str, Any]) -> tuple[float, float, float]:
     if len(parts) != 3 or not all(
         isinstance(part, int | float) and not isinstance(part, bool) and 0 <= part <= 1 for part in parts
     ):
-        raise OptionError(f"'color' must be [red, green, blue] in 0..1, got {_short(color)}.")
+        raise OptionError(f"'color' must be [red, green, blue] from 0 to 1, got {_short(color)}.")
     red, green, blue = (float(part) for part in parts)
     return red, green, blue
 
@@ -309,7 +311,7 @@ def _check_near(points: Sequence[Sequence[float]]) -> None:
     """Refuse a line that leads out of any scan, which would take a step for every millimeter."""
     for point in points:
         if max(map(abs, point)) > _FARTHEST:
-            raise OptionError(f"The position {_short(list(point))} mm is farther away than any scan reaches.")
+            raise OptionError(f"The position {_short(list(point))} mm is outside any possible scan.")
 
 
 def _listed(keys: set[Any]) -> str:
@@ -326,12 +328,12 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         double = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
-        raise OptionError(f"the key '{_short(double)}' stands twice in one place.")
+        raise OptionError(f"the key '{_short(double)}' occurs twice in the same object.")
     return found
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise OptionError(f"{word} is no number.")
+    raise OptionError(f"{word} is not a number.")
 
 
 def _usual_float(digits: str) -> float:

@@ -23,7 +23,7 @@ def checked_step(payload: bytes, state: State) -> Step:
     for edit in step.edits:
         _follow(edit, after)
     if step.active and not (len(step.active) == 2 and step.active[0] in {0, *before} and step.active[1] in {0, *after}):
-        raise _damaged("an object is active that is not there")
+        raise _damaged("the active object does not exist")
     if step.difference is not None:
         _check_difference(step.difference, state.labels.shape)
     return step
@@ -40,11 +40,11 @@ def _follow(edit: ObjectEdit, there: dict[int, int]) -> None:
     value = edit.value
     items = [item for item in (edit.before, edit.after) if item is not None]
     if not items or any(item.value != value for item in items) or not 1 <= value <= MOST_OBJECTS:
-        raise _damaged("an object has no proper value")
+        raise _damaged("an object has an invalid value")
     if (edit.before is not None) != (value in there):
-        raise _damaged("an object is changed that is not there, or begun twice")
+        raise _damaged("a changed object does not exist, or was created twice")
     if edit.kept < 0 or edit.kept + len(edit.removed) != there.get(value, 0):
-        raise _damaged("its prompts are not those of the object")
+        raise _damaged("its prompts do not belong to the object")
     for item in items:
         checked_color(item.color)
     if edit.after is None:
@@ -55,13 +55,13 @@ def _follow(edit: ObjectEdit, there: dict[int, int]) -> None:
 
 def _check_difference(difference: Difference, shape: tuple[int, ...]) -> None:
     if not all(0 <= extent.start < extent.stop <= n for extent, n in zip(difference.box, shape, strict=True)):
-        raise _damaged("its voxels are not in the scan")
+        raise _damaged("its voxels are outside the scan")
     kinds = difference.kinds
     if len(kinds) > MOST_PLANES or not all(0 < kind <= MOST_OBJECTS for kind in kinds):
-        raise _damaged("its labels are none")
+        raise _damaged("its labels are invalid")
     if not all(0 < value <= MOST_OBJECTS for value in difference.gained):
-        raise _damaged("its objects have no proper values")
+        raise _damaged("its objects have invalid values")
 
 
 def _damaged(why: str) -> SessionError:
-    return SessionError(f"A step of this session is damaged or of another version: {why}.")
+    return SessionError(f"A step of this session is damaged or from another version: {why}.")

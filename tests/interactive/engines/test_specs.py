@@ -31,7 +31,7 @@ def test_engines_are_on_the_list_of_models():
 def test_the_command_line_lists_them_with_task_and_licence(capsys):
     assert main(["models"]) == 0
     text = capsys.readouterr().out
-    assert "region  (interactive, any modality, any; licence BSD-3-Clause" in text
+    assert "region  (interactive, any modality, any; license BSD-3-Clause" in text
 
 
 @pytest.mark.parametrize("operation", [radcnn.segment, radcnn.denoise, radcnn.plan])

@@ -170,9 +170,9 @@ def test_records_out_of_their_place_are_not_taken(tmp_path):
 def test_a_newer_form_is_refused_and_left_alone(tmp_path):
     data = start_bytes(b"{}", schema=2) + record_bytes(1, 1, b"one")
     session = put(tmp_path, data)
-    with pytest.raises(JournalError, match=r"form 2.*reads form 1.*open it with the version"):
+    with pytest.raises(JournalError, match=r"format 2.*reads format 1.*open it with the version"):
         Journal.open(session)
-    assert "form 2" in only(tmp_path).problem
+    assert "format 2" in only(tmp_path).problem
     assert not only(tmp_path).is_alive
     assert (session / journal_saved.JOURNAL_NAME).read_bytes() == data
 

@@ -119,7 +119,7 @@ def test_who_was_taken_for_dead_notices_and_stops_writing(tmp_path):
     journal.append("step", b"one")
     size = (journal.path / "journal.radcnn").stat().st_size
     _write(journal.path, dataclasses.replace(Owner.this_process(), place="another computer"), number=2)
-    with pytest.raises(JournalError, match="another computer took this session over"):
+    with pytest.raises(JournalError, match="this session was taken over on another computer"):
         journal.append("step", b"two")
     assert (journal.path / "journal.radcnn").stat().st_size == size
     with pytest.raises(JournalError):

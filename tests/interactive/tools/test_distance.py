@@ -154,9 +154,9 @@ def test_a_tool_cannot_be_changed():
 
 def test_an_object_that_is_not_there_is_refused():
     volume = Volume(np.zeros(SHAPE, np.int16), GRIDS["axial"])
-    with pytest.raises(SessionError, match="no object 3; there are 1, 2"):
+    with pytest.raises(SessionError, match="no object 3; objects: 1, 2"):
         ToolState(volume, np.zeros(SHAPE, np.uint16), 3, (Numbered(1), Numbered(2)))
-    with pytest.raises(SessionError, match="there are none"):
+    with pytest.raises(SessionError, match="objects: none"):
         ToolState(volume, np.zeros(SHAPE, np.uint16), 1, ())
 
 

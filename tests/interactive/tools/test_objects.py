@@ -212,7 +212,7 @@ def test_a_copy_is_known_by_its_voxels():
     again = tool_from_dict(plain, (_result(GRID, changed), _result(GRIDS["sheared"], _organs()), wider))
     assert again.label_map is wider
     assert again.to_dict()["sha256"] == plain["sha256"]
-    with pytest.raises(OptionError, match="none that was given"):
+    with pytest.raises(OptionError, match="none of the label maps provided"):
         tool_from_dict(plain, (_result(GRID, changed),))
     with pytest.raises(OptionError, match=r"needs the label map 'CT 3 · organs'"):
         tool_from_dict(plain)

@@ -62,7 +62,7 @@ def test_a_tool_survives_json(tool):
 
 @tools
 def test_an_unknown_setting_is_refused(tool):
-    with pytest.raises(OptionError, match=f"'distance' is no setting of '{tool.name}'"):
+    with pytest.raises(OptionError, match=f"'distance' is not a setting of '{tool.name}'"):
         tool_from_dict(tool.to_dict() | {"distance": 2})
 
 
@@ -76,7 +76,7 @@ def test_titles_differ_and_are_short(tool):
 
 @pytest.mark.parametrize("plain", [{}, {"name": "dilate"}, {"name": 3}, {"distance_mm": 2}, "grow", None, [1]])
 def test_what_is_no_tool_is_refused(plain):
-    with pytest.raises(OptionError, match="is no tool; there are paint"):
+    with pytest.raises(OptionError, match="is not a tool; choose from paint"):
         tool_from_dict(plain)
 
 

@@ -210,9 +210,9 @@ class Journal:
             the next call. Or if there is nothing to undo or redo, or the journal is closed; then it does not wait.
         """
         if self._is_closed:
-            raise JournalError("This session is closed; nothing more is kept of it.")
+            raise JournalError("This session is closed; no more steps are saved.")
         if kind not in get_args(RecordKind) or not self._steps.follow(kind):
-            raise JournalError(f"There is nothing to {kind} in this session.")
+            raise JournalError(f"This session has nothing to {kind}.")
         self._pending.append((kind, bytes(payload)))
         self._write_waiting()
         if time.monotonic() - self._synced_at >= _SYNC_SECONDS:
@@ -302,7 +302,10 @@ class Journal:
             self._begin_folder()
             self._rewrite()
         elif self._hold.lock is not None and self._hold.lock.is_overtaken():
-            raise JournalError(f"{self.path}: another computer took this session over; save your work and begin anew.")
+            raise JournalError(
+                f"{self.path}: this session was taken over on another computer; export your result "
+                "and start a new session."
+            )
         elif self._must_rewrite:
             self._rewrite()
 
@@ -380,7 +383,7 @@ class Journal:
 
     def _descriptor(self) -> int:
         if self._hold.descriptor is None:
-            raise JournalError("This session is closed; nothing more is kept of it.")
+            raise JournalError("This session is closed; no more steps are saved.")
         return self._hold.descriptor
 
     def _remove(self) -> None:
@@ -398,7 +401,7 @@ class Journal:
         return JournalError(f"{self._problem()} {write_error(self._path, error)}")
 
     def _problem(self) -> str:
-        return "The last steps are only in memory until there is room for them on the disk."
+        return "The disk is full: the last steps are only in memory until there is free space."
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -121,7 +121,9 @@ class Lock:
         try:
             _create(path, json.dumps(asdict(Owner.this_process())).encode())
         except FileExistsError as error:
-            raise JournalError(f"{folder}: this session was just opened elsewhere; close it there first.") from error
+            raise JournalError(
+                f"{folder}: this session was just opened in another program or window; close it there first."
+            ) from error
         return cls(path)
 
     def is_overtaken(self) -> bool:

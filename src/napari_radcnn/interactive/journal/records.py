@@ -141,9 +141,11 @@ def encode_start(header: Mapping[str, Any]) -> bytes:
     try:
         payload = json.dumps(dict(header), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise JournalError(f"The header of a session must be what JSON can hold: {error}.") from error
+        raise JournalError(f"The header of a session must be valid JSON: {error}.") from error
     if len(payload) > _MOST_HEADER_BYTES:
-        raise JournalError(f"The header of a session has {len(payload)} bytes; at most {_MOST_HEADER_BYTES} are kept.")
+        raise JournalError(
+            f"The header of a session has {len(payload)} bytes; at most {_MOST_HEADER_BYTES} are allowed."
+        )
     return _START.pack(JOURNAL_START, SCHEMA) + encode("header", payload, 0)
 
 
@@ -156,7 +158,7 @@ def encode(kind: str, payload: bytes, number: int) -> bytes:
         If the payload is larger than `MOST_BYTES`.
     """
     if len(payload) > MOST_BYTES:
-        raise JournalError(f"A step of {len(payload)} bytes is too large to be kept; at most {MOST_BYTES} are.")
+        raise JournalError(f"A step of {len(payload)} bytes is too large to save; at most {MOST_BYTES} are allowed.")
     fields = _FIELDS.pack(_MARK, _KINDS.index(kind), number, len(payload), zlib.crc32(payload))
     return b"".join((fields, _CHECK.pack(zlib.crc32(fields)), payload))
 
@@ -217,7 +219,7 @@ def read_payload(file: BinaryIO, place: Place, name: str) -> bytes:
     file.seek(place.start)
     payload = file.read(place.size)
     if len(payload) != place.size or zlib.crc32(payload) != place.checksum:
-        raise JournalError(f"{name}: the file changed while it was read; open the session again.")
+        raise JournalError(f"{name}: the file changed while it was being read; open the session again.")
     return payload
 
 
@@ -229,18 +231,20 @@ def _read_header(file: BinaryIO, name: str) -> tuple[dict[str, Any], Place]:
     schema = _START.unpack(start)[1]
     if schema != SCHEMA:
         raise JournalError(
-            f"{name}: this session is kept in form {schema}, and this version reads form {SCHEMA}; "
-            "open it with the version of napari-radcnn that wrote it, or a newer one."
+            f"{name}: this session has format {schema}, but this version of napari-radcnn reads format {SCHEMA}; "
+            "open it with the version that wrote it, or a newer one."
         )
     place = _read_place(file, _START.size, _size(file), 0)
     if place is None or place.size > _MOST_HEADER_BYTES or not _is_sound(file, place):
-        raise JournalError(f"{name}: what this session says of its scan is damaged; it cannot be read.")
+        raise JournalError(f"{name}: the description of the scan in this session is damaged; it cannot be read.")
     try:
         header = json.loads(read_payload(file, place, name))
     except (ValueError, RecursionError) as error:
-        raise JournalError(f"{name}: what this session says of its scan is damaged; it cannot be read.") from error
+        raise JournalError(
+            f"{name}: the description of the scan in this session is damaged; it cannot be read."
+        ) from error
     if not isinstance(header, dict):
-        raise JournalError(f"{name}: what this session says of its scan is damaged; it cannot be read.")
+        raise JournalError(f"{name}: the description of the scan in this session is damaged; it cannot be read.")
     check_schema(header.get("schema"), SESSION, name, JournalError)
     return header, place
 

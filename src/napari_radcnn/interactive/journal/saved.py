@@ -93,7 +93,7 @@ def saved_session(path: str | Path) -> SavedSession:
     except OSError as error:
         raise JournalError(f"{path}: there is no session in this folder.") from error
     if found is None:
-        raise JournalError(f"{path}: this session ended before its first step was kept; nothing is in it.")
+        raise JournalError(f"{path}: this session ended before its first step was saved; it is empty.")
     return found
 
 

@@ -79,7 +79,7 @@ def tool_from_dict(plain: Mapping[str, Any], label_maps: Sequence[LabelMap] = ()
     """
     name = plain.get("name") if isinstance(plain, Mapping) else None
     if not isinstance(name, str) or name not in TOOLS:
-        raise OptionError(f"'{name}' is no tool; there are {', '.join(TOOLS)}.")
+        raise OptionError(f"'{name}' is not a tool; choose from {', '.join(TOOLS)}.")
     if name == CopyLabel.name:
         return CopyLabel.from_label_maps(plain, tuple(label_maps))
     return TOOLS[name].from_dict(plain)

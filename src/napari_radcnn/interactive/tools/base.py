@@ -82,7 +82,7 @@ class ToolState:
         """
         values = [item.value for item in self.objects]
         if value not in values:
-            raise SessionError(f"There is no object {value}; there are {', '.join(map(str, values)) or 'none'}.")
+            raise SessionError(f"There is no object {value}; objects: {', '.join(map(str, values)) or 'none'}.")
 
     def mask(self, box: Box) -> Mask:
         """Return the object's voxels in a box, as a new array."""
@@ -172,7 +172,9 @@ def check_keys(name: str, plain: Mapping[str, Any], known: Collection[str], need
     """
     unknown = sorted(str(key) for key in set(plain) - set(known) - {"name"})
     if unknown:
-        raise OptionError(f"'{unknown[0]}' is no setting of '{name}'; there are {', '.join(sorted(known)) or 'none'}.")
+        raise OptionError(
+            f"'{unknown[0]}' is not a setting of '{name}'; settings: {', '.join(sorted(known)) or 'none'}."
+        )
     missing = sorted(set(needed) - set(plain))
     if missing:
         raise OptionError(f"'{name}' needs '{missing[0]}'.")

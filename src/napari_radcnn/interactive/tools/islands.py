@@ -80,7 +80,9 @@ class _AtPosition(Tool):
             raise OptionError(f"The position {list(self.position)} mm lies outside the scan.")
         found = state.find()
         if found is None or state.labels[tuple(index)] != state.value:
-            raise OptionError(f"At {list(self.position)} mm there is no voxel of object {state.value}: click on it.")
+            raise OptionError(
+                f"There is no voxel of object {state.value} at {list(self.position)} mm: click on the object."
+            )
         numbers = _numbered(state, found, monitor)
         k, j, i = (int(n) - extent.start for n, extent in zip(index, found, strict=True))
         return found, numbers, int(numbers[k, j, i])

@@ -75,7 +75,13 @@ class Combine(FormTool):
         "union", title="Operation", help="What is kept.", choices=("union", "intersection", "difference")
     )
     margin: float = option(
-        0.0, title="Margin", help="The other object is grown by this first.", low=0.0, high=200.0, step=0.5, unit="mm"
+        0.0,
+        title="Margin",
+        help="The other object is first grown by this distance.",
+        low=0.0,
+        high=200.0,
+        step=0.5,
+        unit="mm",
     )
 
     @property
@@ -143,7 +149,7 @@ class CopyLabel(Tool):
             raise OptionError(f"'operation' must be one of {', '.join(get_args(Operation))}, got {self.operation!r}.")
         _check_label(self.label)
         if self._source_box is None:
-            raise OptionError(f"'{self.label_map.name}' holds no voxel of label {self.label}.")
+            raise OptionError(f"'{self.label_map.name}' has no voxel of label {self.label}.")
 
     @property
     def title(self) -> str:
@@ -209,8 +215,8 @@ class CopyLabel(Tool):
             if tool._identity == plain["sha256"]:
                 return tool
         raise OptionError(
-            f"'{cls.name}' needs the label map '{plain['label_map']}' that it copied label {plain['label']} from; "
-            "none that was given holds the same voxels."
+            f"'{cls.name}' needs the label map '{plain['label_map']}', from which it copied label {plain['label']}; "
+            "none of the label maps provided has the same voxels."
         )
 
     def apply(self, state: ToolState, monitor: Monitor) -> MaskUpdate | None:
@@ -253,7 +259,8 @@ class CopyLabel(Tool):
         inside = overlap((k, j, i), whole_box(target.shape))
         if inside is None:
             raise GeometryError(
-                f"Label {self.label} of '{self.label_map.name}' lies outside the scan: is it of the same patient?"
+                f"Label {self.label} of '{self.label_map.name}' lies outside the scan: check that both are of the "
+                "same patient."
             )
         mask = self.label_map.array[found] == self.label
         moved = resample(mask, source.cropped(found), target.cropped(inside), interpolation="nearest")
@@ -263,7 +270,7 @@ class CopyLabel(Tool):
 def _check_label(label: object) -> None:
     """Raise where a label is no whole number of at least 1."""
     if isinstance(label, bool) or not isinstance(label, int) or label < 1:
-        raise OptionError(f"A label is a whole number of at least 1, got {label!r}.")
+        raise OptionError(f"A label must be a whole number of at least 1, got {label!r}.")
 
 
 def _check_frames(label_map: LabelMap, state: ToolState) -> None:

@@ -82,7 +82,7 @@ class Paint(Tool):
             raise OptionError(f"The points of a stroke must be a list of [x, y, z], got {self.points!r}.")
         points = tuple(as_triple("A point of a stroke", point) for point in self.points)
         if not points:
-            raise OptionError("A stroke needs one point at least.")
+            raise OptionError("A stroke needs at least one point.")
         radius = as_number("The radius of a brush", self.radius)
         if radius < 0:
             raise OptionError(f"The radius of a brush must be at least 0 mm, got {radius:g}.")
@@ -141,7 +141,7 @@ class Paint(Tool):
             If a range of values is asked for on a color image.
         """
         if (self.low is not None or self.high is not None) and state.volume.is_color:
-            raise OptionError("A color image has no single value a voxel: paint without a range of values.")
+            raise OptionError("A color image does not have one value per voxel: paint without a range of values.")
         covered = stroke(self, state.geometry, monitor)
         if covered is None:
             return None

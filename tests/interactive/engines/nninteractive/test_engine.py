@@ -237,7 +237,7 @@ class _Code:
 def test_weights_that_hold_code_are_refused_unread(monkeypatch, tmp_path, volume, capsys):
     fake.install(monkeypatch, "inference_session")
     bad = fake.write_weights(tmp_path / "bad", content={"network_weights": {}, "extra": _Code()})
-    with pytest.raises(ModelError, match="its pickle asks for"):
+    with pytest.raises(ModelError, match="its pickle refers to"):
         NnInteractiveEngine(RunSettings(), str(bad)).prepare(volume, Monitor(1))
     for number, wrong in enumerate(
         (

@@ -220,7 +220,7 @@ def test_other_weights_are_refused(tmp_path):
 
     path = tmp_path / "other.safetensors"
     write_safetensors({"stem.weight": torch.zeros(3)}, path)
-    with pytest.raises(ModelError, match="not those of this network"):
+    with pytest.raises(ModelError, match="do not belong to this network"):
         promptable_network(path, "0").torch_module()
 
 
