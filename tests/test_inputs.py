@@ -87,7 +87,7 @@ def test_a_wrong_number_of_scans_is_refused_with_what_is_missing(seen, keep, sai
 
 def test_unknown_and_missing_names_are_refused(seen):
     first, second, third = three()
-    with pytest.raises(ModelError, match="no input called 'T2'"):
+    with pytest.raises(ModelError, match="no input named 'T2'"):
         run({"T1": first, "T2": second, "PET": third}, "fake")
     with pytest.raises(ModelError, match="missing: FLAIR"):
         run({"T1": first, "PET": third}, "fake")

@@ -85,14 +85,14 @@ def test_a_newer_schema_is_refused_in_one_line(tmp_path, read):
 @pytest.mark.parametrize(
     ("found", "problem"),
     [
-        (None, "no manifest"),
-        ([], "no manifest"),
-        ({}, "no manifest"),
-        ({**RUN, "schema": "other/1"}, "names no input"),
-        ({**RUN, "input": {**RUN["input"], "path": None}}, "names no input"),
-        ({**RUN, "input": "x"}, "no manifest"),
-        ({**RUN, "model": {}}, "no manifest"),
-        ({key: value for key, value in RUN.items() if key != "options"}, "no manifest"),
+        (None, "not the manifest of a run"),
+        ([], "not the manifest of a run"),
+        ({}, "not the manifest of a run"),
+        ({**RUN, "schema": "other/1"}, "does not name an input"),
+        ({**RUN, "input": {**RUN["input"], "path": None}}, "does not name an input"),
+        ({**RUN, "input": "x"}, "not the manifest of a run"),
+        ({**RUN, "model": {}}, "not the manifest of a run"),
+        ({key: value for key, value in RUN.items() if key != "options"}, "not the manifest of a run"),
     ],
 )
 def test_what_cannot_be_made_again_is_refused(found, problem):
@@ -158,11 +158,11 @@ def test_a_doubt_is_shown_by_info_the_viewer_and_a_replay(
     radcnn.write(volume.with_array(np.asarray(volume.array)[::-1], source=None), out, overwrite=True)
     capsys.readouterr()
     assert main(["info", str(out)]) == 0
-    assert "out.nii.radcnn.json tells of another 'out.nii'" in capsys.readouterr().out
+    assert "out.nii.radcnn.json describes a different 'out.nii'" in capsys.readouterr().out
     assert main(["replay", str(out) + ".radcnn.json"]) == 0
-    assert "tells of another 'out.nii'" in capsys.readouterr().err
+    assert "describes a different 'out.nii'" in capsys.readouterr().err
     from napari_radcnn.gui.napari.reader import layers_at
 
     (layer,) = layers_at(out)
     kept = layer[1]["metadata"]["radcnn"]
-    assert any("tells of another" in line for line in kept["labels"].warnings)
+    assert any("describes a different" in line for line in kept["labels"].warnings)

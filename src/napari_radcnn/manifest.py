@@ -205,7 +205,7 @@ def doubts_of(path: Path) -> list[str]:
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return []
     return [
-        f"{target.name} tells of another '{name}' than the one that is here: it was changed or replaced afterwards."
+        f"{target.name} describes a different '{name}' than the present one, which was changed or replaced later."
         for name in changed
     ]
 
@@ -230,7 +230,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise ReadError(f"{path} is no manifest of a run; it ends in {MANIFEST_SUFFIX} beside each result.") from error
+        raise ReadError(
+            f"{path} is not the manifest of a run; a manifest has a name ending in {MANIFEST_SUFFIX} and "
+            "lies beside each result."
+        ) from error
     check_replayable(found, str(path))
     return dict(found)
 
@@ -247,11 +250,14 @@ def check_replayable(found: Any, where: str) -> None:
         check_schema(found.get("schema"), MANIFEST, where, ReadError)
     try:
         if found["schema"] != MANIFEST or not found["input"]["path"]:
-            raise ReadError(f"{where} names no input that can be run again.")
+            raise ReadError(f"{where} does not name an input for repeating the run.")
         _ = found["model"]["name"], found["settings"]["device"], found["input"]["sha256"]
         _ = found.get("steps") or found["options"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise ReadError(f"{where} is no manifest of a run; it ends in {MANIFEST_SUFFIX} beside each result.") from error
+        raise ReadError(
+            f"{where} is not the manifest of a run; a manifest has a name ending in {MANIFEST_SUFFIX} "
+            "and lies beside each result."
+        ) from error
 
 
 def task_of(manifest: Mapping[str, Any]) -> str:

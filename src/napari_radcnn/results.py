@@ -79,7 +79,9 @@ class LabelMap:
 
     def __post_init__(self) -> None:
         if tuple(self.array.shape) != self.geometry.shape:
-            raise GeometryError(f"The labels have shape {self.array.shape}, but their geometry {self.geometry.shape}.")
+            raise GeometryError(
+                f"The labels have shape {self.array.shape}, but their geometry has {self.geometry.shape}."
+            )
         if not np.issubdtype(self.array.dtype, np.unsignedinteger):
             raise GeometryError(f"Labels must be unsigned integers, got {self.array.dtype}.")
 

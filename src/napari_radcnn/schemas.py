@@ -46,7 +46,7 @@ def check_schema(given: object, known: str, where: object, error: type[RadcnnErr
     found = re.fullmatch(rf"{re.escape(kind)}/(\d{{1,9}})", given) if isinstance(given, str) else None
     if found is not None and int(found[1]) > int(number):
         raise error(
-            f"{where}: a newer version of napari-radcnn wrote this ({given}; this version reads {known}): update "
+            f"{where}: written by a newer version of napari-radcnn ({given}; this version reads {known}): update "
             "napari-radcnn."
         )
 

@@ -280,7 +280,7 @@ def test_a_manifest_does_not_outlive_its_result(tmp_path, scan, monkeypatch, cap
     assert main(["run", "fake", str(scan), "-o", str(out)]) == 0
     out.unlink()
     assert main(["convert", str(scan), str(out)]) == 3
-    assert "manifest of another file" in _one_line(capsys.readouterr())
+    assert "manifest belongs to another file" in _one_line(capsys.readouterr())
     assert main(["convert", str(scan), str(out), "--overwrite"]) == 0
     assert out.exists()
     assert not (tmp_path / "out.nii.radcnn.json").exists()

@@ -38,7 +38,7 @@ def test_findings_of_one_scan_and_of_folders(tmp_path, capsys):
     assert "froc 0.5: 0.6667\n" in told
     _write(tmp_path / "found" / "c.json")
     assert main(["evaluate", str(tmp_path / "reference"), str(tmp_path / "found")]) == 3
-    assert "c.json is in one of" in capsys.readouterr().err
+    assert "c.json is in only one of" in capsys.readouterr().err
 
 
 def test_findings_are_read_as_they_were_written(tmp_path):
@@ -73,7 +73,7 @@ def test_findings_and_something_else_are_refused(tmp_path, capsys):
     radcnn.write(read_detections(tmp_path / "b.json"), tmp_path / "b.csv")
     for one, other in (("a.nii.gz", "b.json"), ("b.json", "c.csv"), ("b.csv", "c.csv")):
         assert main(["evaluate", str(tmp_path / one), str(tmp_path / other)]) == 3
-        assert "give two of a kind" in capsys.readouterr().err
+        assert "compare two files of the same kind" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_findings_and_something_else_are_refused(tmp_path, capsys):
 def test_what_holds_no_findings_is_refused(tmp_path, capsys, text):
     (tmp_path / "a.json").write_text(text)
     assert main(["evaluate", str(tmp_path / "a.json"), str(tmp_path / "a.json")]) == 3
-    assert "a.json holds no detections" in capsys.readouterr().err
+    assert "a.json contains no detections" in capsys.readouterr().err
 
 
 def test_tables_of_classes(tmp_path, capsys):
@@ -111,11 +111,11 @@ def test_tables_of_classes(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "status", "said"),
     [
-        ("case,ill,well\np1,0.5,0.5\n", 3, "hold different cases"),
+        ("case,ill,well\np1,0.5,0.5\n", 3, "have different cases"),
         ("case,ill,well\np1,0.5\n", 3, "line 2: 2 values, but 3 names"),
-        ("case,ill,well\np1,0.5,0.5\np1,0.5,0.5\n", 3, "comes twice"),
-        ("case,ill,well\n", 3, "holds no table"),
-        ("case,ill,well\np1,a,0\np2,0,1\n", 3, "no number"),
+        ("case,ill,well\np1,0.5,0.5\np1,0.5,0.5\n", 3, "occurs twice"),
+        ("case,ill,well\n", 3, "contains no table"),
+        ("case,ill,well\np1,a,0\np2,0,1\n", 3, "not a number"),
         ("case,ill,other\np1,1,0\np2,0,1\n", 2, "the class 'well'"),
     ],
 )

@@ -99,10 +99,10 @@ def test_findings_alone_and_damaged(tmp_path, capsys):
     assert len(told(capsys, path)) == 2
     assert "made_by" not in described(capsys, path)["findings"]
     path.write_text('{"detections": [{"label": "x"}]}')
-    assert "a.json holds no detections" in refused(capsys, path)
+    assert "a.json contains no detections" in refused(capsys, path)
     table = radcnn.write(FOUND, tmp_path / "a.csv")
     table.write_text(table.read_text().replace("12.5", "left"))
-    assert "a.csv holds no detections: columns label, score, x_mm" in refused(capsys, table)
+    assert "a.csv contains no detections: columns label, score, x_mm" in refused(capsys, table)
 
 
 def test_findings_beside_a_manifest_of_a_newer_version_are_still_listed(tmp_path, capsys):
@@ -124,7 +124,7 @@ def test_classes(tmp_path, capsys):
     ]
     assert described(capsys, tmp_path / "c.json")["classification"]["probabilities"] == {"well": 0.25, "ill": 0.75}
     (tmp_path / "c.json").write_text('{"probabilities": {"well": "surely"}}')
-    assert "c.json holds no class probabilities" in refused(capsys, tmp_path / "c.json")
+    assert "c.json contains no class probabilities" in refused(capsys, tmp_path / "c.json")
 
 
 def test_a_manifest(tmp_path, capsys):
@@ -147,9 +147,9 @@ def test_a_manifest(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "it is no JSON"),
+        ("{", "it is not valid JSON"),
         ("[]", 'does not say "schema": "radcnn-manifest/1"'),
-        ('{"schema": "radcnn-manifest/2"}', "a newer version of napari-radcnn wrote this"),
+        ('{"schema": "radcnn-manifest/2"}', "written by a newer version of napari-radcnn"),
         ('{"schema": "radcnn-manifest/10"}', "(radcnn-manifest/10; this version reads radcnn-manifest/1): update"),
         ('{"schema": "radcnn-manifest/0"}', 'does not say "schema"'),
         ('{"schema": ["radcnn-manifest/2"]}', 'does not say "schema"'),
@@ -181,7 +181,7 @@ def test_a_session(tmp_path, capsys):
     journal.close()
     for path in (journal.path, journal.path / "journal.radcnn"):
         first, scan, saved = told(capsys, path)
-        assert first == "an interactive session of 1 step · engine region · unfinished; the viewer offers it"
+        assert first == "an interactive session of 1 step · engine region · unfinished; the viewer offers to resume it"
         assert scan == "scan: T1 · /scans/t1.nii.gz"
         assert saved.startswith("saved: 20")
     found = described(capsys, journal.path)["session"]
@@ -200,7 +200,7 @@ def test_sessions_that_are_damaged_newer_or_were_never_begun(tmp_path, capsys):
     newer.append("step", b"one")
     newer.close()
     assert "(radcnn-session/2; this version reads radcnn-session/1): update" in refused(capsys, newer.path)
-    assert "kept in form 2" in refused(capsys, put(tmp_path / "form", start_bytes(b"{}", schema=2)))
+    assert "has format 2" in refused(capsys, put(tmp_path / "form", start_bytes(b"{}", schema=2)))
     assert "damaged" in refused(capsys, put(tmp_path / "broken", start_bytes(b"{}").replace(b"{}", b"{{")))
     assert "before its first step" in refused(capsys, put(tmp_path / "begun", start_bytes(b"{}")))
 
@@ -214,7 +214,7 @@ def test_a_session_without_words_about_its_scan(tmp_path, capsys):
 
 def test_models_and_packs(tmp_path, capsys):
     bundle = write_bundle(tmp_path / "bundle", unet(2))
-    assert told(capsys, bundle)[0].startswith("a model: two-organs · segmentation · licence ")
+    assert told(capsys, bundle)[0].startswith("a model: two-organs · segmentation · license ")
     assert described(capsys, bundle)["model"]["task"] == "segmentation"
     path = pack(radcnn.open_model(bundle), tmp_path / "two.radcnn-model.zip", licence="MIT", card="# Two organs")
     assert told(capsys, path)[-1] == f"install it: radcnn models install {path}"
@@ -226,7 +226,7 @@ def test_models_and_packs(tmp_path, capsys):
             archive.writestr(info, content.replace(PACK.encode(), b"radcnn-pack/2"))
     err = refused(capsys, path, status=4)
     assert err == (
-        "radcnn: two.radcnn-model.zip: a newer version of napari-radcnn wrote this (radcnn-pack/2; this version reads "
+        "radcnn: two.radcnn-model.zip: written by a newer version of napari-radcnn (radcnn-pack/2; this version reads "
         "radcnn-pack/1): update napari-radcnn.\n"
     )
     for arguments in (["models", "verify", str(path)], ["models", "install", str(path)]):
@@ -240,7 +240,7 @@ def test_a_newer_manifest_is_neither_replayed_nor_played(tmp_path, capsys):
     path.write_text(json.dumps({**MADE, "schema": "radcnn-manifest/2", "output": "a.nii.gz", "steps": [{"undo": 1}]}))
     for arguments in (["replay", str(path)], ["interact", str(scan), str(path), "-o", str(tmp_path / "b.nii.gz")]):
         assert main(arguments) == 3
-        assert "a newer version of napari-radcnn wrote this (radcnn-manifest/2" in capsys.readouterr().err
+        assert "written by a newer version of napari-radcnn (radcnn-manifest/2" in capsys.readouterr().err
     assert not (tmp_path / "b.nii.gz").exists()
 
 
@@ -251,5 +251,5 @@ def test_labels_and_scans_are_listed_as_before(tmp_path, capsys):
     assert told(capsys, path)[0].startswith("  1  labels · NIfTI · 3 x 4 x 5 · ")
     assert [volume["shape"] for volume in described(capsys, path)["volumes"]] == [[3, 4, 5]]
     (tmp_path / "notes.txt").write_text("hello")
-    assert "not an image this program knows" in refused(capsys, tmp_path / "notes.txt")
+    assert "not an image in a supported format" in refused(capsys, tmp_path / "notes.txt")
     assert "no such file" in refused(capsys, tmp_path / "none")

@@ -104,7 +104,7 @@ def test_replay_and_interact_play_the_manifest_again(engines, scan, tmp_path, ca
     assert main(["replay", manifest]) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines() == ["different: the voxels of first.nrrd"]
-    assert "'region' is version 1 here, but the manifest says 0." in captured.err
+    assert "'region' is version 1 on this computer, but version 0 in the manifest." in captured.err
 
 
 def test_replay_refuses_another_scan(engines, scan, tmp_path, capsys):
@@ -114,9 +114,9 @@ def test_replay_refuses_another_scan(engines, scan, tmp_path, capsys):
     radcnn.write(volume.with_array(volume.array + 1), scan, overwrite=True)
     capsys.readouterr()
     assert main(["replay", f"{out}.radcnn.json"]) == 3
-    assert "no longer those of the manifest" in one_line(capsys.readouterr())
+    assert "no longer match the manifest" in one_line(capsys.readouterr())
     assert main(["interact", str(scan), f"{out}.radcnn.json", "-o", str(tmp_path / "o2.nrrd")]) == 0
-    assert "another scan" in capsys.readouterr().err
+    assert "a scan other than" in capsys.readouterr().err
 
 
 def test_several_objects_go_into_a_dicom_segmentation(engines, tmp_path, capsys):
@@ -166,7 +166,7 @@ OUTSIDE = {"object": "a", "prompt": {"kind": "point", "points_mm": [[9000.0, 0, 
         ([{"lock": "b"}], [], 3, "no object 'b'"),
         ([{"undo": 1}], [], 3, "only 0 steps"),
         ([{"undoo": 1}], [], 3, "script.json, step 1: "),
-        ([], [], 3, "has no step"),
+        ([], [], 3, "has no steps"),
         ([{"lock": "b"}], ["--engine", "regiom"], 4, "did you mean 'region'"),
         ([{"engine": "nowhere"}], [], 4, "no engine 'nowhere'"),
         ([{"lock": "b"}], ["--select", "2"], 3, "choose one with --select"),
@@ -249,4 +249,4 @@ def test_replay_of_what_is_no_manifest_is_one_line(tmp_path, capsys, text):
     path = tmp_path / "m.radcnn.json"
     path.write_text(text)
     assert main(["replay", str(path)]) == 3
-    assert "no manifest" in one_line(capsys.readouterr())
+    assert "manifest of a run" in one_line(capsys.readouterr())

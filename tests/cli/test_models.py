@@ -133,5 +133,5 @@ def test_running_out_of_memory_is_one_clear_line(monkeypatch, two_inputs, scans,
     monkeypatch.setattr("napari_radcnn.provenance.identify", none_left)
     assert main(["run", "fake", str(high), str(low), "-o", str(tmp_path / "a.nii.gz")]) == 5
     lines = capsys.readouterr().err.strip().splitlines()
-    assert lines[-1].startswith("radcnn: the memory")
+    assert lines[-1].startswith("radcnn: not enough memory")
     assert not (tmp_path / "a.nii.gz").exists()

@@ -81,7 +81,7 @@ def test_models_on_the_disk_are_found_with_their_licence(tmp_path, monkeypatch, 
     assert main(["models", "found"]) == 0
     out = capsys.readouterr().out
     assert f"{DATASET.name} 3d_fullres" in out
-    assert "licence" in out
+    assert "license" in out
     assert main(["models", "found", "--json"]) == 0
     found = {model["configuration"] for model in json.loads(capsys.readouterr().out)["found"]}
     assert found == {path.name.rpartition("__")[2] for path in DATASET.glob("*__*")}

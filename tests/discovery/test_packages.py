@@ -120,7 +120,7 @@ def test_without_it_nothing_of_it_is_known(tmp_path):
     with pytest.raises(WriteError, match=r"'\.npz', but images are written as \.nii\.gz"):
         radcnn.write(SCAN, tmp_path / "a.npz")
     (tmp_path / "a.npz").write_bytes(b"PK\3\4")
-    with pytest.raises(ReadError, match="not an image this program knows"):
+    with pytest.raises(ReadError, match="not an image in a supported format"):
         radcnn.read(tmp_path / "a.npz")
 
 
@@ -143,7 +143,7 @@ def test_the_command_line_uses_all_three(toy, tmp_path, capsys):
     radcnn.write(SCAN, tmp_path / "in.nii.gz")
     assert main(["models"]) == 0
     listed = capsys.readouterr().out
-    assert "toy-threshold  (segmentation, MR, any; licence BSD-3-Clause)" in listed
+    assert "toy-threshold  (segmentation, MR, any; license BSD-3-Clause)" in listed
     assert listed.count("    from the package toy-radcnn 1.0\n") == 2
     assert main(["info", "--formats"]) == 0
     assert "NPZ  (read: .npz; written: .npz)\n    from the package toy-radcnn 1.0" in capsys.readouterr().out
@@ -203,14 +203,14 @@ BAD_MODELS = {
     "no task": (SPOILED + "SPEC = dataclasses.replace(SPEC, task='guess')\n", "its task is 'guess', expected one of"),
     "an engine": (
         SPOILED + "SPEC = dataclasses.replace(SPEC, task='interactive')\n",
-        "an engine, which is another group, napari_radcnn.engines",
+        "so it is an engine, which belongs in the group napari_radcnn.engines",
     ),
-    "options": (SPOILED + "SPEC = dataclasses.replace(SPEC, options=dict)\n", "its options are no dataclass"),
+    "options": (SPOILED + "SPEC = dataclasses.replace(SPEC, options=dict)\n", "its options are not a dataclass"),
     "bare options": (
         SPOILED + "SPEC = dataclasses.replace(SPEC, options=dataclasses.make_dataclass('O', ['x']))\n",
         "KeyError",
     ),
-    "no licence": (SPOILED + "SPEC = dataclasses.replace(SPEC, licence='')\n", "its spec does not say its licence"),
+    "no licence": (SPOILED + "SPEC = dataclasses.replace(SPEC, licence='')\n", "its spec has no licence"),
 }
 
 
@@ -254,7 +254,7 @@ def test_asked_for_by_name_it_is_named_as_well(tmp_path):
 def test_our_names_stay_ours_and_the_other_is_not_even_imported(group, name, tmp_path):
     with toy_package.installed(broken(tmp_path / "other", "raise SystemExit\n", group, name)):
         with pytest.warns(
-            CatalogueWarning, match=rf"'{name}' of the package 'broken-radcnn' .* here already"
+            CatalogueWarning, match=rf"'{name}' of the package 'broken-radcnn' .* already exists"
         ) as caught:
             listed = models()
         assert len(caught) == 1
@@ -267,10 +267,10 @@ def test_our_names_stay_ours_and_the_other_is_not_even_imported(group, name, tmp
 @pytest.mark.parametrize(
     ("name", "where", "reason"),
     [
-        ("a b", "broken_radcnn:SPEC", "a name holds letters, digits"),
-        ("broken", "broken_radcnn", "'broken_radcnn' is no place of the form 'module:name'"),
-        ("broken", "broken radcnn:SPEC", "is no place of the form 'module:name'"),
-        ("broken", "broken_radcnn:SPEC [extra]", "is no place of the form 'module:name'"),
+        ("a b", "broken_radcnn:SPEC", "a name may only contain letters, digits"),
+        ("broken", "broken_radcnn", "'broken_radcnn' is not of the form 'module:name'"),
+        ("broken", "broken radcnn:SPEC", "is not of the form 'module:name'"),
+        ("broken", "broken_radcnn:SPEC [extra]", "is not of the form 'module:name'"),
     ],
 )
 def test_an_entry_point_that_is_none_is_named(name, where, reason, tmp_path):
@@ -285,7 +285,9 @@ def test_of_two_packages_with_one_name_the_first_is_used(toy, tmp_path):
         tmp_path / "other", SPOILED, MODELS, toy_package.MODEL, package="zoo-radcnn", where="zoo_radcnn:SPEC"
     )
     with toy_package.installed(other):
-        with pytest.warns(CatalogueWarning, match="'zoo-radcnn' .* the package 'toy-radcnn' adds a model of this name"):
+        with pytest.warns(
+            CatalogueWarning, match="'zoo-radcnn' .* the package 'toy-radcnn' also adds a model of this name"
+        ):
             listed = {spec.name: spec for spec in models()}
         assert listed[toy_package.MODEL].package.name == "toy-radcnn"
 
@@ -296,7 +298,9 @@ def test_a_slow_one_is_left_out_until_it_is_there_and_delays_no_other(toy, tmp_p
     waits = f"import time\nfrom pathlib import Path\nwhile not Path({str(go_on)!r}).exists():\n    time.sleep(0.01)\n"
     place = broken(tmp_path / "other", waits + SPOILED, MODELS, "broken")
     with toy_package.installed(place):
-        with pytest.warns(CatalogueWarning, match="it was not imported within 2 s; .* RADCNN_PLUGIN_SECONDS") as caught:
+        with pytest.warns(
+            CatalogueWarning, match="its import took longer than 2 s; .* RADCNN_PLUGIN_SECONDS"
+        ) as caught:
             names = [spec.name for spec in models()]
         assert len(caught) == 1
         assert toy_package.MODEL in names
@@ -425,12 +429,15 @@ BAD_FORMATS = {
     "another name": ("SPEC = Format('whole', ('.x',), (), never, read)\n", "but its format 'whole'"),
     "no use": ("SPEC = Format('broken', ('.x',), (), never)\n", "it has neither a reader nor a writer"),
     "no function": ("SPEC = Format('broken', ('.x',), (), 5, read)\n", "claims, reader and writer must be functions"),
-    "no suffix": ("SPEC = Format('broken', ('x',), (), never, read)\n", "'x' is no suffix"),
-    "large letters": ("SPEC = Format('broken', ('.X',), (), never, read)\n", "'.X' is no suffix"),
+    "no suffix": ("SPEC = Format('broken', ('x',), (), never, read)\n", "'x' is not a suffix"),
+    "large letters": ("SPEC = Format('broken', ('.X',), (), never, read)\n", "'.X' is not a suffix"),
     "no writer": ("SPEC = Format('broken', ('.x',), ('.x',), never, read)\n", "and have a writer"),
     "other writes": ("SPEC = Format('broken', ('.x',), ('.y',), never, read, write)\n", "must be among its suffixes"),
     **{
-        suffix: (f"SPEC = Format('broken', ('.x', {suffix!r}), (), never, read)\n", f"end with '{suffix}' are opened")
+        suffix: (
+            f"SPEC = Format('broken', ('.x', {suffix!r}), (), never, read)\n",
+            f"end with '{suffix}' are already opened",
+        )
         for suffix in (".nii.gz", ".mine.nii", ".dcm", ".json", ".onnx", ".zip", ".raw", ".radcnn", ".sr.dcm", ".ckpt")
     },
 }
@@ -460,8 +467,8 @@ def test_the_command_line_names_a_broken_format_in_a_line(tmp_path, capsys):
 
 BAD_READERS = {
     "an error": ("    return 1 / 0\n", "ZeroDivisionError"),
-    "no list": ("    return 5\n", "it returned no list of at least one Volume"),
-    "nothing": ("    return []\n", "it returned no list of at least one Volume"),
+    "no list": ("    return 5\n", "it did not return a list of at least one Volume"),
+    "nothing": ("    return []\n", "it did not return a list of at least one Volume"),
 }
 
 

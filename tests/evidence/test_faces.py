@@ -78,4 +78,4 @@ def test_a_model_without_evidence_says_so(radiograph, tmp_path, capsys):
     radcnn.write(radiograph, scan)
     words = ["run", "nlm-denoise", str(scan), "-o", str(tmp_path / "x.nii.gz"), "--evidence", str(tmp_path)]
     assert main(words) == 4
-    assert "no evidence maps" in capsys.readouterr().err
+    assert "does not make evidence maps" in capsys.readouterr().err

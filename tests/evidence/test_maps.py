@@ -172,7 +172,7 @@ def test_members_are_averaged():
 
 
 def test_what_cannot_be_explained_is_said():
-    with pytest.raises(ModelError, match="no part 'layer9'"):
+    with pytest.raises(ModelError, match="no module 'layer9'"):
         grad_cam(Look(2), given(2), 1, "layer9")
     with pytest.raises(ModelError, match="no class 2"):
         saliency(Look(2), given(2), 2)

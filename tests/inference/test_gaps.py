@@ -66,9 +66,7 @@ def test_what_stands_for_a_gap_hangs_on_the_model(monkeypatch, modality, changes
     assert found.geometry is scan.geometry
     slot = "a" if "inputs" in changes else "scan"
     assert filled.facts == {"not_finite": [{"input": slot, "voxels": 3, "replaced_by": value}]}
-    assert (
-        f"3 voxels (1.43%) are no finite numbers (NaN or infinite); the model was shown {value:g}" in filled.warnings[0]
-    )
+    assert f"3 voxels (1.43%) are not finite (NaN or infinite); the model saw {value:g}" in filled.warnings[0]
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32, np.float64])

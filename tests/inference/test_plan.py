@@ -16,7 +16,7 @@ from napari_radcnn.user_folders import cache_folder
 def test_the_summary_is_one_line_with_cost():
     text = Plan("m", 4, (64, 70, 80), 3 * 2**30, 200.0).summary()
     assert text == "4 patches of up to 64x70x80 · 3.0 GiB memory · about 3 min"
-    assert "known after the first run" in Plan("m", 1, (1, 1, 1), 0).summary()
+    assert "time unknown until the first run" in Plan("m", 1, (1, 1, 1), 0).summary()
 
 
 def test_time_is_recalled_in_proportion_to_the_work():
@@ -65,7 +65,7 @@ def test_a_scan_outside_the_model_s_domain_is_a_warning_before_the_run():
 def test_an_unknown_voxel_size_is_a_warning_before_the_run():
     volume = head()
     (warning,) = plan(volume.with_array(volume.array, is_calibrated=False), "nlm-denoise").warnings
-    assert "no known voxel size" in warning
+    assert "voxel size of" in warning
 
 
 def test_what_cannot_run_is_said_by_the_plan():

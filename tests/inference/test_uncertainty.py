@@ -45,7 +45,7 @@ def unsure(monkeypatch):
 
     @dataclass(frozen=True)
     class Options(CheckedOptions):
-        uncertainty: bool = option(False, title="Show how sure", help="maps")
+        uncertainty: bool = option(False, title="Show uncertainty", help="maps")
 
     _, pipeline = fake_models.register(monkeypatch, options=Options)
 
@@ -83,7 +83,7 @@ def test_the_command_line_writes_maps_beside_the_labels(unsure, tmp_path, capsys
     (tmp_path / "out.nii.gz").unlink()
     (tmp_path / "out.nii.gz.radcnn.json").unlink()
     assert main(words) == 3  # before the run: a map of another one is in the way
-    assert "out.probability.nii.gz exists already" in capsys.readouterr().err
+    assert "out.probability.nii.gz already exists" in capsys.readouterr().err
     assert not (tmp_path / "out.nii.gz").exists()
     assert main([*words, "--overwrite"]) == 0
     manifest = json.loads((tmp_path / "out.nii.gz.radcnn.json").read_text())

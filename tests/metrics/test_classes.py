@@ -94,10 +94,10 @@ def test_three_classes_are_held_against_the_others():
     [
         ([], {"a": []}, "0 cases"),
         (["a"], {"a": [0.5, 0.5]}, "1 cases and 2 probabilities"),
-        (["a"], {"a": [1.5], "b": [0.0]}, "within 0..1"),
-        (["a"], {"a": [np.nan], "b": [0.0]}, "within 0..1"),
-        (["x"], {"a": [0.5], "b": [0.5]}, "the class 'x'; there are: a, b"),
-        (["1"], {"ill": [0.5]}, "No case is of the class 'ill'"),
+        (["a"], {"a": [1.5], "b": [0.0]}, "between 0 and 1"),
+        (["a"], {"a": [np.nan], "b": [0.0]}, "between 0 and 1"),
+        (["x"], {"a": [0.5], "b": [0.5]}, "the class 'x'; the classes are: a, b"),
+        (["1"], {"ill": [0.5]}, "There are probabilities of the class 'ill'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(truth, given, said):

@@ -127,7 +127,7 @@ def test_nothing_to_find_and_nothing_found():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(OptionError, match="1 scans with references, but 2"):
+    with pytest.raises(OptionError, match="1 scans have references, but 2"):
         match([[]], [[], []])
     with pytest.raises(OptionError, match="without a score"):
         match([[]], [[_box((0, 0, 0))]])

@@ -52,9 +52,9 @@ def test_axis_order_does_not_matter_but_place_does():
     first, second = _boxes()
     assert compare(first, second.reoriented("RAI")) == compare(first, second)
     moved = replace(second, geometry=Geometry.from_parts(second.geometry.shape, SPACING, (1.0, 2.0, 4.0)))
-    with pytest.raises(GeometryError, match=r"not on one grid.*1\.0 mm apart"):
+    with pytest.raises(GeometryError, match=r"on different grids.*1\.0 mm apart"):
         compare(first, moved)
-    with pytest.raises(GeometryError, match="not on one grid"):
+    with pytest.raises(GeometryError, match="on different grids"):
         compare(world_field(axial()), world_field(oblique()))
 
 

@@ -80,7 +80,7 @@ def test_a_scan_that_is_another_now_is_refused(monkeypatch, tmp_path, scan):
     fake_models.register(monkeypatch)
     provenance = radcnn.segment(scan, "fake").provenance
     radcnn.write(scan.with_array(scan.array + 1, source=None), tmp_path / "scan.nii.gz", overwrite=True)
-    with pytest.raises(ReadError, match="no longer those of the manifest"):
+    with pytest.raises(ReadError, match="no longer match the manifest"):
         radcnn.replay(provenance)
     (tmp_path / "scan.nii.gz").unlink()
     with pytest.raises(ReadError, match="no such file"):

@@ -145,7 +145,7 @@ def test_what_read_returns_may_be_passed_on_where_it_holds_one_volume(monkeypatc
 
 @pytest.mark.parametrize("wrong", [np.zeros((3, 4, 5)), [np.zeros((3, 4, 5))], None])
 def test_an_array_is_no_volume(wrong):
-    with pytest.raises(RadcnnError, match="`read` returns it in a list"):
+    with pytest.raises(RadcnnError, match="in the list that `read` returns"):
         run(wrong, "nlm-denoise")
 
 
@@ -158,7 +158,7 @@ def test_a_misspelled_keyword_is_not_swallowed(monkeypatch):
 def test_out_of_memory_is_a_clear_error(monkeypatch):
     _, pipeline = fake_models.register(monkeypatch)
     pipeline.error = MemoryError()
-    with pytest.raises(ResourceError, match="too little free memory") as caught:
+    with pytest.raises(ResourceError, match="not enough free memory") as caught:
         radcnn.segment(world_field(axial()), "fake")
     assert caught.value.exit_status == ExitStatus.RESOURCES == 5
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"radcnn: {error}", file=sys.stderr)
         return error.exit_status
     except MemoryError:
-        print("radcnn: the memory that this process may take does not suffice; nothing was written.", file=sys.stderr)
+        print("radcnn: not enough memory is available to this process; nothing was written.", file=sys.stderr)
         return ExitStatus.RESOURCES
     except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
         sys.stderr.close()

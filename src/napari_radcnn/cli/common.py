@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 def add_select(parser: argparse.ArgumentParser) -> None:
     """Let the user choose one of several volumes."""
     parser.add_argument(
-        "--select", metavar="N", type=int, help="which volume, where IN holds several; `radcnn info IN` numbers them"
+        "--select",
+        metavar="N",
+        type=int,
+        help=("which volume to use if IN contains several; `radcnn info IN` lists their numbers"),
     )
 
 
@@ -86,7 +89,7 @@ def choose(volumes: list[Volume], path: Path, select: int | None) -> Volume:
         return volumes[select - 1]
     listing = "; ".join(f"{number}: {volume.name}" for number, volume in enumerate(volumes[:12], 1))
     more = f"; and {len(volumes) - 12} more" if len(volumes) > 12 else ""
-    raise ReadError(f"{path} holds {len(volumes)} volumes: choose one with --select N ({listing}{more}).")
+    raise ReadError(f"{path} contains {len(volumes)} volumes: choose one with --select N ({listing}{more}).")
 
 
 def print_same(replayed: Replay) -> None:
@@ -110,7 +113,7 @@ def check_result_target(target: Path, kind: type, overwrite: bool, sources: Sequ
 def check_output(target: Path, overwrite: bool) -> None:
     """Refuse before the work what could not be written after it."""
     if target.exists() and not overwrite:
-        raise WriteError(f"{target} exists already: pass --overwrite to replace it.")
+        raise WriteError(f"{target} already exists: pass --overwrite to replace it.")
     folder = label_store(target) or target.parent
     if not folder.is_dir():
         raise WriteError(f"{target} cannot be written: the folder {folder} does not exist.")

@@ -15,18 +15,19 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command of this module."""
     evaluate = commands.add_parser(
         "evaluate",
-        help="compare a prediction with its reference: labels, images, findings, classes",
+        help="compare a prediction with its reference: labels, images, findings or classes",
         description="Compare a prediction with its reference. Scans and label maps must lie on the same grid. "
-        "Detections: two files as `radcnn run` writes them, or two folders with a JSON file of a name for each scan. "
-        "Classifications: two CSV files with the case in the first column; REFERENCE holds its class in the second, "
-        "PREDICTION a column of probabilities for each class.",
+        "Detections: two files as written by `radcnn run`, or two folders with one JSON file for each "
+        "scan, named alike in both. Classifications: two CSV files with the case in the first column; "
+        "REFERENCE has the true class in the second column, PREDICTION one column of probabilities for "
+        "each class.",
     )
     evaluate.add_argument("reference", metavar="REFERENCE", type=Path)
     evaluate.add_argument("prediction", metavar="PREDICTION", type=Path)
     evaluate.add_argument(
-        "--tolerance", metavar="MM", type=float, default=2.0, help="of the surface Dice, mm (default: 2)"
+        "--tolerance", metavar="MM", type=float, default=2.0, help="tolerance of the surface Dice in mm (default: 2)"
     )
-    evaluate.add_argument("--json", action="store_true", help="as JSON")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(command=_evaluate)
 
 
@@ -34,7 +35,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
     from napari_radcnn.operations import evaluate
 
     if not parsed.tolerance >= 0:
-        raise OptionError(f"--tolerance is {parsed.tolerance:g}: give 0 mm or more.")
+        raise OptionError(f"--tolerance is {parsed.tolerance:g}: it must be 0 mm or more.")
     found = evaluate(parsed.reference, parsed.prediction, tolerance_mm=parsed.tolerance)
     if parsed.json:
         print(json.dumps({"reference": str(parsed.reference), "prediction": str(parsed.prediction), **found}, indent=2))

@@ -24,21 +24,24 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command of this module."""
     info = commands.add_parser(
         "info",
-        help="list the volumes in a file or folder, where they lie, what to beware of",
-        description="Say what a file or folder holds: the volumes of scans and label maps, where they lie and what to "
-        "beware of; the findings of a report or of a file of findings; how a result was made; the steps of an "
-        "interactive session; a model. Without a path, --formats lists the formats that are read and written.",
+        help="list the volumes in a file or folder, their geometry, and warnings",
+        description="Describe the contents of a file or folder: the volumes of scans and label maps, their geometry, "
+        "and warnings; the findings in a report or a file of findings; how a result was made; the steps "
+        "of an interactive session; a model. Without a path, --formats lists the formats that can be "
+        "read and written.",
     )
     info.add_argument("path", metavar="PATH", type=Path, nargs="?")
-    info.add_argument("--formats", action="store_true", help="list the formats of images, those of packages as well")
-    info.add_argument("--json", action="store_true", help="as JSON")
+    info.add_argument(
+        "--formats", action="store_true", help=("list the image formats, including those added by installed packages")
+    )
+    info.add_argument("--json", action="store_true", help="print JSON")
     add_on_irregular(info)
     info.set_defaults(command=_info)
 
 
 def _info(parsed: argparse.Namespace) -> None:
     if parsed.formats != (parsed.path is None):
-        raise OptionError("radcnn info takes a path, or --formats for the list of formats, and one of the two.")
+        raise OptionError("radcnn info takes either a path, or --formats for the list of formats.")
     if parsed.formats:
         _formats(parsed)
         return
@@ -246,11 +249,11 @@ def _manifest(parsed: argparse.Namespace) -> None:
     except OSError as error:
         raise ReadError(f"{parsed.path}: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise ReadError(f"{parsed.path}: the manifest is damaged: it is no JSON.") from error
+        raise ReadError(f"{parsed.path}: the manifest is damaged: it is not valid JSON.") from error
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     check_schema(schema, MANIFEST, parsed.path, ReadError)
     if schema != MANIFEST:
-        raise ReadError(f'{parsed.path} is no manifest: it does not say "schema": "{MANIFEST}".')
+        raise ReadError(f'{parsed.path} is not a manifest: it does not say "schema": "{MANIFEST}".')
     if parsed.json:
         _print_json(parsed, manifest=manifest)
         return
@@ -259,7 +262,7 @@ def _manifest(parsed: argparse.Namespace) -> None:
     print(f"the manifest of {manifest.get('output') or 'a result'}{what}")
     print(f"made by {_model(manifest)}" + (f" ({model['task']})" if model.get("task") else ""))
     if scan:
-        print(f"scan: {scan.get('name') or '?'} · {scan.get('path') or 'its place was left out'}")
+        print(f"scan: {scan.get('name') or '?'} · {scan.get('path') or 'path left out'}")
     if manifest.get("started"):
         print(f"started: {manifest['started']}")
     for warning in manifest.get("warnings") or ():
@@ -275,7 +278,7 @@ def _script(parsed: argparse.Namespace) -> None:
         return
     engine = f" · engine {script.engine}" if script.engine else ""
     print(f"a script of {_count(len(script.steps), 'step')}{engine}")
-    print(f"play it: radcnn interact SCAN {parsed.path} -o OUT")
+    print(f"run it: radcnn interact SCAN {parsed.path} -o OUT")
 
 
 def _session(parsed: argparse.Namespace) -> None:
@@ -296,9 +299,15 @@ def _session(parsed: argparse.Namespace) -> None:
         }
         _print_json(parsed, session=described)
         return
-    state = "open now" if saved.is_alive else "finished" if saved.is_finished else "unfinished; the viewer offers it"
+    state = (
+        "open now, in this or another window"
+        if saved.is_alive
+        else "finished"
+        if saved.is_finished
+        else ("unfinished; the viewer offers to resume it")
+    )
     print(f"an interactive session of {_count(saved.steps, 'step')} · engine {engine or '?'} · {state}")
-    print(f"scan: {scan.get('name') or '?'} · {scan.get('path') or 'not from a file'}")
+    print(f"scan: {scan.get('name') or '?'} · {scan.get('path') or 'not read from a file'}")
     print(f"saved: {saved.saved.isoformat(timespec='seconds')}")
 
 
@@ -313,7 +322,7 @@ def _pack(parsed: argparse.Namespace) -> None:
         described = {"name": info.name, "title": info.title, "version": info.version, "licence": info.licence}
         _print_json(parsed, pack={**described, "files": dict(info.files)})
         return
-    print(f"a model pack: {info.name} · {info.title} · version {info.version} · licence {info.licence}")
+    print(f"a model pack: {info.name} · {info.title} · version {info.version} · license {info.licence}")
     print(f"install it: radcnn models install {parsed.path}")
 
 
@@ -324,7 +333,7 @@ def _foreign_model(parsed: argparse.Namespace) -> None:
     if parsed.json:
         _print_json(parsed, model=spec.to_dict())
         return
-    print(f"a model: {spec.name} · {spec.task} · licence {spec.licence}")
+    print(f"a model: {spec.name} · {spec.task} · license {spec.licence}")
     print(f"     {spec.summary}")
     print(f"run it: radcnn run {parsed.path} SCAN -o OUT")
 

@@ -29,24 +29,29 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command of this module."""
     interact = commands.add_parser(
         "interact",
-        help="play a script of prompts and correction tools on a scan",
-        description="Play a script of prompts (clicks, boxes, scribbles, lassos) and correction tools on a scan, as "
-        "the dock 'Interactive segmentation' does them. The manifest beside a result of either is such a script.",
+        help="run a script of prompts and correction tools on a scan",
+        description="Run a script of prompts (clicks, boxes, scribbles, lassos) and correction tools on a scan, just "
+        "as the dock 'Interactive segmentation' applies them. The manifest saved beside an interactive "
+        "result is such a script.",
     )
     interact.add_argument("scan", metavar="SCAN", type=Path, help="file or folder")
-    interact.add_argument("script", metavar="SCRIPT.json", type=Path, help="a script, or OUT.radcnn.json of a result")
-    interact.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="what to write, by suffix")
+    interact.add_argument(
+        "script", metavar="SCRIPT.json", type=Path, help=("a script, or the manifest (OUT.radcnn.json) of a result")
+    )
+    interact.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help=("file to write; its suffix sets the format")
+    )
     interact.add_argument(
         "--engine",
         metavar="NAME",
-        help=f"what answers all prompts, whatever the script says: {', '.join(spec.name for spec in SPECS)}, "
-        "or one of an installed package, see `radcnn models`",
+        help="engine that answers all prompts, instead of the one named in the script: "
+        f"{', '.join(spec.name for spec in SPECS)}, or one from an installed package, see `radcnn models`",
     )
     add_labels(interact)
     add_select(interact)
     add_on_irregular(interact)
     interact.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    add_options(interact.add_argument_group("where and how"), RunSettings)
+    add_options(interact.add_argument_group("device and precision"), RunSettings)
     interact.set_defaults(command=_interact, device=None, precision=None)
 
 
@@ -58,7 +63,7 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="a label map that the script copies from, such as a model's result; may be given several times",
+        help="a label map that the script copies from, such as a model's result; may be repeated",
     )
 
 

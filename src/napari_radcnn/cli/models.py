@@ -17,35 +17,43 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     """Add the command of this module; `words` are the arguments, which may name a model."""
     listing = commands.add_parser(
         "models",
-        help="list the models, print the card of one; pack one into a file, install it elsewhere",
-        description="List the models. With the name of one: what it is, or its card (`radcnn models NAME --card`). "
-        "With a further word: find, pack, verify, install or remove them.",
+        help="list the models, print a model card, pack a model into a file, install a pack",
+        description="List the models. With the name of a model: describe it, or print its card (`radcnn models NAME "
+        "--card`). The commands find, pack, verify, install and remove manage models from elsewhere.",
     )
-    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(command=_models)
     more = listing.add_subparsers(title="further", metavar="WORD")
 
-    found = more.add_parser("found", help="list nnU-Net's and TotalSegmentator's models on this computer's disk")
-    found.add_argument("--json", action="store_true", help="as JSON")
+    found = more.add_parser("found", help="list the nnU-Net and TotalSegmentator models on this computer")
+    found.add_argument("--json", action="store_true", help="print JSON")
     found.set_defaults(command=_found)
 
-    packer = more.add_parser("pack", help="put a foreign model into one file, with its licence and card")
+    packer = more.add_parser("pack", help="pack a foreign model into one file, with its license and model card")
     packer.add_argument("model", metavar="PATH", type=Path, help="file or folder of the model")
     packer.add_argument("-o", "--output", metavar="PACK", type=Path, required=True, help="NAME.radcnn-model.zip")
-    packer.add_argument("--licence", metavar="FILE", type=Path, required=True, help="licence of the weights")
-    packer.add_argument("--card", metavar="FILE", type=Path, required=True, help="what it is, how well it does (.md)")
-    packer.add_argument("--name", help="what is typed to run it")
-    packer.add_argument("--trust", metavar="SHA256", help="of a model that contains code")
+    packer.add_argument(
+        "--licence", metavar="FILE", type=Path, required=True, help=("text file with the license of the weights")
+    )
+    packer.add_argument(
+        "--card", metavar="FILE", type=Path, required=True, help=("model card: what it is, how well it performs (.md)")
+    )
+    packer.add_argument("--name", help="name used to run it")
+    packer.add_argument(
+        "--trust", metavar="SHA256", help=("SHA-256 of the code that you trust, for a model that contains code")
+    )
     packer.add_argument("--overwrite", action="store_true", help="replace PACK if it exists")
     packer.set_defaults(command=_pack)
 
-    verifier = more.add_parser("verify", help="check that a pack is whole and unchanged")
+    verifier = more.add_parser("verify", help="check that a pack is complete and unchanged")
     verifier.add_argument("pack", metavar="PACK", type=Path)
     verifier.set_defaults(command=_verify)
 
-    installer = more.add_parser("install", help="install a pack for this user")
+    installer = more.add_parser("install", help="install a pack for the current user")
     installer.add_argument("pack", metavar="PACK", type=Path)
-    installer.add_argument("--trust", metavar="SHA256", help="of a model that contains code")
+    installer.add_argument(
+        "--trust", metavar="SHA256", help=("SHA-256 of the code that you trust, for a model that contains code")
+    )
     installer.set_defaults(command=_install)
 
     remover = more.add_parser("remove", help="remove an installed model")
@@ -54,8 +62,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
 
     if words[:1] == ["models"] and len(words) > 1 and not words[1].startswith("-") and words[1] not in more.choices:
         one = more.add_parser(words[1])
-        one.add_argument("--card", action="store_true", help="print its card: data, recipe, figures, where it fails")
-        one.add_argument("--json", action="store_true", help="as JSON")
+        one.add_argument(
+            "--card", action="store_true", help=("print its card: training data, method, results, limitations")
+        )
+        one.add_argument("--json", action="store_true", help="print JSON")
         one.set_defaults(command=_one, name=words[1])
 
 
@@ -63,7 +73,7 @@ def _one(parsed: argparse.Namespace) -> None:
     spec = get_model(parsed.name)
     card = own_card(spec) or pack_card(spec) if parsed.card else None
     if parsed.card and card is None:
-        raise ModelError(f"'{spec.name}' came without a card.")
+        raise ModelError(f"'{spec.name}' has no model card.")
     if parsed.json:
         print(json.dumps(spec.to_dict() | ({} if card is None else {"card": card}), indent=2))
     elif card is not None:
@@ -84,7 +94,7 @@ def _models(parsed: argparse.Namespace) -> None:
 def _tell(spec: ModelSpec) -> None:
     for_what = ", ".join(spec.modalities) or "any modality"
     told = [spec.task, for_what, *([spec.body_part] if spec.body_part else [])]
-    print(f"{spec.name}  ({', '.join(told)}; licence {spec.licence})")
+    print(f"{spec.name}  ({', '.join(told)}; license {spec.licence})")
     print(f"    {spec.summary}")
     if spec.inputs:
         print(f"    inputs: {', '.join(slot.name for slot in spec.inputs)}")
@@ -114,10 +124,10 @@ def _found(parsed: argparse.Namespace) -> None:
         return
     for model in found:
         task = f", {model.task}" if model.task else ""
-        print(f"{model.dataset} {model.configuration}{task}  (licence {model.licence})")
+        print(f"{model.dataset} {model.configuration}{task}  (license {model.licence})")
         print(f"    {model.path}")
     if not found:
-        print("none; nnU-Net's results and TotalSegmentator's weights are looked for in their usual places")
+        print("none; the usual folders of nnU-Net results and TotalSegmentator weights were searched")
 
 
 def _pack(parsed: argparse.Namespace) -> None:
@@ -139,7 +149,7 @@ def _verify(parsed: argparse.Namespace) -> None:
     from napari_radcnn.foreign.pack import verify
 
     info = verify(parsed.pack)
-    print(f"{info.name}: {info.title}, version {info.version}, {len(info.files)} files, all as they were packed")
+    print(f"{info.name}: {info.title}, version {info.version}, {len(info.files)} files, all unchanged since packing")
 
 
 def _install(parsed: argparse.Namespace) -> None:

@@ -42,18 +42,22 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     runner = commands.add_parser(
         "run",
         help="run a model on a scan",
-        description="Run a model on a scan. `radcnn run MODEL --help` shows the model's own options as well.",
+        description="Run a model on a scan. `radcnn run MODEL --help` also shows the options of that model.",
     )
     runner.add_argument(
-        "model", metavar="MODEL", help="name of a model, see `radcnn models`; or file or folder of a foreign model"
+        "model",
+        metavar="MODEL",
+        help=("name of a model, see `radcnn models`; or the file or folder of a foreign model"),
     )
     runner.add_argument(
         "input",
         metavar="IN",
         nargs="+",
-        help="file or folder; for a model of several inputs one for each, in order or as NAME=PATH",
+        help="file or folder; for a model with several inputs, one for each, in order or as NAME=PATH",
     )
-    runner.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="what to write, by suffix")
+    runner.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help=("file to write; its suffix sets the format")
+    )
     add_select(runner)
     add_on_irregular(runner)
     runner.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
@@ -61,26 +65,31 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
         "--evidence",
         metavar="DIR",
         type=Path,
-        help="of a classifier or detector: also write maps of what spoke for its answer into this folder (.nii.gz)",
+        help=(
+            "for a classifier or detector: also write evidence maps, which show what its answer is based on, to "
+            "this folder (.nii.gz)"
+        ),
     )
-    runner.add_argument("--plan", action="store_true", help="say what the run would cost, and do not run")
+    runner.add_argument("--plan", action="store_true", help="estimate the cost of the run without running it")
     runner.add_argument(
-        "--trust", metavar="SHA256", help="let the code in this foreign model run; `radcnn run` names its SHA-256"
+        "--trust",
+        metavar="SHA256",
+        help=("allow the code in this foreign model to run; without this option, `radcnn run` prints its SHA-256"),
     )
     runner.set_defaults(command=_run)
     from napari_radcnn.inference.settings import RunSettings
 
-    add_options(runner.add_argument_group("where and how"), RunSettings)
+    add_options(runner.add_argument_group("device and precision"), RunSettings)
     spec = _named_model(words)
     if spec is not None:
         add_options(runner.add_argument_group(f"options of {spec.name}"), spec.options)
 
-    replay = commands.add_parser("replay", help="run again what a manifest says, and compare the voxels")
+    replay = commands.add_parser("replay", help="repeat the run that a manifest describes, and compare the voxels")
     replay.add_argument("manifest", metavar="OUT.radcnn.json", type=Path)
-    replay.add_argument("-o", "--output", metavar="OUT", type=Path, help="also write the result, with its manifest")
+    replay.add_argument("-o", "--output", metavar="OUT", type=Path, help="also write the result and its manifest")
     add_labels(replay)
     add_on_irregular(replay)
-    replay.add_argument("--trust", metavar="SHA256", help="as for `radcnn run`")
+    replay.add_argument("--trust", metavar="SHA256", help="same as for `radcnn run`")
     replay.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     replay.set_defaults(command=_replay)
 
@@ -168,7 +177,7 @@ def _ask_for_evidence(parsed: argparse.Namespace, spec: ModelSpec, options: dict
         If one of them is in the way.
     """
     if parsed.evidence is not None and "explain" not in options:
-        raise ModelError(f"'{spec.name}' makes no evidence maps: leave --evidence away.")
+        raise ModelError(f"'{spec.name}' does not make evidence maps: omit --evidence.")
     if parsed.evidence is not None:
         options["explain"] = True
     if options.get("explain") and not parsed.plan:

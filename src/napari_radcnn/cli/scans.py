@@ -21,9 +21,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the commands of this module."""
     convert = commands.add_parser(
         "convert",
-        help="write a scan in another format, in the same place",
-        description="Write a scan or a label map in another format, in the same place: by the suffix of OUT, or as a "
-        "folder with a DICOM series if it has none.",
+        help="convert a scan to another format, keeping its position in the patient",
+        description="Convert a scan or a label map to another format, keeping its position in the patient. The "
+        "suffix of OUT sets the format; without a suffix, OUT is a folder with a DICOM series.",
     )
     convert.add_argument("input", metavar="IN", type=Path)
     convert.add_argument("output", metavar="OUT", type=Path)
@@ -33,7 +33,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(command=_convert)
 
-    viewer = commands.add_parser("open", help="open napari with our reader, layers and docks")
+    viewer = commands.add_parser("open", help="open napari with the RadCNN reader, layers and docks")
     viewer.add_argument("paths", metavar="PATH", nargs="*")
     viewer.set_defaults(command=_open)
 
@@ -43,20 +43,23 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "--reference",
         metavar="PATH",
         type=Path,
-        help="the DICOM series that IN belongs to, such as that of a label map in NIfTI; for an OUT in DICOM",
+        help=(
+            "the DICOM series that IN belongs to, needed to write DICOM from a file that is not DICOM, such as a "
+            "NIfTI label map"
+        ),
     )
     parser.add_argument(
         "--deidentify",
         action="store_true",
-        help="leave out the patient's name, numbers, dates, UIDs and free text (DICOM PS3.15, Basic Profile); what is "
-        "seen in the voxels stays, such as a face or text in the picture",
+        help="leave out the patient's name, numbers, dates, UIDs and free text (DICOM PS3.15, Basic Profile); what "
+        "the voxels show stays, such as a face or text in the image",
     )
     parser.add_argument(
         "--deidentify-key",
         metavar="FILE",
         type=Path,
-        help="the same, with new UIDs made from the bytes of FILE (at least 16, kept secret): what is written with one "
-        "key fits together; without it, each call makes UIDs of its own",
+        help="the same, with new UIDs derived from the bytes of FILE (at least 16, keep them secret): files written "
+        "with the same key refer to each other; without a key, each call makes unrelated UIDs",
     )
 
 
@@ -90,12 +93,12 @@ def _convert_report(parsed: argparse.Namespace) -> None:
     from napari_radcnn.io import read_report, write
 
     if parsed.output.suffix.lower() not in (".json", ".csv"):
-        raise WriteError(f"{parsed.output}: the findings of a report are written to .json or .csv.")
+        raise WriteError(f"{parsed.output}: the findings of a report can only be written to .json or .csv.")
     report = read_report(parsed.input)
     warn(report.warnings)
     without = len(report.findings) - len(report.detections.boxes)
     if without:
-        warn([f"{without} of {len(report.findings)} findings have no place in the patient and are left out."])
+        warn([f"{without} of {len(report.findings)} findings have no position in the patient and are left out."])
     write(report.detections, parsed.output, overwrite=parsed.overwrite, deidentify=_deidentify(parsed))
     print(f"written: {parsed.output}")
 

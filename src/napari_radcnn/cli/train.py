@@ -13,25 +13,32 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command of this module."""
     training = commands.add_parser(
         "train",
-        help="train a model that ships again, by its recipe",
-        description="Train a model that ships again. The folder of OUT gets checkpoint.pt, from which the same command "
-        "goes on after it was ended, log.csv, the weights, and a picture of the learning curve.",
+        help="retrain a model that ships with this program, using its training recipe",
+        description="Retrain a model that ships with this program. The folder OUT receives checkpoint.pt, from which "
+        "the same command resumes after an interruption, log.csv, the weights, and a plot of the "
+        "learning curve.",
     )
-    training.add_argument("recipe", metavar="RECIPE", nargs="?", help="name of the model; --list says which there are")
-    training.add_argument("--list", action="store_true", help="list the recipes and their settings")
-    training.add_argument("--data", metavar="DIR", type=Path, help="folder of the scans; the model's card names them")
-    training.add_argument("--out", metavar="OUT", type=Path, help="folder for checkpoint, log and weights")
-    training.add_argument("--minutes", metavar="M", type=float, help="how long (default: as the recipe says)")
-    training.add_argument("--seed", metavar="N", type=int, help="of everything random (default: as the recipe says)")
-    training.add_argument("--init-from", metavar="FILE", type=Path, help="weights (.safetensors) to begin with")
+    training.add_argument("recipe", metavar="RECIPE", nargs="?", help="name of the model; --list shows the names")
+    training.add_argument("--list", action="store_true", help="list the training recipes and their settings")
     training.add_argument(
-        "--freeze", metavar="NAME", nargs="+", default=[], help="leave parameters whose names begin so as they are"
+        "--data", metavar="DIR", type=Path, help=("folder of the training scans, which the model card lists")
+    )
+    training.add_argument("--out", metavar="OUT", type=Path, help="folder for checkpoint, log and weights")
+    training.add_argument(
+        "--minutes", metavar="M", type=float, help=("training time in minutes (default: set by the recipe)")
+    )
+    training.add_argument(
+        "--seed", metavar="N", type=int, help=("seed of the random numbers (default: set by the recipe)")
+    )
+    training.add_argument("--init-from", metavar="FILE", type=Path, help="initial weights (.safetensors)")
+    training.add_argument(
+        "--freeze", metavar="NAME", nargs="+", default=[], help="do not train parameters whose names begin with this"
     )
     training.add_argument(
         "--patience",
         metavar="M",
         type=float,
-        help="end after so many minutes without becoming better on held-out cases (recipes of classifiers)",
+        help="stop after this many minutes without improvement on held-out cases (classifiers only)",
     )
     training.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: all)")
     training.set_defaults(command=lambda parsed: _train(parsed, training))
@@ -51,14 +58,14 @@ def _train(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if parsed.data is None or parsed.out is None:
         parser.error("--data and --out are needed")
     if not parsed.data.is_dir():
-        raise ReadError(f"{parsed.data} is no folder: --data names the folder of the scans.")
+        raise ReadError(f"{parsed.data} is not a folder: --data must name the folder of the scans.")
     if parsed.out.exists() and not parsed.out.is_dir():
-        raise WriteError(f"{parsed.out} is no folder: --out names a folder for checkpoint, log and weights.")
+        raise WriteError(f"{parsed.out} is not a folder: --out must name a folder for checkpoint, log and weights.")
     threads = cpu_count() if parsed.threads is None else max(1, parsed.threads)
     try:
         written = get_recipe(parsed.recipe).train(parsed.data, parsed.out, recipe, threads)
     except KeyboardInterrupt:
-        raise CancelledError(f"Ended; the same command goes on from the last checkpoint in {parsed.out}.") from None
+        raise CancelledError(f"Stopped; the same command resumes from the last checkpoint in {parsed.out}.") from None
     for path in written if isinstance(written, tuple) else (written,):
         print(f"written: {path}")
 

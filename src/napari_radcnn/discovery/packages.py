@@ -56,7 +56,7 @@ class Package:
     @property
     def remark(self) -> str:
         """Where a thing comes from, and how long its import took where that is worth a remark, for a list."""
-        slow = f", whose import took {self.seconds:.1f} s" if self.seconds > NOTABLE_SECONDS else ""
+        slow = f", import took {self.seconds:.1f} s" if self.seconds > NOTABLE_SECONDS else ""
         return f"from the package {self}{slow}"
 
 
@@ -172,13 +172,13 @@ class Added(Generic[Thing]):
         for declared in _declared(self.group, tuple(sys.path)):
             name = declared.name.casefold()
             if not _NAME.fullmatch(declared.name):
-                refused[declared] = "a name holds letters, digits, '.', '-' and '_' only"
+                refused[declared] = "a name may only contain letters, digits, '.', '-' and '_'"
             elif not _PLACE.fullmatch(declared.place):
-                refused[declared] = f"'{declared.place}' is no place of the form 'module:name'"
+                refused[declared] = f"'{declared.place}' is not of the form 'module:name'"
             elif name in taken:
-                refused[declared] = f"there is a {self.what} of this name here already"
+                refused[declared] = f"a {self.what} of this name already exists"
             elif name in owner:
-                refused[declared] = f"the package '{owner[name]}' adds a {self.what} of this name"
+                refused[declared] = f"the package '{owner[name]}' also adds a {self.what} of this name"
             else:
                 owner[name] = declared.package
         return refused
@@ -284,8 +284,8 @@ class _Import(Thread):
             self.join(limit)
             if self.is_alive():
                 self.late = (
-                    f"it was not imported within {limit:g} s; it is offered once it is, and the environment variable "
-                    f"{SECONDS_VARIABLE} sets how long to wait"
+                    f"its import took longer than {limit:g} s; it becomes available when the import ends, and the "
+                    f"environment variable {SECONDS_VARIABLE} sets how long to wait"
                 )
         return not self.is_alive()
 

@@ -60,7 +60,7 @@ def grad_cam(module: torch.nn.Module, given: torch.Tensor, index: int, layer: st
     _check(module, given, index)
     found = dict(module.named_modules()).get(layer)
     if found is None:
-        raise ModelError(f"The network has no part '{layer}' for Grad-CAM to look at.")
+        raise ModelError(f"The network has no module '{layer}' for Grad-CAM.")
     kept: list[torch.Tensor] = []
 
     def keep(_module: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
@@ -73,7 +73,7 @@ def grad_cam(module: torch.nn.Module, given: torch.Tensor, index: int, layer: st
     finally:
         hook.remove()
     if not kept:
-        raise ModelError(f"The network's part '{layer}' is not used.")
+        raise ModelError(f"The module '{layer}' of the network is not used.")
     (gradient,) = torch.autograd.grad(score, kept[-1])
     axes = tuple(range(2, gradient.ndim))
     speaks = (gradient.mean(axes, keepdim=True) * kept[-1]).sum(1, keepdim=True).clamp(min=0)
@@ -209,7 +209,7 @@ def _check(module: torch.nn.Module, given: torch.Tensor, index: int) -> None:
     import torch
 
     if given.ndim not in (4, 5) or given.shape[0] != 1:
-        raise ModelError(f"Evidence is found for one input (1, C, ...) in 2-D or 3-D, got {tuple(given.shape)}.")
+        raise ModelError(f"Evidence maps need one input (1, C, ...) in 2-D or 3-D, got {tuple(given.shape)}.")
     with torch.no_grad():
         shape = tuple(module(given).shape)
     if len(shape) != 2 or not 0 <= index < shape[1]:

@@ -41,7 +41,7 @@ def fill_slots(spec: ModelSpec, inputs: Inputs) -> tuple[Volume, ...]:
     if isinstance(inputs, Mapping):
         unknown = [name for name in inputs if name not in names]
         if unknown:
-            raise ModelError(f"{takes}; there is no input called {', '.join(repr(name) for name in unknown)}.")
+            raise ModelError(f"{takes}; it has no input named {', '.join(repr(name) for name in unknown)}.")
         missing = [name for name in names if name not in inputs]
         if missing:
             raise ModelError(f"{takes}; missing: {', '.join(missing)}.")
@@ -63,7 +63,7 @@ def slot_warnings(spec: ModelSpec, volumes: Sequence[Volume]) -> list[str]:
             )
     frames = {volume.metadata.frame_of_reference_uid for volume in volumes} - {""}
     if len(frames) > 1:
-        found.append("The inputs have different frames of reference: they may not lie in one patient space.")
+        found.append("The inputs have different frames of reference: their positions may not correspond.")
     moved = [volume.name for volume in volumes[1:] if not _same_grid(volume.geometry, volumes[0].geometry)]
     if moved:
         found.append(f"Resampled onto the grid of '{volumes[0].name}': {', '.join(moved)}.")
@@ -134,8 +134,8 @@ def resample_to(
     low, high = image.geometry.corners.min(0), image.geometry.corners.max(0)
     if (grid.corners.max(0) < low).any() or (grid.corners.min(0) > high).any():
         raise GeometryError(
-            f"'{image.name}' and the grid it is to be put on do not overlap in the patient: they may be of different "
-            "patients or studies, or one of them lacks its position."
+            f"'{image.name}' and its target grid do not overlap in the patient: they may belong to different "
+            "patients or studies, or one of them may lack its position."
         )
     monitor = Monitor(grid.shape[0], progress, cancel)
 
@@ -164,7 +164,7 @@ def resample_to(
         frames = {scan.metadata.frame_of_reference_uid for scan in (image, reference)} - {""}
         if len(frames) > 1:
             warnings += (
-                f"'{image.name}' and '{reference.name}' have different frames of reference: they may not lie in one "
-                "patient space.",
+                f"'{image.name}' and '{reference.name}' have different frames of reference: their positions may not "
+                "correspond.",
             )
     return replace(image.with_array(array, grid), warnings=warnings)

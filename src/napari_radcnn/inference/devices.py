@@ -41,11 +41,13 @@ def torch_device(settings: RunSettings) -> torch.device:
 
     if settings.device == "mps":
         if not torch.backends.mps.is_available():
-            raise ResourceError("torch found no graphics processor of a Mac (MPS) here; use --device cpu or auto.")
+            raise ResourceError(
+                "PyTorch does not find a Mac graphics processor (MPS) on this computer; use --device cpu or auto."
+            )
         return torch.device("mps")
     has_cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not has_cuda:
-        raise ResourceError("No CUDA device was found by torch on this computer; use --device cpu or auto.")
+        raise ResourceError("PyTorch does not find a CUDA device on this computer; use --device cpu or auto.")
     return torch.device("cuda" if has_cuda and settings.device != "cpu" else "cpu")
 
 
@@ -70,11 +72,13 @@ def computing(settings: RunSettings, device: torch.device, threads: int) -> Iter
         ):
             yield precision
     except torch.OutOfMemoryError as error:
-        raise ResourceError("The graphics card has too little free memory for this model; use --device cpu.") from error
+        raise ResourceError(
+            "The graphics card does not have enough free memory for this model; use --device cpu."
+        ) from error
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
             raise ResourceError(
-                "The computer has too little free memory for this model; close other programs, or crop the scan."
+                "Not enough free memory for this model; close other programs, or crop the scan."
             ) from error
         raise
     finally:

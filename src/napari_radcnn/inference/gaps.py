@@ -72,12 +72,12 @@ def fill_gaps(spec: ModelSpec, volumes: tuple[Volume, ...], monitor: Monitor | N
         share = count / volume.size
         if share >= 1 or share > spec.gaps.most:
             what = (
-                "no finite number"
+                "no finite values"
                 if share >= 1
-                else f"no finite numbers in {share:.0%} of its voxels (NaN or infinite)"
+                else f"non-finite values (NaN or infinite) in {share:.0%} of its voxels"
             )
             raise ModelError(
-                f"'{volume.name}' holds {what}: nothing that a model says of it is worth anything; export it again."
+                f"'{volume.name}' contains {what}: results of a model would be meaningless; export the scan again."
             )
         value = spec.gaps.standing_in(_modalities(spec, volume, number))
         value = least if value is None else value
@@ -85,8 +85,8 @@ def fill_gaps(spec: ModelSpec, volumes: tuple[Volume, ...], monitor: Monitor | N
         gaps.append(volume)
         air = " (air)" if spec.gaps.value is None and value != least else ""
         warnings.append(
-            f"'{volume.name}': {count} voxels ({share:.2%}) are no finite numbers (NaN or infinite); the model was "
-            f"shown {value:g}{air} there{_consequence(spec)}."
+            f"'{volume.name}': {count} voxels ({share:.2%}) are not finite (NaN or infinite); the model saw "
+            f"{value:g}{air} there{_consequence(spec)}."
         )
         slot = spec.inputs[number].name if number < len(spec.inputs) else "scan"
         facts.append({"input": slot, "voxels": count, "replaced_by": value})

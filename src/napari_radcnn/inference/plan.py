@@ -48,7 +48,11 @@ class Plan:
         """Return the cost as one line for a dock or a terminal."""
         size = "x".join(str(n) for n in self.patch_shape)
         count = f"{self.patches} patches" if self.patches > 1 else "1 patch"
-        time = "time: known after the first run here" if self.seconds is None else f"about {_duration(self.seconds)}"
+        time = (
+            "time unknown until the first run on this computer"
+            if self.seconds is None
+            else f"about {_duration(self.seconds)}"
+        )
         return f"{count} of up to {size} · {self.memory_bytes / 2**30:.1f} GiB memory · {time}"
 
 

@@ -14,12 +14,12 @@ class RunSettings(CheckedOptions):
     device: str = option(
         "auto",
         title="Device",
-        help="Where it computes; auto takes a CUDA graphics card if there is one. mps is a Mac's",
+        help="Device to run on; auto uses a CUDA graphics card if available. mps is the graphics processor of a Mac",
         choices=("auto", "cpu", "cuda", "mps"),
     )
     precision: str = option(
         "auto",
         title="Precision",
-        help="Number format; auto takes the fastest in which the network says the same as in float32",
+        help="Number format; auto uses the fastest one that gives the same result as float32",
         choices=("auto", "float32", "bfloat16", "float16"),
     )

@@ -171,11 +171,11 @@ def _check(truth: Sequence[str], names: list[str], table: Floats) -> None:
         counts = (
             f"{len(truth)} cases and {table.shape[1] if table.ndim == 2 else 0} probabilities of {len(names)} classes"
         )
-        raise OptionError(f"{counts}: as many as cases are needed, and at least one.")
+        raise OptionError(f"{counts}: one for each case is needed, and at least one.")
     if not ((table >= 0) & (table <= 1)).all():
-        raise OptionError("Probabilities must lie within 0..1.")
+        raise OptionError("Probabilities must be between 0 and 1.")
     if len(names) == 1 and names[0] not in truth:
-        raise OptionError(f"No case is of the class '{names[0]}', whose probability is given.")
+        raise OptionError(f"There are probabilities of the class '{names[0]}', but no case of it.")
     unknown = sorted(set(truth) - set(names))
     if unknown and len(names) > 1:
-        raise OptionError(f"No probability is given for the class '{unknown[0]}'; there are: {', '.join(names)}.")
+        raise OptionError(f"There is no probability of the class '{unknown[0]}'; the classes are: {', '.join(names)}.")

@@ -66,9 +66,9 @@ def match(
         If the numbers of scans differ, a finding has no score, or `overlap` is out of range.
     """
     if len(references) != len(predictions):
-        raise OptionError(f"{len(references)} scans with references, but {len(predictions)} with findings.")
+        raise OptionError(f"{len(references)} scans have references, but {len(predictions)} have findings.")
     if not 0 < overlap <= 1:
-        raise OptionError(f"overlap is {overlap:g}: give more than 0 and at most 1.")
+        raise OptionError(f"overlap is {overlap:g}: it must be more than 0 and at most 1.")
     scores, is_hit = [], []
     for there, found in zip(references, predictions, strict=True):
         if any(np.isnan(box.score) for box in found):

@@ -67,7 +67,7 @@ def image_errors(
     known = np.isfinite(reference) & np.isfinite(prediction)
     usable = known if mask is None else known & mask
     if not usable.any():
-        raise GeometryError("The two images have no voxel in which both are numbers.")
+        raise GeometryError("The two images have no voxel in which both are finite.")
     difference = prediction[usable] - reference[usable]
     rmse = float(np.sqrt(np.mean(difference**2)))
     peak = float(np.ptp(reference[known]))

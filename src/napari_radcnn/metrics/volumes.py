@@ -39,9 +39,9 @@ def compare(reference: Volume, prediction: Volume, *, tolerance_mm: float = 2.0)
     turned = prediction.reoriented(reference.geometry.orientation)
     if not turned.geometry.is_close(reference.geometry, tolerance=0.1):
         raise GeometryError(
-            f"'{reference.name}' and '{prediction.name}' are not on one grid: shapes {reference.geometry.shape} and "
-            f"{turned.geometry.shape}, corners up to {_corner_distance(reference, turned)} apart. Put one on the "
-            "other's grid first."
+            f"'{reference.name}' and '{prediction.name}' are on different grids: shapes {reference.geometry.shape} "
+            f"and {turned.geometry.shape}, corners up to {_corner_distance(reference, turned)} apart. Resample one "
+            "to the grid of the other first."
         )
     if _are_labels(reference, prediction):
         return {"labels": _compare_labels(reference, turned, tolerance_mm)}

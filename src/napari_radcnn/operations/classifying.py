@@ -46,9 +46,9 @@ def _classes(reference: Path, prediction: Path) -> tuple[list[str], dict[str, li
 
     (_, truth), (names, given) = read_table(reference), read_table(prediction)
     if set(truth) != set(given):
-        raise ReadError(f"{reference} and {prediction} hold different cases in their first columns.")
+        raise ReadError(f"{reference} and {prediction} have different cases in their first columns.")
     try:
         columns = [[float(given[case][number]) for case in truth] for number in range(len(names))]
     except ValueError as error:
-        raise ReadError(f"{prediction} holds a value that is no number: {error}.") from error
+        raise ReadError(f"{prediction} contains a value that is not a number: {error}.") from error
     return [row[0] for row in truth.values()], dict(zip(names, columns, strict=True))

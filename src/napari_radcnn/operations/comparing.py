@@ -39,7 +39,7 @@ def evaluate(reference: str | Path, prediction: str | Path, *, tolerance_mm: flo
         found: dict[str, Any] | None = load(place)(Path(reference), Path(prediction), tolerance_mm)
         if found is not None:
             return found
-    raise ReadError(f"{reference} and {prediction} hold nothing that can be compared.")
+    raise ReadError(f"{reference} and {prediction} contain nothing that can be compared.")
 
 
 def compare_scans(reference: Path, prediction: Path, tolerance_mm: float) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _only_volume(path: Path) -> Volume:
     volumes = read(path)
     if len(volumes) != 1:
         raise ReadError(
-            f"{path} holds {len(volumes)} volumes, and one is compared: write it to a file of its own first, with "
-            "`radcnn convert --select N`."
+            f"{path} contains {len(volumes)} volumes, but only one can be compared: first write it to a separate "
+            "file with `radcnn convert --select N`."
         )
     return volumes[0]

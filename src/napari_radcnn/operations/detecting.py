@@ -38,7 +38,9 @@ def compare_detections(reference: Path, prediction: Path, _tolerance_mm: float) 
     are_json = all(path.suffix.lower() == ".json" for path in pair)
     if not (all(hold_findings) or are_json or all(map(_files_of_findings, pair))):
         if any(hold_findings):
-            raise ReadError(f"Only one of {reference} and {prediction} holds findings: give two of a kind.")
+            raise ReadError(
+                f"Only one of {reference} and {prediction} contains findings: compare two files of the same kind."
+            )
         return None
     from napari_radcnn.metrics import compare_findings
 
@@ -58,7 +60,7 @@ def _findings(reference: Path, prediction: Path) -> tuple[list[Any], list[Any]]:
         return [_boxes(reference)], [_boxes(prediction)]
     if set(first) != set(second):
         name = min(set(first) ^ set(second))
-        raise ReadError(f"{name} is in one of {reference} and {prediction} only: each scan needs a file in both.")
+        raise ReadError(f"{name} is in only one of {reference} and {prediction}: each scan needs a file in both.")
     return [_boxes(first[name]) for name in first], [_boxes(second[name]) for name in first]
 
 

@@ -85,7 +85,7 @@ def voxels_of(request: Request, outcome: Outcome) -> npt.NDArray[Any]:
         If it gave none.
     """
     if outcome.array is None:
-        raise ModelError(f"The recipe of '{request.spec.name}' returned no voxels.")
+        raise ModelError(f"The pipeline of '{request.spec.name}' returned no voxels.")
     return outcome.array
 
 

@@ -51,19 +51,23 @@ def make_request(
     spec = model if isinstance(model, ModelSpec) else find_model(model)
     check_runs_at_once(spec)
     if spec.task not in TASKS or not TASKS[spec.task].build:
-        raise ModelError(f"The model '{spec.name}' is for {spec.task}, which is no task that is run.")
+        raise ModelError(f"The model '{spec.name}' is for {spec.task}, which is not a task that can be run.")
     if task is not None and spec.task != task:
         raise ModelError(f"The model '{spec.name}' is for {spec.task}, not for {task}.")
     if not spec.is_available:
         raise ModelError(f"The model is not installed: {spec.how_to_install}")
     if not isinstance(inputs, Volume | Sequence | Mapping):
-        raise RadcnnError(f"A Volume is expected, as `read` returns it in a list, got {type(inputs).__name__}.")
+        raise RadcnnError(
+            f"A Volume is expected, such as one in the list that `read` returns, got {type(inputs).__name__}."
+        )
     volumes = fill_slots(spec, inputs)
     for volume in volumes:
         if not isinstance(volume, Volume):
-            raise RadcnnError(f"A Volume is expected, as `read` returns it in a list, got {type(volume).__name__}.")
+            raise RadcnnError(
+                f"A Volume is expected, such as one in the list that `read` returns, got {type(volume).__name__}."
+            )
         if volume.is_color:
-            raise GeometryError(f"'{volume.name}' is a color image; '{spec.name}' takes gray scans.")
+            raise GeometryError(f"'{volume.name}' is a color image, but '{spec.name}' needs a grayscale scan.")
     settings = RunSettings(device, precision)
     count = default_threads() if threads is None else max(1, threads)
     return Request(spec, volumes[0], make_options(spec.options, options), settings, count, volumes[1:])
@@ -115,5 +119,5 @@ def _scan_warnings(request: Request) -> list[str]:
         found.append(f"'{name}' is {modality}, but '{request.spec.name}' was made for {', '.join(expected)}.")
     found += slot_warnings(request.spec, request.volumes)
     if not request.volume.metadata.is_calibrated:
-        found.append(f"'{name}' has no known voxel size: whatever is given in mm or ml counts voxels instead.")
+        found.append(f"The voxel size of '{name}' is unknown: values in mm or ml are counted in voxels instead.")
     return found

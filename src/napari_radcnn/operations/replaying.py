@@ -135,7 +135,7 @@ class _Reading:
         for volume in read(path, progress=self.progress, cancel=self.cancel, on_irregular=self.on_irregular):
             if provenance.identify(volume)["sha256"] == identity["sha256"]:
                 return volume
-        raise ReadError(f"{path}: its voxels or its grid are no longer those of the manifest.")
+        raise ReadError(f"{path}: its voxels or its grid no longer match the manifest.")
 
 
 def _run(
@@ -176,18 +176,22 @@ def _model_of(described: Mapping[str, Any], trust: str | None) -> tuple[ModelSpe
     version = described.get("version")
     changes = []
     if spec.version != version:
-        changes.append(f"'{spec.name}' is version {spec.version} here, but the manifest says {version}.")
+        changes.append(
+            f"'{spec.name}' is version {spec.version} on this computer, but version {version} in the manifest."
+        )
     if origin is not None:
         known = {one["sha256"] for one in described["weights"]}
         if known != {file.sha256 for file in spec.files}:
-            raise ModelError(f"{origin}: its weights are no longer those of the manifest.")
+            raise ModelError(f"{origin}: its weights no longer match the manifest.")
     if not is_same_identity(described.get("identity"), identity_of(spec)):
         if origin is not None:
             raise ModelError(
-                f"{origin}: the weights are those of the manifest, but the description or configuration beside them "
-                "has changed since: put it back, or run the model anew."
+                f"{origin}: the weights match the manifest, but the description or configuration beside them has "
+                "changed: restore it, or run the model again."
             )
-        changes.append(f"'{spec.name}' is not quite the model of the manifest here: the result may differ.")
+        changes.append(
+            f"'{spec.name}' on this computer differs slightly from the model in the manifest: the result may differ."
+        )
     return spec, changes
 
 
@@ -222,7 +226,9 @@ def _changes_of_engines(manifest: Mapping[str, Any]) -> list[str]:
             continue
         version, weights = described.get("version"), {one.get("sha256") for one in described.get("weights", ())}
         if version != spec.version:
-            changes.append(f"'{spec.name}' is version {spec.version} here, but the manifest says {version}.")
+            changes.append(
+                f"'{spec.name}' is version {spec.version} on this computer, but version {version} in the manifest."
+            )
         elif weights != {file.sha256 for file in spec.weights}:
-            changes.append(f"'{spec.name}' has other weights here than the manifest says.")
+            changes.append(f"The weights of '{spec.name}' on this computer differ from those in the manifest.")
     return changes

@@ -99,8 +99,8 @@ def execute(request: Request, progress: Progress | None, cancel: CancelEvent | N
             outcome = pipeline.run(request, Monitor(expected.patches, progress, cancel))
     except MemoryError as error:
         raise ResourceError(
-            f"The computer has too little free memory to run '{spec.name}' on '{request.volume.name}': close other "
-            "programs, or crop the scan."
+            f"There is not enough free memory to run '{spec.name}' on '{request.volume.name}': close other programs, "
+            "or crop the scan."
         ) from error
     outcome = with_gaps(outcome, request, filled)
     seconds = time.perf_counter() - clock

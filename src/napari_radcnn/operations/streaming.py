@@ -83,7 +83,7 @@ def segment_to(
     if not can_stream(spec):
         raise ModelError(f"'{spec.name}' needs the whole scan in memory: run it without streaming.")
     if target.suffix != ".zarr":
-        raise WriteError(f"{target}: labels are streamed to OME-Zarr only; name it *.ome.zarr.")
+        raise WriteError(f"{target}: labels can only be streamed to OME-Zarr; use a name ending in .ome.zarr.")
     refuse_sources(target, [path for one in request.volumes for path in sources_of(one)])
     request = replace(request, streams=True)
     refuse_too_large(request, plan_of(request))

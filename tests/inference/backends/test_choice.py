@@ -176,7 +176,7 @@ def test_a_precision_that_is_asked_for_is_taken_with_a_warning(monkeypatch):
     predictor, warnings = run(ToySource(unet()), RunSettings(precision="bfloat16"))
     assert predictor.precision == "bfloat16"
     assert predictor.agreement < 0.9
-    assert "because this precision was asked for" in warnings[-1]
+    assert "because this precision was requested" in warnings[-1]
 
 
 def test_a_backend_that_cannot_be_opened_is_passed_over(monkeypatch):
@@ -200,10 +200,10 @@ def test_a_backend_that_fails_at_its_first_patch_is_passed_over(monkeypatch):
 
 
 def test_a_precision_that_is_not_there_says_what_is(monkeypatch):
-    with pytest.raises(ResourceError, match=r"does not compute this network in float16; .*: float32, bfloat16\."):
+    with pytest.raises(ResourceError, match=r"cannot run this network in float16; .*: float32, bfloat16\."):
         run(ToySource(unet()), RunSettings(precision="float16"))
     monkeypatch.setattr(candidates, "_on", lambda device: TORCH[1:])
-    with pytest.raises(ResourceError, match=r"in bfloat16; it offers: float32\."):
+    with pytest.raises(ResourceError, match=r"in bfloat16; it supports: float32\."):
         run(ToySource(unet()), RunSettings(precision="bfloat16"))
 
 
@@ -211,7 +211,7 @@ def test_a_device_that_is_not_there_is_an_error(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ResourceError, match="No CUDA device"):
+    with pytest.raises(ResourceError, match="does not find a CUDA device"):
         run(ToySource(unet()), RunSettings(device="cuda"))
 
 
@@ -244,7 +244,7 @@ def test_what_takes_long_is_said():
     run(ToySource(unet()), monitor=Monitor(1, lambda done, total, message: said.append(message)), tolerance=0.9)
     assert said == [
         "preparing the model for PyTorch in bfloat16",
-        "computing one patch in float32 to compare with",
+        "computing one patch in float32 for comparison",
         "comparing PyTorch in bfloat16 with float32",
     ]
 

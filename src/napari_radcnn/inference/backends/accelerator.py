@@ -71,12 +71,14 @@ class AcceleratorPredictor:
         try:
             self._network = _worker(device).submit(_Network, module, empty, precision, device).result()
         except RuntimeError as error:  # MPS lacks operations in three dimensions; torch knows no kernels for old cards
-            raise BackendError(f"the device cannot compute it ({str(error).splitlines()[0][:120]}).") from error
+            raise BackendError(
+                f"the device does not support this network ({str(error).splitlines()[0][:120]})."
+            ) from error
 
     def __call__(self, patch: Patch) -> Patch:
         """Return ``(classes, k, j, i)`` of a ``(channels, k, j, i)`` patch; see `Predictor`."""
         if self._network is None:
-            raise ModelError("This network is closed; open it again.")
+            raise ModelError("This network has been closed; open it again.")
         if patch.shape != self._shape:
             raise ModelError(f"This network was opened for patches of {self._shape}, got {patch.shape}.")
         found = _worker(self.device).submit(self._network, batched(patch, self._spatial_dims)).result()[0]
@@ -122,7 +124,7 @@ class _Network:
 
     def _forward(self) -> torch.Tensor:
         if self._module is None:
-            raise ModelError("This network is closed; open it again.")
+            raise ModelError("This network has been closed; open it again.")
         return choose_output(self._module(self._input)).float()
 
     @contextmanager

@@ -63,8 +63,8 @@ def candidates(settings: RunSettings, *, is_onnx: bool) -> tuple[Candidate, ...]
     if not fitting:
         offered = ", ".join(dict.fromkeys(c.precision for c in reversed(there)))
         raise ResourceError(
-            f"This computer's {_DEVICES[device]} does not compute this network in {settings.precision}; "
-            f"it offers: {offered}."
+            f"This computer's {_DEVICES[device]} cannot run this network in {settings.precision}; it supports: "
+            f"{offered}."
         )
     return fitting
 

@@ -214,9 +214,9 @@ class _Opening:
             rejected.append((found.voxels, candidate))
             self.warnings.append(_disagreement(candidate, found, self._is_asked))
         if not rejected or not self._is_asked:
-            raise ModelError(f"No way to compute this network here will do. {' '.join(self.warnings)}")
+            raise ModelError(f"This network cannot be run on this computer. {' '.join(self.warnings)}")
         voxels, candidate = max(rejected, key=lambda one: one[0])
-        self.warnings.append(f"{candidate} is used all the same, because this precision was asked for.")
+        self.warnings.append(f"{candidate} is used anyway, because this precision was requested.")
         predictor = _open(candidate, self._source, self._patch, self._threads, is_compared=True)
         predictor.agreement = voxels
         return predictor
@@ -266,7 +266,7 @@ class _Opening:
 
     def _reference(self, sample: Patch) -> Patch:
         """Return what float32 says of the sample: PyTorch's, or for an ONNX file OpenVINO's."""
-        self._say("computing one patch in float32 to compare with")
+        self._say("computing one patch in float32 for comparison")
         predictor = _open(self._reference_candidate, self._source, self._patch, self._threads, is_compared=False)
         try:
             return predictor(sample).copy()
@@ -296,7 +296,7 @@ def _timed(predictor: _Opened, sample: Patch) -> float:
 def _disagreement(candidate: Candidate, found: Agreement, is_asked: bool) -> str:
     lost = "" if found.structures is None else f" ({1 - found.structures:.1%} of those outside the background differ)"
     end = "." if is_asked else ", so it was not used."
-    return f"{candidate} gives {found.voxels:.2%} of a patch's voxels the label of float32{lost}{end}"
+    return f"{candidate} gives {found.voxels:.2%} of the voxels of a patch the same label as float32{lost}{end}"
 
 
 # -- what was found before --------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class FallingBackPredictor:
             return self._predictor(patch)
         except (OutOfMemoryError, BackendError, RuntimeError) as error:  # torch says what a card does as RuntimeError
             cause = "ran out of memory" if isinstance(error, OutOfMemoryError) else "failed"
-            self._fall_back(f"The graphics card {cause} in the middle of the run; the processor computed the rest.")
+            self._fall_back(f"The graphics card {cause} during the run; the processor computed the rest.")
         return self._predictor(patch)
 
     def _fall_back(self, told: str) -> None:

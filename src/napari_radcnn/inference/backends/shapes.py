@@ -20,5 +20,5 @@ def batched(patch: Patch, spatial_dims: int) -> Patch:
     if spatial_dims == 3:
         return patch[None]
     if patch.shape[1] != 1:
-        raise ModelError(f"A network of two dimensions takes one slice at a time, got {patch.shape[1]}.")
+        raise ModelError(f"A 2-D network takes one slice at a time, got {patch.shape[1]}.")
     return patch[:, 0][None]

@@ -51,7 +51,7 @@ class TorchPredictor:
         import torch
 
         if self._module is None:
-            raise ModelError("This network is closed; open it again.")
+            raise ModelError("This network has been closed; open it again.")
         with _threads(self._threads), torch.inference_mode(), network_errors(), memory_errors():
             batch = torch.from_numpy(batched(patch, self._spatial_dims))
             if self.precision == "float32":
@@ -98,12 +98,12 @@ def memory_errors() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
-            "The graphics card has too little free memory for a patch of this model; use --device cpu."
+            "The graphics card does not have enough free memory for one patch of this model; use --device cpu."
         ) from error
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
             raise OutOfMemoryError(
-                "The computer has too little free memory for a patch of this model; close other programs."
+                "Not enough free memory for one patch of this model; close other programs."
             ) from error
         raise
 
@@ -126,10 +126,10 @@ def network_errors() -> Iterator[None]:
         brief = (lines[-1] if lines else type(error).__name__)[:160]
         if "cuda" in str(error).lower():
             raise BackendError(
-                f"The network was saved for a CUDA card, which is not used here ({brief}): save it again with its "
-                "constants on the processor (module.cpu() before torch.jit.trace or torch.jit.script)."
+                f"The network was saved for a CUDA card, which this computer does not use ({brief}): save it again "
+                "with its constants on the processor (module.cpu() before torch.jit.trace or torch.jit.script)."
             ) from error
-        raise BackendError(f"PyTorch cannot compute the network: {brief}") from error
+        raise BackendError(f"PyTorch cannot run the network: {brief}") from error
 
 
 @contextmanager

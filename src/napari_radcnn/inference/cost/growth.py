@@ -34,6 +34,6 @@ def check_growth(name: str, before: Shape, found: Iterable[float], after: Shape,
     there, here = (" x ".join(f"{value:.4g}" for value in spacing) for spacing in (wanted, found))
     counts = [" x ".join(str(n) for n in shape) for shape in (after, before)]
     raise ModelError(
-        f"The model works at {there} mm, which would make {counts[0]} voxels of the {counts[1]} of '{name}' "
-        f"({here} mm): more than {_MOST} times as many. Check the spacing of the scan and of the model."
+        f"The model works at {there} mm, which would turn the {counts[1]} voxels of '{name}' ({here} mm) into "
+        f"{counts[0]}: more than {_MOST} times as many. Check the spacing of the scan and of the model."
     )

@@ -79,7 +79,7 @@ class Blend:
         self._first = first_plane
         self._empty = np.zeros(classes, np.float32) if empty is None else np.asarray(empty, np.float32)
         if self._empty.shape != (classes,):
-            raise ValueError(f"one empty logit a class is needed: {classes}, got {self._empty.size}")
+            raise ValueError(f"one empty logit per class is needed: {classes}, got {self._empty.size}")
         plane = (classes + 1, shape[1], shape[2])  # the last channel is the sum of the weights
         disk = blending_bytes(shape, classes, patch, budget_bytes)[1]
         self.is_spilled = disk > 0

@@ -43,7 +43,7 @@ class LabelRule:
 
     def __post_init__(self) -> None:
         if not self.values or min(self.values) < 0 or max(self.values) > np.iinfo(np.uint16).max:
-            raise ValueError(f"labels lie in 0..65535, one a channel, got {self.values}")
+            raise ValueError(f"labels must be 0 to 65535, one per channel, got {self.values}")
 
     @classmethod
     def argmax(cls, classes: int) -> LabelRule:

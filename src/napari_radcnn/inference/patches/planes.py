@@ -115,16 +115,16 @@ class FilePlanes:
 
     def _full(self, found: str = "") -> ResourceError:
         return ResourceError(
-            f"The disk is full: a temporary file in '{self._folder}' needs {self._expected / 2**30:.2f} GiB{found}. "
-            "Free some space, set TMPDIR to a folder on a larger disk, or let the run take more memory."
+            f"The disk is full: a temporary file in '{self._folder}' needs {self._expected / 2**30:.2f} "
+            f"GiB{found}. Free some space, set TMPDIR to a folder on a larger disk, or allow the run more memory."
         )
 
     def _error(self, error: OSError) -> ResourceError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return self._full()
         return ResourceError(
-            f"No temporary file can be kept in '{self._folder}': {error.strerror or error}. Set TMPDIR to a folder "
-            "that can be written to."
+            f"No temporary file can be created in '{self._folder}': {error.strerror or error}. Set TMPDIR to a "
+            "folder with write permission."
         )
 
     def go_to(self, planes: slice, rows: slice) -> None:
@@ -203,7 +203,7 @@ class FilePlanes:
             while done < len(view):
                 count = self._file.readinto(view[done:])
                 if not count:
-                    raise OSError(errno.EIO, "the file ends too early")
+                    raise OSError(errno.EIO, "the file is truncated")
                 done += count
         except OSError as error:
             raise self._error(error) from error

@@ -89,7 +89,7 @@ def run_patches(
         If the user asked to stop.
     """
     if skip is not None and empty is None:
-        raise ValueError("with `skip`, say what logits a skipped voxel gets: `empty`")
+        raise ValueError("`skip` needs `empty`, the logits of a skipped voxel")
     axes = axis_starts(shape, sampling)
     before = padding(shape, sampling.patch)[0][0]
     ends = [start - before for start in axes[0][1:]] + [shape[0]]
@@ -170,11 +170,11 @@ def predict(
 def _check_answer(answer: Patch, expected: tuple[int, ...]) -> None:
     if answer.shape != expected:
         raise ModelError(
-            f"The network's answer has shape {answer.shape}, but {expected} was expected (classes and the patch's "
-            "voxels): the model's description does not fit its weights."
+            f"The output of the network has shape {answer.shape}, expected {expected} (classes, then the voxels of "
+            "the patch): the description of the model does not match its weights."
         )
     if not np.isfinite(answer.sum()):
         raise ModelError(
-            "The network's answer is not finite: its input holds values that are no numbers, or the precision is too "
+            "The output of the network is not finite: its input contains non-finite values, or the precision is too "
             "low for this model; run it with precision float32."
         )

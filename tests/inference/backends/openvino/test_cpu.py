@@ -117,7 +117,7 @@ def test_what_openvino_cannot_express_is_an_error_that_names_it():
         open_openvino(ToySource(Odd()), PATCH)
     predictor, (warning,) = open_predictor(ToySource(Odd()), PATCH, RunSettings(), threads=1)
     assert predictor.backend == "torch"
-    assert warning.startswith("OpenVINO in float32 was not used: OpenVINO cannot convert it: ")
+    assert warning.startswith("OpenVINO in float32 was not used: OpenVINO cannot convert the network: ")
 
 
 def test_a_closed_predictor_says_so():
@@ -137,7 +137,7 @@ class OnnxSource:
         self.onnx_path = path
 
     def torch_module(self):
-        raise ModelError("an ONNX file has no torch network")
+        raise ModelError("an ONNX file has no PyTorch network")
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_an_onnx_file_without_openvino_says_what_to_install(onnx, monkeypatch):
 
 def test_a_damaged_onnx_file_is_an_error(onnx):
     onnx.onnx_path.write_bytes(onnx.onnx_path.read_bytes()[:60])
-    with pytest.raises(BackendError, match="OpenVINO cannot convert it"):
+    with pytest.raises(BackendError, match="OpenVINO cannot convert the network"):
         convert(onnx, PATCH, is_compared=False)
 
 

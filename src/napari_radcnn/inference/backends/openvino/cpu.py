@@ -102,17 +102,19 @@ class OpenVINOPredictor:
                 round_carefully(model)
             self._request: Any = openvino_core().compile_model(model, "CPU", config).create_infer_request()
         except RuntimeError as error:
-            raise _memory_error(error) or BackendError(f"OpenVINO cannot compile it: {_line(error)}") from error
+            raise _memory_error(error) or BackendError(
+                f"OpenVINO cannot compile the network: {_line(error)}"
+            ) from error
 
     def __call__(self, patch: Patch) -> Patch:
         """Return ``(classes, k, j, i)`` of a ``(channels, k, j, i)`` patch; see `Predictor`."""
         if self._request is None:
-            raise ModelError("This network is closed; open it again.")
+            raise ModelError("This network has been closed; open it again.")
         batch = batched(patch, self._spatial_dims)
         try:
             found: Patch = self._request.infer({0: batch}, share_inputs=True, share_outputs=True)[0][0]
         except RuntimeError as error:
-            raise _memory_error(error) or BackendError(f"OpenVINO cannot compute it: {_line(error)}") from error
+            raise _memory_error(error) or BackendError(f"OpenVINO cannot run the network: {_line(error)}") from error
         return found if self._spatial_dims == 3 else found[:, None]
 
     def close(self) -> None:
@@ -162,7 +164,7 @@ def convert(source: NetworkSource, patch: Shape, *, is_compared: bool) -> openvi
                 pass  # a network that fixes sizes when it is traced, or one whose coarsest grid does not halve
         return _checked(_traced(module, shape, shape))
     except failures as error:
-        raise _memory_error(error) or BackendError(f"OpenVINO cannot convert it: {_line(error)}") from error
+        raise _memory_error(error) or BackendError(f"OpenVINO cannot convert the network: {_line(error)}") from error
 
 
 def _traced(module: torch.nn.Module, example: list[int], shape: list[int]) -> openvino.Model:
@@ -179,7 +181,7 @@ def _traced(module: torch.nn.Module, example: list[int], shape: list[int]) -> op
             model = ov.convert_model(module, example_input=torch.zeros(example), input=[shape])
     found = model.output(0).get_partial_shape()
     if example != shape and (found.is_dynamic or list(found.to_shape())[2:] != shape[2:]):
-        raise RuntimeError(f"traced with {example}, its output is {found} for an input of {shape}")
+        raise RuntimeError(f"after tracing with {example}, its output is {found} for an input of {shape}")
     return model
 
 
@@ -238,9 +240,7 @@ def _in_float32(model: openvino.Model) -> openvino.Model:
 
 def _memory_error(error: Exception) -> OutOfMemoryError | None:
     if any(text in str(error) for text in ("bad_alloc", "can't allocate memory", "out of memory", "Cannot allocate")):
-        return OutOfMemoryError(
-            "The computer has too little free memory for a patch of this model; close other programs."
-        )
+        return OutOfMemoryError("Not enough free memory for one patch of this model; close other programs.")
     return None
 
 
