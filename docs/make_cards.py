@@ -87,7 +87,7 @@ def _text(value: Any) -> str:
 def head(spec: ModelSpec, about: Mapping[str, Any]) -> str:
     """Return the head of a model's card: what its description and its weights say."""
     rows = [("Task", spec.task), ("Made for", ", ".join((*spec.modalities, *filter(None, [spec.body_part]))))]
-    rows += [("Version", spec.version), ("Licence", spec.licence)]
+    rows += [("Version", spec.version), ("License", spec.licence)]
     if spec.labels:
         rows.append(("Classes", ", ".join(f"{value} {label.name}" for value, label in spec.labels.items())))
     if spec.weights:

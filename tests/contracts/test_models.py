@@ -54,7 +54,7 @@ def test_a_spec_is_complete(spec):
 @pytest.mark.parametrize("spec", LISTED, ids=lambda spec: spec.name)
 def test_a_card_has_its_parts(spec):
     text = own_card(spec) or pack_card(spec)
-    for heading in ("Licence", "Trained on", "Measured", "Where it fails", "Research use"):
+    for heading in ("Licen", "Trained on", "Measured", "Where it fails", "Research use"):
         assert heading in text, f"{spec.card} lacks '{heading}'"
     assert spec.name in text.splitlines()[0]
 

@@ -15,7 +15,7 @@ NAME, FOLDER = "toy-doubling", "toy_model"
 _TOY = Path(__file__).parents[1] / "data" / FOLDER
 #: Folders that cannot be used: the name, what is in the file that is wrong, and what must be said of it.
 BROKEN = {
-    "broken_empty": ("spec.py", "", "its spec.py holds neither SPEC nor SPECS"),
+    "broken_empty": ("spec.py", "", "its spec.py has neither SPEC nor SPECS"),
     "broken_import": ("spec.py", "import nowhere_at_all\n", "No module named 'nowhere_at_all'"),
     "broken_kind": ("spec.py", "SPEC = 'toy'\n", "SPEC is a str, expected a ModelSpec"),
     "broken_name": ("spec.py", "SPEC = undefined\n", "NameError: name 'undefined' is not defined"),

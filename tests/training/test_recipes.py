@@ -110,7 +110,7 @@ def test_a_name_that_is_none_is_refused():
     [
         ({"minutes": 0}, "minutes is 0"),
         ({"seed": -1}, "seed is -1"),
-        ({"patience": 3}, "'promptable-3d' holds out no cases"),
+        ({"patience": 3}, "'promptable-3d' has no held-out cases"),
     ],
 )
 def test_settings_out_of_range_are_refused(given, said):
@@ -148,8 +148,8 @@ def test_train_lists_the_recipes(calls, capsys):
     ("words", "status", "said"),
     [
         (["train", "tow", "--data", ".", "--out", "o"], 4, "There is no recipe 'tow'; did you mean 'toy'?"),
-        (["train", "toy", "--data", "nowhere", "--out", "o"], 3, "nowhere is no folder"),
-        (["train", "toy", "--data", ".", "--out", __file__], 3, "is no folder: --out"),
+        (["train", "toy", "--data", "nowhere", "--out", "o"], 3, "nowhere is not a folder"),
+        (["train", "toy", "--data", ".", "--out", __file__], 3, "is not a folder: --out"),
         (["train", "toy", "--data", ".", "--out", "o", "--minutes", "nan"], 2, "minutes is nan"),
     ],
 )
@@ -177,4 +177,4 @@ def test_ended_by_the_user_it_says_how_to_go_on(calls, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(sys.modules["toy_recipe"], "train", interrupted)
     assert main(["train", "toy", "--data", str(tmp_path), "--out", str(tmp_path)]) == CancelledError.exit_status
-    assert "goes on from the last checkpoint" in capsys.readouterr().err
+    assert "resumes from the last checkpoint" in capsys.readouterr().err

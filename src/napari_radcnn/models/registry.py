@@ -80,7 +80,7 @@ def own_models() -> dict[str, ModelSpec]:
 
 def _specs_of(module: ModuleType) -> tuple[ModelSpec, ...]:
     if not hasattr(module, "SPECS") and not hasattr(module, "SPEC"):
-        raise ModelError("its spec.py holds neither SPEC nor SPECS")
+        raise ModelError("its spec.py has neither SPEC nor SPECS")
     specs = tuple(module.SPECS) if hasattr(module, "SPECS") else (module.SPEC,)
     for spec in specs:
         if not isinstance(spec, ModelSpec):
@@ -161,7 +161,9 @@ def _checked(thing: object, name: str, package: Package) -> ModelSpec:
     """
     spec = checked_spec(thing, name, package)
     if spec.task == "interactive":
-        raise ModelError("its task is 'interactive': an engine, which is another group, napari_radcnn.engines")
+        raise ModelError(
+            "its task is 'interactive', so it is an engine, which belongs in the group napari_radcnn.engines"
+        )
     return spec
 
 

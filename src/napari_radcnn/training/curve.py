@@ -42,10 +42,10 @@ def read_log(path: Path) -> dict[str, list[float]]:
         with path.open(newline="", encoding="utf-8") as file:
             names, *lines = list(csv.reader(file)) or [[]]
     except (OSError, ValueError) as error:
-        raise ReadError(f"{path} cannot be read as the log of a training: {error}.") from error
+        raise ReadError(f"{path} cannot be read as a training log: {error}.") from error
     rows = [line for line in lines if len(line) == len(names)]
     if "minutes" not in names or not rows:
-        raise ReadError(f"{path} is no log of a training: a column 'minutes' and at least one line are expected.")
+        raise ReadError(f"{path} is not a training log: a column 'minutes' and at least one line are expected.")
     return {name: [_number(row[number]) for row in rows] for number, name in enumerate(names)}
 
 

@@ -81,7 +81,7 @@ class Pool:
         """
         while self.drawn < count:
             if not self._process.is_alive():
-                raise ResourceError("The process that draws the samples has ended; its own message stands above.")
+                raise ResourceError("The process that draws the samples has stopped; see its message above.")
             time.sleep(0.5)
 
     def take(self, rng: np.random.Generator) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:

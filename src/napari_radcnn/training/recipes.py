@@ -94,17 +94,17 @@ def make_recipe(
         given["init_from"] = str(init_from)
     if minutes is not None:
         if not 0 < minutes < float("inf"):
-            raise OptionError(f"minutes is {minutes:g}: give more than 0.")
+            raise OptionError(f"minutes is {minutes:g}: it must be more than 0.")
         given["minutes"] = minutes
     if seed is not None:
         if seed < 0:
-            raise OptionError(f"seed is {seed}: give 0 or more.")
+            raise OptionError(f"seed is {seed}: it must be 0 or more.")
         given["seed"] = seed
     made = get_recipe(name).Recipe
     if patience is not None:
         if not made.holds_out:
-            raise OptionError(f"'{name}' holds out no cases while it learns: leave the patience away.")
+            raise OptionError(f"'{name}' has no held-out cases during training: omit the patience.")
         if not 0 <= patience < float("inf"):
-            raise OptionError(f"patience is {patience:g} minutes: give 0 or more.")
+            raise OptionError(f"patience is {patience:g} minutes: it must be 0 or more.")
         given["patience"] = patience
     return made(**given)

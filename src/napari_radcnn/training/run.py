@@ -114,7 +114,7 @@ class Training:
                 self.average.load_state_dict(state["average"])
                 self._optimizer.load_state_dict(state["optimizer"])
             except (RuntimeError, ValueError) as error:
-                raise ModelError(f"{path} is of another network: train in an empty folder.") from error
+                raise ModelError(f"{path} belongs to another network: train in an empty folder.") from error
             self.steps, self._spent = state["steps"], state["spent"]
             self.samples = state.get("samples", 0)  # checkpoints of before samples were counted have none
             if "best" in state:
@@ -272,7 +272,7 @@ def _begin_with(network: torch.nn.Module, path: Path) -> None:
     from napari_radcnn.networks.safetensors import load_safetensors
 
     if not path.is_file():
-        raise ModelError(f"{path} does not exist: name a .safetensors file to begin with.")
+        raise ModelError(f"{path} does not exist: enter a .safetensors file with initial weights.")
     own = network.state_dict()
     given = {
         name: value.to(own[name].dtype)
@@ -280,7 +280,7 @@ def _begin_with(network: torch.nn.Module, path: Path) -> None:
         if name in own and own[name].shape == value.shape
     }
     if not given:
-        raise ModelError(f"{path} holds no tensor with the name and shape of one of this network's.")
+        raise ModelError(f"{path} contains no tensor that matches one of this network in name and shape.")
     network.load_state_dict(given, strict=False)
 
 
@@ -298,7 +298,7 @@ def _freeze(network: torch.nn.Module, beginning: str) -> None:
     found = [value for name, value in network.named_parameters() if name.startswith(beginning)]
     if not beginning or not found:
         known = ", ".join(sorted({name.split(".")[0] for name, _ in network.named_parameters()}))
-        raise ModelError(f"No parameter's name begins with '{beginning}'; names begin with: {known}.")
+        raise ModelError(f"No parameter name begins with '{beginning}'; names begin with: {known}.")
     for value in found:
         value.requires_grad_(False)
     for name, module in network.named_modules():

@@ -121,7 +121,7 @@ def test_the_card_follows_its_figures(tmp_path, monkeypatch):
     text = make_cards.card("nlm-denoise")
     spec = get_model("nlm-denoise")
     assert text.startswith(f"# nlm-denoise: {spec.title}\n")
-    assert f"| Licence | {spec.licence} |" in text
+    assert f"| License | {spec.licence} |" in text
     assert text.endswith("**Measured.** 0.88 on 12.\n")
     (folder / "nlm-denoise.figures.json").write_text(json.dumps({"held": {"dice": 0.5, "n": 3}}))
     assert make_cards.card("nlm-denoise").endswith("**Measured.** 0.50 on 3.\n")

@@ -142,7 +142,7 @@ def test_growing_is_in_millimeters_whatever_the_spacing():
 def test_a_scan_without_a_brain_is_a_clear_error():
     noisy, _ = disks()
     flat = noisy.with_array(np.zeros(noisy.array.shape, np.int16), modality="MR")
-    with pytest.raises(ModelError, match="No brain was found in 'disk phantom'"):
+    with pytest.raises(ModelError, match="No brain was detected in 'disk phantom'"):
         radcnn.segment(flat, "brain-extraction")
 
 

@@ -71,7 +71,7 @@ def test_a_whole_head_goes_through_brain_extraction(spec, monkeypatch):
 
     def extracted(request, monitor):
         asked.append(request.spec.name)
-        monitor.step("outlining the brain")
+        monitor.step("segmenting the brain")
         return Outcome("cpu", "float32", array=(labels > 0).astype(np.uint8), warnings=("look at it",))
 
     monkeypatch.setattr(brain_extraction, "run", extracted)
@@ -121,7 +121,7 @@ def test_gaps_are_shown_as_nothing_and_told(spec):
 def test_what_speaks_against_a_scan_is_said_before_the_run(spec):
     scan, _ = shells((12, 84, 70), (6.0, 1.0, 1.0))
     planned = radcnn.plan(scan, spec)
-    assert any("6.0 mm apart" in told for told in planned.warnings)
+    assert any("6.0 mm: the model was trained" in told for told in planned.warnings)
     assert any("whole brain is expected" in told for told in planned.warnings)
     ct = Volume(scan.array, scan.geometry, VolumeMetadata(modality="CT"))
     assert any("was made for MR" in told for told in radcnn.plan(ct, spec).warnings)
@@ -129,7 +129,7 @@ def test_what_speaks_against_a_scan_is_said_before_the_run(spec):
 
 def test_a_tissue_volume_that_no_brain_has_is_told(spec):
     scan, _ = shells()
-    assert any("not what a whole brain holds" in told for told in radcnn.segment(scan, spec).warnings)
+    assert any("implausible for a whole brain" in told for told in radcnn.segment(scan, spec).warnings)
 
 
 def test_labels_of_the_wrong_scan_are_not_returned_as_a_brain(spec):

@@ -110,7 +110,7 @@ def test_the_label_is_an_option():
     array = gland(8).array.copy()
     array[:4] = 5
     several = Volume(array, gland().geometry, gland().metadata)
-    with pytest.raises(ModelError, match="say which"):
+    with pytest.raises(ModelError, match="set the option"):
         radcnn.classify(several, "adrenal-mass")
     found = radcnn.classify(several, "adrenal-mass", {"label": 1}).probabilities
     assert found == radcnn.classify(gland(8), "adrenal-mass").probabilities

@@ -28,7 +28,8 @@ def test_the_cube_of_the_data_is_taken_as_it_is():
     found, _, told = prepare_gland(Volume(cube, Geometry.from_parts(cube.shape, (1, 1, 1))), 0)
     assert np.array_equal(found, gland_channels(cube > 0))
     assert told == (
-        "The mask holds 1.3 ml; glands of 1.7 to 10.4 ml were trained with. Is it the outline of one gland?",
+        "The mask has 1.3 ml; the model was trained with glands of 1.7 to 10.4 ml. "
+        "Check that it is the mask of one gland.",
     )
 
 
@@ -86,11 +87,11 @@ def test_one_label_of_several_is_chosen():
     array = volume.array.copy()
     array[:5, :5] = 7
     several = Volume(array, volume.geometry, volume.metadata)
-    with pytest.raises(ModelError, match="labels 1, 7: say which"):
+    with pytest.raises(ModelError, match="labels 1, 7: set the option"):
         gland_mask(several, 0)
     assert np.array_equal(gland_mask(several, 1), volume.array == 1)
     assert np.array_equal(gland_mask(volume, 0), volume.array == 1)
-    with pytest.raises(ModelError, match="no label 8; there are: 1, 7"):
+    with pytest.raises(ModelError, match="no label 8; its labels are: 1, 7"):
         gland_mask(several, 8)
 
 
@@ -115,7 +116,7 @@ def test_a_picture_is_refused_and_thick_slices_are_told():
     with pytest.raises(GeometryError, match="in 3-D"):
         gland_plan_warnings(flat)
     thick = gland((14, 80, 90), (5.0, 1.0, 1.0))
-    assert "5.0 mm apart" in gland_plan_warnings(thick)[0]
+    assert "5.0 mm: to resolve" in gland_plan_warnings(thick)[0]
 
 
 def test_what_reaches_beyond_the_cube_is_told():
@@ -123,4 +124,4 @@ def test_what_reaches_beyond_the_cube_is_told():
     array = np.zeros(grid.shape, np.uint8)
     array[5:95, 45:55, 48:52] = 1
     told = prepare_gland(Volume(array, grid), 0)[2]
-    assert told == ("Only 71% of the mask lies in the 64 mm around its center; the rest is unseen.",)
+    assert told == ("Only 71% of the mask lies in the 64 mm around its center; the model does not see the rest.",)

@@ -106,7 +106,7 @@ def test_nothing_and_nan_are_refused():
         prepare_radiograph(radiograph(np.full((50, 50), 7.0)))
     broken = chest()
     broken[3, 60] = np.nan
-    with pytest.raises(ModelError, match="not finite"):
+    with pytest.raises(ModelError, match="non-finite"):
         prepare_radiograph(radiograph(broken))
 
 

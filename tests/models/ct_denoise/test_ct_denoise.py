@@ -176,7 +176,7 @@ def test_what_is_no_number_stays_and_is_told():
     found = radcnn.denoise(volume(array), "ct-denoise")
     assert np.isnan(found.array[1, 60:63, 70]).all()
     assert np.isnan(found.array).sum() == 3
-    assert any("3 voxels" in text and "shown -1024 (air)" in text for text in found.warnings)
+    assert any("3 voxels" in text and "saw -1024 (air)" in text for text in found.warnings)
 
 
 def test_an_order_with_other_slices_first_gives_the_same(denoised):
@@ -190,7 +190,7 @@ def test_an_order_with_other_slices_first_gives_the_same(denoised):
 def test_constant_and_empty_images_are_refused():
     with pytest.raises(ModelError, match="same value everywhere"):
         radcnn.denoise(volume(np.full((2, 40, 40), 40.0)), "ct-denoise")
-    with pytest.raises(ModelError, match="no finite number"):
+    with pytest.raises(ModelError, match="no finite values"):
         radcnn.denoise(volume(np.full((2, 40, 40), np.nan)), "ct-denoise")
 
 
@@ -198,7 +198,7 @@ def test_without_soft_tissue_nothing_is_done_and_it_is_told():
     array = np.random.default_rng(0).normal(2000, 30, (2, 40, 40)).astype(np.float32)
     found = radcnn.denoise(volume(array), "ct-denoise")
     np.testing.assert_array_equal(found.array, array)
-    assert any("No noise was found" in text for text in found.warnings)
+    assert any("No noise was detected" in text for text in found.warnings)
 
 
 def test_what_does_not_fit_is_told_before():

@@ -124,7 +124,7 @@ def test_too_few_slices_are_refused_before_the_run():
 def test_a_scan_without_a_lung_is_refused():
     scan, truth = trunk()
     airless = scan.with_array(np.where(truth["lung"] | truth["airway"] | truth["air"], 40, scan.array))
-    with pytest.raises(ModelError, match="No lung with air"):
+    with pytest.raises(ModelError, match="No aerated lung"):
         radcnn.detect(airless, "lung-nodules")
 
 
@@ -138,11 +138,11 @@ def test_what_holds_no_hounsfield_units_is_refused(change):
 def test_what_speaks_against_a_scan_is_said_before_the_run():
     scan, _ = trunk()
     thick = replace(scan, geometry=Geometry.from_parts(AXIAL.shape, (7.0, 3.1, 3.0)))
-    assert any("7.0 mm apart" in text for text in radcnn.plan(thick, "lung-nodules").warnings)
+    assert any("7.0 mm: the model was trained" in text for text in radcnn.plan(thick, "lung-nodules").warnings)
     other = replace(scan, metadata=VolumeMetadata(name="head", modality="MR"))
     assert any("MR" in text for text in radcnn.plan(other, "lung-nodules").warnings)
     unknown = replace(scan, metadata=replace(scan.metadata, is_calibrated=False))
-    assert any("how large its voxels are" in text for text in radcnn.plan(unknown, "lung-nodules").warnings)
+    assert any("voxel size of the scan is unknown" in text for text in radcnn.plan(unknown, "lung-nodules").warnings)
     assert radcnn.plan(scan, "lung-nodules").warnings == ()
 
 

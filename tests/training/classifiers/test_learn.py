@@ -142,7 +142,7 @@ def test_splits_are_read_and_others_refused(tmp_path):
     with pytest.raises(ModelError, match="test_images and test_labels"):
         load_split(path, "test")
     (folder / "other.npz").write_text("nothing")
-    with pytest.raises(ModelError, match="no file of MedMNIST"):
+    with pytest.raises(ModelError, match="not a MedMNIST v2 file"):
         load_split(folder / "other.npz", "train")
     with pytest.raises(ModelError, match=r"no missing\.npz"):
         find_file(tmp_path, "missing.npz")

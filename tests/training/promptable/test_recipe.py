@@ -54,7 +54,7 @@ def test_a_map_of_another_scan_is_refused(data, tmp_path):
         data / "map.nii.gz",
         overwrite=True,
     )
-    with pytest.raises(GeometryError, match="does not lie on the grid"):
+    with pytest.raises(GeometryError, match="is not on the grid"):
         load_cases(data, tmp_path / "cache")
 
 
@@ -224,5 +224,5 @@ def test_a_pool_whose_process_fails_says_so():
     from napari_radcnn.errors import ResourceError
     from napari_radcnn.training.pool import Pool
 
-    with Pool(_make, (8, "no seed"), 8, 5) as pool, pytest.raises(ResourceError, match="has ended"):
+    with Pool(_make, (8, "no seed"), 8, 5) as pool, pytest.raises(ResourceError, match="has stopped"):
         pool.wait(1)

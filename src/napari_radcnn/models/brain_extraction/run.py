@@ -52,9 +52,9 @@ def _domain_warnings(request: Request) -> tuple[str, ...]:
     extent = [n * s for n, s in zip(geometry.shape, geometry.spacing, strict=True)]
     if min(extent) < 120:
         size = " x ".join(f"{e:.0f}" for e in extent)
-        found.append(f"The scan covers {size} mm: a whole head is expected, so the outline may be wrong.")
+        found.append(f"The scan covers {size} mm: a whole head is expected, so the result may be wrong.")
     if max(geometry.spacing) > 5:
-        found.append(f"Slices are {max(geometry.spacing):.1f} mm apart: the outline was tested up to 5 mm.")
+        found.append(f"The slice spacing is {max(geometry.spacing):.1f} mm: the model was tested up to 5 mm.")
     return tuple(found)
 
 
@@ -97,7 +97,7 @@ def _maps(brain: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
 
 def _implausible(liters: float) -> str:
     low, high = _PLAUSIBLE
-    return f"The outline holds {liters:.2f} liters, outside {low} to {high}: check it, it may not be the brain."
+    return f"The segmentation has {liters:.2f} liters, outside {low} to {high}: check it, it may not be the brain."
 
 
 def _probabilities(request: Request, load: Callable[[int], _Network], monitor: Monitor) -> npt.NDArray[np.float32]:
@@ -114,9 +114,9 @@ def _probabilities(request: Request, load: Callable[[int], _Network], monitor: M
     def normalize(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return standardize(scale_to_range(values, low, high), _MEAN, _STD)
 
-    monitor.say("finding the brain")
+    monitor.say("detecting the brain")
     coarse = load(0)(normalize(small)) > 0.5
-    monitor.step("outlining the brain")
+    monitor.step("segmenting the brain")
     if not coarse.any():
         raise ModelError(_nothing_found(request))
     crop = Crop(_box(_largest_part(coarse), head.geometry.shape))
@@ -125,18 +125,18 @@ def _probabilities(request: Request, load: Callable[[int], _Network], monitor: M
     seen, network = normalize(stretch.apply(inside).array), load(1)
     fine = network(seen)
     if request.options.uncertainty:
-        monitor.step("outlining its mirror image")
+        monitor.step("segmenting the mirror image")
         mirrored = network(np.ascontiguousarray(seen[::-1]))[::-1]  # the first axis runs from left to right
         fine = np.asarray((fine + mirrored) / 2, np.float32)
-    monitor.step("putting the outline in its place")
+    monitor.step("resampling the result to the scan")
     found = crop.invert(stretch.invert(fine, inside.geometry), head.geometry)
     return upright.invert(found, scan.geometry)
 
 
 def _nothing_found(request: Request) -> str:
     return (
-        f"No brain was found in '{request.volume.name}': '{request.spec.name}' expects a T1-weighted MR of a whole "
-        "head. Check the scan's orientation and that it is the right series."
+        f"No brain was detected in '{request.volume.name}': '{request.spec.name}' expects a T1-weighted MR of a "
+        "whole head. Check the scan's orientation and that it is the right series."
     )
 
 

@@ -16,7 +16,7 @@ class BrainExtractionOptions(CheckedOptions):
     threshold: float = option(
         0.5,
         title="Threshold",
-        help="Probability from which a voxel is brain; lower gives a larger mask",
+        help="Probability threshold for brain voxels; a lower value gives a larger mask",
         low=0.01,
         high=0.99,
         step=0.05,
@@ -24,7 +24,7 @@ class BrainExtractionOptions(CheckedOptions):
     grow_mm: float = option(
         0.0,
         title="Grow",
-        help="Distance by which the mask is grown afterwards; negative shrinks it",
+        help="Distance by which the final mask is grown; a negative value shrinks it",
         low=-20.0,
         high=20.0,
         step=0.5,
@@ -32,8 +32,8 @@ class BrainExtractionOptions(CheckedOptions):
     )
     uncertainty: bool = option(
         False,
-        title="Show how sure",
-        help="Outline the mirror image as well, take the mean, and give its probability and entropy as images",
+        title="Show uncertainty",
+        help="Also segment the mirror image, average the two, and return probability and entropy as images",
     )
 
 
@@ -42,7 +42,7 @@ SPEC = ModelSpec(
     title="Brain extraction",
     task="segmentation",
     version="1.0.2",
-    summary="Outlines the brain, with the fluid inside it, in a T1-weighted MR of a whole head.",
+    summary="Segments the brain, including the fluid inside it, in a T1-weighted MR of a whole head.",
     modalities=("MR",),
     body_part="head",
     pipeline="napari_radcnn.models.brain_extraction.run",

@@ -62,9 +62,9 @@ def plan(request: Request) -> Plan:
     extent = [n * s for n, s in zip(geometry.shape, geometry.spacing, strict=True)]
     if min(extent) < 100:
         size = " x ".join(f"{e:.0f}" for e in extent)
-        warnings.append(f"The scan covers {size} mm: a whole brain is expected, so tissue may be named wrongly.")
+        warnings.append(f"The scan covers {size} mm: a whole brain is expected, so tissue may be labeled wrongly.")
     if max(geometry.spacing) > 5:
-        warnings.append(f"Slices are {max(geometry.spacing):.1f} mm apart: the model learned from up to 5 mm.")
+        warnings.append(f"The slice spacing is {max(geometry.spacing):.1f} mm: the model was trained with up to 5 mm.")
     memory = _LIBRARIES + _BYTES_A_PATCH_VOXEL * int(np.prod(_PATCH)) + _BYTES_A_VOXEL * request.volume.size
     if request.options.brain == "whole-head":
         _require_extraction(request)
@@ -75,7 +75,7 @@ def plan(request: Request) -> Plan:
 def run(request: Request, monitor: Monitor) -> Outcome:
     """Name the tissue of every voxel of the brain: 1 fluid, 2 gray, 3 white matter."""
     _refuse_flat(request)
-    monitor.say("looking for the brain")
+    monitor.say("detecting the brain")
     values = np.array(request.volume.array, np.float32)
     brain = _find_brain(request, values, monitor)
     prepared = _prepare(request, values, brain.mask)
@@ -86,8 +86,8 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         values[~brain.mask] = 0
     if not (labels > 1).any():
         raise ModelError(
-            f"No brain tissue was found in '{request.volume.name}'. Check that it is an MR of the brain, and its "
-            "orientation."
+            f"No brain tissue was detected in '{request.volume.name}'. Check that it is an MR of the brain, and "
+            "check its orientation."
         )
     told = (*brain.warnings, *tissue.warnings, *_implausible(labels, request.volume.geometry))
     return Outcome(
@@ -127,19 +127,19 @@ class _Brain:
 def _find_brain(request: Request, values: npt.NDArray[np.float32], monitor: Monitor) -> _Brain:
     scan = request.volume
     if float(values.max()) == float(values.min()):
-        raise ModelError(f"'{scan.name}' has the same value everywhere: there is nothing to see in it.")
+        raise ModelError(f"'{scan.name}' has the same value everywhere: it shows nothing.")
     mask, share = shown_mask(scan, values)
     wanted = request.options.brain
     if wanted == "stripped" or (wanted == "auto" and is_stripped(scan, mask, share)):
         return _Brain(mask, "as shown")
     _require_extraction(request)
-    monitor.say("cutting out the brain")
+    monitor.say("extracting the brain")
     found = brain_extraction.run(_extraction_request(request), _Within(monitor))
     if found.array is None:
-        raise ModelError(f"'{EXTRACTION.name}' returned no outline of '{scan.name}'.")
+        raise ModelError(f"'{EXTRACTION.name}' returned no brain mask of '{scan.name}'.")
     told = (
-        f"The brain was cut out with '{EXTRACTION.name}', which was made for T1-weighted scans: look at its border. "
-        "If the scan shows the brain alone already, set brain to stripped.",
+        f"The brain was extracted with '{EXTRACTION.name}', which was made for T1-weighted scans: check its border. "
+        "If the scan already shows only the brain, set brain to stripped.",
         *found.warnings,
     )
     return _Brain(found.array > 0, EXTRACTION.name, told)
@@ -162,9 +162,9 @@ class _Within(Monitor):
 def _require_extraction(request: Request) -> None:
     if not EXTRACTION.is_available:
         raise ModelError(
-            f"'{request.volume.name}' shows the whole head, and cutting out the brain needs deepbet, which is not "
-            f"installed: {EXTRACTION.install_command}, or give a scan of the brain alone. If it is one, set brain to "
-            "stripped."
+            f"'{request.volume.name}' shows the whole head, and extracting the brain needs deepbet, which is not "
+            f"installed: {EXTRACTION.install_command}, or use a skull-stripped scan. If it already is one, set brain "
+            "to stripped."
         )
 
 
@@ -178,8 +178,8 @@ def _implausible(labels: npt.NDArray[np.uint8], geometry: Geometry) -> tuple[str
     if _PLAUSIBLE_LITERS[0] <= liters <= _PLAUSIBLE_LITERS[1] and _PLAUSIBLE_RATIO[0] <= ratio <= _PLAUSIBLE_RATIO[1]:
         return ()
     return (
-        f"{gray:.2f} liters of gray and {white:.2f} of white matter were found, which is not what a whole brain holds: "
-        "check the labels before relying on them.",
+        f"The result has {gray:.2f} liters of gray and {white:.2f} of white matter, which is implausible for a whole "
+        "brain: check the labels before relying on them.",
     )
 
 
@@ -199,7 +199,7 @@ class _Prepared:
 
 def _prepare(request: Request, values: npt.NDArray[np.float32], mask: Mask) -> _Prepared:
     if not mask.any():
-        raise ModelError(f"Nothing is shown in '{request.volume.name}'.")
+        raise ModelError(f"'{request.volume.name}' is empty.")
     turn = Reorient(_ORIENTATION)
     head = turn.apply(request.volume.with_array(values))
     brain = turn.apply(request.volume.with_array(mask)).array
@@ -212,7 +212,7 @@ def _prepare(request: Request, values: npt.NDArray[np.float32], mask: Mask) -> _
         share = resample(brain.astype(np.float32), head.geometry, grid, interpolation="linear")
         brain = share > 0.5
         if not brain.any():
-            raise ModelError(f"'{request.volume.name}' shows too little to find tissue in.")
+            raise ModelError(f"'{request.volume.name}' shows too little to segment.")
     crop = Crop(_box_around(brain))
     box = tuple(slice(*ends) for ends in crop.box)
     seen, brain = seen[box], brain[box]
@@ -265,7 +265,7 @@ class _Tissue:
             self.warnings += late_warnings([predictor])
         finally:
             predictor.close()
-        self._monitor.say("putting the tissue in its place")
+        self._monitor.say("resampling the result to the scan")
         if self._request.options.uncertainty:
             self.maps = {name: self._image_placed(values) for name, values in maps_of(shares).items()}
         return self._placed(shares)

@@ -18,19 +18,19 @@ class BrainTissueOptions(CheckedOptions):
     brain: str = option(
         "auto",
         title="Brain",
-        help="Whether the scan shows the brain alone (skull-stripped) or the whole head, from which the brain is then "
-        "cut out with brain-extraction; auto finds out from the background",
+        help="Whether the scan shows only the brain (skull-stripped) or the whole head, from which the brain is "
+        "first extracted with brain-extraction; auto decides by the background",
         choices=("auto", "stripped", "whole-head"),
     )
     mirrored: bool = option(
         True,
-        title="Mirror as well",
-        help="Show the network the mirror image, too, and take the mean: twice the time, steadier borders",
+        title="Average with mirror image",
+        help="Also run the network on the mirror image and average: twice the time, more stable borders",
     )
     uncertainty: bool = option(
         False,
-        title="Show how sure",
-        help="Give the probability of what was named, and the entropy of all classes, as images",
+        title="Show uncertainty",
+        help="Return the probability of the chosen class and the entropy over all classes as images",
     )
 
 
@@ -39,7 +39,7 @@ SPEC = ModelSpec(
     title="Brain tissue",
     task="segmentation",
     version="1",
-    summary="Names fluid, gray and white matter of the brain in an MR of any contrast (T1, T2, FLAIR).",
+    summary="Segments fluid, gray and white matter of the brain in an MR of any contrast (T1, T2, FLAIR).",
     modalities=("MR",),
     body_part="brain",
     pipeline="napari_radcnn.models.brain_tissue.run",

@@ -22,7 +22,7 @@ class AdrenalMassOptions(CheckedOptions):
     label: int = option(
         0,
         title="Label",
-        help="Value of the gland in a map of several labels; 0 takes the only one there is",
+        help="Label value of the gland in a map with several labels; 0 uses the only label",
         low=0,
         high=65535,
         step=1,
@@ -30,16 +30,19 @@ class AdrenalMassOptions(CheckedOptions):
     explain: bool = option(
         False,
         title="Evidence",
-        help="Also make maps of what spoke for the answer: Grad-CAM, saliency, occlusion, prediction difference",
+        help=(
+            "Also make evidence maps, which show what the answer is based on: Grad-CAM, saliency, occlusion, "
+            "prediction difference"
+        ),
     )
 
 
 SPEC = ModelSpec(
     name="adrenal-mass",
-    title="Mass of an adrenal gland",
+    title="Adrenal gland mass",
     task="classification",
     version="1",
-    summary="Says how likely a mass is, from the mask of one adrenal gland; it never sees the scan itself.",
+    summary="Estimates how likely a mass is from the mask of one adrenal gland; it does not use the scan itself.",
     modalities=("SEG",),
     body_part="one adrenal gland, outlined",
     pipeline="napari_radcnn.models.classifiers.run",
@@ -47,7 +50,7 @@ SPEC = ModelSpec(
     spacing=(1.0, 1.0, 1.0),
     patch=(64, 64, 64),
     classes=CLASSES,
-    licence="BSD-3-Clause (weights made here); training data CC BY 4.0",
+    licence="BSD-3-Clause (weights trained for this project); training data CC BY 4.0",
     citation="Data: Yang et al. 2023, MedMNIST v2, Scientific Data 10, 41",
     card="models/classifiers/adrenal-mass.md",
     weights=shipped_weights("models/classifiers/adrenal-mass"),

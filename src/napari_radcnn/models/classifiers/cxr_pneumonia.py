@@ -22,7 +22,10 @@ class CxrPneumoniaOptions(CheckedOptions):
     explain: bool = option(
         False,
         title="Evidence",
-        help="Also make maps of what spoke for the answer: Grad-CAM, saliency, occlusion, prediction difference",
+        help=(
+            "Also make evidence maps, which show what the answer is based on: Grad-CAM, saliency, occlusion, "
+            "prediction difference"
+        ),
     )
 
 
@@ -31,14 +34,14 @@ SPEC = ModelSpec(
     title="Pneumonia in a chest radiograph",
     task="classification",
     version="1",
-    summary="Says how likely pneumonia is in a frontal chest radiograph of a child, looking at 28 x 28 pixels of it.",
+    summary="Estimates how likely pneumonia is in a frontal chest radiograph of a child, reduced to 28 x 28 pixels.",
     modalities=("CR", "DX"),
     body_part="chest",
     pipeline="napari_radcnn.models.classifiers.run",
     options=CxrPneumoniaOptions,
     patch=(1, 28, 28),
     classes=CLASSES,
-    licence="BSD-3-Clause (weights made here); training data CC BY 4.0",
+    licence="BSD-3-Clause (weights trained for this project); training data CC BY 4.0",
     citation="Data: Yang et al. 2023, MedMNIST v2, Scientific Data 10, 41; Kermany et al. 2018, Cell 172, 1122",
     card="models/classifiers/cxr-pneumonia.md",
     weights=shipped_weights("models/classifiers/cxr-pneumonia"),

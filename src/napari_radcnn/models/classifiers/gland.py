@@ -29,11 +29,12 @@ def gland_plan_warnings(volume: Volume) -> tuple[str, ...]:
     geometry = volume.geometry
     if min(geometry.shape) < 3:
         size = " x ".join(str(n) for n in geometry.shape)
-        raise GeometryError(f"'{volume.name}' has {size} voxels: this model takes the mask of a gland in 3-D.")
+        raise GeometryError(f"'{volume.name}' has {size} voxels: this model needs the mask of a gland in 3-D.")
     told = []
     if max(geometry.spacing) > _COARSE:
         told.append(
-            f"Voxels are {max(geometry.spacing):.1f} mm apart: the limbs of a gland need {_COARSE:.0f} mm or less."
+            f"The spacing is {max(geometry.spacing):.1f} mm: to resolve the limbs of a gland, {_COARSE:.0f} mm or "
+            "less is needed."
         )
     return tuple(told)
 
@@ -55,16 +56,16 @@ def gland_mask(volume: Volume, label: int) -> npt.NDArray[np.bool_]:
     found = _labels(values)
     if found is None:
         raise ModelError(
-            f"'{volume.name}' is a scan, not a mask: this model takes the outline of one adrenal gland, such as a "
-            "label map from a segmentation."
+            f"'{volume.name}' is a scan, not a mask: this model needs the mask of one adrenal gland, such as a label "
+            "map from a segmentation."
         )
     listing = ", ".join(str(value) for value in found[:12]) + (", ..." if len(found) > 12 else "")
     if not found:
-        raise ModelError(f"'{volume.name}' is empty: outline the gland first.")
+        raise ModelError(f"'{volume.name}' is empty: segment the gland first.")
     if label and label not in found:
-        raise ModelError(f"'{volume.name}' has no label {label}; there are: {listing}.")
+        raise ModelError(f"'{volume.name}' has no label {label}; its labels are: {listing}.")
     if not label and len(found) > 1:
-        raise ModelError(f"'{volume.name}' has the labels {listing}: say which is the gland with the option 'label'.")
+        raise ModelError(f"'{volume.name}' has the labels {listing}: set the option 'label' to that of the gland.")
     return np.asarray(values == (label or found[0]))
 
 
@@ -105,16 +106,17 @@ def prepare_gland(
     told = []
     if not _PLAUSIBLE[0] <= milliliters <= _PLAUSIBLE[1]:
         told.append(
-            f"The mask holds {milliliters:.1f} ml; glands of {_PLAUSIBLE[0]:g} to {_PLAUSIBLE[1]:g} ml were trained "
-            "with. Is it the outline of one gland?"
+            f"The mask has {milliliters:.1f} ml; the model was trained with glands of {_PLAUSIBLE[0]:g} to "
+            f"{_PLAUSIBLE[1]:g} ml. Check that it is the mask of one gland."
         )
     inside = cube.sum() / 1000.0
     if inside < 0.9 * milliliters:
         told.append(
-            f"Only {inside / milliliters:.0%} of the mask lies in the {CUBE} mm around its center; the rest is unseen."
+            f"Only {inside / milliliters:.0%} of the mask lies in the {CUBE} mm around its center; the model does "
+            "not see the rest."
         )
     if not cube.any():
-        raise ModelError(f"Nothing of the mask in '{volume.name}' is thick enough to be seen at 1 mm.")
+        raise ModelError(f"The mask in '{volume.name}' is too thin to be seen at 1 mm.")
 
     def back(found: npt.NDArray) -> npt.NDArray[np.float32]:
         return _spread(found, geometry, center)

@@ -24,7 +24,7 @@ def standardized(picture: npt.NDArray) -> npt.NDArray[np.float32]:
     values = np.asarray(picture, np.float32)
     mean, spread = values.mean((-2, -1), keepdims=True), values.std((-2, -1), keepdims=True)
     if not np.isfinite(values).all() or (spread <= 1e-6 * np.abs(mean)).any():
-        raise ModelError("The picture is constant or holds values that are not finite: there is nothing to classify.")
+        raise ModelError("The image is constant or contains non-finite values: there is nothing to classify.")
     return (values - mean) / spread
 
 

@@ -28,19 +28,17 @@ def radiograph_warnings(volume: Volume) -> tuple[str, ...]:
     rows, columns = upright_shape = tuple(volume.shape[axis] for axis in upright.order)[1:]
     if min(upright_shape) < RADIOGRAPH:
         raise GeometryError(
-            f"'{volume.name}' has {rows} x {columns} pixels; {RADIOGRAPH} x {RADIOGRAPH} is the least this model reads."
+            f"'{volume.name}' has {rows} x {columns} pixels; this model needs at least {RADIOGRAPH} x {RADIOGRAPH}."
         )
-    told = [f"The network sees {RADIOGRAPH} x {RADIOGRAPH} pixels of it: no small finding survives that."]
+    told = [f"The network sees it reduced to {RADIOGRAPH} x {RADIOGRAPH} pixels: small findings are lost."]
     if max(upright_shape) > 2 * min(upright_shape):
-        told.append("The picture is more than twice as long as wide; only its middle square is looked at.")
+        told.append("The image is more than twice as long as wide; only its middle square is used.")
     letters = "".join(volume.geometry.orientation[axis] for axis in upright.order)
     if volume.metadata.modality in ("CR", "DX") and letters[0] in "RL":
-        told.append("By its orientation this is a lateral picture; the model was trained with frontal ones.")
+        told.append("According to its orientation this is a lateral view; the model was trained with frontal views.")
     extent = min(n * volume.geometry.spacing[axis] for n, axis in zip(upright_shape, upright.order[1:], strict=True))
     if volume.metadata.is_calibrated and not _EXTENTS[0] <= extent <= _EXTENTS[1]:
-        told.append(
-            f"The picture covers {extent:.0f} mm: a chest of {_EXTENTS[0]:.0f} to {_EXTENTS[1]:.0f} is expected."
-        )
+        told.append(f"The image covers {extent:.0f} mm: a chest of {_EXTENTS[0]:.0f} to {_EXTENTS[1]:.0f} is expected.")
     return tuple(told)
 
 
@@ -63,7 +61,7 @@ def prepare_radiograph(
     upright = _upright(volume.geometry)
     picture = np.asarray(upright.apply(volume.array)[0], np.float64)
     if not np.isfinite(picture).all():
-        raise ModelError(f"'{volume.name}' holds values that are not finite: export it again.")
+        raise ModelError(f"'{volume.name}' contains non-finite values: export it again.")
     picture = _windowed(picture, volume)
     rows, columns = picture.shape
     side = min(rows, columns)
@@ -103,7 +101,7 @@ def _upright(geometry: Geometry) -> AxisMap:
     if len(thin) != 1:
         size = " x ".join(str(n) for n in geometry.shape)
         raise GeometryError(
-            f"This model takes one radiograph, but the volume has {size} voxels: choose a picture of one slice."
+            f"This model needs one radiograph, but the volume has {size} voxels: choose an image with one slice."
         )
     letters = geometry.orientation
     if letters[thin[0]] in "AP":

@@ -235,7 +235,7 @@ def prepared(request: Request) -> tuple[torch.Tensor, Back]:
 
 def _kind(spec: ModelSpec) -> _Kind:
     if spec.name not in _KINDS:
-        raise ModelError(f"'{spec.name}' is no classifier of this program.")
+        raise ModelError(f"'{spec.name}' is not a classifier of this program.")
     return _KINDS[spec.name]
 
 

@@ -49,7 +49,7 @@ def _domain_warnings(request: Request) -> Iterator[str]:
     if volume.metadata.is_calibrated and not _SPACING[0] <= max(spacing[1:]) <= _SPACING[1]:
         yield (
             f"Pixels are {max(spacing[1:]):.2g} mm wide: this model was trained with {_SPACING[0]:g} to "
-            f"{_SPACING[1]:g} mm, so fine structures may be taken for noise."
+            f"{_SPACING[1]:g} mm, so fine structures may be mistaken for noise."
         )
     if volume.metadata.modality not in ("", "CT"):
         return  # said already
@@ -58,8 +58,8 @@ def _domain_warnings(request: Request) -> Iterator[str]:
     tissue = np.mean((values > TISSUE[0]) & (values < TISSUE[1]))
     if not tissue > 0.005 or not values.min() < 0:
         yield (
-            "Its values do not look like Hounsfield units: the middle slice should hold soft tissue around 0 and fat "
-            "or air below. Check the scan's rescaling, or the noise is judged wrongly."
+            "Its values do not look like Hounsfield units: the middle slice should contain soft tissue around 0 and "
+            "fat or air below. Check the rescaling of the scan; otherwise the noise estimate is wrong."
         )
 
 
@@ -74,7 +74,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     given = request.options.noise_level
     facts: dict[str, Any] = {"noise_level_source": "given" if given else "estimated"}
     if not any(levels) or request.options.strength == 0:
-        told = () if any(levels) else ("No noise was found in soft tissue: the image is returned as it is.",)
+        told = () if any(levels) else ("No noise was detected in soft tissue: the image is returned unchanged.",)
         for _ in range(monitor.total):
             monitor.step("nothing to remove")
         result = np.array(request.volume.array, np.float32)
@@ -152,7 +152,7 @@ def _slice_noise(
             monitor.step("removing noise")
     found *= UNIT
     if not np.isfinite(found).all():
-        raise ModelError("The network's answer is not finite; run it with precision float32.")
+        raise ModelError("The output of the network is not finite; run it with precision float32.")
     return found - _local_mean(found)
 
 

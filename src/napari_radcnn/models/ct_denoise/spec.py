@@ -16,7 +16,7 @@ class CtDenoiseOptions(CheckedOptions):
     strength: float = option(
         0.85,
         title="Strength",
-        help="Part of the noise that is taken off: 0 leaves the image as it is, 1 takes all that is found",
+        help="Fraction of the noise to remove: 0 leaves the image unchanged, 1 removes all noise detected",
         low=0.0,
         high=1.0,
         step=0.05,
@@ -37,14 +37,14 @@ SPEC = ModelSpec(
     title="CT denoising",
     task="denoising",
     version="1",
-    summary="Takes the noise off CT of low dose, slice by slice with the neighbors' help; HU stay HU.",
+    summary="Removes noise from low-dose CT, slice by slice, using neighboring slices; values remain in HU.",
     modalities=("CT",),
     body_part="any",
     pipeline="napari_radcnn.models.ct_denoise.run",
     options=CtDenoiseOptions,
     licence="BSD-3-Clause; trained on scans under CC BY 3.0, CC BY 4.0 and Apache-2.0 (see the card)",
-    citation="In the manner of Chen et al. 2017, Low-Dose CT With a Residual Encoder-Decoder Convolutional Neural "
-    "Network, IEEE Transactions on Medical Imaging 36, 2524-2535",
+    citation="After Chen et al. 2017, Low-Dose CT With a Residual Encoder-Decoder Convolutional Neural Network, IEEE "
+    "Transactions on Medical Imaging 36, 2524-2535",
     card="models/ct_denoise/ct-denoise.md",
     weights=shipped_weights("models/ct_denoise/ct-denoise"),
 )

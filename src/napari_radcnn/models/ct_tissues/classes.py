@@ -78,18 +78,18 @@ def find_organs(
     say : callable
         Told what is being looked for; may raise to stop.
     """
-    say("looking at the scan")
+    say("checking the scan")
     coarse, fine = shrink(hu, spacing, COARSE), shrink(hu, spacing, FINE)
-    say("finding the body")
+    say("detecting the body")
     body = find_body(coarse)
     if not body.any():
         return None
     inside = finer(body, coarse, fine)
-    say("finding bone")
+    say("detecting bone")
     bone = find_bone(fine, coarse, inside)
-    say("finding the airways")
+    say("detecting the airways")
     airway = find_airway(fine, inside)
-    say("finding the lungs")
+    say("detecting the lungs")
     small_bone, small_airway = coarser(bone, fine, coarse), coarser(airway, fine, coarse)
     lungs = find_lungs(coarse, body, small_airway, small_bone, dense=dense)
     return Organs(coarse, fine, body, bone, airway, lungs)
@@ -102,7 +102,7 @@ def find_parts(
     found = find_organs(hu, spacing, dense=dense, say=say)
     if found is None:
         return None
-    say("finding muscle")
+    say("detecting muscle")
     coarse, fine = found.coarse, found.fine
     muscle = find_muscle(coarse, found.body, found.lungs, coarser(found.bone, fine, coarse))
     return Parts(

@@ -50,13 +50,14 @@ def _doubts(request: Request) -> list[str]:
         found.append("The rules run on the processor; the graphics card is not used.")
     if slices < _FEWEST:
         found.append(
-            f"'{volume.name}' has {slices} slice{'s' if slices > 1 else ''} from feet to head: in fewer than {_FEWEST} "
-            "no airway is found, and lung and bone, told from other things by their shape in 3-D, must be checked."
+            f"'{volume.name}' has {slices} slice{('s' if slices > 1 else '')} from feet to head: with fewer than "
+            f"{_FEWEST}, no airway is detected, and lung and bone, which are recognized by their 3-D shape, must be "
+            "checked."
         )
     if max(spacing) > _WIDEST_MM:
         found.append(
-            f"'{volume.name}' has voxels of up to {max(spacing):.1f} mm: beyond {_WIDEST_MM:g} mm thin bone, skin and "
-            "airways are lost."
+            f"'{volume.name}' has voxels of up to {max(spacing):.1f} mm: above {_WIDEST_MM:g} mm, thin bone, skin "
+            "and airways are lost."
         )
     return found
 
@@ -76,8 +77,8 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     parts = find_parts(hu, spacing, dense=options.dense_lung, say=monitor.say)
     if parts is None:
         raise ModelError(
-            f"No body was found in '{request.volume.name}': '{request.spec.name}' expects a CT of a trunk, a neck or a "
-            "limb in Hounsfield units."
+            f"No body was detected in '{request.volume.name}': '{request.spec.name}' expects a CT of a trunk, a neck "
+            "or a limb in Hounsfield units."
         )
     monitor.step("labeling")
     found = np.empty(hu.shape, np.uint8)
@@ -107,7 +108,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
 def _remarks(counts: npt.NDArray[np.int_], options: CtTissuesOptions) -> list[str]:
     if options.show == "body" or counts[labels.LUNG] or not counts[labels.AIRWAY]:
         return []
-    return ["An airway was found, but no lung with air in it: check whether the lungs are dense altogether."]
+    return ["An airway was detected, but no aerated lung: check whether the lungs are completely dense."]
 
 
 def check_hounsfield(volume: Volume) -> None:
@@ -122,18 +123,18 @@ def check_hounsfield(volume: Volume) -> None:
     values = thin[np.isfinite(thin)] if np.issubdtype(thin.dtype, np.floating) else thin.ravel()
     if values.size == 0 or values.min() == values.max():
         raise ModelError(
-            f"'{volume.name}' holds one value everywhere, or no number at all: there is nothing to tell apart."
+            f"'{volume.name}' has the same value everywhere, or no finite values: there is nothing to segment."
         )
     low, high = float(values.min()), float(values.max())
     if low > _LOWEST:
         raise ModelError(
-            f"'{volume.name}' holds no Hounsfield units: its values run from {low:g} to {high:g}, but air and fat lie "
-            f"below {_LOWEST:g}. If it is a CT, its rescale intercept (often -1024) was not applied: read the original "
-            "DICOM, or add the intercept. Scans that are no CT are not for this model."
+            f"'{volume.name}' is not in Hounsfield units: its values run from {low:g} to {high:g}, but air and fat "
+            f"lie below {_LOWEST:g}. If it is a CT, its rescale intercept (often -1024) was not applied: read the "
+            "original DICOM, or add the intercept. This model is for CT only."
         )
     fleshy = np.mean((values > _FLESH[0]) & (values < _FLESH[1]))
     if fleshy < _SOME_FLESH:
         raise ModelError(
-            f"'{volume.name}' holds no Hounsfield units, or no body: only {100 * fleshy:.1f} % of its values lie "
-            f"between {_FLESH[0]:g} and {_FLESH[1]:g}."
+            f"'{volume.name}' is not in Hounsfield units, or shows no body: only {100 * fleshy:.1f} % of its values "
+            f"lie between {_FLESH[0]:g} and {_FLESH[1]:g}."
         )

@@ -25,7 +25,9 @@ class CtTissuesOptions(CheckedOptions):
     dense_lung: bool = option(
         True,
         title="Dense lung",
-        help="Count consolidated lung and fluid around the lung as lung, where the rib cage and the air around tell it",
+        help=(
+            "Count consolidated lung and pleural fluid as lung, where the rib cage and surrounding air show its extent"
+        ),
     )
 
 

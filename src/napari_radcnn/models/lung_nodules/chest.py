@@ -45,11 +45,10 @@ def prepare_chest(volume: Volume, monitor: Monitor) -> Chest:
     found = find_region(upright.array, upright.geometry.spacing, say=monitor.say)
     if found is None:
         raise ModelError(
-            f"No lung with air in it was found in '{volume.name}': nodules are looked for in a CT of a chest, in "
-            "Hounsfield units."
+            f"No aerated lung was detected in '{volume.name}': this model needs a chest CT in Hounsfield units."
         )
     small, lungs, region = found
-    monitor.say("bringing the chest to 1.25 mm")
+    monitor.say("resampling the chest to 1.25 mm")
     box = _box_around(region, small.factor, upright.geometry)
     part = upright.geometry.cropped(box)
     grid = part.with_shape(

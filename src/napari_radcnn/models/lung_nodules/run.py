@@ -37,8 +37,8 @@ Floats = npt.NDArray[np.float32]
 
 #: Said with every result.
 SYNTHETIC = (
-    "lung-nodules learned from synthetic nodules only and was not tested on annotated patients: it may miss real "
-    "nodules, and what it marks may be none."
+    "lung-nodules was trained on synthetic nodules only and not tested on annotated patients: it may miss real "
+    "nodules, and what it marks may not be a nodule."
 )
 #: Sides of a patch, cells: the largest, and what they are multiples of, so that few shapes are compiled.
 _SIDE, _STEP = 80, 16
@@ -92,11 +92,11 @@ def _doubts(request: Request) -> list[str]:
     volume = request.volume
     told = []
     if not volume.metadata.is_calibrated:
-        told.append("The scan does not say how large its voxels are: nodules are told from other things by their size.")
+        told.append("The voxel size of the scan is unknown, but nodules are recognized by their size.")
     if max(volume.geometry.spacing) > _THICKEST:
         told.append(
-            f"Slices are {max(volume.geometry.spacing):.1f} mm apart: the model learned from up to {_THICKEST:g} mm, "
-            "and nodules smaller than a slice cannot be seen."
+            f"The slice spacing is {max(volume.geometry.spacing):.1f} mm: the model was trained with up to "
+            f"{_THICKEST:g} mm, and nodules smaller than a slice cannot be detected."
         )
     return told
 
@@ -114,14 +114,16 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     chest = prepare_chest(request.volume, monitor)
     answer, facts, told, opening = _answered(request, chest, monitor)
     places = in_lung(chest.voxels, find_places(answer, chest.region, PLACES))
-    monitor.step("looking at each place again")
+    monitor.step("re-examining each candidate")
     scores, precision = _scores(request, chest.voxels, places, monitor)
     best = _best(request, places, scores)
     maps = _evidence(request, chest, places.centers[best], monitor) if request.options.explain else {}
     monitor.step("done")
     warnings = [SYNTHETIC, *told]
     if chest.liters < _LITTLE_LUNG:
-        warnings.append(f"Only {chest.liters:.2f} liters of lung were found: check that the scan shows a whole chest.")
+        warnings.append(
+            f"Only {chest.liters:.2f} liters of lung were detected: check that the scan shows a whole chest."
+        )
     return Outcome(
         str(facts.pop("device")),
         precision,

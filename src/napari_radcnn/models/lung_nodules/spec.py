@@ -19,16 +19,16 @@ class LungNodulesOptions(CheckedOptions):
 
     threshold: float = option(
         0.2,
-        title="Least score",
-        help="Findings below this score are left out: lower values miss less and raise more false alarms",
+        title="Minimum score",
+        help="Findings below this score are left out: lower values miss fewer nodules but give more false positives",
         low=0.01,
         high=0.99,
         step=0.05,
     )
     smallest: float = option(
         3.0,
-        title="Smallest",
-        help="Findings of a smaller diameter are left out; the model learned from 3.5 mm on",
+        title="Minimum diameter",
+        help="Findings with a smaller diameter are left out; the model was trained from 3.5 mm",
         low=0.0,
         high=30.0,
         step=1.0,
@@ -36,8 +36,8 @@ class LungNodulesOptions(CheckedOptions):
     )
     most: int = option(
         50,
-        title="At most",
-        help="The number of findings that are returned, best first",
+        title="Maximum number",
+        help="Maximum number of findings to return, highest score first",
         low=1,
         high=100,
         step=10,
@@ -45,8 +45,8 @@ class LungNodulesOptions(CheckedOptions):
     explain: bool = option(
         False,
         title="Evidence",
-        help="Also make maps of what spoke for the best three findings: Grad-CAM, saliency, occlusion, prediction "
-        "difference; ten seconds or more for each",
+        help="Also make evidence maps, which show what the top three findings are based on: Grad-CAM, saliency, "
+        "occlusion, prediction difference; ten seconds or more for each",
     )
 
 
@@ -55,8 +55,8 @@ SPEC = ModelSpec(
     title="Lung nodules",
     task="detection",
     version="1",
-    summary="Points at what looks like a nodule of 4 to 30 mm in a CT of the chest: solid, part-solid or ground-glass; "
-    "learned from synthetic nodules only.",
+    summary="Detects possible nodules of 4 to 30 mm in a chest CT: solid, part-solid or ground-glass; trained on "
+    "synthetic nodules only.",
     modalities=("CT",),
     body_part="chest",
     pipeline="napari_radcnn.models.lung_nodules.run",

@@ -46,7 +46,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     noise = options.noise_level or estimate_noise(array, request.volume.metadata.padding_value)
     facts = {"noise_level": round(noise, 4), "noise_level_source": "given" if options.noise_level else "estimated"}
     if noise == 0 or options.strength == 0:
-        told = ("No noise was found: the image is returned as it is.",) if noise == 0 else ()
+        told = ("No noise was detected: the image is returned unchanged.",) if noise == 0 else ()
         for _ in range(monitor.total):
             monitor.step("nothing to remove")
         return Outcome("cpu", "float32", array=np.array(array, np.float32), facts=facts, warnings=told)

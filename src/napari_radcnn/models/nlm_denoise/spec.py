@@ -15,7 +15,7 @@ class NlmDenoiseOptions(CheckedOptions):
     strength: float = option(
         0.8,
         title="Strength",
-        help="Filter strength in multiples of the noise level; 0 leaves the image as it is",
+        help="Filter strength in multiples of the noise level; 0 leaves the image unchanged",
         low=0.0,
         high=3.0,
         step=0.1,
@@ -40,7 +40,7 @@ class NlmDenoiseOptions(CheckedOptions):
     search_radius_voxels: int = option(
         3,
         title="Search radius",
-        help="How far away similar patches are looked for",
+        help="How far away similar patches are searched for",
         low=1,
         high=10,
         step=1,

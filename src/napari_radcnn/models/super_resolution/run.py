@@ -99,7 +99,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     missing = _missing(request.volume, values)
     if missing is not None:
         if missing.all():
-            raise ModelError(f"'{request.volume.name}' holds no values: every voxel is missing.")
+            raise ModelError(f"'{request.volume.name}' has no values: every voxel is missing.")
         values = np.where(missing, values[~missing].min(), values)
     modality = request.spec.modalities[0]
     unit = unit_value(values, modality)
@@ -155,10 +155,10 @@ def _task(request: Request) -> _Task:
     """
     geometry, options, name = request.volume.geometry, request.options, request.volume.name
     if request.volume.metadata.is_label:
-        raise ModelError(f"'{name}' holds labels: '{request.spec.name}' takes images.")
+        raise ModelError(f"'{name}' contains labels, but '{request.spec.name}' needs an image.")
     axis = int(np.argmax(geometry.spacing)) if options.axis == "coarsest" else _AXES.index(options.axis)
     if geometry.shape[axis] == 1 or min(geometry.shape) == 1:
-        raise GeometryError(f"'{name}' is a single slice: '{request.spec.name}' takes a stack of slices.")
+        raise GeometryError(f"'{name}' is a single slice, but '{request.spec.name}' needs a stack of slices.")
     if geometry.shape[axis] < _FEWEST_SLICES:
         raise GeometryError(
             f"'{name}' has {geometry.shape[axis]} slices along its axis {_AXES[axis]}: '{request.spec.name}' needs at "
@@ -169,8 +169,8 @@ def _task(request: Request) -> _Task:
     factor = options.factor or min(deep / wide, HIGHEST_FACTOR)
     if factor < LOWEST_FACTOR:
         raise ModelError(
-            f"The voxels of '{name}' are {deep:.2f} mm deep and {wide:.2f} mm wide, nearly the same already: nothing "
-            "is to be done. Set the factor to make them thinner still."
+            f"The voxels of '{name}' are {deep:.2f} mm deep and {wide:.2f} mm wide, already nearly the same: there "
+            "is nothing to do. Set the factor to make them even thinner."
         )
     thickness = options.thickness_mm / deep if options.thickness_mm else 1.0
     return _Task(geometry, axis, ThroughPlane(geometry.shape[axis], factor, thickness))
@@ -184,11 +184,11 @@ def _domain_warnings(request: Request, task: _Task) -> list[str]:
     found = []
     if not request.options.factor and deep / max(across) > HIGHEST_FACTOR * 1.001:
         found.append(
-            f"'{name}' would need {deep / max(across):.1f} thin slices for each thick one to be as deep as wide; "
+            f"'{name}' would need {deep / max(across):.1f} thin slices for each thick one to get isotropic voxels; "
             f"{HIGHEST_FACTOR:g} are made."
         )
     if deep < max(geometry.spacing) * 0.999:
-        found.append(f"The axis {_AXES[task.axis]} is not the coarsest of '{name}'.")
+        found.append(f"Axis {_AXES[task.axis]} is not the coarsest axis of '{name}'.")
     low, high = _ACROSS_MM
     if min(across) < low or max(across) > high or deep / factor > high or deep > _THICKEST_MM:
         found.append(
@@ -199,8 +199,8 @@ def _domain_warnings(request: Request, task: _Task) -> list[str]:
     low, high = _THICKNESS
     if not low <= task.slabs.thickness <= high:
         found.append(
-            f"Slices of {request.options.thickness_mm:g} mm that are {deep:.2f} mm apart: the network was trained with "
-            f"slices {low:g} to {high:g} times as thick as they are apart."
+            f"Slices are {request.options.thickness_mm:g} mm thick at a spacing of {deep:.2f} mm: the network was "
+            f"trained with slices {low:g} to {high:g} times as thick as their spacing."
         )
     return found + _value_warnings(request)
 
@@ -217,7 +217,7 @@ def _value_warnings(request: Request) -> list[str]:
         return []
     return [
         f"The values of '{volume.name}' ({values.min():g} to {values.max():g} in the middle slice) do not look like "
-        f"HU: '{request.spec.name}' takes 1000 of them for the step from air to water."
+        f"HU: '{request.spec.name}' assumes a difference of 1000 between air and water."
     ]
 
 

@@ -20,21 +20,21 @@ class SuperResolutionOptions(CheckedOptions):
     factor: float = option(
         0.0,
         title="Factor",
-        help="How many thin slices for each thick one, 1.5 to 6; 0 makes voxels as deep as wide, as far as 6 goes",
+        help="Number of thin slices for each thick one, 1.5 to 6; 0 makes voxels isotropic, up to a factor of 6",
         low=0.0,
         high=HIGHEST_FACTOR,
         step=0.5,
     )
     axis: str = option(
         "coarsest",
-        title="Through the slices",
-        help="The axis of the array that runs through the slices; coarsest is the one of the largest spacing",
+        title="Slice axis",
+        help="The array axis across the slices; coarsest uses the axis with the largest spacing",
         choices=("coarsest", "k", "j", "i"),
     )
     thickness_mm: float = option(
         0.0,
         title="Slice thickness",
-        help="How thick a slice is, if slices overlap or leave gaps; 0 is as thick as they are apart",
+        help="Slice thickness, if slices overlap or leave gaps; 0 means equal to the spacing",
         low=0.0,
         high=50.0,
         step=0.5,
@@ -45,7 +45,7 @@ class SuperResolutionOptions(CheckedOptions):
         super().__post_init__()
         if 0 < self.factor < LOWEST_FACTOR:
             raise OptionError(
-                f"'factor' must be 0 or lie between {LOWEST_FACTOR:g} and {HIGHEST_FACTOR:g}, got {self.factor:g}."
+                f"'factor' must be 0 or between {LOWEST_FACTOR:g} and {HIGHEST_FACTOR:g}, got {self.factor:g}."
             )
 
 
@@ -56,12 +56,12 @@ def _spec(modality: str, title: str) -> ModelSpec:
         title=title,
         task="super-resolution",
         version="1",
-        summary=f"Makes thin slices out of thick {modality} slices: a cubic spline and what a network adds to it.",
+        summary=f"Computes thin slices from thick {modality} slices: a cubic spline plus details added by a network.",
         modalities=(modality,),
         body_part="any" if modality == "CT" else "head",
         pipeline="napari_radcnn.models.super_resolution.run",
         options=SuperResolutionOptions,
-        licence="BSD-3-Clause (weights trained here; the card names the scans and their licences)",
+        licence="BSD-3-Clause (weights trained for this project; the card lists the scans and their licenses)",
         citation="Network of this project; residual learning after Lim et al. 2017, EDSR, CVPR workshops; "
         "thick and thin slices of one scan after Zhao et al. 2021, SMORE, IEEE TMI",
         card=f"models/super_resolution/{name}.md",

@@ -89,7 +89,7 @@ def _read(path: Path) -> tuple[Floats, npt.NDArray[np.float64]]:
     import nibabel
 
     if not path.is_file():
-        raise ModelError(f"There is no {path}: see napari_radcnn.training.brain_tissue.cases for what is needed.")
+        raise ModelError(f"There is no {path}: see napari_radcnn.training.brain_tissue.cases for the files needed.")
     image: Any = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call,attr-defined]
     return np.asarray(image.dataobj, np.float32), np.asarray(image.affine)
 
@@ -111,7 +111,7 @@ def _colin() -> Anatomy:
 def _icbm() -> Anatomy:
     found = find_spec("nilearn")
     if found is None or found.origin is None:
-        raise ModelError("The average head comes with nilearn: pip install nilearn.")
+        raise ModelError("The average head is part of nilearn: pip install nilearn.")
     folder = Path(found.origin).parent / "datasets" / "data"
     (gray, affine), (white, _), (t1, _) = (_read(folder / _NILEARN.format(kind)) for kind in ("gm", "wm", "t1"))
     gray, white = np.asarray(gray / 255, np.float32), np.asarray(white / 255, np.float32)

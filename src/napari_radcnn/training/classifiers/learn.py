@@ -73,7 +73,7 @@ def find_file(data: Path, name: str) -> Path:
     for path in (data / name, data / "classification" / name):
         if path.is_file():
             return path
-    raise ModelError(f"{data} holds no {name}: MedMNIST v2 has it.")
+    raise ModelError(f"{data} has no {name}: download it from MedMNIST v2.")
 
 
 def load_split(path: Path, split: Literal["train", "val", "test"]) -> tuple[npt.NDArray, npt.NDArray[np.int64]]:
@@ -88,7 +88,7 @@ def load_split(path: Path, split: Literal["train", "val", "test"]) -> tuple[npt.
         with np.load(path, allow_pickle=False) as held:
             return held[f"{split}_images"], held[f"{split}_labels"].ravel().astype(np.int64)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} is no file of MedMNIST v2: it needs {split}_images and {split}_labels.") from error
+        raise ModelError(f"{path} is not a MedMNIST v2 file: it needs {split}_images and {split}_labels.") from error
 
 
 def folds(classes: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:

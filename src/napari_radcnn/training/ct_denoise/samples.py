@@ -73,7 +73,7 @@ def load_scans(data: Path) -> tuple[list[npt.NDArray[np.int16]], list[float]]:
     spacings: list[float] = []
     for name in VOLUMES:
         if not (data / name).is_file():
-            raise ReadError(f"{data / name} is missing: --data names the folder that holds {name}.")
+            raise ReadError(f"{data / name} is missing: --data must name the folder that contains {name}.")
         image = nibabel.load(data / name)
         scans.append(np.ascontiguousarray(np.asarray(image.dataobj).T).clip(_AIR, _BONE).astype(np.int16))  # type: ignore[attr-defined]
         spacings.append(float(image.header.get_zooms()[0]))  # type: ignore[attr-defined]
@@ -90,7 +90,7 @@ def load_single(data: Path) -> tuple[npt.NDArray[np.int16], list[float]]:
         If the file is missing.
     """
     if not (data / SINGLE).is_file():
-        raise ReadError(f"{data / SINGLE} is missing: --data names the folder that holds {SINGLE}.")
+        raise ReadError(f"{data / SINGLE} is missing: --data must name the folder that contains {SINGLE}.")
     with np.load(data / SINGLE, allow_pickle=False) as file:
         slices, spacings = file["hu"], file["pixel_spacing_mm"]
     return slices.clip(_AIR, _BONE).astype(np.int16), [float(value) for value in spacings[:, 0]]

@@ -143,7 +143,7 @@ def _on_grid(volume: Volume, geometry: Geometry) -> Labels:
     """Return a map on a scan's grid; partial volumes become what is more than half."""
     turned = volume.geometry.axis_map(geometry.orientation)
     if not volume.geometry.reoriented(turned).is_close(geometry):
-        raise GeometryError(f"The map {volume.name} does not lie on the grid of its scan.")
+        raise GeometryError(f"The map {volume.name} is not on the grid of its scan.")
     array = turned.apply(volume.array)
     if not np.issubdtype(array.dtype, np.integer):
         array = array > 0.5
