@@ -81,7 +81,7 @@ def test_the_interactive_dock_offers_its_engine_and_a_click_is_answered(toy, mak
 def test_its_format_is_offered_for_writing_and_opened_by_napari(toy, make_napari_viewer, tmp_path):
     with pytest.warns(CatalogueWarning, match="The format 'broken' of the package 'broken-radcnn'"):
         (choice,) = [one for one in choices("image") if one.suffix == ".npz"]
-    assert choice.line == "The scan on its own grid. NPZ: programs that know the format."
+    assert choice.line == "The scan on its own grid. NPZ: programs that read the format."
     volume = world_field(oblique_scan().geometry)
     io.write(volume, tmp_path / "a.npz")
     viewer = make_napari_viewer()

@@ -110,7 +110,7 @@ def test_all_formats_are_offered_each_with_a_plain_line(make_napari_viewer):
         lines.append(dock.about_label.text())
         assert dock.path_line.text().endswith(dock.choice.suffix)
     assert len(set(lines)) == len(lines)
-    assert "programs that know the format" not in " ".join(lines)
+    assert "programs that read the format" not in " ".join(lines)
     nifti = lines[[choice.suffix for choice in dock._choices].index(".nii.gz")]
     assert "ITK-SNAP" in nifti
 
@@ -308,7 +308,7 @@ def test_painted_labels_go_to_dicom_with_the_series_they_belong_to(make_napari_v
     choose(dock, ".nii.gz")
     assert dock.series_combo.isHidden()
     choose(dock, suffix)
-    assert "Needs the DICOM series" in dock.about_label.text()
+    assert "Needs the original DICOM series" in dock.about_label.text()
     assert not dock.series_combo.isHidden()
     assert dock.series_combo.layer is viewer.layers[0]
     type_path(qtbot, dock, tmp_path / f"liver{suffix}")
@@ -330,7 +330,7 @@ def test_without_the_series_dicom_is_refused_in_one_line(make_napari_viewer, qtb
     type_path(qtbot, dock, tmp_path / "a.seg.dcm")
     click_write(qtbot, dock)
     wait_for_end(qtbot, dock)
-    assert "needs the DICOM series" in dock.panel.message_label.text()
+    assert "needs the original DICOM series" in dock.panel.message_label.text()
     assert shown == [dock.panel.message_label.text()]
     assert list(tmp_path.iterdir()) == []
 

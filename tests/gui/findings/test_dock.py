@@ -439,7 +439,7 @@ def test_the_list_goes_with_its_layer(reviewed):
 
 def test_nothing_found_is_an_empty_list(reviewed):
     shown = reviewed(scan(), boxes=())
-    assert shown.findings.summary.text() == "Nothing was found."
+    assert shown.findings.summary.text() == "No findings."
     assert review_of(shown.layer).kept().boxes == ()
     assert not shown.findings.accept_button.isEnabled()
     shown.list_key(Qt.Key.Key_A)

@@ -116,7 +116,7 @@ def test_a_copy_is_decided_on_by_itself():
 
 
 def test_nothing_found_is_said():
-    assert Review(found()).summary == "Nothing was found."
+    assert Review(found()).summary == "No findings."
     assert Review(found(0.5)).summary == "1 of 1 finding"
 
 
@@ -131,7 +131,7 @@ def test_decisions_survive_in_json_and_are_read_without_them(tmp_path):
     assert ["state" in one for one in listed] == [False, True, True]
     listed[1]["state"] = "perhaps"
     (tmp_path / "b.json").write_text(json.dumps({"detections": listed}))
-    with pytest.raises(ReadError, match="holds no detections"):
+    with pytest.raises(ReadError, match="contains no detections"):
         read_detections(tmp_path / "b.json")
 
 

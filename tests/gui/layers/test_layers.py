@@ -181,7 +181,7 @@ def test_foreign_units_are_converted_and_pixels_are_told():
     assert np.allclose(in_cm.geometry.spacing, (2.5, 0.8, 0.7))
     in_pixels = volume_from_layer(Image(data, scale=(2.5, 0.8, 0.7)))
     assert np.allclose(in_pixels.geometry.spacing, (2.5, 0.8, 0.7))
-    assert "taken as mm" in in_pixels.warnings[0]
+    assert "assumed to be in mm" in in_pixels.warnings[0]
 
 
 @pytest.mark.parametrize(

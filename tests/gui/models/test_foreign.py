@@ -108,7 +108,7 @@ def test_a_dropped_folder_is_opened_chosen_and_run(make_napari_viewer, qtbot):
     wait_for_end(qtbot, dock)
     assert dock.model_combo.count() == before + 1
     assert dock.spec.pipeline == "napari_radcnn.foreign.nnunet.run"
-    assert "licence: not stated" in dock.about.text()
+    assert "license: not stated" in dock.about.text()
     assert dock.panel.message_label.text() == f"Opened: {dock.spec.title}"
     dock.settings_form.editors["precision"].setCurrentText("float32")
     wait_for_plan(dock)
@@ -154,12 +154,12 @@ def test_the_same_model_is_in_the_list_once(make_napari_viewer, qtbot, tmp_path)
         wait_for_end(qtbot, dock)
     titles = [dock.model_combo.itemText(row) for row in range(dock.model_combo.count())]
     assert titles.count("Two Organs") == 1
-    assert "licence: CC-BY-NC-4.0" in dock.about.text()
+    assert "license: CC-BY-NC-4.0" in dock.about.text()
     shutil.rmtree(tmp_path / "m")
     small_model(tmp_path / "m", licence="MIT")
     dock.chooser.open_path(path)
     wait_for_end(qtbot, dock)
-    assert "licence: MIT" in dock.about.text()
+    assert "license: MIT" in dock.about.text()
 
 
 def test_a_foreign_models_words_are_shown_as_they_are(make_napari_viewer, qtbot, tmp_path):
@@ -173,8 +173,8 @@ def test_a_foreign_models_words_are_shown_as_they_are(make_napari_viewer, qtbot,
     click(qtbot, dock.card_button)
     card = dock.findChild(QMessageBox, "radcnn_card")
     assert card.textFormat() == Qt.TextFormat.PlainText
-    assert "Licence: not stated" in card.text()
-    assert "came without a model card" in card.text()
+    assert "License: not stated" in card.text()
+    assert "This model has no model card" in card.text()
     assert radcnn.open_model(path).files[0].sha256 in card.text()
     card.close()
 
@@ -264,7 +264,7 @@ def test_a_program_is_opened_only_if_the_user_says_so(make_napari_viewer, qtbot,
 
     drop(dock, path)
     wait_for_end(qtbot, dock)
-    answer(qtbot, dock, "Open it and let its code run")
+    answer(qtbot, dock, "Open and run its code")
     wait_for_end(qtbot, dock)
     assert dock.spec.files[0].kind == "torchscript"
     assert foreign.recent_paths() == [path]
@@ -292,7 +292,7 @@ def test_a_program_that_changed_after_the_question_is_not_opened(make_napari_vie
     drop(dock, path)
     wait_for_end(qtbot, dock)
     torch.jit.save(torch.jit.script(unet(seed=1)), path)
-    answer(qtbot, dock, "Open it and let its code run")
+    answer(qtbot, dock, "Open and run its code")
     wait_for_end(qtbot, dock)
     assert dock.model_combo.count() == before
     answer(qtbot, dock, "Do not open")  # it asks again, about the other one

@@ -37,7 +37,7 @@ def test_a_result_is_made_again_and_shown_with_its_volumes(make_napari_viewer, q
     assert main(["run", "fake", str(scan), "-o", str(tmp_path / "out.nii.gz")]) == 0
     viewer, dock = docked(make_napari_viewer)
     told = replayed(qtbot, monkeypatch, dock, tmp_path / "out.nii.gz.radcnn.json")
-    assert "Identical: the voxels of out.nii.gz." in told
+    assert "Identical: the voxels equal those of out.nii.gz." in told
     (layer,) = viewer.layers
     assert isinstance(layer, Labels)
     assert np.array_equal(label_map_from_layer(layer).array, radcnn.read(tmp_path / "out.nii.gz")[0].array)
@@ -53,7 +53,7 @@ def test_a_result_that_is_no_longer_the_same_is_said_to_be_different(
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "result": {"sha256": "0" * 64}}))
     _, dock = docked(make_napari_viewer)
-    assert "Different: the voxels are not those of out.nii.gz." in replayed(qtbot, monkeypatch, dock, path)
+    assert "Different: the voxels differ from those of out.nii.gz." in replayed(qtbot, monkeypatch, dock, path)
 
 
 def test_an_interactive_result_is_made_again(make_napari_viewer, qtbot, monkeypatch, tmp_path, scan):
@@ -64,13 +64,13 @@ def test_an_interactive_result_is_made_again(make_napari_viewer, qtbot, monkeypa
     path = tmp_path / "m.radcnn.json"
     path.write_text(json.dumps({**result.provenance, "output": "brain.nii.gz"}))
     viewer, dock = docked(make_napari_viewer)
-    assert "Identical: the voxels of brain.nii.gz." in replayed(qtbot, monkeypatch, dock, path)
+    assert "Identical: the voxels equal those of brain.nii.gz." in replayed(qtbot, monkeypatch, dock, path)
     assert np.array_equal(label_map_from_layer(viewer.layers[-1]).array, result.array)
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [('{"schema": "radcnn-manifest/7"}', "update"), ("{}", "no manifest"), (None, "No such file")],
+    [('{"schema": "radcnn-manifest/7"}', "update"), ("{}", "manifest of a run"), (None, "No such file")],
 )
 def test_what_cannot_be_replayed_is_said_in_one_line(make_napari_viewer, qtbot, monkeypatch, tmp_path, text, problem):
     lines = []

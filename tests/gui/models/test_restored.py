@@ -76,7 +76,7 @@ def test_where_memory_is_short_it_is_left_out_and_said(monkeypatch):
     monkeypatch.setattr("napari_radcnn.gui.models.restored.free_memory", lambda: 8 * volume.size - 1)
     layers, notes = beside_restored(volume.with_array(volume.array + 1), volume, no_progress, Event())
     assert layers == ()
-    assert notes == ("There is no layer of the difference: memory is short.",)
+    assert notes == ("No layer of the difference was added: not enough memory.",)
     monkeypatch.setattr("napari_radcnn.gui.models.restored.free_memory", lambda: 8 * volume.size)
     layers, notes = beside_restored(volume.with_array(volume.array + 1), volume, no_progress, Event())
     assert (len(layers), notes) == (1, ())

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.gui
 
 @dataclass(frozen=True)
 class _Options(CheckedOptions):
-    uncertainty: bool = option(False, title="Show how sure", help="maps")
+    uncertainty: bool = option(False, title="Show uncertainty", help="maps")
 
 
 @pytest.mark.parametrize("is_asked", [True, False])

@@ -109,7 +109,7 @@ def test_findings_beside_a_newer_manifest_open_with_a_warning(make_napari_viewer
     (layer,) = viewer.open(str(tmp_path / "found.json"), plugin="napari-radcnn")
     assert len(layer.data) == 1
     (line,) = lines
-    assert "found.json.radcnn.json: a newer version of napari-radcnn wrote this" in line
+    assert "found.json.radcnn.json: written by a newer version of napari-radcnn" in line
 
 
 def test_a_damaged_file_is_refused_in_one_line(make_napari_viewer, tmp_path):

@@ -128,7 +128,7 @@ def test_a_wrong_path_is_one_line(make_napari_viewer, qtbot, tmp_path, monkeypat
     listed_empty.mkdir()
     dock.path_line.clear()
     listed(dock, qtbot, listed_empty)
-    assert dock.panel.message_label.text() == "No scan in there."
+    assert dock.panel.message_label.text() == "No scans in this folder."
 
 
 def test_cancel_leaves_no_layer(make_napari_viewer, qtbot, folder, monkeypatch):
@@ -146,7 +146,7 @@ def test_cancel_leaves_no_layer(make_napari_viewer, qtbot, folder, monkeypatch):
 def answer(qtbot, dock, which):
     qtbot.mouseClick(dock.default_button, Qt.MouseButton.LeftButton)
     box = dock.findChild(QMessageBox, "radcnn_default_consent")
-    assert "preferences will be changed" in box.text()
+    assert "This changes napari's preferences" in box.text()
     qtbot.mouseClick(box.button(which), Qt.MouseButton.LeftButton)
 
 

@@ -76,7 +76,7 @@ class ExportDock(QWidget):
         form.addRow("Layer", self.layer_combo)
         form.addRow("Format", self.format_combo)
         self.series_combo = LayerCombo(self._viewer, lambda layer: series_of(layer) is not None)
-        self.series_combo.setToolTip("The scan, opened from DICOM, that the layer belongs to")
+        self.series_combo.setToolTip("The DICOM scan that the layer belongs to")
         self.series_label = QLabel("Belongs to")
         form.addRow(self.series_label, self.series_combo)
         layout.addLayout(form)
@@ -84,15 +84,15 @@ class ExportDock(QWidget):
         layout.addWidget(self.about_label)
         line = QHBoxLayout()
         self.path_line = QLineEdit()
-        self.path_line.setToolTip("Where it is written. The suggested name holds nothing of the patient")
+        self.path_line.setToolTip("Where to write the file. The suggested name contains no patient data")
         self.choose_button = QPushButton("Choose …")
         line.addWidget(self.path_line)
         line.addWidget(self.choose_button)
         layout.addLayout(line)
         self.deidentify_box = QCheckBox("Leave out the patient's data")
         self.deidentify_box.setToolTip(
-            "No name, number, date, UID or free text of the patient's is written, nor where the scan lies on this "
-            "computer (DICOM PS3.15, Basic Profile). What is seen in the voxels stays."
+            "Leaves out the patient's names, numbers, dates, UIDs and free text, and the path of the scan on this "
+            "computer (DICOM PS3.15, Basic Profile). What the voxels show stays."
         )
         layout.addWidget(self.deidentify_box)
         self.panel = WorkPanel("Write")
@@ -139,14 +139,14 @@ class ExportDock(QWidget):
     def _on_format(self, _index: int = 0) -> None:
         layer, choice = self.layer_combo.layer, self.choice
         if layer is None or choice is None:
-            self.about_label.setText("Open a scan: it then stands in the list above.")
+            self.about_label.setText("Open a scan: it then appears in the list above.")
             self._ask_for_series(False)
             self._update()
             return
         is_needed = choice.needs_series and not knows_series(layer)
         self._ask_for_series(is_needed)
         is_missing = is_needed and self.series_combo.layer is None
-        self.about_label.setText(f"{choice.line} None is open: open it first." if is_missing else choice.line)
+        self.about_label.setText(f"{choice.line} No such series is open: open it first." if is_missing else choice.line)
         typed = Path(self.path_line.text())
         folder = typed.parent if self.path_line.text() else Path.home()
         stem = without_suffix(typed.name) if self._stem_is_typed else self._suggested_stem(layer)
@@ -209,7 +209,7 @@ class ExportDock(QWidget):
         box = QMessageBox(self)
         box.setObjectName("radcnn_overwrite")
         box.setWindowTitle("Replace?")
-        box.setText(f"In '{path.parent}' there is already {names}. Replace?")
+        box.setText(f"'{path.parent}' already contains {names}. Replace?")
         box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No)
         box.setDefaultButton(QMessageBox.StandardButton.No)
         box.finished.connect(lambda answer: self._on_answer(answer, path))
@@ -240,16 +240,16 @@ class ExportDock(QWidget):
         told: list[str] = []
 
         def work(progress: Progress, cancel: Event) -> list[Path]:
-            progress(0, 0, "Putting it on the scan's own grid")
+            progress(0, 0, "Resampling to the scan's own grid")
             scan = result_of(unchanging)
             if cancel.is_set():
                 raise CancelledError("Writing")
-            progress(0, 0, "Writing, and reading back")
+            progress(0, 0, "Writing and verifying")
             written.extend(
                 write_with_manifest(scan, path, overwrite=overwrite, reference=reference, deidentify=deidentify)
             )
             if isinstance(scan, Detections):
-                told.append(f"{len(scan.boxes)} findings; what was rejected or lies below the score is not among them.")
+                told.append(f"{len(scan.boxes)} findings, without those rejected or below the score.")
             if deidentify and isinstance(scan, Volume) and not scan.metadata.is_label:
                 told.extend(doubts(scan))
             return written
@@ -264,7 +264,9 @@ class ExportDock(QWidget):
         def tell_cancelled() -> str:
             # A file is written in one go: it is there or it is not, whenever Cancel was pressed.
             return (
-                f"It was written before it could be cancelled: {path}" if written else "Cancelled; nothing was written."
+                f"The file was written before it could be cancelled: {path}"
+                if written
+                else "Cancelled; nothing was written."
             )
 
         self.panel.start("Writing", work, lambda _: tell(), tell_cancelled)

@@ -24,14 +24,14 @@ _READERS = {
     "NIfTI": "research tools: FSL, ITK-SNAP, 3D Slicer, nnU-Net",
     "NRRD": "3D Slicer, ITK, MITK",
     "MetaImage": "ITK, SimpleITK, elastix, 3D Slicer",
-    "OME-Zarr": "napari and bio-imaging tools that read OME-NGFF; also over a network, piece by piece",
+    "OME-Zarr": "napari and bio-imaging tools that read OME-NGFF; can be streamed over a network",
 }
 #: What is worth knowing of a suffix, where a format has several.
 _REMARKS = {
     ".nii": "not compressed",
     ".nii.gz": "compressed",
-    ".mhd": "text header and .raw file beside it",
-    ".zarr": "the same as .ome.zarr, for programs that expect this name",
+    ".mhd": "text header with a separate .raw file",
+    ".zarr": "same as .ome.zarr, for programs that expect this suffix",
 }
 
 
@@ -61,14 +61,14 @@ _DICOM_LABELS = (
     Choice(
         "DICOM SEG (.seg.dcm)",
         ".seg.dcm",
-        "A DICOM segmentation: hospital PACS, OHIF, 3D Slicer. Needs the DICOM series the scan came from.",
+        "A DICOM segmentation: hospital PACS, OHIF, 3D Slicer. Needs the original DICOM series of the scan.",
         True,
     ),
     Choice(
         "DICOM SR (.sr.dcm)",
         ".sr.dcm",
-        "A DICOM report of the labels' volumes, with the segmentation beside it (.seg.dcm): hospital PACS, OHIF. "
-        "Needs the DICOM series the scan came from.",
+        "A DICOM report of the labels' volumes, together with the segmentation (.seg.dcm): hospital PACS, OHIF. "
+        "Needs the original DICOM series of the scan.",
         True,
     ),
 )
@@ -77,19 +77,19 @@ _DICOM_IMAGE = (
         "DICOM series (a folder)",
         "",
         "A folder with a new DICOM series of the same patient and study, one file a slice: hospital PACS and every "
-        "DICOM viewer. Needs the DICOM series the scan came from.",
+        "DICOM viewer. Needs the original DICOM series of the scan.",
         True,
     ),
 )
-_LEFT_OUT = "Rejected findings and those below the score are left out, and the manifest says how many."
+_LEFT_OUT = "Rejected findings and those below the score are left out; the manifest records how many."
 _FINDINGS = (
-    Choice("JSON (.json)", ".json", f"The findings in mm, with what was decided; opens here again. {_LEFT_OUT}"),
-    Choice("Table (.csv)", ".csv", f"A row for each finding, in mm: spreadsheets. {_LEFT_OUT}"),
+    Choice("JSON (.json)", ".json", f"The findings in mm, with each decision; can be opened here again. {_LEFT_OUT}"),
+    Choice("Table (.csv)", ".csv", f"One row per finding, in mm: for spreadsheets. {_LEFT_OUT}"),
     Choice(
         "DICOM SR (.sr.dcm)",
         ".sr.dcm",
-        "A DICOM report of the findings, an ellipsoid for each: hospital PACS, OHIF, 3D Slicer. Needs the DICOM series "
-        f"the scan came from. {_LEFT_OUT}",
+        "A DICOM report with an ellipsoid for each finding: hospital PACS, OHIF, 3D Slicer. Needs the original DICOM "
+        f"series of the scan. {_LEFT_OUT}",
         True,
     ),
 )
@@ -139,7 +139,7 @@ def choices(kind: Kind) -> list[Choice]:
     what = "The labels" if is_labels else "The scan"
     found = []
     for known in formats():
-        readers = _READERS.get(known.name, "programs that know the format")
+        readers = _READERS.get(known.name, "programs that read the format")
         for suffix in known.writes:
             remark = f" ({_REMARKS[suffix]})" if suffix in _REMARKS else ""
             line = f"{what} on its own grid. {known.name}{remark}: {readers}."

@@ -127,7 +127,7 @@ def findings_from_layer(layer: Any) -> Detections:
     """
     review = review_of(layer)
     if review is None:
-        raise RadcnnError(f"Layer '{layer.name}' holds points, but no findings of a model or a report.")
+        raise RadcnnError(f"Layer '{layer.name}' contains points, but no findings of a model or a report.")
     review = deepcopy(review)
     present = {int(number) for number in layer.features["number"].dropna()}
     for number in review.shown:

@@ -36,7 +36,7 @@ class FindingsList(QTreeWidget):
         for column in range(len(_COLUMNS)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_LABEL_COLUMN, QHeaderView.ResizeMode.Stretch)
-        self.setToolTip("Up and Down go through the findings; A accepts, R rejects, Ctrl+Z takes a decision back")
+        self.setToolTip("Up and Down go through the findings; A accepts, R rejects, Ctrl+Z undoes a decision")
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
         """Decide on A and R, which Qt would take for the beginning of a name."""

@@ -85,7 +85,7 @@ class FindingsPanel(QWidget):
         self.threshold_box.setSingleStep(0.05)
         self.threshold_box.setDecimals(2)
         self.threshold_box.setFixedWidth(_NUMBER_WIDTH)
-        line.addWidget(QLabel("Score from"))
+        line.addWidget(QLabel("Minimum score"))
         line.addWidget(self.threshold_slider, 1)
         line.addWidget(self.threshold_box)
         layout.addLayout(line)
@@ -96,7 +96,7 @@ class FindingsPanel(QWidget):
         buttons = QHBoxLayout()
         self.accept_button, self.reject_button = QPushButton("Accept (A)"), QPushButton("Reject (R)")
         self.undo_button = QPushButton("Undo")
-        self.undo_button.setToolTip("Take the last decision back (Ctrl+Z)")
+        self.undo_button.setToolTip("Undo the last decision (Ctrl+Z)")
         for button in (self.accept_button, self.reject_button, self.undo_button):
             buttons.addWidget(button)
         layout.addLayout(buttons)

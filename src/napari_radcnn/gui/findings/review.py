@@ -78,7 +78,7 @@ class Review:
     def summary(self) -> str:
         """Such as ``"7 of 23 findings · 2 accepted · 1 rejected"``."""
         if not self._boxes:
-            return "Nothing was found."
+            return "No findings."
         counts, total = self.counts, len(self._boxes)
         told = [f"{len(self.shown)} of {total} finding{'s' * (total > 1)}"]
         told += [f"{counts[state]} {state}" for state in ("accepted", "rejected") if counts[state]]

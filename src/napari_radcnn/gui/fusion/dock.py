@@ -21,8 +21,8 @@ from napari_radcnn.progress import Progress
 _COLORMAPS = ("inferno", "hot", "magma", "bop orange", "magenta", "cyan", "green", "gray")
 #: How the overlay's colors and the base are mixed: what is shown, napari's name, and what it does.
 _MIXES = (
-    ("Add to the base", "additive", "What is dark in the overlay leaves the base as it is; bright on bright is white"),
-    ("Cover the base", "translucent_no_depth", "The opacity says how much of the base shines through"),
+    ("Add to the base", "additive", "Dark parts of the overlay leave the base unchanged; bright on bright is white"),
+    ("Cover the base", "translucent_no_depth", "The opacity sets how much of the base shows through"),
 )
 #: The usual window of a whole-body FDG scan.
 _SUV_WINDOW = (0.0, 5.0)
@@ -58,9 +58,11 @@ class FusionDock(QWidget):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.base_combo = LayerCombo(self._viewer, _is_scan)
-        self.base_combo.setToolTip("Lies below and keeps its grid; such as a CT")
+        self.base_combo.setToolTip("Drawn below, on its own grid; for example a CT")
         self.overlay_combo = LayerCombo(self._viewer, _is_scan)
-        self.overlay_combo.setToolTip("Lies on top, on the other's grid, as a new layer; such as a PET or labels")
+        self.overlay_combo.setToolTip(
+            "Drawn on top, resampled to the base's grid as a new layer; for example a PET or labels"
+        )
         form.addRow("Base", self.base_combo)
         form.addRow("Overlay", self.overlay_combo)
         layout.addLayout(form)
@@ -96,7 +98,7 @@ class FusionDock(QWidget):
         self.window_label = wrapped_label()
         layout.addWidget(self.window_label)
         self.suv_button = QPushButton(f"Window SUV {_SUV_WINDOW[0]:g} to {_SUV_WINDOW[1]:g}")
-        self.suv_button.setToolTip("The usual window of a whole-body FDG scan; its values stay in their own units")
+        self.suv_button.setToolTip("The usual window for a whole-body FDG scan; the values keep their own units")
         self.suv_button.hide()
         layout.addWidget(self.suv_button)
         layout.addStretch()
@@ -130,12 +132,12 @@ class FusionDock(QWidget):
             base, overlay = self.base_combo.layer, self.overlay_combo.layer
         self.panel.set_ready(base is not None and overlay is not None and base is not overlay)
         if base is None or len(self.base_combo.layers) < 2:
-            self.about_label.setText("Open two scans, or a scan and labels: they then stand in the lists above.")
+            self.about_label.setText("Open two scans, or a scan and labels: they then appear in the lists above.")
         elif base is overlay:
-            self.about_label.setText("Base and overlay are the same layer: choose another one.")
+            self.about_label.setText("Base and overlay are the same layer: choose two different layers.")
         else:
             self.about_label.setText(
-                "Both are taken where they lie in the patient; nothing is registered. The result is a new layer."
+                "Both keep their positions in the patient; they are not registered. The result is a new layer."
             )
 
     def _on_overlay(self, _index: int = 0) -> None:
@@ -180,7 +182,7 @@ class FusionDock(QWidget):
         line = f"Done: layer '{layer.name}'"
         if original is not None and original.visible:
             original.visible = False  # it would cover the base where it lies above it
-            line += f". '{original.name}' itself is unchanged and hidden; the eye in the layer list shows it."
+            line += f". '{original.name}' itself is unchanged and hidden; click the eye in the layer list to show it."
         return line
 
     # -- how the result looks --------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ class FusionDock(QWidget):
         if factor:
             text += f", which is SUVbw {low * factor:.3g} to {high * factor:.3g}"
         elif modality_of(layer) == "PT":
-            text += "; the scan lacks what SUV would need"
+            text += "; the scan lacks the data needed for SUV"
         self.window_label.setText(f"{text}.")
         self.suv_button.setVisible(bool(factor))
 

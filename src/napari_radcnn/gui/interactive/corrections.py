@@ -24,13 +24,21 @@ from napari_radcnn.interactive.tools import Clear, Combine, FillHoles, Grow, Kee
 
 #: Which island tools wait for a click, what stands on their buttons, and what they do.
 _CLICKED = (
-    ("keep", "Keep 1 part", "Then click on an island: the others of this object go"),
-    ("remove", "Drop 1 part", "Then click on an island of this object: it goes"),
+    ("keep", "Keep 1 part", "Then click on a part: all other parts of this object are removed"),
+    ("remove", "Drop 1 part", "Then click on a part of this object to remove it"),
 )
 _OPERATIONS = (
-    ("union", "Add all of …", "The object takes over all voxels of the other one"),
-    ("difference", "Keep away from …", "The object loses what is nearer to the other one than the margin"),
-    ("intersection", "Keep only near …", "The object keeps what is nearer to the other one than the margin"),
+    ("union", "Add all of …", "Adds all voxels of the other object to this object"),
+    (
+        "difference",
+        "Keep away from …",
+        "Removes the voxels of this object that are closer to the other object than the margin",
+    ),
+    (
+        "intersection",
+        "Keep only near …",
+        "Keeps only the voxels of this object that are closer to the other object than the margin",
+    ),
 )
 
 
@@ -80,7 +88,7 @@ class Corrections(QWidget):
     asked = Signal(object)
     #: Complete the object between the slices of the plane that is shown.
     between_asked = Signal()
-    #: ``"keep"`` or ``"remove"``, which wait for a click; empty when the user thinks better of it.
+    #: ``"keep"`` or ``"remove"``, which wait for a click; empty when the user cancels.
     armed = Signal(str)
     #: A Labels layer and the label in it that is to be copied.
     copy_asked = Signal(object, int)
@@ -95,28 +103,30 @@ class Corrections(QWidget):
         for column in range(3):
             self._grid.setColumnStretch(column, 1)
         self.distance_spin = _millimeters(
-            2.0, 0.1, "How far Grow and Shrink move the surface, and what Smooth evens out"
+            2.0, 0.1, "Distance by which Grow and Shrink move the surface, and the scale of Smooth"
         )
         self._grid.addWidget(QLabel("Distance"), 0, 0)
         self._grid.addWidget(self.distance_spin, 0, 1, 1, 2)
         self.buttons: dict[str, QPushButton] = {}
         distance = self.distance_spin.value
-        self._put(1, 0, "Grow", "Move the surface outwards by the distance", lambda: Grow(distance()))
-        self._put(1, 1, "Shrink", "Move the surface inwards by the distance", lambda: Shrink(distance()))
-        self._put(1, 2, "Smooth", "Even out details finer than about twice the distance", lambda: Smooth(distance()))
-        self._put(2, 0, "Fill holes", "Add what the object encloses", FillHoles)
+        self._put(1, 0, "Grow", "Move the surface outward by the distance", lambda: Grow(distance()))
+        self._put(1, 1, "Shrink", "Move the surface inward by the distance", lambda: Shrink(distance()))
+        self._put(1, 2, "Smooth", "Smooth out details finer than about twice the distance", lambda: Smooth(distance()))
+        self._put(2, 0, "Fill holes", "Add the voxels that the object encloses", FillHoles)
         self._put(2, 1, "Largest only", "Keep the largest connected part", KeepLargest)
         self._put(2, 2, "Empty", "Remove all voxels of the object; its prompts stay", Clear)
         for column, (name, text, tip) in enumerate(_CLICKED):
             button = self._button(3, column, name, text, tip)
             button.setCheckable(True)
             button.toggled.connect(lambda is_on, name=name: self._on_armed(name, is_on))
-        between = self._button(3, 2, "between", "Fill between", "Draw on some slices, and this completes those between")
+        between = self._button(
+            3, 2, "between", "Fill between", "Draw on some slices; this fills in the slices between them"
+        )
         between.clicked.connect(self.between_asked.emit)
         self._build_combine(4)
         self._build_copy(6, viewer)
         reset = self._button(
-            8, 0, "reset", "Begin the object anew", "Forget its voxels and its prompts; undo brings both"
+            8, 0, "reset", "Clear the object", "Remove the voxels and prompts of the object; Undo restores both"
         )
         self._grid.addWidget(reset, 9, 0, 1, 3)
         reset.clicked.connect(self.reset_asked.emit)
@@ -146,17 +156,17 @@ class Corrections(QWidget):
             self.operation_combo.addItem(text, name)
             self.operation_combo.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
         self.other_combo: QComboBox = narrow_combo()
-        self.margin_spin = _millimeters(0.0, 0.0, "The other object is grown by this first")
+        self.margin_spin = _millimeters(0.0, 0.0, "The other object is first grown by this distance")
         self._grid.addWidget(self.operation_combo, row, 0, 1, 3)
         self._grid.addWidget(self.other_combo, row + 1, 0, 1, 3)
         self._grid.addWidget(QLabel("Margin"), row + 2, 0)
         self._grid.addWidget(self.margin_spin, row + 2, 1)
-        self._put(row + 2, 2, "Combine", "Combine the object with another one", self._combine, "combine")
+        self._put(row + 2, 2, "Combine", "Combine the object with another object", self._combine, "combine")
 
     def _build_copy(self, row: int, viewer: Any) -> None:
         self.layer_combo = LayerCombo(viewer, _is_foreign_labels)
         self.layer_combo.set_empty_entry("Labels layer …")
-        self.layer_combo.setToolTip("A layer of labels, such as a model's result, to copy into the object")
+        self.layer_combo.setToolTip("A Labels layer, such as a model's result, to copy into the object")
         self.label_combo = narrow_combo()
         self._grid.addWidget(self.layer_combo, row, 0, 1, 3)
         self._grid.addWidget(self.label_combo, row + 1, 0, 1, 2)

@@ -29,7 +29,7 @@ from napari_radcnn.interactive.engines.registry import engine_spec, engine_specs
 from napari_radcnn.interactive.tools import KeepIsland, RemoveIsland
 from napari_radcnn.models import ModelSpec
 
-_HELP = "Choose a scan and press Start. The scan itself is never changed; every step is kept on the disk."
+_HELP = "Choose a scan and press Start. The scan itself is never changed; every step is saved to disk."
 
 
 class InteractiveDock(QWidget):
@@ -80,7 +80,7 @@ class InteractiveDock(QWidget):
         buttons = QHBoxLayout()
         self.start_button = QPushButton("Start")
         self.end_button = QPushButton("End session")
-        self.end_button.setToolTip("Adds the result as a layer, saves and closes the session")
+        self.end_button.setToolTip("Add the result as a layer, then save and close the session")
         buttons.addWidget(self.start_button)
         buttons.addWidget(self.end_button)
         layout.addLayout(buttons)
@@ -112,7 +112,7 @@ class InteractiveDock(QWidget):
         history = QHBoxLayout()
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
         self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Take back what is being computed and what waits")
+        self.cancel_button.setToolTip("Cancel the running computation and those waiting")
         for button in (self.undo_button, self.redo_button, self.cancel_button):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             history.addWidget(button)
@@ -124,9 +124,9 @@ class InteractiveDock(QWidget):
         layout.addWidget(self.corrections_section)
         results = QHBoxLayout()
         self.result_button = QPushButton("Result as a layer")
-        self.result_button.setToolTip("An ordinary Labels layer, which Export writes; the session goes on")
+        self.result_button.setToolTip("Add an ordinary Labels layer, which Export can write; the session continues")
         self.save_button = QPushButton("Save")
-        self.save_button.setToolTip("Steps are saved as they are made; this makes sure of it")
+        self.save_button.setToolTip("Steps are saved as they are made; this saves again to be sure")
         results.addWidget(self.result_button)
         results.addWidget(self.save_button)
         layout.addLayout(results)
@@ -162,7 +162,7 @@ class InteractiveDock(QWidget):
         self.corrections.armed.connect(self._on_armed)
         self.corrections.between_asked.connect(self._call(Editing.fill_between))
         self.corrections.copy_asked.connect(lambda layer, v: self._call(lambda editing: editing.copy(layer, v))())
-        self.corrections.reset_asked.connect(lambda: self._edit("Begin anew", lambda s: s.reset()))
+        self.corrections.reset_asked.connect(lambda: self._edit("Clear object", lambda s: s.reset()))
         self.sessions.changed.connect(self._update)
         self.sessions.told.connect(self._tell)
         self.sessions.failed.connect(self._fail)
@@ -325,7 +325,7 @@ class InteractiveDock(QWidget):
         self._clicked = "keep" if name == "keep" else "remove" if name == "remove" else None
         self.sessions.take_mouse(self.tool() != "navigate")
         if self._clicked:
-            self._tell("Click on an island of the object; Esc thinks better of it.")
+            self._tell("Click on a part of the object; Esc cancels.")
 
     def _on_correction(self, make: Callable[[], Any]) -> None:
         editing = self.editing
@@ -380,7 +380,7 @@ class InteractiveDock(QWidget):
             self.palette_box.set_range(*editing.volume.contrast_limits())
             self.palette_box.choose("point")
             self._on_scan()
-            self._tell("Click on the object; with the right button beside it. '?' below tells the keys.")
+            self._tell("Left-click on the object; right-click outside it. '?' below lists the keys.")
 
     def _on_ended(self, line: str) -> None:
         self.palette_box.choose("navigate")
@@ -421,7 +421,7 @@ class InteractiveDock(QWidget):
             self.progress_bar.setRange(0, 0)
         state = editing.state
         n_more = len(waiting) - 1
-        self.cancel_button.setText(f"Cancel ({n_more} wait)" if n_more > 0 else "Cancel")
+        self.cancel_button.setText(f"Cancel ({n_more} waiting)" if n_more > 0 else "Cancel")
         can_drop = any(step.can_be_dropped for step in waiting)
         self.undo_button.setEnabled(bool(state.undo_title) or can_drop)
         self.undo_button.setToolTip(f"Undo: {state.undo_title} (Ctrl+Z)")
@@ -434,9 +434,9 @@ class InteractiveDock(QWidget):
 def _licence(spec: ModelSpec) -> str:
     """Return what an engine may be used for, and the licence that says so."""
     if "not for commercial" in spec.licence:
-        return f"Not for commercial use. Licence: {spec.licence}."
+        return f"Not for commercial use. License: {spec.licence}."
     is_free = spec.licence.startswith(("BSD", "MIT", "Apache")) and "research only" not in spec.licence
-    return f"{'Free for every use. ' if is_free else ''}Licence: {spec.licence}."
+    return f"{('Free for any use. ' if is_free else '')}License: {spec.licence}."
 
 
 def _is_scan(layer: Any) -> bool:

@@ -253,7 +253,7 @@ class Editing(QObject):
         """Ask the engine, if enough of a prompt was drawn."""
         if prompt is None:
             self.draw_prompt(None)
-            self.told.emit("That was too short: hold the button down and drag.")
+            self.told.emit("Too short: hold the button down and drag.")
         else:
             self.prompt(prompt)
 
@@ -347,11 +347,11 @@ class Editing(QObject):
     def _on_result(self, step: Step, data: LayerData | None) -> None:
         if data is not None:
             name = add_to_viewer(self._viewer, data).name
-            self.told.emit(f"Layer '{name}' holds the result: Export writes it. The session goes on.")
+            self.told.emit(f"Layer '{name}' contains the result, which Export can write. The session continues.")
         elif step.title == _RESULT:
-            self.told.emit("There is no result yet: no object has a voxel.")
+            self.told.emit("There is no result yet: all objects are empty.")
         if step.title == _FINISH:
-            kept = "" if data is None else f" Layer '{name}' holds its result."
+            kept = "" if data is None else f" Layer '{name}' contains its result."
             self.end(f"The session of '{self.name}' is closed and can be resumed.{kept}")
 
     def _on_opened(self, session: PromptSession) -> None:
@@ -373,15 +373,15 @@ class Editing(QObject):
 
     def _on_failed(self, step: Step, line: str) -> None:
         if self.session is None:
-            self.end("No session was begun.")
+            self.end("No session was started.")
         self.failed.emit(line)
         self._after(step)
 
     def _on_dropped(self, step: Step) -> None:
         if self.session is None:
-            self.end("Cancelled; no session was begun.")
+            self.end("Cancelled; no session was started.")
         else:
-            self.told.emit(f"Taken back: {step.title.lower()}")
+            self.told.emit(f"Cancelled: {step.title.lower()}")
             self._after(step)
 
     def _after(self, step: Step) -> None:
@@ -415,4 +415,4 @@ class Editing(QObject):
         if layer is self._scan():
             self.end(f"'{self.name}' was removed from the viewer: its session is saved; open the scan again to resume.")
         elif self._layers is not None and layer is self._layers.labels:
-            self.end(f"'{layer.name}' was removed: the session is saved, and Resume brings it back.")
+            self.end(f"'{layer.name}' was removed: the session is saved; Resume opens it again.")

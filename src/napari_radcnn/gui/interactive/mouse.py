@@ -169,17 +169,21 @@ class Mouse:
             return False
         active = self._viewer.layers.selection.active
         if active is not None and str(active.mode) not in ("pan_zoom", "PAN_ZOOM"):
-            canvas.tell(f"'{active.name}' is being edited with napari's own tools: choose a tool here again.")
+            canvas.tell(
+                f"'{active.name}' is being edited with napari's own tools: choose a tool in this dock to continue."
+            )
             return False
         return True
 
     def _begun(self, canvas: Canvas, viewer: Any, event: Any) -> Drawn | None:
         if viewer.dims.ndisplay != 2:
-            canvas.tell("Prompts are given on a slice: switch to 2-D (the button below the layer list, or Ctrl+Y).")
+            canvas.tell("Prompts need a slice view: switch to 2-D (the button below the layer list, or Ctrl+Y).")
             return None
         axes = self._displayed(viewer)
         if len(axes) != 2:
-            canvas.tell("The screen shows no plane of this scan: choose an order of the axes with two of S, P, L.")
+            canvas.tell(
+                "The view does not show a plane of this scan: choose an axis order that displays two of S, P, L."
+            )
             return None
         down, right = (_UNITS[axis] for axis in axes)
         position = self._position(canvas, viewer, event)

@@ -50,7 +50,7 @@ class ObjectList(QWidget):
         self.tree.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
         # Keys go to the viewer: a list with the focus would take letters and digits for a search.
         self.tree.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.tree.setToolTip("Click: prompts go to this object (keys 1 to 9). Double click: another name")
+        self.tree.setToolTip("Click: prompts go to this object (keys 1 to 9). Double-click: rename")
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
@@ -59,9 +59,9 @@ class ObjectList(QWidget):
         row_height = self.tree.fontMetrics().height() + 8
         self.tree.setFixedHeight(row_height * (_ROWS + 1) + 6)
         layout.addWidget(self.tree)
-        self.add_button = _button("New", "Add an object, which prompts then go to (N)")
-        self.color_button = _button("Color", "Choose the color of the marked object")
-        self.remove_button = _button("Delete", "Delete the marked object; undo brings it back")
+        self.add_button = _button("New", "Add an object and make it active (N)")
+        self.color_button = _button("Color", "Choose the color of the selected object")
+        self.remove_button = _button("Delete", "Delete the selected object; Undo restores it")
         buttons = QHBoxLayout()
         for button in (self.add_button, self.color_button, self.remove_button):
             buttons.addWidget(button)
@@ -146,7 +146,7 @@ def _row(each: SegmentedObject) -> QTreeWidgetItem:
     icon = QIcon(swatch)
     icon.addPixmap(swatch, QIcon.Mode.Selected)  # else Qt tints it
     item.setIcon(_NAME, icon)
-    item.setToolTip(_LOCK, "What is locked is never overwritten")
+    item.setToolTip(_LOCK, "Locked objects are never overwritten")
     item.setTextAlignment(_VOLUME, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return item
 

@@ -22,11 +22,11 @@ from napari_radcnn.interactive.tools import Paint
 
 #: Tool, text on the button, key, tool tip.
 TOOLS: tuple[tuple[ToolName, str, str, str], ...] = (
-    ("navigate", "Navigate", "H", "The mouse moves and zooms the view; the same while Space is held"),
-    ("point", "Point", "P", "Click on the object; with the right button beside it"),
-    ("box", "Box", "B", "Drag a box around the object; with the right button around what is not part of it"),
-    ("scribble", "Scribble", "S", "Draw a line in the object; with the right button beside it"),
-    ("lasso", "Lasso", "L", "Draw around the object; with the right button around what is not part of it"),
+    ("navigate", "Navigate", "H", "The mouse pans and zooms the view; also while Space is held down"),
+    ("point", "Point", "P", "Left-click on the object; right-click outside it"),
+    ("box", "Box", "B", "Drag a box around the object; with the right button, around what is not part of it"),
+    ("scribble", "Scribble", "S", "Draw a line inside the object; with the right button, outside it"),
+    ("lasso", "Lasso", "L", "Draw around the object; with the right button, around what is not part of it"),
     ("brush", "Brush", "D", "Paint voxels of the object; the right button erases"),
     ("eraser", "Eraser", "E", "Erase voxels of the object; the right button paints"),
 )
@@ -61,12 +61,12 @@ class Palette(QWidget):
         layout.addLayout(grid)
         self._settings = QFormLayout()
         self._settings.setContentsMargins(0, 0, 0, 0)
-        self.radius_spin = _number(2.0, 0.0, _LARGEST, " mm", "Of the brush; half the width of a scribble")
+        self.radius_spin = _number(2.0, 0.0, _LARGEST, " mm", "Radius of the brush; half the width of a scribble")
         self.depth_spin = _number(
-            0.0, 0.0, _LARGEST, " mm", "How far the box reaches across the slice, half to each side; 0: this slice only"
+            0.0, 0.0, _LARGEST, " mm", "Depth of the box across slices, half to each side; 0: this slice only"
         )
         self.ball_check = QCheckBox("On all slices (ball)")
-        self.ball_check.setToolTip("The brush is a ball; else a disk on the slice that is shown")
+        self.ball_check.setToolTip("The brush is a ball; otherwise a disk on the current slice")
         self.range_check = QCheckBox("Values from … to")
         self.range_check.setToolTip("Paint and erase only voxels whose value in the scan lies in this range")
         self.low_spin = _number(0.0, -1e9, 1e9, "", "Lowest value")

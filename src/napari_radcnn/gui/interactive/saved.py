@@ -69,7 +69,7 @@ class SavedChoice(QWidget):
         def work(_progress: Progress, _cancel: Event) -> list[SavedSession]:
             return PromptSession.unfinished()
 
-        self._job = Job(self, "Looking for sessions", work, is_silent=True)
+        self._job = Job(self, "Searching for saved sessions", work, is_silent=True)
         self._job.succeeded.connect(self._on_found)
         self._job.failed.connect(self.failed.emit)
         self._job.ended.connect(self._on_ended)
@@ -113,7 +113,7 @@ class SavedChoice(QWidget):
             self.label.setText(f"An unfinished session of {scan_of(saved)}: open that scan to resume it.")
         else:
             self.label.setText(
-                f"This unfinished session is of another scan, {scan_of(saved)}: open that one to resume."
+                f"This unfinished session belongs to another scan, {scan_of(saved)}: open that scan to resume."
             )
             self.resume_button.setEnabled(False)
 
@@ -128,7 +128,7 @@ class SavedChoice(QWidget):
         box = QMessageBox(self)
         box.setObjectName("radcnn_discard")
         box.setWindowTitle("Discard?")
-        box.setText(f"{_line(saved)}: discard this session and its {saved.steps} steps for good?")
+        box.setText(f"{_line(saved)}: permanently discard this session and its {saved.steps} steps?")
         box.setStandardButtons(QMessageBox.StandardButton.Discard | QMessageBox.StandardButton.Cancel)
         box.setDefaultButton(QMessageBox.StandardButton.Cancel)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -193,9 +193,9 @@ class Steps(QObject):
         elif isinstance(error, RadcnnError):
             self.failed.emit(step, str(error))
         elif isinstance(error, MemoryError):
-            self.failed.emit(step, "The computer's memory does not suffice: close other programs, or crop the scan.")
+            self.failed.emit(step, "Not enough memory: close other programs, or crop the scan.")
         else:
-            self.failed.emit(step, f"Unexpected error, please report it: {type(error).__name__}: {error}")
+            self.failed.emit(step, f"Unexpected error; please report it: {type(error).__name__}: {error}")
         if self._running is None:
             self._begin_next()
 

@@ -260,7 +260,7 @@ def volume_from_layer(layer: Any) -> Volume:
     if place.axis_map is not None:
         return Volume(place.axis_map.invert(array), native, metadata, known, factor)
     geometry, _ = _present_geometry(layer)
-    return Volume(array, geometry, metadata, (*known, f"Layer '{layer.name}' is taken on its upright grid."), factor)
+    return Volume(array, geometry, metadata, (*known, f"Layer '{layer.name}' is used on its upright grid."), factor)
 
 
 def label_map_from_layer(layer: Any) -> LabelMap:
@@ -320,16 +320,16 @@ def _check_kind(layer: Any, kind: str) -> None:
 
     if not isinstance(layer, Image if kind == "image" else Labels):
         found = type(layer).__name__.lower()
-        raise RadcnnError(f"Layer '{layer.name}' is of the kind {found}; here only {kind} layers are of use.")
+        raise RadcnnError(f"Layer '{layer.name}' is a layer of type {found}; choose a layer of type {kind}.")
     if getattr(layer, "multiscale", False) and not _shows_scan(layer):
-        raise RadcnnError(f"Layer '{layer.name}' is multiscale; take one resolution of it as a layer of its own.")
+        raise RadcnnError(f"Layer '{layer.name}' is multiscale; add one of its resolutions as a separate layer.")
     if layer.ndim != 3:
         raise RadcnnError(
             f"Layer '{layer.name}' has {layer.ndim} axes; a volume has three: slices, rows and columns. "
             "Split or stack it first (right-click on the layer)."
         )
     if getattr(layer, "rgb", False) and (layer.data.shape[-1] != 3 or layer.data.dtype != np.uint8):
-        raise RadcnnError(f"Layer '{layer.name}' has color that is not red, green, blue of 8 bits.")
+        raise RadcnnError(f"The colors of layer '{layer.name}' are not 8-bit red, green and blue.")
 
 
 def _kept(layer: Any) -> dict[str, Any] | None:
@@ -352,7 +352,7 @@ def _native_geometry(layer: Any, place: Place) -> tuple[Geometry, tuple[str, ...
     if present.is_close(place.shown, tolerance=1e-3):
         return place.native, ()
     moved = present.affine @ np.linalg.inv(place.shown.affine)
-    warning = f"Layer '{layer.name}' was moved after it was loaded; it is taken where it is now."
+    warning = f"Layer '{layer.name}' was moved after it was loaded; its current position is used."
     return Geometry(place.native.shape, moved @ place.native.affine), (*warnings, warning)
 
 
@@ -366,7 +366,7 @@ def _present_geometry(layer: Any) -> tuple[Geometry, tuple[str, ...]]:
     affine = np.eye(4)
     affine[:3, :3] = (np.array(steps).T * to_mm[:, None])[::-1]
     affine[:3, 3] = (origin * to_mm)[::-1]
-    warning = f"Layer '{layer.name}' has no unit of length; its scale is taken as mm."
+    warning = f"Layer '{layer.name}' has no unit of length; its scale is assumed to be in mm."
     shape = tuple(int(n) for n in layer.data.shape[:3])
     return Geometry((shape[0], shape[1], shape[2]), affine), () if is_length else (warning,)
 
@@ -393,9 +393,9 @@ def _unsigned(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
         return array
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     if low < 0 or high > np.iinfo(np.uint32).max:
-        raise RadcnnError(f"'{name}' holds values from {low:g} to {high:g}; labels are 0 to 4294967295.")
+        raise RadcnnError(f"'{name}' contains values from {low:g} to {high:g}; labels must be 0 to 4294967295.")
     if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
-        raise RadcnnError(f"'{name}' holds fractions; labels are whole numbers.")
+        raise RadcnnError(f"'{name}' contains fractions; labels must be whole numbers.")
     return array.astype(np.min_scalar_type(int(high)))
 
 

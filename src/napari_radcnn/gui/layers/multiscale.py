@@ -105,7 +105,10 @@ def finest_that_fits(volume: Volume, progress: Progress | None = None, cancel: C
     for level in (None, *volume.source.levels):
         if level is not None:
             shape = " x ".join(str(n) for n in level.geometry.shape)
-            told = f"It is too large for this computer's memory, and shown in a coarser resolution of {shape} voxels."
+            told = (
+                "The scan is too large for this computer's memory; it is shown at a coarser resolution of "
+                f"{shape} voxels."
+            )
             warnings = (*volume.warnings, told)
             found = Volume.lazy(level.source, level.geometry, volume.metadata, warnings, volume.suvbw_factor)
         if _takes(found) <= _free() * _LOADED_PART:
@@ -188,7 +191,7 @@ class ShownArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
-            raise ValueError("These voxels are in a store; an array of them is always a copy.")
+            raise ValueError("These voxels are in a store; converting them to an array always copies.")
         if self.size == 0:
             return np.empty(self.shape, self.dtype if dtype is None else dtype)
         _check_memory(self.nbytes)
@@ -238,6 +241,6 @@ def _check_memory(n_bytes: int) -> None:
     free = _free()
     if n_bytes > free * _SHOWN_PART:
         raise ResourceError(
-            f"This view needs {n_bytes / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free: the scan has "
-            "no resolution that is coarse enough. Look at it slice by slice."
+            f"This view needs {n_bytes / 2**30:.1f} GiB of memory, but only {free / 2**30:.1f} GiB are free, and "
+            "the scan has no resolution that is coarse enough. View it slice by slice."
         )

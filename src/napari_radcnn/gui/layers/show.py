@@ -33,5 +33,5 @@ def tell_of(name: str, metadata: dict[str, Any]) -> None:
         show_warning(f"{name}: {warning}")
     if kept["place"].axis_map is None:
         show_info(
-            f"{name} is oblique: it is shown on an upright grid, but models run, and results are saved, on its own."
+            f"{name} is oblique: it is shown on an upright grid, but models run and results are saved on its own grid."
         )

@@ -47,8 +47,8 @@ class ModelChooser(QWidget):
         self.combo = narrow_combo()
         self.open_button = QPushButton("Open model …")
         self.open_button.setToolTip(
-            "Open a model that somebody else made: an nnU-Net folder, a MONAI bundle, TorchScript, ONNX or "
-            "safetensors. It can be dropped here as well."
+            "Open a model from elsewhere: an nnU-Net folder, a MONAI bundle, TorchScript, ONNX or safetensors. You "
+            "can also drop it here."
         )
         self.menu = QMenu(self)
         self.menu.setToolTipsVisible(True)
@@ -58,7 +58,7 @@ class ModelChooser(QWidget):
         layout.addWidget(self.combo)
         buttons = QHBoxLayout()
         self.card_button = QPushButton("Model card …")
-        self.card_button.setToolTip("What it was made from, how well it does and where it fails")
+        self.card_button.setToolTip("Training data, performance and limitations")
         buttons.addWidget(self.open_button)
         buttons.addWidget(self.card_button)
         layout.addLayout(buttons)
@@ -116,7 +116,7 @@ class ModelChooser(QWidget):
     def _on_opened(self, path: Path, found: foreign.Opened) -> str:
         if isinstance(found, foreign.NeedsTrust):
             ask_for_trust(self, found, self._answer(path, found.sha256))
-            return f"{path.name} contains code: it is opened only if you say so."
+            return f"{path.name} contains code: it is opened only if you allow it."
         if isinstance(found, foreign.NeedsInstall):
             ask_to_install(self, found, self._answer(path, None))
             return f"{path.name} is a model pack."
@@ -202,8 +202,9 @@ class ModelChooser(QWidget):
     def _on_found(self, found: list[FoundModel]) -> str:
         if not found:
             return (
-                "No model found where nnU-Net and TotalSegmentator keep theirs (nnUNet_results, TOTALSEG_WEIGHTS_PATH, "
-                "TOTALSEG_HOME_DIR, .totalsegmentator in your home). Open one by its folder."
+                "No models in the usual folders of nnU-Net and TotalSegmentator (nnUNet_results, "
+                "TOTALSEG_WEIGHTS_PATH, TOTALSEG_HOME_DIR, .totalsegmentator in your home folder). Use Folder … to "
+                "open a model elsewhere."
             )
         FoundDialog(self, found, self.open_path).open()
         return f"{len(found)} found on this computer." if len(found) > 1 else "1 found on this computer."

@@ -42,17 +42,16 @@ def ask_for_trust(parent: QWidget, wanted: NeedsTrust, then: Callable[[bool], No
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     half = len(wanted.sha256) // 2
-    kept = "This is asked anew whenever the model is opened."
+    kept = "You will be asked again each time the model is opened."
     if is_pack(wanted.path):
-        kept = "The model of a pack stays trusted on this computer."
+        kept = "A model installed from a pack stays trusted on this computer."
     box.setText(f"'{wanted.path.name}' contains code of its own, which has not been run:\n\n" + "\n".join(shown))
     box.setInformativeText(
-        "That code could read, change or send whatever you can on this computer. Let it run only if you trust who made "
-        "it and where you have it from.\n\n"
-        f"SHA-256, to compare with the one its makers state:\n{wanted.sha256[:half]}\n{wanted.sha256[half:]}\n\n"
-        f"{kept}"
+        "That code could read, change or send whatever you can on this computer. Allow it only if you trust its "
+        "authors and the source you got it from.\n\nSHA-256, to compare with the one published by its "
+        f"authors:\n{wanted.sha256[:half]}\n{wanted.sha256[half:]}\n\n{kept}"
     )
-    run = box.addButton("Open it and let its code run", QMessageBox.ButtonRole.AcceptRole)
+    run = box.addButton("Open and run its code", QMessageBox.ButtonRole.AcceptRole)
     refuse = box.addButton("Do not open", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(refuse)
     box.setEscapeButton(refuse)
@@ -69,12 +68,12 @@ def ask_to_install(parent: QWidget, wanted: NeedsInstall, then: Callable[[bool],
     box.setWindowTitle("Install this model?")
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setText(
-        f"{wanted.title[:200]}\nVersion {wanted.version[:60] or 'not stated'}\n"
-        f"Licence: {wanted.licence[:200] or 'not stated'}"
+        f"{wanted.title[:200]}\nVersion {wanted.version[:60] or 'not stated'}\nLicense: "
+        f"{wanted.licence[:200] or 'not stated'}"
     )
     box.setInformativeText(
-        f"The pack '{wanted.path.name}' is whole: every file has the SHA-256 that it states. Installed, the model "
-        "stays on this computer until it is removed (radcnn models remove)."
+        f"The pack '{wanted.path.name}' is complete: every file has the SHA-256 listed in the pack. The installed "
+        "model stays on this computer until it is removed (radcnn models remove)."
     )
     install = box.addButton("Install", QMessageBox.ButtonRole.AcceptRole)
     refuse = box.addButton("Do not install", QMessageBox.ButtonRole.RejectRole)
@@ -122,7 +121,7 @@ class FoundDialog(QDialog):
         self._open_path = open_path
         layout = QVBoxLayout(self)
         self.tree = QTreeWidget()
-        self.tree.setHeaderLabels(["Model", "Configuration", "Licence of its weights"])
+        self.tree.setHeaderLabels(["Model", "Configuration", "License of the weights"])
         self.tree.setRootIsDecorated(False)
         self.tree.setWordWrap(True)
         header = self.tree.header()
@@ -133,7 +132,7 @@ class FoundDialog(QDialog):
             self.tree.addTopLevelItem(_row(model))
         layout.addWidget(self.tree)
         note = wrapped_label()
-        note.setText("The licence is that of the weights: whether your use is covered is for you to decide.")
+        note.setText("The license is that of the weights: check that it permits your use.")
         layout.addWidget(note)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Close)
         self.open_button = buttons.button(QDialogButtonBox.StandardButton.Open)

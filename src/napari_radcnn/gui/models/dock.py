@@ -223,15 +223,15 @@ class ModelsDock(QWidget):
             self._planner.start(chosen.plan)
 
     def _on_slow(self) -> None:
-        self.plan_label.setText("Looking at the scan …")
+        self.plan_label.setText("Checking the scan …")
 
     def _show_plan(self, cost: Plan) -> None:
         spec, told = self.spec, cost.summary()
         if spec is not None and must_stream(spec, self.layer):
             size = label_bytes(spec, volume_from_layer(self.layer)) / 2**30
             told += (
-                f"\nThe labels ({size:.1f} GiB) are too large for this computer's memory: Run asks for a store "
-                "(.ome.zarr), and they are written there as they are found."
+                f"\nThe labels ({size:.1f} GiB) are too large for this computer's memory: Run asks for an OME-Zarr "
+                "folder (.ome.zarr) and writes them there as they are computed."
             )
         self.plan_label.setText(told)
         self.warning_label.setText("\n".join(f"⚠ {line}" for line in cost.warnings))

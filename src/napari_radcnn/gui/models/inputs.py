@@ -62,8 +62,8 @@ class InputForm(QWidget):
             combo.setVisible(is_shown)
             label.setText("Scan" if slot is None else _title(slot))
             label.setTextFormat(Qt.TextFormat.PlainText)
-            what = "scan" if slot is None else f"scan for the input {slot.name}"
-            combo.setToolTip(tip(f"The {what} that the model runs on; it is never changed"))
+            what = "scan" if slot is None else f"scan for input {slot.name}"
+            combo.setToolTip(tip(f"The {what} that the model runs on; it is never modified"))
             combo.set_empty_entry(_NOTHING if slot is not None else "")
             if slot is not None:
                 combo.setCurrentIndex(0)
@@ -80,7 +80,7 @@ class InputForm(QWidget):
     def problem(self) -> str:
         """Why the model cannot be run on what is chosen; empty where it can."""
         if not self.combos[0].layers:
-            return "Open a scan: it then stands in the list above."
+            return "Open a scan: it then appears in the list above."
         missing = [slot.name for slot, layer in zip(self._slots, self.layers, strict=False) if layer is None]
         if missing:
             return f"Missing: a scan for {', '.join(missing)}."

@@ -20,17 +20,14 @@ from napari_radcnn.schemas import MANIFEST_SUFFIX
 def replay_button() -> QPushButton:
     """Return the button that asks for a manifest."""
     button = QPushButton("Replay …")
-    button.setToolTip(
-        f"Make a result again as the manifest beside it says (its name ends in {MANIFEST_SUFFIX}), and compare the "
-        "voxels"
-    )
+    button.setToolTip(f"Repeat a run from its manifest (its name ends in {MANIFEST_SUFFIX}) and compare the voxels")
     return button
 
 
 def ask_for_manifest(parent: QWidget) -> Path | None:
     """Return the manifest that the user chooses."""
     file, _ = QFileDialog.getOpenFileName(
-        parent, "Replay the result of a manifest", "", f"Manifests (*{MANIFEST_SUFFIX});;All files (*)"
+        parent, "Choose the manifest of a result to replay", "", f"Manifests (*{MANIFEST_SUFFIX});;All files (*)"
     )
     return Path(file) if file else None
 
@@ -59,9 +56,9 @@ def replay_and_show(path: Path, labels_layers: Sequence[Any], progress: Progress
     replayed = replay(path, label_maps=label_maps, warn=spoken_against.extend, progress=progress, cancel=cancel)
     name = replayed.manifest.get("output", "the result")
     compared = {
-        True: f"Identical: the voxels of {name}.",
-        False: f"Different: the voxels are not those of {name}.",
-        None: f"The manifest does not say what the voxels of {name} were.",
+        True: f"Identical: the voxels equal those of {name}.",
+        False: f"Different: the voxels differ from those of {name}.",
+        None: f"The manifest does not record the voxels of {name}.",
     }[replayed.is_same]
     notes = [compared, *(f"⚠ {line}" for line in dict.fromkeys(spoken_against))]
     found = shown(task_of(replayed.manifest), replayed.result, replayed.scans[0], None, progress, cancel)

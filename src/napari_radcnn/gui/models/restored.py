@@ -45,7 +45,7 @@ def beside_restored(
         return (), tuple(notes)
     copies = 1 if scan.geometry.is_axis_aligned else 2
     if 4 * copies * scan.size > free_memory() // 2:
-        return (), (*notes, "There is no layer of the difference: memory is short.")
+        return (), (*notes, "No layer of the difference was added: not enough memory.")
     return (_difference_layer(restored, scan, progress, cancel),), tuple(notes)
 
 

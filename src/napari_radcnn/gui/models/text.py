@@ -12,9 +12,7 @@ __all__ = ["about", "foreign_card", "own_card", "tip"]
 #: Longest piece of a foreign model's own text that is shown.
 _LONGEST = 400
 _LONGEST_CARD = 4000
-_NO_CARD = (
-    "It came without a model card: what it was measured on, how well it does and where it fails is not known here."
-)
+_NO_CARD = "This model has no model card: its test data, performance and limitations are not stated."
 
 
 def about(spec: ModelSpec) -> str:
@@ -23,8 +21,8 @@ def about(spec: ModelSpec) -> str:
     version = f"Version {spec.version} · " if spec.version else ""
     lines = [
         _cut(spec.summary),
-        f"{spec.task.capitalize()}, made for: {_cut(made_for) or ('not stated' if spec.origin else 'any scan')}",
-        f"{version}licence: {_cut(spec.licence) or 'not stated'}",
+        f"{spec.task.capitalize()}, intended for: {_cut(made_for) or ('not stated' if spec.origin else 'any scan')}",
+        f"{version}license: {_cut(spec.licence) or 'not stated'}",
     ]
     return "\n".join(line for line in lines if line)
 
@@ -36,7 +34,7 @@ def foreign_card(spec: ModelSpec) -> str:
     rows = [
         ("Task", spec.task),
         ("Version", spec.version or "not stated"),
-        ("Licence", spec.licence or "not stated"),
+        ("License", spec.licence or "not stated"),
         ("To cite", spec.citation or "not stated"),
         ("Inputs", ", ".join(slot.name for slot in spec.inputs)),
         (f"{len(spec.labels)} classes", labels),

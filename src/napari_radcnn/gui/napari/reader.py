@@ -86,7 +86,7 @@ def _report(path: Path) -> LayerData:
 
     report = read_report(path)
     without = len(report.findings) - len(report.detections.boxes)
-    told = [*report.warnings, *([f"{without} findings have no place in the patient."] if without else [])]
+    told = [*report.warnings, *([f"{without} findings have no position in the patient."] if without else [])]
     for warning in told:
         show_warning(f"{report.name}: {warning}")
     return detections_layer(report.detections)

@@ -100,7 +100,7 @@ class Job(QObject):
         except RadcnnError as error:
             return "failed", str(error)
         except MemoryError:
-            return "failed", "The computer's memory does not suffice: close other programs, or crop the scan."
+            return "failed", "Not enough memory: close other programs, or crop the scan."
         return ("cancelled", None) if self._cancel.is_set() else ("done", result)
 
     def _report(self, done: int, total: int, message: str) -> None:
@@ -136,7 +136,7 @@ class Job(QObject):
         """Tell of a defect of ours; napari shows the traceback on demand."""
         self._finish()
         _RUNNING.discard(self)
-        self.failed.emit(f"Unexpected error, please report it: {type(error).__name__}: {error}")
+        self.failed.emit(f"Unexpected error; please report it: {type(error).__name__}: {error}")
         self.ended.emit()
 
     def _finish(self) -> None:

@@ -8,16 +8,16 @@ from typing import Any
 #: What the dock tells about keys and mouse, and napari's name of a key where one is bound; "1" stands for 1 to 9.
 KEY_SHEET: tuple[tuple[str, str], ...] = (
     ("Left / right button", "positive / negative prompt; paint / erase"),
-    ("Space, held", "move the view with the mouse"),
-    ("H", "tool Navigate: the mouse moves and zooms the view"),
+    ("Space, held", "pan the view with the mouse"),
+    ("H", "tool Navigate: the mouse pans and zooms the view"),
     ("P, B, S, L", "tools Point, Box, Scribble, Lasso"),
     ("D, E", "tools Brush, Eraser"),
-    ("[ and ]", "smaller and larger radius"),
+    ("[ and ]", "decrease and increase the radius"),
     ("N", "new object"),
     ("1 … 9", "choose an object"),
-    ("Ctrl+Z", "undo; takes back first what still waits"),
+    ("Ctrl+Z", "undo; first cancels computations still waiting"),
     ("Ctrl+Shift+Z", "redo"),
-    ("Esc", "forget what is being drawn; else cancel"),
+    ("Esc", "discard the stroke being drawn; otherwise cancel"),
     ("Ctrl+wheel", "next slice (napari)"),
 )
 

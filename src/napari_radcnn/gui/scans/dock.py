@@ -57,7 +57,7 @@ class ScansDock(QWidget):
         layout = QVBoxLayout(self)
         top = QHBoxLayout()
         self.path_line = QLineEdit()
-        self.path_line.setPlaceholderText("Folder: type, choose, or drop it here")
+        self.path_line.setPlaceholderText("Folder: type its path, choose it, or drop it here")
         self.open_button = QPushButton("Open folder …")
         top.addWidget(self.path_line)
         top.addWidget(self.open_button)
@@ -147,7 +147,11 @@ class ScansDock(QWidget):
             if scan.problem:
                 _add_problem(item, scan.problem)
         count = sum(scan.can_open for scan in found)
-        return f"{count} to open; double-click one, or select several and load them." if found else "No scan in there."
+        return (
+            f"{count} found; double-click one, or select several and load them."
+            if found
+            else ("No scans in this folder.")
+        )
 
     # -- into the viewer -------------------------------------------------------------------------------------------
 
@@ -212,7 +216,7 @@ class ScansDock(QWidget):
         """Change napari's preferences after asking; a second click takes it back."""
         if defaults.is_default():
             defaults.undo_default()
-            self.panel.message_label.setText("napari asks again which plugin opens these files.")
+            self.panel.message_label.setText("napari will ask again which plugin opens these files.")
             self._update_buttons()
             return
         others = defaults.taken()
@@ -221,8 +225,9 @@ class ScansDock(QWidget):
         box.setObjectName("radcnn_default_consent")
         box.setWindowTitle("Open with RadCNN by default?")
         box.setText(
-            "napari's preferences will be changed, so that dropped or opened files of these names, and folders, are "
-            f"read with RadCNN: {', '.join(defaults.patterns()[:-1])}.\n\nThe same button takes it back.{kept}"
+            "This changes napari's preferences so that folders, and files with these names, are opened with RadCNN "
+            f"when you open or drop them: {', '.join(defaults.patterns()[:-1])}.\n\nThe same button undoes "
+            f"this.{kept}"
         )
         box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No)
         box.finished.connect(self._on_consent)
@@ -231,7 +236,7 @@ class ScansDock(QWidget):
     def _on_consent(self, answer: int) -> None:
         if answer == int(QMessageBox.StandardButton.Yes):
             defaults.make_default()
-            self.panel.message_label.setText("napari opens these files with RadCNN from now on.")
+            self.panel.message_label.setText("napari now opens these files with RadCNN.")
         self._update_buttons()
 
 
