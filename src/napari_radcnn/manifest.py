@@ -238,7 +238,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
-def check_replayable(found: Any, where: str) -> None:
+def check_replayable(manifest: Any, where: str) -> None:
     """Raise if what JSON gave is no manifest whose result can be made again.
 
     Raises
@@ -246,13 +246,13 @@ def check_replayable(found: Any, where: str) -> None:
     ReadError
         As of `read_manifest`; begins with `where`.
     """
-    if isinstance(found, Mapping):
-        check_schema(found.get("schema"), MANIFEST, where, ReadError)
+    if isinstance(manifest, Mapping):
+        check_schema(manifest.get("schema"), MANIFEST, where, ReadError)
     try:
-        if found["schema"] != MANIFEST or not found["input"]["path"]:
+        if manifest["schema"] != MANIFEST or not manifest["input"]["path"]:
             raise ReadError(f"{where} does not name an input for repeating the run.")
-        _ = found["model"]["name"], found["settings"]["device"], found["input"]["sha256"]
-        _ = found.get("steps") or found["options"]
+        _ = manifest["model"]["name"], manifest["settings"]["device"], manifest["input"]["sha256"]
+        _ = manifest.get("steps") or manifest["options"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ReadError(
             f"{where} is not the manifest of a run; a manifest has a name ending in {MANIFEST_SUFFIX} "

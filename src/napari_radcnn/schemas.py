@@ -23,12 +23,12 @@ JOURNAL_START = b"radcnn-session"
 PACK_LIST = "pack.json"
 
 
-def check_schema(given: object, known: str, where: object, error: type[RadcnnError]) -> None:
+def check_schema(schema: object, known: str, where: object, error: type[RadcnnError]) -> None:
     """Refuse what a newer version of this package wrote; whether a file is of the kind at all is not judged here.
 
     Parameters
     ----------
-    given : object
+    schema : object
         What the file says, such as ``"radcnn-pack/2"``.
     known : str
         What this version reads, such as ``"radcnn-pack/1"``.
@@ -40,13 +40,13 @@ def check_schema(given: object, known: str, where: object, error: type[RadcnnErr
     Raises
     ------
     RadcnnError
-        If both name the same kind of file, and `given` a later version of it.
+        If both name the same kind of file, and `schema` a later version of it.
     """
     kind, _, number = known.partition("/")
-    found = re.fullmatch(rf"{re.escape(kind)}/(\d{{1,9}})", given) if isinstance(given, str) else None
+    found = re.fullmatch(rf"{re.escape(kind)}/(\d{{1,9}})", schema) if isinstance(schema, str) else None
     if found is not None and int(found[1]) > int(number):
         raise error(
-            f"{where}: written by a newer version of napari-radcnn ({given}; this version reads {known}): update "
+            f"{where}: written by a newer version of napari-radcnn ({schema}; this version reads {known}): update "
             "napari-radcnn."
         )
 

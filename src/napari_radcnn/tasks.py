@@ -50,7 +50,7 @@ class ResultKind:
     is_image: bool = False
     numbers: str = ""
     compare: str = ""
-    tell: str = "napari_radcnn.cli.evaluate:tell_figures"
+    tell: str = "napari_radcnn.cli.evaluate:print_figures"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ LABELS = ResultKind(
     is_image=True,
     numbers=f"{_RUN}.segmenting:volumes",
     compare=f"{_RUN}.comparing:compare_scans",
-    tell="napari_radcnn.cli.evaluate:tell_labels",
+    tell="napari_radcnn.cli.evaluate:print_labels",
 )
 IMAGE = ResultKind(
     "image",

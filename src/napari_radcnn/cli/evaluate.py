@@ -45,9 +45,9 @@ def _evaluate(parsed: argparse.Namespace) -> None:
             load(kind.tell)(found[kind.name])
 
 
-def tell_labels(found: dict[str, Any]) -> None:
+def print_labels(figures: dict[str, Any]) -> None:
     """Print the figures of each label, a line each."""
-    for value, row in found.items():
+    for value, row in figures.items():
         first, second = row["volume_ml"]
         distance = "-" if row["hausdorff95_mm"] is None else f"{row['hausdorff95_mm']:.2f} mm"
         surface = "-" if row["surface_dice"] is None else f"{row['surface_dice']:.4f}"
@@ -58,16 +58,16 @@ def tell_labels(found: dict[str, Any]) -> None:
         )
 
 
-def tell_figures(found: dict[str, Any], before: str = "") -> None:
+def print_figures(figures: dict[str, Any], before: str = "") -> None:
     """Print figures, a line each; those of a group after its name."""
-    for name, figure in found.items():
+    for name, figure in figures.items():
         if isinstance(figure, dict):
-            tell_figures(figure, f"{before}{name} ")
+            print_figures(figure, f"{before}{name} ")
         else:
-            print(f"{before}{name}: {_told(figure)}")
+            print(f"{before}{name}: {_formatted(figure)}")
 
 
-def _told(figure: Any) -> str:
+def _formatted(figure: Any) -> str:
     if figure is None:
         return "-"
-    return " .. ".join(map(_told, figure)) if isinstance(figure, list) else format(figure, ".4g")
+    return " .. ".join(map(_formatted, figure)) if isinstance(figure, list) else format(figure, ".4g")

@@ -27,7 +27,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
 
     found = more.add_parser("found", help="list the nnU-Net and TotalSegmentator models on this computer")
     found.add_argument("--json", action="store_true", help="print JSON")
-    found.set_defaults(command=_found)
+    found.set_defaults(command=_list_found)
 
     packer = more.add_parser("pack", help="pack a foreign model into one file, with its license and model card")
     packer.add_argument("model", metavar="PATH", type=Path, help="file or folder of the model")
@@ -104,7 +104,7 @@ def _tell(spec: ModelSpec) -> None:
         print(f"    not installed: {spec.how_to_install}")
 
 
-def _found(parsed: argparse.Namespace) -> None:
+def _list_found(parsed: argparse.Namespace) -> None:
     from napari_radcnn.foreign.nnunet.found import find_nnunet_models
 
     found = find_nnunet_models()

@@ -276,7 +276,7 @@ class _How:
         """Run it in memory."""
         from napari_radcnn import operations
 
-        return self._told(
+        return self._run_with_warnings(
             inputs,
             lambda volumes: operations.run(
                 volumes,
@@ -293,7 +293,7 @@ class _How:
         """Run it from disk to disk."""
         from napari_radcnn import operations
 
-        return self._told(
+        return self._run_with_warnings(
             inputs,
             lambda volumes: operations.segment_to(
                 volumes,
@@ -309,7 +309,7 @@ class _How:
             streamed=True,
         )
 
-    def _told(
+    def _run_with_warnings(
         self, inputs: Mapping[str, Volume], run: Callable[[list[Volume]], Result], *, streamed: bool = False
     ) -> Result:
         """Print what speaks against a run before it, and what it found out after it."""

@@ -21,7 +21,7 @@ _PATCHES = {2: (4, 2, 4, 8), 3: (8, 4, 8, 3)}
 
 def explain(
     members: Sequence[torch.nn.Module],
-    given: torch.Tensor,
+    network_input: torch.Tensor,
     index: int,
     monitor: Monitor | None = None,
     patches: tuple[int, int, int, int] | None = None,
@@ -32,7 +32,7 @@ def explain(
     ----------
     members : sequence of torch.nn.Module
         Each with a submodule ``features``; `(B, C, ...)` in, logits out.
-    given : (1, C, ...) tensor
+    network_input : (1, C, ...) tensor
         What they see.
     index : int
         The class.
@@ -41,14 +41,14 @@ def explain(
     patches : tuple of int, optional
         Side of a patch, step between patches, reach and samples; otherwise as the dimensions have it.
     """
-    patch, stride, reach, samples = _PATCHES[given.ndim - 2] if patches is None else patches
+    patch, stride, reach, samples = _PATCHES[network_input.ndim - 2] if patches is None else patches
     check = (lambda: None) if monitor is None else monitor.check
     ways: tuple[Callable[[torch.nn.Module], Map], ...] = (
-        lambda member: grad_cam(member, given, index),
-        lambda member: saliency(member, given, index),
-        lambda member: occlusion(member, given, index, patch=patch, stride=stride, check=check),
+        lambda member: grad_cam(member, network_input, index),
+        lambda member: saliency(member, network_input, index),
+        lambda member: occlusion(member, network_input, index, patch=patch, stride=stride, check=check),
         lambda member: prediction_difference(
-            member, given, index, patch=patch, stride=stride, reach=reach, samples=samples, check=check
+            member, network_input, index, patch=patch, stride=stride, reach=reach, samples=samples, check=check
         ),
     )
     found = {}

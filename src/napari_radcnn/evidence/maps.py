@@ -29,14 +29,14 @@ def _nothing() -> None:
     return None
 
 
-def grad_cam(module: torch.nn.Module, given: torch.Tensor, index: int, layer: str = "features") -> Map:
+def grad_cam(module: torch.nn.Module, network_input: torch.Tensor, index: int, layer: str = "features") -> Map:
     """Return where the last features speak for a class, 0..1 (Selvaraju et al. 2017, ICCV: Grad-CAM).
 
     Parameters
     ----------
     module : torch.nn.Module
         Takes `(B, C, ...)`, returns logits `(B, classes)`.
-    given : (1, C, ...) tensor
+    network_input : (1, C, ...) tensor
         Its input.
     index : int
         The class.
@@ -57,7 +57,7 @@ def grad_cam(module: torch.nn.Module, given: torch.Tensor, index: int, layer: st
     import torch
     from torch.nn import functional
 
-    _check(module, given, index)
+    _check(module, network_input, index)
     found = dict(module.named_modules()).get(layer)
     if found is None:
         raise ModelError(f"The network has no module '{layer}' for Grad-CAM.")
@@ -69,7 +69,7 @@ def grad_cam(module: torch.nn.Module, given: torch.Tensor, index: int, layer: st
     hook = found.register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            score = module(given.detach().clone().requires_grad_(True))[0, index]
+            score = module(network_input.detach().clone().requires_grad_(True))[0, index]
     finally:
         hook.remove()
     if not kept:
@@ -78,36 +78,38 @@ def grad_cam(module: torch.nn.Module, given: torch.Tensor, index: int, layer: st
     axes = tuple(range(2, gradient.ndim))
     speaks = (gradient.mean(axes, keepdim=True) * kept[-1]).sum(1, keepdim=True).clamp(min=0)
     mode = "bilinear" if len(axes) == 2 else "trilinear"
-    wide = functional.interpolate(speaks.detach().float(), given.shape[2:], mode=mode, align_corners=False)[0, 0]
+    wide = functional.interpolate(speaks.detach().float(), network_input.shape[2:], mode=mode, align_corners=False)[
+        0, 0
+    ]
     highest = float(wide.max())
     return np.asarray((wide / highest if highest > 0 else wide).cpu().numpy(), np.float32)
 
 
-def input_gradient(module: torch.nn.Module, given: torch.Tensor, index: int) -> Map:
+def input_gradient(module: torch.nn.Module, network_input: torch.Tensor, index: int) -> Map:
     """Return the gradient of a class's logit with respect to every input value, `(C, ...)`.
 
     Parameters and errors as in `grad_cam`.
     """
     import torch
 
-    _check(module, given, index)
+    _check(module, network_input, index)
     with torch.enable_grad():
-        asked = given.detach().clone().requires_grad_(True)
+        asked = network_input.detach().clone().requires_grad_(True)
         (gradient,) = torch.autograd.grad(module(asked)[0, index], asked)
     return np.asarray(gradient[0].float().cpu().numpy(), np.float32)
 
 
-def saliency(module: torch.nn.Module, given: torch.Tensor, index: int) -> Map:
+def saliency(module: torch.nn.Module, network_input: torch.Tensor, index: int) -> Map:
     """Return how much a class's logit changes with each place: the largest magnitude of `input_gradient` over channels.
 
     After Simonyan et al. 2014 (ICLR workshop). Parameters and errors as in `grad_cam`; in logits per unit of the input.
     """
-    return np.abs(input_gradient(module, given, index)).max(0)
+    return np.abs(input_gradient(module, network_input, index)).max(0)
 
 
 def occlusion(
     module: torch.nn.Module,
-    given: torch.Tensor,
+    network_input: torch.Tensor,
     index: int,
     *,
     patch: int = 4,
@@ -130,24 +132,24 @@ def occlusion(
     array of float32
         The fall, -1..1, averaged over all patches that cover a voxel; negative where the class became likelier.
     """
-    _check(module, given, index)
-    filling = given.mean(tuple(range(2, given.ndim)), keepdim=True)
-    places = list(_places(given.shape[2:], patch, stride))
+    _check(module, network_input, index)
+    filling = network_input.mean(tuple(range(2, network_input.ndim)), keepdim=True)
+    places = list(_places(network_input.shape[2:], patch, stride))
 
     def covered() -> Iterator[torch.Tensor]:
         for place in places:
-            changed = given.clone()
+            changed = network_input.clone()
             changed[(slice(None), slice(None), *place)] = filling
             yield changed
 
-    before = _probability(module, [given], index, check)[0]
+    before = _probability(module, [network_input], index, check)[0]
     falls = before - _probability(module, covered(), index, check)
-    return _averaged(given.shape[2:], places, falls)
+    return _averaged(network_input.shape[2:], places, falls)
 
 
 def prediction_difference(
     module: torch.nn.Module,
-    given: torch.Tensor,
+    network_input: torch.Tensor,
     index: int,
     *,
     patch: int = 4,
@@ -180,38 +182,38 @@ def prediction_difference(
         Bits, averaged over all patches that cover a voxel; positive where it speaks for the class, 0 where the
         surroundings are the same as the patch.
     """
-    _check(module, given, index)
+    _check(module, network_input, index)
     draw = np.random.default_rng(seed)
-    every = list(_places(given.shape[2:], patch, stride))
-    places = [place for place in every if not _is_even(given, place, reach)]
+    every = list(_places(network_input.shape[2:], patch, stride))
+    places = [place for place in every if not _is_even(network_input, place, reach)]
 
     def replaced() -> Iterator[torch.Tensor]:
         for place in places:
             for _ in range(samples):
-                changed = given.clone()
-                changed[(slice(None), slice(None), *place)] = given[
-                    (slice(None), slice(None), *_beside(place, given.shape[2:], reach, draw))
+                changed = network_input.clone()
+                changed[(slice(None), slice(None), *place)] = network_input[
+                    (slice(None), slice(None), *_beside(place, network_input.shape[2:], reach, draw))
                 ]
                 yield changed
 
     if not places:
-        return np.zeros(given.shape[2:], np.float32)
-    before = _probability(module, [given], index, check)[0]
+        return np.zeros(network_input.shape[2:], np.float32)
+    before = _probability(module, [network_input], index, check)[0]
     without = _probability(module, replaced(), index, check).reshape(len(places), samples).mean(1)
     evidence = dict(zip(map(str, places), _log_odds(before) - _log_odds(without), strict=True))
-    return _averaged(given.shape[2:], every, np.array([evidence.get(str(place), 0.0) for place in every]))
+    return _averaged(network_input.shape[2:], every, np.array([evidence.get(str(place), 0.0) for place in every]))
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _check(module: torch.nn.Module, given: torch.Tensor, index: int) -> None:
+def _check(module: torch.nn.Module, network_input: torch.Tensor, index: int) -> None:
     import torch
 
-    if given.ndim not in (4, 5) or given.shape[0] != 1:
-        raise ModelError(f"Evidence maps need one input (1, C, ...) in 2-D or 3-D, got {tuple(given.shape)}.")
+    if network_input.ndim not in (4, 5) or network_input.shape[0] != 1:
+        raise ModelError(f"Evidence maps need one input (1, C, ...) in 2-D or 3-D, got {tuple(network_input.shape)}.")
     with torch.no_grad():
-        shape = tuple(module(given).shape)
+        shape = tuple(module(network_input).shape)
     if len(shape) != 2 or not 0 <= index < shape[1]:
         raise ModelError(f"There is no class {index}: the network returns {shape}, expected (1, classes).")
 
@@ -234,13 +236,13 @@ def _around(place: tuple[slice, ...], shape: Sequence[int], reach: int) -> list[
     ]
 
 
-def _is_even(given: torch.Tensor, place: tuple[slice, ...], reach: int) -> bool:
+def _is_even(network_input: torch.Tensor, place: tuple[slice, ...], reach: int) -> bool:
     """Return whether nothing would change: one value everywhere in the patch and its surroundings."""
     around = tuple(
         slice(low, high + side.stop - side.start)
-        for (low, high), side in zip(_around(place, given.shape[2:], reach), place, strict=True)
+        for (low, high), side in zip(_around(place, network_input.shape[2:], reach), place, strict=True)
     )
-    region = given[(slice(None), slice(None), *around)].flatten(2)
+    region = network_input[(slice(None), slice(None), *around)].flatten(2)
     return bool((region.amax(2) == region.amin(2)).all())
 
 

@@ -445,11 +445,11 @@ def _checked_name(name: Any) -> str:
     return name
 
 
-def _text(given: str | Path, what: str) -> str:
+def _text(source: str | Path, what: str) -> str:
     try:
-        text = given.read_text(encoding="utf-8") if isinstance(given, Path) else given
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
     except (OSError, ValueError) as error:
-        raise ModelError(f"{given}: the {what} cannot be read as text: {_brief(error)}.") from error
+        raise ModelError(f"{source}: the {what} cannot be read as text: {_brief(error)}.") from error
     if not text.strip():
         raise ModelError(f"The {what} of a pack must not be empty.")
     return text

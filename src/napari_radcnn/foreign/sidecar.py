@@ -270,15 +270,15 @@ def _reader(a: Arguments, kind: str) -> Callable[..., Any]:
     return a.number_or_none if "None" in kind else a.number
 
 
-def _largest(a: Arguments, given: Any, labels: Mapping[int, Label]) -> tuple[steps.BackStep, ...]:
-    if given is False:
+def _largest(a: Arguments, option: Any, labels: Mapping[int, Label]) -> tuple[steps.BackStep, ...]:
+    if option is False:
         return ()
-    if given is True:
+    if option is True:
         return (steps.KeepLargest(),)
     names = {label.name: value for value, label in labels.items()}
-    if not isinstance(given, list) or not all(isinstance(n, str) and n in names for n in given):
+    if not isinstance(option, list) or not all(isinstance(n, str) and n in names for n in option):
         raise a.wrong("'keep_largest' must be true, false or a list of class names")
-    return (steps.KeepLargest(tuple(names[n] for n in given)),)
+    return (steps.KeepLargest(tuple(names[n] for n in option)),)
 
 
 def _colored(a: Arguments, labels: dict[int, Label], colors: Any) -> dict[int, Label]:

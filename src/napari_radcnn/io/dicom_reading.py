@@ -19,8 +19,8 @@ from napari_radcnn.progress import CancelEvent, Progress, checked_cancel
 from napari_radcnn.volume import Volume
 
 
-def read_found(
-    found: DicomFolder,
+def read_dicom_folder(
+    folder: DicomFolder,
     progress: Progress | None = None,
     cancel: CancelEvent | None = None,
     on_irregular: OnIrregular = "refuse",
@@ -31,7 +31,7 @@ def read_found(
 
     Parameters
     ----------
-    found : DicomFolder
+    folder : DicomFolder
         Headers.
     progress, cancel, on_irregular
         As for `napari_radcnn.read`.
@@ -49,9 +49,9 @@ def read_found(
     CancelledError
         If `cancel` was set.
     """
-    volumes, refused = found.read_pictures(progress, cancel, on_irregular)
-    refused += [str(problem) for problem in found.problems]
-    labels, wrong, others = _read_labels(found.others, [*found.series, *beside], cancel)
+    volumes, refused = folder.read_pictures(progress, cancel, on_irregular)
+    refused += [str(problem) for problem in folder.problems]
+    labels, wrong, others = _read_labels(folder.others, [*folder.series, *beside], cancel)
     volumes += labels
     refused += wrong
     if others:
@@ -106,7 +106,7 @@ def read_series(
     with as_read_errors(info.files[0]):
         found = collect(folder, info.files, None, cancel)
         beside = collect(folder, info.beside, None, cancel).series
-        volumes, refused = read_found(found, progress, cancel, on_irregular, beside=beside)
+        volumes, refused = read_dicom_folder(found, progress, cancel, on_irregular, beside=beside)
     return _with_refused([noted(volume, info.notes) for volume in volumes], refused, folder)
 
 
@@ -126,7 +126,7 @@ def read_dicom(
     found = collect(path.parent, [path], None, cancel)
     if not (found.series or found.others or found.problems):
         raise ReadError(f"{path.name}: not a DICOM file (neither the DICM prefix nor a header), or a DICOMDIR.")
-    volumes, refused = read_found(found, progress, cancel, on_irregular)
+    volumes, refused = read_dicom_folder(found, progress, cancel, on_irregular)
     return _with_refused([_with_source(volume, path) for volume in volumes], refused, path)
 
 
@@ -145,7 +145,7 @@ def read_dicomdir(
     CancelledError
         If `cancel` was set.
     """
-    volumes, refused = read_found(find_dicomdir(path, progress, cancel), progress, cancel, on_irregular)
+    volumes, refused = read_dicom_folder(find_dicomdir(path, progress, cancel), progress, cancel, on_irregular)
     if not volumes:
         raise ReadError(" ".join(refused[:5]) or f"{path.name}: no DICOM image in its folder; copy the whole disc.")
     return _with_refused([_with_source(volume, path.parent) for volume in volumes], refused, path)

@@ -273,11 +273,11 @@ def _check_volumes(volumes: object) -> None:
         raise TypeError("it did not return a list of at least one Volume")
 
 
-def _claims(found: Format, start: bytes) -> bool:
+def _claims(candidate: Format, start: bytes) -> bool:
     """Return whether a format of an installed package claims a file; one that fails at that does not."""
     try:
-        with blamed(found.package, f"Recognizing files of the format '{found.name}'", ReadError):
-            return found.is_read and bool(found.claims(start))
+        with blamed(candidate.package, f"Recognizing files of the format '{candidate.name}'", ReadError):
+            return candidate.is_read and bool(candidate.claims(start))
     except ReadError as error:
         warnings.warn(str(error), CatalogueWarning, stacklevel=2)
         return False

@@ -88,13 +88,15 @@ def label_places(array: npt.NDArray, geometry: Geometry) -> dict[int, tuple[int,
     return {int(v): (int(n), c) for v, n, c in zip(values, counts, centroids, strict=True)}
 
 
-def _same_values(wanted: npt.NDArray, found: npt.NDArray) -> bool:
-    if wanted.shape != found.shape:
+def _same_values(expected: npt.NDArray, actual: npt.NDArray) -> bool:
+    if expected.shape != actual.shape:
         return False
-    if wanted.dtype.kind in "biu" and found.dtype.kind in "biu":
-        return bool(np.array_equal(wanted, found))
+    if expected.dtype.kind in "biu" and actual.dtype.kind in "biu":
+        return bool(np.array_equal(expected, actual))
     # slab by slab: a whole-volume comparison of floats would take several copies of the scan
-    return all(np.allclose(found[k], wanted[k], rtol=_RELATIVE, atol=0, equal_nan=True) for k in range(wanted.shape[0]))
+    return all(
+        np.allclose(actual[k], expected[k], rtol=_RELATIVE, atol=0, equal_nan=True) for k in range(expected.shape[0])
+    )
 
 
 def _refusal(target: Path, cause: str) -> WriteError:

@@ -14,7 +14,7 @@ from napari_radcnn.files import recover
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.io.contents import find_scans, format_of
 from napari_radcnn.io.dicom import OnIrregular, check_on_irregular
-from napari_radcnn.io.dicom_reading import read_found
+from napari_radcnn.io.dicom_reading import read_dicom_folder
 from napari_radcnn.io.formats import ZIP
 from napari_radcnn.io.omezarr import is_zarr
 from napari_radcnn.io.problems import as_read_errors
@@ -98,7 +98,7 @@ def _read_folder(
             volumes += format_of(path).read(path, progress, cancel, on_irregular)
         except ReadError as error:
             refused.append(str(error))
-    read, problems = read_found(scans.dicom, progress, cancel, on_irregular)
+    read, problems = read_dicom_folder(scans.dicom, progress, cancel, on_irregular)
     volumes += read
     refused += problems
     if not volumes:

@@ -158,10 +158,10 @@ def _writer(kind: type, suffix: str, path: Path) -> Callable[..., object]:
     return found
 
 
-def _deidentifier(given: bool | Deidentifier) -> Deidentifier | None:
-    if isinstance(given, Deidentifier):
-        return given
-    return Deidentifier() if given else None
+def _deidentifier(option: bool | Deidentifier) -> Deidentifier | None:
+    if isinstance(option, Deidentifier):
+        return option
+    return Deidentifier() if option else None
 
 
 def _deidentified(obj: Writable, path: Path, suffix: str, deidentifier: Deidentifier) -> Writable:

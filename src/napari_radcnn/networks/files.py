@@ -153,7 +153,7 @@ def check_weights(file: NetworkFile) -> None:
         check_fit(file, _build(file, meta=True), shapes)
 
 
-def check_fit(file: NetworkFile, module: torch.nn.Module, found: Mapping[str, tuple[int, ...]]) -> None:
+def check_fit(file: NetworkFile, module: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Compare names and shapes of weights with those a network has.
 
     Raises
@@ -163,12 +163,12 @@ def check_fit(file: NetworkFile, module: torch.nn.Module, found: Mapping[str, tu
     """
     wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     told = []
-    for what, keys in (("missing", wanted.keys() - found.keys()), ("unexpected", found.keys() - wanted.keys())):
+    for what, keys in (("missing", wanted.keys() - shapes.keys()), ("unexpected", shapes.keys() - wanted.keys())):
         if keys:
             told.append(f"{what}: {_some(sorted(keys))}")
-    other = sorted(key for key in wanted.keys() & found.keys() if wanted[key] != found[key])
+    other = sorted(key for key in wanted.keys() & shapes.keys() if wanted[key] != shapes[key])
     if other:
-        told.append("different shape: " + _some([f"{k} {list(found[k])} instead of {list(wanted[k])}" for k in other]))
+        told.append("different shape: " + _some([f"{k} {list(shapes[k])} instead of {list(wanted[k])}" for k in other]))
     if told:
         name = file.architecture.name if file.architecture else "network"
         raise ModelError(f"{file.path.name}: the weights do not match the network '{name}': {'; '.join(told)}.")

@@ -118,7 +118,7 @@ class _Convolution(nn.Module):
         self,
         parts: _Operations,
         channels: int,
-        made: int,
+        out_channels: int,
         kernel: _Sizes,
         stride: _Sizes,
         *,
@@ -128,7 +128,7 @@ class _Convolution(nn.Module):
         super().__init__()
         self.conv = parts.convolution(
             channels,
-            made,
+            out_channels,
             kernel,
             stride,
             padding=[(n - 1) // 2 for n in kernel],
@@ -139,7 +139,7 @@ class _Convolution(nn.Module):
             self.dropout = parts.dropout(**parts.dropout_arguments)
             order.append(self.dropout)
         if parts.norm is not None:
-            self.norm = parts.norm(made, **parts.norm_arguments)
+            self.norm = parts.norm(out_channels, **parts.norm_arguments)
             order.append(self.norm)
         if parts.activation is not None and not bare:
             self.nonlin = parts.activation(**parts.activation_arguments)
@@ -156,13 +156,13 @@ class _Convolutions(nn.Module):
     """Several convolutions, the first with the stride."""
 
     def __init__(
-        self, parts: _Operations, count: int, channels: int, made: int, kernel: _Sizes, stride: _Sizes
+        self, parts: _Operations, count: int, channels: int, out_channels: int, kernel: _Sizes, stride: _Sizes
     ) -> None:
         super().__init__()
         ones = parts.sizes(1)
         self.convs = nn.Sequential(
             *(
-                _Convolution(parts, made if n else channels, made, kernel, ones if n else stride)
+                _Convolution(parts, out_channels if n else channels, out_channels, kernel, ones if n else stride)
                 for n in range(max(1, count))
             )
         )
@@ -174,17 +174,17 @@ class _Convolutions(nn.Module):
 class _Residual(nn.Module):
     """Two convolutions beside a short cut that averages instead of striding (ResNet-D)."""
 
-    def __init__(self, parts: _Operations, channels: int, made: int, kernel: _Sizes, stride: _Sizes) -> None:
+    def __init__(self, parts: _Operations, channels: int, out_channels: int, kernel: _Sizes, stride: _Sizes) -> None:
         super().__init__()
         ones = parts.sizes(1)
-        self.conv1 = _Convolution(parts, channels, made, kernel, stride)
-        self.conv2 = _Convolution(parts, made, made, kernel, ones, bare=True)
+        self.conv1 = _Convolution(parts, channels, out_channels, kernel, stride)
+        self.conv2 = _Convolution(parts, out_channels, out_channels, kernel, ones, bare=True)
         self.nonlin2 = nn.Identity() if parts.activation is None else parts.activation(**parts.activation_arguments)
         cut: list[nn.Module] = []
         if list(stride) != ones:
             cut.append(_POOLS[parts.convolution](stride, stride))
-        if channels != made:
-            cut.append(_Convolution(parts, channels, made, ones, ones, bias=False, bare=True))
+        if channels != out_channels:
+            cut.append(_Convolution(parts, channels, out_channels, ones, ones, bias=False, bare=True))
         self.skip = nn.Sequential(*cut)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -195,12 +195,15 @@ class _Residuals(nn.Module):
     """Several residual blocks, the first with the stride."""
 
     def __init__(
-        self, parts: _Operations, count: int, channels: int, made: int, kernel: _Sizes, stride: _Sizes
+        self, parts: _Operations, count: int, channels: int, out_channels: int, kernel: _Sizes, stride: _Sizes
     ) -> None:
         super().__init__()
         ones = parts.sizes(1)
         self.blocks = nn.Sequential(
-            *(_Residual(parts, made if n else channels, made, kernel, ones if n else stride) for n in range(count))
+            *(
+                _Residual(parts, out_channels if n else channels, out_channels, kernel, ones if n else stride)
+                for n in range(count)
+            )
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

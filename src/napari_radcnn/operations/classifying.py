@@ -24,11 +24,11 @@ def classify(
 
 
 def classification(
-    request: Request, outcome: Outcome, name: str, made_by: Mapping[str, Any], warnings: tuple[str, ...]
+    request: Request, outcome: Outcome, name: str, provenance: Mapping[str, Any], warnings: tuple[str, ...]
 ) -> Classification:
     """Return the probabilities that a classifier gave."""
-    maps = maps_of(request.volume, outcome, name, made_by)
-    return Classification(outcome.probabilities, name, made_by, warnings, maps)
+    maps = maps_of(request.volume, outcome, name, provenance)
+    return Classification(outcome.probabilities, name, provenance, warnings, maps)
 
 
 def compare_classifications(reference: Path, prediction: Path, _tolerance_mm: float) -> dict[str, Any] | None:

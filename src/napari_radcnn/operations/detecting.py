@@ -24,11 +24,11 @@ def detect(
 
 
 def detections(
-    request: Request, outcome: Outcome, name: str, made_by: Mapping[str, Any], warnings: tuple[str, ...]
+    request: Request, outcome: Outcome, name: str, provenance: Mapping[str, Any], warnings: tuple[str, ...]
 ) -> Detections:
     """Return what a detector found, best first."""
     best_first = tuple(sorted(outcome.detections, key=lambda found: -found.score))
-    return Detections(best_first, name, made_by, warnings, maps_of(request.volume, outcome, name, made_by))
+    return Detections(best_first, name, provenance, warnings, maps_of(request.volume, outcome, name, provenance))
 
 
 def compare_detections(reference: Path, prediction: Path, _tolerance_mm: float) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from napari_radcnn.tasks import TASKS, load
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 
-def result_of(request: Request, outcome: Outcome, made_by: Mapping[str, Any], warnings: tuple[str, ...]) -> Result:
+def result_of(request: Request, outcome: Outcome, provenance: Mapping[str, Any], warnings: tuple[str, ...]) -> Result:
     """Return the result of a run, with its manifest, by the model's task.
 
     Raises
@@ -27,7 +27,7 @@ def result_of(request: Request, outcome: Outcome, made_by: Mapping[str, Any], wa
         If the recipe returned no voxels where the task gives some.
     """
     name = f"{request.volume.name} · {request.spec.name}"
-    result: Result = load(TASKS[request.spec.task].build)(request, outcome, name, made_by, warnings)
+    result: Result = load(TASKS[request.spec.task].build)(request, outcome, name, provenance, warnings)
     return result
 
 
@@ -89,12 +89,12 @@ def voxels_of(request: Request, outcome: Outcome) -> npt.NDArray[Any]:
     return outcome.array
 
 
-def maps_of(volume: Volume, outcome: Outcome, name: str, made_by: Mapping[str, Any]) -> tuple[Volume, ...]:
+def maps_of(volume: Volume, outcome: Outcome, name: str, provenance: Mapping[str, Any]) -> tuple[Volume, ...]:
     """Return the further images of a result: how sure labels are, or the evidence; on the scan's grid."""
     plain = VolumeMetadata(
         frame_of_reference_uid=volume.metadata.frame_of_reference_uid, is_calibrated=volume.metadata.is_calibrated
     )
     return tuple(
-        Volume(array, volume.geometry, replace(plain, name=f"{name} · {kind}", provenance={**made_by, "map": kind}))
+        Volume(array, volume.geometry, replace(plain, name=f"{name} · {kind}", provenance={**provenance, "map": kind}))
         for kind, array in outcome.maps.items()
     )

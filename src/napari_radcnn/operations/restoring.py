@@ -43,10 +43,10 @@ def super_resolve(
 
 
 def restored(
-    request: Request, outcome: Outcome, name: str, made_by: Mapping[str, Any], warnings: tuple[str, ...]
+    request: Request, outcome: Outcome, name: str, provenance: Mapping[str, Any], warnings: tuple[str, ...]
 ) -> Volume:
     """Return the image that a model made of a scan, on the scan's grid or a finer one."""
     volume = request.volume
     geometry = volume.geometry if outcome.geometry is None else outcome.geometry
     warned = replace(volume, warnings=(*volume.warnings, *warnings))
-    return warned.with_array(voxels_of(request, outcome), geometry, name=name, provenance=made_by)
+    return warned.with_array(voxels_of(request, outcome), geometry, name=name, provenance=provenance)

@@ -39,18 +39,18 @@ def segment(
 
 
 def labels(
-    request: Request, outcome: Outcome, name: str, made_by: Mapping[str, Any], warnings: tuple[str, ...]
+    request: Request, outcome: Outcome, name: str, provenance: Mapping[str, Any], warnings: tuple[str, ...]
 ) -> LabelMap:
     """Return the labels of a segmentation; those that went to the request's sink take no memory here."""
     spec, volume = request.spec, request.volume
     if request.sink is not None:
         absent = np.broadcast_to(np.uint8(0), volume.geometry.shape)
-        return LabelMap(absent, volume.geometry, dict(spec.labels), name, made_by, warnings, volume.metadata)
+        return LabelMap(absent, volume.geometry, dict(spec.labels), name, provenance, warnings, volume.metadata)
     array = voxels_of(request, outcome)
-    found = LabelMap(array, volume.geometry, dict(spec.labels), name, made_by, warnings, volume.metadata)
+    found = LabelMap(array, volume.geometry, dict(spec.labels), name, provenance, warnings, volume.metadata)
     volumes_ml = {label.name: round(found.volume_ml(value), 3) for value, label in spec.labels.items()}
     return replace(
-        found, maps=maps_of(volume, outcome, name, made_by), provenance={**made_by, "volumes_ml": volumes_ml}
+        found, maps=maps_of(volume, outcome, name, provenance), provenance={**provenance, "volumes_ml": volumes_ml}
     )
 
 

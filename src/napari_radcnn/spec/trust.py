@@ -63,7 +63,7 @@ def tree_sha256(folder: Path) -> str:
     return total.hexdigest()
 
 
-def require_trust(path: Path, sha256: str, reasons: Sequence[str], given: str | None) -> None:
+def require_trust(path: Path, sha256: str, reasons: Sequence[str], trust: str | None) -> None:
     """Refuse a model that contains code, unless the user trusts it.
 
     Parameters
@@ -74,7 +74,7 @@ def require_trust(path: Path, sha256: str, reasons: Sequence[str], given: str | 
         Of the file, or of the folder as `tree_sha256` gives it.
     reasons : sequence of str
         What in it is code.
-    given : str or None
+    trust : str or None
         The SHA-256 that the user named.
 
     Raises
@@ -82,12 +82,12 @@ def require_trust(path: Path, sha256: str, reasons: Sequence[str], given: str | 
     TrustError
         If it is not trusted; tells how to trust it.
     """
-    if given is not None and given.strip().lower() == sha256:
+    if trust is not None and trust.strip().lower() == sha256:
         return
     if sha256 in trusted():
         return
     shown = "; ".join(reasons[:4]) + (f"; and {len(reasons) - 4} more" if len(reasons) > 4 else "")
-    other = "" if given is None else " It does not match the SHA-256 passed with trust."
+    other = "" if trust is None else " It does not match the SHA-256 passed with trust."
     raise TrustError(
         f"{path.name}: this model contains code, which was not run: {shown}.{other} If you trust its authors, open "
         f"it with trust='{sha256}'.",

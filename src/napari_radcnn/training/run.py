@@ -103,7 +103,7 @@ class Training:
         self._schedule, self._out, self._spent = schedule, out, 0.0
         parameters = [value for value in self.network.parameters() if value.requires_grad]
         self._optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=schedule.decay)
-        self._seen: list[dict[str, float]] = []
+        self._steps_since_log: list[dict[str, float]] = []
         self._best, self._best_at, self._best_weights = -math.inf, 0.0, self.average.state_dict()
         self.begin()
         path = out / "checkpoint.pt"
@@ -175,7 +175,7 @@ class Training:
             self.skipped += 1
         self.steps += 1
         self._follow()
-        self._seen.append({"loss": float(loss.detach()), **figures})
+        self._steps_since_log.append({"loss": float(loss.detach()), **figures})
 
     def _rate(self) -> float:
         rising = min(1.0, (self.steps + 1) / _WARM_STEPS)
@@ -216,9 +216,12 @@ class Training:
         return is_logged
 
     def _log(self, columns: dict[str, float]) -> None:
-        names = list(self._seen[0]) if self._seen else ["loss"]
-        means = {name: np.mean([row[name] for row in self._seen]) if self._seen else math.nan for name in names}
-        self._seen = []
+        names = list(self._steps_since_log[0]) if self._steps_since_log else ["loss"]
+        means = {
+            name: np.mean([row[name] for row in self._steps_since_log]) if self._steps_since_log else math.nan
+            for name in names
+        }
+        self._steps_since_log = []
         counted = {"samples": self.samples} if self.samples else {}
         row = {
             "minutes": self._seconds() / 60,

@@ -426,7 +426,7 @@ def test_where_nothing_is_found_the_dock_says_where_it_looked(make_napari_viewer
     for name in ("nnUNet_results", "TOTALSEG_WEIGHTS_PATH", "TOTALSEG_HOME_DIR"):
         monkeypatch.delenv(name, raising=False)
     _, dock = docked(make_napari_viewer)
-    dock.chooser.show_found()
+    dock.chooser.show_local_models()
     wait_for_end(qtbot, dock)
     assert "nnUNet_results" in dock.panel.message_label.text()
     assert dock.findChild(FoundDialog) is None

@@ -117,17 +117,17 @@ def _configuration_name(folder: Path) -> str:
     return folder.name.rpartition("__")[2]
 
 
-def _choose(found: list[Path], wanted: str | None, folder: Path) -> Path:
+def _choose(folders: list[Path], wanted: str | None, folder: Path) -> Path:
     if wanted is not None:
-        matching = [path for path in found if wanted in (path.name, _configuration_name(path))]
-    elif len(found) == 1:
-        return found[0]
+        matching = [path for path in folders if wanted in (path.name, _configuration_name(path))]
+    elif len(folders) == 1:
+        return folders[0]
     else:
-        matching = next(([p for p in found if _configuration_name(p) == name] for name in _PREFERRED), [])
-        matching = matching or [p for name in _PREFERRED for p in found if _configuration_name(p) == name][:1]
+        matching = next(([p for p in folders if _configuration_name(p) == name] for name in _PREFERRED), [])
+        matching = matching or [p for name in _PREFERRED for p in folders if _configuration_name(p) == name][:1]
     if len(matching) == 1:
         return matching[0]
-    listed = ", ".join(str(path.relative_to(folder)) for path in found)
+    listed = ", ".join(str(path.relative_to(folder)) for path in folders)
     what = "has several configurations" if matching or wanted is None else f"has no configuration '{wanted}'"
     raise ModelError(f"{folder.name}: the folder {what}; open one of: {listed}.")
 

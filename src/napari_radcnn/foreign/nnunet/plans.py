@@ -309,20 +309,23 @@ def read_architecture(
     return Architecture(network, {"input_channels": input_channels, "num_classes": classes, **arguments})
 
 
-def _old_arguments(found: Mapping[str, Any], shown: str) -> dict[str, Any]:
+def _old_arguments(configuration: Mapping[str, Any], shown: str) -> dict[str, Any]:
     """Return the network's arguments from plans of nnU-Net 2.0 to 2.2, which TotalSegmentator's are."""
-    depths = _get(found, "n_conv_per_stage_encoder", list, shown)
-    base, most = _get(found, "UNet_base_num_features", int, shown), _get(found, "unet_max_num_features", int, shown)
-    dimensions = len(_get(found, "patch_size", list, shown))
-    depth = "n_conv_per_stage" if found["UNet_class_name"] == "PlainConvUNet" else "n_blocks_per_stage"
+    depths = _get(configuration, "n_conv_per_stage_encoder", list, shown)
+    base, most = (
+        _get(configuration, "UNet_base_num_features", int, shown),
+        _get(configuration, "unet_max_num_features", int, shown),
+    )
+    dimensions = len(_get(configuration, "patch_size", list, shown))
+    depth = "n_conv_per_stage" if configuration["UNet_class_name"] == "PlainConvUNet" else "n_blocks_per_stage"
     return {
         "n_stages": len(depths),
         "features_per_stage": [min(base * 2**n, most) for n in range(len(depths))],
         "conv_op": f"torch.nn.modules.conv.Conv{dimensions}d",
-        "kernel_sizes": _get(found, "conv_kernel_sizes", list, shown),
-        "strides": _get(found, "pool_op_kernel_sizes", list, shown),
+        "kernel_sizes": _get(configuration, "conv_kernel_sizes", list, shown),
+        "strides": _get(configuration, "pool_op_kernel_sizes", list, shown),
         depth: depths,
-        "n_conv_per_stage_decoder": _get(found, "n_conv_per_stage_decoder", list, shown),
+        "n_conv_per_stage_decoder": _get(configuration, "n_conv_per_stage_decoder", list, shown),
         "conv_bias": True,
         "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dimensions}d",
         "norm_op_kwargs": {"eps": 1e-5, "affine": True},
@@ -334,10 +337,10 @@ def _old_arguments(found: Mapping[str, Any], shown: str) -> dict[str, Any]:
 
 
 def _normalizations(
-    plans: Mapping[str, Any], found: Mapping[str, Any], channels: int, shown: str
+    plans: Mapping[str, Any], configuration: Mapping[str, Any], channels: int, shown: str
 ) -> tuple[Normalization, ...]:
-    schemes = _get(found, "normalization_schemes", list, shown)
-    masked = _get(found, "use_mask_for_norm", list, shown)
+    schemes = _get(configuration, "normalization_schemes", list, shown)
+    masked = _get(configuration, "use_mask_for_norm", list, shown)
     key = "foreground_intensity_properties_per_channel"
     measured = plans.get(key, plans.get("foreground_intensity_properties_by_modality", {}))
     if len(schemes) != channels or len(masked) != channels:
@@ -361,9 +364,9 @@ def _normalizations(
     return tuple(made)
 
 
-def _resampling(found: Mapping[str, Any], what: str, shown: str) -> Resampling:
-    name = str(found.get(f"resampling_fn_{what}", "resample_data_or_seg_to_shape"))
-    given = found.get(f"resampling_fn_{what}_kwargs") or {}
+def _resampling(configuration: Mapping[str, Any], what: str, shown: str) -> Resampling:
+    name = str(configuration.get(f"resampling_fn_{what}", "resample_data_or_seg_to_shape"))
+    given = configuration.get(f"resampling_fn_{what}_kwargs") or {}
     if not isinstance(given, Mapping):
         raise ModelError(f"{shown}: 'resampling_fn_{what}_kwargs' is not a JSON object.")
     separate = given.get("force_separate_z")

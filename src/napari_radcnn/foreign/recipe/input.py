@@ -186,13 +186,13 @@ class RecipeInput:
 
     def _normalize(self, step: steps.Normalize) -> None:
         groups = self._groups(step.channel_wise)
-        mean, std = (None if given is None else self._given(given) for given in (step.mean, step.std))
+        mean, std = (None if given is None else self._by_channel(given) for given in (step.mean, step.std))
         if mean is None or std is None:
             found_mean, found_std = self._moments(groups, step.nonzero)
             mean, std = found_mean if mean is None else mean, found_std if std is None else std
         self._linear(mean, std, nonzero=step.nonzero)
 
-    def _given(self, values: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    def _by_channel(self, values: tuple[float, ...]) -> npt.NDArray[np.float64]:
         if len(values) not in (1, self._channels):
             raise ModelError(f"The normalization has {len(values)} values for {self._channels} channels.")
         return np.broadcast_to(np.array(values, float), self._channels).reshape(-1, 1, 1, 1)

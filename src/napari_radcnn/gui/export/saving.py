@@ -126,7 +126,7 @@ def sources_of_layer(layer: Any) -> list[Path]:
     """Return the files that what a layer holds was read or made from, without computing what it is written as."""
     review = review_of(layer)
     if review is not None:
-        return sources_of(review.found)
+        return sources_of(review.detections)
     kept = layer.metadata.get(METADATA_KEY, {}) if is_ours(layer) else {}
     return [path for key in ("volume", "labels") if kept.get(key) is not None for path in sources_of(kept[key])]
 
@@ -151,7 +151,7 @@ def knows_series(layer: Any) -> bool:
     """Whether a layer says itself which DICOM series it belongs to."""
     review = review_of(layer)
     if review is not None:
-        return _names_series(review.found.provenance)
+        return _names_series(review.detections.provenance)
     if not is_ours(layer):
         return False
     kept = layer.metadata[METADATA_KEY]

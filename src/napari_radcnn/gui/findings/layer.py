@@ -36,26 +36,26 @@ _LEAST_UNIT_MM = 10.0
 _REVIEW = "review"
 
 
-def detections_layer(found: Detections, scan: Geometry | None = None) -> LayerData:
+def detections_layer(detections: Detections, scan: Geometry | None = None) -> LayerData:
     """Return napari's points for findings, each a ring with its number, label, score, diameter and state as features.
 
     Parameters
     ----------
-    found : Detections
+    detections : Detections
         In the patient; the ring of each is as large as its longest side, or as the gap between two slices.
     scan : Geometry, optional
         Of the scan that they were found in.
     """
-    review = Review(found)
+    review = Review(detections)
     spacing = _USUAL_SPACING if scan is None else max(Place.of(scan).shown.spacing)
     least = spacing * _OVERLAP
-    unit = max([_LEAST_UNIT_MM, least, *(box.diameter for box in found.boxes)]) * _OVERLAP
+    unit = max([_LEAST_UNIT_MM, least, *(box.diameter for box in detections.boxes)]) * _OVERLAP
     drawn = _drawn(review, unit, least)
     return (
         drawn.pop("data"),
         drawn
         | {
-            "name": found.name,
+            "name": detections.name,
             "scale": (unit,) * 3,
             "projection_mode": "rescale_spherical",
             "symbol": "disc",
@@ -70,8 +70,8 @@ def detections_layer(found: Detections, scan: Geometry | None = None) -> LayerDa
                 METADATA_KEY: {
                     _REVIEW: review,
                     "least_diameter": least,
-                    "warnings": found.warnings,
-                    "provenance": dict(found.provenance),
+                    "warnings": detections.warnings,
+                    "provenance": dict(detections.provenance),
                 }
             },
         },

@@ -158,8 +158,8 @@ class FindingsPanel(QWidget):
         self.list.clear()
         if review is not None:
             self._on_name()
-            self.warnings.setText("\n".join(f"⚠ {line}" for line in review.found.warnings))
-            self.warnings.setVisible(bool(review.found.warnings))
+            self.warnings.setText("\n".join(f"⚠ {line}" for line in review.detections.warnings))
+            self.warnings.setVisible(bool(review.detections.warnings))
             self.list.add_rows(review.boxes)
             for widget in (self.threshold_slider, self.threshold_box):
                 widget.setEnabled(review.has_scores)

@@ -17,17 +17,17 @@ class Review:
 
     Parameters
     ----------
-    found : Detections
+    detections : Detections
         What is reviewed; decisions that were made before are kept.
     threshold : float
         See `threshold`.
     """
 
-    def __init__(self, found: Detections, threshold: float = 0.0) -> None:
-        self.found = found
+    def __init__(self, detections: Detections, threshold: float = 0.0) -> None:
+        self.detections = detections
         #: Findings with a lower score are neither shown nor written; those without a score always are.
         self.threshold = threshold
-        self._boxes = sorted(found.boxes, key=lambda box: math.inf if math.isnan(box.score) else -box.score)
+        self._boxes = sorted(detections.boxes, key=lambda box: math.inf if math.isnan(box.score) else -box.score)
         self._decisions: list[tuple[int, FindingState]] = []
 
     @property
@@ -93,11 +93,11 @@ class Review:
         Their provenance says so: the threshold, and how many were accepted, left undecided, rejected, or lay below it.
         """
         boxes = tuple(self._boxes[n] for n in self.shown if self._boxes[n].state != "rejected")
-        provenance = self.found.provenance
+        provenance = self.detections.provenance
         if provenance or len(boxes) < len(self._boxes) or self.can_undo:
             before: Any = provenance.get("reviews", ())
             provenance = {**provenance, "reviews": [*before, self._account()]}
-        return replace(self.found, boxes=boxes, provenance=provenance, evidence=())
+        return replace(self.detections, boxes=boxes, provenance=provenance, evidence=())
 
     def _account(self) -> dict[str, Any]:
         counts = self.counts

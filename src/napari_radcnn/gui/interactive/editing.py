@@ -85,7 +85,7 @@ class Editing(QObject):
         self.shown: ShownLabels | None = None
         self.steps = Steps()
         self._layers: SessionLayers | None = None
-        self._made: PromptSession | None = None
+        self._new_session: PromptSession | None = None
         self._drawn: Mark | None = None
         self._is_over = False
         self._redraw = QTimer(self)
@@ -242,8 +242,8 @@ class Editing(QObject):
         self._zoomed.stop()
 
         def last() -> None:
-            if self._made is not None:
-                self._made.close()  # as unfinished: only the user knows when what was made is where it is to be
+            if self._new_session is not None:
+                self._new_session.close()  # as unfinished: only the user knows when what was made is where it is to be
 
         self.steps.close(last, patience)
 
@@ -296,7 +296,7 @@ class Editing(QObject):
     # -- on the thread ---------------------------------------------------------------------------------------------
 
     def _open(self, opener: Opener, progress: Progress, cancel: Event) -> PromptSession:
-        session = self._made = opener(progress, cancel)
+        session = self._new_session = opener(progress, cancel)
         session.on_warning = self._warned.emit
         self.shown = ShownLabels(session.labels, session.geometry)
         self.shown.redraw(whole_box(session.geometry.shape))

@@ -70,7 +70,7 @@ class SavedChoice(QWidget):
             return PromptSession.unfinished()
 
         self._job = Job(self, "Searching for saved sessions", work, is_silent=True)
-        self._job.succeeded.connect(self._on_found)
+        self._job.succeeded.connect(self._on_sessions)
         self._job.failed.connect(self.failed.emit)
         self._job.ended.connect(self._on_ended)
         self._job.start()
@@ -83,7 +83,7 @@ class SavedChoice(QWidget):
             self._choose_fitting()
         self._update()
 
-    def _on_found(self, sessions: list[SavedSession]) -> None:
+    def _on_sessions(self, sessions: list[SavedSession]) -> None:
         self.sessions = sessions
         self.combo.blockSignals(True)
         self.combo.clear()
@@ -144,7 +144,7 @@ class SavedChoice(QWidget):
             return PromptSession.unfinished()
 
         self._job = Job(self, "Discarding a session", work, is_silent=True)
-        self._job.succeeded.connect(self._on_found)
+        self._job.succeeded.connect(self._on_sessions)
         self._job.failed.connect(self.failed.emit)
         self._job.ended.connect(self._on_ended)
         self._job.start()

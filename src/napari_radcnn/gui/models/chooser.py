@@ -113,26 +113,26 @@ class ModelChooser(QWidget):
             lambda: "Cancelled; no model was opened.",
         )
 
-    def _on_opened(self, path: Path, found: foreign.Opened) -> str:
-        if isinstance(found, foreign.NeedsTrust):
-            ask_for_trust(self, found, self._answer(path, found.sha256))
+    def _on_opened(self, path: Path, opened: foreign.Opened) -> str:
+        if isinstance(opened, foreign.NeedsTrust):
+            ask_for_trust(self, opened, self._answer(path, opened.sha256))
             return f"{path.name} contains code: it is opened only if you allow it."
-        if isinstance(found, foreign.NeedsInstall):
-            ask_to_install(self, found, self._answer(path, None))
+        if isinstance(opened, foreign.NeedsInstall):
+            ask_to_install(self, opened, self._answer(path, None))
             return f"{path.name} is a model pack."
         if foreign.is_pack(path):
-            return self._choose(found.name, found, f"Installed: {found.title}")
-        foreign.keep(path, found)
+            return self._choose(opened.name, opened, f"Installed: {opened.title}")
+        foreign.keep(path, opened)
         foreign.remember_path(path)
-        return self._choose(str(path.absolute()), found, f"Opened: {found.title}")
+        return self._choose(str(path.absolute()), opened, f"Opened: {opened.title}")
 
-    def _choose(self, key: str, spec: ModelSpec, told: str) -> str:
+    def _choose(self, key: str, spec: ModelSpec, message: str) -> str:
         self._add(key, spec)
         row = self.combo.findData(key)
         if row == self.combo.currentIndex():
             self.changed.emit()  # opened again, and perhaps another one now
         self.combo.setCurrentIndex(row)
-        return told
+        return message
 
     def _answer(self, path: Path, sha256: str | None) -> Callable[[bool], None]:
         def answer(is_wanted: bool) -> None:
@@ -181,7 +181,7 @@ class ModelChooser(QWidget):
         elif chosen == _FILE:
             self._choose_file()
         elif chosen == _FOUND:
-            self.show_found()
+            self.show_local_models()
 
     def _choose_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a model's folder")
@@ -193,21 +193,24 @@ class ModelChooser(QWidget):
         if file:
             self.open_path(Path(file))
 
-    def show_found(self) -> None:
+    def show_local_models(self) -> None:
         """List the models of nnU-Net and TotalSegmentator that are on this computer; none is loaded."""
         self._panel.start(
-            "Looking for models", lambda _progress, _cancel: find_nnunet_models(), self._on_found, lambda: "Cancelled."
+            "Looking for models",
+            lambda _progress, _cancel: find_nnunet_models(),
+            self._on_local_models,
+            lambda: "Cancelled.",
         )
 
-    def _on_found(self, found: list[FoundModel]) -> str:
-        if not found:
+    def _on_local_models(self, models: list[FoundModel]) -> str:
+        if not models:
             return (
                 "No models in the usual folders of nnU-Net and TotalSegmentator (nnUNet_results, "
                 "TOTALSEG_WEIGHTS_PATH, TOTALSEG_HOME_DIR, .totalsegmentator in your home folder). Use Folder … to "
                 "open a model elsewhere."
             )
-        FoundDialog(self, found, self.open_path).open()
-        return f"{len(found)} found on this computer." if len(found) > 1 else "1 found on this computer."
+        FoundDialog(self, models, self.open_path).open()
+        return f"{len(models)} found on this computer." if len(models) > 1 else "1 found on this computer."
 
 
 def _short(path: Path) -> str:

@@ -106,13 +106,13 @@ class FoundDialog(QDialog):
     ----------
     parent : QWidget
         The dock.
-    found : sequence of FoundModel
+    models : sequence of FoundModel
         What is listed.
     open_path : callable
         Called with the path of the one that the user opens.
     """
 
-    def __init__(self, parent: QWidget, found: Sequence[FoundModel], open_path: Callable[[Path], None]) -> None:
+    def __init__(self, parent: QWidget, models: Sequence[FoundModel], open_path: Callable[[Path], None]) -> None:
         super().__init__(parent)
         self.setObjectName("radcnn_found")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -128,7 +128,7 @@ class FoundDialog(QDialog):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
         header.setMaximumSectionSize(360)
-        for model in found:
+        for model in models:
             self.tree.addTopLevelItem(_row(model))
         layout.addWidget(self.tree)
         note = wrapped_label()

@@ -29,7 +29,7 @@ from napari_radcnn.gui.layers.view import watch
 from napari_radcnn.gui.parts.job import Job, Work
 from napari_radcnn.gui.parts.widgets import WorkPanel
 from napari_radcnn.gui.scans import defaults
-from napari_radcnn.gui.scans.folder import Found, list_folder, load
+from napari_radcnn.gui.scans.folder import ListedScan, list_folder, load
 from napari_radcnn.progress import Progress
 
 _COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files")
@@ -124,14 +124,14 @@ class ScansDock(QWidget):
         self.path_line.setText(str(path))
         self.tree.clear()
 
-        def work(progress: Progress, cancel: Event) -> list[Found]:
+        def work(progress: Progress, cancel: Event) -> list[ListedScan]:
             return list_folder(path, progress, cancel)
 
         self._start("Listing scans", work, self._show_list)
 
-    def _show_list(self, found: list[Found]) -> str:
+    def _show_list(self, scans: list[ListedScan]) -> str:
         groups: dict[str, QTreeWidgetItem] = {}
-        for scan in found:
+        for scan in scans:
             if scan.group not in groups:
                 groups[scan.group] = QTreeWidgetItem([scan.group])
                 groups[scan.group].setFlags(Qt.ItemFlag.ItemIsEnabled)
@@ -146,20 +146,20 @@ class ScansDock(QWidget):
             groups[scan.group].addChild(item)
             if scan.problem:
                 _add_problem(item, scan.problem)
-        count = sum(scan.can_open for scan in found)
+        count = sum(scan.can_open for scan in scans)
         return (
             f"{count} found; double-click one, or select several and load them."
-            if found
+            if scans
             else ("No scans in this folder.")
         )
 
     # -- into the viewer -------------------------------------------------------------------------------------------
 
-    def selected(self) -> list[Found]:
+    def selected(self) -> list[ListedScan]:
         """Return the selected scans."""
         items = self.tree.selectedItems()
         scans = [item.data(0, Qt.ItemDataRole.UserRole) for item in items]
-        return [scan for scan in scans if isinstance(scan, Found) and scan.can_open]
+        return [scan for scan in scans if isinstance(scan, ListedScan) and scan.can_open]
 
     def _on_click(self, item: QTreeWidgetItem, _column: int) -> None:
         """Show in full a problem that the list cuts off."""
@@ -168,14 +168,14 @@ class ScansDock(QWidget):
 
     def _on_double_click(self, item: QTreeWidgetItem, _column: int) -> None:
         scan = item.data(0, Qt.ItemDataRole.UserRole)
-        if isinstance(scan, Found) and scan.can_open:
+        if isinstance(scan, ListedScan) and scan.can_open:
             self._load([scan])
 
     def load_selected(self) -> None:
         """Read the selected scans beside the viewer and add them as layers."""
         self._load(self.selected())
 
-    def _load(self, scans: list[Found]) -> None:
+    def _load(self, scans: list[ListedScan]) -> None:
         if not scans or self.job is not None:
             return
 

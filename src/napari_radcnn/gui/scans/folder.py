@@ -13,7 +13,7 @@ from napari_radcnn.progress import CancelEvent, Progress
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedScan:
     """One scan in a folder, in the words of the list.
 
     Attributes
@@ -45,7 +45,7 @@ class Found:
         return self.source.n_volumes > 0 if isinstance(self.source, SeriesInfo) else self.source is not None
 
 
-def list_folder(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[Found]:
+def list_folder(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[ListedScan]:
     """Return what `napari_radcnn.read` opens at a path: DICOM series, images of other formats, and what is left out.
 
     Raises
@@ -67,7 +67,9 @@ def list_folder(path: Path, progress: Progress | None = None, cancel: CancelEven
     ]
 
 
-def load(scans: list[Found], progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[LayerData]:
+def load(
+    scans: list[ListedScan], progress: Progress | None = None, cancel: CancelEvent | None = None
+) -> list[LayerData]:
     """Return the layers of scans that `list_folder` found.
 
     Raises
@@ -91,10 +93,10 @@ def load(scans: list[Found], progress: Progress | None = None, cancel: CancelEve
     return layers
 
 
-def _series_row(info: SeriesInfo, study: int) -> Found:
+def _series_row(info: SeriesInfo, study: int) -> ListedScan:
     number = "" if info.number is None else f"{info.number} · "
     volumes = f" ({info.n_volumes} volumes)" if info.n_volumes > 1 else ""
-    return Found(
+    return ListedScan(
         group=f"Patient {info.patient} · Study {study}" if info.patient else f"Study {study}",
         title=f"{number}{info.description or 'no description'}{volumes}",
         modality=info.modality,
@@ -106,12 +108,12 @@ def _series_row(info: SeriesInfo, study: int) -> Found:
     )
 
 
-def _image_row(image: Path, folder: Path) -> Found:
+def _image_row(image: Path, folder: Path) -> ListedScan:
     """Return the row of an image that is not DICOM, by its place in the folder."""
     title = image.relative_to(folder).as_posix() if image != folder else image.name
     known = sniff(image)
-    return Found("Single files", title, "" if known is None else known.name, "", "", 1, None, image)
+    return ListedScan("Single files", title, "" if known is None else known.name, "", "", 1, None, image)
 
 
-def _problem_row(problem: Problem) -> Found:
-    return Found("Left out", problem.file, "DICOM", "", "", 1, str(problem), None)
+def _problem_row(problem: Problem) -> ListedScan:
+    return ListedScan("Left out", problem.file, "DICOM", "", "", 1, str(problem), None)

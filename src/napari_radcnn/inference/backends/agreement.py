@@ -41,12 +41,12 @@ class Agreement:
         return self.structures is None or 1.0 - self.structures <= _RIM * (1.0 - tolerance)
 
 
-def compare(found: Patch, reference: Patch, outputs: Outputs = "classes") -> Agreement:
+def compare(output: Patch, reference: Patch, outputs: Outputs = "classes") -> Agreement:
     """Compare the labels that follow from two outputs.
 
     Parameters
     ----------
-    found, reference : (classes, k, j, i) array of float32
+    output, reference : (classes, k, j, i) array of float32
         What a backend and what PyTorch in float32 gave for the same patch. A voxel with a number that is not finite
         agrees with nothing.
     outputs : str
@@ -59,26 +59,26 @@ def compare(found: Patch, reference: Patch, outputs: Outputs = "classes") -> Agr
     Agreement
         `Agreement.voxels` is 0 where the shapes differ.
     """
-    if found.shape != reference.shape:
+    if output.shape != reference.shape:
         return Agreement(0.0, None)
     if outputs == "values":
-        return Agreement(_same_part(found, reference), None)
+        return Agreement(_same_part(output, reference), None)
     if outputs == "channels" and len(reference) > 1:
-        each = [compare(found[n : n + 1], reference[n : n + 1]) for n in range(len(reference))]
+        each = [compare(output[n : n + 1], reference[n : n + 1]) for n in range(len(reference))]
         told = [one.structures for one in each if one.structures is not None]
         return Agreement(min(one.voxels for one in each), min(told) if told else None)
     middle = 0.5 if reference.min() >= 0 and reference.max() <= 1 else 0.0
     expected = _labels(reference, middle)
-    differ = (_labels(found, middle) != expected) | ~np.isfinite(found).all(axis=0)
+    differ = (_labels(output, middle) != expected) | ~np.isfinite(output).all(axis=0)
     wrong = int(np.count_nonzero(differ))
     others = expected.size - int(np.bincount(expected.ravel()).max())
     structures = None if others < _FEWEST else max(0, others - wrong) / others
     return Agreement((expected.size - wrong) / expected.size, structures)
 
 
-def _same_part(found: Patch, reference: Patch) -> float:
+def _same_part(output: Patch, reference: Patch) -> float:
     """Return 1 where two outputs are the same, 0 where they differ as much as the reference from nothing, or more."""
-    wrong = float(np.mean((found.astype(np.float64) - reference) ** 2))
+    wrong = float(np.mean((output.astype(np.float64) - reference) ** 2))
     whole = float(np.mean(reference.astype(np.float64) ** 2))
     if not np.isfinite(wrong):
         return 0.0

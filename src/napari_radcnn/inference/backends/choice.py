@@ -293,10 +293,14 @@ def _timed(predictor: _Opened, sample: Patch) -> float:
     return time.perf_counter() - started
 
 
-def _disagreement(candidate: Candidate, found: Agreement, is_asked: bool) -> str:
-    lost = "" if found.structures is None else f" ({1 - found.structures:.1%} of those outside the background differ)"
+def _disagreement(candidate: Candidate, agreement: Agreement, is_asked: bool) -> str:
+    lost = (
+        ""
+        if agreement.structures is None
+        else f" ({1 - agreement.structures:.1%} of those outside the background differ)"
+    )
     end = "." if is_asked else ", so it was not used."
-    return f"{candidate} gives {found.voxels:.2%} of the voxels of a patch the same label as float32{lost}{end}"
+    return f"{candidate} gives {agreement.voxels:.2%} of the voxels of a patch the same label as float32{lost}{end}"
 
 
 # -- what was found before --------------------------------------------------------------------------------------------

@@ -55,14 +55,14 @@ class FallingBackPredictor:
             self._fall_back(f"The graphics card {cause} during the run; the processor computed the rest.")
         return self._predictor(patch)
 
-    def _fall_back(self, told: str) -> None:
+    def _fall_back(self, reason: str) -> None:
         open_next, self._open_next = self._open_next, None
         with suppress(RuntimeError):  # a card that is gone cannot give its memory back
             self._predictor.close()
         if open_next is not None:
             self._predictor = open_next()
             self.agreement, self.measured_on = self._predictor.agreement, self._predictor.measured_on
-            self.warnings.append(told)
+            self.warnings.append(reason)
 
     def close(self) -> None:
         """Give the memory back."""

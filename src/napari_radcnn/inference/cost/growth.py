@@ -12,7 +12,9 @@ from napari_radcnn.geometry import Shape
 _MOST = 100
 
 
-def check_growth(name: str, before: Shape, found: Iterable[float], after: Shape, wanted: Iterable[float]) -> None:
+def check_growth(
+    name: str, before: Shape, scan_spacing: Iterable[float], after: Shape, model_spacing: Iterable[float]
+) -> None:
     """Check that a model's grid is not out of all proportion to the scan's.
 
     Parameters
@@ -21,7 +23,7 @@ def check_growth(name: str, before: Shape, found: Iterable[float], after: Shape,
         Of the scan.
     before, after : tuple of int
         Voxels of the scan, and of the model's grid.
-    found, wanted : iterable of float
+    scan_spacing, model_spacing : iterable of float
         Their spacing, mm.
 
     Raises
@@ -31,7 +33,7 @@ def check_growth(name: str, before: Shape, found: Iterable[float], after: Shape,
     """
     if prod(after) <= _MOST * prod(before):
         return
-    there, here = (" x ".join(f"{value:.4g}" for value in spacing) for spacing in (wanted, found))
+    there, here = (" x ".join(f"{value:.4g}" for value in spacing) for spacing in (model_spacing, scan_spacing))
     counts = [" x ".join(str(n) for n in shape) for shape in (after, before)]
     raise ModelError(
         f"The model works at {there} mm, which would turn the {counts[1]} voxels of '{name}' ({here} mm) into "

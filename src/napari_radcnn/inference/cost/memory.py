@@ -140,8 +140,8 @@ class _Count:
                 layer.register_forward_pre_hook(lambda _, taken: self._add(taken))
                 layer.register_forward_hook(self._after)
 
-    def _add(self, found: Any) -> None:
-        for tensor in _tensors(found):
+    def _add(self, value: Any) -> None:
+        for tensor in _tensors(value):
             key, size = id(tensor), self._size(tensor)
             if key not in self._known:
                 self._known.add(key)
@@ -152,20 +152,20 @@ class _Count:
         self._known.discard(key)
         self._now -= size
 
-    def _after(self, layer: torch.nn.Module, taken: Any, made: Any) -> None:
-        self._add(made)
+    def _after(self, layer: torch.nn.Module, taken: Any, output: Any) -> None:
+        self._add(output)
         self.most = max(self.most, self._now)
         if "Conv" in type(layer).__name__:
-            copies = sum(_filled_bytes(tensor) for part in (taken, made) for tensor in _tensors(part))
+            copies = sum(_filled_bytes(tensor) for part in (taken, output) for tensor in _tensors(part))
             self.most_convolving = max(self.most_convolving, self._now + copies)
 
 
-def _tensors(found: Any) -> Iterator[torch.Tensor]:
-    if isinstance(found, list | tuple):
-        for one in found:
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, list | tuple):
+        for one in value:
             yield from _tensors(one)
-    elif hasattr(found, "numel"):
-        yield found
+    elif hasattr(value, "numel"):
+        yield value
 
 
 def _bytes(tensor: torch.Tensor) -> int:

@@ -113,10 +113,10 @@ class FilePlanes:
         except OSError as error:
             raise self._error(error) from error
 
-    def _full(self, found: str = "") -> ResourceError:
+    def _full(self, free_space: str = "") -> ResourceError:
         return ResourceError(
             f"The disk is full: a temporary file in '{self._folder}' needs {self._expected / 2**30:.2f} "
-            f"GiB{found}. Free some space, set TMPDIR to a folder on a larger disk, or allow the run more memory."
+            f"GiB{free_space}. Free some space, set TMPDIR to a folder on a larger disk, or allow the run more memory."
         )
 
     def _error(self, error: OSError) -> ResourceError:

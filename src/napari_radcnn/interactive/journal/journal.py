@@ -412,11 +412,11 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(old, new)
 
 
-def _needed(found: Iterator[Place]) -> list[Place]:
+def _needed(places: Iterator[Place]) -> list[Place]:
     """Return what tells the same steps, with the same undone: each step once, then the undos that hold."""
     done: list[Place] = []
     undone: list[tuple[Place, Place]] = []
-    for place in found:
+    for place in places:
         if place.kind == "step":
             done.append(place)
             undone.clear()

@@ -283,11 +283,11 @@ def _check_frames(label_map: LabelMap, state: ToolState) -> None:
         )
 
 
-def _working_box(operation: str, found: Box | None, area: Box | None) -> Box | None:
+def _working_box(operation: str, object_box: Box | None, area: Box | None) -> Box | None:
     """Return the box outside which a combination of two boxes' contents changes nothing."""
     if operation == "difference":
-        return None if found is None or area is None else overlap(found, area)
-    return found if operation == "intersection" else joined(found, area)
+        return None if object_box is None or area is None else overlap(object_box, area)
+    return object_box if operation == "intersection" else joined(object_box, area)
 
 
 def _combined(operation: str, first: Mask, second: Mask) -> Mask:

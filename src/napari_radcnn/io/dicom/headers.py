@@ -240,7 +240,7 @@ def read_header(path: Path) -> Instance | NoImage | Problem | None:
         try:
             if DEFLATED.encode() in start[:1024]:
                 return _parse(path, _inflated(file, start), True, has_prefix)
-            found = _found_instance(path, file, start)
+            found = _plain_instance(path, file, start)
             if found is not None:
                 return found
             with suppress(OSError, *damage()):  # most headers are this short, and are parsed faster in memory
@@ -255,7 +255,7 @@ def read_header(path: Path) -> Instance | NoImage | Problem | None:
             return Problem(path.name, f"the DICOM header is damaged ({type(error).__name__})", "copy the file again")
 
 
-def _found_instance(path: Path, file: BinaryIO, start: bytes) -> Instance | None:
+def _plain_instance(path: Path, file: BinaryIO, start: bytes) -> Instance | None:
     """Return the file if its header is an ordinary one with a picture behind it."""
     elements = find_elements(start)
     while isinstance(elements, int) and len(start) < elements <= _MOST_SCANNED:

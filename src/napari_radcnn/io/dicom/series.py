@@ -179,7 +179,7 @@ class FoundSeries:
     stacks: list[Stack]
 
 
-def found_series(listed: list[Series], *, with_irregular: bool = False) -> list[FoundSeries]:
+def volumes_of_series(listed: list[Series], *, with_irregular: bool = False) -> list[FoundSeries]:
     """Return the volumes of series whose headers were read.
 
     Parameters
@@ -230,20 +230,20 @@ def find_dicom(
     return found
 
 
-def series_infos(found: DicomFolder) -> list[SeriesInfo]:
+def series_infos(folder: DicomFolder) -> list[SeriesInfo]:
     """Return what the headers say of every series that was found.
 
     They come by study and series number; objects without pictures stand at the end: segmentations and contours, whose
     labels can be read, and others (reports) with a `problem`.
     """
-    infos = [series.info() for series in found.series]
+    infos = [series.info() for series in folder.series]
     infos.sort(key=lambda info: (info.study_uid, info.number is None, info.number or 0, info.series_uid))
     pictures: dict[str, list[Path]] = defaultdict(list)
     for info in infos:
         pictures[info.study_uid] += info.files
     everywhere = [path for paths in pictures.values() for path in paths]
     by_series: dict[tuple[str, str, str, str], list[Path]] = defaultdict(list)
-    for other in found.others:
+    for other in folder.others:
         by_series[(other.study_uid, other.series_uid, other.modality, other.what)].append(other.path)
     for (study, series, modality, what), paths in by_series.items():
         holds_labels = modality in LABEL_MODALITIES

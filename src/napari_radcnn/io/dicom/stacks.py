@@ -342,14 +342,16 @@ def _unplaced_stacks(frames: Sequence[Frame]) -> list[Stack]:
             order = sorted(group, key=lambda frame: frame.path.name)
             sets.append((order, ["InstanceNumber does not order the slices: they are ordered by file name."]))
     many = len(sets) > 1
-    return [_unplaced(group, said, str(n + 1) if many else "") for n, (group, said) in enumerate(sets)]
+    return [
+        _unplaced(group, order_warnings, str(n + 1) if many else "") for n, (group, order_warnings) in enumerate(sets)
+    ]
 
 
-def _unplaced(frames: list[Frame], said: list[str], label: str) -> Stack:
+def _unplaced(frames: list[Frame], order_warnings: list[str], label: str) -> Stack:
     first = frames[0]
     between = first.slice_spacing
     rows, columns = first.pixel_spacing or (1.0, 1.0)
-    warnings = [*_notes(frames), *said]
+    warnings = [*_notes(frames), *order_warnings]
     if len(frames) > 1 or _modality(first) in _SLICED:
         warnings.append(
             "The geometry is unknown: the file has no position and orientation; directions in the patient and the "
@@ -362,9 +364,9 @@ def _unplaced(frames: list[Frame], said: list[str], label: str) -> Stack:
 # -- small helpers ------------------------------------------------------------------------------------------------
 
 
-def _noted(stack: Stack, said: Sequence[str], label: str | None = None) -> Stack:
+def _noted(stack: Stack, warnings: Sequence[str], label: str | None = None) -> Stack:
     label = stack.label if label is None else label
-    return replace(stack, warnings=(*stack.warnings, *said), label=label)
+    return replace(stack, warnings=(*stack.warnings, *warnings), label=label)
 
 
 def _modality(frame: Frame) -> str:

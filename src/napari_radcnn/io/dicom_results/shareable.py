@@ -75,7 +75,7 @@ def public_model(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": UNLISTED, **task, "weights": hashes}
 
 
-def _without_words(given: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _without_words(values: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return options or facts without text, unless it is a choice that the model leaves, or the name of a class."""
     choices = known_choices(manifest)
 
@@ -86,13 +86,13 @@ def _without_words(given: Mapping[str, Any], manifest: Mapping[str, Any]) -> dic
             return all(is_kept(one) for one in value)
         return value is None or _is_number(value)
 
-    return {key: value for key, value in given.items() if is_kept(value)}
+    return {key: value for key, value in values.items() if is_kept(value)}
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def _numbers(given: object, keys: tuple[str, ...]) -> dict[str, Any]:
-    known = given if isinstance(given, Mapping) else {}
+def _numbers(values: object, keys: tuple[str, ...]) -> dict[str, Any]:
+    known = values if isinstance(values, Mapping) else {}
     return {key: known[key] for key in keys if _is_number(known.get(key))}

@@ -20,7 +20,7 @@ from napari_radcnn.geometry import AxisMap, Geometry
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.io.dicom.frames import FrameTags
 from napari_radcnn.io.dicom.headers import Instance, Values, damage, quiet, read_header, text
-from napari_radcnn.io.dicom.series import FoundSeries, Series, find_dicom, found_series
+from napari_radcnn.io.dicom.series import FoundSeries, Series, find_dicom, volumes_of_series
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, check_pixels
 from napari_radcnn.results import Detections, LabelMap
@@ -282,12 +282,12 @@ def _find(path: Path, series_uid: str) -> tuple[list[FoundSeries], str]:
     with _unpacked(path) as place:
         if place.is_dir():
             folder = find_dicom(place)
-            found = found_series(folder.series, with_irregular=True)
+            found = volumes_of_series(folder.series, with_irregular=True)
             result = next((other.path for other in folder.others if other.series_uid == series_uid), None)
         else:
             with quiet():
                 item = read_header(place)
-            found = found_series([Series([item])], with_irregular=True) if isinstance(item, Instance) else []
+            found = volumes_of_series([Series([item])], with_irregular=True) if isinstance(item, Instance) else []
             result = place
         if not series_uid or result is None or any(series.uid == series_uid for series in found):
             return found, series_uid

@@ -106,7 +106,7 @@ def _array_v2(meta: Mapping[str, Any], folder: Path, shown: str) -> StoredArray:
         raise ReadError(f"{shown}: the metadata (.zarray) is damaged: 'order' is {short(meta.get('order'))}.")
     shape, chunks = _sizes(meta.get("shape"), "shape", shown), _sizes(meta.get("chunks"), "chunks", shown)
     separator = meta.get("dimension_separator", ".")
-    made = _made(folder, shown, 2, (shape, chunks, chunks), dtype, meta.get("fill_value"), ("", separator))
+    made = _checked_array(folder, shown, 2, (shape, chunks, chunks), dtype, meta.get("fill_value"), ("", separator))
     names = [codec["id"] for codec in (*filters, *([] if compressor is None else [compressor]))]
     return replace(made, blosc_trailer=_blosc_trailer(names, shown))
 
@@ -129,7 +129,7 @@ def _array_v3(meta: Mapping[str, Any], folder: Path, shown: str) -> StoredArray:
     separator = keys[1].get("separator", "/" if keys[0] == "default" else ".")
     prefix = "c" if keys[0] == "default" else ""
     sizes = shape, chunks, inner or chunks
-    made = _made(folder, shown, 3, sizes, dtype, meta.get("fill_value"), (prefix, separator))
+    made = _checked_array(folder, shown, 3, sizes, dtype, meta.get("fill_value"), (prefix, separator))
     return replace(made, blosc_trailer=_blosc_trailer([_named(codec, shown)[0] for codec in meta["codecs"]], shown))
 
 
@@ -147,7 +147,7 @@ def _blosc_trailer(names: list[str], shown: str) -> int | None:
     return 4 * len(behind)
 
 
-def _made(
+def _checked_array(
     folder: Path,
     shown: str,
     zarr_format: int,

@@ -128,7 +128,7 @@ def scale_and_translation(
 
 
 def world_affine(
-    axes: Sequence[Axis], scale: npt.NDArray[np.float64], translation: npt.NDArray[np.float64], told: list[str]
+    axes: Sequence[Axis], scale: npt.NDArray[np.float64], translation: npt.NDArray[np.float64], warnings: list[str]
 ) -> npt.NDArray[np.float64]:
     """Return the ``(k, j, i)`` affine of the axes in space: LPS, mm.
 
@@ -138,18 +138,18 @@ def world_affine(
         All axes of the array, in its order.
     scale, translation : (n_axes,) array
         In the units of the axes.
-    told : list of str
-        What the user must be told is appended.
+    warnings : list of str
+        Warnings for the user are appended.
     """
     places = {axis.name: n for n, axis in enumerate(axes)}
-    units = _millimeters([axes[places[name]] for name in SPACE_AXES if name in places], told)
-    directions = _directions([axes[places[name]] for name in SPACE_AXES if name in places], told)
+    units = _millimeters([axes[places[name]] for name in SPACE_AXES if name in places], warnings)
+    directions = _directions([axes[places[name]] for name in SPACE_AXES if name in places], warnings)
     affine = np.eye(4)
     affine[:3, :3] = 0
     for column, name in enumerate(SPACE_AXES):
         world, sign = directions[name]
         if name not in places:
-            told.append("The image has no slice spacing: it is shown as one slice of 1 mm.")
+            warnings.append("The image has no slice spacing: it is shown as one slice of 1 mm.")
             affine[world, column] = sign
             continue
         n, unit = places[name], units[name]
@@ -158,24 +158,24 @@ def world_affine(
     return affine
 
 
-def _millimeters(axes: Sequence[Axis], told: list[str]) -> dict[str, float]:
+def _millimeters(axes: Sequence[Axis], warnings: list[str]) -> dict[str, float]:
     """Return mm per unit of every axis."""
     unknown = sorted({axis.unit for axis in axes if axis.unit is not None and axis.unit.lower() not in _MM})
     if unknown:
-        told.append(f"Unknown unit of length ({short(', '.join(unknown))}): millimeters are assumed.")
+        warnings.append(f"Unknown unit of length ({short(', '.join(unknown))}): millimeters are assumed.")
     if any(axis.unit is None for axis in axes):
-        told.append("The metadata gives no unit of length: millimeters are assumed.")
+        warnings.append("The metadata gives no unit of length: millimeters are assumed.")
     return {axis.name: _MM.get((axis.unit or "").lower(), 1.0) for axis in axes}
 
 
-def _directions(axes: Sequence[Axis], told: list[str]) -> dict[str, tuple[int, int]]:
+def _directions(axes: Sequence[Axis], warnings: list[str]) -> dict[str, tuple[int, int]]:
     """Return the world axis and the sign of x, y and z."""
     found = {axis.name: _ORIENTATIONS[axis.orientation] for axis in axes if axis.orientation in _ORIENTATIONS}
     if len(found) == len(axes) == len({world for world, _ in found.values()}):
         if "z" not in found:
             found["z"] = ({0, 1, 2} - {world for world, _ in found.values()}).pop(), 1
         return found
-    told.append(
+    warnings.append(
         "OME-Zarr does not define the orientation in the patient: x is assumed to point left, y to posterior, z to "
         "the head; left and right may be swapped."
     )

@@ -54,7 +54,7 @@ class Block:
     is_color: bool = False
     suvbw_factor: float | None = None
 
-    def agrees(self, shape: tuple[int, int, int], plain: npt.NDArray[np.float64], told: list[str]) -> bool:
+    def agrees(self, shape: tuple[int, int, int], plain: npt.NDArray[np.float64], warnings: list[str]) -> bool:
         """Whether the block is of this grid: its shape, and the spacing and origin of the `plain` affine."""
         if self.affine is None:
             return False
@@ -65,35 +65,35 @@ class Block:
             and np.abs(plain[:3, 3] - self.affine[:3, 3]).max() <= _ORIGIN_TOLERANCE
         ):
             return True
-        told.append(
+        warnings.append(
             "The store's affine (radcnn) contradicts its shape, scale or translation, which were used instead: "
             "another program changed the image. Directions in the patient are lost; left and right may be swapped."
         )
         return False
 
 
-def read_block(attributes: Mapping[str, Any], told: list[str]) -> Block:
-    """Return what the block says; one that cannot be used is told and left aside.
+def read_block(attributes: Mapping[str, Any], warnings: list[str]) -> Block:
+    """Return what the block says; one that cannot be used is ignored with a warning.
 
     Parameters
     ----------
     attributes : mapping
         Of the image's group.
-    told : list of str
-        What the user must be told is appended.
+    warnings : list of str
+        Warnings for the user are appended.
     """
     found = attributes.get(_KEY)
     if found is None:
         return Block()
     if not isinstance(found, dict) or found.get("version") != _VERSION or found.get("frame") != "LPS":
-        told.append("The RadCNN metadata (radcnn) of the store is damaged or from another version and was ignored.")
+        warnings.append("The RadCNN metadata (radcnn) of the store is damaged or from another version and was ignored.")
         return Block()
     try:
         affine = np.array(found.get("affine_lps"), float)
         shape = tuple(int(n) for n in found.get("shape", ()))
         Geometry((1, 1, 1), affine)
     except (TypeError, ValueError, OverflowError, GeometryError):
-        told.append("The affine in the RadCNN metadata (radcnn) of the store is damaged and was ignored.")
+        warnings.append("The affine in the RadCNN metadata (radcnn) of the store is damaged and was ignored.")
         return Block()
     return Block(
         affine=affine,

@@ -8,12 +8,12 @@ import math
 import os
 import stat
 import struct
-import warnings
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +126,7 @@ def check_memory(array: StoredArray) -> None:
         )
 
 
-def check_chunks(array: StoredArray, root: Path, told: list[str]) -> set[tuple[int, ...]]:
+def check_chunks(array: StoredArray, root: Path, warnings: list[str]) -> set[tuple[int, ...]]:
     """Return the indices of the chunks that are there; none is decoded.
 
     Parameters
@@ -135,8 +135,8 @@ def check_chunks(array: StoredArray, root: Path, told: list[str]) -> set[tuple[i
         Whose files are looked at.
     root : Path
         Folder of the store, links resolved.
-    told : list of str
-        What the user must be told is appended: that some are missing.
+    warnings : list of str
+        Warnings for the user are appended: that some are missing.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def check_chunks(array: StoredArray, root: Path, told: list[str]) -> set[tuple[i
     n_missing = math.prod(array.grid) - len(there)
     if n_missing:
         first = next(i for i in itertools.product(*(range(n) for n in array.grid)) if i not in there)
-        told.append(
+        warnings.append(
             f"{n_missing} of {math.prod(array.grid)} chunk files are missing (the first is chunk "
             f"{_shown_index(first)}): filled with {array.fill_value}, as the format requires. Either all their "
             "voxels have this value, or the copy is incomplete."
@@ -156,7 +156,11 @@ def check_chunks(array: StoredArray, root: Path, told: list[str]) -> set[tuple[i
 
 
 def read_array(
-    array: StoredArray, root: Path, told: list[str], progress: Progress | None = None, cancel: CancelEvent | None = None
+    array: StoredArray,
+    root: Path,
+    warnings: list[str],
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
 ) -> npt.NDArray[Any]:
     """Return all values of the array.
 
@@ -166,8 +170,8 @@ def read_array(
         What to read.
     root : Path
         Folder of the store, links resolved.
-    told : list of str
-        What the user must be told is appended.
+    warnings : list of str
+        Warnings for the user are appended.
     progress : callable, optional
         Called as ``progress(done, total, message)``.
     cancel : threading.Event, optional
@@ -181,12 +185,12 @@ def read_array(
         If `cancel` was set.
     """
     check_memory(array)
-    there = check_chunks(array, root, told)
+    there = check_chunks(array, root, warnings)
     out = np.zeros(array.shape, array.dtype)
     if array.fill_value != 0:
         out[...] = array.fill_value
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what matters of them has been checked
+    with catch_warnings():
+        simplefilter("ignore")  # what matters of them has been checked
         stored = open_stored(array)
         slabs = sorted({index[0] for index in there})
         per_slab = math.prod(array.grid[1:])
@@ -221,8 +225,8 @@ def read_box(array: StoredArray, stored: Any, root: Path, box: Sequence[slice]) 
     ranges = [range(s.start // c, -(-s.stop // c)) for s, c in zip(box, array.chunks, strict=True)]
     touched = list(itertools.product(*ranges))
     there = [index for index in touched if _is_there(index, array, root)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what matters of them has been checked
+    with catch_warnings():
+        simplefilter("ignore")  # what matters of them has been checked
         if len(there) == len(touched) > 1:
             with suppress(*_DECODE_ERRORS):  # which of them it was, and why, is found below
                 return np.asarray(stored[tuple(box)], array.dtype)

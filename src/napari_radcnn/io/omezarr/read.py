@@ -126,7 +126,7 @@ class _Image:
         self.group, self.root, self.name, self.source = group, root, name, source
         self.is_label = is_label or "image-label" in group.ome
         self.shown = group.shown
-        self.told: list[str] = []
+        self.warnings: list[str] = []
 
     def read(self, progress: Progress | None, cancel: CancelEvent | None) -> list[Volume]:
         """Return a volume for every time point and channel."""
@@ -134,13 +134,13 @@ class _Image:
         datasets = self._datasets(multiscale)
         stored = self._stored(datasets[0])
         axes = parse_axes(multiscale.get("axes"), len(stored.shape), self.shown)
-        block = read_block(self.group.attributes, self.told)
+        block = read_block(self.group.attributes, self.warnings)
         geometry, is_calibrated = self._geometry(axes, stored, (datasets[0], multiscale), block)
         is_color = block.is_color and _has_colors(axes, stored)
         check_memory(stored)
         arrays: list[npt.NDArray[Any] | None] = [None] * n_volumes(axes, stored.shape, is_color=is_color)
         if stored.n_bytes <= _READ_AT_ONCE:
-            whole = read_array(stored, self.root, self.told, progress, cancel)
+            whole = read_array(stored, self.root, self.warnings, progress, cancel)
             arrays = list(_split(whole.view(np.uint8) if whole.dtype == np.bool_ else whole, axes, is_color=is_color))
         else:
             self._check_chunks(stored)
@@ -167,7 +167,7 @@ class _Image:
             index = list_index(n, axes, stored.shape, is_color=is_color)
             make = partial(ZarrSource, root=self.root, axes=axes, index=index, is_color=is_color)
             source = make(stored, levels=tuple(Level(make(level), place) for level, place in levels))
-            told = tuple(self.told)
+            told = tuple(self.warnings)
             volumes.append(Volume.lazy(source, geometry, one, told, block.suvbw_factor, array=array))
         return volumes
 
@@ -182,9 +182,9 @@ class _Image:
         """Look at the files of an array that is not read yet."""
         n_chunks = math.prod(stored.grid)
         if n_chunks <= _MOST_CHUNKS:
-            check_chunks(stored, self.root, self.told)
+            check_chunks(stored, self.root, self.warnings)
             return
-        self.told.append(
+        self.warnings.append(
             f"The image has {n_chunks} chunk files, which are read only when needed; if one is missing, its voxels "
             f"have the value {stored.fill_value}."
         )
@@ -192,7 +192,7 @@ class _Image:
     def _coarser(
         self, stored: StoredArray, axes: list[Axis], geometry: Geometry, datasets: list[Mapping[str, Any]]
     ) -> list[tuple[StoredArray, Geometry]]:
-        """Return the other resolutions, as long as each is coarser than the one before; what is wrong is told."""
+        """Return the other resolutions, as long as each is coarser than the one before; what is wrong gives a warning."""
         found: list[tuple[StoredArray, Geometry]] = []
         finer = stored
         for dataset in datasets[1:]:
@@ -202,7 +202,7 @@ class _Image:
                 check_level(level, finer, axes)
                 place = geometry_of_level(geometry, axes, (stored, datasets[0]), (level, dataset), self.shown)
             except ReadError as error:
-                self.told.append(f"Coarser resolutions are left out, so large views may be slow: {error}")
+                self.warnings.append(f"Coarser resolutions are left out, so large views may be slow: {error}")
                 break
             found.append((level, place))
             finer = level
@@ -213,7 +213,7 @@ class _Image:
         if not isinstance(found, list) or not found or not isinstance(found[0], dict):
             raise ReadError(f"{self.shown}: the metadata is damaged: 'multiscales' must be a list of images.")
         if len(found) > 1:
-            self.told.append(f"The store describes {len(found)} multiscale images; the first was read.")
+            self.warnings.append(f"The store describes {len(found)} multiscale images; the first was read.")
         version = self.group.ome.get("version", found[0].get("version"))
         said = re.match(r"\d+\.\d+", version) if isinstance(version, str) else None
         if version is not None and (said is None or said[0] not in _VERSIONS):
@@ -241,9 +241,9 @@ class _Image:
         affine = world_affine(axes, scale, translation, told)
         sizes = {axis.name: n for axis, n in zip(axes, stored.shape, strict=True)}
         shape = (sizes.get("z", 1), sizes["y"], sizes["x"])
-        if block.affine is not None and block.agrees(shape, affine, self.told):
+        if block.affine is not None and block.agrees(shape, affine, self.warnings):
             affine, told, has_scale = block.affine, [], True
-        self.told += told
+        self.warnings += told
         try:
             return Geometry(shape, affine), has_scale
         except GeometryError as error:

@@ -81,7 +81,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         probabilities = _probabilities(request, load, monitor)
     mask = _clean(probabilities > options.threshold)
     if not mask.any():
-        raise ModelError(_nothing_found(request))
+        raise ModelError(_no_brain(request))
     if options.grow_mm:
         mask = grow(mask, options.grow_mm, request.volume.geometry.spacing)
     liters = np.count_nonzero(mask) * request.volume.geometry.voxel_volume / 1e6
@@ -109,7 +109,7 @@ def _probabilities(request: Request, load: Callable[[int], _Network], monitor: M
     small = Resize(_COARSE, "nearest").apply(head).array
     low, high = (float(q) for q in np.quantile(small, (0.005, 0.995)))
     if not high > low:  # the networks find a brain even in nothing
-        raise ModelError(_nothing_found(request))
+        raise ModelError(_no_brain(request))
 
     def normalize(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return standardize(scale_to_range(values, low, high), _MEAN, _STD)
@@ -118,7 +118,7 @@ def _probabilities(request: Request, load: Callable[[int], _Network], monitor: M
     coarse = load(0)(normalize(small)) > 0.5
     monitor.step("segmenting the brain")
     if not coarse.any():
-        raise ModelError(_nothing_found(request))
+        raise ModelError(_no_brain(request))
     crop = Crop(_box(_largest_part(coarse), head.geometry.shape))
     inside = crop.apply(head)
     stretch = Resize(_FINE, "nearest", back="linear")
@@ -133,7 +133,7 @@ def _probabilities(request: Request, load: Callable[[int], _Network], monitor: M
     return upright.invert(found, scan.geometry)
 
 
-def _nothing_found(request: Request) -> str:
+def _no_brain(request: Request) -> str:
     return (
         f"No brain was detected in '{request.volume.name}': '{request.spec.name}' expects a T1-weighted MR of a "
         "whole head. Check the scan's orientation and that it is the right series."

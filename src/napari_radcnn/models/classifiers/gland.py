@@ -118,8 +118,8 @@ def prepare_gland(
     if not cube.any():
         raise ModelError(f"The mask in '{volume.name}' is too thin to be seen at 1 mm.")
 
-    def back(found: npt.NDArray) -> npt.NDArray[np.float32]:
-        return _spread(found, geometry, center)
+    def back(cells: npt.NDArray) -> npt.NDArray[np.float32]:
+        return _spread(cells, geometry, center)
 
     return gland_channels(cube), back, tuple(told)
 
@@ -143,7 +143,7 @@ def _sampled(
     return cube
 
 
-def _spread(found: npt.NDArray, geometry: Geometry, center: npt.NDArray) -> npt.NDArray[np.float32]:
+def _spread(cells: npt.NDArray, geometry: Geometry, center: npt.NDArray) -> npt.NDArray[np.float32]:
     """Return a map of the cells on the volume's grid, 0 outside the cube."""
     from scipy.ndimage import map_coordinates
 
@@ -155,7 +155,7 @@ def _spread(found: npt.NDArray, geometry: Geometry, center: npt.NDArray) -> npt.
     offset = geometry.to_world(box.reshape(-1, 3)) - center
     cell = (offset[:, ::-1] + CUBE // 2 + 0.5) / CELL - 0.5
     inside = ((cell >= -0.5) & (cell <= CUBE / CELL - 0.5)).all(1)
-    values = np.where(inside, map_coordinates(np.asarray(found, np.float32), cell.T, order=1, mode="nearest"), 0.0)
+    values = np.where(inside, map_coordinates(np.asarray(cells, np.float32), cell.T, order=1, mode="nearest"), 0.0)
     spread = np.zeros(geometry.shape, np.float32)
     spread[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = values.reshape(box.shape[:3])
     return spread

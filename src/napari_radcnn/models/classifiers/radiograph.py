@@ -70,9 +70,9 @@ def prepare_radiograph(
     small = shrink @ picture[top : top + side, left : left + side] @ shrink.T
     grow = _line_weights(RADIOGRAPH, side)
 
-    def back(found: npt.NDArray) -> npt.NDArray[np.float32]:
+    def back(pixels: npt.NDArray) -> npt.NDArray[np.float32]:
         spread = np.zeros((1, rows, columns), np.float32)
-        spread[0, top : top + side, left : left + side] = grow @ np.asarray(found, np.float64) @ grow.T
+        spread[0, top : top + side, left : left + side] = grow @ np.asarray(pixels, np.float64) @ grow.T
         return np.ascontiguousarray(upright.invert(spread))
 
     return standardized(small)[None], back

@@ -124,10 +124,10 @@ def _evidence(
     return {name: np.asarray(back(values), np.float32) for name, values in found.items()}
 
 
-def _one(given: npt.NDArray[np.float32]) -> torch.Tensor:
+def _one(network_input: npt.NDArray[np.float32]) -> torch.Tensor:
     import torch
 
-    return torch.from_numpy(given)[None]
+    return torch.from_numpy(network_input)[None]
 
 
 def looked_at(
@@ -162,10 +162,10 @@ def views(request: Request) -> torch.Tensor:
     return _mirrored(kind.prepare(request)[0], kind)
 
 
-def _mirrored(given: npt.NDArray[np.float32], kind: _Kind) -> torch.Tensor:
+def _mirrored(network_input: npt.NDArray[np.float32], kind: _Kind) -> torch.Tensor:
     import torch
 
-    seen = torch.from_numpy(given)
+    seen = torch.from_numpy(network_input)
     return torch.stack([seen.flip([1 + axis for axis in axes]) for axes in kind.mirrors])
 
 
@@ -223,12 +223,12 @@ def prepared(request: Request) -> tuple[torch.Tensor, Back]:
     given, back, _ = _kind(request.spec).prepare(request)
     volume = request.volume
 
-    def volume_of(found: npt.NDArray[Any]) -> Volume:
+    def volume_of(values: npt.NDArray[Any]) -> Volume:
         metadata = replace(
             volume.metadata, units="", is_label=False, label_names={}, label_colors={}, is_inverted=False
         )
         metadata = replace(metadata, window_center=None, window_width=None, padding_value=None)
-        return Volume(back(found), volume.geometry, metadata)
+        return Volume(back(values), volume.geometry, metadata)
 
     return torch.from_numpy(given)[None], volume_of
 

@@ -263,7 +263,7 @@ class _Work:
     def __init__(self, task: _Task, values: npt.NDArray[Any], unit: float, bounds: tuple[float, float]) -> None:
         self.task = task
         self._values, self._unit, self._bounds = values, unit, bounds
-        self._told = task.slabs.conditions()
+        self._conditions = task.slabs.conditions()
 
     def interpolate(self, thin: Array, monitor: Monitor) -> None:
         """Fill `thin` with the spline alone."""
@@ -317,7 +317,7 @@ class _Work:
         shown = np.empty((CHANNELS, 1, len(rows), len(columns)), np.float32)
         piece = spline[:, plane : plane + 3][rows][:, :, columns]
         np.clip(piece.transpose(1, 0, 2) / np.float32(self._unit), *self._bounds, out=shown[:3, 0])
-        shown[3:, 0] = self._told[:, rows, None]
+        shown[3:, 0] = self._conditions[:, rows, None]
         return shown
 
     def _added(self, spline: Array, across: Windows, predictor: Predictor, monitor: Monitor) -> Array:

@@ -202,9 +202,12 @@ def _views(
 
 
 def _held_out(
-    logits: npt.NDArray[np.float32], classes: npt.NDArray[np.int64], fold: npt.NDArray[np.int64], given: Calibration
+    logits: npt.NDArray[np.float32],
+    classes: npt.NDArray[np.int64],
+    fold: npt.NDArray[np.int64],
+    calibration: Calibration,
 ) -> dict[str, object]:
-    said = probabilities(logits[:, None], given)[:, 1]
+    said = probabilities(logits[:, None], calibration)[:, 1]
     each = [_area(said[fold == member], classes[fold == member] == 1) for member in np.unique(fold)]
     return {
         "auc": _area(said, classes == 1),

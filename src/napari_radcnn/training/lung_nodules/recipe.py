@@ -192,13 +192,13 @@ def _loss(
 class _Second(Training):
     """A training of the second network."""
 
-    def fit(self, seen: Floats, is_nodule: npt.NDArray[np.bool_]) -> None:
+    def fit(self, batch: Floats, is_nodule: npt.NDArray[np.bool_]) -> None:
         """Learn from a batch of cubes."""
         import torch
 
         target = torch.from_numpy(is_nodule.astype(np.float32))
         with torch.autocast("cpu", torch.bfloat16):
-            logits = self.network(torch.from_numpy(seen).contiguous(memory_format=torch.channels_last_3d))
+            logits = self.network(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last_3d))
         logits = logits.float()[:, 0]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
         right = ((logits > 0) == (target > 0.5)).float()
@@ -220,9 +220,9 @@ class _Bank:
         self._rng, self._most = rng, most
         self._kept: tuple[list[Floats], list[Floats]] = ([], [])
 
-    def add(self, seen: Floats, kinds: npt.NDArray[np.int_]) -> None:
+    def add(self, cubes: Floats, kinds: npt.NDArray[np.int_]) -> None:
         """Keep cubes whose kind is known, the newest of them."""
-        for cube, kind in zip(seen, kinds, strict=True):
+        for cube, kind in zip(cubes, kinds, strict=True):
             if kind >= 0:
                 self._kept[kind].append(cube.astype(np.float16))
                 del self._kept[kind][: -self._most]

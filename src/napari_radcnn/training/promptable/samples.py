@@ -259,7 +259,7 @@ class Play:
             proposal[update.box] = update.mask
         self.channels[6] = proposal
 
-    def _said(self, prompt: Prompt) -> None:
+    def _add_prompt(self, prompt: Prompt) -> None:
         self._prompts.append(prompt)
 
     def _position(self, at: Sequence[float] | npt.NDArray) -> tuple[float, float, float]:
@@ -308,7 +308,7 @@ class Play:
         if area.any():
             at = self._place(area)
             mark(self.channels[3 if positive else 4], at)
-            self._said(Prompt.point(self._position(at), positive=positive))
+            self._add_prompt(Prompt.point(self._position(at), positive=positive))
         self._near()
 
     def _scribble(self, area: Mask, *, positive: bool) -> None:
@@ -331,7 +331,7 @@ class Play:
                 if area[tuple(at)]:
                     mark(channel, (int(at[0]), int(at[1]), int(at[2])))
                     line.append(self._position(at))
-        self._said(Prompt.scribble(line, positive=positive))
+        self._add_prompt(Prompt.scribble(line, positive=positive))
         self._near()
 
     def _area(self, kind: str) -> None:
@@ -355,7 +355,7 @@ class Play:
             drawn[low[0] : high[0], low[1] : high[1]] = True
             flat = (low, (high[0] - 1, low[1]), (low[0], high[1] - 1))
             corners = [np.insert(np.array(corner, float), axis, at[axis]) for corner in flat]
-            self._said(Prompt.box(*(self._position(corner) for corner in corners)))
+            self._add_prompt(Prompt.box(*(self._position(corner) for corner in corners)))
         else:
             drawn = ndimage.binary_dilation(section, iterations=int(self._rng.integers(1, 4)))
         self.channels[5][tuple(plane)] = drawn
@@ -364,7 +364,7 @@ class Play:
             core[tuple(plane)] = drawn
             inner = inner_core(core)
             self.channels[3][inner] = 1
-            self._said(Prompt.scribble([self._position(place) for place in np.argwhere(inner)]))
+            self._add_prompt(Prompt.scribble([self._position(place) for place in np.argwhere(inner)]))
         self._near()
 
     def _wrong_mask(self) -> Mask:

@@ -87,9 +87,9 @@ def _batch(sampler: Sampler, planes: int) -> Batch:
     return torch.from_numpy(np.stack(shown)), torch.from_numpy(np.stack(answer))
 
 
-def _gain(found: torch.Tensor, answer: torch.Tensor) -> float:
+def _gain(output: torch.Tensor, answer: torch.Tensor) -> float:
     """Return by how much the network is nearer to the truth than the spline, dB, the median of the pieces."""
     import torch
 
-    before, after = (answer**2).mean((1, 2, 3)), ((found - answer) ** 2).mean((1, 2, 3))
+    before, after = (answer**2).mean((1, 2, 3)), ((output - answer) ** 2).mean((1, 2, 3))
     return float((10 * torch.log10(before.clamp(min=1e-9) / after.clamp(min=1e-9))).median())

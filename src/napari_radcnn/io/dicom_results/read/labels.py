@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_radcnn.io.dicom.headers import Instance, NoImage, quiet, read_header
-from napari_radcnn.io.dicom.series import Series, found_series
+from napari_radcnn.io.dicom.series import Series, volumes_of_series
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.read.contours import read_contours
 from napari_radcnn.io.dicom_results.read.segmentation import read_segmentation
@@ -54,7 +54,9 @@ def stacks_beside(path: Path, study_uid: str) -> list[Stack]:
 
 
 def _stacks(series: list[Series]) -> list[Stack]:
-    return [stack for found in found_series(series) for stack in found.stacks if stack.frames[0].position is not None]
+    return [
+        stack for found in volumes_of_series(series) for stack in found.stacks if stack.frames[0].position is not None
+    ]
 
 
 def _series_beside(path: Path, study_uid: str) -> list[Series]:

@@ -204,7 +204,7 @@ def _segment_group(
 
 
 def _box_group(
-    n: int, found: Detection, source: Source, maker: Maker
+    n: int, detection: Detection, source: Source, maker: Maker
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     from highdicom import UID
     from highdicom.sr import (
@@ -215,16 +215,16 @@ def _box_group(
         VolumetricROIMeasurementsAndQualitativeEvaluations,
     )
 
-    category, kind = label_codes(found.label)
-    center, half = np.asarray(found.center, float), np.asarray(found.size, float) / 2
+    category, kind = label_codes(detection.label)
+    center, half = np.asarray(detection.center, float), np.asarray(detection.size, float) / 2
     # the ends of the three axes, two by two (DICOM PS3.3, C.18.9.1.2, ELLIPSOID)
     ends = np.array([center + sign * half * np.eye(3)[axis] for axis in range(3) for sign in (-1, 1)])
     header = source.headers[0]
-    measurements = [_measurement(code("SCT", "Diameter"), found.diameter, code("UCUM", "Millimeter"))]
-    if not math.isnan(found.score):
-        measurements.insert(0, _measurement(code("DCM", "Probability"), found.score, code("UCUM", "NoUnits")))
+    measurements = [_measurement(code("SCT", "Diameter"), detection.diameter, code("UCUM", "Millimeter"))]
+    if not math.isnan(detection.score):
+        measurements.insert(0, _measurement(code("DCM", "Probability"), detection.score, code("UCUM", "NoUnits")))
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=identifier_of(label_name(found.label), n)),
+        tracking_identifier=TrackingIdentifier(uid=UID(), identifier=identifier_of(label_name(detection.label), n)),
         referenced_volume_surface=VolumeSurface(
             GraphicTypeValues3D.ELLIPSOID,
             ends,
