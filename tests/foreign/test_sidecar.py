@@ -13,7 +13,7 @@ import pytest
 import napari_radcnn as radcnn
 from model_factory import UNET, describe, unet, write_onnx, write_safetensors
 from napari_radcnn.errors import ModelError
-from napari_radcnn.foreign.recipe import steps as steps
+from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.sidecar import _INTENSITY
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -177,9 +177,9 @@ def test_intensity_steps_become_steps_of_the_recipe(tmp_path):
         orientation=None,
         spacing=None,
     )
-    recipe = radcnn.open_model(tmp_path / "a.safetensors").network
-    assert isinstance(recipe, steps.Recipe)
-    assert recipe.steps == (
+    processing = radcnn.open_model(tmp_path / "a.safetensors").network
+    assert isinstance(processing, steps.Processing)
+    assert processing.steps == (
         steps.ScalePercentiles(1, 99, -1, 1, clip=True, channel_wise=True),
         steps.ClipPercentiles(2, None),
         steps.ScaleBounds(),

@@ -29,7 +29,7 @@ from fuzz_readers import Worker, damaged
 import napari_radcnn as radcnn
 from model_factory import UNET, describe, unet, write_bundle, write_onnx, write_safetensors, zipped
 from napari_radcnn.errors import RadcnnError
-from napari_radcnn.foreign.recipe.steps import Recipe
+from napari_radcnn.foreign.processing.steps import Processing
 
 _NNUNET = Path(__file__).parent.parent / "data" / "nnunet" / "Dataset904_Fixture"
 
@@ -183,7 +183,7 @@ def _open(path: Path) -> None:
             raise
         spec = radcnn.open_model(path, trust=str(error).split("trust='")[1][:64])
     for file in spec.files:
-        if file.kind in ("torch", "safetensors") and isinstance(spec.network, Recipe) and _is_ours(file):
+        if file.kind in ("torch", "safetensors") and isinstance(spec.network, Processing) and _is_ours(file):
             open_network(file, channels=1, spatial_dims=3).torch_module()
 
 

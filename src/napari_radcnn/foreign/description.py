@@ -1,4 +1,4 @@
-"""What the formats share: names, labels, errors and the description of a network that runs by a recipe."""
+"""What the formats share: names, labels, errors and the description of a network that runs by a processing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.foreign.recipe.steps import NetworkOptions, Recipe
+from napari_radcnn.foreign.processing.steps import NetworkOptions, Processing
 from napari_radcnn.results import Label
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
@@ -41,42 +41,42 @@ class Words:
 
 def make_spec(
     words: Words,
-    recipe: Recipe,
+    processing: Processing,
     file: NetworkFile,
     inputs: Sequence[InputSlot],
     labels: Mapping[int, Label],
     origin: Path,
 ) -> ModelSpec:
-    """Return the description of a network that `napari_radcnn.foreign.recipe.run` runs."""
-    order = _in_scan_order(recipe)
+    """Return the description of a network that `napari_radcnn.foreign.processing.run` runs."""
+    order = _in_scan_order(processing)
     return ModelSpec(
         name=slug(words.name),
         title=words.title or words.name,
-        task="segmentation" if recipe.output == "labels" else "denoising",
+        task="segmentation" if processing.output == "labels" else "denoising",
         version=words.version,
         summary=words.summary,
         modalities=tuple(dict.fromkeys(code for slot in inputs for code in slot.modalities)),
-        pipeline="napari_radcnn.foreign.recipe.run",
+        pipeline="napari_radcnn.foreign.processing.run",
         options=NetworkOptions,
         licence=words.licence or "not stated",
         citation=words.citation,
         card="",
         body_part=words.body_part,
-        spacing=None if recipe.spacing is None or 0 in recipe.spacing else order(recipe.spacing),
-        patch=None if recipe.sampling is None else recipe.sampling.patch,
+        spacing=None if processing.spacing is None or 0 in processing.spacing else order(processing.spacing),
+        patch=None if processing.sampling is None else processing.sampling.patch,
         labels=labels,
         inputs=tuple(inputs),
         files=(file,),
-        network=recipe,
+        network=processing,
         origin=origin,
     )
 
 
-def _in_scan_order(recipe: Recipe):  # type: ignore[no-untyped-def]
+def _in_scan_order(processing: Processing):  # type: ignore[no-untyped-def]
     """Return a function that puts three values along the network's axes into the order of a usual scan's."""
-    letters = recipe.orientation
+    letters = processing.orientation
     if letters is None:
-        places = [recipe.stored_order.index(axis) for axis in range(3)]
+        places = [processing.stored_order.index(axis) for axis in range(3)]
     else:
         places = [next(n for n, c in enumerate(letters) if c in pair) for pair in ("SI", "PA", "LR")]
 

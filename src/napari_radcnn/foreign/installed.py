@@ -13,18 +13,18 @@ from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.identity import model_identity
 from napari_radcnn.spec.model import ModelSpec
 
-#: Both recipes of foreign models give labels block by block.
+#: Both pipelines of foreign models give labels block by block.
 STREAMS = True
 
 
 def plan(request: Request) -> Plan:
-    """Return the cost, as the recipe of the model has it."""
+    """Return the cost, as the pipeline of the model has it."""
     pipeline, opened = _opened(request)
     return pipeline.plan(opened)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:
-    """Run the model by its own recipe."""
+    """Run the model by its own pipeline."""
     pipeline, opened = _opened(request)
     return pipeline.run(opened, monitor)
 

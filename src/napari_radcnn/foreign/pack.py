@@ -33,7 +33,7 @@ from napari_radcnn.tasks import TASKS
 from napari_radcnn.user_folders import data_folder
 
 #: What a pack calls the module that runs its model.
-_PIPELINES = {"napari_radcnn.foreign.recipe.run": "network", "napari_radcnn.foreign.nnunet.run": "nnunet"}
+_PIPELINES = {"napari_radcnn.foreign.processing.run": "network", "napari_radcnn.foreign.nnunet.run": "nnunet"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
 _WORDS = ("name", "title", "task", "version", "summary", "licence", "citation", "body_part")
@@ -377,7 +377,7 @@ def _options(pipeline: str) -> type:
         from napari_radcnn.foreign.nnunet.open import NnunetOptions
 
         return NnunetOptions
-    from napari_radcnn.foreign.recipe.steps import NetworkOptions
+    from napari_radcnn.foreign.processing.steps import NetworkOptions
 
     return NetworkOptions
 

@@ -12,7 +12,7 @@ from napari_radcnn.foreign.arguments import Arguments, is_orientation
 from napari_radcnn.foreign.bundle.config import read_config
 from napari_radcnn.foreign.description import Words, labels_for, make_spec, network_file, text_of
 from napari_radcnn.foreign.onnx import read_onnx
-from napari_radcnn.foreign.recipe import steps as steps
+from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.geometry import Shape
 from napari_radcnn.networks.architectures import check_architecture
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
@@ -98,7 +98,7 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     weights = _weights_path(path, named) if weights is None or named is not None else weights
     words = _words(a, path)
     inputs = _inputs(a)
-    recipe, labels = _recipe(a, len(inputs))
+    processing, labels = _processing(a, len(inputs))
     architecture = _architecture(a, path)
     output = _output(a)
     a.done()
@@ -106,8 +106,8 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     if file.architecture is not None:
         check_weights(file)
     if file.kind == "onnx":
-        _check_onnx(file, recipe)
-    return make_spec(words, recipe, file, inputs, labels, weights)
+        _check_onnx(file, processing)
+    return make_spec(words, processing, file, inputs, labels, weights)
 
 
 def _weights_path(path: Path, named: Any) -> Path:
@@ -149,7 +149,7 @@ def _inputs(a: Arguments) -> tuple[InputSlot, ...]:
     return tuple(slots)
 
 
-def _recipe(a: Arguments, channels: int) -> tuple[steps.Recipe, dict[int, Label]]:
+def _processing(a: Arguments, channels: int) -> tuple[steps.Processing, dict[int, Label]]:
     task = a.only("task", ["segmentation", "denoising"], None)
     dims = a.only("spatial_dims", [2, 3], 3)
     orientation = a.take("orientation", None)
@@ -174,10 +174,10 @@ def _recipe(a: Arguments, channels: int) -> tuple[steps.Recipe, dict[int, Label]
         if names or activation != "none":
             raise a.wrong("a model for denoising has no 'classes' and no 'activation'")
         back: tuple[steps.BackStep, ...] = (steps.Invert("linear"),)
-        recipe = steps.Recipe(
+        processing = steps.Processing(
             channels, 1, there, sampling, back, (), dims, "image", keep_scale=keep_scale, stored_order=(0, 1, 2)
         )
-        return recipe, {}
+        return processing, {}
     if not names:
         raise a.wrong("'classes' is missing: the name of each channel of the output, background included")
     is_argmax = activation == "softmax" or (activation == "none" and len(names) > 1)
@@ -188,8 +188,10 @@ def _recipe(a: Arguments, channels: int) -> tuple[steps.Recipe, dict[int, Label]
         steps.Decide("argmax" if is_argmax else "threshold", threshold),
         *_largest(a, largest, labels),
     )
-    recipe = steps.Recipe(channels, len(names), there, sampling, back, numbers, dims, "labels", stored_order=(0, 1, 2))
-    return recipe, _colored(a, labels, colors)
+    processing = steps.Processing(
+        channels, len(names), there, sampling, back, numbers, dims, "labels", stored_order=(0, 1, 2)
+    )
+    return processing, _colored(a, labels, colors)
 
 
 def _sampling(a: Arguments, dims: int) -> Sampling:
@@ -346,12 +348,12 @@ def _file(path: Path, architecture: Architecture | None, trust: str | None) -> N
     raise ModelError(f"{path.name}: not a supported weights file (TorchScript, ONNX, safetensors, torch weights).")
 
 
-def _check_onnx(file: NetworkFile, recipe: steps.Recipe) -> None:
+def _check_onnx(file: NetworkFile, processing: steps.Processing) -> None:
     """Refuse a description that does not fit the shapes an ONNX file states."""
     info = read_onnx(file.path)
     shape = info.inputs[0].shape
-    patch: Shape | tuple[int, ...] = recipe.sampling.patch if recipe.sampling else ()
-    wanted = (1, recipe.channels, *patch[3 - recipe.spatial_dims :])
+    patch: Shape | tuple[int, ...] = processing.sampling.patch if processing.sampling else ()
+    wanted = (1, processing.channels, *patch[3 - processing.spatial_dims :])
     named = [value.name for value in info.outputs]
     choose_name(named, [value.shape for value in info.outputs], file.output, file.path.name)
     if len(info.inputs) > 1:

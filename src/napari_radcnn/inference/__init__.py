@@ -1,1 +1,1 @@
-"""The engine: plan, tiles, devices, and the recipe of each kind of model."""
+"""The engine: plan, tiles, devices, and the pipeline of each kind of model."""

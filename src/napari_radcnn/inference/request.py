@@ -1,4 +1,4 @@
-"""What a recipe is given and what it returns."""
+"""What a pipeline is given and what it returns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sink(Protocol):
         ...
 
     def mark(self, reached: int) -> None:
-        """Note that everything up to here is written; a recipe that is given it again goes on from it."""
+        """Note that everything up to here is written; a pipeline that is given it again goes on from it."""
         ...
 
 
@@ -60,8 +60,8 @@ class Request:
         Where labels are written as soon as they are final, instead of into `Outcome.array`.
     streams : bool
         Whether there is a sink, or will be one when it is run.
-    given : Volume or None
-        The scan as it was given, where `volume` is a copy with its gaps filled.
+    original : Volume or None
+        The scan as it was opened, where `volume` is a copy with its gaps filled.
     """
 
     spec: ModelSpec
@@ -72,7 +72,7 @@ class Request:
     others: tuple[Volume, ...] = ()
     sink: Sink | None = None
     streams: bool = False
-    given: Volume | None = None
+    original: Volume | None = None
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
@@ -81,12 +81,12 @@ class Request:
 
     def scan_sha256(self) -> str:
         """Return the hash of the scan, as a manifest has it."""
-        return str(identify(self.volume if self.given is None else self.given)["sha256"])
+        return str(identify(self.volume if self.original is None else self.original)["sha256"])
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a recipe found.
+    """What a pipeline found.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class Outcome:
 
 
 class Pipeline(Protocol):
-    """A recipe; a module with these two functions is one."""
+    """A pipeline; a module with these two functions is one."""
 
     def plan(self, request: Request) -> Plan:
         """Return what the run will cost, without importing torch."""
@@ -138,7 +138,7 @@ class Pipeline(Protocol):
 
 
 def get_pipeline(spec: ModelSpec) -> Pipeline:
-    """Return the recipe of a model.
+    """Return the pipeline of a model.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def get_pipeline(spec: ModelSpec) -> Pipeline:
 
 
 class _AddedPipeline:
-    """The recipe of a model of an installed package, whose errors name the package."""
+    """The pipeline of a model of an installed package, whose errors name the package."""
 
     def __init__(self, pipeline: Pipeline, name: str, package: Package) -> None:
         self._pipeline, self._what, self._package = pipeline, f"The model '{name}'", package

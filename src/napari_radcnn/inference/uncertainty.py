@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-#: The images that a recipe gives with its labels where it is asked how sure they are; see `Outcome.maps`.
+#: The images that a pipeline gives with its labels where it is asked how sure they are; see `Outcome.maps`.
 MAPS = ("probability", "entropy")
 
 

@@ -24,7 +24,7 @@ def result_of(request: Request, outcome: Outcome, provenance: Mapping[str, Any],
     Raises
     ------
     ModelError
-        If the recipe returned no voxels where the task gives some.
+        If the pipeline returned no voxels where the task gives some.
     """
     name = f"{request.volume.name} · {request.spec.name}"
     result: Result = load(TASKS[request.spec.task].build)(request, outcome, name, provenance, warnings)
@@ -77,7 +77,7 @@ def _hashes(request: Request, outcome: Outcome) -> dict[str, Any]:
 
 
 def voxels_of(request: Request, outcome: Outcome) -> npt.NDArray[Any]:
-    """Return the voxels that a recipe gave.
+    """Return the voxels that a pipeline gave.
 
     Raises
     ------

@@ -90,7 +90,7 @@ def execute(request: Request, progress: Progress | None, cancel: CancelEvent | N
     filled = fill_gaps(spec, inputs, Monitor(1, None, cancel))
     first, *others = on_one_grid(filled.volumes, progress=progress, cancel=cancel)
     request = replace(
-        request, volume=first, others=tuple(others), sink=sink_with_gaps(request, filled), given=inputs[0]
+        request, volume=first, others=tuple(others), sink=sink_with_gaps(request, filled), original=inputs[0]
     )
     # A first run compares backends, and takes more than those that follow: only they are measured.
     measures = is_first_run() and expected.network_bytes > 0 and is_known(request, expected.patch_shape)

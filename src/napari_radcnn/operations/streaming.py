@@ -113,7 +113,7 @@ def segment_to(
 
 
 def can_stream(spec: ModelSpec) -> bool:
-    """Return whether `segment_to` takes a model: whether its recipe gives labels block by block."""
+    """Return whether `segment_to` takes a model: whether its pipeline gives labels block by block."""
     return bool(getattr(get_pipeline(spec), "STREAMS", False))
 
 

@@ -32,6 +32,8 @@ _DECIDING = (
 )
 #: Changed when the way an identity is made changes, so that those of before are not taken for another model's.
 IDENTITY_FORM = "1"
+#: Classes by the names they had when the first identities were written.
+_FIRST_NAMES = {"Processing": "Recipe"}
 
 
 def model_identity(spec: ModelSpec) -> str:
@@ -88,7 +90,8 @@ def _plain(value: Any) -> Any:
             return value.__qualname__
     if is_dataclass(value):
         told = {f.name: _plain(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != _default(f)}
-        return [type(value).__name__, told]
+        name = type(value).__name__
+        return [_FIRST_NAMES.get(name, name), told]
     return repr(value)
 
 

@@ -88,7 +88,7 @@ class ModelSpec:
     files : tuple of NetworkFile
         The weights of a foreign model, on the user's disk.
     network : object or None
-        How a foreign model is run: a frozen dataclass that its recipe understands.
+        How a foreign model is run: a frozen dataclass that its pipeline understands.
     origin : Path or None
         The file or folder a foreign model was opened from.
     gaps : Gaps

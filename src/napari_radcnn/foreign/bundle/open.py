@@ -1,7 +1,7 @@
 """MONAI bundles: a folder with ``configs/metadata.json``, ``configs/inference.json`` and ``models/``.
 
 The configuration is read as data (`bundle_config`), the network is one of ours (`networks.architectures`),
-and known transforms become steps of a recipe (`bundle_transforms`). Python files and expressions of a bundle are code:
+and known transforms become processing steps (`bundle_transforms`). Python files and expressions of a bundle are code:
 they are refused, by name, unless the user trusts this very bundle.
 """
 
@@ -24,8 +24,8 @@ from napari_radcnn.foreign.bundle.transforms import (
     transforms_in,
 )
 from napari_radcnn.foreign.description import Words, labels_for, make_spec, modality_codes, network_file, text_of
-from napari_radcnn.foreign.recipe import steps as steps
-from napari_radcnn.foreign.recipe.steps import Recipe
+from napari_radcnn.foreign.processing import steps as steps
+from napari_radcnn.foreign.processing.steps import Processing
 from napari_radcnn.networks.architectures import check_architecture, known_name
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
 from napari_radcnn.networks.files import BUNDLE_CODE, check_weights
@@ -122,22 +122,22 @@ class _Bundle:
         architecture = self.architecture(may_run_code)
         image, prediction = self.format_of("inputs", "image"), self.format_of("outputs", "pred")
         file = self.weights(architecture, trust)
-        recipe = self.recipe(architecture, image, prediction)
+        processing = self.processing(architecture, image, prediction)
         labels: dict[int, Any] = {}
-        if recipe.output == "labels":
-            is_argmax = any(isinstance(s, steps.Decide) and s.kind == "argmax" for s in recipe.back)
-            names = _channel_names(prediction, recipe.classes)
+        if processing.output == "labels":
+            is_argmax = any(isinstance(s, steps.Decide) and s.kind == "argmax" for s in processing.back)
+            names = _channel_names(prediction, processing.classes)
             numbers, labels = labels_for(names, is_argmax)
-            painted = next((s.order for s in recipe.back if isinstance(s, steps.Paint)), None)
+            painted = next((s.order for s in processing.back if isinstance(s, steps.Paint)), None)
             if painted is not None:
                 numbers, labels = self.painted(dict(painted), names, is_argmax)
-            recipe = replace(recipe, class_labels=numbers)
+            processing = replace(processing, class_labels=numbers)
         if file.architecture is not None:
             check_weights(file)
         codes = modality_codes(image.get("modality"))
-        names = _channel_names(image, recipe.channels)
+        names = _channel_names(image, processing.channels)
         inputs = tuple(InputSlot(name, modality_codes(name) or codes) for name in names)
-        return make_spec(self.words(), recipe, file, inputs, labels, self.shown)
+        return make_spec(self.words(), processing, file, inputs, labels, self.shown)
 
     def painted(
         self, painted: Mapping[int, int], names: list[str], is_argmax: bool
@@ -214,7 +214,9 @@ class _Bundle:
             return file
         return network_file(path, kind="torch", architecture=architecture, entry=find_entry(read_checkpoint(path)))
 
-    def recipe(self, architecture: Architecture, image: Mapping[str, Any], prediction: Mapping[str, Any]) -> Recipe:
+    def processing(
+        self, architecture: Architecture, image: Mapping[str, Any], prediction: Mapping[str, Any]
+    ) -> Processing:
         there = steps_there(transforms_in(self.part("preprocessing"), self.name), self.name)
         back_key = next((k for k in ("postprocessing", "post_transform") if k in self.config), None)
         back = () if back_key is None else steps_back(transforms_in(self.part(back_key), self.name), self.name)
@@ -234,7 +236,7 @@ class _Bundle:
             back = _with_decision(back, classes)
         if not any(isinstance(s, steps.Invert) for s in back):
             back = _with_inversion(back)
-        return Recipe(
+        return Processing(
             channels, classes, there, sampling, back, (), dims, "image" if is_image else "labels", stored_order=order
         )
 

@@ -1,4 +1,4 @@
-"""MONAI's transforms, by name and literal arguments, as steps of a recipe. A transform that is not known is refused."""
+"""MONAI's transforms, by name and literal arguments, as processing steps; an unknown transform is refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.arguments import Arguments, is_orientation, one_value
 from napari_radcnn.foreign.bundle.config import POSITIVE, painted_labels
-from napari_radcnn.foreign.recipe import steps as recipe
-from napari_radcnn.foreign.recipe.steps import BackStep, Step
+from napari_radcnn.foreign.processing import steps as processing
+from napari_radcnn.foreign.processing.steps import BackStep, Step
 from napari_radcnn.geometry import Shape
 from napari_radcnn.spec.patches import Sampling
 
@@ -68,11 +68,11 @@ def steps_there(transforms: Sequence[Mapping[str, Any]], shown: str, key: str = 
             raise _unknown(item, shown, "preprocessing")
         steps.append(_THERE[name](arguments))
         arguments.done()
-    for kind in (recipe.Orient, recipe.Space, recipe.CropForeground):
+    for kind in (processing.Orient, processing.Space, processing.CropForeground):
         if sum(isinstance(step, kind) for step in steps) > 1:
             raise ModelError(f"{shown}: '{kind.__name__}' occurs twice in the preprocessing, which is not supported.")
-    first = next((n for n, step in enumerate(steps) if isinstance(step, recipe.Orient)), 0)
-    if any(isinstance(step, recipe.Space | recipe.CropForeground | recipe.Pad) for step in steps[:first]):
+    first = next((n for n, step in enumerate(steps) if isinstance(step, processing.Orient)), 0)
+    if any(isinstance(step, processing.Space | processing.CropForeground | processing.Pad) for step in steps[:first]):
         raise ModelError(f"{shown}: Orientationd after another change of the grid is not supported.")
     return tuple(steps)
 
@@ -143,7 +143,7 @@ def _orientation(a: Arguments) -> Step:
     axes = a.take("axcodes")
     if not is_orientation(axes):
         raise a.wrong(f"axcodes={str(axes)[:20]!r} is not an orientation")
-    return recipe.Orient(axes)
+    return processing.Orient(axes)
 
 
 def _spacing(a: Arguments) -> Step:
@@ -163,11 +163,11 @@ def _spacing(a: Arguments) -> Step:
     if mode not in ("bilinear", "nearest", 0, 1):
         raise a.wrong(f"mode={str(mode)[:40]!r} is not supported; supported: 'bilinear', 'nearest'")
     mm = tuple(max(0.0, float(v)) for v in values)
-    return recipe.Space((mm[0], mm[1], mm[2]), "nearest" if mode in ("nearest", 0) else "linear")
+    return processing.Space((mm[0], mm[1], mm[2]), "nearest" if mode in ("nearest", 0) else "linear")
 
 
 def _scale_range(a: Arguments) -> Step:
-    step = recipe.ScaleRange(
+    step = processing.ScaleRange(
         a.number("a_min"),
         a.number("a_max"),
         a.number_or_none("b_min", None),
@@ -180,7 +180,7 @@ def _scale_range(a: Arguments) -> Step:
 
 
 def _percentiles(a: Arguments) -> Step:
-    return recipe.ScalePercentiles(
+    return processing.ScalePercentiles(
         _percent(a, "lower"),
         _percent(a, "upper"),
         a.number_or_none("b_min"),
@@ -196,7 +196,7 @@ def _clip_percentiles(a: Arguments) -> Step:
     low, high = a.number_or_none("lower"), a.number_or_none("upper")
     if any(value is not None and not 0 <= value <= 100 for value in (low, high)):
         raise a.wrong("percentiles must be between 0 and 100")
-    return recipe.ClipPercentiles(low, high, a.flag("channel_wise"))
+    return processing.ClipPercentiles(low, high, a.flag("channel_wise"))
 
 
 def _percent(a: Arguments, name: str) -> float:
@@ -210,20 +210,22 @@ def _scale_bounds(a: Arguments) -> Step:
     low, high, factor = a.number_or_none("minv", 0.0), a.number_or_none("maxv", 1.0), a.number_or_none("factor", None)
     channel_wise = a.flag("channel_wise")
     if low is None and high is None:
-        return recipe.Multiply(1.0 + (factor or 0.0))
+        return processing.Multiply(1.0 + (factor or 0.0))
     return (
-        recipe.ScaleBounds(0.0, 1.0, channel_wise)
+        processing.ScaleBounds(0.0, 1.0, channel_wise)
         if None in (low, high)
-        else recipe.ScaleBounds(low or 0.0, 0.0 if high is None else high, channel_wise)
+        else processing.ScaleBounds(low or 0.0, 0.0 if high is None else high, channel_wise)
     )
 
 
 def _threshold(a: Arguments) -> Step:
-    return recipe.Threshold(a.number("threshold"), a.flag("above", True), a.number("cval", 0.0))
+    return processing.Threshold(a.number("threshold"), a.flag("above", True), a.number("cval", 0.0))
 
 
 def _normalize(a: Arguments) -> Step:
-    step = recipe.Normalize(a.numbers("subtrahend"), a.numbers("divisor"), a.flag("nonzero"), a.flag("channel_wise"))
+    step = processing.Normalize(
+        a.numbers("subtrahend"), a.numbers("divisor"), a.flag("nonzero"), a.flag("channel_wise")
+    )
     if step.std is not None and 0.0 in step.std:
         step = replace(step, std=tuple(s or 1.0 for s in step.std))  # as MONAI does
     return step
@@ -238,7 +240,7 @@ def _crop_foreground(a: Arguments) -> Step:
     chosen = channels if isinstance(channels, list | tuple) or channels is None else [channels]
     if chosen is not None and not all(type(c) is int and c >= 0 for c in chosen):
         raise a.wrong(f"channel_indices={str(channels)[:40]} are not channels")
-    return recipe.CropForeground(
+    return processing.CropForeground(
         _three(a.counts("margin", 0)),
         _three(a.counts("k_divisible", 1)),
         a.flag("allow_smaller"),
@@ -249,13 +251,13 @@ def _crop_foreground(a: Arguments) -> Step:
 def _spatial_pad(a: Arguments) -> Step:
     at_end = a.only("method", ["symmetric", "end"], "symmetric") == "end"
     a.only("mode", ["constant"], "constant")
-    return recipe.Pad(shape=_three(a.counts("spatial_size")), at_end=at_end)
+    return processing.Pad(shape=_three(a.counts("spatial_size")), at_end=at_end)
 
 
 def _divisible_pad(a: Arguments) -> Step:
     at_end = a.only("method", ["symmetric", "end"], "symmetric") == "end"
     a.only("mode", ["constant"], "constant")
-    return recipe.Pad(divisible=_three(a.counts("k")), at_end=at_end)
+    return processing.Pad(divisible=_three(a.counts("k")), at_end=at_end)
 
 
 def _three(values: tuple[int, ...]) -> Shape:
@@ -284,13 +286,13 @@ def _activations(a: Arguments) -> BackStep | None:
     a.only("other", [None], None)
     if softmax and sigmoid:
         raise a.wrong("softmax and sigmoid cannot be combined")
-    return recipe.Activate("softmax" if softmax else "sigmoid") if softmax or sigmoid else None
+    return processing.Activate("softmax" if softmax else "sigmoid") if softmax or sigmoid else None
 
 
 def _invert(a: Arguments) -> BackStep:
     a.ignore("transform", "orig_keys", "meta_keys", "orig_meta_keys", "meta_key_postfix", "to_tensor", "device")
     a.only("post_func", [None], None)
-    return recipe.Invert("nearest" if a.flag("nearest_interp", True) else "as-there")
+    return processing.Invert("nearest" if a.flag("nearest_interp", True) else "as-there")
 
 
 def _decide(a: Arguments) -> BackStep | None:
@@ -299,12 +301,12 @@ def _decide(a: Arguments) -> BackStep | None:
     a.only("rounding", [None, "torchrounding"], None)
     a.ignore("to_onehot")
     if argmax:
-        return recipe.Decide("argmax")
+        return processing.Decide("argmax")
     if threshold is None or threshold is False:
         return None
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise a.wrong(f"'threshold' must be a number, got {str(threshold)[:40]}")
-    return recipe.Decide("threshold", float(threshold))
+    return processing.Decide("threshold", float(threshold))
 
 
 def _keep_largest(a: Arguments) -> BackStep:
@@ -316,7 +318,7 @@ def _keep_largest(a: Arguments) -> BackStep:
     connectivity, count = a.take("connectivity", None), a.take("num_components", 1)
     if connectivity not in (None, 1, 2, 3) or type(count) is not int or not 1 <= count <= 100:
         raise a.wrong("connectivity must be 1, 2 or 3, and num_components a small positive integer")
-    return recipe.KeepLargest(
+    return processing.KeepLargest(
         None if chosen is None else tuple(chosen), a.flag("independent", True), connectivity or 3, count
     )
 
@@ -327,7 +329,7 @@ def _paint(a: Arguments) -> BackStep:
     found = painted_labels(text)
     if found is None:
         raise a.wrong(f"the function '{str(text)[:60]}' is not supported")
-    return recipe.Paint(tuple(found))
+    return processing.Paint(tuple(found))
 
 
 _BACK: dict[str, Callable[[Arguments], BackStep | None]] = {
@@ -346,7 +348,7 @@ def padding_of(inferer: Any, sampling: Sampling | None) -> tuple[Step, ...]:
     """Return the step that fills a scan up to one patch by repeating its border, where an inferer asks for that."""
     if sampling is None or not isinstance(inferer, Mapping) or inferer.get("padding_mode") != "replicate":
         return ()
-    return (recipe.Pad(shape=sampling.patch, repeats_border=True),)
+    return (processing.Pad(shape=sampling.patch, repeats_border=True),)
 
 
 def sampling_of(inferer: Any, shown: str) -> tuple[Sampling | None, int, int | None]:

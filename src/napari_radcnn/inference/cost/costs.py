@@ -1,8 +1,8 @@
 """What a network takes of the memory, learned on this computer: estimated after its first run, measured in later ones.
 
 The first run of a network compares the ways to compute it with PyTorch in float32 and takes more than any later one; it
-is planned by a rule of the recipe. What it chose is then estimated from the sizes of the network's layers. A later run
-that begins in a process where no network has run before is measured, and from then on plans say what was measured.
+is planned by a rule of the pipeline. What it chose is then estimated from the sizes of the network's layers. A later
+run that begins in a process where no network has run before is measured, and from then on plans say what was measured.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def network_bytes(request: Request, patch: Shape, at_first: int) -> int:
     patch : tuple of int
         Voxels of a patch.
     at_first : int
-        What the recipe expects of the first run on this computer.
+        What the pipeline expects of the first run on this computer.
     """
     known = recall(_FILE, _key(request, patch))
     value = None if known is None else known.get("bytes")

@@ -192,7 +192,7 @@ class _Image:
     def _coarser(
         self, stored: StoredArray, axes: list[Axis], geometry: Geometry, datasets: list[Mapping[str, Any]]
     ) -> list[tuple[StoredArray, Geometry]]:
-        """Return the other resolutions, as long as each is coarser than the one before; what is wrong gives a warning."""
+        """Return the other resolutions, as long as each is coarser than the one before; the rest gives a warning."""
         found: list[tuple[StoredArray, Geometry]] = []
         finer = stored
         for dataset in datasets[1:]:

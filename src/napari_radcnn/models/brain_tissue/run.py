@@ -146,7 +146,7 @@ def _find_brain(request: Request, values: npt.NDArray[np.float32], monitor: Moni
 
 
 class _Within(Monitor):
-    """Passes on what another recipe says within this one's only step, and cancels with it."""
+    """Passes on what another model's pipeline says within this one's only step, and cancels with it."""
 
     def __init__(self, monitor: Monitor) -> None:
         super().__init__(monitor.total)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.foreign.recipe.grid import Boxed, Spaced, interpolated
+from napari_radcnn.foreign.processing.grid import Boxed, Spaced, interpolated
 from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.patches.stream import read_padded
 from napari_radcnn.inference.patches.turned import TurnedScans

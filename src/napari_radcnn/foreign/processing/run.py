@@ -1,4 +1,4 @@
-"""A foreign network, run by its recipe: turn, resample, scale, crop; patches; and all the way back to the scan's grid.
+"""A foreign network, run with its processing steps: turn, resample, scale, crop; patches; back to the scan's grid.
 
 The answer comes back block by block, so that all classes are never held on the scan's own grid.
 """
@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.foreign.recipe.grid import WayBack
-from napari_radcnn.foreign.recipe.input import RecipeInput, grid_change, turned_axes, turned_scans
-from napari_radcnn.foreign.recipe.output import Answer
-from napari_radcnn.foreign.recipe.steps import Recipe
+from napari_radcnn.foreign.processing.grid import WayBack
+from napari_radcnn.foreign.processing.input import RecipeInput, grid_change, turned_axes, turned_scans
+from napari_radcnn.foreign.processing.output import Answer
+from napari_radcnn.foreign.processing.steps import Processing
 from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
 from napari_radcnn.inference.cost.costs import (
@@ -47,21 +47,21 @@ _BYTES_A_VOXEL = 800
 
 def plan(request: Request) -> Plan:
     """Return the cost: patches of the whole scan; what is cropped away makes it less."""
-    recipe = _recipe(request)
-    scans = turned_scans(request.volumes, recipe)
+    processing = _processing(request)
+    scans = turned_scans(request.volumes, processing)
     shape, warnings = scans.shape, []
-    for step in recipe.steps:
+    for step in processing.steps:
         change = grid_change(step, shape, request.volume.name, turned_axes(scans))
         shape = shape if change is None else change.after
-    sampling = _sampling(recipe, shape)
-    blended, _ = blending_bytes(shape, recipe.classes, sampling.patch, blending_budget())
-    kept = kept_bytes(recipe.channels, prod(shape))
+    sampling = _sampling(processing, shape)
+    blended, _ = blending_bytes(shape, processing.classes, sampling.patch, blending_budget())
+    kept = kept_bytes(processing.channels, prod(shape))
     network = network_bytes(request, sampling.patch, LIBRARY_BYTES + _BYTES_A_VOXEL * prod(sampling.patch))
     memory = network + blended + kept + labeling_bytes(prod(request.volume.shape))
     memory += 0 if request.streams else 2 * prod(request.volume.shape)
     if request.volume.geometry.is_sheared:
         warnings.append("The scan's axes are not at right angles (gantry tilt): the network sees it sheared.")
-    wanted = recipe.spacing or (0.0, 0.0, 0.0)
+    wanted = processing.spacing or (0.0, 0.0, 0.0)
     for ours, theirs in zip(np.linalg.norm(turned_axes(scans), axis=0), wanted, strict=True):
         if theirs and ours > 3 * theirs:
             warnings.append(f"The spacing is {ours:.1f} mm; the model works at {theirs:.1f} mm.")
@@ -90,23 +90,23 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     )
 
 
-def _recipe(request: Request) -> Recipe:
-    recipe = request.spec.network
-    if not isinstance(recipe, Recipe) or not request.spec.files:
+def _processing(request: Request) -> Processing:
+    processing = request.spec.network
+    if not isinstance(processing, Processing) or not request.spec.files:
         raise ModelError(f"'{request.spec.name}' does not describe how to run its network.")
-    if len(request.volumes) != recipe.channels:
+    if len(request.volumes) != processing.channels:
         raise ModelError(
-            f"'{request.spec.name}' takes {recipe.channels} scans ({', '.join(s.name for s in request.spec.inputs)}), "
-            f"got {len(request.volumes)}."
+            f"'{request.spec.name}' takes {processing.channels} scans "
+            f"({', '.join(s.name for s in request.spec.inputs)}), got {len(request.volumes)}."
         )
-    return recipe
+    return processing
 
 
-def _sampling(recipe: Recipe, shape: Shape) -> Sampling:
+def _sampling(processing: Processing, shape: Shape) -> Sampling:
     """Return how patches are taken; without patches one that holds everything."""
-    if recipe.sampling is not None:
-        return recipe.sampling
-    patch = (1, *shape[1:]) if recipe.spatial_dims == 2 else shape
+    if processing.sampling is not None:
+        return processing.sampling
+    patch = (1, *shape[1:]) if processing.spatial_dims == 2 else shape
     return Sampling(patch, 0.0, "monai", "constant")
 
 
@@ -115,15 +115,15 @@ class _Run:
 
     def __init__(self, request: Request, monitor: Monitor) -> None:
         self.request, self.monitor = request, monitor
-        self.recipe = _recipe(request)
+        self.processing = _processing(request)
         self.warnings: list[str] = []
         self.device = self.precision = ""
         self.opening_seconds = 0.0
         self.facts: dict[str, Any] = {}
         monitor.say("preparing the scan")
-        self.source = RecipeInput(request.volumes, self.recipe, keeping_budget(), monitor)
-        self.sampling = _sampling(self.recipe, self.source.shape)
-        self.answer = Answer(self.recipe, self.source.intensities)
+        self.source = RecipeInput(request.volumes, self.processing, keeping_budget(), monitor)
+        self.sampling = _sampling(self.processing, self.source.shape)
+        self.answer = Answer(self.processing, self.source.intensities)
         self.way = WayBack(self.source.changes, *self.answer.way)
         self.native = self.source.scans.shape
         # What has to be seen whole before any of it is final cannot be begun in the middle.
@@ -168,12 +168,14 @@ class _Run:
 
     def _open(self) -> Predictor:
         """Open the network; it is compared with float32 on the patch in the middle."""
-        request, recipe, shape = self.request, self.recipe, self.source.shape
+        request, processing, shape = self.request, self.processing, self.source.shape
         patch = self.sampling.patch
         k, j, i = (slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(shape, patch, strict=True))
         sample = read_padded(self.source.read, (k, j, i), shape, self.sampling.padding_value)
         started = time.perf_counter()
-        network = open_network(request.spec.files[0], channels=recipe.channels, spatial_dims=recipe.spatial_dims)
+        network = open_network(
+            request.spec.files[0], channels=processing.channels, spatial_dims=processing.spatial_dims
+        )
         predictor, told = open_predictor(
             network,
             patch,
@@ -204,7 +206,7 @@ class _Run:
             self.source.read,
             self.source.shape,
             self.sampling,
-            classes=self.recipe.classes,
+            classes=self.processing.classes,
             budget_bytes=blending_budget(),
             monitor=self.monitor,
             first_plane=self.first_plane,
@@ -253,7 +255,7 @@ class _Run:
         return low
 
     def _depth(self, shape: Shape) -> int:
-        return max(1, BLOCK_BYTES // (4 * self.recipe.classes * shape[1] * shape[2]))
+        return max(1, BLOCK_BYTES // (4 * self.processing.classes * shape[1] * shape[2]))
 
 
 def _planes(first: int, last: int, shape: Shape) -> Box:

@@ -231,7 +231,7 @@ BackStep = Activate | Invert | Decide | KeepLargest | Paint
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Processing:
     """How a network is run.
 
     Attributes

@@ -1,4 +1,4 @@
-"""What a recipe makes of scans before its network sees them, any part at a time.
+"""What the processing steps make of scans before its network sees them, any part at a time.
 
 Each step is a node that reads boxes of the one before it. Figures of the whole scan (mean, percentiles, the box of the
 foreground) are taken in one pass; what fits into the budget is made once and kept.
@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.foreign.recipe import steps as steps
-from napari_radcnn.foreign.recipe.grid import Boxed, GridChange, Spaced, spaced_as_monai
-from napari_radcnn.foreign.recipe.nodes import (
+from napari_radcnn.foreign.processing import steps as steps
+from napari_radcnn.foreign.processing.grid import Boxed, GridChange, Spaced, spaced_as_monai
+from napari_radcnn.foreign.processing.nodes import (
     ArrayNode,
     BoxNode,
     Node,
@@ -26,7 +26,7 @@ from napari_radcnn.foreign.recipe.nodes import (
     ValuesNode,
     slabs_of,
 )
-from napari_radcnn.foreign.recipe.steps import Recipe
+from napari_radcnn.foreign.processing.steps import Processing
 from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.cost.growth import check_growth
 from napari_radcnn.inference.patches.turned import TurnedScans
@@ -47,13 +47,13 @@ class Intensity:
 
 
 class RecipeInput:
-    """Scans as the network of a recipe sees them.
+    """Scans as the network sees them.
 
     Parameters
     ----------
     volumes : sequence of Volume
         One a channel, all on one grid.
-    recipe : Recipe
+    processing : Processing
         How they are changed.
     budget_bytes : int
         What may be kept in memory.
@@ -78,15 +78,15 @@ class RecipeInput:
     """
 
     def __init__(
-        self, volumes: Sequence[Volume], recipe: Recipe, budget_bytes: int = 0, monitor: Monitor | None = None
+        self, volumes: Sequence[Volume], processing: Processing, budget_bytes: int = 0, monitor: Monitor | None = None
     ) -> None:
-        self.scans = turned_scans(volumes, recipe)
+        self.scans = turned_scans(volumes, processing)
         self.changes: tuple[GridChange, ...] = ()
         self.intensities: tuple[Intensity, ...] = ()
         self._budget, self._monitor = budget_bytes, monitor
         self._channels = len(volumes)
         self._node: Node = ScanNode(self.scans)
-        for step in recipe.steps:
+        for step in processing.steps:
             if not isinstance(step, steps.Orient):
                 self._add(step)
         self._node = self._kept(self._node, slabs=True)
@@ -286,11 +286,11 @@ class RecipeInput:
 # -- grids ----------------------------------------------------------------------------------------------------------
 
 
-def turned_scans(volumes: Sequence[Volume], recipe: Recipe) -> TurnedScans:
-    """Return the scans with the axes of a recipe's network."""
-    if recipe.orientation is not None:
-        return TurnedScans(tuple(volumes), recipe.orientation, (0, 1, 2))
-    return TurnedScans(tuple(volumes), "", recipe.stored_order)
+def turned_scans(volumes: Sequence[Volume], processing: Processing) -> TurnedScans:
+    """Return the scans with the axes of the network."""
+    if processing.orientation is not None:
+        return TurnedScans(tuple(volumes), processing.orientation, (0, 1, 2))
+    return TurnedScans(tuple(volumes), "", processing.stored_order)
 
 
 def turned_axes(scans: TurnedScans) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ import torch
 import napari_radcnn as radcnn
 from model_factory import METADATA, UNET, describe, inference_config, unet, write_bundle, write_onnx, write_safetensors
 from napari_radcnn.errors import ModelError
-from napari_radcnn.foreign.recipe.steps import Decide, Invert, Orient, Recipe
+from napari_radcnn.foreign.processing.steps import Decide, Invert, Orient, Processing
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -238,7 +238,7 @@ def test_several_inputs_are_channels_in_the_order_of_the_model(tmp_path):
         radcnn.segment(first, spec, **CPU)
 
 
-# -- what the recipe alone must get right, in closed form ----------------------------------------------------------
+# -- what the processing alone must get right, in closed form ----------------------------------------------------------
 
 
 def test_onnx_gives_what_its_convolution_gives(tmp_path):
@@ -383,7 +383,7 @@ def test_the_plan_counts_the_patches(tmp_path):
 
 
 def test_little_memory_gives_the_same(tmp_path, monkeypatch):
-    from napari_radcnn.foreign.recipe import run as network
+    from napari_radcnn.foreign.processing import run as network
 
     scan = _scan(GRIDS["oblique"]())
     preprocessing = {"_target_": "Compose", "transforms": CHAINS["crop after"]}
@@ -414,8 +414,8 @@ def test_cancel_stops_between_patches(tmp_path):
 
 
 def test_the_largest_part_of_each_class_is_kept():
-    from napari_radcnn.foreign.recipe.output import keep_largest
-    from napari_radcnn.foreign.recipe.steps import KeepLargest
+    from napari_radcnn.foreign.processing.output import keep_largest
+    from napari_radcnn.foreign.processing.steps import KeepLargest
 
     labels = np.zeros((4, 6, 7), np.uint8)
     labels[0, 0, :3], labels[3, 5, 5:], labels[1, 1, 3] = 1, 1, 1  # (0, 0, 2) and (1, 1, 3) touch by a corner
@@ -431,12 +431,12 @@ def test_the_largest_part_of_each_class_is_kept():
 
 
 def test_a_recipe_without_a_decision_is_refused():
-    from napari_radcnn.foreign.recipe.output import Answer
+    from napari_radcnn.foreign.processing.output import Answer
 
     with pytest.raises(ModelError, match="how probabilities become labels"):
-        Answer(Recipe(1, 2, (Orient("RAS"),), None, (Invert(),), (0, 1)))
+        Answer(Processing(1, 2, (Orient("RAS"),), None, (Invert(),), (0, 1)))
     with pytest.raises(ModelError, match="one output channel"):
-        Answer(Recipe(1, 2, (), None, (Invert(), Decide("argmax")), (), output="image"))
+        Answer(Processing(1, 2, (), None, (Invert(), Decide("argmax")), (), output="image"))
 
 
 def test_slices_of_a_bundle_lie_along_the_axis_it_names(tmp_path):
@@ -531,8 +531,8 @@ class _Sink:
 
 @pytest.mark.parametrize("largest", [False, True])
 def test_labels_can_be_given_block_by_block_and_a_killed_run_goes_on(tmp_path, monkeypatch, largest):
-    from napari_radcnn.foreign.recipe import run as network
-    from napari_radcnn.foreign.recipe.steps import NetworkOptions
+    from napari_radcnn.foreign.processing import run as network
+    from napari_radcnn.foreign.processing.steps import NetworkOptions
     from napari_radcnn.inference.request import Request
     from napari_radcnn.inference.settings import RunSettings
     from napari_radcnn.progress import Monitor

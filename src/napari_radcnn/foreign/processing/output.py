@@ -1,4 +1,4 @@
-"""What a recipe makes of a network's answer: probabilities, labels, largest parts; or an image in the scan's units."""
+"""From the output of a network to probabilities, labels and largest parts; or to an image in the scan's units."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.foreign.recipe import steps as steps
-from napari_radcnn.foreign.recipe.input import Intensity
-from napari_radcnn.foreign.recipe.steps import Recipe
+from napari_radcnn.foreign.processing import steps as steps
+from napari_radcnn.foreign.processing.input import Intensity
+from napari_radcnn.foreign.processing.steps import Processing
 
 _Floats = npt.NDArray[np.float32]
 #: Classes that may overlap are kept as bits until all of them are counted.
@@ -25,7 +25,7 @@ class Answer:
 
     Parameters
     ----------
-    recipe : Recipe
+    processing : Processing
         What is done, in which order.
     intensities : sequence of Intensity
         What was done to the values of the scan, undone for an image.
@@ -40,16 +40,16 @@ class Answer:
         Whether nothing is final before everything is known.
     """
 
-    def __init__(self, recipe: Recipe, intensities: Sequence[Intensity] = ()) -> None:
-        self._recipe, self._intensities = recipe, tuple(intensities)
-        kinds = [type(step) for step in recipe.back]
+    def __init__(self, processing: Processing, intensities: Sequence[Intensity] = ()) -> None:
+        self._processing, self._intensities = processing, tuple(intensities)
+        kinds = [type(step) for step in processing.back]
         at = kinds.index(steps.Invert)
-        self._first, self._then = recipe.back[:at], recipe.back[at + 1 :]
-        self._invert = recipe.back[at]
-        decision = next((s for s in recipe.back if isinstance(s, steps.Decide)), None)
+        self._first, self._then = processing.back[:at], processing.back[at + 1 :]
+        self._invert = processing.back[at]
+        decision = next((s for s in processing.back if isinstance(s, steps.Decide)), None)
         self._decision = decision
-        if recipe.output == "image":
-            if recipe.classes != 1 or decision is not None:
+        if processing.output == "image":
+            if processing.classes != 1 or decision is not None:
                 raise ModelError(
                     "A network that restores an image must have one output channel and no activation or threshold."
                 )
@@ -57,17 +57,17 @@ class Answer:
             raise ModelError("The model does not say how probabilities become labels.")
         self.is_threshold = decision is not None and decision.kind == "threshold"
         self.decides_first = any(isinstance(step, steps.Decide) for step in self._first)
-        self._bits = self.is_threshold and recipe.classes > 1
-        if self._bits and recipe.classes > _MOST_BITS:
-            raise ModelError(f"{recipe.classes} classes that may overlap are too many: {_MOST_BITS} at most.")
+        self._bits = self.is_threshold and processing.classes > 1
+        if self._bits and processing.classes > _MOST_BITS:
+            raise ModelError(f"{processing.classes} classes that may overlap are too many: {_MOST_BITS} at most.")
         self.needs_whole = self._bits or self.decides_first or any(t is steps.KeepLargest for t in kinds)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the result, and of labels on the way."""
-        if self._recipe.output == "image":
+        if self._processing.output == "image":
             return np.dtype(np.float32)
-        most = max((1 << self._recipe.classes) - 1 if self._bits else 0, *self._recipe.class_labels)
+        most = max((1 << self._processing.classes) - 1 if self._bits else 0, *self._processing.class_labels)
         return np.dtype(np.uint8 if most < 256 else np.uint16)
 
     @property
@@ -80,7 +80,7 @@ class Answer:
         nearest = True if self.decides_first else None if kind == "as-there" else kind == "nearest"
         inactive = not any(isinstance(step, steps.Activate) for step in self._first)
         fill = -_CERTAIN if self.is_threshold and inactive and not self.decides_first else 0.0
-        return (1 if self.decides_first else self._recipe.classes), nearest, fill
+        return (1 if self.decides_first else self._processing.classes), nearest, fill
 
     def before(self, answer: _Floats) -> _Floats:
         """Return probabilities, where they are made before the way back, of ``(classes, k, j, i)`` logits."""
@@ -90,7 +90,7 @@ class Answer:
         """Return the result of a block on the scan's grid."""
         if self.decides_first:
             return values[0]
-        if self._recipe.output == "image":
+        if self._processing.output == "image":
             return self._in_units(self._activated(values, self._then)[0])
         return self._decided(self._activated(values, self._then))
 
@@ -107,7 +107,7 @@ class Answer:
     def finish(self, labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Return the whole result after the steps that need to see all of it, and what to note of them."""
         told: dict[str, Any] = {}
-        if self._recipe.output == "image":
+        if self._processing.output == "image":
             return labels, told
         if self._bits and not self.decides_first:
             labels, told = self._unfolded(labels)
@@ -122,7 +122,7 @@ class Answer:
         return values
 
     def _decided(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        labels = np.array(self._recipe.class_labels, self.dtype)
+        labels = np.array(self._processing.class_labels, self.dtype)
         if self._decision is None or self._decision.kind == "argmax":
             return labels[np.argmax(values, 0)]
         reached = values >= np.float32(self._decision.threshold)
@@ -135,18 +135,20 @@ class Answer:
 
     def _unfolded(self, bits: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Return labels; a voxel of several classes gets the smallest of them, so that inner parts show."""
-        numbers = range(self._recipe.classes)
+        numbers = range(self._processing.classes)
         counts = [int(np.count_nonzero(bits & bits.dtype.type(1 << n))) for n in numbers]
-        painted = next((step.order for step in self._recipe.back if isinstance(step, steps.Paint)), None)
+        painted = next((step.order for step in self._processing.back if isinstance(step, steps.Paint)), None)
         by_size = sorted(numbers, key=lambda n: (-counts[n], n))
         if painted is not None:
             by_size = [n for n, _ in reversed(painted)]
-        table = np.zeros(1 << self._recipe.classes, bits.dtype)
+        table = np.zeros(1 << self._processing.classes, bits.dtype)
         combinations = np.arange(len(table))
         for n in by_size:
-            table[combinations >> n & 1 == 1] = self._recipe.class_labels[n]
+            table[combinations >> n & 1 == 1] = self._processing.class_labels[n]
         table[0] = 0
-        return table[bits], {"overlapping_classes_from_outer_to_inner": [self._recipe.class_labels[n] for n in by_size]}
+        return table[bits], {
+            "overlapping_classes_from_outer_to_inner": [self._processing.class_labels[n] for n in by_size]
+        }
 
     def _largest(self, labels: npt.NDArray[Any], among: Sequence[steps.BackStep]) -> npt.NDArray[Any]:
         for step in among:
@@ -156,7 +158,7 @@ class Answer:
 
     def _in_units(self, image: _Floats) -> _Floats:
         """Return an image with the scan's units."""
-        if not self._recipe.keep_scale:
+        if not self._processing.keep_scale:
             return image
         for done in reversed(self._intensities):
             scale = float(done.scale[0, 0, 0, 0])
