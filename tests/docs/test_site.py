@@ -27,6 +27,12 @@ def test_every_page_of_the_reference_is_listed():
     assert set(listed[1].split()[2:]) == {path.stem for path in (DOCS / "api").glob("*.md")} - {"index"}
 
 
+def test_the_index_of_decisions_names_each_once():
+    listed = re.findall(r"^\| \[(\d{4})\]\((\1-[\w-]+\.md)\)", (DOCS / "decisions/README.md").read_text(), re.MULTILINE)
+    assert [name for _, name in listed] == sorted(path.name for path in (DOCS / "decisions").glob("0*.md"))
+    assert len({number for number, _ in listed}) == len(listed)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
