@@ -9,7 +9,7 @@ COVERAGE := --cov=napari_radcnn --cov-branch --cov-report= --cov-fail-under=90
 # Processes that the tests run in; each takes up to 2 GB.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow lint docs docs-pictures benchmarks benchmark-interactive benchmark-models cards clean
+.PHONY: help demo test test-slow lint docs-pictures benchmarks benchmark-interactive benchmark-models benchmark-suitability cards clean
 
 help:
 	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
@@ -20,6 +20,7 @@ help:
 	@echo "make benchmarks     measure what docs/figures.md quotes"
 	@echo "make benchmark-interactive DATA=folder   measure interactive segmentation on scans with label maps"
 	@echo "make benchmark-models DATA=folder   recompute every figure of the model cards; fails where a card says otherwise"
+	@echo "make benchmark-suitability DATA=folder   count how scans of all sorts are judged with every model"
 	@echo "make cards          write the model cards from their prose and figures"
 
 $(VENV): pyproject.toml constraints.txt scripts/setup.sh
@@ -57,6 +58,9 @@ benchmark-interactive: $(VENV)
 
 benchmark-models: $(VENV)
 	.venv/bin/python -m benchmarks models --data "$(DATA)" $(if $(ONLY),--only $(ONLY))
+
+benchmark-suitability: $(VENV)
+	.venv/bin/python -m benchmarks.suitability --data "$(DATA)" --packages .venv/lib/python3*/site-packages $(PACKAGES) --sealed --write
 
 cards: $(VENV)
 	.venv/bin/python docs/make_cards.py

@@ -51,6 +51,7 @@ def main() -> None:
     _save(viewer, "coronal.png")
     viewer.close()
     _interactive(head)
+    suitability(head)
 
 
 def _interactive(head: radcnn.Volume) -> None:
@@ -75,6 +76,27 @@ def _interactive(head: radcnn.Volume) -> None:
     _wait()
     _save(viewer, "interactive-dock.png")
     viewer.close()
+
+
+def suitability(head: radcnn.Volume) -> None:
+    """Show in the Models dock a model that fits a scan, one that is doubtful, and one that is refused."""
+    grid = head.geometry.with_spacing((4 * head.geometry.spacing[0], *head.geometry.spacing[1:]))
+    thick = head.with_array(head.array[::4], grid)
+    for state, volume, model in (
+        ("fits", head, "brain-extraction"),
+        ("doubtful", thick, "brain-extraction"),
+        ("refused", head, "lung-nodules"),
+    ):
+        viewer = napari.Viewer()
+        viewer.window.resize(1100, 760)
+        add_to_viewer(viewer, layer_data(volume.with_metadata(name="T1")))
+        _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+        dock.model_combo.setCurrentIndex(dock.model_combo.findData(model))
+        dock.update_plan()
+        _wait(lambda: not dock.is_planning, 60)  # noqa: B023  called at once
+        _wait()
+        dock.grab().save(str(_PICTURES / f"suitability-{state}.png"))
+        viewer.close()
 
 
 def _save(viewer: napari.Viewer, name: str) -> None:

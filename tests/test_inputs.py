@@ -106,7 +106,7 @@ def test_another_modality_or_patient_space_is_a_warning_before_the_run(seen):
     assert any("frames of reference" in text for text in told)
     assert not any("The input " in text for text in told)
     told = plan([first, third, third], "fake").warnings
-    assert any("input FLAIR is for MR" in text and "'third' is PT" in text for text in told)
+    assert any(text == "The input FLAIR is PT, but 'fake' was made for MR." for text in told)
 
 
 def test_scans_that_do_not_overlap_are_refused(seen):

@@ -50,6 +50,20 @@ class ModelError(RadcnnError):
     exit_status = ExitStatus.MODEL
 
 
+class UnsuitableError(ModelError):
+    """A model was not made for such a scan, and nothing was computed; `anyway` runs it all the same.
+
+    Attributes
+    ----------
+    reasons : tuple of str
+        What speaks against it.
+    """
+
+    def __init__(self, message: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+
+
 class TrustError(ModelError):
     """A model contains code of its own, which was not run because the user has not said that it is trusted.
 

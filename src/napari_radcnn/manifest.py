@@ -68,6 +68,7 @@ def of_run(
     warnings: Sequence[str],
     started: str,
     seconds: float,
+    suitability: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a run of a model.
 
@@ -93,6 +94,8 @@ def of_run(
         UTC.
     seconds : float
         How long it took.
+    suitability : mapping, optional
+        Whether the model was made for such a scan: its ``state``, and ``reasons``.
     """
     return {
         "schema": MANIFEST,
@@ -105,6 +108,7 @@ def of_run(
         "result": dict(result),
         "facts": dict(facts),
         "warnings": list(warnings),
+        **({} if suitability is None else {"suitability": dict(suitability)}),
         "versions": provenance.versions(),
         "system": provenance.system(),
         "started": started,
@@ -265,6 +269,16 @@ def task_of(manifest: Mapping[str, Any]) -> str:
     model = manifest.get("model")
     named = manifest.get("task") or (model.get("task") if isinstance(model, Mapping) else None)
     return named if isinstance(named, str) else ""
+
+
+def suitability_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a manifest says of how the model suits the scan, ``state`` and ``reasons``; empty where nothing."""
+    stated = manifest.get("suitability")
+    if not isinstance(stated, Mapping) or stated.get("state") not in ("fits", "doubtful", "refused"):
+        return {}
+    reasons = stated.get("reasons")
+    listed = [one for one in reasons if isinstance(one, str)] if isinstance(reasons, list) else []
+    return {"state": stated["state"], "reasons": listed}
 
 
 # -- compared ---------------------------------------------------------------------------------------------------------

@@ -76,6 +76,8 @@ class VolumeMetadata:
         Whether the in-plane spacing is known; where it is not, a "mm" of the geometry is a pixel.
     provenance : mapping
         For a volume that an operation made: the manifest of the run. Empty for a scan.
+    acquisition : mapping
+        Codes and numbers with which DICOM says how it was made, by the names of `io.dicom.acquisition`.
     """
 
     name: str = "volume"
@@ -97,6 +99,7 @@ class VolumeMetadata:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     label_names: Mapping[int, str] = field(default_factory=dict)
     label_colors: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    acquisition: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> dict[int, Label]:

@@ -95,7 +95,10 @@ def test_run_writes_detections_and_classifications(tmp_path, scan, monkeypatch, 
     (best, _) = json.loads((tmp_path / "found.json").read_text())["detections"]
     assert best == {"label": "nodule", "score": 0.75, "center_mm": [1.0, -2.0, 3.0], "size_mm": [4.0, 5.0, 6.0]}
     assert main(["run", "sorter", str(scan), "-o", str(tmp_path / "sorted.json")]) == 0
-    assert json.loads((tmp_path / "sorted.json").read_text()) == {"probabilities": {"normal": 0.08, "pneumonia": 0.92}}
+    assert json.loads((tmp_path / "sorted.json").read_text()) == {
+        "probabilities": {"normal": 0.08, "pneumonia": 0.92},
+        "suitability": {"state": "fits", "reasons": []},
+    }
 
 
 def test_every_option_of_every_model_is_on_the_command_line(capsys):

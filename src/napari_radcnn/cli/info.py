@@ -14,6 +14,7 @@ from napari_radcnn.cli.common import add_on_irregular, read_volumes
 from napari_radcnn.errors import JournalError, OptionError, ReadError
 from napari_radcnn.io.contents import Kind, kind_of
 from napari_radcnn.schemas import MANIFEST, check_schema
+from napari_radcnn.suitability import told_of, what_is
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--formats", action="store_true", help=("list the image formats, including those added by installed packages")
     )
     info.add_argument("--json", action="store_true", help="print JSON")
+    info.add_argument(
+        "--what",
+        action="store_true",
+        help="of scans: say what each shows (modality, region, contrast, ...), what told it, and how sure that is",
+    )
     add_on_irregular(info)
     info.set_defaults(command=_info)
 
@@ -85,11 +91,16 @@ def _images(parsed: argparse.Namespace) -> None:
     doubts = tuple(doubts_of(parsed.path))
     volumes = [replace(volume, warnings=(*volume.warnings, *doubts)) for volume in volumes] if doubts else volumes
     if parsed.json:
-        _print_json(parsed, volumes=[_describe(volume) for volume in volumes])
+        listed = [
+            _describe(volume) | ({"what": what_is(volume).to_dict()} if parsed.what else {}) for volume in volumes
+        ]
+        _print_json(parsed, volumes=listed)
         return
     common = [text for text in volumes[0].warnings if all(text in volume.warnings for volume in volumes)]
     for number, volume in enumerate(volumes, 1):
         print(f"{number:3d}  {_line(volume)}")
+        for line in told_of(what_is(volume)) if parsed.what else ():
+            print(f"     {line}")
         for warning in volume.warnings:
             if warning not in common:
                 print(f"     warning: {warning}")

@@ -7,8 +7,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_radcnn.cli.common import add_on_irregular, add_select, choose, read_volumes
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models.registry import get_model, left_out, models
+from napari_radcnn.operations import models_for
 from napari_radcnn.spec.card import own_card, pack_card
 from napari_radcnn.spec.model import ModelSpec
 
@@ -22,6 +24,15 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
         "--card`). The commands find, pack, verify, install and remove manage models from elsewhere.",
     )
     listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.add_argument(
+        "--for",
+        dest="scan",
+        metavar="SCAN",
+        type=Path,
+        help="sort them by how they suit a scan: those that fit first, then the doubtful and the refused with reasons",
+    )
+    add_select(listing)
+    add_on_irregular(listing)
     listing.set_defaults(command=_models)
     more = listing.add_subparsers(title="further", metavar="WORD")
 
@@ -83,12 +94,29 @@ def _one(parsed: argparse.Namespace) -> None:
 
 
 def _models(parsed: argparse.Namespace) -> None:
+    if parsed.scan is not None:
+        _for_scan(parsed)
+        return
     if parsed.json:
         listed = {"models": [spec.to_dict() for spec in models()], "left_out": [left.to_dict() for left in left_out()]}
         print(json.dumps(listed, indent=2))
         return
     for spec in models():
         _tell(spec)
+
+
+def _for_scan(parsed: argparse.Namespace) -> None:
+    """List the models by how they suit a scan."""
+    volume = choose(read_volumes(parsed.scan, on_irregular=parsed.on_irregular), parsed.scan, parsed.select)
+    sorted_models = models_for(volume)
+    if parsed.json:
+        listed = [spec.to_dict() | {"suitability": suits.to_dict()} for spec, suits in sorted_models]
+        print(json.dumps({"scan": volume.name, "models": listed}, indent=2))
+        return
+    for spec, suits in sorted_models:
+        print(f"{suits.state:9s} {spec.name}  ({spec.task})")
+        for reason in suits.reasons:
+            print(f"          {reason}")
 
 
 def _tell(spec: ModelSpec) -> None:

@@ -70,6 +70,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
             "this folder (.nii.gz)"
         ),
     )
+    _add_anyway(runner)
     runner.add_argument("--plan", action="store_true", help="estimate the cost of the run without running it")
     runner.add_argument(
         "--trust",
@@ -90,8 +91,17 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     add_labels(replay)
     add_on_irregular(replay)
     replay.add_argument("--trust", metavar="SHA256", help="same as for `radcnn run`")
+    _add_anyway(replay)
     replay.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     replay.set_defaults(command=_replay)
+
+
+def _add_anyway(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--anyway",
+        action="store_true",
+        help="run the model on a scan that it was not made for; the result is marked as such",
+    )
 
 
 def _named_model(words: Sequence[str]) -> ModelSpec | None:
@@ -135,7 +145,7 @@ def _run(parsed: argparse.Namespace) -> None:
             _print_plan(parsed, inputs, spec, options)
             return
         check_source(TASKS[spec.task].kind.result, parsed.output, volume)
-        how = _How(spec, options, parsed.device, parsed.precision, progress, cancel)
+        how = _How(spec, options, parsed.device, parsed.precision, progress, cancel, parsed.anyway)
         if _is_streamed(volume, spec, parsed.output):
             result = how.stream(inputs, parsed.output, parsed.overwrite)
         else:
@@ -224,6 +234,7 @@ def _print_plan(
     )
     warn(expected.warnings)
     print(expected.summary())
+    print(f"suitability: {expected.suitability.state}")
 
 
 def _inputs(
@@ -271,6 +282,7 @@ class _How:
     precision: str
     progress: Progress
     cancel: threading.Event
+    anyway: bool
 
     def compute(self, inputs: Mapping[str, Volume]) -> Result:
         """Run it in memory."""
@@ -286,6 +298,7 @@ class _How:
                 precision=self.precision,
                 progress=self.progress,
                 cancel=self.cancel,
+                anyway=self.anyway,
             ),
         )
 
@@ -305,6 +318,7 @@ class _How:
                 precision=self.precision,
                 progress=self.progress,
                 cancel=self.cancel,
+                anyway=self.anyway,
             ),
             streamed=True,
         )
@@ -324,7 +338,9 @@ class _How:
             precision=self.precision,
             streamed=streamed,
         )
-        told = (*(text for volume in volumes for text in volume.warnings), *expected.warnings)
+        told = [*(text for volume in volumes for text in volume.warnings), *expected.warnings]
+        if expected.suitability.state == "refused" and not self.anyway:
+            told = [text for text in told if text not in expected.suitability.reasons]  # the error says them
         warn(told)
         result = run(volumes)
         self.progress.close()
@@ -354,6 +370,7 @@ def _replay(parsed: argparse.Namespace) -> None:
                 parsed.manifest,
                 label_maps=read_label_maps(parsed.labels),
                 trust=parsed.trust,
+                anyway=parsed.anyway,
                 on_irregular=parsed.on_irregular,
                 warn=tell,
                 progress=progress,

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.domain import domain_of
 from napari_radcnn.foreign.processing.steps import NetworkOptions, Processing
 from napari_radcnn.results import Label
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
 from napari_radcnn.spec.weights import file_sha256
@@ -46,6 +48,7 @@ def make_spec(
     inputs: Sequence[InputSlot],
     labels: Mapping[int, Label],
     origin: Path,
+    domain: Domain | None = None,
 ) -> ModelSpec:
     """Return the description of a network that `napari_radcnn.foreign.processing.run` runs."""
     order = _in_scan_order(processing)
@@ -69,6 +72,7 @@ def make_spec(
         files=(file,),
         network=processing,
         origin=origin,
+        domain=domain_of(words.body_part, words.summary, labels.values(), domain),
     )
 
 

@@ -11,6 +11,7 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.arguments import Arguments, is_orientation
 from napari_radcnn.foreign.bundle.config import read_config
 from napari_radcnn.foreign.description import Words, labels_for, make_spec, network_file, text_of
+from napari_radcnn.foreign.domain import stated_domain
 from napari_radcnn.foreign.onnx import read_onnx
 from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.geometry import Shape
@@ -101,13 +102,14 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     processing, labels = _processing(a, len(inputs))
     architecture = _architecture(a, path)
     output = _output(a)
+    domain = stated_domain(a)
     a.done()
     file = replace(_file(weights, architecture, trust), output=output)
     if file.architecture is not None:
         check_weights(file)
     if file.kind == "onnx":
         _check_onnx(file, processing)
-    return make_spec(words, processing, file, inputs, labels, weights)
+    return make_spec(words, processing, file, inputs, labels, weights, domain)
 
 
 def _weights_path(path: Path, named: Any) -> Path:

@@ -53,14 +53,9 @@ def fill_slots(spec: ModelSpec, inputs: Inputs) -> tuple[Volume, ...]:
     return given
 
 
-def slot_warnings(spec: ModelSpec, volumes: Sequence[Volume]) -> list[str]:
-    """Return what speaks against these scans as the inputs of a model: modality, and different patient spaces."""
+def slot_warnings(volumes: Sequence[Volume]) -> list[str]:
+    """Return what speaks against scans as the inputs of one model: different patient spaces and grids."""
     found = []
-    for slot, volume in zip(spec.inputs, volumes, strict=False):
-        if volume.modality and slot.modalities and volume.modality not in slot.modalities:
-            found.append(
-                f"The input {slot.name} is for {', '.join(slot.modalities)}, but '{volume.name}' is {volume.modality}."
-            )
     frames = {volume.metadata.frame_of_reference_uid for volume in volumes} - {""}
     if len(frames) > 1:
         found.append("The inputs have different frames of reference: their positions may not correspond.")

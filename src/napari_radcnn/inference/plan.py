@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from napari_radcnn.memory import free_memory
+from napari_radcnn.suitability import Suitability
 from napari_radcnn.user_folders import recall, remember
 
 #: Name of the file that keeps the rates.
@@ -33,6 +34,8 @@ class Plan:
         What speaks against running this model on this scan.
     network_bytes : int
         The part of `memory_bytes` that a foreign network takes whatever the scan.
+    suitability : Suitability
+        Whether the model was made for such a scan; its reasons are among the warnings.
     """
 
     model: str
@@ -43,6 +46,7 @@ class Plan:
     device: str = "auto"
     warnings: tuple[str, ...] = ()
     network_bytes: int = 0
+    suitability: Suitability = field(default_factory=Suitability)
 
     def summary(self) -> str:
         """Return the cost as one line for a dock or a terminal."""

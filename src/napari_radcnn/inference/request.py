@@ -62,6 +62,8 @@ class Request:
         Whether there is a sink, or will be one when it is run.
     original : Volume or None
         The scan as it was opened, where `volume` is a copy with its gaps filled.
+    anyway : bool
+        Whether it is run on a scan that the model was not made for.
     """
 
     spec: ModelSpec
@@ -73,6 +75,7 @@ class Request:
     sink: Sink | None = None
     streams: bool = False
     original: Volume | None = None
+    anyway: bool = False
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
@@ -106,6 +109,8 @@ class Outcome:
         What the user must be told before relying on it.
     opening_seconds : float
         The part of the run's time that opening the model took, whatever the scan.
+    doubts : tuple of str
+        Why the model may not suit the scan, found while it ran.
     answer : object
         What was found for a task of another kind; the function of its task makes the result of it.
     geometry : Geometry or None
@@ -123,6 +128,7 @@ class Outcome:
     opening_seconds: float = 0.0
     geometry: Geometry | None = None
     answer: Any = None
+    doubts: tuple[str, ...] = ()
 
 
 class Pipeline(Protocol):

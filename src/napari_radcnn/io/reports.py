@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import write_text
+from napari_radcnn.manifest import suitability_of
 from napari_radcnn.results import Classification, Detection, Detections, FindingState
 
 #: Bytes that are looked at to tell what a file holds.
@@ -42,7 +43,9 @@ def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> No
         write_text(path, table.getvalue(), overwrite)
         return
     boxes = [describe_detection(box) for box in obj.boxes]
-    write_text(path, json.dumps({"detections": boxes}, indent=2, ensure_ascii=False) + "\n", overwrite)
+    write_text(
+        path, json.dumps({"detections": boxes, **_suitability(obj)}, indent=2, ensure_ascii=False) + "\n", overwrite
+    )
 
 
 def describe_detection(box: Detection) -> dict[str, Any]:
@@ -73,7 +76,17 @@ def write_classification(obj: Classification, path: Path, overwrite: bool = Fals
         If the file cannot be written.
     """
     probabilities = {name: float(value) for name, value in obj.probabilities.items()}
-    write_text(path, json.dumps({"probabilities": probabilities}, indent=2, ensure_ascii=False) + "\n", overwrite)
+    write_text(
+        path,
+        json.dumps({"probabilities": probabilities, **_suitability(obj)}, indent=2, ensure_ascii=False) + "\n",
+        overwrite,
+    )
+
+
+def _suitability(obj: Detections | Classification) -> dict[str, Any]:
+    """Return how the model suits the scan, for the file of its result; nothing where no model made it."""
+    stated = suitability_of(obj.provenance)
+    return {"suitability": stated} if stated else {}
 
 
 def read_detections(path: Path) -> Detections:

@@ -7,7 +7,7 @@ from napari_radcnn.inference.align import resample_to
 from napari_radcnn.operations.classifying import classify
 from napari_radcnn.operations.comparing import evaluate
 from napari_radcnn.operations.detecting import detect
-from napari_radcnn.operations.planning import plan
+from napari_radcnn.operations.planning import models_for, plan
 from napari_radcnn.operations.replaying import Replay, replay
 from napari_radcnn.operations.restoring import denoise, super_resolve
 from napari_radcnn.operations.running import run
@@ -23,6 +23,7 @@ __all__ = [
     "denoise",
     "detect",
     "evaluate",
+    "models_for",
     "plan",
     "replay",
     "resample_to",

@@ -14,8 +14,12 @@ from napari_radcnn.foreign.installed import identity_of
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.results import Result
 from napari_radcnn.spec.options import describe
+from napari_radcnn.suitability import Suitability
 from napari_radcnn.tasks import TASKS, load
 from napari_radcnn.volume import Volume, VolumeMetadata
+
+#: What stands behind the name of a result of a scan that the model was not made for.
+UNSUITABLE = " (not made for this scan)"
 
 
 def result_of(request: Request, outcome: Outcome, provenance: Mapping[str, Any], warnings: tuple[str, ...]) -> Result:
@@ -26,7 +30,8 @@ def result_of(request: Request, outcome: Outcome, provenance: Mapping[str, Any],
     ModelError
         If the pipeline returned no voxels where the task gives some.
     """
-    name = f"{request.volume.name} · {request.spec.name}"
+    is_marked = provenance["suitability"]["state"] == "refused"
+    name = f"{request.volume.name} · {request.spec.name}{UNSUITABLE if is_marked else ''}"
     result: Result = load(TASKS[request.spec.task].build)(request, outcome, name, provenance, warnings)
     return result
 
@@ -38,6 +43,7 @@ def manifest_of_run(
     started: str,
     seconds: float,
     warnings: tuple[str, ...],
+    suitability: Suitability,
 ) -> dict[str, Any]:
     """Return the manifest of a run; `inputs` are those that were given, before they were put on one grid."""
     spec = request.spec
@@ -58,6 +64,7 @@ def manifest_of_run(
         result=_hashes(request, outcome),
         facts=outcome.facts,
         warnings=warnings,
+        suitability=suitability.to_dict(),
         started=started,
         seconds=seconds,
     )

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError
+from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError, UnsuitableError
 from napari_radcnn.inference.align import Inputs, fill_slots, slot_warnings
 from napari_radcnn.inference.devices import default_threads
 from napari_radcnn.inference.plan import Plan, memory_warning, recall_seconds
 from napari_radcnn.inference.request import Request, get_pipeline
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.specs import check_runs_at_once
-from napari_radcnn.models import ModelSpec, find_model, make_options
+from napari_radcnn.models import ModelSpec, find_model, make_options, models
 from napari_radcnn.spec.options import describe
+from napari_radcnn.suitability import STATES, Suitability, judge, what_is
 from napari_radcnn.tasks import TASKS
 from napari_radcnn.volume import Volume
 
@@ -46,6 +47,8 @@ def make_request(
     precision: str,
     threads: int | None,
     task: str | None,
+    *,
+    anyway: bool = False,
 ) -> Request:
     """Return the run that the arguments of an operation ask for, checked."""
     spec = model if isinstance(model, ModelSpec) else find_model(model)
@@ -70,7 +73,7 @@ def make_request(
             raise GeometryError(f"'{volume.name}' is a color image, but '{spec.name}' needs a grayscale scan.")
     settings = RunSettings(device, precision)
     count = default_threads() if threads is None else max(1, threads)
-    return Request(spec, volumes[0], make_options(spec.options, options), settings, count, volumes[1:])
+    return Request(spec, volumes[0], make_options(spec.options, options), settings, count, volumes[1:], anyway=anyway)
 
 
 def plan_of(request: Request) -> Plan:
@@ -78,9 +81,36 @@ def plan_of(request: Request) -> Plan:
     bare = get_pipeline(request.spec).plan(request)
     bare = replace(bare, memory_bytes=bare.memory_bytes + sum(_slab_bytes(volume) for volume in request.volumes))
     memory = memory_warning(bare.memory_bytes)
-    warnings = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
+    suits = judge(request.spec, request.volumes)
+    others = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
+    warnings = dict.fromkeys([*suits.reasons, *others])
     seconds = recall_seconds(rate_key(request), amount_of_work(request, bare)) if bare.seconds is None else bare.seconds
-    return replace(bare, seconds=seconds, device=request.settings.device, warnings=tuple(warnings))
+    return replace(bare, seconds=seconds, device=request.settings.device, warnings=tuple(warnings), suitability=suits)
+
+
+def models_for(volume: Volume) -> list[tuple[ModelSpec, Suitability]]:
+    """Return the models that can be run on one scan and how each suits it: those that fit first, then by name.
+
+    Raises
+    ------
+    ReadError
+        If the scan lies in a store and is damaged.
+    """
+    single = [spec for spec in models() if len(spec.inputs) < 2 and TASKS[spec.task].build]
+    scan = [what_is(volume)]
+    judged = [(spec, judge(spec, [volume], scan)) for spec in single]
+    return sorted(judged, key=lambda pair: (STATES.index(pair[1].state), pair[0].name))
+
+
+def refuse_unsuitable(request: Request, expected: Plan) -> None:
+    """Raise where the model was not made for such a scan, unless it is to run anyway."""
+    suits = expected.suitability
+    if suits.state == "refused" and not request.anyway:
+        raise UnsuitableError(
+            f"'{request.spec.name}' does not suit '{request.volume.name}': {' '.join(suits.reasons)} Nothing was "
+            "computed; choose another scan or model, or run it anyway (anyway=True, --anyway).",
+            suits.reasons,
+        )
 
 
 def refuse_too_large(request: Request, expected: Plan) -> None:
@@ -112,12 +142,10 @@ def _slab_bytes(volume: Volume) -> int:
 
 
 def _scan_warnings(request: Request) -> list[str]:
-    """Return what of the scan speaks against running this model on it, whatever the model."""
-    name, modality, expected = request.volume.name, request.volume.modality, request.spec.modalities
-    found = []
-    if modality and expected and modality not in expected and not request.spec.inputs:
-        found.append(f"'{name}' is {modality}, but '{request.spec.name}' was made for {', '.join(expected)}.")
-    found += slot_warnings(request.spec, request.volumes)
+    """Return what is to be told of a scan, whatever the model."""
+    found = slot_warnings(request.volumes)
     if not request.volume.metadata.is_calibrated:
-        found.append(f"The voxel size of '{name}' is unknown: values in mm or ml are counted in voxels instead.")
+        found.append(
+            f"The voxel size of '{request.volume.name}' is unknown: values in mm or ml are counted in voxels instead."
+        )
     return found

@@ -11,7 +11,7 @@ from napari_radcnn import provenance
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.foreign.installed import identity_of
 from napari_radcnn.interactive.engines.registry import find_engine
-from napari_radcnn.manifest import check_replayable, doubts_of, is_same_result, read_manifest
+from napari_radcnn.manifest import check_replayable, doubts_of, is_same_result, read_manifest, suitability_of
 from napari_radcnn.models import ModelSpec, find_model, get_model
 from napari_radcnn.operations.planning import plan
 from napari_radcnn.operations.running import run
@@ -54,6 +54,7 @@ def replay(
     *,
     label_maps: Sequence[LabelMap] = (),
     trust: str | None = None,
+    anyway: bool = False,
     on_irregular: OnIrregular = "refuse",
     warn: Warn | None = None,
     progress: Progress | None = None,
@@ -69,6 +70,8 @@ def replay(
         What an interactive result copied from; each is recognized by its voxels.
     trust : str, optional
         SHA-256 of a foreign model whose code may run, see `napari_radcnn.open_model`.
+    anyway : bool
+        Whether a model runs on a scan that it was not made for; it does where it did so before.
     on_irregular : {"refuse", "resample", "split"}
         How the scan is read, see `napari_radcnn.read`.
     warn : callable, optional
@@ -109,7 +112,7 @@ def replay(
     if "steps" in found:
         result, scans = _play(found, source, label_maps, reading, warn)
     else:
-        result, scans = _run(found, trust, reading, warn)
+        result, scans = _run(found, trust, anyway or suitability_of(found).get("state") == "refused", reading, warn)
     return Replay(result, found, scans, is_same_result(found, result.provenance))
 
 
@@ -139,7 +142,7 @@ class _Reading:
 
 
 def _run(
-    manifest: Mapping[str, Any], trust: str | None, reading: _Reading, warn: Warn | None
+    manifest: Mapping[str, Any], trust: str | None, anyway: bool, reading: _Reading, warn: Warn | None
 ) -> tuple[Result, tuple[Volume, ...]]:
     """Run a model again."""
     spec, changes = _model_of(manifest["model"], trust)
@@ -159,6 +162,7 @@ def _run(
         cancel=reading.cancel,
         # in bfloat16 the last bits, and a voxel in a million, hang on the number of threads
         threads=manifest.get("threads"),
+        anyway=anyway,
     )
     return result, scans
 

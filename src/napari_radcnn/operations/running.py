@@ -17,7 +17,14 @@ from napari_radcnn.inference.plan import remember_seconds
 from napari_radcnn.inference.request import Request, get_pipeline
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.operations.outcomes import manifest_of_run, result_of
-from napari_radcnn.operations.planning import amount_of_work, make_request, plan_of, rate_key, refuse_too_large
+from napari_radcnn.operations.planning import (
+    amount_of_work,
+    make_request,
+    plan_of,
+    rate_key,
+    refuse_too_large,
+    refuse_unsuitable,
+)
 from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import Result
 from napari_radcnn.tasks import TaskName
@@ -36,6 +43,7 @@ def run(
     cancel: CancelEvent | None = None,
     threads: int | None = None,
     task: TaskName | None = None,
+    anyway: bool = False,
 ) -> Result:
     """Run a model on a scan.
 
@@ -59,6 +67,8 @@ def run(
         CPU threads. By default all; one less off the main thread, which then shows a viewer.
     task : str, optional
         What the model must be for.
+    anyway : bool
+        Whether it runs on a scan that it was not made for; the result is then marked as such.
 
     Returns
     -------
@@ -67,6 +77,8 @@ def run(
 
     Raises
     ------
+    UnsuitableError
+        If the model was not made for such a scan, and `anyway` is not set.
     ModelError
         If the model is unknown, not installed, for another task, or finds nothing it can work on.
     OptionError
@@ -76,7 +88,8 @@ def run(
     CancelledError
         If `cancel` was set.
     """
-    return execute(make_request(volume, model, options, device, precision, threads, task), progress, cancel)
+    request = make_request(volume, model, options, device, precision, threads, task, anyway=anyway)
+    return execute(request, progress, cancel)
 
 
 def execute(request: Request, progress: Progress | None, cancel: CancelEvent | None) -> Result:
@@ -84,6 +97,7 @@ def execute(request: Request, progress: Progress | None, cancel: CancelEvent | N
     spec = request.spec
     pipeline = get_pipeline(spec)
     expected = plan_of(request)
+    refuse_unsuitable(request, expected)
     refuse_too_large(request, expected)
     started, clock = provenance.now(), time.perf_counter()
     inputs = request.volumes
@@ -108,8 +122,9 @@ def execute(request: Request, progress: Progress | None, cancel: CancelEvent | N
     if measures:
         scan_bytes = expected.memory_bytes - expected.network_bytes
         learn_from_run(request, expected.patch_shape, memory.bytes - scan_bytes)
-    warnings = (*expected.warnings, *filled.warnings, *outcome.warnings)
-    made_by = manifest_of_run(request, inputs, outcome, started, seconds, warnings)
+    suits = expected.suitability.with_doubts(outcome.doubts)
+    warnings = (*expected.warnings, *filled.warnings, *outcome.doubts, *outcome.warnings)
+    made_by = manifest_of_run(request, inputs, outcome, started, seconds, warnings, suits)
     return result_of(request, outcome, made_by, warnings)
 
 
@@ -121,6 +136,7 @@ class RunKeywords(TypedDict, total=False):
     progress: Progress | None
     cancel: CancelEvent | None
     threads: int | None
+    anyway: bool
 
 
 def expect(result: object, kind: type[_Kind]) -> _Kind:

@@ -19,9 +19,10 @@ from napari_radcnn.inference.request import Outcome, Request, get_pipeline
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.operations.outcomes import manifest_of_run
-from napari_radcnn.operations.planning import make_request, plan_of, refuse_too_large
+from napari_radcnn.operations.planning import make_request, plan_of, refuse_too_large, refuse_unsuitable
 from napari_radcnn.operations.running import RunKeywords, execute, expect
 from napari_radcnn.results import LabelMap
+from napari_radcnn.suitability import Suitability
 from napari_radcnn.volume import Volume
 
 
@@ -78,6 +79,7 @@ def segment_to(
         how.get("precision", "auto"),
         how.get("threads"),
         "segmentation",
+        anyway=how.get("anyway", False),
     )
     spec = request.spec
     if not can_stream(spec):
@@ -86,7 +88,9 @@ def segment_to(
         raise WriteError(f"{target}: labels can only be streamed to OME-Zarr; use a name ending in .ome.zarr.")
     refuse_sources(target, [path for one in request.volumes for path in sources_of(one)])
     request = replace(request, streams=True)
-    refuse_too_large(request, plan_of(request))
+    expected_plan = plan_of(request)
+    refuse_unsuitable(request, expected_plan)
+    refuse_too_large(request, expected_plan)
     check_target(manifest_path(target), overwrite)
     grown = GrowingLabels(
         target,
@@ -119,6 +123,6 @@ def can_stream(spec: ModelSpec) -> bool:
 
 def _fingerprint(request: Request) -> str:
     """Return what must be the same for a run to go on with what another left."""
-    expected = manifest_of_run(request, request.volumes, Outcome("", ""), "", 0.0, ())
+    expected = manifest_of_run(request, request.volumes, Outcome("", ""), "", 0.0, (), Suitability())
     kept = {key: expected[key] for key in ("model", "options", "settings", "input", "versions")}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

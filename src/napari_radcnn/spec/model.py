@@ -10,6 +10,7 @@ from typing import Any
 
 from napari_radcnn.discovery import Package
 from napari_radcnn.results import Label
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.gaps import Gaps
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
 from napari_radcnn.tasks import TaskName as Task
@@ -95,6 +96,8 @@ class ModelSpec:
         What it is shown where a scan holds no finite number.
     package : Package or None
         The installed package that adds it, which is filled in where it is found; None for our own.
+    domain : Domain or None
+        What it was made for, beside its modalities; None where nobody says.
     """
 
     name: str
@@ -123,6 +126,7 @@ class ModelSpec:
     origin: Path | None = None
     gaps: Gaps = field(default_factory=Gaps)
     package: Package | None = None
+    domain: Domain | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -163,6 +167,7 @@ class ModelSpec:
                 *({"path": str(file.path), "sha256": file.sha256} for file in self.files),
             ],
             "inputs": [{"name": slot.name, "modalities": list(slot.modalities)} for slot in self.inputs],
+            "domain": None if self.domain is None else self.domain.to_dict(),
             "origin": None if self.origin is None else str(self.origin),
             "available": self.is_available,
             "how_to_install": self.how_to_install,

@@ -8,6 +8,7 @@ from napari.layers import Image, Labels
 from qtpy.QtWidgets import QDoubleSpinBox
 
 import fake_models
+from drawn_scans import chest_ct, head_mr
 from models_dock import choose, click, docked, tiny_head, wait_for_end
 from napari_radcnn import operations
 from napari_radcnn.errors import ResourceError
@@ -17,6 +18,7 @@ from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import describe, get_model, models
 from napari_radcnn.phantom import head, oblique_geometry
 from napari_radcnn.results import Classification
+from napari_radcnn.spec.domain import Domain
 from screens import wait_for_plan
 
 pytestmark = pytest.mark.gui
@@ -230,3 +232,68 @@ def test_get_model_and_dock_agree(make_napari_viewer):
     _, dock = docked(make_napari_viewer)
     choose(dock, "nlm-denoise")
     assert dataclasses.asdict(dock.spec) == dataclasses.asdict(get_model("nlm-denoise"))
+
+
+def head_model(monkeypatch):
+    """Register a model of head MR; return it and its recipe."""
+    return fake_models.register(
+        monkeypatch, modalities=("MR",), domain=Domain(regions=("head",), layout="volume", thickest_mm=5.0)
+    )
+
+
+def answer(qtbot, button_text):
+    """Answer the question that Run asks."""
+    from qtpy.QtWidgets import QApplication, QMessageBox
+
+    (box,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox) and w.isVisible()]
+    assert box.objectName() == "radcnn_anyway"
+    text = box.text()
+    click(qtbot, next(button for button in box.buttons() if button.text() == button_text))
+    return text
+
+
+def test_a_model_that_fits_runs_without_a_question(make_napari_viewer, qtbot, monkeypatch):
+    head_model(monkeypatch)
+    viewer, dock = docked(make_napari_viewer, head_mr())
+    choose(dock, "fake")
+    assert dock.suitability_label.isHidden()
+    assert dock.panel.start_button.text() == "Run"
+    click(qtbot, dock.panel.start_button)
+    wait_for_end(qtbot, dock)
+    assert viewer.layers[-1].metadata["radcnn"]["provenance"]["suitability"] == {"state": "fits", "reasons": []}
+
+
+def test_a_doubt_is_told_and_the_model_runs(make_napari_viewer, qtbot, monkeypatch):
+    head_model(monkeypatch)
+    volume = tiny_head()  # slices 16 mm apart, and a phantom
+    viewer, dock = docked(make_napari_viewer, volume)
+    choose(dock, "fake")
+    expected = operations.plan(volume, "fake").suitability
+    assert expected.state == "doubtful"
+    assert "doubtful" in dock.suitability_label.text()
+    assert all(reason in dock.warning_label.text() for reason in expected.reasons)
+    click(qtbot, dock.panel.start_button)
+    wait_for_end(qtbot, dock)
+    assert viewer.layers[-1].metadata["radcnn"]["provenance"]["suitability"] == expected.to_dict()
+
+
+def test_what_is_refused_runs_only_when_the_question_is_answered_so(make_napari_viewer, qtbot, monkeypatch):
+    _, pipeline = head_model(monkeypatch)
+    viewer, dock = docked(make_napari_viewer, chest_ct())
+    choose(dock, "fake")
+    expected = operations.plan(chest_ct(), "fake").suitability
+    assert expected.state == "refused"
+    assert "not made for such a scan" in dock.suitability_label.text()
+    assert dock.panel.start_button.text() == "Run anyway …"
+    click(qtbot, dock.panel.start_button)
+    assert expected.reasons[0] in answer(qtbot, "Do not run")
+    assert dock.job is None
+    assert pipeline.steps_done == 0
+    click(qtbot, dock.panel.start_button)
+    answer(qtbot, "Run anyway")
+    wait_for_end(qtbot, dock)
+    layer = viewer.layers[-1]
+    assert layer.name.endswith("fake (not made for this scan)")
+    assert layer.metadata["radcnn"]["provenance"]["suitability"] == expected.to_dict()
+    choose(dock, "nlm-denoise")
+    assert dock.panel.start_button.text() == "Run"

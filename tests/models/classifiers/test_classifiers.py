@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -20,6 +21,10 @@ from napari_radcnn.models.classifiers.calibrated import probabilities
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 NAMES = ("cxr-pneumonia", "adrenal-mass")
+
+
+#: The scans here are drawings, which no patient is taken for.
+classify = partial(radcnn.classify, anyway=True)
 
 
 def radiograph(shape=(1, 90, 120), **about):
@@ -52,8 +57,8 @@ def request_for(name, volume=None):
 @pytest.mark.parametrize("name", NAMES)
 def test_probabilities_are_of_the_classes_and_add_to_one(name):
     spec = get_model(name)
-    first = radcnn.classify(scan_for(name), name, device="cpu")
-    again = radcnn.classify(scan_for(name), name, device="cpu")
+    first = classify(scan_for(name), name, device="cpu")
+    again = classify(scan_for(name), name, device="cpu")
     assert tuple(first.probabilities) == classifier.classes(spec)
     assert sum(first.probabilities.values()) == pytest.approx(1.0)
     assert all(0 <= value <= 1 for value in first.probabilities.values())
@@ -72,7 +77,7 @@ def test_members_and_views_are_averaged(name):
         for view in classifier.views(request)
     ]
     expected = probabilities(np.stack(said, 1), classifier.calibration_of(request.spec))[0]
-    found = radcnn.classify(request.volume, name, device="cpu").probabilities
+    found = classify(request.volume, name, device="cpu").probabilities
     assert list(found.values()) == pytest.approx(expected, abs=1e-5)
     views = classifier.views(request)
     assert len({tuple(view.flatten().tolist()) for view in views}) == len(views)
@@ -94,7 +99,7 @@ def test_a_map_lies_on_the_grid_of_the_scan(name):
 
 
 def test_a_thick_gland_is_likelier_to_have_a_mass():
-    thin, thick = (radcnn.classify(gland(radius), "adrenal-mass").probabilities["mass"] for radius in (3, 12))
+    thin, thick = (classify(gland(radius), "adrenal-mass").probabilities["mass"] for radius in (3, 12))
     assert thick > thin + 0.2
 
 
@@ -102,7 +107,7 @@ def test_a_gland_is_the_same_in_any_orientation():
     usual = gland(8)
     turned = usual.geometry.axis_map("LIA")
     stored = Volume(turned.apply(usual.array), usual.geometry.reoriented(turned), usual.metadata)
-    first, second = (radcnn.classify(volume, "adrenal-mass").probabilities["mass"] for volume in (usual, stored))
+    first, second = (classify(volume, "adrenal-mass").probabilities["mass"] for volume in (usual, stored))
     assert second == pytest.approx(first, abs=0.1)
 
 
@@ -111,18 +116,18 @@ def test_the_label_is_an_option():
     array[:4] = 5
     several = Volume(array, gland().geometry, gland().metadata)
     with pytest.raises(ModelError, match="set the option"):
-        radcnn.classify(several, "adrenal-mass")
-    found = radcnn.classify(several, "adrenal-mass", {"label": 1}).probabilities
-    assert found == radcnn.classify(gland(8), "adrenal-mass").probabilities
+        classify(several, "adrenal-mass")
+    found = classify(several, "adrenal-mass", {"label": 1}).probabilities
+    assert found == classify(gland(8), "adrenal-mass").probabilities
     with pytest.raises(OptionError, match="label"):
-        radcnn.classify(several, "adrenal-mass", {"label": -1})
+        classify(several, "adrenal-mass", {"label": -1})
 
 
 def test_inverted_radiographs_are_shown_as_they_are_meant():
     picture = radiograph()
     inverted = replace(radiograph(is_inverted=True), array=255 - picture.array)
-    expected = radcnn.classify(picture, "cxr-pneumonia").probabilities["pneumonia"]
-    assert radcnn.classify(inverted, "cxr-pneumonia").probabilities["pneumonia"] == pytest.approx(expected, abs=1e-3)
+    expected = classify(picture, "cxr-pneumonia").probabilities["pneumonia"]
+    assert classify(inverted, "cxr-pneumonia").probabilities["pneumonia"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_wrong_kind_of_scan_is_refused_or_told():
@@ -130,15 +135,15 @@ def test_the_wrong_kind_of_scan_is_refused_or_told():
     with pytest.raises(GeometryError, match="one radiograph"):
         radcnn.plan(volume, "cxr-pneumonia")
     with pytest.raises(GeometryError, match="one radiograph"):
-        radcnn.classify(volume, "cxr-pneumonia")
+        classify(volume, "cxr-pneumonia")
     with pytest.raises(GeometryError, match="in 3-D"):
         radcnn.plan(radiograph(), "adrenal-mass")
     with pytest.raises(ModelError, match="not a mask"):
-        radcnn.classify(volume, "adrenal-mass")
+        classify(volume, "adrenal-mass")
     mr = replace(radiograph(), metadata=VolumeMetadata("knee", "MR"))
     assert any("MR" in text for text in radcnn.plan(mr, "cxr-pneumonia").warnings)
     with pytest.raises(ModelError, match="constant"):
-        radcnn.classify(replace(radiograph(), array=np.zeros((1, 90, 120))), "cxr-pneumonia")
+        classify(replace(radiograph(), array=np.zeros((1, 90, 120))), "cxr-pneumonia")
 
 
 def test_a_run_can_be_cancelled():
@@ -149,7 +154,7 @@ def test_a_run_can_be_cancelled():
             cancel.set()
 
     with pytest.raises(CancelledError):
-        radcnn.classify(gland(), "adrenal-mass", progress=stop, cancel=cancel)
+        classify(gland(), "adrenal-mass", progress=stop, cancel=cancel)
 
 
 def test_the_command_line_writes_probabilities(tmp_path, capsys):
@@ -157,8 +162,8 @@ def test_the_command_line_writes_probabilities(tmp_path, capsys):
     radcnn.write(gland(), scan)
     assert main(["run", "adrenal-mass", str(scan), "-o", str(target)]) == 0
     written = json.loads(target.read_text())
-    assert list(written) == ["probabilities"]
-    expected = radcnn.classify(radcnn.read(scan)[0], "adrenal-mass").probabilities
+    assert list(written) == ["probabilities", "suitability"]
+    expected = classify(radcnn.read(scan)[0], "adrenal-mass").probabilities
     assert written["probabilities"] == pytest.approx(dict(expected), abs=1e-4)
     manifest = json.loads((tmp_path / "out.json.radcnn.json").read_text())
     assert manifest["model"]["name"] == "adrenal-mass"
@@ -185,7 +190,7 @@ def test_a_radiograph_of_the_hospital_is_classified(tmp_path):
         )
         (read,) = radcnn.read(folder)
         assert read.metadata.is_inverted == (photometric == "MONOCHROME1")
-        said.append(radcnn.classify(read, "cxr-pneumonia").probabilities["pneumonia"])
+        said.append(classify(read, "cxr-pneumonia").probabilities["pneumonia"])
     assert said[0] == pytest.approx(said[1], abs=1e-3)
-    expected = radcnn.classify(radiograph(), "cxr-pneumonia").probabilities["pneumonia"]
+    expected = classify(radiograph(), "cxr-pneumonia").probabilities["pneumonia"]
     assert said[0] == pytest.approx(expected, abs=0.02)

@@ -207,7 +207,7 @@ def test_what_does_not_fit_is_told_before():
     unscaled = noisy.with_array(np.maximum(noisy.array + 1024, 0))
     assert any("Hounsfield" in text for text in radcnn.plan(unscaled, "ct-denoise").warnings)
     wrong = noisy.with_array(noisy.array, modality="MR")
-    assert any("is MR" in text for text in radcnn.plan(wrong, "ct-denoise").warnings)
+    assert any("says MR" in text for text in radcnn.plan(wrong, "ct-denoise").warnings)
     coarse = replace(noisy, geometry=Geometry.from_parts(SHAPE, (5.0, 3.0, 3.0)))
     assert any("3 mm" in text for text in radcnn.plan(coarse, "ct-denoise").warnings)
 

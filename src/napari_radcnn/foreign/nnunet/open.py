@@ -15,6 +15,7 @@ from typing import Any
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.description import modality_codes, network_file, slug, text_of
+from napari_radcnn.foreign.domain import domain_of, nnunet_fingerprint
 from napari_radcnn.foreign.nnunet.found import totalsegmentator_licence
 from napari_radcnn.foreign.nnunet.plans import (
     Classes,
@@ -25,6 +26,7 @@ from napari_radcnn.foreign.nnunet.plans import (
     resolve,
 )
 from napari_radcnn.results import Label
+from napari_radcnn.spec.domain import Fingerprint
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
@@ -144,12 +146,14 @@ def _open_configuration(folder: Path, origin: Path) -> ModelSpec:
     files = [*model.files, *(model.previous.files if model.previous is not None else ())]
     spacing = model.spacing if model.dimensions == 3 else None
     places = [model.transpose.index(axis) for axis in range(3)]
+    labels = {value: Label(text_of(title) or str(value)) for value, title in classes.names.items()}
+    description = text_of(dataset.get("description"))
     return ModelSpec(
         name=slug(f"{name}-{model.configuration}"),
         title=f"{re.sub(r'^Dataset[0-9]+_', '', name).replace('_', ' ')} ({model.configuration})",
         task="segmentation",
         version=text_of(dataset.get("release")) or model.files[0].sha256[:12],
-        summary=text_of(dataset.get("description")) or f"nnU-Net of {name}, {len(model.files)} fold(s).",
+        summary=description or f"nnU-Net of {name}, {len(model.files)} fold(s).",
         modalities=tuple(dict.fromkeys(code for slot in inputs for code in slot.modalities)),
         pipeline="napari_radcnn.foreign.nnunet.run",
         options=NnunetOptions,
@@ -158,12 +162,20 @@ def _open_configuration(folder: Path, origin: Path) -> ModelSpec:
         card="",
         spacing=None if spacing is None else (spacing[places[0]], spacing[places[1]], spacing[places[2]]),
         patch=model.sampling.patch,
-        labels={value: Label(text_of(title) or str(value)) for value, title in classes.names.items()},
+        labels=labels,
         inputs=inputs,
         files=tuple(files),
         network=model,
         origin=origin,
+        domain=domain_of("", description, labels.values(), fingerprint=_fingerprint(folder, plans)),
     )
+
+
+def _fingerprint(folder: Path, plans: Mapping[str, Any]) -> Fingerprint | None:
+    """Return what is known of the training data, from the plans and, where it was kept, the data set's fingerprint."""
+    places = (folder / "dataset_fingerprint.json", folder.parent / "dataset_fingerprint.json")
+    kept = next((path for path in places if path.is_file()), None)
+    return nnunet_fingerprint(plans, {} if kept is None else _read_json(kept))
 
 
 def _modalities(title: str) -> tuple[str, ...]:

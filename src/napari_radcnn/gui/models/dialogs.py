@@ -84,6 +84,31 @@ def ask_to_install(parent: QWidget, wanted: NeedsInstall, then: Callable[[bool],
     return box
 
 
+def ask_to_run_anyway(
+    parent: QWidget, spec: ModelSpec, reasons: Sequence[str], then: Callable[[], None]
+) -> QMessageBox:
+    """Say why a model does not suit the scan, and call `then` if the user wants to run it all the same."""
+    box = QMessageBox(parent)
+    box.setObjectName("radcnn_anyway")
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setIcon(QMessageBox.Icon.Warning)
+    box.setWindowTitle("Run this model anyway?")
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    listed = "\n".join(f"•  {reason[:300]}" for reason in reasons[:_MOST_REASONS])
+    box.setText(f"'{spec.title[:100]}' was not made for such a scan:\n\n{listed}")
+    box.setInformativeText(
+        "What it answers about such a scan means nothing. If you run it anyway, its result is marked as such: in the "
+        "layer's name, in the files that are written, and in their manifests."
+    )
+    run = box.addButton("Run anyway", QMessageBox.ButtonRole.AcceptRole)
+    refuse = box.addButton("Do not run", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(refuse)
+    box.setEscapeButton(refuse)
+    box.finished.connect(lambda _code: then() if box.clickedButton() is run else None)
+    box.open()
+    return box
+
+
 def show_card(parent: QWidget, spec: ModelSpec) -> QMessageBox:
     """Show a model's card, or what is known of a model that has none."""
     own = own_card(spec)

@@ -22,6 +22,7 @@ from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.layers.view import watch
 from napari_radcnn.gui.models.chooser import ModelChooser
+from napari_radcnn.gui.models.dialogs import ask_to_run_anyway
 from napari_radcnn.gui.models.inputs import InputForm
 from napari_radcnn.gui.models.pages import Page, Shown, page_class
 from napari_radcnn.gui.models.planner import Planner
@@ -29,13 +30,14 @@ from napari_radcnn.gui.models.replayed import ask_for_manifest, replay_and_show,
 from napari_radcnn.gui.models.result_table import ResultTable
 from napari_radcnn.gui.models.run import ModelRun, can_be_input
 from napari_radcnn.gui.models.streamed import Preview, label_bytes, must_stream
-from napari_radcnn.gui.models.text import about
+from napari_radcnn.gui.models.text import about, suitability_line
 from napari_radcnn.gui.parts.form import OptionsForm
 from napari_radcnn.gui.parts.job import Job
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import ModelSpec
+from napari_radcnn.suitability import Suitability
 from napari_radcnn.tasks import TASKS
 
 #: How often labels that are being written are drawn anew, ms.
@@ -55,6 +57,7 @@ class ModelsDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._preview: tuple[Preview, Any] | None = None
+        self._suitability = Suitability()
         self._planner = Planner(self, self.update_plan)
         self._redraw = QTimer(self)
         self._redraw.setInterval(_REDRAWN_MS)
@@ -85,6 +88,9 @@ class ModelsDock(QWidget):
         layout.addWidget(self.settings_form)
         self.plan_label = wrapped_label()
         layout.addWidget(self.plan_label)
+        self.suitability_label = wrapped_label(color=WARNING_COLOR)
+        self.suitability_label.hide()
+        layout.addWidget(self.suitability_label)
         self.warning_label = wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.warning_label)
         layout.addWidget(self.panel)
@@ -196,6 +202,7 @@ class ModelsDock(QWidget):
 
     def _on_change(self, *_: Any) -> None:
         self.panel.set_ready(False)
+        self._show_suitability(Suitability())
         self._planner.settle()
 
     def _chosen(self) -> ModelRun | str:
@@ -234,9 +241,17 @@ class ModelsDock(QWidget):
                 "folder (.ome.zarr) and writes them there as they are computed."
             )
         self.plan_label.setText(told)
+        self._show_suitability(cost.suitability)
         self.warning_label.setText("\n".join(f"⚠ {line}" for line in cost.warnings))
         self.warning_label.setVisible(bool(cost.warnings))
         self.panel.set_ready(True)
+
+    def _show_suitability(self, suits: Suitability) -> None:
+        """Show whether the model was made for the scan; of one that was not, Run asks before it runs."""
+        self._suitability = suits
+        self.suitability_label.setText(suitability_line(suits.state))
+        self.suitability_label.setVisible(suits.state != "fits")
+        self.panel.start_button.setText("Run anyway …" if suits.state == "refused" else "Run")
 
     # -- the run ---------------------------------------------------------------------------------------------------
 
@@ -250,6 +265,14 @@ class ModelsDock(QWidget):
             self.panel.fail(str(error))
             return
         if isinstance(chosen, str):
+            return
+        if self._suitability.state == "refused":
+            ask_to_run_anyway(self, chosen.spec, self._suitability.reasons, lambda: self._start(chosen.run_anyway()))
+            return
+        self._start(chosen)
+
+    def _start(self, chosen: ModelRun) -> None:
+        if self.job is not None:
             return
         self.results.clear()
         self._clear_pages()

@@ -56,12 +56,19 @@ class ModelRun:
         An instance of ``spec.options``.
     settings : RunSettings
         Where and how.
+    anyway : bool
+        Whether it runs on scans that the model was not made for.
     """
 
     spec: ModelSpec
     layers: tuple[Any, ...]
     options: Any
     settings: RunSettings
+    anyway: bool = False
+
+    def run_anyway(self) -> ModelRun:
+        """Return the same run, on whatever scans."""
+        return replace(self, anyway=True)
 
     def volumes(self) -> list[Volume]:
         """Return the layers' scans or masks; of a layer from elsewhere the voxels are computed."""
@@ -87,6 +94,7 @@ class ModelRun:
             precision=self.settings.precision,
             progress=progress,
             cancel=cancel,
+            anyway=self.anyway,
         )
         return shown(self.spec.task, result, volumes[0], self.layers[0], progress, cancel)
 
@@ -104,6 +112,7 @@ class ModelRun:
             precision=self.settings.precision,
             progress=progress,
             cancel=cancel,
+            anyway=self.anyway,
         )
         data = stored_layer(written, self.spec.labels, progress, cancel)
         return Shown(self.spec.task, written, data, numbers_of(written, self.spec.task))

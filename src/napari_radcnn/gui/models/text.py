@@ -48,6 +48,14 @@ def foreign_card(spec: ModelSpec) -> str:
     return f"{_cut(spec.summary)}\n\n{told}\n\n{card or _NO_CARD}".strip()
 
 
+def suitability_line(state: str) -> str:
+    """Return the line above the reasons, by the state of a `Suitability`; empty where the model fits."""
+    return {
+        "doubtful": "It is doubtful whether this model suits the scan:",
+        "refused": "This model was not made for such a scan:",
+    }.get(state, "")
+
+
 def tip(text: str) -> str:
     """Return a tool tip that wraps and shows a foreign text as it is, whatever markup it holds."""
     return f"<qt>{html.escape(_cut(text))}</qt>"

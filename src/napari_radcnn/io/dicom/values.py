@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.acquisition import acquisition_of
 from napari_radcnn.io.dicom.agreement import check_bits
 from napari_radcnn.io.dicom.colors import color_notes
 from napari_radcnn.io.dicom.frames import Frame
@@ -101,6 +102,7 @@ def make_volume(
             source=source,
             source_format="DICOM",
             is_calibrated=stack.is_calibrated,
+            acquisition=acquisition_of(first.instance),
         ),
         tuple(dict.fromkeys(warnings)),
         factor,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_radcnn.io.dicom_results.names import is_listed, is_public, known_choices, public_names
+from napari_radcnn.manifest import suitability_of
 from napari_radcnn.tasks import TASKS
 
 #: What is copied as it is: numbers, hashes and words of our own programs.
@@ -42,6 +43,10 @@ def shareable(manifest: Mapping[str, Any], renamed: Mapping[str, str] | None = N
     found = {key: manifest[key] for key in _AS_IT_IS if key in manifest}
     if manifest.get("model"):
         found["model"] = public_model(manifest)
+    suits = suitability_of(manifest)
+    if suits:  # reasons name the inputs of a model, and somebody else's may be called anything
+        is_ours = is_listed(str(found.get("model", {}).get("name") or ""))
+        found["suitability"] = suits if is_ours else {**suits, "reasons": []}
     for key in ("options", "facts"):
         if isinstance(manifest.get(key), Mapping):
             found[key] = _without_words(manifest[key], manifest)

@@ -41,21 +41,7 @@ _Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 def plan(request: Request) -> Plan:
     """Return the cost: two patches of fixed size, whatever the scan; one more for the mirror image."""
     memory = _MEMORY + _MEMORY_A_VOXEL * request.volume.size
-    return Plan(
-        request.spec.name, 3 if request.options.uncertainty else 2, _FINE, memory, warnings=_domain_warnings(request)
-    )
-
-
-def _domain_warnings(request: Request) -> tuple[str, ...]:
-    geometry = request.volume.geometry
-    found = []
-    extent = [n * s for n, s in zip(geometry.shape, geometry.spacing, strict=True)]
-    if min(extent) < 120:
-        size = " x ".join(f"{e:.0f}" for e in extent)
-        found.append(f"The scan covers {size} mm: a whole head is expected, so the result may be wrong.")
-    if max(geometry.spacing) > 5:
-        found.append(f"The slice spacing is {max(geometry.spacing):.1f} mm: the model was tested up to 5 mm.")
-    return tuple(found)
+    return Plan(request.spec.name, 3 if request.options.uncertainty else 2, _FINE, memory)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.results import Label
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec, WeightsFile
 from napari_radcnn.spec.options import CheckedOptions, option
 
@@ -49,6 +50,15 @@ SPEC = ModelSpec(
     options=BrainExtractionOptions,
     patch=(256, 256, 256),
     labels={1: Label("brain", (0.93, 0.55, 0.35))},
+    domain=Domain(
+        regions=("head",),
+        layout="volume",
+        contrasts=("T1",),
+        stripped=False,
+        thickest_mm=5.0,
+        least_mm=120.0,
+        whole=True,
+    ),
     licence="MIT",
     citation="Fisch et al. 2024, deepbet: Fast brain extraction of T1-weighted MRI using Convolutional Neural "
     "Networks, Computers in Biology and Medicine 179, 108845",

@@ -56,20 +56,12 @@ def plan(request: Request) -> Plan:
     ModelError
         If the brain must be cut out first and what that needs is not installed.
     """
-    geometry = request.volume.geometry
     _refuse_flat(request)
-    warnings = []
-    extent = [n * s for n, s in zip(geometry.shape, geometry.spacing, strict=True)]
-    if min(extent) < 100:
-        size = " x ".join(f"{e:.0f}" for e in extent)
-        warnings.append(f"The scan covers {size} mm: a whole brain is expected, so tissue may be labeled wrongly.")
-    if max(geometry.spacing) > 5:
-        warnings.append(f"The slice spacing is {max(geometry.spacing):.1f} mm: the model was trained with up to 5 mm.")
     memory = _LIBRARIES + _BYTES_A_PATCH_VOXEL * int(np.prod(_PATCH)) + _BYTES_A_VOXEL * request.volume.size
     if request.options.brain == "whole-head":
         _require_extraction(request)
         memory = max(memory, brain_extraction.plan(_extraction_request(request)).memory_bytes)
-    return Plan(request.spec.name, 1, _PATCH, memory, warnings=tuple(warnings))
+    return Plan(request.spec.name, 1, _PATCH, memory)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.results import Label
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.gaps import Gaps
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
@@ -51,6 +52,15 @@ SPEC = ModelSpec(
         2: Label("gray matter", (0.72, 0.50, 0.42)),
         3: Label("white matter", (0.95, 0.92, 0.80)),
     },
+    domain=Domain(
+        regions=("head",),
+        layout="volume",
+        contrasts=("T1", "T2", "FLAIR"),
+        thickest_mm=5.0,
+        least_mm=95.0,
+        whole=True,
+        any_scale=False,
+    ),
     licence="BSD-3-Clause",
     citation="Made for napari-radcnn; method: Billot et al. 2023, SynthSeg: Segmentation of brain MRI scans of any "
     "contrast and resolution without retraining, Medical Image Analysis 86, 102789",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.networks.classifier import ClassifierShape
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.shipped import shipped_weights
@@ -50,6 +51,7 @@ SPEC = ModelSpec(
     spacing=(1.0, 1.0, 1.0),
     patch=(64, 64, 64),
     classes=CLASSES,
+    domain=Domain(holds="labels", layout="volume", milliliters=(1.5, 12.0)),
     licence="BSD-3-Clause (weights trained for this project); training data CC BY 4.0",
     citation="Data: Yang et al. 2023, MedMNIST v2, Scientific Data 10, 41",
     card="models/classifiers/adrenal-mass.md",

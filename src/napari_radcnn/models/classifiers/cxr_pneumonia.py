@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.networks.classifier import ClassifierShape
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.shipped import shipped_weights
@@ -41,6 +42,7 @@ SPEC = ModelSpec(
     options=CxrPneumoniaOptions,
     patch=(1, 28, 28),
     classes=CLASSES,
+    domain=Domain(regions=("chest",), layout="projection", views=("frontal",)),
     licence="BSD-3-Clause (weights trained for this project); training data CC BY 4.0",
     citation="Data: Yang et al. 2023, MedMNIST v2, Scientific Data 10, 41; Kermany et al. 2018, Cell 172, 1122",
     card="models/classifiers/cxr-pneumonia.md",

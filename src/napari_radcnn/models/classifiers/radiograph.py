@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, ModelError
-from napari_radcnn.geometry import AxisMap, Geometry
 from napari_radcnn.models.classifiers.input import RADIOGRAPH, standardized
+from napari_radcnn.suitability.radiograph import area_weights, upright_map, windowed
 from napari_radcnn.volume import Volume
 
 #: A square of the shorter side outside this many mm is no whole chest.
@@ -24,7 +24,7 @@ def radiograph_warnings(volume: Volume) -> tuple[str, ...]:
     GeometryError
         If it is no single picture, or too small.
     """
-    upright = _upright(volume.geometry)
+    upright = upright_map(volume.geometry)
     rows, columns = upright_shape = tuple(volume.shape[axis] for axis in upright.order)[1:]
     if min(upright_shape) < RADIOGRAPH:
         raise GeometryError(
@@ -33,9 +33,6 @@ def radiograph_warnings(volume: Volume) -> tuple[str, ...]:
     told = [f"The network sees it reduced to {RADIOGRAPH} x {RADIOGRAPH} pixels: small findings are lost."]
     if max(upright_shape) > 2 * min(upright_shape):
         told.append("The image is more than twice as long as wide; only its middle square is used.")
-    letters = "".join(volume.geometry.orientation[axis] for axis in upright.order)
-    if volume.metadata.modality in ("CR", "DX") and letters[0] in "RL":
-        told.append("According to its orientation this is a lateral view; the model was trained with frontal views.")
     extent = min(n * volume.geometry.spacing[axis] for n, axis in zip(upright_shape, upright.order[1:], strict=True))
     if volume.metadata.is_calibrated and not _EXTENTS[0] <= extent <= _EXTENTS[1]:
         told.append(f"The image covers {extent:.0f} mm: a chest of {_EXTENTS[0]:.0f} to {_EXTENTS[1]:.0f} is expected.")
@@ -58,11 +55,11 @@ def prepare_radiograph(
         If it is constant, or holds values that are not finite.
     """
     radiograph_warnings(volume)
-    upright = _upright(volume.geometry)
+    upright = upright_map(volume.geometry)
     picture = np.asarray(upright.apply(volume.array)[0], np.float64)
     if not np.isfinite(picture).all():
         raise ModelError(f"'{volume.name}' contains non-finite values: export it again.")
-    picture = _windowed(picture, volume)
+    picture = windowed(picture, volume)
     rows, columns = picture.shape
     side = min(rows, columns)
     top, left = (rows - side) // 2, (columns - side) // 2
@@ -76,50 +73,6 @@ def prepare_radiograph(
         return np.ascontiguousarray(upright.invert(spread))
 
     return standardized(small)[None], back
-
-
-def _windowed(picture: npt.NDArray[np.float64], volume: Volume) -> npt.NDArray[np.float64]:
-    """Return what a display would show: cut at the window the picture carries, low values dark."""
-    about = volume.metadata
-    if about.window_center is not None and about.window_width is not None and about.window_width > 0:
-        half = about.window_width / 2
-        cut = np.clip(picture, about.window_center - half, about.window_center + half)
-        if cut.max() > cut.min():  # a window that shows nothing is somebody's mistake
-            picture = cut
-    return -picture if about.is_inverted else picture
-
-
-def _upright(geometry: Geometry) -> AxisMap:
-    """Return how the one picture of a grid comes to stand upright, its thin axis first.
-
-    Raises
-    ------
-    GeometryError
-        If there are several pictures.
-    """
-    thin = [axis for axis, size in enumerate(geometry.shape) if size == 1]
-    if len(thin) != 1:
-        size = " x ".join(str(n) for n in geometry.shape)
-        raise GeometryError(
-            f"This model needs one radiograph, but the volume has {size} voxels: choose an image with one slice."
-        )
-    letters = geometry.orientation
-    if letters[thin[0]] in "AP":
-        return geometry.axis_map(letters[thin[0]] + "IL")
-    if letters[thin[0]] in "RL":
-        return geometry.axis_map(letters[thin[0]] + "IP")
-    # Without a known position the picture lies as if across the body: then it is stored as it is shown.
-    others = [axis for axis in range(3) if axis != thin[0]]
-    return AxisMap((thin[0], others[0], others[1]), (False, False, False))
-
-
-def area_weights(many: int, few: int) -> npt.NDArray[np.float64]:
-    """Return the matrix `(few, many)` that takes means of what lies under each of a few wide pixels."""
-    edges = np.linspace(0, many, few + 1)
-    low, high = edges[:-1, None], edges[1:, None]
-    pixel = np.arange(many)
-    covered = np.clip(np.minimum(high, pixel + 1) - np.maximum(low, pixel), 0, None)
-    return covered / covered.sum(1, keepdims=True)
 
 
 def _line_weights(few: int, many: int) -> npt.NDArray[np.float64]:

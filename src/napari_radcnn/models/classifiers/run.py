@@ -17,6 +17,7 @@ from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.classifiers import adrenal_mass, cxr_pneumonia
 from napari_radcnn.models.classifiers.calibrated import Calibration, probabilities
 from napari_radcnn.models.classifiers.gland import gland_plan_warnings, prepare_gland
+from napari_radcnn.models.classifiers.guard import features_of, guard_of
 from napari_radcnn.models.classifiers.radiograph import prepare_radiograph, radiograph_warnings
 from napari_radcnn.networks.classifier import ClassifierShape, build_ensemble
 from napari_radcnn.networks.shipped import ShippedNetwork
@@ -105,14 +106,35 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     device = torch_device(request.settings)
     with computing(request.settings, device, request.threads) as precision:
         found, spread, told = looked_at(request, members, device, monitor)
+        distance = _feature_distance(request, members, device)
     named = {name: float(value) for name, value in zip(kind.classes, found, strict=True)}
     facts: dict[str, Any] = {"members": len(members), "views": len(kind.mirrors), "spread": spread}
+    doubts: tuple[str, ...] = ()
+    if distance is not None:
+        facts["feature_distance"] = round(distance, 3)
+        if distance > 1:
+            doubts = (
+                f"What the networks see is unlike their training data: {distance:.1f} times as far from it as nearly "
+                "all that they were tested with.",
+            )
     maps = {}
     if request.options.explain:
         likeliest = int(np.argmax(found))
         facts["evidence_for"] = kind.classes[likeliest]
         maps = _evidence(request, members, likeliest, monitor)
-    return Outcome(device.type, precision, probabilities=named, facts=facts, warnings=told, maps=maps)
+    return Outcome(device.type, precision, probabilities=named, facts=facts, warnings=told, maps=maps, doubts=doubts)
+
+
+def _feature_distance(request: Request, members: Sequence[torch.nn.Module], device: torch.device) -> float | None:
+    """Return how far the scan lies from the training data by the networks' features; None without a guard."""
+    import torch
+
+    guard = guard_of(request.spec)
+    if guard is None:
+        return None
+    with torch.inference_mode():
+        given = _one(_kind(request.spec).prepare(request)[0]).to(device)
+        return guard.distance(features_of(members, given)[:, 0])
 
 
 def _evidence(

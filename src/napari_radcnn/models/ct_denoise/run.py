@@ -15,7 +15,7 @@ from napari_radcnn.inference.opening import open_shipped
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.ct_denoise.network import CENTER, CHANNELS, MULTIPLE, REACH, SLICES, UNIT, build_network
-from napari_radcnn.models.ct_denoise.noise import TISSUE, noise_level
+from napari_radcnn.models.ct_denoise.noise import noise_level
 from napari_radcnn.progress import Monitor
 
 Floats = npt.NDArray[np.float32]
@@ -26,41 +26,17 @@ _CORE, _WHOLE = 512, 704
 _LOWEST, _HIGHEST = -1024.0, 3071.0
 #: Half a side of the square over which the noise that is taken off must be zero on average, pixels.
 _EVEN = 24
-#: mm of a pixel that it was trained with, and some more.
-_SPACING = (0.3, 2.2)
 #: Bytes of a pixel of a piece (features and their copies), and of a voxel of the scan.
 _PIECE_BYTES, _SCAN_BYTES = 900, 12
 
 
 def plan(request: Request) -> Plan:
-    """Return the cost: pieces of slices; and what of the scan does not fit."""
+    """Return the cost: pieces of slices."""
     shape, _ = _upright(request.volume.geometry)
     patch = (1, *(_side(n) for n in shape[1:]))
     pieces = shape[0] * len(list(_pieces(shape[1]))) * len(list(_pieces(shape[2])))
     memory = _SCAN_BYTES * request.volume.size + _PIECE_BYTES * patch[1] * patch[2] + (150 << 20)
-    warnings = tuple(_domain_warnings(request))
-    return Plan(request.spec.name, pieces, (1, patch[1], patch[2]), memory, warnings=warnings)
-
-
-def _domain_warnings(request: Request) -> Iterator[str]:
-    volume = request.volume
-    _, order = _upright(volume.geometry)
-    spacing = [volume.geometry.spacing[axis] for axis in order]
-    if volume.metadata.is_calibrated and not _SPACING[0] <= max(spacing[1:]) <= _SPACING[1]:
-        yield (
-            f"Pixels are {max(spacing[1:]):.2g} mm wide: this model was trained with {_SPACING[0]:g} to "
-            f"{_SPACING[1]:g} mm, so fine structures may be mistaken for noise."
-        )
-    if volume.metadata.modality not in ("", "CT"):
-        return  # said already
-    middle = volume.geometry.shape[0] // 2
-    values = np.asarray(volume.read_block((slice(middle, middle + 1), slice(None), slice(None))), np.float32)
-    tissue = np.mean((values > TISSUE[0]) & (values < TISSUE[1]))
-    if not tissue > 0.005 or not values.min() < 0:
-        yield (
-            "Its values do not look like Hounsfield units: the middle slice should contain soft tissue around 0 and "
-            "fat or air below. Check the rescaling of the scan; otherwise the noise estimate is wrong."
-        )
+    return Plan(request.spec.name, pieces, (1, patch[1], patch[2]), memory)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:

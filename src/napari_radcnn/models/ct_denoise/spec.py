@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.shipped import shipped_weights
@@ -42,6 +43,7 @@ SPEC = ModelSpec(
     body_part="any",
     pipeline="napari_radcnn.models.ct_denoise.run",
     options=CtDenoiseOptions,
+    domain=Domain(is_hounsfield=True, pixel_mm=(0.25, 2.2)),
     licence="BSD-3-Clause; trained on scans under CC BY 3.0, CC BY 4.0 and Apache-2.0 (see the card)",
     citation="After Chen et al. 2017, Low-Dose CT With a Residual Encoder-Decoder Convolutional Neural Network, IEEE "
     "Transactions on Medical Imaging 36, 2524-2535",

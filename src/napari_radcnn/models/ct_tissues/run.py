@@ -20,8 +20,8 @@ from napari_radcnn.volume import Volume
 _SLAB = 8
 #: Bytes a voxel of the scan, of the two small grids, and of a slab under way.
 _SCAN_BYTES, _SMALL_BYTES, _SLAB_BYTES = 3, 60, 32
-#: Spacing and number of slices below and above which shapes become unsure.
-_WIDEST_MM, _FEWEST = 6.0, 8
+#: Number of slices below which shapes become unsure.
+_FEWEST = 8
 #: HU below which a CT of a body always has voxels: fat, if no air.
 _LOWEST = -50.0
 #: HU that most of a body has.
@@ -44,7 +44,7 @@ def plan(request: Request) -> Plan:
 
 def _doubts(request: Request) -> list[str]:
     volume = request.volume
-    slices, spacing = volume.geometry.shape[volume.geometry.axis_map("SPL").order[0]], volume.geometry.spacing
+    slices = volume.geometry.shape[volume.geometry.axis_map("SPL").order[0]]
     found = []
     if request.settings.device == "cuda":
         found.append("The rules run on the processor; the graphics card is not used.")
@@ -53,11 +53,6 @@ def _doubts(request: Request) -> list[str]:
             f"'{volume.name}' has {slices} slice{('s' if slices > 1 else '')} from feet to head: with fewer than "
             f"{_FEWEST}, no airway is detected, and lung and bone, which are recognized by their 3-D shape, must be "
             "checked."
-        )
-    if max(spacing) > _WIDEST_MM:
-        found.append(
-            f"'{volume.name}' has voxels of up to {max(spacing):.1f} mm: above {_WIDEST_MM:g} mm, thin bone, skin "
-            "and airways are lost."
         )
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.results import Label
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 
@@ -52,6 +53,7 @@ SPEC = ModelSpec(
         AIR: Label("air", (0.45, 0.90, 0.85)),
         BODY: Label("body", (0.80, 0.65, 0.55)),
     },
+    domain=Domain(regions=("neck", "chest", "abdomen", "pelvis", "limb"), is_hounsfield=True, thickest_mm=6.0),
     licence="BSD-3-Clause (this project's own rules)",
     citation="Hounsfield ranges of fat and muscle: Aubrey et al. 2014, Acta Physiologica 210, 489; "
     "lung by threshold and morphology: Hu, Hoffman, Reinhardt 2001, IEEE TMI 20, 490",

@@ -49,8 +49,8 @@ _EMPTY = (-20.0, 0.0, 0.0, 0.0, 0.0)
 PLACES, _AT_ONCE, _MIRRORED = 250, 10, 60
 #: Mirror images over which the second network's answers are averaged.
 _VIEWS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (4,))
-#: Slices and mm that a scan must have along each axis; mm between slices beyond which the user is told.
-_LEAST_SLICES, _LEAST_MM, _THICKEST = 8, 40.0, 5.0
+#: Slices and mm that a scan must have along each axis.
+_LEAST_SLICES, _LEAST_MM = 8, 40.0
 #: Liters of air-holding lung below which the user is told.
 _LITTLE_LUNG = 0.8
 #: Peak memory: libraries; a cell of a patch; a voxel of the scan; a voxel of 1.25 mm of the chest.
@@ -93,11 +93,6 @@ def _doubts(request: Request) -> list[str]:
     told = []
     if not volume.metadata.is_calibrated:
         told.append("The voxel size of the scan is unknown, but nodules are recognized by their size.")
-    if max(volume.geometry.spacing) > _THICKEST:
-        told.append(
-            f"The slice spacing is {max(volume.geometry.spacing):.1f} mm: the model was trained with up to "
-            f"{_THICKEST:g} mm, and nodules smaller than a slice cannot be detected."
-        )
     return told
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.models.lung_nodules.network import SPACING
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.shipped import shipped_weights
@@ -64,6 +65,7 @@ SPEC = ModelSpec(
     spacing=(SPACING, SPACING, SPACING),
     patch=(160, 160, 160),
     classes=(LABEL,),
+    domain=Domain(regions=("chest",), layout="volume", is_hounsfield=True, thickest_mm=5.0, least_mm=40.0, whole=True),
     licence="BSD-3-Clause",
     citation="Made for napari-radcnn; method: Zhou et al. 2019, Objects as points, arXiv:1904.07850; Setio et al. "
     "2016, Pulmonary nodule detection in CT images: false positive reduction, IEEE TMI 35, 1160",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 
@@ -58,6 +59,7 @@ SPEC = ModelSpec(
     body_part="any",
     pipeline="napari_radcnn.models.nlm_denoise.run",
     options=NlmDenoiseOptions,
+    domain=Domain(holds="anything"),
     licence="BSD-3-Clause (scikit-image)",
     citation="Buades, Coll, Morel 2005, A non-local algorithm for image denoising, CVPR; "
     "fast variant: Darbon et al. 2008, ISBI",

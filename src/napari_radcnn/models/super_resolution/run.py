@@ -39,8 +39,8 @@ _FEWEST_SLICES = 3
 _PLANES, _SIDE, _HALO = 16, 320, 24
 #: Bytes of libraries and network; a voxel of the result, and of the slab of planes that is under way.
 _FIXED_BYTES, _RESULT_BYTES, _SLAB_BYTES = 500 << 20, 5, 28
-#: What training showed: thickness over distance, voxels across, thin slices and thick ones (mm).
-_THICKNESS, _ACROSS_MM, _THICKEST_MM = (0.5, 1.5), (0.4, 3.5), 15.0
+#: What training showed: thickness over distance.
+_THICKNESS = (0.5, 1.5)
 #: A piece whose values spread less than this (of the network's unit) is left to the spline.
 _FLAT = 2e-3
 #: Values the network sees are clipped to these; what it adds goes to the values as they are.
@@ -179,7 +179,7 @@ def _task(request: Request) -> _Task:
 def _domain_warnings(request: Request, task: _Task) -> list[str]:
     """Return what of the scan lies outside of what the network was trained on."""
     geometry, name = request.volume.geometry, request.volume.name
-    deep, factor = geometry.spacing[task.axis], task.slabs.factor
+    deep = geometry.spacing[task.axis]
     across = [spacing for n, spacing in enumerate(geometry.spacing) if n != task.axis]
     found = []
     if not request.options.factor and deep / max(across) > HIGHEST_FACTOR * 1.001:
@@ -189,36 +189,13 @@ def _domain_warnings(request: Request, task: _Task) -> list[str]:
         )
     if deep < max(geometry.spacing) * 0.999:
         found.append(f"Axis {_AXES[task.axis]} is not the coarsest axis of '{name}'.")
-    low, high = _ACROSS_MM
-    if min(across) < low or max(across) > high or deep / factor > high or deep > _THICKEST_MM:
-        found.append(
-            f"'{name}' has voxels of {' x '.join(f'{s:.2f}' for s in geometry.spacing)} mm: the network was trained "
-            f"with {low:g} to {high:g} mm across the slices, thin slices up to {high:g} mm and thick ones up to "
-            f"{_THICKEST_MM:g} mm."
-        )
     low, high = _THICKNESS
     if not low <= task.slabs.thickness <= high:
         found.append(
             f"Slices are {request.options.thickness_mm:g} mm thick at a spacing of {deep:.2f} mm: the network was "
             f"trained with slices {low:g} to {high:g} times as thick as their spacing."
         )
-    return found + _value_warnings(request)
-
-
-def _value_warnings(request: Request) -> list[str]:
-    """Return whether the middle slice of a CT does not look like HU."""
-    volume = request.volume
-    if request.spec.modalities != ("CT",):
-        return []
-    k = volume.geometry.shape[0] // 2
-    values = volume.read_block((slice(k, k + 1), slice(None), slice(None)))
-    values = values[np.isfinite(values)]
-    if not values.size or (values.min() < -150 and -1100 <= np.median(values) <= 500):
-        return []
-    return [
-        f"The values of '{volume.name}' ({values.min():g} to {values.max():g} in the middle slice) do not look like "
-        f"HU: '{request.spec.name}' assumes a difference of 1000 between air and water."
-    ]
+    return found
 
 
 def _missing(volume: Volume, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:

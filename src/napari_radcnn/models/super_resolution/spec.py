@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.errors import OptionError
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.shipped import shipped_weights
@@ -49,6 +50,12 @@ class SuperResolutionOptions(CheckedOptions):
             )
 
 
+_DOMAINS = {
+    "CT": Domain(layout="volume", is_hounsfield=True, pixel_mm=(0.4, 3.5), thickest_mm=15.0),
+    "MR": Domain(regions=("head",), layout="volume", pixel_mm=(0.4, 3.5), thickest_mm=15.0),
+}
+
+
 def _spec(modality: str, title: str) -> ModelSpec:
     name = f"{modality.lower()}-super-resolution"
     return ModelSpec(
@@ -61,6 +68,7 @@ def _spec(modality: str, title: str) -> ModelSpec:
         body_part="any" if modality == "CT" else "head",
         pipeline="napari_radcnn.models.super_resolution.run",
         options=SuperResolutionOptions,
+        domain=_DOMAINS[modality],
         licence="BSD-3-Clause (weights trained for this project; the card lists the scans and their licenses)",
         citation="Network of this project; residual learning after Lim et al. 2017, EDSR, CVPR workshops; "
         "thick and thin slices of one scan after Zhao et al. 2021, SMORE, IEEE TMI",

@@ -29,6 +29,14 @@ class Recipe(classification.Recipe):
     sampling: Literal["balanced", "natural"] = "natural"
 
 
+def cases(data: Path) -> Cases:
+    """Return what the members learn from: the splits for training and validation, in order."""
+    path = find_file(data, FILE)
+    first, second = load_split(path, "train"), load_split(path, "val")
+    masks = np.concatenate([first[0], second[0]]) > 0
+    return Cases(np.stack([gland_channels(mask) for mask in masks]), np.concatenate([first[1], second[1]]))
+
+
 def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     """Train, going on from what lies in `out`, and return the file of weights.
 
@@ -46,9 +54,5 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     import torch
 
     torch.set_num_threads(threads)
-    path = find_file(data, FILE)
-    first, second = load_split(path, "train"), load_split(path, "val")
-    masks = np.concatenate([first[0], second[0]]) > 0
-    cases = Cases(np.stack([gland_channels(mask) for mask in masks]), np.concatenate([first[1], second[1]]))
     trained_on = ["AdrenalMNIST3D-64 train", "AdrenalMNIST3D-64 val"]
-    return classification.train_ensemble("adrenal-mass", cases, SHAPE, gland_views, out, recipe, trained_on)
+    return classification.train_ensemble("adrenal-mass", cases(data), SHAPE, gland_views, out, recipe, trained_on)

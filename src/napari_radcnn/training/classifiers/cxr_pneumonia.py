@@ -31,6 +31,14 @@ class Recipe(classification.Recipe):
     views: int = 8
 
 
+def cases(data: Path) -> Cases:
+    """Return what the members learn from: the splits for training and validation, in order."""
+    path = find_file(data, FILE)
+    first, second = load_split(path, "train"), load_split(path, "val")
+    pictures = standardized(np.concatenate([first[0], second[0]]))[:, None]
+    return Cases(pictures, np.concatenate([first[1], second[1]]))
+
+
 def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     """Train, going on from what lies in `out`, and return the file of weights.
 
@@ -48,9 +56,5 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     import torch
 
     torch.set_num_threads(threads)
-    path = find_file(data, FILE)
-    first, second = load_split(path, "train"), load_split(path, "val")
-    pictures = standardized(np.concatenate([first[0], second[0]]))[:, None]
-    cases = Cases(pictures, np.concatenate([first[1], second[1]]))
     trained_on = ["PneumoniaMNIST train", "PneumoniaMNIST val"]
-    return classification.train_ensemble("cxr-pneumonia", cases, SHAPE, radiograph_views, out, recipe, trained_on)
+    return classification.train_ensemble("cxr-pneumonia", cases(data), SHAPE, radiograph_views, out, recipe, trained_on)

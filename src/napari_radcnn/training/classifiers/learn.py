@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.models.classifiers.calibrated import Calibration, calibrate, probabilities
+from napari_radcnn.models.classifiers.guard import Guard, features_of, fit, nearest, write_guard
 from napari_radcnn.networks.classifier import ClassifierShape, build_classifier
+from napari_radcnn.spec.weights import file_sha256
 from napari_radcnn.training.run import Schedule, Training, write_weights
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     #: Changes a batch `(B, C, ...)` as cases differ from each other; the generator decides how.
     Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
+#: The share of cases a member never saw that lie beyond its limit.
+_BEYOND = 0.005
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,26 @@ def train_ensemble(
         "calibration": asdict(calibration),
         "held_out": _held_out(logits[:, 0], cases.classes, fold, calibration),
     }
-    return write_weights(ensemble, out / f"{name}.safetensors", facts)
+    written = write_weights(ensemble, out / f"{name}.safetensors", facts)
+    write_guard(fit_guard(list(networks), cases, fold, file_sha256(written)), out / f"{name}.guard.npz")
+    return written
+
+
+def fit_guard(members: Sequence[torch.nn.Module], cases: Cases, fold: npt.NDArray[np.int64], weights: str) -> Guard:
+    """Return the guard of members that never saw the fold of their number; `weights` is the SHA-256 of all."""
+    import torch
+
+    with torch.inference_mode():
+        parts = torch.from_numpy(cases.inputs).split(64)
+        features = np.concatenate([features_of(members, part) for part in parts], 1)
+    fitted, limits = [], []
+    for number, one in enumerate(features):
+        seen = fold != number
+        centers, whitening = fit(one[seen], cases.classes[seen])
+        unseen = [nearest(case, centers, whitening) for case in one[~seen]]
+        fitted.append((centers, whitening))
+        limits.append(float(np.quantile(unseen, 1 - _BEYOND)))
+    return Guard(np.stack([c for c, _ in fitted]), np.stack([w for _, w in fitted]), np.array(limits), weights)
 
 
 def _train_member(

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 from napari_radcnn.io.dicom.headers import text
 from napari_radcnn.io.dicom_results.codes import code
 from napari_radcnn.io.dicom_results.equipment import PRODUCT
+from napari_radcnn.manifest import suitability_of
 from napari_radcnn.version import __version__
 
 if TYPE_CHECKING:
     from highdicom import AlgorithmIdentificationSequence
     from pydicom import Dataset
+
+
+_REMARKS = {"doubtful": ", doubtful for this scan", "refused": ", not made for this scan"}
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,20 @@ class Maker:
         Of its weights, empty where it has none.
     is_edited : bool
         Whether a person changed the result.
+    remark : str
+        How the model suits the scan, where it does not: ``", not made for this scan"``.
     """
 
     model: str = ""
     version: str = ""
     sha256: str = ""
     is_edited: bool = False
+    remark: str = ""
 
     @property
     def title(self) -> str:
-        """``"brain-extraction 1.0"``, or this program's name."""
-        return f"{self.model} {self.version}".strip() or PRODUCT
+        """``"brain-extraction 1.0"`` and the remark, or this program's name."""
+        return (f"{self.model} {self.version}".strip() or PRODUCT) + self.remark
 
     @property
     def is_automatic(self) -> bool:
@@ -82,6 +89,7 @@ def maker_of(provenance: Mapping[str, Any]) -> Maker:
         long_string(str(model.get("version") or "")),
         next(iter(digests), ""),
         bool(provenance.get("edited_by_hand")),
+        _REMARKS.get(suitability_of(provenance).get("state", ""), ""),
     )
 
 
