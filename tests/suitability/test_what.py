@@ -8,7 +8,7 @@ import pytest
 from drawn_scans import chest_ct, head_mr
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.phantom import world_field
-from napari_radcnn.suitability import Traits, told_of, what_is
+from napari_radcnn.suitability import Traits, trait_lines, what_is
 from napari_radcnn.volume import Volume
 
 GRID = Geometry.from_parts((20, 48, 40), (3.0, 1.5, 1.6), (-10.0, 20.0, 30.0))
@@ -160,7 +160,7 @@ def test_a_color_picture_and_gaps_are_told():
 
 
 def test_it_is_told_in_words_and_as_json_types():
-    lines = list(told_of(what_is(chest_ct())))
+    lines = list(trait_lines(what_is(chest_ct())))
     assert "modality: CT (voxels, sure)" in lines
     told = what_is(chest_ct()).to_dict()
     assert told["modality"] == {"value": "CT", "source": "voxels", "sure": 0.95}

@@ -14,7 +14,7 @@ from napari_radcnn.cli.common import add_on_irregular, read_volumes
 from napari_radcnn.errors import JournalError, OptionError, ReadError
 from napari_radcnn.io.contents import Kind, kind_of
 from napari_radcnn.schemas import MANIFEST, check_schema
-from napari_radcnn.suitability import told_of, what_is
+from napari_radcnn.suitability import trait_lines, what_is
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _images(parsed: argparse.Namespace) -> None:
     common = [text for text in volumes[0].warnings if all(text in volume.warnings for volume in volumes)]
     for number, volume in enumerate(volumes, 1):
         print(f"{number:3d}  {_line(volume)}")
-        for line in told_of(what_is(volume)) if parsed.what else ():
+        for line in trait_lines(what_is(volume)) if parsed.what else ():
             print(f"     {line}")
         for warning in volume.warnings:
             if warning not in common:

@@ -29,7 +29,7 @@ _NAMES = {
 _UNITS = {"slice_mm": " mm", "milliliters": " ml"}
 
 
-def told_of(scan: Traits) -> Iterator[str]:
+def trait_lines(scan: Traits) -> Iterator[str]:
     """Yield a line for each trait that is known, such as ``"modality: CT (voxels, sure)"``, then contradictions."""
     for name, trait in scan.each().items():
         if trait.is_known and not (name in ("missing", "cut_off") and not trait.value):
