@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_radcnn.gui.findings.layer import review_of
 from napari_radcnn.gui.layers.layers import METADATA_KEY, to_display
+from napari_radcnn.gui.layers.pointer import world_position
 
 #: What share of the canvas counts as in sight, and how near a click must be to a small ring, pixels.
 _IN_SIGHT, _NEAR = 0.8, 8.0
@@ -52,7 +53,7 @@ def finding_at(viewer: Any, layer: Any, event: Any) -> int | None:
     boxes = [review.boxes[n] for n in review.shown]
     least = layer.metadata[METADATA_KEY]["least_diameter"]
     radius = np.array([max(box.diameter, least) for box in boxes]) / 2
-    offset = to_display([box.center for box in boxes]) - np.asarray(event.position, float)[extra:]
+    offset = to_display([box.center for box in boxes]) - world_position(viewer, event)[extra:]
     if viewer.dims.ndisplay == 3:
         eye = np.asarray(event.view_direction, float)[extra:]
         across = offset - np.outer(offset @ eye, eye)

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.layers.layers import to_patient
+from napari_radcnn.gui.layers.pointer import world_position
 from napari_radcnn.interactive.prompts import Position
 
 ToolName = Literal["navigate", "point", "box", "scribble", "lasso", "brush", "eraser", "keep", "remove"]
@@ -200,7 +201,7 @@ class Mouse:
         shown = canvas.shown()
         if shown is None:  # the session ended under the mouse
             return 0.0, 0.0, 0.0
-        x, y, z = shown.on_slice(event.position, self._displayed(viewer)).tolist()
+        x, y, z = shown.on_slice(world_position(viewer, event), self._displayed(viewer)).tolist()
         return x, y, z
 
     @staticmethod
