@@ -86,7 +86,7 @@ def judge(spec: ModelSpec, volumes: Sequence[Volume], scans: Sequence[Traits] = 
 def _against(spec: ModelSpec, modalities: tuple[str, ...], scan: Traits, volume: Volume, which: str) -> _Reasons:
     domain = spec.domain if spec.domain is not None else Domain()
     if domain.holds == "anything":
-        if scan.modality.is_known:
+        if modalities and scan.modality.is_known:
             yield from _modality(spec, modalities, domain, scan, which)
         return
     if spec.domain is None and not modalities:
