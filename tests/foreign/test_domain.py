@@ -42,7 +42,7 @@ def test_a_model_json_may_state_it(tmp_path):
         ({"stripped": "no"}, "'stripped'"),
         ({"pixel_mm": [2, 1]}, "the lower first"),
         ({"thickest_mm": "3"}, "must be a number"),
-        ({"colour": 1}, "'colour' is not known"),
+        ({"colour": 1}, "'colour' is not supported"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, domain, told):

@@ -8,6 +8,7 @@ import pytest
 import napari_radcnn as radcnn
 from drawn_scans import chest_ct
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.omezarr import read as reading
 from napari_radcnn.suitability import what_is
 from napari_radcnn.suitability.sample import take_sample
 from napari_radcnn.volume import Volume
@@ -50,7 +51,8 @@ def test_what_is_no_number_is_counted():
     assert sample.finite.size == 90
 
 
-def test_a_scan_in_a_store_is_not_loaded_and_is_told_for_the_same(tmp_path):
+def test_a_scan_in_a_store_is_not_loaded_and_is_told_for_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_READ_AT_ONCE", 0)
     radcnn.write(chest_ct(), tmp_path / "scan.ome.zarr")
     (stored,) = radcnn.read(tmp_path / "scan.ome.zarr")
     scan, expected = what_is(stored), what_is(chest_ct())
@@ -63,6 +65,7 @@ def test_of_a_large_store_some_slices_are_read(tmp_path, monkeypatch):
     from napari_radcnn.suitability import sample as module
 
     monkeypatch.setattr(module, "_STORE_BYTES", 1000)
+    monkeypatch.setattr(reading, "_READ_AT_ONCE", 0)
     radcnn.write(chest_ct(), tmp_path / "scan.ome.zarr")
     (stored,) = radcnn.read(tmp_path / "scan.ome.zarr")
     values = take_sample(stored).values
