@@ -1,6 +1,6 @@
 """How much of the noise of a low dose `ct-denoise` takes off scans it was not trained with, beside other denoisers.
 
-BM4D is a package of its own, which nothing but this needs: ``pip install bm4d`` (for research only, by its licence).
+BM4D is a package of its own, which nothing but this needs: ``pip install bm4d`` (for research only, by its license).
 """
 
 from __future__ import annotations

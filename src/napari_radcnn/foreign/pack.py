@@ -85,7 +85,7 @@ def pack(
     out : path
         The pack, by custom ``NAME.radcnn-model.zip``.
     licence, card : str or Path
-        Text of the licence of the weights; and a card in Markdown: training data, what it was measured on, where it
+        Text of the license of the weights; and a card in Markdown: training data, what it was measured on, where it
         fails. Either the text, or a `Path` of a file that holds it.
     name : str, optional
         What is typed to run it, small letters, digits and dashes; the model's own by default.

@@ -68,7 +68,7 @@ class Answering:
                 self._lock.release()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a manifest says of the engine: name, version, licence, weights."""
+        """Return what a manifest says of the engine: name, version, license, weights."""
         return describe_engine(self.name)
 
     def settings_dict(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ LABEL_FORMATS = (".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".mha", ".mhd", ".ome.
 NAMED_FORMATS = (".nrrd", ".seg.nrrd", ".ome.zarr", ".seg.dcm", ".sr.dcm")
 WEIGHTS = [{"file": f"{SECRET}.onnx", "sha256": "ab" * 32}]
 SHIPPED = {"name": "ct-tissues", "version": "2", "task": "segmentation", "licence": "BSD-3-Clause", "weights": []}
-#: Opened from a folder: its name and licence are what somebody wrote into it.
+#: Opened from a folder: its name and license are what somebody wrote into it.
 OPENED = {
     "name": f"{SECRET.lower()}-net",
     "version": f"of {SECRET}",

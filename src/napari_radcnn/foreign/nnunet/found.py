@@ -39,7 +39,7 @@ _OPEN = {
     913: "lung_nodules",
     952: "abdominal_muscles",
 }
-#: ... and with a licence of their own.
+#: ... and with a license of their own.
 _RESTRICTED = {
     301: "heartchambers_highres",
     302: "vertebrae_body",
@@ -109,7 +109,7 @@ def find_nnunet_models(environment: Mapping[str, str] | None = None) -> list[Fou
 
 
 def totalsegmentator_licence(folder: Path) -> str:
-    """Return the licence of a data set's folder that is TotalSegmentator's; empty for any other."""
+    """Return the license of a data set's folder that is TotalSegmentator's; empty for any other."""
     number = _number(folder.name)
     # Numbers are anybody's: a name or a place must say that it is theirs.
     is_theirs = _THEIRS.search(folder.name) or ".totalsegmentator" in folder.parts

@@ -281,10 +281,10 @@ def _previous(folder: Path, name: str, classes: Classes) -> NnunetModel:
 
 
 def licence_of(folder: Path, dataset: Mapping[str, Any]) -> str:
-    """Return the licence of the weights in a configuration's folder, as far as it is known."""
+    """Return the license of the weights in a configuration's folder, as far as it is known."""
     stated = text_of(dataset.get("licence") or dataset.get("license"))
     known = totalsegmentator_licence(folder.parent)
-    # nnU-Net's own filler for a licence nobody stated
+    # nnU-Net's own filler for a license nobody stated
     return known or ("" if "lazy" in stated else stated) or "not stated: ask its authors"
 
 

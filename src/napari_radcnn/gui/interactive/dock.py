@@ -432,7 +432,7 @@ class InteractiveDock(QWidget):
 
 
 def _licence(spec: ModelSpec) -> str:
-    """Return what an engine may be used for, and the licence that says so."""
+    """Return what an engine may be used for, and the license that says so."""
     if "not for commercial" in spec.licence:
         return f"Not for commercial use. License: {spec.licence}."
     is_free = spec.licence.startswith(("BSD", "MIT", "Apache")) and "research only" not in spec.licence

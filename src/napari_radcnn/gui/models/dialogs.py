@@ -125,7 +125,7 @@ def show_card(parent: QWidget, spec: ModelSpec) -> QMessageBox:
 
 
 class FoundDialog(QDialog):
-    """Lists the models of nnU-Net and TotalSegmentator on this computer, with their licences.
+    """Lists the models of nnU-Net and TotalSegmentator on this computer, with their licenses.
 
     Parameters
     ----------

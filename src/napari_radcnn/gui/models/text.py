@@ -16,7 +16,7 @@ _NO_CARD = "This model has no model card: its test data, performance and limitat
 
 
 def about(spec: ModelSpec) -> str:
-    """Return a few lines: what it does, for what, version and licence."""
+    """Return a few lines: what it does, for what, version and license."""
     made_for = ", ".join((*spec.modalities, *([spec.body_part] if spec.body_part else ())))
     version = f"Version {spec.version} · " if spec.version else ""
     lines = [
