@@ -133,7 +133,7 @@ def _tell(spec: ModelSpec) -> None:
 
 
 def _list_found(parsed: argparse.Namespace) -> None:
-    from napari_radcnn.foreign.nnunet.found import find_nnunet_models
+    from napari_radcnn.foreign.nnunet.local import find_nnunet_models
 
     found = find_nnunet_models()
     if parsed.json:

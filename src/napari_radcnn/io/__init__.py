@@ -1,6 +1,6 @@
 """Reading scans and writing results: `read` and `write` are all that most callers need."""
 
-from napari_radcnn.io.contents import FoundScans, Kind, find_scans, kind_of, list_series
+from napari_radcnn.io.contents import Kind, ScansAtPath, find_scans, kind_of, list_series
 from napari_radcnn.io.dicom import OnIrregular, SeriesInfo
 from napari_radcnn.io.dicom_reading import read_series
 from napari_radcnn.io.dicom_results import is_report, read_report
@@ -14,10 +14,10 @@ __all__ = [
     "FORMATS",
     "Deidentifier",
     "Format",
-    "FoundScans",
     "Kind",
     "OnIrregular",
     "Problem",
+    "ScansAtPath",
     "SeriesInfo",
     "check_source",
     "check_suffix",

@@ -145,7 +145,7 @@ def _kind_of_archive(path: Path) -> Kind:
 
 
 @dataclass(frozen=True)
-class FoundScans:
+class ScansAtPath:
     """What `napari_radcnn.read` opens at a path, found but not read.
 
     Attributes
@@ -168,7 +168,7 @@ class FoundScans:
         return series_infos(self.dicom)
 
 
-def find_scans(path: str | Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> FoundScans:
+def find_scans(path: str | Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> ScansAtPath:
     """Return what `napari_radcnn.read` opens at a path.
 
     In a folder those are the DICOM series at any depth and the images of other formats right in it; where there are
@@ -196,20 +196,20 @@ def find_scans(path: str | Path, progress: Progress | None = None, cancel: Cance
         return _find_scans(path, progress, cancel)
 
 
-def _find_scans(path: Path, progress: Progress | None, cancel: CancelEvent | None) -> FoundScans:
+def _find_scans(path: Path, progress: Progress | None, cancel: CancelEvent | None) -> ScansAtPath:
     if not path.is_dir() or is_zarr(path):
         found = format_of(path)
         if found is DICOM:
-            return FoundScans(path, collect(path.parent, [path], progress, cancel), ())
+            return ScansAtPath(path, collect(path.parent, [path], progress, cancel), ())
         if found is DICOMDIR:
-            return FoundScans(path, find_dicomdir(path, progress, cancel), ())
-        return FoundScans(path, DicomFolder(path.parent), (path,))
+            return ScansAtPath(path, find_dicomdir(path, progress, cancel), ())
+        return ScansAtPath(path, DicomFolder(path.parent), (path,))
     dicom = find_dicom(path, progress, cancel, skip=is_zarr)
     images = _other_images(path, {instance.path for series in dicom.series for instance in series.instances})
     if not images and not dicom.series:
         inner = sorted(entry for entry in _entries(path) if entry.is_dir() and not is_zarr(entry))
         images = [image for folder in inner for image in _readable_images(folder)]
-    return FoundScans(path, dicom, tuple(images))
+    return ScansAtPath(path, dicom, tuple(images))
 
 
 def list_series(

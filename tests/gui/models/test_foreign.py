@@ -22,7 +22,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data
 from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models import foreign
-from napari_radcnn.gui.models.dialogs import FoundDialog
+from napari_radcnn.gui.models.dialogs import LocalModelsDialog
 from napari_radcnn.gui.models.dock import ModelsDock
 from napari_radcnn.phantom import head, oblique_geometry
 from screens import wait_for_plan
@@ -409,7 +409,7 @@ def test_what_is_on_the_computer_is_listed_with_its_licence(make_napari_viewer, 
     dock.chooser.menu.aboutToShow.emit()
     next(a for a in dock.chooser.menu.actions() if a.text().startswith("Found on")).trigger()
     wait_for_end(qtbot, dock)
-    dialog = dock.findChild(FoundDialog)
+    dialog = dock.findChild(LocalModelsDialog)
     rows = [[dialog.tree.topLevelItem(n).text(c) for c in range(3)] for n in range(dialog.tree.topLevelItemCount())]
     assert ["total (291)", "3d_fullres", "Apache-2.0 (TotalSegmentator)"] in rows
     (tissue,) = (row for row in rows if row[0].startswith("tissue"))
@@ -429,7 +429,7 @@ def test_where_nothing_is_found_the_dock_says_where_it_looked(make_napari_viewer
     dock.chooser.show_local_models()
     wait_for_end(qtbot, dock)
     assert "nnUNet_results" in dock.panel.message_label.text()
-    assert dock.findChild(FoundDialog) is None
+    assert dock.findChild(LocalModelsDialog) is None
 
 
 # -- several inputs -----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.description import modality_codes, network_file, slug, text_of
 from napari_radcnn.foreign.domain import domain_of, nnunet_fingerprint
-from napari_radcnn.foreign.nnunet.found import totalsegmentator_licence
+from napari_radcnn.foreign.nnunet.local import totalsegmentator_licence
 from napari_radcnn.foreign.nnunet.plans import (
     Classes,
     NnunetModel,

@@ -10,9 +10,9 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from napari_radcnn.foreign.nnunet.found import FoundModel, find_nnunet_models
+from napari_radcnn.foreign.nnunet.local import LocalModel, find_nnunet_models
 from napari_radcnn.gui.models import foreign
-from napari_radcnn.gui.models.dialogs import FoundDialog, ask_for_trust, ask_to_install, show_card
+from napari_radcnn.gui.models.dialogs import LocalModelsDialog, ask_for_trust, ask_to_install, show_card
 from napari_radcnn.gui.models.text import tip
 from napari_radcnn.gui.parts.widgets import WorkPanel, narrow_combo
 from napari_radcnn.models import ModelSpec, models
@@ -202,14 +202,14 @@ class ModelChooser(QWidget):
             lambda: "Cancelled.",
         )
 
-    def _on_local_models(self, models: list[FoundModel]) -> str:
+    def _on_local_models(self, models: list[LocalModel]) -> str:
         if not models:
             return (
                 "No models in the usual folders of nnU-Net and TotalSegmentator (nnUNet_results, "
                 "TOTALSEG_WEIGHTS_PATH, TOTALSEG_HOME_DIR, .totalsegmentator in your home folder). Use Folder … to "
                 "open a model elsewhere."
             )
-        FoundDialog(self, models, self.open_path).open()
+        LocalModelsDialog(self, models, self.open_path).open()
         return f"{len(models)} found on this computer." if len(models) > 1 else "1 found on this computer."
 
 

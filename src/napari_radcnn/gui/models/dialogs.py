@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_radcnn.foreign.nnunet.found import FoundModel
+from napari_radcnn.foreign.nnunet.local import LocalModel
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.models.foreign import NeedsInstall, NeedsTrust, is_pack
 from napari_radcnn.gui.models.text import foreign_card, own_card, tip
@@ -124,20 +124,20 @@ def show_card(parent: QWidget, spec: ModelSpec) -> QMessageBox:
     return box
 
 
-class FoundDialog(QDialog):
+class LocalModelsDialog(QDialog):
     """Lists the models of nnU-Net and TotalSegmentator on this computer, with their licenses.
 
     Parameters
     ----------
     parent : QWidget
         The dock.
-    models : sequence of FoundModel
+    models : sequence of LocalModel
         What is listed.
     open_path : callable
         Called with the path of the one that the user opens.
     """
 
-    def __init__(self, parent: QWidget, models: Sequence[FoundModel], open_path: Callable[[Path], None]) -> None:
+    def __init__(self, parent: QWidget, models: Sequence[LocalModel], open_path: Callable[[Path], None]) -> None:
         super().__init__(parent)
         self.setObjectName("radcnn_found")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -179,7 +179,7 @@ class FoundDialog(QDialog):
             self._open_path(items[0].data(0, Qt.ItemDataRole.UserRole))
 
 
-def _row(model: FoundModel) -> QTreeWidgetItem:
+def _row(model: LocalModel) -> QTreeWidgetItem:
     number = model.dataset.split("_")[0].removeprefix("Dataset")
     title = f"{model.task} ({number})" if model.task else model.dataset
     item = QTreeWidgetItem([title, model.configuration, model.licence])

@@ -164,7 +164,7 @@ class DicomFolder:
 
 
 @dataclass(frozen=True, eq=False)
-class FoundSeries:
+class SeriesVolumes:
     """A series and its volumes, from headers.
 
     Attributes
@@ -179,7 +179,7 @@ class FoundSeries:
     stacks: list[Stack]
 
 
-def volumes_of_series(listed: list[Series], *, with_irregular: bool = False) -> list[FoundSeries]:
+def volumes_of_series(listed: list[Series], *, with_irregular: bool = False) -> list[SeriesVolumes]:
     """Return the volumes of series whose headers were read.
 
     Parameters
@@ -195,7 +195,7 @@ def volumes_of_series(listed: list[Series], *, with_irregular: bool = False) -> 
             stacks = series.stacks()[0]
             if with_irregular and not stacks:
                 stacks = series.stacks("resample")[0] + series.stacks("split")[0]
-            found.append(FoundSeries(text(series.instances[0].dataset, "SeriesInstanceUID"), stacks))
+            found.append(SeriesVolumes(text(series.instances[0].dataset, "SeriesInstanceUID"), stacks))
     return found
 
 

@@ -20,7 +20,7 @@ from napari_radcnn.geometry import AxisMap, Geometry
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.io.dicom.frames import FrameTags
 from napari_radcnn.io.dicom.headers import Instance, Values, damage, quiet, read_header, text
-from napari_radcnn.io.dicom.series import FoundSeries, Series, find_dicom, volumes_of_series
+from napari_radcnn.io.dicom.series import Series, SeriesVolumes, find_dicom, volumes_of_series
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, check_pixels
 from napari_radcnn.results import Detections, LabelMap
@@ -248,7 +248,7 @@ def _candidates(
     return sources
 
 
-def all_series(path: Path) -> list[FoundSeries]:
+def all_series(path: Path) -> list[SeriesVolumes]:
     """Return the series with pictures of a folder or an archive, or that of a file.
 
     Raises
@@ -277,7 +277,7 @@ def check_source_pixels(volume: Volume, target: Path) -> None:
     check_pixels([frame.tags for found in series for stack in found.stacks for frame in stack.frames], target)
 
 
-def _find(path: Path, series_uid: str) -> tuple[list[FoundSeries], str]:
+def _find(path: Path, series_uid: str) -> tuple[list[SeriesVolumes], str]:
     """Return all series, and the UID of the wanted one: if that is a result's, of the series which it refers to."""
     with _unpacked(path) as place:
         if place.is_dir():

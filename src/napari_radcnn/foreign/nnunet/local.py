@@ -63,7 +63,7 @@ _THEIRS = re.compile(r"totalseg|_\d+subj", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class FoundModel:
+class LocalModel:
     """A model on this computer.
 
     Attributes
@@ -90,7 +90,7 @@ class FoundModel:
     task: str = ""
 
 
-def find_nnunet_models(environment: Mapping[str, str] | None = None) -> list[FoundModel]:
+def find_nnunet_models(environment: Mapping[str, str] | None = None) -> list[LocalModel]:
     """Return the models of nnU-Net v2 in the places where nnU-Net and TotalSegmentator keep them, by name.
 
     Parameters
@@ -99,7 +99,7 @@ def find_nnunet_models(environment: Mapping[str, str] | None = None) -> list[Fou
         By default the process's own: ``TOTALSEG_WEIGHTS_PATH``, ``TOTALSEG_HOME_DIR`` and ``nnUNet_results`` are looked
         up, then TotalSegmentator's folder in the user's home.
     """
-    found: dict[Path, FoundModel] = {}
+    found: dict[Path, LocalModel] = {}
     for place in _places(os.environ if environment is None else environment):
         for plans in _glob(place):
             folder = plans.parent
@@ -131,7 +131,7 @@ def _glob(place: Path) -> list[Path]:
         return []
 
 
-def _described(folder: Path) -> FoundModel | None:
+def _described(folder: Path) -> LocalModel | None:
     folds = sorted(path.parent.name.removeprefix("fold_") for path in folder.glob("fold_*/checkpoint_final.pth"))
     if not folds:
         return None
@@ -139,7 +139,7 @@ def _described(folder: Path) -> FoundModel | None:
     number = _number(dataset)
     known = totalsegmentator_licence(folder.parent)
     task = (_OPEN | _RESTRICTED).get(number, "") if known else ""
-    return FoundModel(folder, dataset, folder.name.rpartition("__")[2], tuple(folds), known or _stated(folder), task)
+    return LocalModel(folder, dataset, folder.name.rpartition("__")[2], tuple(folds), known or _stated(folder), task)
 
 
 def _stated(folder: Path) -> str:

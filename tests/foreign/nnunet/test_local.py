@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_radcnn.foreign.nnunet.found import find_nnunet_models, totalsegmentator_licence
+from napari_radcnn.foreign.nnunet.local import find_nnunet_models, totalsegmentator_licence
 from nnunet_folder import DATA
 
 
