@@ -91,7 +91,7 @@ def test_findings_and_something_else_are_refused(tmp_path, capsys):
 def test_what_holds_no_findings_is_refused(tmp_path, capsys, text):
     (tmp_path / "a.json").write_text(text)
     assert main(["evaluate", str(tmp_path / "a.json"), str(tmp_path / "a.json")]) == 3
-    assert "a.json contains no detections" in capsys.readouterr().err
+    assert "a.json contains no valid detections" in capsys.readouterr().err
 
 
 def test_tables_of_classes(tmp_path, capsys):

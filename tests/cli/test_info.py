@@ -99,10 +99,10 @@ def test_findings_alone_and_damaged(tmp_path, capsys):
     assert len(told(capsys, path)) == 2
     assert "made_by" not in described(capsys, path)["findings"]
     path.write_text('{"detections": [{"label": "x"}]}')
-    assert "a.json contains no detections" in refused(capsys, path)
+    assert "a.json contains no valid detections" in refused(capsys, path)
     table = radcnn.write(FOUND, tmp_path / "a.csv")
     table.write_text(table.read_text().replace("12.5", "left"))
-    assert "a.csv contains no detections: columns label, score, x_mm" in refused(capsys, table)
+    assert "a.csv contains no valid detections; expected: columns label, score, x_mm" in refused(capsys, table)
 
 
 def test_findings_beside_a_manifest_of_a_newer_version_are_still_listed(tmp_path, capsys):

@@ -105,7 +105,7 @@ def read_detections(path: Path) -> Detections:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         form = f"columns {', '.join(_COLUMNS)}" if is_table else "a list 'detections' of label, center_mm, size_mm"
-        raise ReadError(f"{path} contains no detections: {form}.") from error
+        raise ReadError(f"{path} contains no valid detections; expected: {form}.") from error
     return Detections(boxes, path.stem)
 
 

@@ -131,7 +131,7 @@ def test_decisions_survive_in_json_and_are_read_without_them(tmp_path):
     assert ["state" in one for one in listed] == [False, True, True]
     listed[1]["state"] = "perhaps"
     (tmp_path / "b.json").write_text(json.dumps({"detections": listed}))
-    with pytest.raises(ReadError, match="contains no detections"):
+    with pytest.raises(ReadError, match="contains no valid detections"):
         read_detections(tmp_path / "b.json")
 
 

@@ -77,8 +77,8 @@ def check_size(instance: Instance) -> None:
     # every encapsulated frame has an item of at least 8 bytes
     if frames > max(size // 8, 1) or per_frame > _MOST_FRAME_BYTES:
         raise ReadError(
-            f"{path.name}: {frames} frames of {rows} x {columns} are expected, but the pixel data has only "
-            f"{binary_size(size)}; the header is wrong."
+            f"{path.name}: {frames} frames of {rows} x {columns} are expected, but the pixel data of "
+            f"{binary_size(size)} cannot contain them; the header is wrong."
         )
 
 

@@ -86,7 +86,10 @@ def _check_place(obj: Volume | LabelMap, path: Path, store: Path, overwrite: boo
     source = obj.metadata.source
     is_read_from_it = obj.metadata.is_label and source is not None and source.resolve() == store.resolve()
     if is_read_from_it or path.is_symlink() or not path.is_dir() or foreign_in_store(path):
-        raise WriteError(f"{path}: labels that another program wrote are not replaced; choose another name.")
+        raise WriteError(
+            f"{path}: labels that another program wrote, or that this result was read from, are not replaced; choose "
+            "another name."
+        )
 
 
 def _group(folder: Path) -> Group:

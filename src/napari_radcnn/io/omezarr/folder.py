@@ -68,7 +68,7 @@ def check_folder_target(
     name = foreign(target)
     if name:
         raise WriteError(
-            f"{target}: the store contains '{name}', which another program wrote and which would be lost; choose "
+            f"{target}: the store contains '{name}', which was not written with it and would be lost; choose "
             "another name."
         )
 
