@@ -131,7 +131,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write the figures instead of comparing them")
     parsed = parser.parse_args(words)
     if not parsed.data.is_dir():
-        parser.error(f"{parsed.data} is no folder")
+        parser.error(f"{parsed.data} is not a folder")
     return 0 if run(parsed.data, parsed.only, parsed.write) else 1
 
 

@@ -103,7 +103,7 @@ def test_a_training_is_stopped_and_goes_on_where_it_was(repository):
     assert "started: toy" in _queue(repository, "start")
     _wait_for(lambda: _samples(state) >= 160, "some samples")
     assert "running, process" in _queue(repository, "status")
-    assert "being worked through already" in _queue(repository, "start", expected=1)
+    assert "is already running" in _queue(repository, "start", expected=1)
     process = json.loads((state / "queue.json").read_text())["training"]
     assert "stopped" in _queue(repository, "stop")
     with pytest.raises(ProcessLookupError):
@@ -113,7 +113,7 @@ def test_a_training_is_stopped_and_goes_on_where_it_was(repository):
     assert "not running" in said
     assert "stopped" in said
     assert f"samples {before}" in said
-    assert _queue(repository, "stop") == "nothing runs\n"
+    assert _queue(repository, "stop") == "nothing is running\n"
 
     _queue(repository, "start")
     _wait_for(lambda: _samples(state) > before, "more samples than before")
@@ -187,7 +187,7 @@ def test_what_is_added_is_in_the_queue_and_comes_last(repository):
     )
     assert "name the folder of its scans" in _queue(repository, "add", "toy", "1", expected=1)
     assert (state / "queue.toml").read_text() == before
-    assert "give more than 0" in _queue(repository, "add", "toy", "-1", "--name", "third", expected=1)
+    assert "must be more than 0" in _queue(repository, "add", "toy", "-1", "--name", "third", expected=1)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_what_is_added_is_in_the_queue_and_comes_last(repository):
         ('recipe = "toy"\nhours = 1\nname = "../x"', 'data = "."', "cannot be the name of a folder"),
         ('recipe = "toy"\nhours = 1', 'data = "."\ncores = 2', "unknown: cores"),
         ('recipe = "toy"\nhours = 1', 'data = "."\ncore = 4096', "there is no core 4096"),
-        ('recipe = "toy"\nhours = 1', 'data = "."\nnice = 20', "nice is 20: give 0 to 19"),
-        ("recipe = ", "", "is no TOML"),
+        ('recipe = "toy"\nhours = 1', 'data = "."\nnice = 20', "nice is 20: it must be 0 to 19"),
+        ("recipe = ", "", "is not valid TOML"),
     ],
 )
 def test_a_queue_that_cannot_be_worked_through_is_refused(repository, training, head, said):
@@ -215,4 +215,4 @@ def test_a_queue_that_cannot_be_worked_through_is_refused(repository, training, 
 def test_without_a_queue_it_says_how_to_make_one(repository):
     assert "train_queue add RECIPE HOURS" in _queue(repository, "status", expected=1)
     _write(repository)
-    assert "holds no training" in _queue(repository, "start", expected=1)
+    assert "contains no training" in _queue(repository, "start", expected=1)
