@@ -72,7 +72,7 @@ def test_reasons_are_given_and_the_gravest_is_first():
     suits = judge(get_model("lung-nodules"), [thick(chest_ct(lungs=False), 2)])
     assert suits.state == "refused"
     assert "chest" in suits.reasons[0]
-    assert any("10.0 mm apart" in reason for reason in suits.reasons)
+    assert any("10.0 mm: the model was trained" in reason for reason in suits.reasons)
 
 
 def test_a_ct_before_its_rescaling_is_refused_with_what_to_add():

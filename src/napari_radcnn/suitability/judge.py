@@ -131,7 +131,7 @@ _KINDS = {
     "constant": "has the same value everywhere",
     "noise": "is nothing but noise",
     "gradient": "is a gradient",
-    "no numbers": "holds no finite number",
+    "no numbers": "has no finite values",
     "color": "is a color picture",
 }
 
@@ -229,7 +229,7 @@ def _grid(spec: ModelSpec, domain: Domain, scan: Traits, volume: Volume, _which:
     if domain.thickest_mm is not None and scan.layout.value == "volume" and spacing[2] > 1.001 * domain.thickest_mm:
         yield _Reason(
             "doubtful",
-            f"Slices are {spacing[2]:.1f} mm apart: '{spec.name}' was made for up to {domain.thickest_mm:g} mm.",
+            f"The slice spacing is {spacing[2]:.1f} mm: the model was trained with up to {domain.thickest_mm:g} mm.",
         )
     if domain.pixel_mm is not None:
         # slices are seldom finer than their pixels

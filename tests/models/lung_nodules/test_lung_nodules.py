@@ -131,7 +131,7 @@ def test_a_scan_without_a_lung_is_refused():
 @pytest.mark.parametrize("change", [lambda hu: hu + 1024, lambda hu: hu * 0, lambda hu: hu * np.float32(np.nan)])
 def test_what_holds_no_hounsfield_units_is_refused(change):
     scan, _ = trunk()
-    with pytest.raises(ModelError, match=r"Hounsfield|one value everywhere|no finite number"):
+    with pytest.raises(ModelError, match=r"Hounsfield|value everywhere|no finite"):
         radcnn.detect(scan.with_array(change(scan.array)), "lung-nodules")
 
 
