@@ -13,8 +13,8 @@ from napari_radcnn.suitability.sample import Sample
 Mask = npt.NDArray[np.bool_]
 Region = Literal["head", "neck", "chest", "abdomen", "pelvis", "limb"]
 
-#: HU: outside of the body, lung, bone.
-_OUTSIDE, _LUNG, _BONE = -400.0, (-980.0, -550.0), 220.0
+#: HU: outside of the body, lung, bone, and bone that is dense.
+_OUTSIDE, _LUNG, _BONE, _DENSE = -400.0, (-980.0, -550.0), 220.0, 300.0
 #: Liters of lung from which it is a chest for sure, and up to which there is none: gas of the bowel is less.
 _CHEST_LITERS, _NO_LUNG_LITERS = 0.6, 0.12
 #: The share of a slice's body that is lung in a chest.
@@ -83,7 +83,7 @@ def find_body(sample: Sample, offset: float = 0.0) -> Body | None:
         float(lung.sum()) * voxel_liters,
         (cut[0], cut[1]),
         (faces[0], faces[1], faces[2]),
-        _behind(whole, body & (hu > _BONE) & ~_blood(hu, body)),
+        _spine_behind(whole, body, hu),
         _is_enhanced(hu, body, voxel_liters),
     )
 
@@ -108,6 +108,15 @@ def _lungs(hu: npt.NDArray, filled: Mask, voxel_liters: float) -> Mask:
     sizes = np.bincount(parts.ravel()) * voxel_liters
     sizes[0] = 0
     return np.asarray((sizes > 0.03)[parts])
+
+
+def _spine_behind(whole: Mask, body: Mask, hu: npt.NDArray) -> float:
+    """Return the share of bone in the rear half; below half only where it is so with and without the largest pieces.
+
+    They are the heart and great vessels with contrast medium, or a dense spine.
+    """
+    some, every = _behind(whole, body & (hu > _BONE) & ~_blood(hu, body)), _behind(whole, body & (hu > _DENSE))
+    return some if every < 0.5 else max(some, every)
 
 
 def _behind(body: Mask, bone: Mask) -> float:
