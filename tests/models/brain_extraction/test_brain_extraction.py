@@ -143,13 +143,13 @@ def test_a_scan_without_a_brain_is_a_clear_error():
     noisy, _ = disks()
     flat = noisy.with_array(np.zeros(noisy.array.shape, np.int16), modality="MR")
     with pytest.raises(ModelError, match="No brain was detected in 'disk phantom'"):
-        radcnn.segment(flat, "brain-extraction")
+        radcnn.segment(flat, "brain-extraction", anyway=True)
 
 
 def test_an_implausible_volume_is_said(head, brain):
     from dataclasses import replace
 
-    assert brain.warnings == ()
+    assert not any("liters" in text for text in brain.warnings)
     grid = radcnn.Geometry.from_parts(head.geometry.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), head.geometry.direction)
     small = radcnn.segment(replace(head, geometry=grid), "brain-extraction")
     assert any("liters" in text for text in small.warnings)
