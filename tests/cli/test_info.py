@@ -110,7 +110,7 @@ def test_findings_beside_a_manifest_of_a_newer_version_are_still_listed(tmp_path
     write_with_manifest(FOUND, path)
     beside = tmp_path / "found.json.radcnn.json"
     beside.write_text(beside.read_text().replace(MANIFEST, "radcnn-manifest/2"))
-    assert "found.json.radcnn.json: a newer version" in told(capsys, path)[-1]
+    assert "found.json.radcnn.json: written by a newer version" in told(capsys, path)[-1]
     assert described(capsys, path)["warnings"] == [told(capsys, path)[-1].removeprefix("warning: ")]
 
 
@@ -208,7 +208,7 @@ def test_sessions_that_are_damaged_newer_or_were_never_begun(tmp_path, capsys):
 def test_a_session_without_words_about_its_scan(tmp_path, capsys):
     journal = begin(tmp_path)
     journal.close()
-    assert told(capsys, journal.path)[1] == "scan: ? · not from a file"
+    assert told(capsys, journal.path)[1] == "scan: ? · not read from a file"
     assert described(capsys, journal.path)["session"]["engine"] is None
 
 
