@@ -18,6 +18,7 @@ from napari_radcnn import io
 from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.findings.layer import detections_layer, findings_from_layer, review_of
 from napari_radcnn.gui.layers.layers import layer_data, to_patient
+from napari_radcnn.gui.layers.pointer import world_position
 from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models.dock import ModelsDock
 from napari_radcnn.inference.request import Outcome
@@ -87,7 +88,7 @@ class Reviewed(Played):
 
     def hover(self, position):
         self.move(position, button=Qt.MouseButton.NoButton)
-        return to_patient(self.viewer.cursor.position)
+        return to_patient(world_position(self.viewer, self.viewer.cursor))
 
     @property
     def best_first(self):
@@ -139,7 +140,7 @@ def test_choosing_a_row_shows_the_finding_under_the_cursor(reviewed, kind):
             cursor = shown.hover(box.center)
             assert (np.abs(cursor - box.center) <= half_voxel).all()
             # the scan's own value there, which tells where it is
-            value = image.get_value(shown.viewer.cursor.position, world=True)
+            value = image.get_value(world_position(shown.viewer, shown.viewer.cursor), world=True)
             assert abs(float(value) - float(np.dot(FIELD_COEFFICIENTS, box.center))) <= slack
             assert number in shown.layer._view_indices.tolist()
 

@@ -15,7 +15,7 @@ def world_position(viewer: Any, event: Any) -> npt.NDArray[np.float64]:
     ----------
     viewer : napari.Viewer
         Whose canvas the mouse is over.
-    event : mouse event of napari
+    event : mouse event of napari, or its cursor
         With its `position`.
 
     Returns
