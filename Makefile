@@ -14,7 +14,7 @@ WORKERS ?= 2
 help:
 	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
 	@echo "make test           run all tests, those of the viewer under a virtual display"
-	@echo "make test-slow      run the tests that take minutes"
+	@echo "make test-slow      run the tests that take minutes, and the viewer's on napari 0.9"
 	@echo "make docs           build the documentation, build/docs/index.html; a warning is an error"
 	@echo "make docs-pictures  take the README's screenshots from the real program"
 	@echo "make benchmarks     measure what docs/figures.md quotes"
@@ -36,6 +36,7 @@ test: $(VENV)
 test-slow: $(VENV)
 	@bash scripts/system_packages.sh
 	$(XVFB) .venv/bin/python -m pytest -m slow
+	$(XVFB) bash scripts/older_napari.sh
 
 lint: $(VENV)
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import napari_radcnn as radcnn
 
@@ -127,6 +129,17 @@ def test_constraints_pin_single_versions():
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
     assert pins["torch"] == "2.13.0"
     assert all(re.fullmatch(r"\d+(\.\d+)*(rc\d+)?", version) for version in pins.values())
+
+
+def test_tests_run_on_the_oldest_and_the_newest_napari_that_is_supported():
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (supported,) = (Requirement(line).specifier for line in project["dependencies"] if line.startswith("napari"))
+    (older,) = re.findall(r"^version=(.*)$", (ROOT / "scripts" / "older_napari.sh").read_text(), re.MULTILINE)
+    assert [supported.contains(version, prereleases=True) for version in (older, pins["napari"])] == [True, True]
+    assert Version(older).release[:2] == Version(min(s.version for s in supported if s.operator == ">=")).release[:2]
+    assert Version(older) < Version(pins["napari"])
+    assert not supported.contains("0.8.0")
 
 
 #: Decoders that pydicom finds by itself; nothing imports them.
