@@ -261,7 +261,7 @@ def test_code_stream_that_announces_another_size(tmp_path: Path, syntax: str) ->
     lying = stream.replace((70).to_bytes(width, "big"), (65000).to_bytes(width, "big"), 1)
     dataset.PixelData = encapsulate([lying])
     dataset.save_as(paths[1])
-    refused(tmp_path, paths[1].name, "announces", "65000")
+    refused(tmp_path, paths[1].name, "declares", "65000")
 
 
 def test_damaged_run_lengths(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
