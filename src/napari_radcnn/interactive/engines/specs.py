@@ -64,6 +64,25 @@ PROMPTABLE = ModelSpec(
     weights=shipped_weights("interactive/engines/promptable/promptable-3d"),
 )
 
+FEW_CLICKS = ModelSpec(
+    name="few-clicks",
+    title="Few clicks",
+    task="interactive",
+    version="1",
+    summary="A 3-D network that looks from afar and from near, and a decision fitted to the scan while one clicks.",
+    modalities=("CT", "MR"),
+    body_part="any",
+    pipeline=f"{_HERE}.few_clicks.engine:FewClicksEngine",
+    options=NoOptions,
+    licence="BSD-3-Clause (code and weights); trained on open scans, whose licences and sources its card names",
+    citation="The napari-radcnn developers, few-clicks",
+    card="interactive/engines/few_clicks/few-clicks.md",
+    weights=(
+        *shipped_weights("interactive/engines/few_clicks/few-clicks"),
+        *shipped_weights("interactive/engines/few_clicks/few-clicks-decision"),
+    ),
+)
+
 LITEMEDSAM = ModelSpec(
     name="litemedsam",
     title="LiteMedSAM",

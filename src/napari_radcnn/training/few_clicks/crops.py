@@ -27,7 +27,7 @@ class Crop:
     Attributes
     ----------
     picture : (n, n, n) array of float32
-        In units; see `napari_radcnn.training.few_clicks.channels`.
+        In units; see `napari_radcnn.interactive.engines.few_clicks.channels`.
     target : (n, n, n) array of bool
         The object.
     proposal : (n, n, n) array of bool

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_radcnn.training.few_clicks.channels import Board
+from napari_radcnn.interactive.engines.few_clicks.channels import Board
+from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS
 from napari_radcnn.training.few_clicks.crops import Cache, Crop
-from napari_radcnn.training.few_clicks.network import CHANNELS
 from napari_radcnn.training.promptable.shapes import smooth_field
 
 Array = npt.NDArray[np.float32]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.interactive.engines.few_clicks.channels import Board, units_of
+from napari_radcnn.interactive.engines.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP
 from napari_radcnn.interactive.engines.promptable.input import Grid
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
 from napari_radcnn.interactive.simulate import Click, EnginePlayer, next_click
 from napari_radcnn.metrics import dice
-from napari_radcnn.training.few_clicks.channels import Board, units_of
-from napari_radcnn.training.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Player:
                     values = faded[1] * values + (1 - faded[1]) * self.logits[box]
             self.logits[box] = values
         if self._value is None:
-            from napari_radcnn.training.few_clicks.channels import value_at
+            from napari_radcnn.interactive.engines.few_clicks.channels import value_at
 
             grid = answers[0][0]
             at = (np.array(self._clicks[0].index) - np.array(grid.first)) / np.array(grid.steps)

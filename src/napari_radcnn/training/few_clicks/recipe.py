@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_radcnn.interactive.engines.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP, build_network
 from napari_radcnn.training.curve import draw_curve
 from napari_radcnn.training.few_clicks.crops import Cache
 from napari_radcnn.training.few_clicks.games import Game, Games
 from napari_radcnn.training.few_clicks.held_out import HeldOut
-from napari_radcnn.training.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP, build_network
 from napari_radcnn.training.few_clicks.prepare import prepare
 from napari_radcnn.training.few_clicks.scans import names
 from napari_radcnn.training.run import Schedule, Training, append_row

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_radcnn.interactive.engines.few_clicks.channels import units_of
 from napari_radcnn.training.few_clicks.brain_map import map_brain
-from napari_radcnn.training.few_clicks.channels import units_of
 from napari_radcnn.training.promptable.cases import Case, load_cases, names as earlier_names
 
 Box = tuple[slice, slice, slice]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.training.few_clicks.network import CHANNELS
+from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS
 
 Array = npt.NDArray[np.float32]
 

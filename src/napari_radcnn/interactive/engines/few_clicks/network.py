@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-#: What the network is shown, in this order; `napari_radcnn.training.few_clicks.channels` fills them.
+#: What the network is shown, in this order; `napari_radcnn.interactive.engines.few_clicks.channels` fills them.
 CHANNELS = (
     "scan",  # the picture in the scan's own scale
     "narrow",  # in a narrow window around the value that was clicked first
@@ -44,7 +44,15 @@ MULTIPLE = 8
 SIZE_BINS, FIRST_SIZE, SIZE_STEP = 13, -3.0, 0.5
 
 
-def build_network() -> torch.nn.Module:
+def build_joined() -> torch.nn.Module:
+    """Return the network with fresh weights and one output, as backends want it.
+
+    The logits of the size follow those of the object as further channels, the same in every voxel.
+    """
+    return build_network(joined=True)
+
+
+def build_network(*, joined: bool = False) -> torch.nn.Module:
     """Return the network with fresh weights, in training mode.
 
     It maps ``(batch, channels, n, n, n)``, n a multiple of 8, to logits ``(batch, 1, n, n, n)`` of the object and
@@ -89,7 +97,7 @@ def build_network() -> torch.nn.Module:
             self.trust = nn.Parameter(torch.full((2,), _TRUST))
             self.size = nn.Linear(2 * _WIDTHS[-1], SIZE_BINS)
 
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | torch.Tensor:
             y = torch.relu(self.stem_norm(self.stem(x)))
             kept = []
             for level, block in enumerate(self.down):
@@ -106,7 +114,10 @@ def build_network() -> torch.nn.Module:
             begun = (self.trust.view(2, 1, 1, 1) * x[:, _MASKS]).sum(
                 1, keepdim=True
             )  # what is learned is how to put them right
-            return self.answer(y) + begun, size
+            answer = self.answer(y) + begun
+            if not joined:
+                return answer, size
+            return torch.cat([answer, size[:, :, None, None, None].expand(-1, -1, *answer.shape[2:])], 1)
 
     def _depth_to_space(x: torch.Tensor) -> torch.Tensor:
         """Return eight channels as one with twice the voxels along each axis (Shi et al. 2016, CVPR)."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_radcnn.training.few_clicks.channels import AGAINST, BOX, NEAR, Board, arrival
+from napari_radcnn.interactive.engines.few_clicks.channels import AGAINST, BOX, NEAR, Board, arrival
 
 SIZE = 24
 

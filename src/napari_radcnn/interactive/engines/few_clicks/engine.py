@@ -1,0 +1,178 @@
+"""`few-clicks`: a network looks at the object from afar and from near; what the marks settle in the scan decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.interactive.engines.base import EngineRequest
+from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided
+from napari_radcnn.interactive.engines.few_clicks.features import Known, known_of
+from napari_radcnn.interactive.engines.few_clicks.lattice import Array, Mask
+from napari_radcnn.interactive.engines.few_clicks.looks import SIZE, Looks
+from napari_radcnn.interactive.engines.few_clicks.marks import Marks
+from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build_joined
+from napari_radcnn.interactive.engines.few_clicks.scan import Scan
+from napari_radcnn.interactive.engines.region.engine import RegionEngine
+from napari_radcnn.interactive.engines.specs import FEW_CLICKS
+from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.update import MaskUpdate
+from napari_radcnn.networks.safetensors import load_safetensors
+from napari_radcnn.networks.shipped import ShippedNetwork
+from napari_radcnn.progress import Monitor
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.weights import read_verified
+from napari_radcnn.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_radcnn.inference.backends.base import Predictor
+
+
+def few_clicks_network(path: Path, identity: str) -> ShippedNetwork:
+    """Return the network with the weights in a file, whose SHA-256 is `identity`."""
+    return ShippedNetwork(path, identity, build_joined, 3, len(CHANNELS))
+
+
+def read_decision(path: Path) -> Decision:
+    """Return the small network that decides, from its file of weights.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or holds another one.
+    """
+    return Decision.of({name: value.float().numpy() for name, value in load_safetensors(path).items()}, path)
+
+
+class FewClicksEngine:
+    """Segments with `few-clicks`.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Device and precision.
+    network : ShippedNetwork, optional
+        Other weights than those that ship; for those who train their own.
+    decision : Decision, optional
+        The same of what decides.
+    """
+
+    name = "few-clicks"
+
+    def __init__(
+        self,
+        settings: RunSettings | None = None,
+        network: ShippedNetwork | None = None,
+        decision: Decision | None = None,
+    ) -> None:
+        self._settings = RunSettings() if settings is None else settings
+        self._network, self._decision = network, decision
+        self._predictor: Predictor | None = None
+        self._scan: Scan | None = None
+        self._region = RegionEngine(self._settings)
+        #: What the region engine made of a first prompt, which is asked for again with every further one.
+        self._proposed: tuple[Prompt, MaskUpdate] | None = None
+        self.warnings: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What stands on the list of models."""
+        return FEW_CLICKS
+
+    def prepare(self, volume: Volume, monitor: Monitor) -> None:
+        """Load the network, compare its backends on the middle of the scan, and average the scan for coarse looks.
+
+        Raises
+        ------
+        ModelError
+            If the weights are missing or damaged, or no backend can run the network.
+        """
+        monitor.say("preparing the scan")
+        scan = self._prepared(volume)
+        monitor.say("loading the network")
+        if self._predictor is None:
+            middle = Prompt.point(volume.geometry.to_world([(n - 1) / 2 for n in volume.geometry.shape]))
+            nothing = np.zeros(volume.geometry.shape, bool)
+            marks = Marks.of((middle,), volume.geometry)
+            Looks(lambda channels: self._ask(channels, monitor), scan, marks, nothing, nothing).take()
+
+    def predict(self, request: EngineRequest, monitor: Monitor) -> MaskUpdate:
+        """Return the object's mask where anything was seen; see `Engine.predict`.
+
+        Raises
+        ------
+        ModelError
+            If no prompt says where the object is.
+        """
+        known, marks = self.know(request, monitor)
+        monitor.check()
+        if self._decision is None:
+            self._decision = read_decision(read_verified(FEW_CLICKS, FEW_CLICKS.weights[1]))
+        return decided(self._decision, known, marks, request.volume.geometry.shape)
+
+    def know(self, request: EngineRequest, monitor: Monitor) -> tuple[Known, Marks]:
+        """Return what is known of the voxels around the object, before it is decided; also for the training of that."""
+        scan = self._prepared(request.volume)
+        marks = Marks.of(request.prompts, request.volume.geometry)
+        if marks.first is None:
+            if not request.current.any():
+                raise ModelError("Say first where the object is: left click, or draw a box around it.")
+            marks = marks.with_middle_of(request.current)
+        monitor.say("looking")
+        proposal = self._proposal(request, monitor)
+        looks = Looks(lambda channels: self._ask(channels, monitor), scan, marks, request.current, proposal)
+        looks.take()
+        return known_of(scan, marks, looks, request.current, proposal), marks
+
+    def close(self) -> None:
+        """Give its memory back."""
+        if self._predictor is not None:
+            self._predictor.close()
+        self._predictor = self._scan = self._proposed = None
+
+    def _prepared(self, volume: Volume) -> Scan:
+        if self._scan is None or self._scan.volume is not volume:
+            self._scan, self._proposed = Scan(volume), None
+        return self._scan
+
+    def _proposal(self, request: EngineRequest, monitor: Monitor) -> Mask:
+        """Return what the region engine makes of the first prompt that says where the object is."""
+        nothing = np.zeros(request.volume.geometry.shape, bool)
+        first = next((prompt for prompt in request.prompts if prompt.positive), None)
+        if first is None:
+            return nothing
+        if self._proposed is None or self._proposed[0] != first:
+            asked = EngineRequest(request.volume, (first,), nothing.copy())
+            self._proposed = first, self._region.predict(asked, monitor)
+        update = self._proposed[1]
+        nothing[update.box] = update.mask
+        return nothing
+
+    def _ask(self, channels: Array, monitor: Monitor) -> tuple[Array, Array]:
+        monitor.check()
+        if self._predictor is None:
+            self._open(channels, monitor)
+        assert self._predictor is not None
+        answer = np.asarray(self._predictor(channels), np.float32)
+        return answer[0], answer[1:, 0, 0, 0]
+
+    def _open(self, sample: Array, monitor: Monitor) -> None:
+        from napari_radcnn.inference.backends.choice import open_predictor
+        from napari_radcnn.inference.devices import default_threads
+
+        network = self._network
+        if network is None:
+            network = ShippedNetwork.of(FEW_CLICKS, build_joined, 3, len(CHANNELS))
+        self._predictor, self.warnings = open_predictor(
+            network,
+            (SIZE, SIZE, SIZE),
+            self._settings,
+            threads=default_threads(),
+            sample=sample,
+            outputs="values",
+            monitor=monitor,
+        )
