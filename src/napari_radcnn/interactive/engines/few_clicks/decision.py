@@ -95,7 +95,7 @@ def decided(decision: Decision, known: Known, marks: Marks, shape: tuple[int, in
     fine = chance if known.lattice.is_fine else carried(chance, known.lattice, target)
     mask[_within(box, whole)] = fine > 0.5
     if marks.box is not None:
-        _cut(mask, whole, marks.box)
+        _cut(mask, whole, marks.box, is_flat=marks.is_flat)
     for mark in marks.all:
         inner = _within(mark.voxels.box, whole)
         mask[inner] = (mask[inner] | mark.voxels.mask) if mark.positive else (mask[inner] & ~mark.voxels.mask)
@@ -125,12 +125,12 @@ def _within(box: Box, whole: Box) -> Box:
     return k, j, i
 
 
-def _cut(mask: Mask, whole: Box, box: Floats) -> None:
-    """Take away what lies well outside a box around the object, in place; along an axis where it is flat nothing."""
+def _cut(mask: Mask, whole: Box, box: Floats, *, is_flat: bool) -> None:
+    """Take away what lies well outside a box around the object, in place; across the slice of a flat one nothing."""
     sides = box[1] - box[0]
     slack = _BEYOND * sides + _BEYOND_VOXELS
     for axis, (extent, low, high, side) in enumerate(zip(whole, *box, sides, strict=True)):
-        if side <= 1:
+        if is_flat and side <= 1:
             continue
         along = np.moveaxis(mask, axis, 0)
         at = np.arange(extent.start, extent.stop)

@@ -98,7 +98,7 @@ class FewClicksEngine:
             middle = Prompt.point(volume.geometry.to_world([(n - 1) / 2 for n in volume.geometry.shape]))
             nothing = np.zeros(volume.geometry.shape, bool)
             marks = Marks.of((middle,), volume.geometry)
-            Looks(lambda channels: self._ask(channels, monitor), scan, marks, nothing, nothing).take()
+            Looks(lambda channels: self.ask(channels, monitor), scan, marks, nothing, nothing).take()
 
     def predict(self, request: EngineRequest, monitor: Monitor) -> MaskUpdate:
         """Return the object's mask where anything was seen; see `Engine.predict`.
@@ -124,7 +124,7 @@ class FewClicksEngine:
             marks = marks.with_middle_of(request.current)
         monitor.say("looking")
         proposal = self._proposal(request, monitor)
-        looks = Looks(lambda channels: self._ask(channels, monitor), scan, marks, request.current, proposal)
+        looks = Looks(lambda channels: self.ask(channels, monitor), scan, marks, request.current, proposal)
         looks.take()
         return known_of(scan, marks, looks, request.current, proposal), marks
 
@@ -152,7 +152,8 @@ class FewClicksEngine:
         nothing[update.box] = update.mask
         return nothing
 
-    def _ask(self, channels: Array, monitor: Monitor) -> tuple[Array, Array]:
+    def ask(self, channels: Array, monitor: Monitor) -> tuple[Array, Array]:
+        """Return the network's logits of the object and of its size for one cube."""
         monitor.check()
         if self._predictor is None:
             self._open(channels, monitor)

@@ -54,11 +54,14 @@ class Marks:
         First voxel, and the one past the last, of the newest box or lasso around the object.
     is_newest_positive : bool
         Whether the newest prompt says where the object is.
+    is_flat : bool
+        Whether the box was drawn on a slice, and says nothing of the others.
     """
 
     all: tuple[Mark, ...]
     box: Floats | None
     is_newest_positive: bool
+    is_flat: bool = False
 
     @classmethod
     def of(cls, prompts: tuple[Prompt, ...], geometry: Geometry) -> Marks:
@@ -71,7 +74,7 @@ class Marks:
         """
         marks: list[Mark] = []
         box = None
-        is_positive = True
+        is_positive, is_flat = True, False
         for prompt in prompts:
             drawn = rasterize(prompt, geometry)
             if drawn is None:
@@ -80,6 +83,7 @@ class Marks:
             start = np.array([extent.start for extent in drawn.box], float)
             if prompt.kind in ("box", "lasso") and prompt.positive:
                 box = np.array([start, [extent.stop for extent in drawn.box]], float)
+                is_flat = len(prompt.points) != 4 or prompt.kind == "lasso"
             if prompt.kind == "box" and prompt.positive:
                 continue
             mask = drawn.mask
@@ -90,7 +94,7 @@ class Marks:
             marks.append(Mark(places, prompt.positive, MaskUpdate(drawn.box, mask)))
         if not marks and box is None:
             raise ModelError("None of the prompts lies inside the scan.")
-        return cls(tuple(marks), box, is_positive)
+        return cls(tuple(marks), box, is_positive, is_flat)
 
     def with_middle_of(self, mask: Mask) -> Marks:
         """Return the same with the middle voxel of an object as a positive mark, where nothing says where it is."""
