@@ -1,4 +1,4 @@
-"""``python -m napari_radcnn.training.few_clicks``: make cubes ahead of time, or train."""
+"""``python -m napari_radcnn.training.few_clicks``: make cubes ahead of time, train, or train what decides."""
 
 import argparse
 import sys
@@ -16,6 +16,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of the scans")
     parser.add_argument("--out", metavar="OUT", type=Path, required=True, help="folder for checkpoint, log and weights")
     parser.add_argument("--prepare", metavar="N", type=int, help="only make cubes, until there are so many")
+    parser.add_argument(
+        "--decide", metavar="N", type=int, help="only train what decides, in N rounds, for the weights in OUT"
+    )
     parser.add_argument("--minutes", metavar="M", type=float, help="how long at most")
     parser.add_argument("--samples", metavar="N", type=int, help="how many samples")
     parser.add_argument("--seed", metavar="N", type=int, help="of everything random")
@@ -31,6 +34,10 @@ def _main() -> int:
     try:
         if parsed.prepare is not None:
             prepare(parsed.data, parsed.out.parent / "few-clicks-cache", recipe.size, recipe.seed, parsed.prepare)
+        elif parsed.decide is not None:
+            from napari_radcnn.training.few_clicks.decision import fit_decision
+
+            fit_decision(parsed.data, parsed.out, parsed.decide, recipe.seed)
         else:
             train(parsed.data, parsed.out, recipe, parsed.threads)
     except RadcnnError as error:

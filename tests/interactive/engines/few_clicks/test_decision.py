@@ -7,7 +7,7 @@ import pytest
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided
+from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided, noise_of
 from napari_radcnn.interactive.engines.few_clicks.features import NAMES, Known
 from napari_radcnn.interactive.engines.few_clicks.lattice import Lattice
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
@@ -29,8 +29,8 @@ def known(mask: np.ndarray) -> Known:
     """Return features in which the network says what a mask says, on an image with an edge around it."""
     features = np.zeros((len(NAMES), *mask.shape), np.float32)
     features[NAMES.index("network")] = np.where(mask, 2, -2)
-    values = np.where(mask, 200, 0).astype(np.float32)
-    return Known(Lattice.whole(mask.shape), features, values, 60.0, np.array(GEOMETRY.spacing))
+    values = (np.where(mask, 200, 0) + np.random.default_rng(0).normal(0, 9, mask.shape)).astype(np.float32)
+    return Known(Lattice.whole(mask.shape), features, values, np.array(GEOMETRY.spacing))
 
 
 def click(at: tuple[int, int, int], *, positive: bool = True) -> Prompt:
@@ -128,9 +128,17 @@ def test_a_coarse_working_grid_still_answers_on_the_scans_voxels() -> None:
     features = np.zeros((len(NAMES), *lattice.shape), np.float32)
     features[NAMES.index("network")] = 2 - 2 * far
     spacing = np.asarray(lattice.steps) * GEOMETRY.spacing
-    coarse = Known(lattice, features, -100 * far.astype(np.float32), 80.0, spacing)
+    coarse = Known(lattice, features, -100 * far.astype(np.float32), spacing)
     update = decided(only("network"), coarse, Marks.of((click((6, 10, 13)),), GEOMETRY), SHAPE)
     found = np.zeros(SHAPE, bool)
     found[update.box] = update.mask
     truth = np.linalg.norm((np.moveaxis(np.indices(SHAPE), 0, -1) - middle) / 4, axis=-1) < 1
     assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.75
+
+
+def test_the_noise_of_an_image_is_that_of_its_flat_parts() -> None:
+    values = np.random.default_rng(3).normal(0, 7, SHAPE).astype(np.float32)
+    values[:, 10:] += 500
+    assert noise_of(values) == pytest.approx(7 * np.sqrt(2), rel=0.15)
+    assert noise_of(np.full((1, 1, 1), 5, np.float32)) > 0
+    assert noise_of(np.full(SHAPE, 5, np.float32)) > 0

@@ -68,8 +68,6 @@ class Known:
         As `NAMES` lists them.
     values : (k, j, i) array of float32
         The scan, in units.
-    spread : float
-        Standard deviation of the values around the object.
     spacing : (3,) array of float
         Of the grid, mm.
     """
@@ -77,7 +75,6 @@ class Known:
     lattice: Lattice
     features: Array
     values: Array
-    spread: float
     spacing: Floats
 
 
@@ -142,7 +139,7 @@ def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Ma
         ndimage.gaussian_filter(1 / (1 + np.exp(-was_logits)), 2 / in_voxels),
         ones * (sign < 0),
     ]
-    return Known(lattice, np.stack(features).astype(np.float32), picture, spread, spacing)
+    return Known(lattice, np.stack(features).astype(np.float32), picture, spacing)
 
 
 def _working_grid(scan: Scan, looks: Looks) -> Lattice:
