@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import napari_radcnn as radcnn
+from benchmarks.interactive import rivals
+from benchmarks.interactive.rivals import RIVALS
 from benchmarks.interactive.scans import Scan, group_of, network_card, read_scan, truths
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine
@@ -53,6 +55,8 @@ class SessionPlayer:
 
 def opened(engine: str, settings: RunSettings, weights: Path | None = None) -> Engine:
     """Return an engine; `promptable-3d` with other weights than those in the package where a file is given."""
+    if engine in RIVALS:
+        return RIVALS[engine]()
     if engine != "promptable-3d" or weights is None:
         return open_engine(engine, settings)
     from napari_radcnn.interactive.engines.promptable.engine import PromptableEngine
@@ -158,7 +162,10 @@ def _line(record: Record) -> str:
 
 def identity(engine: str, settings: RunSettings, weights: Path | None = None) -> dict[str, str]:
     """Return what a record depends on: settings, the engine's modules, and its weights."""
-    modules = sorted((Path(radcnn.__file__).parent / get_model(engine).card).parent.glob("*.py"))
+    if engine in RIVALS:
+        modules = [Path(rivals.__file__)]
+    else:
+        modules = sorted((Path(radcnn.__file__).parent / get_model(engine).card).parent.glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()
     found = {"device": settings.device, "precision": settings.precision, "code_sha256": code}
     card = network_card()
