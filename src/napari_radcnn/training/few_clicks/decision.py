@@ -132,7 +132,7 @@ def _cases(scan: Scan) -> Iterator[tuple[Volume, Mask]]:
     steps = [2 if scan.image.size > _LARGE and s < 2 * spacing.min() else 1 for s in spacing]
     part = tuple(slice(None, None, step) for step in steps)
     image = np.ascontiguousarray(scan.image[part])
-    geometry = Geometry.from_parts(image.shape, spacing * steps, (0.0, 0.0, 0.0), np.eye(3)[:, ::-1])
+    geometry = Geometry.from_parts(image.shape, (spacing * steps).tolist(), (0.0, 0.0, 0.0), np.eye(3)[:, ::-1])
     volume = Volume(image, geometry)
     for value, _ in scan.objects[1::every]:
         truth = np.ascontiguousarray(scan.labels[part] == value)
