@@ -104,7 +104,7 @@ class CancelledError(RadcnnError):
 
 
 class WriteWarning(UserWarning):
-    """A file was written as it should be, but some programs will read it otherwise."""
+    """What whoever wrote should know: programs that read the file otherwise, or what lay hidden beside it."""
 
 
 class CatalogueWarning(UserWarning):

@@ -14,7 +14,7 @@ from typing import Any
 from napari_radcnn import provenance
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import file_hash, recover
-from napari_radcnn.schemas import MANIFEST, MANIFEST_SUFFIX, check_schema, label_store
+from napari_radcnn.schemas import MANIFEST, MANIFEST_SUFFIX, beside_store, check_schema
 
 #: Files up to this size, together, are compared with the hashes of their manifest.
 _MOST_COMPARED = 1 << 30
@@ -164,10 +164,8 @@ def of_session(
 
 def manifest_path(path: Path) -> Path:
     """Return where the manifest of a file lies: beside it, or beside the store that labels were added to."""
-    store = label_store(path)
-    if store is not None:  # a Zarr store holds nothing but Zarr
-        return store.with_name(f"{store.name}.{path.name}{MANIFEST_SUFFIX}")
-    return path.with_name(f"{path.name}{MANIFEST_SUFFIX}")
+    place = beside_store(path)  # a Zarr store holds nothing but Zarr
+    return place.with_name(f"{place.name}{MANIFEST_SUFFIX}")
 
 
 def read_beside(path: Path) -> dict[str, Any]:

@@ -65,3 +65,15 @@ def label_store(path: Path) -> Path | None:
     store = path.parent.parent
     is_inside = path.parent.name == "labels" and store.name.lower().endswith(".zarr") and "." not in path.name
     return store if is_inside and path.name else None
+
+
+def beside_store(path: Path) -> Path:
+    """Return the name beside its store that stands for a label image in one; any other path as it is.
+
+    Examples
+    --------
+    >>> beside_store(Path("scan.ome.zarr/labels/liver")).name
+    'scan.ome.zarr.liver'
+    """
+    store = label_store(path)
+    return Path(path) if store is None else store.with_name(f"{store.name}.{Path(path).name}")

@@ -10,10 +10,12 @@ from typing import Any
 import platformdirs
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import write_text
+from napari_radcnn.files import owned, write_text
 
 #: The oldest entries of a file are dropped beyond this many.
 _MOST = 500
+#: How long another process may take to write a small file, s.
+WAIT_SECONDS = 5.0
 
 
 def cache_folder() -> Path:
@@ -49,14 +51,15 @@ def remember(name: str, key: str, entry: Mapping[str, Any]) -> None:
     entry : mapping
         What JSON can hold.
     """
-    entries = _read(name)
-    entries.pop(key, None)
-    entries[key] = dict(entry)
-    kept = dict(list(entries.items())[-_MOST:])
     target = _file(name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, json.dumps(kept, indent=1) + "\n", overwrite=True)
+        with owned(target, wait=WAIT_SECONDS):  # what others remember meanwhile is not lost
+            entries = _read(name)
+            entries.pop(key, None)
+            entries[key] = dict(entry)
+            kept = dict(list(entries.items())[-_MOST:])
+            write_text(target, json.dumps(kept, indent=1) + "\n", overwrite=True)
     except (OSError, WriteError):  # a read-only home, or a full disk: the run itself went well
         return
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextvars
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import napari_radcnn as radcnn
 from dicom_factory import write_dicom_series
 from grids import ALL, oblique
 from napari_radcnn.cli import main
+from napari_radcnn.files import owned
 from napari_radcnn.models import describe, models
 from napari_radcnn.phantom import disks, world_field
 
@@ -80,6 +82,25 @@ def test_run_writes_result_and_manifest(tmp_path, scan, monkeypatch, capsys):
     (labels,) = radcnn.read(out)
     expected = radcnn.segment(radcnn.read(scan)[0], "fake")
     assert np.array_equal(labels.array, expected.array)
+
+
+def test_a_run_whose_result_another_process_computes_is_refused_before_the_work(tmp_path, scan, monkeypatch, capsys):
+    _, pipeline = fake_models.register(monkeypatch)
+    out = tmp_path / "out.nii.gz"
+    script = tmp_path / "steps.json"
+    script.write_text('{"steps": [{"object": "a", "prompt": {"kind": "point", "points_mm": [[0, 0, 0]]}}]}')
+    with owned(out):
+        lock = tmp_path / ".radcnn-lock-out.nii.gz-1"
+        assert lock.exists()
+        copy_context = contextvars.Context()  # another one, as another process has
+        words = [["run", "fake", str(scan)], ["interact", str(scan), str(script)]]
+        for given in words:
+            assert copy_context.run(main, [*given, "-o", str(out), "--overwrite"]) == 3
+            assert "is writing this just now" in capsys.readouterr().err
+        assert pipeline.steps_done == 0
+        assert copy_context.run(main, ["run", "fake", str(scan), "-o", str(out), "--plan"]) == 0
+    assert main(["run", "fake", str(scan), "-o", str(out)]) == 0
+    assert not list(tmp_path.glob(".radcnn-*"))
 
 
 def test_options_may_stand_before_the_input(tmp_path, scan, monkeypatch, capsys):

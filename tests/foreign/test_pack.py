@@ -14,8 +14,9 @@ import torch
 
 import napari_radcnn as radcnn
 from model_factory import UNET, describe, unet, write_bundle, write_safetensors, zipped
+from napari_radcnn.cli import main
 from napari_radcnn.errors import ModelError, WriteError
-from napari_radcnn.foreign.pack import install, installed, pack, uninstall, verify
+from napari_radcnn.foreign.pack import install, installed, pack, uninstall, unusable, verify
 from napari_radcnn.models.registry import install_pack
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.spec.identity import model_identity
@@ -108,6 +109,56 @@ def test_packing_twice_gives_the_same_file(tmp_path):
     with pytest.raises(ModelError, match="not a valid name"):
         pack(bundle, tmp_path / "c.zip", name="../evil", **TEXTS)
     assert not (tmp_path / "c.zip").exists()
+
+
+def test_a_pack_is_not_written_over_what_it_is_made_of(tmp_path):
+    bundle = _bundle(tmp_path)
+    card = tmp_path / "card.md"
+    card.write_text(TEXTS["card"])
+    spec = radcnn.open_model(bundle)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    inside = [bundle / "configs" / "inference.json", bundle / "two.zip", bundle / "models" / "model.pt", card]
+    for out in inside:
+        with pytest.raises(WriteError, match="the input"):
+            pack(spec, out, licence=TEXTS["licence"], card=card, overwrite=True)
+    weights = _safetensors(tmp_path)
+    before |= {path: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()}
+    for out in (weights, tmp_path / "model.json"):
+        with pytest.raises(WriteError, match="the input"):
+            pack(weights, out, overwrite=True, **TEXTS)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_is_installed_and_cannot_be_used_is_listed_with_the_reason(tmp_path, capsys):
+    path = pack(_bundle(tmp_path), tmp_path / "a.zip", **TEXTS)
+    install(path)
+    (spec,) = installed()
+    listed = Path(spec.card).parent / "pack.json"
+    words = json.loads(listed.read_text())
+    for text, reason in (
+        (json.dumps({**words, "schema": "radcnn-pack/7"}), "a newer version of napari-radcnn wrote this"),
+        ("{", "its pack.json cannot be read"),
+        (json.dumps({**words, "task": "cooking"}), "names an unknown task"),
+    ):
+        listed.write_text(text)
+        assert installed() == []
+        (left,) = unusable()
+        assert left.name == "two-organs"
+        assert reason in left.reason
+        assert "\n" not in left.reason
+        assert main(["models"]) == 0
+        assert reason in capsys.readouterr().out.partition("two-organs  (installed, but cannot be used)")[2]
+        assert main(["models", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["unusable"] == [{"name": left.name, "reason": left.reason}]
+        assert main(["run", "two-organs", "scan.nii", "-o", "out.nii"]) == 4
+        assert reason in capsys.readouterr().err
+        with pytest.raises(ModelError, match="already installed; uninstall it first"):
+            install(path)
+    uninstall("two-organs")
+    assert unusable() == []
+    assert install(path) == "two-organs"
+    assert main(["models", "--json"]) == 0
+    assert "unusable" not in json.loads(capsys.readouterr().out)
 
 
 def test_an_installed_model_is_not_overwritten(tmp_path):

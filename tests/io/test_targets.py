@@ -232,6 +232,61 @@ def test_a_replay_does_not_replace_its_scan_or_its_manifest(tmp_path: Path, caps
     assert contents(tmp_path) == before
 
 
+# -- labels over their own file ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["m.nii", "m.nii.gz", "m.nrrd", "m.seg.nrrd"])
+def test_edited_labels_may_replace_the_file_that_they_were_read_from(tmp_path: Path, name: str) -> None:
+    scan = scan_at(tmp_path, "a.nii")
+    made_by = {"schema": "radcnn-manifest/1", "input": {"path": str(scan)}}
+    write_with_manifest(LabelMap(MASK, GEOMETRY, LABELS, provenance=made_by), tmp_path / name)
+    (found,) = radcnn.read(tmp_path / name)
+    edited = found.with_array(np.where(MASK == 2, 1, MASK).astype(np.uint8)).with_metadata(provenance=made_by)
+    with pytest.raises(WriteError, match="exists already"):
+        write_with_manifest(edited, tmp_path / name)
+    write_with_manifest(edited, tmp_path / name, overwrite=True)
+    (again,) = radcnn.read(tmp_path / name)
+    assert again.array.max() == 1
+    assert np.array_equal(again.array, edited.array)
+    with pytest.raises(WriteError, match="is the input"):
+        write_with_manifest(edited, scan, overwrite=True)
+
+
+def test_labels_do_not_replace_a_file_that_holds_more(tmp_path: Path) -> None:
+    import nibabel
+    import SimpleITK
+
+    plain_file = radcnn.write(LabelMap(MASK, GEOMETRY, LABELS), tmp_path / "m.nii.gz")
+    (found,) = radcnn.read(plain_file)
+    os.link(plain_file, tmp_path / "second.nii.gz")
+    (tmp_path / "link.nii.gz").symlink_to(plain_file)
+    kept = {"store.ome.zarr": None, "pair.mhd": None, "one.mha": None}
+    for name in kept:
+        radcnn.write(LabelMap(MASK, GEOMETRY, LABELS), tmp_path / name)
+    image = nibabel.Nifti1Image(np.stack([MASK, MASK], -1), np.diag([2.5, 0.8, 0.7, 1.0]))
+    image.header.set_intent("label")
+    nibabel.save(image, tmp_path / "several.nii")
+    slicer = SimpleITK.GetImageFromArray(MASK)
+    slicer.SetMetaData("Segment0_Name", "liver")
+    slicer.SetMetaData("Segment0_LabelValue", "1")
+    slicer.SetMetaData("Segment0_Tags", "Segmentation.Status:completed|")
+    SimpleITK.WriteImage(slicer, str(tmp_path / "theirs.seg.nrrd"))
+    before = contents(tmp_path)
+    for name in (*kept, "m.nii.gz", "link.nii.gz", "several.nii", "theirs.seg.nrrd"):
+        (labels, *_) = radcnn.read(tmp_path / name)
+        labels = labels.with_metadata(is_label=True)
+        with pytest.raises(WriteError, match="the input"):
+            radcnn.write(labels, tmp_path / name, overwrite=True)
+    (tmp_path / "second.nii.gz").unlink()
+    moved = Volume(MASK, Geometry(SHAPE, GEOMETRY.affine @ np.diag([1.1, 1, 1, 1])), found.metadata)
+    cropped = Volume(MASK[:3], GEOMETRY.cropped(FIRST), found.metadata)
+    scan = found.with_metadata(is_label=False)
+    for obj in (moved, cropped, scan):
+        with pytest.raises(WriteError, match="the input"):
+            radcnn.write(obj, plain_file, overwrite=True)
+    assert contents(tmp_path) == {name: sha for name, sha in before.items() if name != "second.nii.gz"}
+
+
 # -- labels in the store of their scan ------------------------------------------------------------------------------
 
 

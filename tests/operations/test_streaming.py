@@ -13,6 +13,7 @@ import napari_radcnn as radcnn
 from grids import axial, oblique
 from napari_radcnn.errors import CancelledError, ModelError, WriteError
 from napari_radcnn.inference.request import Outcome
+from napari_radcnn.io.omezarr import progress
 from napari_radcnn.operations import run, segment_to
 from napari_radcnn.phantom import world_field
 from napari_radcnn.volume import Volume
@@ -26,6 +27,7 @@ def bright(array):
 @pytest.fixture
 def streaming(monkeypatch):
     """Register a model that labels slice by slice; return its recipe."""
+    monkeypatch.setattr(progress, "_LONG_SECONDS", 1e9)  # every mark is followed, however slow the disk is
     _, pipeline = fake_models.register(monkeypatch)
     pipeline.STREAMS = True
     pipeline.first_slices, pipeline.dies_at = [], None
@@ -123,6 +125,52 @@ def test_another_scan_or_option_does_not_go_on_with_it(streaming, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             segment_to(other, "fake", tmp_path / "a.ome.zarr")
     assert streaming.first_slices == [0, 0, 0]
+
+
+def test_labels_are_streamed_into_the_store_of_their_scan(streaming, tmp_path):
+    store = radcnn.write(world_field(oblique()), tmp_path / "scan.ome.zarr")
+    (store / "note.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    (scan,) = radcnn.read(store)
+    target = store / "labels" / "bright"
+    streaming.dies_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        segment_to(scan, "fake", target)
+    assert not (store / "labels").exists()
+    streaming.dies_at = None
+    written = segment_to(scan, "fake", target)
+    assert streaming.first_slices == [0, 2]
+    assert {path: path.read_bytes() for path in before} == before
+    new = {path.relative_to(store).parts[0] for path in store.rglob("*") if path.is_file() and path not in before}
+    assert new == {"labels"}
+    _, found = radcnn.read(store)
+    assert np.array_equal(found.array, bright(scan.array))
+    assert np.array_equal(written.array, found.array)
+    assert found.metadata.label_names == {1: "bright"}
+    node = json.loads((target / "zarr.json").read_text())
+    assert node["attributes"]["ome"]["image-label"]["source"] == {"image": "../../"}
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["scan.ome.zarr", "scan.ome.zarr.bright.radcnn.json"]
+    with pytest.raises(WriteError, match="exists already"):
+        segment_to(scan, "fake", target)
+    segment_to(scan, "fake", target, overwrite=True)
+    with pytest.raises(WriteError, match="another grid"):
+        segment_to(world_field(axial()), "fake", store / "labels" / "other")
+
+
+def test_what_was_lost_is_told_with_the_result(streaming, tmp_path):
+    volume = world_field(axial())
+    streaming.dies_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        segment_to(volume, "fake", tmp_path / "a.ome.zarr")
+    streaming.dies_at = None
+    for chunk in (tmp_path / ".radcnn-partial-a.ome.zarr" / "0" / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.unlink()
+    written = segment_to(volume, "fake", tmp_path / "a.ome.zarr")
+    assert streaming.first_slices == [0, 0]
+    assert any("missing or damaged" in text for text in written.warnings)
+    assert np.array_equal(written.array, run(volume, "fake").array)
 
 
 def test_a_cancelled_run_leaves_nothing(streaming, tmp_path):

@@ -8,14 +8,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_radcnn.errors import CatalogueWarning, ReadError, WriteError, WriteWarning
+from napari_radcnn.files import owned, write_error
 from napari_radcnn.manifest import manifest_path
-from napari_radcnn.schemas import label_store
+from napari_radcnn.schemas import beside_store, label_store
 from napari_radcnn.spec.options import describe
 from napari_radcnn.volume import Volume
 
@@ -108,6 +109,23 @@ def check_result_target(target: Path, kind: type, overwrite: bool, sources: Sequ
     for path in (target, manifest_path(target)):
         check_output(path, overwrite)
     check_suffix(kind, target)
+
+
+@contextmanager
+def keeping(target: Path) -> Iterator[None]:
+    """Let no other process write a target while its result is computed.
+
+    Raises
+    ------
+    WriteError
+        If another process is at it, or its folder cannot be written to.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(owned(beside_store(target)))
+        except OSError as error:
+            raise write_error(target, error) from error
+        yield
 
 
 def check_output(target: Path, overwrite: bool) -> None:

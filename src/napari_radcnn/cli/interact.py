@@ -13,6 +13,7 @@ from napari_radcnn.cli.common import (
     cancelling,
     check_result_target,
     choose,
+    keeping,
     read_volumes,
     warn,
 )
@@ -77,7 +78,7 @@ def _interact(parsed: argparse.Namespace) -> None:
     check_engines(script, parsed.engine)
     given = {key: getattr(parsed, key) for key in ("device", "precision") if getattr(parsed, key) is not None}
     settings = RunSettings(**{**script.settings, **given})
-    with cancelling() as cancel:
+    with cancelling() as cancel, keeping(parsed.output):
         progress = Progress()
         volumes = read_volumes(parsed.scan, progress, cancel, parsed.on_irregular)
         volume = choose(volumes, parsed.scan, parsed.select)

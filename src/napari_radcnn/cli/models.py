@@ -94,15 +94,22 @@ def _one(parsed: argparse.Namespace) -> None:
 
 
 def _models(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.foreign.pack import unusable
+
     if parsed.scan is not None:
         _for_scan(parsed)
         return
+    damaged = unusable()
     if parsed.json:
         listed = {"models": [spec.to_dict() for spec in models()], "left_out": [left.to_dict() for left in left_out()]}
-        print(json.dumps(listed, indent=2))
+        named = {"unusable": [{"name": one.name, "reason": one.reason} for one in damaged]} if damaged else {}
+        print(json.dumps({**listed, **named}, indent=2))
         return
     for spec in models():
         _tell(spec)
+    for one in damaged:
+        print(f"{one.name}  (installed, but cannot be used)")
+        print(f"    {one.reason}")
 
 
 def _for_scan(parsed: argparse.Namespace) -> None:

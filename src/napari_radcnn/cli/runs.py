@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +20,14 @@ from napari_radcnn.cli.common import (
     check_output,
     check_result_target,
     choose,
+    keeping,
     print_same,
     read_volumes,
     warn,
 )
 from napari_radcnn.cli.interact import add_labels, read_label_maps
 from napari_radcnn.errors import ModelError, ReadError, WriteError
+from napari_radcnn.files import together
 from napari_radcnn.inference.uncertainty import MAPS
 from napari_radcnn.interactive.engines.specs import check_runs_at_once
 from napari_radcnn.io.with_manifest import write_with_manifest
@@ -137,7 +140,7 @@ def _run(parsed: argparse.Namespace) -> None:
     if options.get("uncertainty") and not parsed.plan:
         for kind in MAPS:
             _check_map(_map_path(parsed.output, kind), parsed)
-    with cancelling() as cancel:
+    with cancelling() as cancel, nullcontext() if parsed.plan else keeping(parsed.output):
         progress = Progress()
         inputs = _inputs(parsed, spec, progress, cancel)
         volume = next(iter(inputs.values()))
@@ -146,16 +149,27 @@ def _run(parsed: argparse.Namespace) -> None:
             return
         check_source(TASKS[spec.task].kind.result, parsed.output, volume)
         how = _How(spec, options, parsed.device, parsed.precision, progress, cancel, parsed.anyway)
+        maps: list[Path] = []
         if _is_streamed(volume, spec, parsed.output):
             result = how.stream(inputs, parsed.output, parsed.overwrite)
         else:
             result = how.compute(inputs)
-            write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
-            _write_maps(result, parsed.evidence, parsed.output, parsed.overwrite)
+            maps = _write(result, parsed)
+    for path in maps:
+        print(f"written: {path}")
     for name, value in numbers_of(result, spec.task):
         print(f"{name}: {value}")
     print(f"written: {parsed.output}")
     print(f"manifest: {manifest_path(parsed.output)}")
+
+
+def _write(result: Result, parsed: argparse.Namespace) -> list[Path]:
+    """Write a result, its manifest and its maps, all or none where they lie below one folder; return the maps."""
+    place, folder = parsed.output.parent.resolve(), (parsed.evidence or parsed.output.parent).resolve()
+    with together() if folder.is_relative_to(place) else nullcontext():
+        write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
+        with together():
+            return _write_maps(result, parsed.evidence, parsed.output, parsed.overwrite)
 
 
 def _sources(parsed: argparse.Namespace) -> list[Path]:
@@ -208,14 +222,14 @@ def _evidence_path(folder: Path | None, target: Path, kind: str) -> Path:
     return path if folder is None else folder / path.name
 
 
-def _write_maps(result: Result, folder: Path | None, target: Path, overwrite: bool) -> None:
-    """Write the images that come with a result: how sure it is, or the evidence."""
+def _write_maps(result: Result, folder: Path | None, target: Path, overwrite: bool) -> list[Path]:
+    """Write the images that come with a result, how sure it is or the evidence, and return where."""
     from napari_radcnn.io import write
 
-    for image in result.maps:
-        path = _evidence_path(folder, target, image.name.rpartition(" · ")[2])
+    paths = [_evidence_path(folder, target, image.name.rpartition(" · ")[2]) for image in result.maps]
+    for image, path in zip(result.maps, paths, strict=True):
         write(image, path, overwrite=overwrite)
-        print(f"written: {path}")
+    return paths
 
 
 def _print_plan(
@@ -267,9 +281,9 @@ def _inputs(
 
 def _is_streamed(volume: Volume, spec: ModelSpec, target: Path) -> bool:
     """Return whether labels go straight to the disk: from a store that is not in memory to a store."""
-    from napari_radcnn.operations import can_stream
+    from napari_radcnn.operations import can_stream, is_store_target
 
-    return target.suffix == ".zarr" and volume.source is not None and not volume.is_loaded and can_stream(spec)
+    return is_store_target(target) and volume.source is not None and not volume.is_loaded and can_stream(spec)
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import WriteError
+from napari_radcnn.files.lock import Hold, hold, owned
+from napari_radcnn.files.owner import Owner
 
-_LIST = "-names.json"
-#: How far two readings of when a process started may lie apart, s.
-_START_TOLERANCE = 2.0
+#: How the name of a list of names ends.
+LIST = "-names.json"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Together:
     """What `together` gives: the names that change when its block ends."""
 
     _moves: dict[Path, tuple[Path | None, bool]] = field(default_factory=dict)
+    _held: dict[Path, Hold] = field(default_factory=dict)
 
     @property
     def targets(self) -> list[Path]:
@@ -86,6 +88,15 @@ class Together:
     def add(self, temporary: Path, target: Path, overwrite: bool) -> None:
         """Let a file or folder that is whole get its name with the others."""
         self._moves[target] = (temporary, overwrite)
+
+    def own(self, target: Path, *, wait: float = 0.0) -> None:
+        """Let no other process write a target before the names are given; parameters and errors are those of `hold`."""
+        if target not in self._held:
+            self.keep(hold(target, wait=wait))
+
+    def keep(self, held: Hold) -> None:
+        """Release what is held when the names are given."""
+        self._held[held.target] = held
 
     def remove(self, target: Path) -> None:
         """Let a file go with the others, if it is there."""
@@ -123,11 +134,14 @@ class Together:
         sync_folder(first.parent)
 
     def discard(self) -> None:
-        """Remove what has not got its name."""
+        """Remove what has not got its name, and let other processes write again."""
         for temporary, _ in self._moves.values():
             if temporary is not None:
                 _remove(temporary)
         self._moves.clear()
+        for held in self._held.values():
+            held.release()
+        self._held.clear()
 
     def _commit_all(self) -> None:
         token = secrets.token_hex(4)
@@ -187,6 +201,36 @@ def together() -> Iterator[Together]:
         group.discard()
 
 
+def hidden_path(target: Path) -> Path:
+    """Return a new path beside a target, where it is made before it gets its name.
+
+    The name ends as the target's does, since writers choose the format by suffixes. It belongs to whoever has the lock
+    of the target: see `napari_radcnn.files.leftovers`.
+    """
+    return target.with_name(f".radcnn-{secrets.token_hex(4)}-new-{target.name}")
+
+
+@contextmanager
+def owning(target: Path) -> Iterator[None]:
+    """Let no other process write a target in the block, or until the `together` around it has given its names.
+
+    Raises
+    ------
+    WriteError
+        If another process is at it, or its folder cannot be written to.
+    """
+    group = _GROUP.get()
+    try:
+        if group is not None:
+            group.own(target)
+            yield
+        else:
+            with owned(target):
+                yield
+    except OSError as error:
+        raise write_error(target, error) from error
+
+
 def give_name(temporary: Path, target: Path, overwrite: bool) -> None:
     """Give a file or folder that is whole its name: now, or with the others of a `together`.
 
@@ -223,9 +267,7 @@ def recover(folder: Path) -> None:
     Nothing is done to what a running process is about to name, nor where the folder cannot be written to.
     """
     try:
-        lists = [
-            entry for entry in folder.iterdir() if entry.name.startswith(".radcnn-") and entry.name.endswith(_LIST)
-        ]
+        lists = [entry for entry in folder.iterdir() if entry.name.startswith(".radcnn-") and entry.name.endswith(LIST)]
     except OSError:
         return
     for listed in lists:
@@ -321,7 +363,7 @@ def _remove_folder(path: Path) -> None:
 def _write_list(steps: list[_Step], token: str) -> Path:
     """Write down what is about to be done, whole or not at all."""
     folder = Path(os.path.commonpath([step.target.parent.absolute() for step in steps]))
-    listed, made = folder / f".radcnn-{token}{_LIST}", folder / f".radcnn-{token}-names.tmp"
+    listed, made = folder / f".radcnn-{token}{LIST}", hidden_path(folder / steps[0].target.name)
     names = [
         {
             "target": os.path.relpath(step.target, folder),
@@ -333,7 +375,7 @@ def _write_list(steps: list[_Step], token: str) -> Path:
     ]
     try:
         with made.open("w", encoding="utf-8") as file:
-            json.dump({"owner": _owner(), "names": names}, file)
+            json.dump({"owner": asdict(Owner.this_process()), "names": names}, file)
             file.flush()
             os.fsync(file.fileno())
         made.rename(listed)
@@ -346,7 +388,7 @@ def _write_list(steps: list[_Step], token: str) -> Path:
 
 def _recover(listed: Path) -> None:
     found = json.loads(listed.read_text(encoding="utf-8"))
-    if _is_running(found["owner"]):
+    if Owner.from_dict(found["owner"]).is_alive(listed.stat().st_mtime):
         return
     steps = [_read_step(listed.parent, one) for one in found["names"]]
     if all(step.can_go_on for step in steps):
@@ -390,22 +432,3 @@ def _finish(steps: list[_Step], listed: Path) -> None:
             _remove(step.aside)
     with suppress(OSError):
         listed.unlink()
-
-
-def _owner() -> dict[str, float]:
-    import psutil
-
-    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
-
-
-def _is_running(owner: dict[str, float]) -> bool:
-    import psutil
-
-    try:
-        process = psutil.Process(int(owner["pid"]))
-        is_dead = process.status() == psutil.STATUS_ZOMBIE
-        return not is_dead and abs(process.create_time() - owner["started"]) < _START_TOLERANCE
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True

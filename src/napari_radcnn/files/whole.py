@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_radcnn.errors import WriteError
-from napari_radcnn.files.together import drop, give_name, recover, write_error
+from napari_radcnn.errors import WriteError, WriteWarning
+from napari_radcnn.files.leftovers import sweep
+from napari_radcnn.files.together import drop, give_name, hidden_path, owning, recover, sync_folder
 
 
 @contextmanager
@@ -35,19 +36,19 @@ def atomic_path(target: str | Path, overwrite: bool = False) -> Iterator[Path]:
     Raises
     ------
     WriteError
-        If `target` exists and `overwrite` is false, its folder is missing or not writable, or the disk is full.
+        If `target` exists and `overwrite` is false, its folder is missing or not writable, the disk is full, or another
+        process writes it just now.
     """
     target = Path(target)
     check_target(target, overwrite)
-    temporary = target.with_name(f".radcnn-{secrets.token_hex(4)}-{target.name}")
-    try:
-        yield temporary
-        sync(temporary)
-        give_name(temporary, target, overwrite)
-    except OSError as error:
-        raise write_error(target, error) from error
-    finally:
-        drop(temporary)
+    with owning(target):
+        temporary = hidden_path(target)
+        try:
+            yield temporary
+            sync(temporary)
+            give_name(temporary, target, overwrite)
+        finally:
+            drop(temporary)
 
 
 def check_target(target: Path, overwrite: bool) -> None:
@@ -60,13 +61,48 @@ def check_target(target: Path, overwrite: bool) -> None:
     """
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
-    recover(target.parent)
+    make_ready(target.parent)
     if target.is_dir():
         raise WriteError(f"{target}: this is a folder; enter the name of a file.")
     if not overwrite and (target.exists() or target.is_symlink()):
         raise WriteError(
             f"{target}: the file already exists; choose another name, or pass overwrite=True (--overwrite)."
         )
+
+
+def make_ready(folder: Path) -> None:
+    """Finish in a folder what killed processes had begun to name, and remove what else they left hidden there.
+
+    Warns
+    -----
+    WriteWarning
+        Saying what was removed.
+    """
+    recover(folder)
+    removed = sweep(folder)
+    if removed:
+        size = binary_size(sum(one.n_bytes for one in removed))
+        warnings.warn(
+            f"{folder}: {len(removed)} hidden file{'s' * (len(removed) > 1)} ({size}) that a killed process had left "
+            "half-written were removed.",
+            WriteWarning,
+            stacklevel=2,
+        )
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file as UTF-8, whole or not at all, in a folder that nobody else writes to.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    sync(temporary)
+    temporary.replace(path)
+    sync_folder(path.parent)
 
 
 def write_text(path: str | Path, text: str, overwrite: bool = False) -> Path:
@@ -89,6 +125,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until everything in a folder is on the disk; a full disk may only show here."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            sync(Path(parent, name))
+        sync_folder(Path(parent))
 
 
 def file_hash(path: Path) -> str:

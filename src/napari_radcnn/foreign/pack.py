@@ -11,32 +11,28 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from napari_radcnn.errors import ModelError, ReadError
-from napari_radcnn.files import atomic_path
+from napari_radcnn.files import atomic_path, hidden_path, make_ready, owned, sync_folder, sync_tree
 from napari_radcnn.foreign.description import slug
+from napari_radcnn.foreign.pack_list import WORDS, entry_path, listed_spec, words_of
 from napari_radcnn.foreign.unpacked import unpacked
 from napari_radcnn.io.archive import unpack
-from napari_radcnn.results import Label
+from napari_radcnn.io.targets import refuse_sources
 from napari_radcnn.schemas import PACK, PACK_LIST, check_schema
 from napari_radcnn.spec.model import ModelSpec
-from napari_radcnn.spec.patches import InputSlot, NetworkFile
 from napari_radcnn.spec.trust import remember_trust
 from napari_radcnn.spec.weights import file_sha256
 from napari_radcnn.tasks import TASKS
 from napari_radcnn.user_folders import data_folder
 
-#: What a pack calls the module that runs its model.
-_PIPELINES = {"napari_radcnn.foreign.processing.run": "network", "napari_radcnn.foreign.nnunet.run": "nnunet"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
-_WORDS = ("name", "title", "task", "version", "summary", "licence", "citation", "body_part")
 #: What training leaves beside a model and nobody needs to run it.
 _LEFT_OUT = re.compile(r"(^|/)(\..*|validation.*|__pycache__|training_log.*|progress\.png|debug\.json)(/|$)")
 #: A date that says nothing, so that the same model gives the same file.
@@ -104,20 +100,22 @@ def pack(
     ModelError
         If the model cannot be opened, or a name or text is missing.
     WriteError
-        If the file cannot be written.
+        If the file cannot be written, or is one of those that it is made of or lies among them.
     """
     from napari_radcnn.foreign import open_model
 
     origin = model.origin if isinstance(model, ModelSpec) else Path(model)
     if origin is None:
         raise ModelError("Only models opened from a file or folder can be packed.")
+    refuse_sources(Path(out), [origin, *(text for text in (licence, card) if isinstance(text, Path))])
     spec = model if isinstance(model, ModelSpec) else open_model(origin, trust=trust)
     texts = {"LICENCE.txt": _text(licence, "license"), "CARD.md": _text(card, "card")}
     chosen = _checked_name(slug(spec.name) if name is None else name)
     files = _files_of(spec, origin)
+    refuse_sources(Path(out), files.values())
     hashes = {f"model/{inside}": file_sha256(path) for inside, path in files.items()}
     hashes |= {inside: hashlib.sha256(text.encode()).hexdigest() for inside, text in texts.items()}
-    words = {"schema": PACK, **_words(spec), "name": chosen, "files": hashes}
+    words = {"schema": PACK, **words_of(spec), "name": chosen, "files": hashes}
     words["weights"] = [
         {"path": inside, "sha256": file.sha256, "kind": file.kind}
         for file in spec.files
@@ -186,60 +184,107 @@ def install(path: str | Path, *, trust: str | None = None, taken: Collection[str
     ------
     ModelError
         If the pack is damaged, a model of that name exists, or the model cannot be opened.
+    WriteError
+        If another process installs a model of that name.
     """
-    from napari_radcnn.foreign import open_model
-
     path = Path(path)
     info = verify(path)
-    if info.name in {*taken, *(spec.name for spec in installed())}:
+    if info.name in {*taken, *(spec.name for spec in installed()), *(left.name for left in unusable())}:
         raise ModelError(f"{path.name}: a model '{info.name}' is already installed; uninstall it first.")
     place = _folder() / info.name
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".installing-", dir=place.parent))
-    except OSError as error:
-        raise ModelError(f"{place.parent}: models cannot be stored here: {error.strerror or error}.") from error
-    try:
-        unpack(path, temporary)
-        open_model(_entry_path(temporary, info.words), trust=trust)
-        if trust is not None:
-            remember_trust(trust)
-        temporary.rename(place)
+        make_ready(place.parent)
+        with owned(place):
+            _install(path, info, place, trust)
     except ReadError as error:
         raise ModelError(str(error)) from error
     except OSError as error:
         raise ModelError(f"{path.name}: the model cannot be installed: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return info.name
 
 
+def _install(path: Path, info: PackInfo, place: Path, trust: str | None) -> None:
+    from napari_radcnn.foreign import open_model
+
+    temporary = hidden_path(place)
+    try:
+        temporary.mkdir(mode=0o700)
+        unpack(path, temporary)
+        open_model(entry_path(temporary, info.words), trust=trust)
+        if trust is not None:
+            remember_trust(trust)
+        sync_tree(temporary)
+        if place.exists():  # another process was faster
+            raise ModelError(f"{path.name}: a model '{info.name}' is already installed; uninstall it first.")
+        temporary.rename(place)
+        sync_folder(place.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def uninstall(name: str) -> None:
-    """Remove an installed model.
+    """Remove an installed model, also one that cannot be used.
 
     Raises
     ------
     ModelError
-        If there is none of that name.
+        If there is none of that name, or it cannot be removed.
+    WriteError
+        If another process is installing it.
     """
-    if not _NAME.fullmatch(name) or not (_folder() / name / PACK_LIST).is_file():
+    place = _folder() / name
+    if not _NAME.fullmatch(name) or not place.is_dir():
         listed = ", ".join(spec.name for spec in installed()) or "none"
         raise ModelError(f"No model '{name}' is installed; installed: {listed}.")
-    shutil.rmtree(_folder() / name)
+    try:
+        make_ready(place.parent)
+        with owned(place):
+            aside = hidden_path(place)
+            place.rename(aside)  # gone at once, or not at all
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise ModelError(f"{name}: the model cannot be removed: {error.strerror or error}.") from error
+
+
+@dataclass(frozen=True)
+class UnusablePack:
+    """An installed pack whose model cannot be listed.
+
+    Attributes
+    ----------
+    name : str
+        What it was installed as.
+    reason : str
+        Why, and what to do, in one line.
+    """
+
+    name: str
+    reason: str
 
 
 def installed() -> list[ModelSpec]:
-    """Return the models of all installed packs, by name; a damaged one is left out. Imports no torch."""
+    """Return the models of all installed packs, by name; see `unusable` for the others. Imports no torch."""
+    return [found for found in _installed() if isinstance(found, ModelSpec)]
+
+
+def unusable() -> list[UnusablePack]:
+    """Return what is installed and cannot be used: packs of a newer version of this program, and damaged ones."""
+    return [found for found in _installed() if isinstance(found, UnusablePack)]
+
+
+def _installed() -> Iterator[ModelSpec | UnusablePack]:
     if not _folder().is_dir():
-        return []
-    found = []
-    for place in sorted(p for p in _folder().iterdir() if _NAME.fullmatch(p.name)):
+        return
+    for place in sorted(p for p in _folder().iterdir() if _NAME.fullmatch(p.name) and p.is_dir()):
         try:
             info = _info(place, json.loads((place / PACK_LIST).read_text(encoding="utf-8")))
-            found.append(_listed(place, info.words))
-        except (OSError, ValueError, TypeError, LookupError, AttributeError, ModelError):
-            continue  # not to be run; `install` of the pack repairs it
-    return found
+            yield listed_spec(place, info.words)
+        except ModelError as error:
+            yield UnusablePack(place.name, str(error))
+        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+            cause = f"its {PACK_LIST} cannot be read ({_brief(error)})"
+            yield UnusablePack(place.name, f"{place.name}: {cause}; remove it and install its pack again.")
 
 
 def open_installed(spec: ModelSpec) -> ModelSpec:
@@ -327,73 +372,13 @@ def _entry(spec: ModelSpec, origin: Path, files: Mapping[str, Path]) -> str:
     return f"model/{only}" if only and not origin.is_dir() else "model"
 
 
-def _entry_path(place: Path, words: Mapping[str, Any]) -> Path:
-    return place / str(words["entry"])
-
-
-def _words(spec: ModelSpec) -> dict[str, Any]:
-    words = {key: getattr(spec, key) for key in _WORDS}
-    return words | {
-        "pipeline": _PIPELINES.get(spec.pipeline, spec.pipeline),
-        "modalities": list(spec.modalities),
-        "spacing": spec.spacing,
-        "patch": spec.patch,
-        "labels": {str(value): {"name": label.name, "color": label.color} for value, label in spec.labels.items()},
-        "inputs": [{"name": slot.name, "modalities": list(slot.modalities)} for slot in spec.inputs],
-    }
-
-
-def _listed(place: Path, words: Mapping[str, Any]) -> ModelSpec:
-    """Return the description of an installed model from its pack.json alone."""
-    labels = {
-        int(value): Label(str(label["name"]), None if label["color"] is None else _three(label["color"]))
-        for value, label in words["labels"].items()
-    }
-    patch = words["patch"]
-    return ModelSpec(
-        name=words["name"],
-        title=words["title"],
-        task=words["task"],
-        version=words["version"],
-        summary=words["summary"],
-        licence=words["licence"],
-        citation=words["citation"],
-        body_part=words["body_part"],
-        pipeline="napari_radcnn.foreign.installed",
-        options=_options(str(words["pipeline"])),
-        modalities=tuple(map(str, words["modalities"])),
-        card=str(place / "CARD.md"),
-        spacing=None if words["spacing"] is None else _three(words["spacing"]),
-        patch=None if patch is None else (int(patch[0]), int(patch[1]), int(patch[2])),
-        labels=labels,
-        inputs=tuple(InputSlot(str(s["name"]), tuple(map(str, s["modalities"]))) for s in words["inputs"]),
-        files=tuple(NetworkFile(place / "model" / f["path"], f["sha256"], f["kind"]) for f in words["weights"]),
-        origin=_entry_path(place, words),
-    )
-
-
-def _options(pipeline: str) -> type:
-    if pipeline == "nnunet":
-        from napari_radcnn.foreign.nnunet.open import NnunetOptions
-
-        return NnunetOptions
-    from napari_radcnn.foreign.processing.steps import NetworkOptions
-
-    return NetworkOptions
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    first, second, third = (float(v) for v in values)
-    return first, second, third
-
-
 def _info(path: Path, words: Any) -> PackInfo:
     """Return what a pack.json says, checked."""
     if isinstance(words, dict):
         check_schema(words.get("schema"), PACK, path.name, ModelError)
     if not isinstance(words, dict) or words.get("schema") != PACK:
         raise ModelError(f'{path.name}: not a model pack: its pack.json does not say "schema": "{PACK}".')
-    texts = {key: words.get(key) for key in (*_WORDS, "entry")}
+    texts = {key: words.get(key) for key in (*WORDS, "entry")}
     wrong = next((key for key, value in texts.items() if not isinstance(value, str)), None)
     files = words.get("files")
     if wrong or not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):

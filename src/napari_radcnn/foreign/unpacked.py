@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.files import write_text
+from napari_radcnn.files import hidden_path, make_ready, owned, write_text
 from napari_radcnn.io.archive import unpack
 from napari_radcnn.spec.trust import tree_sha256
 from napari_radcnn.spec.weights import file_sha256
 from napari_radcnn.user_folders import cache_folder
+
+#: How long another process may take to unpack the same archive, s.
+_WAIT_SECONDS = 600.0
 
 
 def unpacked(path: Path) -> Path:
@@ -25,29 +27,33 @@ def unpacked(path: Path) -> Path:
     ------
     ReadError
         If the archive is damaged, unsafe, or would take too much room.
+    WriteError
+        If another process unpacks it for ten minutes.
     """
     place = _cache() / file_sha256(path)
     if place.is_dir() and _is_whole(place):
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=place.parent))
+    make_ready(place.parent)
+    with owned(place, wait=_WAIT_SECONDS):
+        if not (place.is_dir() and _is_whole(place)):  # another process was faster
+            _unpack(path, place)
+    return place
+
+
+def _unpack(path: Path, place: Path) -> None:
+    temporary, aside = hidden_path(place), hidden_path(place)
     try:
+        temporary.mkdir(mode=0o700)
         unpack(path, temporary)
         whole = tree_sha256(temporary)
-        aside = temporary.with_name(f"{temporary.name}-old")
-        try:
-            if place.is_dir():
-                place.rename(aside)
-            temporary.rename(place)
-            write_text(_sum_of(place), whole, overwrite=True)
-        except OSError:
-            if not (place.is_dir() and tree_sha256(place) == whole):  # another process was faster
-                raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        if place.is_dir():
+            place.rename(aside)
+        temporary.rename(place)
+        write_text(_sum_of(place), whole, overwrite=True)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return place
+        for left in (temporary, aside):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _sum_of(place: Path) -> Path:

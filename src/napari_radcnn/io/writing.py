@@ -12,8 +12,9 @@ from napari_radcnn.io.dicom_results.deidentify import Deidentifier, Writable
 from napari_radcnn.io.dicom_results.source import check_source_pixels
 from napari_radcnn.io.formats import FORMATS, formats, writable_suffixes
 from napari_radcnn.io.omezarr import write_label_image
+from napari_radcnn.io.own_file import replaces_own_file
 from napari_radcnn.io.reference import check_place
-from napari_radcnn.io.targets import refuse_sources, sources_of
+from napari_radcnn.io.targets import refuse_sources, sources_in, sources_of
 from napari_radcnn.results import Result
 from napari_radcnn.schemas import label_store
 from napari_radcnn.tasks import ResultKind, kind_of, kind_of_class, load
@@ -44,7 +45,8 @@ def write(
         to ``.dcm`` or ``.seg.dcm`` (a segmentation) or ``.sr.dcm`` (a report of their volumes, with the segmentation
         beside it), detections to ``.sr.dcm``, and an image to a name without a suffix: a folder with a derived series.
     path : path
-        Its folder must exist. It must not be, hold or lie in what `obj` was read or made from.
+        Its folder must exist. It must not be, hold or lie in what `obj` was read or made from; labels alone may replace
+        the file that they were read from, where it holds nothing else (``.nii``, ``.nii.gz``, ``.nrrd``).
     overwrite : bool
         Whether the file may exist.
     reference : path or Volume, optional
@@ -87,9 +89,13 @@ def write(
 
 
 def refuse_inputs(obj: Result, path: Path, reference: Reference | None = None) -> None:
-    """Refuse a target that is, holds or lies in what the object was read or made from, see `refuse_sources`."""
+    """Refuse a target that is, holds or lies in what the object was read or made from, see `refuse_sources`.
+
+    Labels may be written over the file that they were read from where that loses nothing, see `replaces_own_file`.
+    """
     of_reference = sources_of(reference) if isinstance(reference, Volume) else [Path(reference)] if reference else []
-    refuse_sources(path, [*sources_of(obj), *of_reference])
+    own = sources_in(obj.provenance) if replaces_own_file(obj, path) else sources_of(obj)
+    refuse_sources(path, [*own, *of_reference])
 
 
 def check_suffix(kind: type, path: Path) -> str:

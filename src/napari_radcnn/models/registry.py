@@ -10,7 +10,7 @@ from types import ModuleType
 
 from napari_radcnn.discovery import Added, LeftOut, Package, leave_out, look_into
 from napari_radcnn.errors import ModelError
-from napari_radcnn.foreign.pack import install, installed
+from napari_radcnn.foreign.pack import install, installed, unusable
 from napari_radcnn.interactive.engines.registry import ADDED as ADDED_ENGINES
 from napari_radcnn.interactive.engines.specs import SPECS as ENGINES
 from napari_radcnn.spec.added import checked_spec
@@ -102,7 +102,7 @@ def get_model(name: str) -> ModelSpec:
     Raises
     ------
     ModelError
-        If there is none; the text lists those there are.
+        If there is none; the text lists those there are. Or if it is of a pack that cannot be used.
     """
     spec = _find(name)
     if spec is not None:
@@ -110,6 +110,9 @@ def get_model(name: str) -> ModelSpec:
     refused = next((left for left in (*ADDED.left_out(), *ADDED_ENGINES.left_out()) if left.name == name), None)
     if refused is not None:
         raise ModelError(str(refused))
+    damaged = next((one for one in unusable() if one.name == name), None)
+    if damaged is not None:
+        raise ModelError(damaged.reason)
     known = model_names()
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}."

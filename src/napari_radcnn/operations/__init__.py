@@ -12,7 +12,7 @@ from napari_radcnn.operations.replaying import Replay, replay
 from napari_radcnn.operations.restoring import denoise, super_resolve
 from napari_radcnn.operations.running import run
 from napari_radcnn.operations.segmenting import segment
-from napari_radcnn.operations.streaming import can_stream, segment_to
+from napari_radcnn.operations.streaming import can_stream, is_store_target, segment_to
 from napari_radcnn.results import Result
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "denoise",
     "detect",
     "evaluate",
+    "is_store_target",
     "models_for",
     "plan",
     "replay",

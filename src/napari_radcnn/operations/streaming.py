@@ -22,6 +22,7 @@ from napari_radcnn.operations.outcomes import manifest_of_run
 from napari_radcnn.operations.planning import make_request, plan_of, refuse_too_large, refuse_unsuitable
 from napari_radcnn.operations.running import RunKeywords, execute, expect
 from napari_radcnn.results import LabelMap
+from napari_radcnn.schemas import label_store
 from napari_radcnn.suitability import Suitability
 from napari_radcnn.volume import Volume
 
@@ -45,7 +46,8 @@ def segment_to(
     volume, model, options, how
         As in `run`. An OME-Zarr scan is read block by block.
     target : path
-        ``*.ome.zarr`` or ``*.zarr``; its manifest is written beside it.
+        ``*.ome.zarr`` or ``*.zarr``, or ``STORE.ome.zarr/labels/NAME``, which is added to the store of the scan and
+        touches nothing else in it; the manifest is written beside the store.
     overwrite : bool
         Whether `target` may exist.
     each_block : callable, optional
@@ -62,7 +64,7 @@ def segment_to(
     ModelError
         As `run`; or if the model does not give its labels block by block.
     WriteError
-        If the target is in the way, an input, is no Zarr store, or the disk is full.
+        If the target is in the way, an input, is no Zarr store, another process writes it, or the disk is full.
     """
     from napari_radcnn.io import read
     from napari_radcnn.io.omezarr.growing import GrowingLabels
@@ -84,7 +86,7 @@ def segment_to(
     spec = request.spec
     if not can_stream(spec):
         raise ModelError(f"'{spec.name}' needs the whole scan in memory: run it without streaming.")
-    if target.suffix != ".zarr":
+    if not is_store_target(target):
         raise WriteError(f"{target}: labels can only be streamed to OME-Zarr; use a name ending in .ome.zarr.")
     refuse_sources(target, [path for one in request.volumes for path in sources_of(one)])
     request = replace(request, streams=True)
@@ -112,8 +114,16 @@ def segment_to(
     except RadcnnError:
         grown.discard()
         raise
+    finally:
+        grown.close()
     (written,) = read(target)
-    return replace(written.with_metadata(name=labels.name, provenance=made_by), warnings=labels.warnings)
+    told = (*labels.warnings, *grown.notes)
+    return replace(written.with_metadata(name=labels.name, provenance=made_by), warnings=told)
+
+
+def is_store_target(target: Path) -> bool:
+    """Return whether labels can be streamed under a name: that of a store, or of labels in the store of a scan."""
+    return target.suffix == ".zarr" or label_store(target) is not None
 
 
 def can_stream(spec: ModelSpec) -> bool:

@@ -11,13 +11,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError, TrustError
-from napari_radcnn.files import write_text
+from napari_radcnn.files import owned, write_text
 from napari_radcnn.spec.weights import file_sha256
-from napari_radcnn.user_folders import config_folder
+from napari_radcnn.user_folders import WAIT_SECONDS, config_folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -118,7 +118,7 @@ def remember_trust(sha256: str) -> None:
     value = sha256.strip().lower()
     if not _SHA256.fullmatch(value):
         raise ModelError(f"'{sha256[:80]}' is not a SHA-256: 64 digits 0-9 and a-f are expected.")
-    _write({*trusted(), value})
+    _change(lambda known: known | {value})
 
 
 def forget_trust(sha256: str) -> None:
@@ -129,13 +129,14 @@ def forget_trust(sha256: str) -> None:
     WriteError
         If the settings cannot be written.
     """
-    _write(set(trusted()) - {sha256.strip().lower()})
+    _change(lambda known: known - {sha256.strip().lower()})
 
 
-def _write(values: set[str]) -> None:
+def _change(change: Callable[[frozenset[str]], frozenset[str]]) -> None:
     target = _store()
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_text(target, json.dumps(sorted(values), indent=1) + "\n", overwrite=True)
+    with owned(target, wait=WAIT_SECONDS):  # what another process trusts meanwhile is not lost
+        write_text(target, json.dumps(sorted(change(trusted())), indent=1) + "\n", overwrite=True)
 
 
 def _store() -> Path:

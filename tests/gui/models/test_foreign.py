@@ -531,3 +531,17 @@ def test_models_of_one_and_of_two_inputs_take_turns(make_napari_viewer, qtbot, t
     dock.model_combo.setCurrentIndex(dock.model_combo.findData(str(path)))
     wait_for_plan(dock)
     assert chosen(dock) == ["patient t1", "patient flair"]
+
+
+def test_an_installed_model_that_cannot_be_used_is_listed_with_the_reason(make_napari_viewer, tmp_path, monkeypatch):
+    folder = tmp_path / "napari-radcnn" / "models" / "of-tomorrow"
+    folder.mkdir(parents=True)
+    (folder / "pack.json").write_text('{"schema": "radcnn-pack/7"}')
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    _, dock = docked(make_napari_viewer)
+    combo = dock.chooser.combo
+    row = combo.findText("of-tomorrow (cannot be used)")
+    assert row >= 0
+    assert "a newer version of napari-radcnn wrote this" in combo.itemData(row, Qt.ItemDataRole.ToolTipRole)
+    assert not combo.model().item(row).isEnabled()
+    assert combo.currentIndex() != row

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from napari_radcnn.errors import JournalError
+from napari_radcnn.files.owner import Owner
 from napari_radcnn.interactive.journal.journal import Journal, saved_sessions
-from napari_radcnn.interactive.journal.lock import Lock, Owner, is_locked
+from napari_radcnn.interactive.journal.lock import is_locked, take as take_lock
 
 _OTHER = """
 import sys
@@ -130,7 +131,7 @@ def test_a_process_killed_while_it_locks_leaves_nothing_that_counts(tmp_path, mo
     seen = []
     write = os.write
     monkeypatch.setattr(os, "write", lambda *args: seen.append(is_locked(tmp_path)) or write(*args))
-    Lock.take(tmp_path)
+    take_lock(tmp_path)
     assert seen == [False], "the lock was there before its bytes were"
     assert is_locked(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["lock-1"]
@@ -141,10 +142,10 @@ def test_a_file_system_without_hard_links_will_do(tmp_path, monkeypatch):
         raise OSError("no hard links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    lock = Lock.take(tmp_path)
+    lock = take_lock(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["lock-1"]
     with pytest.raises(JournalError, match="open in another"):
-        Lock.take(tmp_path)
+        take_lock(tmp_path)
     lock.release()
     assert not is_locked(tmp_path)
 
@@ -175,7 +176,7 @@ def test_of_many_that_take_over_a_dead_session_one_succeeds(tmp_path):
         def take(folder: Path = folder, barrier=barrier, taken=taken, refused=refused) -> None:
             barrier.wait()
             try:
-                taken.append(Lock.take(folder))
+                taken.append(take_lock(folder))
             except JournalError:
                 refused.append(1)
 

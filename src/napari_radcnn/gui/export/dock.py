@@ -197,7 +197,7 @@ class ExportDock(QWidget):
             return
         self.path_line.setText(str(path))
         try:
-            refuse_sources(path, self._sources())
+            refuse_sources(path, self._sources(path))
         except WriteError as error:
             self.panel.fail(str(error))
             return
@@ -216,11 +216,11 @@ class ExportDock(QWidget):
         box.finished.connect(box.deleteLater)
         box.open()
 
-    def _sources(self) -> list[Path]:
+    def _sources(self, target: Path) -> list[Path]:
         """Return what the chosen layers were read or made from."""
         asked = None if self.series_combo.isHidden() else self.series_combo.layer
         layers = [layer for layer in (self.layer_combo.layer, asked) if layer is not None]
-        return [path for layer in layers for path in sources_of_layer(layer)]
+        return [path for layer in layers for path in sources_of_layer(layer, target)]
 
     def _on_answer(self, answer: int, path: Path) -> None:
         if answer == int(QMessageBox.StandardButton.Yes):

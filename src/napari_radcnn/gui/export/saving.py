@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 from napari_radcnn.gui.findings.layer import findings_from_layer, frozen_findings, review_of
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, scan_from_layer, snapshot
 from napari_radcnn.io.formats import formats
-from napari_radcnn.io.targets import sources_of
+from napari_radcnn.io.own_file import replaces_own_file
+from napari_radcnn.io.targets import sources_in, sources_of
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.results import Detections, LabelMap
 from napari_radcnn.volume import Volume
@@ -122,13 +123,27 @@ def result_of(layer: Any) -> Volume | LabelMap | Detections:
     return scan_from_layer(layer) if review_of(layer) is None else findings_from_layer(layer)
 
 
-def sources_of_layer(layer: Any) -> list[Path]:
-    """Return the files that what a layer holds was read or made from, without computing what it is written as."""
+def sources_of_layer(layer: Any, target: Path) -> list[Path]:
+    """Return the files that what a layer holds was read or made from, without computing what it is written as.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        One of ours, or any other, which has none.
+    target : path
+        Where it is to go: edited labels may replace the file that they were read from, which is then left out.
+    """
     review = review_of(layer)
     if review is not None:
         return sources_of(review.detections)
     kept = layer.metadata.get(METADATA_KEY, {}) if is_ours(layer) else {}
-    return [path for key in ("volume", "labels") if kept.get(key) is not None for path in sources_of(kept[key])]
+    found = [kept[key] for key in ("volume", "labels") if kept.get(key) is not None]
+    is_own = kind_of(layer) == "labels"
+    return [
+        path
+        for one in found
+        for path in (sources_in(one.provenance) if is_own and replaces_own_file(one, target) else sources_of(one))
+    ]
 
 
 def choices(kind: Kind) -> list[Choice]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from threading import Event
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QAction
+from qtpy.QtGui import QAction, QStandardItemModel
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_radcnn.foreign.nnunet.local import LocalModel, find_nnunet_models
+from napari_radcnn.foreign.pack import unusable
 from napari_radcnn.gui.models import foreign
 from napari_radcnn.gui.models.dialogs import LocalModelsDialog, ask_for_trust, ask_to_install, show_card
 from napari_radcnn.gui.models.text import tip
@@ -65,6 +66,8 @@ class ModelChooser(QWidget):
         for spec in models():
             if spec.task != "interactive":  # those answer prompts, in a dock of their own
                 self._add(spec.name, spec)
+        for left in unusable():
+            self._add_unusable(left.name, left.reason)
         for path, spec in foreign.opened().items():
             self._add(str(path), spec)
         self.combo.setCurrentIndex(max(0, self.combo.findData(_FIRST)))
@@ -155,6 +158,15 @@ class ModelChooser(QWidget):
         if not spec.is_available:
             gray = self.palette().brush(self.palette().ColorGroup.Disabled, self.palette().ColorRole.Text)
             self.combo.setItemData(row, gray, Qt.ItemDataRole.ForegroundRole)
+
+    def _add_unusable(self, name: str, reason: str) -> None:
+        """Show an installed model that cannot be chosen, and why."""
+        self.combo.addItem(f"{name} (cannot be used)")
+        row = self.combo.count() - 1
+        self.combo.setItemData(row, tip(reason), Qt.ItemDataRole.ToolTipRole)
+        items = self.combo.model()
+        if isinstance(items, QStandardItemModel):
+            items.item(row).setEnabled(False)
 
     # -- the menu --------------------------------------------------------------------------------------------------
 

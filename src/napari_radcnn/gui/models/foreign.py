@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_radcnn.errors import TrustError, WriteError
-from napari_radcnn.files import write_text
+from napari_radcnn.files import owned, write_text
 from napari_radcnn.spec.model import ModelSpec
-from napari_radcnn.user_folders import config_folder
+from napari_radcnn.user_folders import WAIT_SECONDS, config_folder
 
 #: How many paths are remembered.
 MOST_RECENT = 10
@@ -134,20 +134,22 @@ def recent_paths() -> list[Path]:
 
 def remember_path(path: Path) -> None:
     """Have a path first among those opened last."""
-    _write_recent([path.absolute(), *(known for known in recent_paths() if known != path.absolute())])
+    _change_recent(path.absolute(), is_first=True)
 
 
 def forget_path(path: Path) -> None:
     """Have a path no longer among those opened last."""
-    _write_recent([known for known in recent_paths() if known != path.absolute()])
+    _change_recent(path.absolute(), is_first=False)
 
 
-def _write_recent(paths: list[Path]) -> None:
+def _change_recent(path: Path, *, is_first: bool) -> None:
     target = _recent_file()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([str(path) for path in paths[:MOST_RECENT]], indent=1)
-        write_text(target, text + "\n", overwrite=True)
+        with owned(target, wait=WAIT_SECONDS):
+            paths = [*([path] if is_first else []), *(known for known in recent_paths() if known != path)]
+            text = json.dumps([str(known) for known in paths[:MOST_RECENT]], indent=1)
+            write_text(target, text + "\n", overwrite=True)
     except (OSError, WriteError):  # a read-only home: the model is open all the same
         return
 

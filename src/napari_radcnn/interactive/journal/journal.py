@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 from napari_radcnn.errors import JournalError, WriteError
 from napari_radcnn.files import atomic_path, write_error
-from napari_radcnn.interactive.journal.lock import Lock
+from napari_radcnn.interactive.journal.lock import Lock, take
 from napari_radcnn.interactive.journal.records import (
     Place,
     Record,
@@ -127,7 +127,7 @@ class Journal:
         try:
             if not stat.S_ISREG(file.lstat().st_mode):
                 raise JournalError(f"{path}: there is no session in this folder.")
-            hold.lock = Lock.take(file.parent)
+            hold.lock = take(file.parent)
             hold.descriptor = os.open(file, os.O_RDWR | _BINARY | _NOFOLLOW)
             with os.fdopen(os.dup(hold.descriptor), "rb", buffering=0) as reader:
                 found = survey(reader, str(path))
@@ -320,7 +320,7 @@ class Journal:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
         if self._hold.lock is None or not self._hold.lock.path.exists():
-            self._hold.lock = Lock.take(self.path)
+            self._hold.lock = take(self.path)
 
     def _write(self, kind: str, payload: bytes) -> None:
         """Append one record in one call; where it fails, the file is cut back to what it was."""

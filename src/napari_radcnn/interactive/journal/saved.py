@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import JournalError
-from napari_radcnn.interactive.journal.lock import Lock, is_locked, lock_files
+from napari_radcnn.interactive.journal.lock import is_locked, lock_files, take
 from napari_radcnn.interactive.journal.records import is_begun, survey
 from napari_radcnn.schemas import JOURNAL_NAME
 from napari_radcnn.user_folders import data_folder
@@ -117,7 +117,7 @@ def discard(session: SavedSession | Path) -> None:
     path = session if isinstance(session, Path) else session.path
     lock = None
     try:
-        lock = Lock.take(path)
+        lock = take(path)
         remove_session(path)
     except FileNotFoundError:
         return

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 
 import numpy as np
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import atomic_path, check_target, drop, give_name, sync, together, write_error
+from napari_radcnn.files import atomic_path, check_target, drop, give_name, hidden_path, owning, sync, together
 from napari_radcnn.interop import to_simpleitk
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.itk.metaimage import read_metaimage
@@ -56,21 +55,22 @@ def _write(image: object, obj: Volume | LabelMap, temporary: Path, target: Path)
 def _write_pair(image: object, obj: Volume | LabelMap, path: Path, overwrite: bool) -> None:
     """Write header and voxels, which get their names together."""
     check_target(path, overwrite)
-    made = path.with_name(f".radcnn-{secrets.token_hex(4)}.mhd")
+    made = hidden_path(path)
     data_made = made.with_suffix(".zraw")
     data = path.with_suffix(".zraw")
     check_target(data, overwrite)
-    try:
-        _write(image, obj, made, path)
-        header = re.sub(r"ElementDataFile = .*", lambda _: f"ElementDataFile = {data.name}", made.read_text("utf-8"))
-        made.write_text(header, encoding="utf-8")
-        sync(made)
-        sync(data_made)
-        with together():
-            give_name(data_made, data, overwrite)
-            give_name(made, path, overwrite)
-    except OSError as error:
-        raise write_error(path, error) from error
-    finally:
-        for leftover in (made, data_made):
-            drop(leftover)
+    with owning(path), owning(data):
+        try:
+            _write(image, obj, made, path)
+            header = re.sub(
+                r"ElementDataFile = .*", lambda _: f"ElementDataFile = {data.name}", made.read_text("utf-8")
+            )
+            made.write_text(header, encoding="utf-8")
+            sync(made)
+            sync(data_made)
+            with together():
+                give_name(data_made, data, overwrite)
+                give_name(made, path, overwrite)
+        finally:
+            for leftover in (made, data_made):
+                drop(leftover)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.files import drop, together, write_error, write_text
+from napari_radcnn.files import drop, give_name, hidden_path, make_ready, owning, sync, together
 from napari_radcnn.io.omezarr.folder import take_name
 from napari_radcnn.io.omezarr.read import read_omezarr
 from napari_radcnn.io.omezarr.store import Group, open_group
 from napari_radcnn.io.omezarr.write import foreign_in_store, write_beside
 from napari_radcnn.results import LabelMap
-from napari_radcnn.schemas import label_store
+from napari_radcnn.schemas import beside_store, label_store
 from napari_radcnn.volume import Volume
 
+#: What stands in ``image-label`` of labels in the store of their scan.
+IMAGE_OF_LABELS = {"source": {"image": "../../"}}
+#: How long another process may take to add its own labels, s.
+_WAIT_SECONDS = 30.0
 #: How far a corner of the labels' grid may lie from that of the scan's, mm.
 _TOLERANCE_MM = 0.01
 
@@ -45,21 +48,69 @@ def write_label_image(obj: Volume | LabelMap, path: Path, overwrite: bool = Fals
         raise WriteError(
             f"{path}: only labels can be added to a store, but this is an image; write *.ome.zarr instead."
         )
+    check_label_target(obj, path, store, overwrite)
+    place = beside_store(path)
+    with owning(place):
+        temporary = hidden_path(place)
+        try:
+            write_beside(obj, temporary, path, IMAGE_OF_LABELS)
+            with together():
+                give_label_name(obj, temporary, path, store, overwrite)
+        finally:
+            drop(temporary)
+
+
+def check_label_target(obj: Volume | LabelMap, path: Path, store: Path, overwrite: bool) -> None:
+    """Refuse labels that cannot be added to a store under a name.
+
+    Parameters
+    ----------
+    obj : LabelMap or Volume
+        The labels; only their grid, and where they were read from, are looked at.
+    path, store : path
+        ``STORE.ome.zarr/labels/NAME``, and the store.
+    overwrite : bool
+        Whether labels of that name may exist.
+
+    Raises
+    ------
+    WriteError
+        As of `write_label_image`.
+    """
+    if store.parent.is_dir():
+        make_ready(store.parent)
     _check_image(obj, path, store)
     _check_place(obj, path, store, overwrite)
-    names = _listed(path.parent, path)
-    temporary = store.with_name(f".radcnn-{secrets.token_hex(4)}-{path.name}")
-    try:
-        write_beside(obj, temporary, path, {"source": {"image": "../../"}})
+    if (path.parent / "zarr.json").is_file():  # another process may just be making it
+        _listed(path.parent, path)
+
+
+def give_label_name(obj: Volume | LabelMap, temporary: Path, path: Path, store: Path, overwrite: bool) -> None:
+    """Give labels that lie whole beside a store their place in it, and name them in its list, in a `together`.
+
+    Parameters
+    ----------
+    obj, path, store, overwrite
+        As of `check_label_target`, which is done again: other processes add labels, too.
+    temporary : path
+        Where the labels lie.
+
+    Raises
+    ------
+    WriteError
+        As of `write_label_image`, or if the store itself is being written.
+    """
+    with together() as group:
+        group.own(store, wait=_WAIT_SECONDS)
+        check_label_target(obj, path, store, overwrite)
+        names = _listed(path.parent, path)
         path.parent.mkdir(exist_ok=True)
-        with together():
-            take_name(temporary, path)
-            if path.name not in names:
-                write_text(path.parent / "zarr.json", _listing([*names, path.name], path.parent), overwrite=True)
-    except OSError as error:
-        raise write_error(path, error) from error
-    finally:
-        drop(temporary)
+        take_name(temporary, path)
+        if path.name not in names:
+            listing = hidden_path(beside_store(path))
+            listing.write_text(_listing([*names, path.name], path.parent), encoding="utf-8")
+            sync(listing)
+            give_name(listing, path.parent / "zarr.json", overwrite=True)
 
 
 def _check_image(obj: Volume | LabelMap, path: Path, store: Path) -> None:
@@ -98,8 +149,8 @@ def _group(folder: Path) -> Group:
 
 
 def _listed(folder: Path, path: Path) -> list[str]:
-    """Return the names in the group ``labels``."""
-    if not folder.exists() and not folder.is_symlink():
+    """Return the names in the group ``labels``; a folder without anything is what a killed process left."""
+    if not folder.is_symlink() and not (folder.exists() and any(folder.iterdir())):
         return []
     try:
         group = _group(folder)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import drop, give_name, recover, write_error
+from napari_radcnn.files import drop, give_name, hidden_path, make_ready, owning, sync_tree
 
 
 @contextmanager
@@ -38,14 +36,13 @@ def atomic_folder(
         If `target` exists and may not be replaced, its parent is missing or not writable, or the disk is full.
     """
     check_folder_target(target, overwrite, is_ours, foreign)
-    temporary = target.with_name(f".radcnn-{secrets.token_hex(4)}-{target.name}")
-    try:
-        yield temporary
-        take_name(temporary, target)
-    except OSError as error:
-        raise write_error(target, error) from error
-    finally:
-        drop(temporary)
+    with owning(target):
+        temporary = hidden_path(target)
+        try:
+            yield temporary
+            take_name(temporary, target)
+        finally:
+            drop(temporary)
 
 
 def check_folder_target(
@@ -54,7 +51,7 @@ def check_folder_target(
     """Refuse a target that may not be made or replaced; parameters and errors as of `atomic_folder`."""
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
-    recover(target.parent)
+    make_ready(target.parent)
     if not target.exists() and not target.is_symlink():
         return
     if not overwrite:
@@ -83,24 +80,5 @@ def take_name(temporary: Path, target: Path) -> None:
     WriteError
         If somebody took the name meanwhile.
     """
-    _sync_all(temporary)
+    sync_tree(temporary)
     give_name(temporary, target, overwrite=target.exists())
-
-
-def _sync_all(folder: Path) -> None:
-    """Wait until everything in the folder is on the disk; a full disk may only show here."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            _sync(Path(parent, name))
-        _sync(Path(parent))
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # Windows opens no folders
-        return
-    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        with suppress(PermissionError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

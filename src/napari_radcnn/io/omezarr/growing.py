@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,15 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.files import write_error, write_text
+from napari_radcnn.files import hold, together, write_error
+from napari_radcnn.files.leftovers import PARTIAL
 from napari_radcnn.geometry import Box, Geometry
+from napari_radcnn.io.omezarr.adding import IMAGE_OF_LABELS, check_label_target, give_label_name
 from napari_radcnn.io.omezarr.folder import check_folder_target, take_name
+from napari_radcnn.io.omezarr.progress import GrownBlocks
 from napari_radcnn.io.omezarr.read import holds_zarr, read_omezarr
 from napari_radcnn.io.omezarr.write import create_level, foreign_in_store, pyramid, store_attributes
 from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.schemas import beside_store, label_store
+from napari_radcnn.voxels import box_ends
 
-#: Beside the store's own files while it grows: how far it is.
-_PROGRESS = "radcnn-progress.json"
 _MAX_LABEL = 65535
 
 
@@ -30,12 +32,12 @@ class GrowingLabels:
     """Where a run that is larger than memory puts its labels.
 
     Blocks are written to a hidden folder beside the target, which is left there if the process is killed, so that the
-    same run can go on where it was. Nothing has the target's name before `finish`.
+    same run can go on where it was. Nothing has the target's name before `finish`. One process at a time may do that.
 
     Parameters
     ----------
     target : Path
-        ``*.ome.zarr`` or ``*.zarr``.
+        ``*.ome.zarr`` or ``*.zarr``, or ``STORE.ome.zarr/labels/NAME``, which is added to the store of the scan.
     geometry : Geometry
         The grid of the labels.
     labels : mapping of int to Label
@@ -50,7 +52,7 @@ class GrowingLabels:
     Raises
     ------
     WriteError
-        If the target is in the way, or its folder cannot be written to.
+        If the target is in the way, another process writes it, or its folder cannot be written to.
     """
 
     def __init__(
@@ -63,18 +65,34 @@ class GrowingLabels:
         overwrite: bool = False,
         each_block: Callable[[Box, npt.NDArray[Any]], None] | None = None,
     ) -> None:
-        check_folder_target(target, overwrite, holds_zarr, foreign_in_store)
         self.target, self.geometry, self.labels = target, geometry, dict(labels)
+        self._store = label_store(target)
         self.dtype = np.dtype(np.uint8 if max(self.labels, default=0) < 256 else np.uint16)
         if max(self.labels, default=0) > _MAX_LABEL:
             raise WriteError(f"{target}: a label of {max(self.labels)} does not fit into 16 bits.")
-        self.folder = target.with_name(f".radcnn-partial-{target.name}")
-        self._fingerprint, self._overwrite, self._each_block = fingerprint, overwrite, each_block
-        #: How far an earlier run came: what was last passed to `mark`; 0 for a run from the start.
-        self.mark_reached = self._resume()
-        if not self.mark_reached:
-            self._begin()
-        self._level = self._open(0)
+        if self._store is None:
+            check_folder_target(target, overwrite, holds_zarr, foreign_in_store)
+        else:
+            check_label_target(self._empty(), target, self._store, overwrite)
+        place = beside_store(target)
+        self.folder = place.with_name(f"{PARTIAL}{place.name}")
+        self._overwrite, self._each_block = overwrite, each_block
+        #: What of an earlier run's part could not be gone on with, and why, a line each.
+        self.notes: tuple[str, ...] = ()
+        try:
+            self._hold = hold(place, signs=[self.folder])
+        except OSError as error:
+            raise write_error(target, error) from error
+        try:
+            self._blocks = GrownBlocks(self.folder, {"fingerprint": fingerprint, "shape": list(geometry.shape)})
+            #: How far an earlier run came: what was last passed to `mark`; 0 for a run from the start.
+            self.mark_reached = self._resume()
+            if not self.mark_reached:
+                self._begin()
+            self._level = self._open(0)
+        except BaseException:
+            self._hold.release()
+            raise
 
     # -- while it grows -----------------------------------------------------------------------------------------------
 
@@ -93,21 +111,39 @@ class GrowingLabels:
         WriteError
             If the disk is full or cannot be written to.
         """
+        k, j, i = (slice(*ends) for ends in box_ends(box, self.geometry.shape))
+        kept = np.asarray(values, self.dtype)
         try:
-            self._level[box] = np.asarray(values, self.dtype)
+            self._level[k, j, i] = kept
         except OSError as error:
             raise write_error(self.target, error) from error
+        self._blocks.add((k, j, i), kept)
         if self._each_block is not None:
             self._each_block(box, values)
 
     def mark(self, reached: int) -> None:
-        """Note that all of the run up to `reached` is written; what the number counts is the run's own business."""
+        """Note that all of the run up to `reached` is written; what the number counts is the run's own business.
+
+        Raises
+        ------
+        WriteError
+            If the disk is full or cannot be written to.
+        """
         self.mark_reached = reached
-        write_text(self.folder / _PROGRESS, json.dumps(self._state(reached)), overwrite=True)
+        self._hold.give_sign()
+        try:
+            self._blocks.mark(reached, self._level)
+        except OSError as error:
+            raise write_error(self.target, error) from error
 
     def discard(self) -> None:
         """Remove what was written, as after a cancel or an error that a second run would meet again."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes write the target; what was written stays where it is."""
+        self._hold.release()
 
     def finish(self) -> dict[int, int]:
         """Make the coarser resolutions, read everything back, and give the store its name.
@@ -124,48 +160,63 @@ class GrowingLabels:
         """
         try:
             counts = self._coarser()
-            (self.folder / _PROGRESS).unlink()
             self._read_back(counts)
-            take_name(self.folder, self.target)
+            self._blocks.finish()
+            with together() as group:
+                group.keep(self._hold)
+                if self._store is None:
+                    take_name(self.folder, self.target)
+                else:
+                    give_label_name(self._empty(), self.folder, self.target, self._store, self._overwrite)
         except OSError as error:
             raise write_error(self.target, error) from error
         return counts
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _state(self, reached: int) -> dict[str, Any]:
-        return {"fingerprint": self._fingerprint, "shape": list(self.geometry.shape), "reached": reached}
+    def _empty(self) -> LabelMap:
+        """Return a label map without memory of its own: grid and classes are all that the attributes are made from."""
+        return LabelMap(np.broadcast_to(self.dtype.type(0), self.geometry.shape), self.geometry, self.labels)
 
     def _resume(self) -> int:
-        try:
-            state = json.loads((self.folder / _PROGRESS).read_text(encoding="utf-8"))
-            reached = int(state.pop("reached"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or damaged: from the start
+        if not self.folder.is_dir():
             return 0
-        wanted = self._state(reached)
-        wanted.pop("reached")
-        return reached if state == wanted and (self.folder / "0" / "zarr.json").is_file() else 0
+        if not self._blocks.read():
+            is_begun = (self.folder / "0" / "c").is_dir()
+            text = "of another run, or damaged: another model, option, scan or version; it was computed from the start"
+            self.notes = (f"{self.target.name}: the part that an earlier run had left is {text}.",) if is_begun else ()
+            return 0
+        level = self._open(0)
+        reached, lost = self._blocks.keep_sound(level)
+        if lost:
+            what = "1 block" if lost == 1 else f"{lost} blocks"
+            self.notes = (
+                f"{self.target.name}: {what} of the part that an earlier run had left were missing or damaged, or lay "
+                "behind one that was; they were computed again.",
+            )
+        return reached
 
     def _begin(self) -> None:
         import zarr
 
         shutil.rmtree(self.folder, ignore_errors=True)
-        # A label map without memory of its own: grid and classes are all the attributes are made from.
-        empty = LabelMap(np.broadcast_to(self.dtype.type(0), self.geometry.shape), self.geometry, self.labels)
+        self._blocks = self._blocks.anew()
+        empty = self._empty()
         factors = pyramid(empty)
+        attributes = store_attributes(empty, empty.array, factors, is_label=True)
+        if self._store is not None:
+            attributes["ome"]["image-label"].update(IMAGE_OF_LABELS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of zarr, on types that Zarr 3 has not settled yet
             try:
-                group = zarr.create_group(
-                    store=zarr.storage.LocalStore(self.folder),
-                    zarr_format=3,
-                    attributes=store_attributes(empty, empty.array, factors, is_label=True),
-                )
+                store = zarr.storage.LocalStore(self.folder)
+                group = zarr.create_group(store=store, zarr_format=3, attributes=attributes)
                 for n, factor in enumerate(factors):
                     shape = tuple(-(-size // f) for size, f in zip(self.geometry.shape, factor, strict=True))
                     create_level(group, str(n), shape, self.dtype)
             except OSError as error:
                 raise write_error(self.target, error) from error
+        self._level = self._open(0)
         self.mark(0)
 
     def _open(self, level: int) -> Any:
@@ -179,8 +230,7 @@ class GrowingLabels:
 
     def _coarser(self) -> dict[int, int]:
         """Fill every further level from the full resolution, chunk by chunk; return the counts of the labels."""
-        empty = LabelMap(np.broadcast_to(self.dtype.type(0), self.geometry.shape), self.geometry, self.labels)
-        factors = pyramid(empty)[1:]
+        factors = pyramid(self._empty())[1:]
         levels = [self._open(n) for n in range(1, len(factors) + 1)]
         counts = np.zeros(2 ** (8 * self.dtype.itemsize), np.int64)
         for box in _chunks(self._level):

@@ -7,11 +7,13 @@ begins without either.
 from __future__ import annotations
 
 import hashlib
-import secrets
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_radcnn.errors import WriteError
+from napari_radcnn.files import hidden_path, make_ready, owned
 from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends.base import NetworkSource
 from napari_radcnn.inference.backends.openvino.cpu import convert, import_openvino, openvino_core
@@ -74,24 +76,26 @@ def _file(source: NetworkSource, patch: Shape) -> Path:
 def _keep(model: openvino.Model, file: Path) -> None:
     """Write a model, its checksums last, without which it is not taken; a full disk does no harm."""
     ov = import_openvino()
-    _, weights, sums = _parts(file)
-    temporary = file.with_name(f".{secrets.token_hex(4)}-{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        ov.save_model(model, temporary, compress_to_fp16=False)
-        made, made_weights, made_sums = _parts(temporary)
-        made_sums.write_text(f"{file_sha256(made)} {file_sha256(made_weights)}\n", encoding="ascii")
-        sums.unlink(missing_ok=True)
-        made_weights.replace(weights)
-        made.replace(file)
-        made_sums.replace(sums)
-        _forget_old(file)
-    except (OSError, RuntimeError):
+        make_ready(file.parent)
+        with owned(file):
+            folder = hidden_path(file)
+            try:
+                folder.mkdir()
+                made, made_weights, made_sums = _parts(folder / file.name)
+                ov.save_model(model, made, compress_to_fp16=False)
+                made_sums.write_text(f"{file_sha256(made)} {file_sha256(made_weights)}\n", encoding="ascii")
+                _, weights, sums = _parts(file)
+                sums.unlink(missing_ok=True)
+                made_weights.replace(weights)
+                made.replace(file)
+                made_sums.replace(sums)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            _forget_old(file)
+    except (OSError, RuntimeError, WriteError):  # among them: another process is keeping the same model
         return
-    finally:
-        for left in _parts(temporary):
-            with suppress(OSError):
-                left.unlink(missing_ok=True)
 
 
 def _forget_old(newest: Path) -> None:

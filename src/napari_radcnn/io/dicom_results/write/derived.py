@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import drop, give_name, recover, sync, write_error
+from napari_radcnn.files import drop, give_name, hidden_path, make_ready, owning, sync
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.headers import damage, quiet, text, texts
 from napari_radcnn.io.dicom.series import find_dicom
@@ -113,27 +112,15 @@ def write_derived(
     stored = quantized(array, volume.modality, target)
     headers = frame_headers(source, target)
     plan = _Plan(source, headers, geometry, stored, maker_of(volume.metadata.provenance), volume)
-    folder = target.with_name(f".radcnn-{secrets.token_hex(4)}-{target.name}")
-    try:
-        folder.mkdir()
-        with silent():
-            try:
-                for k in range(geometry.shape[0]):
-                    path = folder / f"IM{k + 1:05d}.dcm"
-                    plan.slice(k).save_as(path, enforce_file_format=True)
-                    sync(path)
-            except damage() as error:
-                raise WriteError(
-                    f"{target}: the headers of the source series cannot be reused ({type(error).__name__}); write "
-                    ".nii.gz instead."
-                ) from error
-        written = volume.with_array(stored.values, geometry)
-        verify_written(written, folder, target, lambda path: find_dicom(path).read_pictures()[0])
-        give_name(folder, target, overwrite)
-    except OSError as error:
-        raise write_error(target, error) from error
-    finally:
-        drop(folder)
+    with owning(target):
+        folder = hidden_path(target)
+        try:
+            _write_slices(plan, folder, target)
+            written = volume.with_array(stored.values, geometry)
+            verify_written(written, folder, target, lambda path: find_dicom(path).read_pictures()[0])
+            give_name(folder, target, overwrite)
+        finally:
+            drop(folder)
 
 
 def check_series(scan: Volume, target: Path) -> None:
@@ -155,6 +142,21 @@ def check_series(scan: Volume, target: Path) -> None:
     source.check(target, needs_all_frames=bool(target.suffix))
     if not target.suffix:
         frame_headers(source, target)
+
+
+def _write_slices(plan: _Plan, folder: Path, target: Path) -> None:
+    folder.mkdir()
+    with silent():
+        try:
+            for k in range(plan.geometry.shape[0]):
+                path = folder / f"IM{k + 1:05d}.dcm"
+                plan.slice(k).save_as(path, enforce_file_format=True)
+                sync(path)
+        except damage() as error:
+            raise WriteError(
+                f"{target}: the headers of the source series cannot be reused ({type(error).__name__}); write "
+                ".nii.gz instead."
+            ) from error
 
 
 # -- one slice ----------------------------------------------------------------------------------------------------
@@ -339,7 +341,7 @@ def _along_normal(volume: Volume, target: Path) -> tuple[npt.NDArray[Any], Geome
 def _check_folder(target: Path, overwrite: bool, source: Source) -> None:
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
-    recover(target.parent)
+    make_ready(target.parent)
     if not (target.exists() or target.is_symlink()):
         return
     if not target.is_dir() or target.is_symlink():
