@@ -136,7 +136,7 @@ def test_what_is_installed_and_cannot_be_used_is_listed_with_the_reason(tmp_path
     listed = Path(spec.card).parent / "pack.json"
     words = json.loads(listed.read_text())
     for text, reason in (
-        (json.dumps({**words, "schema": "radcnn-pack/7"}), "a newer version of napari-radcnn wrote this"),
+        (json.dumps({**words, "schema": "radcnn-pack/7"}), "written by a newer version of napari-radcnn"),
         ("{", "its pack.json cannot be read"),
         (json.dumps({**words, "task": "cooking"}), "names an unknown task"),
     ):

@@ -242,7 +242,7 @@ def test_edited_labels_may_replace_the_file_that_they_were_read_from(tmp_path: P
     write_with_manifest(LabelMap(MASK, GEOMETRY, LABELS, provenance=made_by), tmp_path / name)
     (found,) = radcnn.read(tmp_path / name)
     edited = found.with_array(np.where(MASK == 2, 1, MASK).astype(np.uint8)).with_metadata(provenance=made_by)
-    with pytest.raises(WriteError, match="exists already"):
+    with pytest.raises(WriteError, match="already exists"):
         write_with_manifest(edited, tmp_path / name)
     write_with_manifest(edited, tmp_path / name, overwrite=True)
     (again,) = radcnn.read(tmp_path / name)

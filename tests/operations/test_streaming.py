@@ -151,10 +151,10 @@ def test_labels_are_streamed_into_the_store_of_their_scan(streaming, tmp_path):
     assert node["attributes"]["ome"]["image-label"]["source"] == {"image": "../../"}
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["scan.ome.zarr", "scan.ome.zarr.bright.radcnn.json"]
-    with pytest.raises(WriteError, match="exists already"):
+    with pytest.raises(WriteError, match="already exists"):
         segment_to(scan, "fake", target)
     segment_to(scan, "fake", target, overwrite=True)
-    with pytest.raises(WriteError, match="another grid"):
+    with pytest.raises(WriteError, match="the grid of the labels differs"):
         segment_to(world_field(axial()), "fake", store / "labels" / "other")
 
 

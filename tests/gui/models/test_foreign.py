@@ -542,6 +542,6 @@ def test_an_installed_model_that_cannot_be_used_is_listed_with_the_reason(make_n
     combo = dock.chooser.combo
     row = combo.findText("of-tomorrow (cannot be used)")
     assert row >= 0
-    assert "a newer version of napari-radcnn wrote this" in combo.itemData(row, Qt.ItemDataRole.ToolTipRole)
+    assert "written by a newer version of napari-radcnn" in combo.itemData(row, Qt.ItemDataRole.ToolTipRole)
     assert not combo.model().item(row).isEnabled()
     assert combo.currentIndex() != row

@@ -184,14 +184,14 @@ class GrowingLabels:
         if not self._blocks.read():
             is_begun = (self.folder / "0" / "c").is_dir()
             text = "of another run, or damaged: another model, option, scan or version; it was computed from the start"
-            self.notes = (f"{self.target.name}: the part that an earlier run had left is {text}.",) if is_begun else ()
+            self.notes = (f"{self.target.name}: the part that an earlier run left is {text}.",) if is_begun else ()
             return 0
         level = self._open(0)
         reached, lost = self._blocks.keep_sound(level)
         if lost:
             what = "1 block" if lost == 1 else f"{lost} blocks"
             self.notes = (
-                f"{self.target.name}: {what} of the part that an earlier run had left were missing or damaged, or lay "
+                f"{self.target.name}: {what} of the part that an earlier run left were missing or damaged, or lay "
                 "behind one that was; they were computed again.",
             )
         return reached
