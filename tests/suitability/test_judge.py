@@ -189,16 +189,19 @@ def test_the_shell_says_the_same(chooser, tmp_path, capsys):
     assert "identical" in capsys.readouterr().out
 
 
-def test_an_older_manifest_of_what_is_refused_now_is_replayed_when_asked(chooser, tmp_path):
+def test_what_is_refused_now_is_replayed_as_its_manifest_says(chooser, tmp_path):
     scan, out = tmp_path / "scan.nii.gz", tmp_path / "out.nii.gz"
     radcnn.write(chest_ct(), scan)
     assert main(["run", "fake", str(scan), "-o", str(out), "--anyway"]) == 0
-    path = tmp_path / "out.nii.gz.radcnn.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    del manifest["suitability"]
+    manifest = json.loads((tmp_path / "out.nii.gz.radcnn.json").read_text(encoding="utf-8"))
+    fitted = manifest | {"suitability": {"state": "fits", "reasons": []}}
     with pytest.raises(UnsuitableError):
-        radcnn.replay(manifest)
-    assert radcnn.replay(manifest, anyway=True).is_same
+        radcnn.replay(fitted)
+    assert radcnn.replay(fitted, anyway=True).is_same
+    del manifest["suitability"]  # from before it was judged
+    again = radcnn.replay(manifest)
+    assert again.is_same
+    assert again.result.provenance["suitability"]["state"] == "refused"
 
 
 def test_results_in_json_say_it(monkeypatch, tmp_path):

@@ -71,7 +71,8 @@ def replay(
     trust : str, optional
         SHA-256 of a foreign model whose code may run, see `napari_radcnn.open_model`.
     anyway : bool
-        Whether a model runs on a scan that it was not made for; it does where it did so before.
+        Whether a model runs on a scan that it was not made for; it does where it did so before, and where the manifest
+        is from before that was judged.
     on_irregular : {"refuse", "resample", "split"}
         How the scan is read, see `napari_radcnn.read`.
     warn : callable, optional
@@ -112,7 +113,9 @@ def replay(
     if "steps" in found:
         result, scans = _play(found, source, label_maps, reading, warn)
     else:
-        result, scans = _run(found, trust, anyway or suitability_of(found).get("state") == "refused", reading, warn)
+        result, scans = _run(
+            found, trust, anyway or suitability_of(found).get("state", "refused") == "refused", reading, warn
+        )
     return Replay(result, found, scans, is_same_result(found, result.provenance))
 
 

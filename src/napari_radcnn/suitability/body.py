@@ -176,6 +176,6 @@ def _region_of(body: Mask, lung: Mask, bone: Mask, spacing: tuple[float, float, 
         return None  # a neck, or a limb: they are not told apart
     if area > _TRUNK_AREA and width > _TRUNK_WIDTH:
         wide = np.flatnonzero(bone.any(0))
-        is_wide = wide.size > 0 and (wide[-1] - wide[0]) * spacing[2] > 0.55 * width and bone.sum() * pixel > 25
+        is_wide = wide.size > 0 and (wide[-1] - wide[0]) * spacing[2] > 0.55 * width and bone.sum() * pixel > 45
         return "pelvis" if is_wide and air == 0 else "abdomen"
     return None

@@ -31,7 +31,8 @@ def head_traits(found: Traits, shape: Shape) -> Traits:
     known = found.modality
     return replace(
         found,
-        modality=known if known.is_known else Trait("MR", "voxels", 0.8),
+        # a brain without the contrast of an MR may be one of a CT
+        modality=known if known.is_known or not contrast.is_known else Trait("MR", "voxels", 0.8),
         regions=Trait(["head"], "voxels", 0.9 if contrast.is_known or which == "whole" else 0.5),
         stripped=Trait(which == "stripped", "voxels", 0.85),
         contrast=contrast,

@@ -93,8 +93,10 @@ def _against(spec: ModelSpec, modalities: tuple[str, ...], scan: Traits, volume:
         yield _Reason("doubtful", f"'{spec.name}' does not state what it was made for.")
     yield from _kind(spec, domain, scan, which)
     if scan.kind.value != "image":
-        if scan.modality.is_known and domain.holds == "image":
-            yield from _modality(spec, modalities, domain, scan, which)
+        if domain.holds == "image":
+            if scan.modality.is_known:
+                yield from _modality(spec, modalities, domain, scan, which)
+            yield from _grid(spec, domain, scan, volume, which)
         return
     modality = list(_modality(spec, modalities, domain, scan, which))
     yield from modality
@@ -187,8 +189,10 @@ def _region(spec: ModelSpec, domain: Domain, scan: Traits, volume: Volume, which
         if not domain.is_read:
             yield _Reason("doubtful", f"No {_either(domain.regions)} is recognized in {which[0].lower()}{which[1:]}.")
     elif not set(found.value) & set(domain.regions):
+        is_near = domain.regions == ("pelvis",) and "abdomen" in found.value  # the border between the two is not plain
         yield _Reason(
-            "refused" if found.is_sure else "doubtful", f"{which} shows {' and '.join(found.value)}, but {made_for}."
+            "refused" if found.is_sure and not is_near else "doubtful",
+            f"{which} shows {' and '.join(found.value)}, but {made_for}.",
         )
     elif not found.is_sure and found.source != "header" and not domain.is_read:
         yield _Reason("doubtful", f"It is not sure that {which[0].lower()}{which[1:]} shows {_either(domain.regions)}.")
@@ -226,7 +230,7 @@ def _grid(spec: ModelSpec, domain: Domain, scan: Traits, volume: Volume, _which:
     if not volume.metadata.is_calibrated:
         return
     spacing = sorted(volume.geometry.spacing)
-    if domain.thickest_mm is not None and scan.layout.value == "volume" and spacing[2] > 1.001 * domain.thickest_mm:
+    if domain.thickest_mm is not None and scan.layout.value == "volume" and spacing[2] > 1.02 * domain.thickest_mm:
         yield _Reason(
             "doubtful",
             f"The slice spacing is {spacing[2]:.1f} mm: the model was trained with up to {domain.thickest_mm:g} mm.",

@@ -184,7 +184,7 @@ def _with_hounsfield(found: Traits, volume: Volume, sample: Sample, units: Houns
             differing = (f"The header says {stated}, but the values are those of a CT.",)
         return replace(found, modality=modality, hounsfield=Trait(True, "voxels", units.sure), contradictions=differing)
     never = Trait(False, "voxels", 0.95 if _cannot_be(sample) else 0.6)
-    if units.offset is not None:
+    if units.offset is not None and (stated == "CT" or not sample.is_picture):
         modality = found.modality if found.modality.is_known else Trait("CT", "voxels", 0.8)
         return replace(
             found,

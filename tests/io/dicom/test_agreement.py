@@ -175,7 +175,9 @@ def test_values_that_depend_on_the_bits(
     paths = write_dicom_series(
         tmp_path, Volume(values, GRID), modality="MR", transfer_syntax=syntax, **bits_of(odd, usual)
     )
-    with pytest.raises(ReadError, match=rf"{paths[2].name}: the pixels have {odd[0]} (un)?signed bits.*their values depend on it"):
+    with pytest.raises(
+        ReadError, match=rf"{paths[2].name}: the pixels have {odd[0]} (un)?signed bits.*their values depend on it"
+    ):
         read(tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -35,6 +36,10 @@ class Fake:
         pass
 
 
+#: What is shown in these tests are fields and phantoms, which no patient is taken for.
+super_resolve = partial(radcnn.super_resolve, anyway=True)
+
+
 @pytest.fixture
 def fake(monkeypatch):
     def install(answer):
@@ -62,7 +67,7 @@ def test_every_thin_slice_lies_where_its_values_are(fake, factor, axis):
     shape = [7, 9, 8]
     shape[axis] = 26
     scan = thick(oblique_geometry(tuple(shape)), modality="MR")
-    found = radcnn.super_resolve(scan, NAMES[1], {"factor": factor, "axis": "kji"[axis]})
+    found = super_resolve(scan, NAMES[1], {"factor": factor, "axis": "kji"[axis]})
     expected = world_field(found.geometry).array
     assert found.array.shape == found.geometry.shape == expected.shape
     inner = [slice(None)] * 3
@@ -76,7 +81,7 @@ def test_every_thin_slice_lies_where_its_values_are(fake, factor, axis):
 def test_the_slabs_of_the_result_are_those_of_the_scan(fake):
     fake(nothing)
     scan = thick(oblique_geometry((8, 9, 10)), modality="CT")
-    found = radcnn.super_resolve(scan, NAMES[0], {"factor": 4.0})
+    found = super_resolve(scan, NAMES[0], {"factor": 4.0})
     for corner in ((-0.5, 0, 0), (7.5, 3, 4)):
         fine = (corner[0] * 4 + 1.5, corner[1], corner[2])
         np.testing.assert_allclose(found.geometry.to_world(fine), scan.geometry.to_world(corner), atol=1e-9)
@@ -91,7 +96,7 @@ def test_the_slabs_of_the_result_are_those_of_the_scan(fake):
 def test_without_a_factor_voxels_become_as_deep_as_wide(fake):
     fake(nothing)
     geometry = Geometry.from_parts((20, 9, 6), (0.8, 2.4, 0.7), (3, -4, 5))
-    found = radcnn.super_resolve(thick(geometry, modality="MR"), NAMES[1])
+    found = super_resolve(thick(geometry, modality="MR"), NAMES[1])
     assert found.geometry.shape == (20, 27, 6)
     np.testing.assert_allclose(found.geometry.spacing, (0.8, 0.8, 0.7))
 
@@ -104,7 +109,7 @@ def test_both_directions_add_half_of_what_the_network_says(fake):
         oblique_geometry((9, 12, 21)),
         VolumeMetadata(modality="CT"),
     )
-    found = radcnn.super_resolve(scan, NAMES[0], {"factor": 2.5})
+    found = super_resolve(scan, NAMES[0], {"factor": 2.5})
     slabs = ThroughPlane(9, 2.5)
     spline = slabs.cubic(scan.array)
     expected = spline + 0.25 * np.clip(spline, -1100, 3100) + 10 * slabs.conditions()[1][:, None, None]
@@ -116,11 +121,11 @@ def test_both_directions_add_half_of_what_the_network_says(fake):
 def test_thin_slices_of_a_slab_have_the_thick_one_as_their_mean(fake):
     fake(lambda patch: 0.3 * patch[1:2] ** 2 + 0.1 * patch[5:6])
     scan = head(Geometry.from_parts((10, 12, 21), (15, 12, 9), (-90, -70, -60)))
-    found = radcnn.super_resolve(scan, NAMES[1], {"factor": 3.0}).array
+    found = super_resolve(scan, NAMES[1], {"factor": 3.0}).array
     means = found.reshape(10, 3, 12, 21).mean(1)
     np.testing.assert_allclose(means, scan.array, atol=2e-3)
     assert np.abs(np.diff(found.reshape(10, 3, 12, 21), axis=1)).max() > 1
-    gaps = radcnn.super_resolve(scan, NAMES[1], {"factor": 3.0, "thickness_mm": 10.0}).array
+    gaps = super_resolve(scan, NAMES[1], {"factor": 3.0, "thickness_mm": 10.0}).array
     assert np.abs(gaps.reshape(10, 3, 12, 21).mean(1) - scan.array).max() > 1
 
 
@@ -130,7 +135,7 @@ def test_planes_beside_a_plane_are_its_neighbors(fake):
     j, i = np.arange(10)[:, None], np.arange(11)
     array = np.broadcast_to(100.0 * j + 7.0 * i, (12, 10, 11)).astype(np.float32)
     scan = Volume(array, geometry, VolumeMetadata(modality="CT"))
-    found = radcnn.super_resolve(scan, NAMES[0], {"factor": 2.5})
+    found = super_resolve(scan, NAMES[0], {"factor": 2.5})
     # half of the difference between the rows beside, half of that between the columns beside
     inside = (slice(None), slice(1, -1), slice(1, -1))
     np.testing.assert_allclose(found.array[inside] - ThroughPlane(12, 2.5).cubic(array)[inside], 107.0, atol=0.05)
@@ -144,13 +149,13 @@ def test_pieces_of_a_wide_scan_give_what_one_gives(fake, monkeypatch):
 
     scan = head(Geometry.from_parts((14, 90, 70), (12, 2.5, 3), (-80, -110, -95)))
     predictor = fake(local)
-    whole = radcnn.super_resolve(scan, NAMES[1], {"factor": 3.5}).array
+    whole = super_resolve(scan, NAMES[1], {"factor": 3.5}).array
     assert len(set(predictor.seen)) == 1
     monkeypatch.setattr(recipe, "_SIDE", 40)
     monkeypatch.setattr(recipe, "_HALO", 8)
     monkeypatch.setattr(recipe, "_PLANES", 5)
     predictor.seen.clear()
-    cut = radcnn.super_resolve(scan, NAMES[1], {"factor": 3.5}).array
+    cut = super_resolve(scan, NAMES[1], {"factor": 3.5}).array
     assert max(predictor.seen)[2:] <= (40, 40)
     np.testing.assert_allclose(cut[8:-8, 8:-8, 8:-8], whole[8:-8, 8:-8, 8:-8], rtol=1e-4, atol=1e-2)
 
@@ -162,7 +167,7 @@ def test_missing_voxels_stay_missing_and_leave_no_trace(fake):
     array[4, 3:6, 7] = np.nan
     array[:, 15:] = -7777
     holed = replace(scan, array=array, metadata=replace(scan.metadata, padding_value=-7777.0))
-    found = radcnn.super_resolve(holed, NAMES[1], {"factor": 3.0}).array
+    found = super_resolve(holed, NAMES[1], {"factor": 3.0}).array
     assert np.isnan(found[12:15, 3:6, 7]).all()
     assert np.count_nonzero(np.isnan(found)) == 9
     assert (found[:, 15:] == -7777).all()
@@ -172,7 +177,7 @@ def test_missing_voxels_stay_missing_and_leave_no_trace(fake):
 @pytest.mark.parametrize("value", [0.0, 40.0, -3.5])
 def test_a_constant_image_stays_constant_and_says_so(value):
     scan = Volume(np.full((6, 8, 9), value, np.float32), oblique_geometry((6, 8, 9)), VolumeMetadata(modality="MR"))
-    found = radcnn.super_resolve(scan, NAMES[1], {"factor": 3.0}, anyway=True)
+    found = super_resolve(scan, NAMES[1], {"factor": 3.0})
     np.testing.assert_allclose(found.array, value, atol=1e-5)
     assert found.geometry.shape == (18, 8, 9)
     assert any("one value" in line for line in found.warnings)
@@ -181,7 +186,7 @@ def test_a_constant_image_stays_constant_and_says_so(value):
 def test_an_image_of_missing_values_is_refused():
     scan = Volume(np.full((6, 8, 9), np.nan, np.float32), oblique_geometry((6, 8, 9)))
     with pytest.raises(ModelError, match="no finite values"):
-        radcnn.super_resolve(scan, NAMES[1])
+        super_resolve(scan, NAMES[1])
 
 
 @pytest.mark.parametrize(
@@ -208,7 +213,7 @@ def test_voxels_as_deep_as_wide_are_refused_but_for_a_factor(fake):
     scan = thick(Geometry.from_parts((7, 8, 9), (1.1, 1.0, 0.9), (1, 2, 3)), modality="MR")
     with pytest.raises(ModelError, match=r"1.10 mm deep and 1.00 mm wide"):
         radcnn.plan(scan, NAMES[1])
-    assert radcnn.super_resolve(scan, NAMES[1], {"factor": 2.0}).geometry.shape == (14, 8, 9)
+    assert super_resolve(scan, NAMES[1], {"factor": 2.0}).geometry.shape == (14, 8, 9)
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.49, -1.0, 6.5, float("nan")])
@@ -221,8 +226,8 @@ def test_factors_that_were_not_learned_are_refused(factor):
     ("spacing", "options", "match"),
     [
         ((10.0, 1.0, 1.0), {}, "10.0 thin slices"),
-        ((3.0, 0.2, 0.2), {"factor": 2.0}, "trained with 0.4"),
-        ((20.0, 4.0, 4.0), {"factor": 2.0}, "trained with 0.4"),
+        ((3.0, 0.2, 0.2), {"factor": 2.0}, "for 0.4 to 3.5 mm"),
+        ((20.0, 4.0, 4.0), {"factor": 2.0}, "for 0.4 to 3.5 mm"),
         ((4.0, 1.0, 1.0), {"thickness_mm": 1.0}, "0.5 to 1.5 times"),
         ((4.0, 1.0, 1.0), {"axis": "j", "factor": 2.0}, "not the coarsest"),
     ],
@@ -236,7 +241,7 @@ def test_a_usual_scan_has_nothing_against_it():
     noisy, _ = disks()
     assert radcnn.plan(noisy, NAMES[0], {"factor": 2.0}).warnings == ()
     scan = head(Geometry.from_parts((12, 40, 40), (5, 1.2, 1.2), (-20, -20, -30)))
-    assert radcnn.plan(scan, NAMES[1]).suitability.reasons == ("No head is recognized in the scan.",)  # a phantom
+    assert radcnn.plan(scan, NAMES[1]).suitability.state != "fits"  # a phantom
 
 
 def test_values_that_are_no_hu_are_told():
@@ -259,7 +264,7 @@ def test_a_run_can_be_stopped_between_planes(fake):
 
     predictor = fake(answer)
     with pytest.raises(CancelledError):
-        radcnn.super_resolve(
+        super_resolve(
             head(Geometry.from_parts((12, 40, 40), (5, 1.2, 1.2), (-20, -20, -30))),
             NAMES[1],
             progress=lambda *step: told.append(step),
@@ -272,7 +277,7 @@ def test_progress_reaches_its_end(fake):
     fake(nothing)
     told = []
     scan = head(Geometry.from_parts((12, 40, 35), (5, 1.2, 1.2), (-20, -20, -30)))
-    radcnn.super_resolve(scan, NAMES[1], progress=lambda *step: told.append(step[:2]))
+    super_resolve(scan, NAMES[1], progress=lambda *step: told.append(step[:2]))
     assert told[-1][0] == told[-1][1] == radcnn.plan(scan, NAMES[1]).patches == 3 + 3
 
 
@@ -290,7 +295,7 @@ def test_thin_slices_of_a_phantom_come_nearer_to_the_truth_than_the_spline(facto
     affine[:3, 0] *= factor
     affine[:3, 3] = fine.to_world(((factor - 1) / 2, 0, 0))
     scan = Volume(slabs, Geometry(slabs.shape, affine), VolumeMetadata(modality="CT"))
-    found = radcnn.super_resolve(scan, NAMES[0], {"factor": float(factor), "axis": "k"})
+    found = super_resolve(scan, NAMES[0], {"factor": float(factor), "axis": "k"})
     assert found.geometry.is_close(fine, 1e-6)
     spline = ThroughPlane(len(slabs), float(factor)).cubic(slabs)
     assert np.mean((found.array - truth) ** 2) < 0.85 * np.mean((spline - truth) ** 2)
