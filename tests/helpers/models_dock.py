@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QMessageBox
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data
@@ -37,3 +38,12 @@ def click(qtbot, button):
 
 def wait_for_end(qtbot, dock):
     qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
+
+
+def answer(qtbot, button_text):
+    """Answer the question that Run asks where a model was not made for the scan, and return it."""
+    (box,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox) and w.isVisible()]
+    assert box.objectName() == "radcnn_anyway"
+    text = box.text()
+    click(qtbot, next(button for button in box.buttons() if button.text() == button_text))
+    return text

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QDoubleSpinBox
 
 import fake_models
 from drawn_scans import chest_ct, head_mr
-from models_dock import choose, click, docked, tiny_head, wait_for_end
+from models_dock import answer, choose, click, docked, tiny_head, wait_for_end
 from napari_radcnn import operations
 from napari_radcnn.errors import ResourceError
 from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_layer
@@ -239,17 +239,6 @@ def head_model(monkeypatch):
     return fake_models.register(
         monkeypatch, modalities=("MR",), domain=Domain(regions=("head",), layout="volume", thickest_mm=5.0)
     )
-
-
-def answer(qtbot, button_text):
-    """Answer the question that Run asks."""
-    from qtpy.QtWidgets import QApplication, QMessageBox
-
-    (box,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox) and w.isVisible()]
-    assert box.objectName() == "radcnn_anyway"
-    text = box.text()
-    click(qtbot, next(button for button in box.buttons() if button.text() == button_text))
-    return text
 
 
 def test_a_model_that_fits_runs_without_a_question(make_napari_viewer, qtbot, monkeypatch):
