@@ -40,7 +40,7 @@ def _flipped(volume, axis):
 def test_a_mirrored_mask_is_found_by_its_centroid(axis, tmp_path):
     labels = _labels(oblique())
     wrong = _flipped(radcnn.Volume(labels.array, labels.geometry), axis)
-    with pytest.raises(WriteError, match=r"centroid of label \d lies \d+\.\d+ mm"):
+    with pytest.raises(WriteError, match=r"centroid of label \d is \d+\.\d+ mm off"):
         _verify(labels, wrong, target=tmp_path)
 
 

@@ -158,7 +158,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
 def test_another_number_of_labels_is_another_network(tmp_path):
     dataset = copied(tmp_path)
     edited(folder(dataset=dataset) / "dataset.json", labels__kidney=3)
-    assert "do not fit" in _refusal(dataset)
+    assert "do not match" in _refusal(dataset)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
