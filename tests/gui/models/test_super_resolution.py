@@ -50,7 +50,7 @@ def shown(make_napari_viewer, qtbot, geometry, **metadata):
     dock.options_form.editors["factor"].setValue(3.0)
     wait_for_plan(dock)
     dock.panel.start_button.click()
-    answer(qtbot, "Run anyway")  # a field is no patient
+    answer("Run anyway")  # a field is no patient
     qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
     layer = viewer.layers[-1]
     assert isinstance(layer, Image)
