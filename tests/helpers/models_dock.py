@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data
@@ -40,11 +40,11 @@ def wait_for_end(qtbot, dock):
     qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
 
 
-def answer(button_text):
+def answer(qtbot, dock, button_text):
     """Answer the question that Run asks where a model was not made for the scan, and return it."""
-    (box,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox) and w.isVisible()]
-    assert box.objectName() == "radcnn_anyway"
+    qtbot.waitUntil(lambda: dock.findChild(QMessageBox, "radcnn_anyway") is not None)
+    box = dock.findChild(QMessageBox, "radcnn_anyway")
     text = box.text()
-    # not with the mouse: the box is gone before the button is up again
-    next(button for button in box.buttons() if button.text() == button_text).click()
+    click(qtbot, next(button for button in box.findChildren(QPushButton) if button.text() == button_text))
+    qtbot.waitUntil(lambda: dock.findChild(QMessageBox, "radcnn_anyway") is None)
     return text

@@ -275,11 +275,11 @@ def test_what_is_refused_runs_only_when_the_question_is_answered_so(make_napari_
     assert "not made for such a scan" in dock.suitability_label.text()
     assert dock.panel.start_button.text() == "Run anyway …"
     click(qtbot, dock.panel.start_button)
-    assert expected.reasons[0] in answer("Do not run")
+    assert expected.reasons[0] in answer(qtbot, dock, "Do not run")
     assert dock.job is None
     assert pipeline.steps_done == 0
     click(qtbot, dock.panel.start_button)
-    answer("Run anyway")
+    answer(qtbot, dock, "Run anyway")
     wait_for_end(qtbot, dock)
     layer = viewer.layers[-1]
     assert layer.name.endswith("fake (not made for this scan)")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from models_dock import answer
 from napari_radcnn import operations
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data, volume_from_layer
@@ -36,6 +35,8 @@ class Nothing:
 def spline_alone(monkeypatch):
     monkeypatch.setattr("napari_radcnn.inference.backends.choice.open_predictor", lambda *_, **__: (Nothing(), ()))
     monkeypatch.setattr("napari_radcnn.networks.shipped.ShippedNetwork.of", lambda *_: None)
+    # a field is no patient, and the question whether to run anyway is answered with yes
+    monkeypatch.setattr("napari_radcnn.gui.models.dock.ask_to_run_anyway", lambda _dock, _spec, _reasons, then: then())
 
 
 def shown(make_napari_viewer, qtbot, geometry, **metadata):
@@ -50,7 +51,6 @@ def shown(make_napari_viewer, qtbot, geometry, **metadata):
     dock.options_form.editors["factor"].setValue(3.0)
     wait_for_plan(dock)
     dock.panel.start_button.click()
-    answer("Run anyway")  # a field is no patient
     qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
     layer = viewer.layers[-1]
     assert isinstance(layer, Image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QDialog,
@@ -104,7 +104,8 @@ def ask_to_run_anyway(
     refuse = box.addButton("Do not run", QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(refuse)
     box.setEscapeButton(refuse)
-    box.finished.connect(lambda _code: then() if box.clickedButton() is run else None)
+    # once the box is done with: what is run may end before a click on it has
+    box.finished.connect(lambda _code: QTimer.singleShot(0, then) if box.clickedButton() is run else None)
     box.open()
     return box
 
