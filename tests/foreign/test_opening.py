@@ -164,7 +164,7 @@ def test_trust_is_for_one_content(tmp_path):
     (bundle / "scripts" / "__init__.py").write_text("raise RuntimeError('imported')")
     sha256 = _sha_in(_refusal(bundle))
     assert sha256 == tree_sha256(bundle)
-    assert "another one" in _refusal(bundle, trust="0" * 64)
+    assert "does not match the SHA-256" in _refusal(bundle, trust="0" * 64)
     assert radcnn.open_model(bundle, trust=sha256).title == "Two Organs"
     remember_trust(sha256)
     assert radcnn.open_model(bundle).title == "Two Organs"
@@ -386,7 +386,7 @@ def test_onnx_with_weights_elsewhere_is_refused(tmp_path, place):
 def test_onnx_must_fit_its_description(tmp_path):
     describe(tmp_path / "net.json")
     path = write_onnx(tmp_path / "net.onnx", np.eye(3, 2), np.zeros(3), (16, 16, 16))
-    assert "takes 1 x 2 x 16 x 16 x 16" in _refusal(path)
+    assert "expects input of shape 1 x 2 x 16 x 16 x 16" in _refusal(path)
 
 
 # -- bundles that do not add up ------------------------------------------------------------------------------------
