@@ -81,7 +81,7 @@ def test_what_is_not_on_the_list_is_refused(name, changes, message):
 def test_what_is_missing_is_named():
     arguments = dict(_stored("plain-3d")[0]["arguments"])
     del arguments["n_conv_per_stage"]
-    with pytest.raises(ModelError, match="lacks 'n_conv_per_stage'"):
+    with pytest.raises(ModelError, match="has no 'n_conv_per_stage'"):
         build("PlainConvUNet", arguments)
 
 
