@@ -13,7 +13,8 @@ WORKERS ?= 2
 
 help:
 	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
-	@echo "make test           run all tests, those of the viewer under a virtual display"
+	@echo "make test           run the linters and all tests, those of the viewer under a virtual display"
+	@echo "make lint           run the linters, the type checker and the contracts of imports"
 	@echo "make test-slow      run the tests that take minutes, and the viewer's on napari 0.9"
 	@echo "make docs           build the documentation, build/docs/index.html; a warning is an error"
 	@echo "make docs-pictures  take the README's screenshots from the real program"
@@ -29,7 +30,7 @@ $(VENV): pyproject.toml constraints.txt scripts/setup.sh
 demo: $(VENV)
 	@bash scripts/demo.sh $(if $(SHOW),--show)
 
-test: $(VENV)
+test: lint
 	@bash scripts/system_packages.sh
 	$(XVFB) .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal $(COVERAGE)
 
@@ -39,7 +40,13 @@ test-slow: $(VENV)
 	$(XVFB) bash scripts/older_napari.sh
 
 lint: $(VENV)
-	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python -m codespell_lib src tests docs scripts README.md CHANGELOG.md CONTRIBUTING.md
+	.venv/bin/python -m npe2 validate src/napari_radcnn/napari.yaml
+	.venv/bin/python -m npe2 validate napari-radcnn
 
 docs: $(VENV)
 	.venv/bin/python -m sphinx -b html -q -W --keep-going docs build/docs

@@ -53,29 +53,6 @@ def test_every_public_name_resolves_and_no_other_does():
         _ = radcnn.segmnt
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("ruff", "check", "."),
-        ("ruff", "format", "--check", "."),
-        ("mypy",),
-        ("codespell_lib", "src", "tests", "docs", "scripts", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"),
-        ("npe2", "validate", "src/napari_radcnn/napari.yaml"),
-        ("npe2", "validate", "napari-radcnn"),
-    ],
-    ids=" ".join,
-)
-def test_tools_find_nothing(words):
-    done = _run("-m", *words)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_imports_run_in_one_direction():
-    done = _run("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 broken" in done.stdout
-
-
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
 def test_sources_keep_to_the_rules(path):
     text = path.read_text(encoding="utf-8")
