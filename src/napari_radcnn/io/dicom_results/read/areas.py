@@ -96,8 +96,8 @@ class Region:
         told = []
         if self.twice:
             told.append(
-                f"{self.twice} contours of '{name}' are duplicates (they enclose the same voxels as another "
-                "contour): each was used once."
+                f"{self.twice} contours of '{name}' are duplicates, stored twice or more (they enclose the same voxels "
+                "as another contour): each was used once."
             )
         if self.united:
             told.append(
