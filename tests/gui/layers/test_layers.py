@@ -200,7 +200,7 @@ def test_other_kinds_of_layers_are_refused_in_words(layer, says):
 
 
 def test_an_image_is_no_label_map():
-    with pytest.raises(RadcnnError, match="only labels"):
+    with pytest.raises(RadcnnError, match="choose a layer of type labels"):
         label_map_from_layer(Image(np.zeros((3, 4, 5))))
 
 
