@@ -86,7 +86,7 @@ def test_a_scan_of_gaps_is_refused(monkeypatch, share, most, is_refused):
     scan = Volume(values, oblique_geometry(values.shape), VolumeMetadata("gaps"))
     spec = _spec(monkeypatch, gaps=Gaps(most=most))
     if is_refused:
-        with pytest.raises(ModelError, match=r"'gaps' holds no finite number"):
+        with pytest.raises(ModelError, match=r"'gaps' contains (no finite|non-finite) values"):
             fill_gaps(spec, (scan,))
     else:
         assert fill_gaps(spec, (scan,)).facts["not_finite"][0]["voxels"] == round(1000 * share)
