@@ -128,7 +128,8 @@ def test_a_coarse_working_grid_still_answers_on_the_scans_voxels() -> None:
     features = np.zeros((len(NAMES), *lattice.shape), np.float32)
     features[NAMES.index("network")] = 2 - 2 * far
     spacing = np.asarray(lattice.steps) * GEOMETRY.spacing
-    coarse = Known(lattice, features, -100 * far.astype(np.float32), spacing)
+    image = np.where(far < 1, 200, 0) + np.random.default_rng(0).normal(0, 9, lattice.shape)
+    coarse = Known(lattice, features, image.astype(np.float32), spacing)
     update = decided(only("network"), coarse, Marks.of((click((6, 10, 13)),), GEOMETRY), SHAPE)
     found = np.zeros(SHAPE, bool)
     found[update.box] = update.mask

