@@ -123,7 +123,7 @@ def _kind(spec: ModelSpec, domain: Domain, scan: Traits, which: str) -> _Reasons
         # of somebody else's model nobody knows what it may be meant to be shown
         is_plain = scan.kind.is_sure and kind != "probability map" and spec.origin is None
         state: State = "refused" if is_plain else "doubtful"
-        yield _Reason(state, f"{which} {_KINDS[kind]}: it is no image of a patient.")
+        yield _Reason(state, f"{which} {_KINDS[kind]}: it is not an image of a patient.")
 
 
 _KINDS = {
@@ -149,11 +149,11 @@ def _modality(spec: ModelSpec, wanted: tuple[str, ...], domain: Domain, scan: Tr
     if needs_ct and scan.hounsfield.is_known and not scan.hounsfield.value:
         if scan.offset.is_known:
             text = (
-                f"The values are no Hounsfield units: {scan.offset.value:+d} would have to be added (the rescale "
+                f"The values are not in Hounsfield units: {scan.offset.value:+d} would have to be added (the rescale "
                 "intercept was not applied)."
             )
         else:
-            text = f"{which} holds no Hounsfield units, but {made_for}."
+            text = f"{which} is not in Hounsfield units, but {made_for}."
         is_sure = scan.hounsfield.is_sure and domain.is_hounsfield
         yield _Reason("refused" if is_sure else "doubtful", text)
         return
@@ -165,7 +165,10 @@ def _modality(spec: ModelSpec, wanted: tuple[str, ...], domain: Domain, scan: Tr
         and not domain.is_read
         and not scan.view.is_known
     ):
-        yield _Reason("doubtful", f"Nothing tells whether {which[0].lower()}{which[1:]} is {' or '.join(wanted)}.")
+        yield _Reason(
+            "doubtful",
+            f"The modality is unknown: nothing shows that {which[0].lower()}{which[1:]} is {' or '.join(wanted)}.",
+        )
     for text in scan.contradictions:
         if text.startswith("The header says") and "values" in text:
             yield _Reason("doubtful", text)
@@ -265,7 +268,7 @@ def _state_of_values(spec: ModelSpec, domain: Domain, scan: Traits, volume: Volu
             "doubtful", "The values have mean 0 and deviation 1: the background is below 0, which misleads it."
         )
     if scan.missing.is_known and scan.missing.value > _MISSING and spec.gaps.most < 1:
-        yield _Reason("doubtful", f"{scan.missing.value:.0%} of the voxels are no finite numbers.")
+        yield _Reason("doubtful", f"{scan.missing.value:.0%} of the voxels are NaN or infinite.")
     if domain.fingerprint.values is not None and scan.kind.value == "image":
         from napari_radcnn.suitability.sample import take_sample
 
@@ -273,7 +276,7 @@ def _state_of_values(spec: ModelSpec, domain: Domain, scan: Traits, volume: Volu
         values = take_sample(volume).finite
         if values.size and ((values >= low) & (values <= high)).mean() < 0.002:
             yield _Reason(
-                "doubtful", f"Hardly a value lies between {low:g} and {high:g}, where those of the training data do."
+                "doubtful", f"Almost no values lie between {low:g} and {high:g}, the range of the training data."
             )
 
 
@@ -281,7 +284,7 @@ def _place(_spec: ModelSpec, domain: Domain, scan: Traits, _volume: Volume, whic
     if not domain.regions:
         return
     if scan.turned.value and domain.layout == "volume" and (domain.whole or not scan.regions.value):
-        yield _Reason("doubtful", f"{which} does not lie as its orientation says: {scan.turned.value}.")
+        yield _Reason("doubtful", f"{which} does not have the orientation that its header states: {scan.turned.value}.")
     if domain.whole and scan.cut_off.value and "head" in domain.regions:
         names = ", ".join(_ENDS[letter] for letter in scan.cut_off.value)
         yield _Reason("doubtful", f"The {domain.regions[0]} is cut off {names}.")

@@ -130,7 +130,7 @@ def _with_header(found: Traits, volume: Volume) -> Traits:
     if regions and found.regions.is_known:
         if not set(regions) & set(found.regions.value):
             differing.append(
-                f"The header says '{stated['body_part'].lower()}', but what is seen is {_listed(found.regions.value)}."
+                f"The header says '{stated['body_part'].lower()}', but the voxels show {_listed(found.regions.value)}."
             )
         elif found.regions.source == "voxels":
             found = replace(found, regions=replace(found.regions, source="header and voxels"))
@@ -196,7 +196,7 @@ def _with_hounsfield(found: Traits, volume: Volume, sample: Sample, units: Houns
         return found
     if stated == "CT":
         return replace(
-            found, hounsfield=never, contradictions=("The header says CT, but the values are no Hounsfield units.",)
+            found, hounsfield=never, contradictions=("The header says CT, but the values are not in Hounsfield units.",)
         )
     return replace(found, hounsfield=never)
 

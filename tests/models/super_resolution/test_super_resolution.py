@@ -247,7 +247,7 @@ def test_a_usual_scan_has_nothing_against_it():
 def test_values_that_are_no_hu_are_told():
     noisy, _ = disks()
     shifted = noisy.with_array(noisy.array + 1024)
-    assert any("no Hounsfield units" in line for line in radcnn.plan(shifted, NAMES[0], {"factor": 2.0}).warnings)
+    assert any("not in Hounsfield units" in line for line in radcnn.plan(shifted, NAMES[0], {"factor": 2.0}).warnings)
 
 
 def test_a_scan_of_another_modality_is_told():
