@@ -15,6 +15,7 @@ from napari_radcnn import interop
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.progress import CancelEvent, Progress
+from napari_radcnn.sides import Sides
 from napari_radcnn.voxels import LazyArray, VoxelSource, box_ends, n_bytes
 
 #: What is read for the display range of a volume that is not in memory: a whole resolution up to this size, else
@@ -78,6 +79,12 @@ class VolumeMetadata:
         For a volume that an operation made: the manifest of the run. Empty for a scan.
     acquisition : mapping
         Codes and numbers with which DICOM says how it was made, by the names of `io.dicom.acquisition`.
+    is_placed : bool
+        Whether its place in the patient is known. Where it is not, as of a radiograph, the world is the picture as
+        stored: x along its rows, y along its columns, and the geometry's letters mean nothing.
+    sides : Sides or None
+        Of one that is not placed: towards what sides of the patient x (`Sides.row`) and y (`Sides.column`) run; None
+        where the file does not say.
     """
 
     name: str = "volume"
@@ -100,6 +107,8 @@ class VolumeMetadata:
     label_names: Mapping[int, str] = field(default_factory=dict)
     label_colors: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
     acquisition: Mapping[str, str] = field(default_factory=dict)
+    is_placed: bool = True
+    sides: Sides | None = None
 
     @property
     def labels(self) -> dict[int, Label]:

@@ -99,7 +99,11 @@ def voxels_of(request: Request, outcome: Outcome) -> npt.NDArray[Any]:
 def maps_of(volume: Volume, outcome: Outcome, name: str, provenance: Mapping[str, Any]) -> tuple[Volume, ...]:
     """Return the further images of a result: how sure labels are, or the evidence; on the scan's grid."""
     plain = VolumeMetadata(
-        frame_of_reference_uid=volume.metadata.frame_of_reference_uid, is_calibrated=volume.metadata.is_calibrated
+        frame_of_reference_uid=volume.metadata.frame_of_reference_uid,
+        is_calibrated=volume.metadata.is_calibrated,
+        acquisition=volume.metadata.acquisition,
+        is_placed=volume.metadata.is_placed,
+        sides=volume.metadata.sides,
     )
     return tuple(
         Volume(array, volume.geometry, replace(plain, name=f"{name} · {kind}", provenance={**provenance, "map": kind}))

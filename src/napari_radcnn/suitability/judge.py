@@ -229,6 +229,18 @@ def _head(spec: ModelSpec, domain: Domain, scan: Traits, _volume: Volume, which:
             yield _Reason("doubtful", f"{which} has the shape of a brain, but no contrast of a T1, T2 or FLAIR.")
 
 
+def _film(spec: ModelSpec, domain: Domain, _scan: Traits, volume: Volume, which: str) -> _Reasons:
+    sides = volume.metadata.sides
+    if domain.layout != "projection" or "frontal" not in domain.views or sides is None or sides.is_hung:
+        return
+    how = "mirrored or turned" if sides.is_frontal else "no frontal view"
+    yield _Reason(
+        "doubtful",
+        f"{which} is stored {how} (PatientOrientation: rows run towards {sides.row}, columns towards {sides.column}), "
+        f"but '{spec.name}' expects the patient's left on the right and the head up; it is given the pixels as stored.",
+    )
+
+
 def _grid(spec: ModelSpec, domain: Domain, scan: Traits, volume: Volume, _which: str) -> _Reasons:
     if not volume.metadata.is_calibrated:
         return
@@ -292,7 +304,7 @@ def _place(_spec: ModelSpec, domain: Domain, scan: Traits, _volume: Volume, whic
 
 _ENDS = {"I": "below", "S": "above", "A": "in front", "P": "behind", "R": "on the right", "L": "on the left"}
 _Rule = Callable[[ModelSpec, Domain, Traits, Volume, str], _Reasons]
-_RULES: tuple[_Rule, ...] = (_layout, _region, _head, _state_of_values, _place, _grid)
+_RULES: tuple[_Rule, ...] = (_layout, _region, _film, _head, _state_of_values, _place, _grid)
 
 
 def _either(words: Sequence[str]) -> str:

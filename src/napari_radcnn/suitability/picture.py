@@ -44,4 +44,6 @@ def _stated_view(volume: Volume) -> Trait:
     thin = next(n for n, size in enumerate(volume.geometry.shape) if size == 1)
     if stated is None and volume.modality in ("CR", "DX") and volume.geometry.orientation[thin] in "RL":
         stated = "lateral"
+    if stated is None and volume.metadata.sides is not None and volume.metadata.sides.is_lateral:
+        stated = "lateral"
     return UNKNOWN if stated is None else Trait(stated, "header", 0.8)

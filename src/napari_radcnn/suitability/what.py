@@ -65,6 +65,7 @@ def what_is(volume: Volume) -> Traits:
             metadata.is_label,
             metadata.is_inverted,
             sorted(metadata.acquisition.items()),
+            metadata.sides,
         )
     )
     key = sample.sha256() + said

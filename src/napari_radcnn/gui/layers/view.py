@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_radcnn.gui.layers.layers import AXIS_LABELS, is_ours
+from napari_radcnn.gui.layers.hanging import Hanging, seen_hanging
+from napari_radcnn.gui.layers.layers import is_ours
 
-#: The letter opposite to each world axis's own.
-_OPPOSITE = {"S": "I", "P": "A", "L": "R"}
+_CAPTION = "radcnn_caption"
 _OVERLAYS = {
     "top": "top_center",
     "bottom": "bottom_center",
@@ -43,11 +43,13 @@ def watch(viewer: Any) -> None:
                 apply_radiological_view(viewer_now)
 
     reference = weakref.ref(viewer)
-    viewer.layers.events.inserted.connect(on_inserted)
+    viewer.layers.events.inserted.connect(on_inserted, position="last")  # once the viewer has its axes
 
 
 def apply_radiological_view(viewer: Any) -> None:
     """Orient the camera for the plane that is shown, now and whenever it changes; show letters and a scale bar.
+
+    A radiograph is hung, and its letters are shown, by what its header states; see `napari_radcnn.gui.layers.hanging`.
 
     Calling it again for the same viewer changes nothing. The viewer is not kept alive by it.
     """
@@ -58,6 +60,7 @@ def apply_radiological_view(viewer: Any) -> None:
 
     for edge, position in _OVERLAYS.items():
         overlays[_overlay_name(edge)] = TextOverlay(text="", position=position, visible=True, font_size=14)
+    overlays[_CAPTION] = TextOverlay(text="", position="top_left", visible=True, font_size=10)
     overlays["scale_bar"].visible = True
     reference = weakref.ref(viewer)
 
@@ -79,6 +82,7 @@ def apply_radiological_view(viewer: Any) -> None:
             if tuple(camera.angles) == (0.0, 0.0, 0.0):  # napari's reset looks from the feet
                 _orient(viewer_now)
 
+    _follow_layers(viewer)
     viewer.dims.events.order.connect(on_plane)
     viewer.events.reset_view.connect(on_reset)
     viewer.dims.events.ndisplay.connect(on_plane)
@@ -87,27 +91,66 @@ def apply_radiological_view(viewer: Any) -> None:
     on_plane()
 
 
+def _follow_layers(viewer: Any) -> None:
+    """Hang the scan that is seen, now and whenever another is."""
+    reference = weakref.ref(viewer)
+    hung = Hanging()
+
+    def on_layers(event: Any = None) -> None:
+        nonlocal hung
+        viewer_now = reference()
+        if viewer_now is None:
+            return
+        if event is not None and event.type == "inserted":
+            event.value.events.visible.connect(on_layers)
+        before, hung = hung, seen_hanging(viewer_now)
+        if hung != before:
+            _hang(viewer_now, hung, before)
+        _update_letters(viewer_now)
+
+    for layer in viewer.layers:
+        layer.events.visible.connect(on_layers)
+    events = viewer.layers.events
+    for changed in (events.inserted, events.removed, events.reordered):
+        changed.connect(on_layers, position="last")  # once the viewer has its axes
+    on_layers()
+
+
 def letters(viewer: Any) -> dict[str, str]:
-    """Return the letter of the patient's side at the ``"top"``, ``"bottom"``, ``"left"``, ``"right"`` of the canvas."""
-    camera = viewer.scene.camera
+    """Return the letter of the patient's side at the ``"top"``, ``"bottom"``, ``"left"``, ``"right"`` of the canvas.
+
+    Empty where it is not known: a radiograph has the letters that its header states.
+    """
+    camera, hung = viewer.scene.camera, seen_hanging(viewer)
     axes = _world_axes(viewer, viewer.dims.ndisplay)
     if viewer.dims.ndisplay == 2:
         vertical, horizontal = (str(side) for side in camera.orientation[1:])
-        down = _letter(axes[0]) if vertical == "down" else _opposite(axes[0])
-        up = _opposite(axes[0]) if vertical == "down" else _letter(axes[0])
-        right = _letter(axes[1]) if horizontal == "right" else _opposite(axes[1])
-        left = _opposite(axes[1]) if horizontal == "right" else _letter(axes[1])
+        up, down = hung.opposite(axes[0]), hung.letter(axes[0])
+        left, right = hung.opposite(axes[1]), hung.letter(axes[1])
+        up, down = (up, down) if vertical == "down" else (down, up)
+        left, right = (left, right) if horizontal == "right" else (right, left)
         return {"top": up, "bottom": down, "left": left, "right": right}
     up_direction = np.array(camera.up_direction)
     rightwards = np.cross(np.array(camera.view_direction), up_direction)
     if _is_left_handed(camera.orientation):
         rightwards = -rightwards
     return {
-        "top": _letter_of_direction(up_direction, axes),
-        "bottom": _letter_of_direction(-up_direction, axes),
-        "left": _letter_of_direction(-rightwards, axes),
-        "right": _letter_of_direction(rightwards, axes),
+        "top": _letter_of_direction(up_direction, axes, hung),
+        "bottom": _letter_of_direction(-up_direction, axes, hung),
+        "left": _letter_of_direction(-rightwards, axes, hung),
+        "right": _letter_of_direction(rightwards, axes, hung),
     }
+
+
+def _hang(viewer: Any, hung: Hanging, before: Hanging) -> None:
+    """Turn the axes and the camera for another scan that is seen."""
+    extra = viewer.dims.ndim - 3
+    if extra >= 0 and not (hung.is_placed and before.axes == hung.axes):
+        order = (*range(extra + 1), *(extra + axis for axis in hung.axes))
+        if tuple(viewer.dims.order) != order:
+            viewer.dims.order = order
+            viewer.reset_view()
+    _orient(viewer)
 
 
 def _orient(viewer: Any) -> None:
@@ -116,6 +159,10 @@ def _orient(viewer: Any) -> None:
     axes = _world_axes(viewer, viewer.dims.ndisplay)
     if viewer.dims.ndisplay == 2:
         if None in axes:
+            return
+        hung = seen_hanging(viewer)
+        if not hung.is_placed and tuple(axes) == hung.axes:
+            camera.orientation2d = (hung.vertical, hung.horizontal)
             return
         # The first displayed axis runs down the screen: P in an axial plane, and S, which is to run up, elsewhere.
         camera.orientation2d = _SAGITTAL_OR_CORONAL if axes[0] == 0 else _AXIAL
@@ -138,6 +185,8 @@ def _update_letters(viewer: Any) -> None:
     for edge, letter in letters(viewer).items():
         if _overlay_name(edge) in overlays:
             overlays[_overlay_name(edge)].text = letter
+    if _CAPTION in overlays:
+        overlays[_CAPTION].text = seen_hanging(viewer).caption
 
 
 def _world_axes(viewer: Any, ndisplay: int) -> list[int | None]:
@@ -148,21 +197,13 @@ def _world_axes(viewer: Any, ndisplay: int) -> list[int | None]:
     return [axis - extra if axis >= extra else None for axis in viewer.dims.order[-ndisplay:]]
 
 
-def _letter(axis: int | None) -> str:
-    return "" if axis is None else AXIS_LABELS[axis]
-
-
-def _opposite(axis: int | None) -> str:
-    return _OPPOSITE.get(_letter(axis), "")
-
-
-def _letter_of_direction(direction: Any, axes: Sequence[int | None]) -> str:
+def _letter_of_direction(direction: Any, axes: Sequence[int | None], hung: Hanging) -> str:
     """Return the letters of a direction in the displayed axes, the strongest first: ``"L"`` or, between, ``"LA"``."""
     strength = np.abs(direction)
     found = ""
     for n in np.argsort(-strength):
         if strength[n] > 0.4:
-            found += _letter(axes[n]) if direction[n] > 0 else _opposite(axes[n])
+            found += hung.letter(axes[n]) if direction[n] > 0 else hung.opposite(axes[n])
     return found[:2]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.io.dicom.acquisition import acquisition_of
+from napari_radcnn.io.dicom.acquisition import acquisition_of, sides_of
 from napari_radcnn.io.dicom.agreement import check_bits
 from napari_radcnn.io.dicom.colors import color_notes
 from napari_radcnn.io.dicom.frames import Frame
@@ -103,6 +103,8 @@ def make_volume(
             source_format="DICOM",
             is_calibrated=stack.is_calibrated,
             acquisition=acquisition_of(first.instance),
+            is_placed=first.position is not None,
+            sides=sides_of(stack.frames) if first.position is None else None,
         ),
         tuple(dict.fromkeys(warnings)),
         factor,
