@@ -303,7 +303,9 @@ def test_a_program_that_changed_after_the_question_is_not_opened(make_napari_vie
 
 def test_a_pack_is_installed_only_if_the_user_says_so(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    source = radcnn.open_model(small_model(tmp_path / "m", licence="CC-BY-NC-4.0"))
+    source = radcnn.open_model(
+        small_model(tmp_path / "m", licence="CC-BY-NC-4.0", inputs=[{"name": "image", "modalities": ["MR"]}])
+    )
     path = pack(source, tmp_path / "two.zip", licence="Not for sale.", card="# Two organs\nTrained on **nothing**.")
     volume = scan()
     viewer, dock = docked(make_napari_viewer, volume)
@@ -370,7 +372,7 @@ def test_a_remembered_path_that_vanished_is_told_and_forgotten(make_napari_viewe
     shutil.rmtree(tmp_path / "gone")
     recent(dock)[0].trigger()
     wait_for_end(qtbot, dock)
-    assert dock.panel.message_label.text() == f"{gone}: there is no such file or folder."
+    assert dock.panel.message_label.text() == f"{gone}: no such file or folder."
     assert shown == [dock.panel.message_label.text()]
     assert foreign.recent_paths() == [kept]
 
