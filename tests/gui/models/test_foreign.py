@@ -516,7 +516,7 @@ def test_another_modality_and_patient_space_are_warned_of(make_napari_viewer, qt
     assert chosen(dock) == ["t1", None]  # a CT does not go to an MR's input by itself
     dock.inputs.combos[1].setCurrentIndex(dock.inputs.combos[1].findText("flair"))
     wait_for_plan(dock)
-    assert "The input FLAIR is for MR, but 'flair' is CT." in dock.warning_label.text()
+    assert "The input FLAIR is CT, but 'two-organs' was made for MR." in dock.warning_label.text()
     assert "different frames of reference" in dock.warning_label.text()
     assert dock.panel.start_button.isEnabled()
 
