@@ -1,4 +1,4 @@
-"""The parts of the Interactive segmentation dock that need no viewer."""
+"""The parts of the Interactive segmentation dock, one by one."""
 
 from threading import Event
 
@@ -7,6 +7,7 @@ import pytest
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.gui.interactive.corrections import Corrections
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.marks import outline
 from napari_radcnn.gui.interactive.steps import Step, Steps
@@ -168,3 +169,16 @@ def test_closing_does_what_must_be_done_and_then_the_last_thing(qtbot):
     assert order == ["running", "rename", "last"]
     steps.add(Step("late", lambda _p, _c: order.append("late")))
     assert not steps.unfinished
+
+
+def test_no_two_corrections_lie_over_each_other(make_napari_viewer):
+    corrections = Corrections(make_napari_viewer())
+    grid = corrections.layout()
+    taken: dict[tuple[int, int], str] = {}
+    for number in range(grid.count()):
+        row, column, rows, columns = grid.getItemPosition(number)
+        widget = grid.itemAt(number).widget()
+        for cell in ((row + r, column + c) for r in range(rows) for c in range(columns)):
+            assert cell not in taken, f"{widget!r} lies over {taken[cell]} in {cell}"
+            taken[cell] = repr(widget)
+    assert len(taken) > 20

@@ -8,11 +8,12 @@ import torch
 
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.interactive.engines.few_clicks import channels as ch
 from napari_radcnn.interactive.engines.few_clicks.channels import Board, bump, units_of, value_at
 from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, SIZE_BINS, build_network, count_gflop
 from napari_radcnn.interactive.simulate import Click
 from napari_radcnn.metrics import dice
-from napari_radcnn.training.few_clicks import channels as ch, held_out, prepare, recipe, scans
+from napari_radcnn.training.few_clicks import held_out, prepare, recipe, scans
 from napari_radcnn.training.few_clicks.brain_map import map_brain
 from napari_radcnn.training.few_clicks.crops import IN_A_SHARD, Cache, Crop, write_shard
 from napari_radcnn.training.few_clicks.games import Game, Games, spoilt

@@ -124,9 +124,9 @@ class Corrections(QWidget):
         )
         between.clicked.connect(self.between_asked.emit)
         self._build_combine(4)
-        self._build_copy(6, viewer)
+        self._build_copy(7, viewer)
         reset = self._button(
-            8, 0, "reset", "Clear the object", "Remove the voxels and prompts of the object; Undo restores both"
+            9, 0, "reset", "Clear the object", "Remove the voxels and prompts of the object; Undo restores both"
         )
         self._grid.addWidget(reset, 9, 0, 1, 3)
         reset.clicked.connect(self.reset_asked.emit)
