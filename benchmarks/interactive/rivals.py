@@ -15,7 +15,7 @@ from skimage.segmentation import random_walker
 
 from napari_radcnn.geometry import Box
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.few_clicks.lattice import Lattice, carried
+from napari_radcnn.interactive.engines.lattice import Lattice, carried
 from napari_radcnn.interactive.update import MaskUpdate, box_of
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume

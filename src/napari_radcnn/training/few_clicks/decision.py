@@ -20,7 +20,7 @@ from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided
 from napari_radcnn.interactive.engines.few_clicks.engine import FewClicksEngine, few_clicks_network
 from napari_radcnn.interactive.engines.few_clicks.features import NAMES
-from napari_radcnn.interactive.engines.few_clicks.lattice import thinned
+from napari_radcnn.interactive.engines.lattice import thinned
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.simulate import EnginePlayer, next_click
 from napari_radcnn.interactive.update import MaskUpdate

@@ -9,8 +9,8 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided, noise_of
 from napari_radcnn.interactive.engines.few_clicks.features import NAMES, Known
-from napari_radcnn.interactive.engines.few_clicks.lattice import Lattice
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
+from napari_radcnn.interactive.engines.lattice import Lattice
 from napari_radcnn.interactive.prompts import Prompt
 
 PATH = Path("few-clicks-decision.safetensors")

@@ -17,6 +17,7 @@ from napari_radcnn.interactive.engines.few_clicks.network import FIRST_SIZE, SIZ
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.metrics import dice
 from napari_radcnn.progress import Monitor
+from napari_radcnn.training.few_clicks.decision import box_around
 from napari_radcnn.volume import Volume
 
 
@@ -71,13 +72,6 @@ def click(at: tuple[float, ...], *, positive: bool = True, geometry: Geometry = 
     return Prompt.point(geometry.to_world(at), positive=positive)
 
 
-def box_around(mask: np.ndarray, geometry: Geometry = GEOMETRY) -> Prompt:
-    where = np.argwhere(mask)
-    a, b = where.min(0) - 0.5, where.max(0) + 0.5
-    corners = [a, (b[0], a[1], a[2]), (a[0], b[1], a[2]), (a[0], a[1], b[2])]
-    return Prompt.box(*(geometry.to_world(corner) for corner in corners))
-
-
 def predict(engine: FewClicksEngine, volume: Volume, *prompts: Prompt, current: np.ndarray | None = None) -> np.ndarray:
     current = np.zeros(volume.geometry.shape, bool) if current is None else current
     update = engine.predict(EngineRequest(volume, prompts, current), Monitor(1))
@@ -95,7 +89,9 @@ def test_a_ball_is_found_where_it_lies(radius: float) -> None:
 def test_a_box_and_a_line_find_it_as_well() -> None:
     mask = ball(GEOMETRY, MIDDLE, 13.0)
     line = Prompt.scribble([GEOMETRY.to_world((19, j, 30)) for j in (28, 33, 39)])
-    assert dice(mask, predict(AlikeEngine(), scan(mask), box_around(mask))) > 0.85  # no way from a click limits it
+    assert (
+        dice(mask, predict(AlikeEngine(), scan(mask), box_around(mask, GEOMETRY))) > 0.85
+    )  # no way from a click limits it
     assert dice(mask, predict(AlikeEngine(), scan(mask), line)) > 0.9
 
 

@@ -13,9 +13,9 @@ from scipy import ndimage
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Box
 from napari_radcnn.interactive.engines.few_clicks.features import NAMES, Known
-from napari_radcnn.interactive.engines.few_clicks.lattice import Array, Floats, Lattice, Mask, carried
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.walk import Ties, walk
+from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, carried
 from napari_radcnn.interactive.update import MaskUpdate, joined
 
 #: Weight of a voxel's own belief in the walk, and the difference of values, in standard deviations of the noise, that

@@ -12,11 +12,11 @@ from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided
 from napari_radcnn.interactive.engines.few_clicks.features import Known, known_of
-from napari_radcnn.interactive.engines.few_clicks.lattice import Array, Mask
 from napari_radcnn.interactive.engines.few_clicks.looks import SIZE, Looks
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build_joined
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
+from napari_radcnn.interactive.engines.lattice import Array, Mask
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
 from napari_radcnn.interactive.engines.specs import FEW_CLICKS
 from napari_radcnn.interactive.prompts import Prompt

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_radcnn.interactive.engines.few_clicks.channels import arrival
-from napari_radcnn.interactive.engines.few_clicks.lattice import Array, Floats, Lattice, Mask, thinned
 from napari_radcnn.interactive.engines.few_clicks.looks import Looks
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
+from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, thinned
 from napari_radcnn.interactive.update import box_of
 
 #: In this order.

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_radcnn.interactive.engines.few_clicks.channels import Board, value_at
-from napari_radcnn.interactive.engines.few_clicks.lattice import Array, Floats, Lattice, Mask, carried, thinned
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
+from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, carried, thinned
 from napari_radcnn.interactive.update import box_of
 
 #: Voxels along a side of what the network sees at once.

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.engines.few_clicks.lattice import Floats, Mask
+from napari_radcnn.interactive.engines.lattice import Floats, Mask
 from napari_radcnn.interactive.engines.promptable.input import inner_core
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.rasterize import rasterize

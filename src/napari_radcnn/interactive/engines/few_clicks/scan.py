@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.interactive.engines.few_clicks.channels import units_of
-from napari_radcnn.interactive.engines.few_clicks.lattice import Array, Floats, Lattice, carried
+from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, carried
 from napari_radcnn.volume import Volume
 
 #: How often the scan is averaged by two, at most.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_radcnn.geometry import Box, Geometry
+from napari_radcnn.interactive.engines.lattice import Lattice, carried
 
 Array = npt.NDArray[np.float32]
 
@@ -91,66 +92,31 @@ class Grid:
         outside : float, optional
             Stands outside the scan; by default its border values are continued.
         """
-        weights = [
-            _weights(first, step, self.size, count)
-            for first, step, count in zip(self.first, self.steps, array.shape, strict=True)
-        ]
-        block = np.asarray(array[tuple(extent for _, extent, _ in weights)], np.float32)
-        sampled = _apply([matrix for matrix, _, _ in weights], block)
-        if outside is not None:
-            inside = [known for _, _, known in weights]
-            for axis, known in enumerate(inside):
-                shape = [1, 1, 1]
-                shape[axis] = self.size
-                sampled = np.where(known.reshape(shape), sampled, np.float32(outside))
-        return sampled
+        return carried(array, Lattice.whole(array.shape), self._lattice, outside)
 
     def to_scan(self, values: Array) -> tuple[Box, Array] | None:
         """Return `values`, which lie on this grid, on the scan's voxels within the cube."""
         if self.box is None:
             return None
-        matrices = []
-        for extent, first, step in zip(self.box, self.first, self.steps, strict=True):
-            matrix, _, _ = _weights(
-                (extent.start - first) / step, 1 / step, extent.stop - extent.start, self.size, cropped=False
-            )
-            matrices.append(matrix)
-        return self.box, _apply(matrices, values)
+        k, j, i = self.box
+        target = Lattice(
+            (float(k.start), float(j.start), float(i.start)),
+            (1.0, 1.0, 1.0),
+            (k.stop - k.start, j.stop - j.start, i.stop - i.start),
+        )
+        return self.box, carried(values, self._lattice, target)
 
-
-def _weights(
-    first: float, step: float, size: int, count: int, *, cropped: bool = True
-) -> tuple[Array, slice, npt.NDArray[np.bool_]]:
-    """Return the (size, source) matrix that samples a line, the part of the line it needs, and what lies on it.
-
-    The kernel is a triangle as wide as a step of the coarser of the two grids.
-    """
-    positions = first + step * np.arange(size)
-    width = max(1.0, step)
-    known = (positions > -0.5 - 1e-6) & (positions < count - 0.5 + 1e-6)
-    clipped = np.clip(positions, 0, count - 1)
-    low = max(0, int(np.floor(clipped.min() - width))) if cropped else 0
-    high = min(count, int(np.ceil(clipped.max() + width)) + 1) if cropped else count
-    sources = np.arange(low, high)
-    matrix = np.maximum(0.0, 1.0 - np.abs(clipped[:, None] - sources[None, :]) / width)
-    matrix /= matrix.sum(1, keepdims=True)
-    return matrix.astype(np.float32), slice(low, high), known
-
-
-def _apply(matrices: list[Array], block: Array) -> Array:
-    """Return `block` multiplied along each of its axes."""
-    for matrix in matrices:  # each product moves the axis it works on to the end: after three they are back in order
-        block = np.tensordot(block, matrix, axes=(0, 1))
-    return np.ascontiguousarray(block, np.float32)
+    @property
+    def _lattice(self) -> Lattice:
+        return Lattice(self.first, self.steps, (self.size, self.size, self.size))
 
 
 def resample(array: npt.NDArray, shape: tuple[int, int, int]) -> Array:
     """Return an array with other numbers of voxels over the same field, averaged where they become fewer."""
-    matrices = []
-    for count, source in zip(shape, array.shape, strict=True):
-        step = source / count
-        matrices.append(_weights((step - 1) / 2, step, count, source, cropped=False)[0])
-    return _apply(matrices, np.asarray(array, np.float32))
+    k, j, i = (source / count for count, source in zip(shape, array.shape, strict=True))
+    return carried(
+        array, Lattice.whole(array.shape), Lattice(((k - 1) / 2, (j - 1) / 2, (i - 1) / 2), (k, j, i), shape)
+    )
 
 
 def click_bump() -> Array:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.engines.few_clicks.lattice import Lattice, carried, thinned
+from napari_radcnn.interactive.engines.lattice import Lattice, carried, thinned
 
 SHAPE = (14, 22, 31)
 SPACING = (2.5, 0.8, 1.1)
