@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import OptionError
+from napari_radcnn.io.dicom.division.places import gap_tolerance
 from napari_radcnn.io.dicom.frames import Frame
 from napari_radcnn.io.dicom.headers import number, text
-from napari_radcnn.io.dicom.split import gap_tolerance
 
 #: What to do with slices that are not evenly spaced.
 OnIrregular = Literal["refuse", "resample", "split"]

@@ -21,6 +21,8 @@ from napari_radcnn.io.dicom.pixels import stored_bits
 #: Implicit and explicit little endian.
 _SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 _THREADS = 2
+#: Volumes below this are read in this thread: starting others takes longer, and time series have hundreds of volumes.
+_SMALL_BYTES = 1 << 20
 #: Slices between two looks at whether the user wants to stop.
 _BLOCK = 32
 
@@ -65,10 +67,11 @@ def plain_values(
     bits = [_bits(frame) for frame in frames]
     out = np.empty((len(frames), *frames[0].shape), np.uint16)
     low = high = 0
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:  # whose threads start with the first work
+        spread = map if out.nbytes < _SMALL_BYTES else pool.map
         for start in range(0, len(frames), _BLOCK):
             ks = range(start, min(start + _BLOCK, len(frames)))
-            for k, (least, most) in zip(ks, pool.map(lambda k: _read(frames[k], out[k], bits[k]), ks), strict=True):
+            for k, (least, most) in zip(ks, spread(lambda k: _read(frames[k], out[k], bits[k]), ks), strict=True):
                 low, high = min(low, least + int(rescales[k][1])), max(high, most + int(rescales[k][1]))
             for k in ks:
                 done(frames[k])

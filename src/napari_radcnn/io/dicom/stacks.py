@@ -19,10 +19,19 @@ from napari_radcnn.errors import GeometryError
 from napari_radcnn.files import some_names
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom.agreement import contradiction
+from napari_radcnn.io.dicom.division import (
+    Division,
+    Part,
+    divide,
+    divide_uneven,
+    gap_tolerance,
+    is_even,
+    places,
+    same_place_mm,
+)
 from napari_radcnn.io.dicom.frames import Frame, image_size
 from napari_radcnn.io.dicom.headers import text, texts
 from napari_radcnn.io.dicom.irregular import OnIrregular, Sampling, even_grid, even_runs, resampling_notes, run_note
-from napari_radcnn.io.dicom.split import gap_tolerance, is_even, places, split_ties, split_uneven
 from napari_radcnn.io.problems import Problem
 
 #: Direction cosines of one stack may differ by this: rounding in headers.
@@ -160,29 +169,30 @@ def _stacks_of_group(frames: list[Frame], on_irregular: OnIrregular) -> tuple[li
     """Return the volumes of frames of one grid, divided where several lie at the same place."""
     frames, dropped = _without_copies(frames)
     depths = [frame.depth for frame in frames]
-    if int(places(depths).max()) + 1 < len(frames):
-        groups = split_ties(frames)
-        if groups is None:
-            return [], [_tie_problem(frames)]
+    whole = Division((Part(frames, ""),), "")
+    if int(places(depths, same_place_mm(frames)).max()) + 1 < len(frames):
+        found = divide(frames)
+        if isinstance(found, str):
+            return [], [_tie_problem(frames, found)]
     elif not is_even(depths):
-        groups = split_uneven(frames) or [("", frames)]
+        found = divide_uneven(frames) or whole
     else:
-        groups = [("", frames)]
+        found = whole
     stacks: list[Stack] = []
     problems: list[Problem] = []
-    for n, (what, group) in enumerate(groups):
-        said = list(dropped)
-        if len(groups) > 1:
-            said.append(f"Volume {n + 1} of {len(groups)} in its series, distinguished by {what}.")
-        wrong = contradiction(group)
+    for n, part in enumerate(found.parts):
+        said = [*dropped, *found.notes]
+        if len(found.parts) > 1:
+            said.append(f"Volume {n + 1} of {len(found.parts)} in its series, distinguished by {found.by}.")
+        wrong = contradiction(part.frames)
         if wrong is not None:
             problems.append(wrong)
             continue
-        for made in _evened(sorted(group, key=lambda frame: frame.depth), on_irregular):
+        for made in _evened(sorted(part.frames, key=lambda frame: frame.depth), on_irregular):
             if isinstance(made, Problem):
                 problems.append(made)
             else:
-                stacks.append(_noted(made, said, str(n + 1) if len(groups) > 1 else ""))
+                stacks.append(_noted(made, said, part.label if len(found.parts) > 1 else ""))
     return stacks, problems
 
 
@@ -232,14 +242,12 @@ def _same_pixels(one: Frame, other: Frame) -> bool:
     return tails[0] == tails[1]
 
 
-def _tie_problem(frames: list[Frame]) -> Problem:
-    place = places([frame.depth for frame in frames])
+def _tie_problem(frames: list[Frame], why: str) -> Problem:
+    place = places([frame.depth for frame in frames], same_place_mm(frames))
     crowded = int(np.argmax(np.bincount(place)))
     paths = [frame.path for frame, number in zip(frames, place, strict=True) if number == crowded]
     names = f"{paths[0].name}" if len(set(paths)) == 1 else some_names(paths)
-    cause = (
-        f"{len(paths)} different images lie at the same position, and nothing in them indicates which belong together"
-    )
+    cause = f"{len(paths)} different images lie at the same position, and {why}"
     return Problem(names, cause, "remove the duplicates or export one acquisition at a time")
 
 
@@ -261,7 +269,8 @@ def _stack(frames: list[Frame], sampling: Sampling | None = None) -> Stack | Pro
         origin = positions.mean(0) - ticks.mean() * step
         off = np.linalg.norm(positions - (origin + ticks[:, None] * step), axis=1)
         worst = int(np.argmax(off))
-        if off[worst] > max(_LINE_TOLERANCE_MM, gap_tolerance(float(np.linalg.norm(step)))):
+        beside = min([_LINE_TOLERANCE_MM, *(0.5 * mm for mm in frames[0].pixel_spacing or ())])
+        if off[worst] > max(beside, gap_tolerance(float(np.linalg.norm(step)))):
             cause = (
                 f"the slice is offset {off[worst]:.2f} mm from the straight line through the stack (irregular "
                 "positions)"

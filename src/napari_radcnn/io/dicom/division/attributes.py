@@ -1,0 +1,303 @@
+"""What may set frames at the same place apart: the attributes of the standard and of vendors, as columns of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import ReadError
+from napari_radcnn.io.dicom.division.components import component
+from napari_radcnn.io.dicom.division.places import places, same_place_mm
+from napari_radcnn.io.dicom.division.private import Private, PrivateValues
+from napari_radcnn.io.dicom.frames import Frame, dimension_key
+
+Codes = npt.NDArray[np.intp]
+#: A kind is another sort of picture of the same thing (phase, another echo), a state one of several of the same sort.
+Role = Literal["kind", "state"]
+
+_GE_IMAGE, _GE_SCAN, _GE_SERIES = "GEMS_PARM_01", "GEMS_ACQU_01", "GEMS_RELA_01"
+_PHILIPS, _PHILIPS_MR, _PHILIPS_MORE = (
+    "Philips Imaging DD 001",
+    "Philips MR Imaging DD 001",
+    "Philips MR Imaging DD 005",
+)
+_SIEMENS, _UIH = "SIEMENS MR HEADER", "Image Private Header"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Something that headers say of a frame.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in messages.
+    keywords : tuple of str
+        Where the standard has it: several stand for one thing.
+    private : tuple of Private
+        Where vendors have it.
+    role : str
+        Whether it is a kind of picture or a state.
+    """
+
+    name: str
+    keywords: tuple[str, ...] = ()
+    private: tuple[Private, ...] = ()
+    role: Role = "state"
+
+
+#: In the order in which they are tried.
+ATTRIBUTES: tuple[Attribute, ...] = (
+    Attribute("component", role="kind"),
+    Attribute("image type", ("ImageType", "FrameType", "ComplexImageComponent"), role="kind"),
+    Attribute("echo", ("EchoTime", "EffectiveEchoTime", "EchoNumbers"), role="kind"),
+    Attribute("tube voltage", ("KVP",), role="kind"),
+    Attribute("kernel", ("ConvolutionKernel",), role="kind"),
+    Attribute("coil", ("ReceiveCoilName",), (Private(0x0051, _SIEMENS, 0x0F, "LO"),), role="kind"),
+    Attribute("acquisition", ("AcquisitionNumber", "FrameAcquisitionNumber")),
+    Attribute("time point", ("TemporalPositionIdentifier", "TemporalPositionIndex")),
+    Attribute(
+        "labeling",
+        ("ASLContext",),
+        (Private(0x2005, _PHILIPS_MORE, 0x29, "CS"), Private(0x0043, _GE_IMAGE, 0xA3, "CS")),
+    ),
+    Attribute(
+        "b-value and direction",
+        ("DiffusionBValue", "DiffusionGradientOrientation", "DiffusionDirectionality"),
+        (
+            Private(0x0043, _GE_IMAGE, 0x39, "IS", values=1),
+            Private(0x0019, _GE_SCAN, 0xBB, "DS"),
+            Private(0x0019, _GE_SCAN, 0xBC, "DS"),
+            Private(0x0019, _GE_SCAN, 0xBD, "DS"),
+            Private(0x0019, _SIEMENS, 0x0C, "IS"),
+            Private(0x0019, _SIEMENS, 0x0E, "FD"),
+            Private(0x2001, _PHILIPS, 0x03, "FL"),
+            Private(0x2005, _PHILIPS_MR, 0xB0, "FL"),
+            Private(0x2005, _PHILIPS_MR, 0xB1, "FL"),
+            Private(0x2005, _PHILIPS_MR, 0xB2, "FL"),
+            Private(0x0065, _UIH, 0x09, "FD"),
+            Private(0x0065, _UIH, 0x37, "FD"),
+        ),
+    ),
+    Attribute("gradient number", (), (Private(0x2005, _PHILIPS_MORE, 0x13, "IS"),)),
+    Attribute("ImageComments", ("ImageComments",)),
+    Attribute(
+        "cardiac phase",
+        ("NominalPercentageOfCardiacPhase", "CardiacPhaseFraction"),
+        (Private(0x2001, _PHILIPS, 0x08, "IS"), Private(0x0019, _GE_SCAN, 0xD7, "SS")),
+    ),
+    Attribute("trigger time", ("TriggerTime", "NominalCardiacTriggerDelayTime")),
+    Attribute("respiratory phase", ("NominalPercentageOfRespiratoryPhase",)),
+    Attribute("inversion time", ("InversionTime", "InversionTimes")),
+    Attribute("flip angle", ("FlipAngle",)),
+    Attribute("repetition time", ("RepetitionTime",)),
+    Attribute("stack", ("StackID",)),
+    Attribute("dimension index"),
+    Attribute("frame time", ("FrameReferenceTime", "FrameReferenceDateTime")),
+    Attribute("series time", ("SeriesTime",)),
+    Attribute("acquisition time", ("AcquisitionDateTime", "FrameAcquisitionDateTime", "AcquisitionTime")),
+    Attribute("content time", ("ContentTime",)),
+)
+#: Those that may differ from slice to slice of one volume, where their order counts: keywords of the day and the time.
+CLOCKS: dict[str, tuple[tuple[str, str], ...]] = {
+    "trigger time": (("", "TriggerTime"), ("", "NominalCardiacTriggerDelayTime")),
+    "frame time": (("", "FrameReferenceTime"), ("", "FrameReferenceDateTime")),
+    "acquisition time": (
+        ("", "AcquisitionDateTime"),
+        ("", "FrameAcquisitionDateTime"),
+        ("AcquisitionDate", "AcquisitionTime"),
+    ),
+    "content time": (("ContentDate", "ContentTime"),),
+}
+#: Those that count the frames of a series: PET has one of its own (DICOM PS3.3, C.8.9.4.1.9).
+COUNTERS = ("InstanceNumber", "ImageIndex")
+#: What counts as the same place in the plane: scanners follow a moving patient by less.
+_SHIFT_MM, _SHIFT_PIXELS = 1.0, 2.0
+_HALF_A_DAY, _DAY = 43_200.0, 86_400.0
+
+
+@dataclass(eq=False)
+class Table:
+    """Frames of one grid, their places, and what sets them apart.
+
+    Attributes
+    ----------
+    frames : list of Frame
+        The rows.
+    """
+
+    frames: list[Frame]
+    _codes: dict[str, Codes] = field(default_factory=dict)
+    _keys: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    _clocks: dict[str, npt.NDArray[np.float64] | None] = field(default_factory=dict)
+    _counters: dict[str, npt.NDArray[np.int64] | None] = field(default_factory=dict)
+
+    @cached_property
+    def place(self) -> Codes:
+        """The number of every frame's place along the normal."""
+        return places([frame.depth for frame in self.frames], same_place_mm(self.frames))
+
+    @cached_property
+    def shift_mm(self) -> float:
+        """How far frames at the same place are shifted against each other within their plane, at most."""
+        positions = np.array([frame.position for frame in self.frames])
+        order = np.argsort(self.place, kind="stable")
+        starts = np.flatnonzero(np.diff(self.place[order], prepend=-1))
+        low, high = np.minimum.reduceat(positions[order], starts), np.maximum.reduceat(positions[order], starts)
+        return float(np.linalg.norm(high - low, axis=1).max())
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether those are other places, too: order in time or number does not show then what belongs together."""
+        return self.shift_mm > max(_SHIFT_MM, *(_SHIFT_PIXELS * mm for mm in self.frames[0].pixel_spacing or (0.0,)))
+
+    def codes(self, name: str) -> Codes:
+        """Return for every frame the rank of what it says of an attribute; what says nothing comes first."""
+        if name not in self._codes:
+            keys = [self._key(frame, name) for frame in range(len(self.frames))]
+            order = sorted(set(keys), key=lambda key: [_sortable(part) for part in key])
+            ranks = {key: rank for rank, key in enumerate(order)}
+            self._codes[name] = np.array([ranks[key] for key in keys], np.intp)
+            self._keys[name] = order
+        return self._codes[name]
+
+    def keys(self, name: str) -> list[tuple[Any, ...]]:
+        """Return what is said of an attribute, by rank."""
+        self.codes(name)
+        return self._keys[name]
+
+    def clock(self, name: str) -> npt.NDArray[np.float64] | None:
+        """Return the times of the frames (seconds or milliseconds); None where one has none, or they are shifted."""
+        if name not in self._clocks:
+            self._clocks[name] = None if self.is_shifted else self._clock(name)
+        return self._clocks[name]
+
+    def _clock(self, name: str) -> npt.NDArray[np.float64] | None:
+        times = [_time(frame, CLOCKS[name]) for frame in self.frames]
+        values = np.array([math.nan if time is None else time for time in times])
+        if not np.isfinite(values).all():
+            return None
+        if name in ("acquisition time", "content time") and np.ptp(values) > _HALF_A_DAY and values.max() < _DAY:
+            values = np.where(values < _HALF_A_DAY, values + _DAY, values)  # without dates, through midnight
+        return values
+
+    def counter(self, name: str) -> npt.NDArray[np.int64] | None:
+        """Return the numbers of the frames; None where one has none, or they are shifted."""
+        if name not in self._counters:
+            self._counters[name] = None if self.is_shifted else self._counter(name)
+        return self._counters[name]
+
+    def _counter(self, name: str) -> npt.NDArray[np.int64] | None:
+        if len({id(frame.instance) for frame in self.frames}) == 1 and len(self.frames) > 1:
+            numbers: list[float | None] = [float(frame.index) for frame in self.frames]
+        else:
+            numbers = [_plain_number(frame, name) for frame in self.frames]
+        known = [number for number in numbers if number is not None and abs(number) < 2**53 and number == int(number)]
+        return np.array(known, np.int64) if len(known) == len(numbers) else None
+
+    @cached_property
+    def _private(self) -> list[PrivateValues | None]:
+        """Private elements of every frame; what stands in a file of many frames says nothing of one of them."""
+        found: dict[int, PrivateValues] = {}
+        alone: dict[int, int] = {}
+        for frame in self.frames:
+            alone[id(frame.instance)] = alone.get(id(frame.instance), 0) + 1
+        return [
+            found.setdefault(id(frame.instance), PrivateValues(frame.instance))
+            if alone[id(frame.instance)] == 1
+            else None
+            for frame in self.frames
+        ]
+
+    def _key(self, row: int, name: str) -> tuple[Any, ...]:
+        """Return what the frame says about an attribute, as something that can be compared and hashed."""
+        frame, private = self.frames[row], self._private[row]
+        if name == "dimension index":
+            return dimension_key(frame) or ()
+        if name == "component":
+            return component(frame, private)
+        attribute = _BY_NAME[name]
+        values: list[Any] = []
+        for keyword in attribute.keywords:
+            try:
+                value = frame.tags.get(keyword)
+            except ReadError:
+                continue
+            if value is None or value == "":
+                continue
+            parts = value if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+            values += [_plain(part) for part in parts]
+        if private is not None:
+            for where in attribute.private:
+                values += [_plain(part) for part in private.get(where)]
+        return tuple(values)
+
+
+_BY_NAME = {one.name: one for one in ATTRIBUTES}
+
+
+def _plain(part: Any) -> float | str:
+    try:
+        value = float(part)
+    except (TypeError, ValueError):
+        return str(part)
+    return value if math.isfinite(value) else str(part)
+
+
+def _sortable(part: Any) -> tuple[int, float, str]:
+    return (0, part, "") if isinstance(part, float | int) else (1, 0.0, str(part))
+
+
+def _plain_number(frame: Frame, keyword: str) -> float | None:
+    try:
+        value = _plain(frame.tags.get(keyword))
+    except ReadError:
+        return None
+    return value if isinstance(value, float) else None
+
+
+def _time(frame: Frame, sources: Sequence[tuple[str, str]]) -> float | None:
+    """Return a moment as seconds, or a time as it stands, from the first source that has one."""
+    for day, keyword in sources:
+        try:
+            value = frame.tags.get(keyword)
+        except ReadError:
+            continue
+        if value is None or value == "":
+            continue
+        if keyword.endswith("DateTime"):
+            words = str(value)
+            return _moment(words[:8], words[8:].partition("+")[0].partition("-")[0])
+        if not day:
+            number = _plain(value)
+            return number if isinstance(number, float) else None
+        try:
+            date = str(frame.tags.get(day) or "")
+        except ReadError:
+            date = ""
+        return _moment(date, str(value))
+    return None
+
+
+def _moment(date: str, time: str) -> float | None:
+    """Return the seconds of a date and a time of the day (DICOM PS3.5, 6.2), the date's from some day on."""
+    from datetime import date as calendar
+
+    digits, _, fraction = time.strip().replace(":", "").partition(".")
+    if not digits.isdigit() or len(digits) not in (2, 4, 6) or (fraction and not fraction.isdigit()):
+        return None
+    hours, minutes, seconds = (int(digits[n : n + 2] or 0) for n in (0, 2, 4))
+    found = hours * 3600.0 + minutes * 60 + seconds + (float(f"0.{fraction}") if fraction else 0.0)
+    days = date.strip().replace(".", "")
+    if len(days) != 8 or not days.isdigit():
+        return found
+    try:
+        return found + calendar(int(days[:4]), int(days[4:6]), int(days[6:])).toordinal() * _DAY
+    except ValueError:
+        return found

@@ -1,0 +1,216 @@
+"""Series of several volumes as each vendor writes them: the right voxels, in the right place and order, and named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from dcm2niix_oracle import converted, same_voxels
+from dicom_factory import write_dicom_series
+from napari_radcnn.errors import ReadError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.io import read
+from napari_radcnn.phantom import oblique_geometry, rotation
+from napari_radcnn.volume import Volume
+from vendor_series import LAYOUTS, Layout, PrivateTag, table, values, write_layout
+
+SHAPE = (5, 12, 10)
+SAGITTAL = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], float)
+GRIDS = {
+    "axial": Geometry.from_parts(SHAPE, (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25)),
+    "oblique": oblique_geometry(SHAPE),
+    "sagittal": Geometry.from_parts(SHAPE, (3.1, 0.9, 1.2), (12.0, -80.0, 33.5), rotation(3, -5, 8) @ SAGITTAL),
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_volumes_are_those_of_the_scanner(tmp_path: Path, layout: Layout, grid: str) -> None:
+    syntax = ImplicitVRLittleEndian if grid == "oblique" else ExplicitVRLittleEndian
+    write_layout(tmp_path / "in", layout, GRIDS[grid], syntax=syntax)
+    volumes = read(tmp_path / "in")
+    names = layout.names or tuple(str(n + 1) for n in range(layout.volumes))
+    assert [volume.name.partition(" · ")[2] for volume in volumes] == list(names)
+    truth = {int(values(SHAPE, n)[0, 0, 0]): n for n in range(layout.volumes)}
+    for order, volume in enumerate(volumes):
+        aligned = np.asarray(volume.array)
+        if not np.allclose(volume.geometry.affine[:3, 3], GRIDS[grid].affine[:3, 3], atol=1e-3):
+            aligned = aligned[::-1]  # the slices were stored from the other end
+        n = truth[int(aligned[0, 0, 0])]
+        assert np.array_equal(aligned, values(SHAPE, n))
+        if not layout.names:
+            assert n == order
+    assert "contradict" not in said(volumes)
+    others = converted(tmp_path / "in", tmp_path / "out")
+    assert len(volumes) == len(others)
+    assert all(any(same_voxels(volume, other) for other in others) for volume in volumes)
+
+
+FMRI = next(layout for layout in LAYOUTS if layout.kind == "fMRI (epiRT)")
+PHILIPS = next(layout for layout in LAYOUTS if str(layout) == "Philips fMRI")
+
+
+def order_of(volumes: list[Volume]) -> list[int]:
+    """Return the numbers of the volumes that were written; every one must be whole and true."""
+    numbers = []
+    for volume in volumes:
+        n = int(np.asarray(volume.array)[0, 0, 0]) // 1000 - 1
+        assert np.array_equal(volume.array, values(SHAPE, n))
+        numbers.append(n)
+    return numbers
+
+
+def said(volumes: list[Volume]) -> str:
+    return " ".join(line for volume in volumes for line in volume.warnings)
+
+
+def test_of_contradicting_tags_most_count(tmp_path: Path) -> None:
+    def swapped(n: int, k: int) -> int:
+        return {(0, 3): 2, (1, 3): 1}.get((n, k), n + 1)
+
+    write_layout(
+        tmp_path,
+        PHILIPS,
+        GRIDS["axial"],
+        TemporalPositionIdentifier=swapped,
+        AcquisitionTime=lambda n, k: f"1015{10 * n + k:02d}",
+    )
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [0, 1, 2, 3]
+    assert "contradict each other" in said(volumes)
+    assert "not those of time point" in said(volumes)
+
+
+def test_kinds_that_numbers_contradict_are_told(tmp_path: Path) -> None:
+    layout = next(layout for layout in LAYOUTS if layout.kind == "magnitude and phase")
+
+    def swapped(n: int, k: int) -> list[str]:
+        return ["ORIGINAL", "PRIMARY", "MP"[1 - n if k == 2 else n], "ND"]
+
+    write_layout(tmp_path, layout, GRIDS["axial"], ImageType=swapped)
+    assert "contradict each other" in said(read(tmp_path))
+
+
+def test_times_that_run_backwards_are_told(tmp_path: Path) -> None:
+    write_layout(tmp_path, FMRI, GRIDS["axial"], AcquisitionTime=lambda n, k: f"1015{59 - 10 * n - k:02d}")
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [0, 1, 2, 3]
+    assert "run in another order" in said(volumes)
+
+
+def test_times_through_midnight_are_in_order(tmp_path: Path) -> None:
+    moments = ["235940", "235950", "000000", "000010"]
+    write_layout(
+        tmp_path,
+        FMRI,
+        GRIDS["axial"],
+        InstanceNumber=lambda n, k: 1,
+        AcquisitionDate=lambda n, k: None,
+        AcquisitionTime=lambda n, k: f"{int(moments[n]) + k:06d}",
+    )
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [0, 1, 2, 3]
+    assert "order" not in said(volumes)
+
+
+@pytest.mark.parametrize("lost", [1, 3, 4])
+@pytest.mark.parametrize("layout", [FMRI, PHILIPS], ids=str)
+def test_an_aborted_last_volume_is_left_out_and_told(tmp_path: Path, layout: Layout, lost: int) -> None:
+    files = write_layout(tmp_path, layout, GRIDS["axial"])
+    for path in files[3][SHAPE[0] - lost :]:
+        path.unlink()
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [0, 1, 2]
+    by = "InstanceNumber" if layout is FMRI else "time point"
+    assert f"Left out: the last of 4 volumes (distinguished by {by}) is incomplete" in said(volumes)
+    assert f"{SHAPE[0] - lost} of 5 slices" in said(volumes)
+    assert files[3][0].name in said(volumes)
+
+
+@pytest.mark.parametrize("layout", [FMRI, PHILIPS], ids=str)
+def test_a_lost_slice_in_the_middle_costs_its_volume(tmp_path: Path, layout: Layout) -> None:
+    files = write_layout(tmp_path, layout, GRIDS["axial"])
+    files[1][2].unlink()
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [0, 2, 3]
+    assert "Left out: number 2 of 4 volumes" in said(volumes)
+
+
+def test_numbers_without_any_order_are_no_reason(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(5).permutation(20) + 1
+    files = write_layout(tmp_path, FMRI, GRIDS["axial"], InstanceNumber=lambda n, k: int(numbers[5 * n + k]))
+    with pytest.raises(ReadError, match="InstanceNumber, which differ among them, do not divide") as caught:
+        read(tmp_path)
+    assert files[0][0].name in str(caught.value)
+
+
+def test_private_elements_of_another_vendor_say_nothing(tmp_path: Path) -> None:
+    def other(n: int, k: int) -> list[PrivateTag]:
+        return [(0x0043, "ACME 1.0", 0x39, "IS", [(n + k) % 4, 0]), (0x0043, "ACME 1.0", 0x2F, "SS", (n + k) % 4)]
+
+    write_layout(tmp_path, replace(FMRI, private=other), GRIDS["axial"])
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [0, 1, 2, 3]
+    assert "contradict" not in said(volumes)
+
+
+def test_two_series_in_one_folder_stay_apart(tmp_path: Path) -> None:
+    for _ in range(2):
+        files = write_layout(tmp_path / "one", FMRI, GRIDS["axial"])
+        for n, paths in enumerate(files):
+            for k, path in enumerate(paths):
+                path.rename(tmp_path / f"IM{5 * n + k:03d}_{path.stat().st_ino}.dcm")
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert len({volume.metadata.series_uid for volume in volumes}) == 2
+
+
+def test_a_thousand_volumes(tmp_path: Path) -> None:
+    grid = Geometry.from_parts((2, 3, 4), (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25))
+    files = write_layout(tmp_path, replace(FMRI, volumes=30, private=lambda n, k: []), grid)
+    template = pydicom.dcmread(files[0][0]), pydicom.dcmread(files[0][1])
+    for n in range(30, 1000):
+        for k, dataset in enumerate(template):
+            dataset.InstanceNumber, dataset.SOPInstanceUID = 2 * n + k + 1, f"1.2.3.{2 * n + k + 1}"
+            dataset.PixelData = np.full((3, 4), n, np.int16).tobytes()
+            dataset.save_as(tmp_path / f"T{n}_{k}.dcm")
+    volumes = read(tmp_path)
+    assert len(volumes) == 1000
+    assert [int(volume.array[1, 2, 3]) for volume in volumes[30:]] == list(range(30, 1000))
+
+
+@pytest.mark.parametrize("spacing", [(0.009, 0.009, 0.009), (0.004, 0.012, 0.0035), (0.002, 0.001, 0.001)])
+def test_slices_nearer_than_a_hundredth_of_a_millimeter(tmp_path: Path, spacing: tuple[float, float, float]) -> None:
+    grid = Geometry.from_parts(SHAPE, spacing, (1.0, -2.0, 0.5), oblique_geometry().direction)
+    paths = write_dicom_series(tmp_path, Volume(values(SHAPE, 0), grid))
+    (volume,) = read(tmp_path)
+    assert np.array_equal(volume.array, values(SHAPE, 0))
+    assert np.allclose(volume.geometry.affine, grid.affine, atol=1e-6)
+    paths[2].unlink()
+    with pytest.raises(ReadError, match="not evenly spaced"):
+        read(tmp_path)
+
+
+def test_the_documented_table_is_what_is_tested() -> None:
+    lines = (Path(__file__).parents[3] / "docs" / "dicom-series.md").read_text().splitlines()
+    start = lines.index("|---|---|---|---|")
+    end = next((n for n in range(start + 1, len(lines)) if not lines[n].startswith("|")), len(lines))
+    assert lines[start + 1 : end] == table()
+
+
+def test_images_shifted_in_their_plane_are_no_volumes(tmp_path: Path) -> None:
+    grid = GRIDS["axial"]
+
+    def beside(n: int, k: int) -> list[str]:
+        return [f"{v:.6f}" for v in grid.to_world((k, 20 * n, 0))]
+
+    write_layout(tmp_path / "numbers", FMRI, grid, ImagePositionPatient=beside)
+    with pytest.raises(ReadError, match=r"shifted against each other by up to 48\.0 mm"):
+        read(tmp_path / "numbers")
+    write_layout(tmp_path / "stations", PHILIPS, grid, ImagePositionPatient=beside)
+    assert order_of(read(tmp_path / "stations")) == [0, 1, 2, 3]
