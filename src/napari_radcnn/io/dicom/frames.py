@@ -17,10 +17,10 @@ import numpy.typing as npt
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.headers import Instance, damage, floats, number, text, texts
 from napari_radcnn.io.dicom.mosaic import find_mosaic
+from napari_radcnn.io.dicom.multiframe import detector_value, has_one_position, nuclear_key, placed
 
 #: Direction cosines may be off length 1 and right angles by this, and are then made exact; beyond it we refuse.
 _COSINE_TOLERANCE = 1e-3
-_RT_DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 #: Enhanced objects in which every frame must say where it lies.
 _NEEDS_POSITIONS = (
     "1.2.840.10008.5.1.4.1.1.2.1",  # CT
@@ -30,10 +30,18 @@ _NEEDS_POSITIONS = (
     "1.2.840.10008.5.1.4.1.1.128.1",  # legacy converted PET
     "1.2.840.10008.5.1.4.1.1.130",  # PET
 )
+#: What nuclear medicine says of its detector.
+_OF_DETECTOR = ("ImagePositionPatient", "ImageOrientationPatient")
 #: Dimensions of an enhanced object that only say where a frame lies.
 _PLACES = {0x00200032, 0x00209057, 0x00200037, 0x00201041, 0x00209113, 0x00209116}
 #: RegionSpatialFormat and PhysicalUnitsXDirection of an ultrasound region (DICOM PS3.3, C.8.5.5.1.1 and .15).
 _TWO_DIMENSIONAL, _CENTIMETERS = 1, 3
+#: Enhanced ultrasound volumes may lie in a frame of reference of their own (DICOM PS3.3, C.8.24.2).
+_ULTRASOUND_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
+_IN_VOLUME_NOTE = (
+    "Positions are those within the ultrasound volume (ImagePositionVolume), not in the patient: sizes are right, "
+    "directions in the patient are unknown."
+)
 _ULTRASOUND_NOTE = "The spacing is that of the ultrasound region: measure inside it only, not in the text around it."
 
 
@@ -64,11 +72,18 @@ class FrameTags:
             If the value is damaged.
         """
         try:
+            if keyword in _OF_DETECTOR and keyword not in self._instance.tags:
+                found = detector_value(self._instance, keyword)
+                if found is not None:
+                    return found
             if len(self._layers) == 1:
                 return self._layers[0].get(keyword)
             return next((layer.get(keyword) for layer in self._layers if keyword in layer), None)
         except damage() as error:
             raise ReadError(f"{self._instance.path.name}: the value of {keyword} in the header is damaged.") from error
+
+    def __contains__(self, keyword: str) -> bool:
+        return any(keyword in layer for layer in self._layers)
 
     def items(self, keyword: str) -> list[Any]:
         """Return all items of a sequence that is a functional group, or stands in the file; empty where there are none.
@@ -126,6 +141,8 @@ class Frame:
         What must be said about it.
     tile : (slice, slice) or None
         Which rows and columns of the picture the frame is; None for all of it.
+    is_in_patient : bool
+        Whether the position is one in the patient, rather than in an ultrasound volume.
     """
 
     instance: Instance
@@ -136,6 +153,7 @@ class Frame:
     tags: FrameTags
     notes: tuple[str, ...] = ()
     tile: tuple[slice, slice] | None = None
+    is_in_patient: bool = True
 
     @property
     def path(self) -> Path:
@@ -236,24 +254,30 @@ def frames_of(instance: Instance) -> list[Frame]:
             f"{instance.path.name}: frames without position or orientation (PlanePositionSequence): where they lie is "
             "unknown; export the scan again."
         )
-    if sop_class == _RT_DOSE and count > 1:
-        frames = _dose_frames(instance, frames)
+    if count > 1 and groups is None and has_one_position(instance):
+        frames = placed(instance, frames)
     return frames
 
 
 def _frame(instance: Instance, index: int, count: int) -> Frame:
     tags = FrameTags(instance, index)
     is_enhanced = instance.tags.get("PerFrameFunctionalGroupsSequence") is not None
-    position = _finite(tags, "ImagePositionPatient", 3, instance)
-    cosines, notes = _cosines(tags, instance)
+    where = "Patient"
+    if text(instance.tags, "SOPClassUID") == _ULTRASOUND_VOLUME and "ImagePositionPatient" not in tags:
+        where = "Volume"
+    position = _finite(tags, f"ImagePosition{where}", 3, instance)
+    cosines, notes = _cosines(tags, f"ImageOrientation{where}", instance)
     spacing, spacing_notes = _pixel_spacing(tags, instance)
+    if where == "Volume" and position is not None:
+        notes.append(_IN_VOLUME_NOTE)
     if (position is None) != (cosines is None):
-        missing = "ImagePositionPatient" if position is None else "ImageOrientationPatient"
+        missing = f"ImagePosition{where}" if position is None else f"ImageOrientation{where}"
         notes.append(f"{missing} is missing: position and orientation are unknown.")
         position = cosines = None
-    if count > 1 and not is_enhanced and text(instance.tags, "SOPClassUID") != _RT_DOSE:
+    if count > 1 and not is_enhanced and not has_one_position(instance):
         position = cosines = None  # one position cannot hold for many frames
-    return Frame(instance, index, position, cosines, spacing, tags, tuple(notes + spacing_notes))
+    told = tuple(notes + spacing_notes)
+    return Frame(instance, index, position, cosines, spacing, tags, told, is_in_patient=where == "Patient")
 
 
 def _finite(tags: FrameTags, keyword: str, count: int, instance: Instance) -> npt.NDArray[np.float64] | None:
@@ -268,8 +292,8 @@ def _finite(tags: FrameTags, keyword: str, count: int, instance: Instance) -> np
     return np.array(values)
 
 
-def _cosines(tags: FrameTags, instance: Instance) -> tuple[npt.NDArray[np.float64] | None, list[str]]:
-    values = _finite(tags, "ImageOrientationPatient", 6, instance)
+def _cosines(tags: FrameTags, keyword: str, instance: Instance) -> tuple[npt.NDArray[np.float64] | None, list[str]]:
+    values = _finite(tags, keyword, 6, instance)
     if values is None:
         return None, []
     row, column = values[:3], values[3:]
@@ -277,7 +301,7 @@ def _cosines(tags: FrameTags, instance: Instance) -> tuple[npt.NDArray[np.float6
     off = max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column)))
     if off > _COSINE_TOLERANCE:
         raise ReadError(
-            f"{instance.path.name}: ImageOrientationPatient is not two perpendicular unit vectors (off by "
+            f"{instance.path.name}: {keyword} is not two perpendicular unit vectors (off by "
             f"{off:.3g}): the orientation cannot be trusted."
         )
     row = row / lengths[0]
@@ -350,24 +374,11 @@ def _mosaic_frames(whole: Frame) -> list[Frame]:
     ]
 
 
-def _dose_frames(instance: Instance, frames: list[Frame]) -> list[Frame]:
-    """Return the frames of an RT Dose, whose offsets stand in GridFrameOffsetVector (DICOM PS3.3, C.8.8.3.2)."""
-    offsets = floats(instance.tags, "GridFrameOffsetVector", instance.path)
-    first = frames[0]
-    if len(offsets) != len(frames) or first.position is None or first.cosines is None:
-        raise ReadError(
-            f"{instance.path.name}: GridFrameOffsetVector does not match the frames: positions are unknown."
-        )
-    if offsets[0] != 0:
-        raise ReadError(f"{instance.path.name}: absolute positions in GridFrameOffsetVector cannot be read.")
-    return [
-        Frame(instance, n, first.position + offset * first.normal, first.cosines, first.pixel_spacing, frame.tags)
-        for n, (frame, offset) in enumerate(zip(frames, offsets, strict=True))
-    ]
-
-
 def dimension_key(frame: Frame) -> tuple[int, ...] | None:
-    """Return the indices of an enhanced frame in the dimensions that are no places (time, echo, b-value, ...)."""
+    """Return the indices of a frame in the dimensions that are no places (time, echo, b-value, energy window, ...)."""
+    nuclear = nuclear_key(frame.instance, frame.index)
+    if nuclear is not None:
+        return nuclear
     dimensions = frame.instance.tags.get("DimensionIndexSequence")
     values = frame.tags.get("DimensionIndexValues")
     if dimensions is None or values is None:

@@ -103,7 +103,7 @@ def make_volume(
             source_format="DICOM",
             is_calibrated=stack.is_calibrated,
             acquisition=acquisition_of(first.instance),
-            is_placed=first.position is not None,
+            is_placed=first.position is not None and first.is_in_patient,
             sides=sides_of(stack.frames) if first.position is None else None,
         ),
         tuple(dict.fromkeys(warnings)),

@@ -55,7 +55,7 @@ class Attribute:
 #: In the order in which they are tried.
 ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("component", role="kind"),
-    Attribute("image type", ("ImageType", "FrameType", "ComplexImageComponent"), role="kind"),
+    Attribute("image type", ("ImageType", "FrameType", "ComplexImageComponent", "DataType"), role="kind"),
     Attribute("echo", ("EchoTime", "EffectiveEchoTime", "EchoNumbers"), role="kind"),
     Attribute("tube voltage", ("KVP",), role="kind"),
     Attribute("kernel", ("ConvolutionKernel",), role="kind"),
