@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.headers import Instance, damage, floats, number, text, texts
-from napari_radcnn.io.dicom.mosaic import find_mosaic
+from napari_radcnn.io.dicom.mosaic import Mosaic, find_grid, find_mosaic
 from napari_radcnn.io.dicom.multiframe import detector_value, has_one_position, nuclear_key, placed
 
 #: Direction cosines may be off length 1 and right angles by this, and are then made exact; beyond it we refuse.
@@ -249,6 +249,8 @@ def frames_of(instance: Instance) -> list[Frame]:
     frames = [_frame(instance, index, count) for index in range(count)]
     if count == 1 and "MOSAIC" in texts(frames[0].tags, "ImageType"):
         return _mosaic_frames(frames[0])
+    if count == 1 and "VFRAME" in texts(frames[0].tags, "ImageType"):
+        return _grid_frames(frames[0])
     if sop_class in _NEEDS_POSITIONS and any(frame.position is None or frame.cosines is None for frame in frames):
         raise ReadError(
             f"{instance.path.name}: frames without position or orientation (PlanePositionSequence): where they lie is "
@@ -367,9 +369,25 @@ def _mosaic_frames(whole: Frame) -> list[Frame]:
     if found is None:
         note = "Siemens mosaic: the slices are tiles of one image; their position and orientation are unknown."
         return [replace(whole, position=None, cosines=None, notes=(*whole.notes, note))]
-    notes = (*whole.notes, *found.notes)
+    return _tiled(replace(whole, notes=(*whole.notes, *found.notes)), found)
+
+
+def _grid_frames(whole: Frame) -> list[Frame]:
+    """Return a frame for every tile of a UIH grid, or the picture without a place if too little is known."""
+    cosines, notes = _cosines(whole.tags, "ImageOrientationPatient", whole.instance)
+    spacing, spacing_notes = _pixel_spacing(whole.tags, whole.instance)
+    found: Mosaic | str = "ImageOrientationPatient is missing"
+    if cosines is not None:
+        found = find_grid(whole.instance, whole.shape)
+    if isinstance(found, str):
+        note = f"UIH grid: the slices are tiles of one image; their positions are unknown: {found}."
+        return [replace(whole, position=None, cosines=None, notes=(*whole.notes, note))]
+    return _tiled(replace(whole, cosines=cosines, pixel_spacing=spacing, notes=(*notes, *spacing_notes)), found)
+
+
+def _tiled(whole: Frame, found: Mosaic) -> list[Frame]:
     return [
-        replace(whole, index=n, position=position, notes=notes, tile=tile)
+        replace(whole, index=n, position=position, tile=tile)
         for n, (tile, position) in enumerate(zip(found.tiles, found.positions, strict=True))
     ]
 

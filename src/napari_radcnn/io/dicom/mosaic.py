@@ -1,7 +1,9 @@
-"""Siemens mosaics: the slices of one volume as tiles of one picture, row by row.
+"""Mosaics of Siemens and grids of UIH: the slices of one volume as tiles of one picture, row by row.
 
-The position in the header is wrong in a known way: it is that of a single slice as large as the mosaic, around the
-same center (nibabel, "Siemens mosaic format"). Number and direction of the slices stand in private elements alone.
+The position in the header of a mosaic is wrong in a known way: it is that of a single slice as large as the mosaic,
+around the same center (nibabel, "Siemens mosaic format"). Number and direction of the slices stand in private elements
+alone. UIH has as many columns as the square root of the slices, rounded up, but no more rows than are needed, and says
+of every tile where it lies (dcm2niix, UIH/README.md, from the vendor).
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from napari_radcnn.io.dicom.headers import Instance, damage, number
 
 #: Private block and element of the number of tiles.
 _HEADER, _COUNT = (0x0019, "SIEMENS MR HEADER"), 0x0A
+#: UIH's block, the number of tiles, and the sequence with the position of each.
+_UIH, _UIH_COUNT, _UIH_TILES = (0x0065, "Image Private Header"), 0x50, 0x51
 #: The normal in Siemens' own header must be along that of the slices.
 _LEAST_COSINE = 0.999
 _DIRECTION_ASSUMED = (
@@ -94,11 +98,53 @@ def find_mosaic(
         + cosines[0] * pixel_spacing[1] * (size[1] - columns) / 2
         + cosines[1] * pixel_spacing[0] * (size[0] - rows) / 2
     )
-    tiles = []
-    for n in range(count):
-        row, column = n // per_side * rows, n % per_side * columns
-        tiles.append((slice(row, row + rows), slice(column, column + columns)))
-    return Mosaic(tuple(tiles), first + np.arange(count)[:, None] * spacing * normal, tuple(notes))
+    return Mosaic(
+        _tiles(count, per_side, rows, columns), first + np.arange(count)[:, None] * spacing * normal, tuple(notes)
+    )
+
+
+def find_grid(instance: Instance, size: tuple[int, int]) -> Mosaic | str:
+    """Return where the tiles of a UIH grid lie, or what the file lacks for that.
+
+    Parameters
+    ----------
+    instance : Instance
+        A file whose ImageType says VFRAME.
+    size : (int, int)
+        Rows and columns of the whole picture.
+    """
+    try:
+        block = instance.dataset.private_block(*_UIH)
+        stated = block[_UIH_COUNT].value
+        count = _whole(stated.decode("ascii").strip(" \0") if isinstance(stated, bytes) else stated)
+        items = _items(block[_UIH_TILES].value)
+        positions = [[float(v) for v in item.ImagePositionPatient] for item in items]
+    except damage():
+        return "the number and positions of its slices, (0065,xx50) and (0065,xx51), are missing or damaged"
+    if count is None or len(positions) != count:
+        return f"it states {count or 'no'} slices, but positions of {len(positions)}, (0065,xx51)"
+    columns_of_tiles = math.ceil(math.sqrt(count))
+    rows_of_tiles = math.ceil(count / columns_of_tiles)
+    rows, columns = size[0] // rows_of_tiles, size[1] // columns_of_tiles
+    if rows < 1 or columns < 1 or rows * rows_of_tiles != size[0] or columns * columns_of_tiles != size[1]:
+        return f"{count} slices do not fill {size[0]} x {size[1]} pixels as {rows_of_tiles} rows of {columns_of_tiles}"
+    placed = np.array(positions)
+    if placed.shape != (count, 3) or not np.isfinite(placed).all():
+        return "a position of its slices, (0065,xx51), is not three numbers"
+    return Mosaic(_tiles(count, columns_of_tiles, rows, columns), placed, ())
+
+
+def _tiles(count: int, per_row: int, rows: int, columns: int) -> tuple[tuple[slice, slice], ...]:
+    """Return which rows and columns of the picture every tile is."""
+    corners = [(n // per_row * rows, n % per_row * columns) for n in range(count)]
+    return tuple((slice(row, row + rows), slice(column, column + columns)) for row, column in corners)
+
+
+def _items(value: Any) -> Any:
+    """Return the items of a private sequence, which comes as bytes where the file does not give its type."""
+    from pydicom.values import convert_SQ
+
+    return convert_SQ(value, True, True) if isinstance(value, bytes) else value
 
 
 def _tile_count(instance: Instance) -> int | None:

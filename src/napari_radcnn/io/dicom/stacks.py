@@ -383,7 +383,7 @@ def _modality(frame: Frame) -> str:
 
 
 def _are_mosaics(frames: Sequence[Frame]) -> bool:
-    return all("MOSAIC" in texts(frame.tags, "ImageType") for frame in frames)
+    return all({"MOSAIC", "VFRAME"} & set(texts(frame.tags, "ImageType")) for frame in frames)
 
 
 def _is_localizer(frame: Frame) -> bool:

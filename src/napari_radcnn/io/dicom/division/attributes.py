@@ -60,6 +60,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("tube voltage", ("KVP",), role="kind"),
     Attribute("kernel", ("ConvolutionKernel",), role="kind"),
     Attribute("coil", ("ReceiveCoilName",), (Private(0x0051, _SIEMENS, 0x0F, "LO"),), role="kind"),
+    Attribute("mosaic"),
     Attribute("acquisition", ("AcquisitionNumber", "FrameAcquisitionNumber")),
     Attribute("time point", ("TemporalPositionIdentifier", "TemporalPositionIndex")),
     Attribute(
@@ -194,7 +195,7 @@ class Table:
         return self._counters[name]
 
     def _counter(self, name: str) -> npt.NDArray[np.int64] | None:
-        if len({id(frame.instance) for frame in self.frames}) == 1 and len(self.frames) > 1:
+        if len({id(frame.instance) for frame in self.frames}) == 1 < len(self.frames):
             numbers: list[float | None] = [float(frame.index) for frame in self.frames]
         else:
             numbers = [_plain_number(frame, name) for frame in self.frames]
@@ -210,7 +211,7 @@ class Table:
             alone[id(frame.instance)] = alone.get(id(frame.instance), 0) + 1
         return [
             found.setdefault(id(frame.instance), PrivateValues(frame.instance))
-            if alone[id(frame.instance)] == 1
+            if alone[id(frame.instance)] == 1 or frame.tile is not None
             else None
             for frame in self.frames
         ]
@@ -220,6 +221,8 @@ class Table:
         frame, private = self.frames[row], self._private[row]
         if name == "dimension index":
             return dimension_key(frame) or ()
+        if name == "mosaic":  # every one is a volume
+            return () if frame.tile is None else (_plain_number(frame, "InstanceNumber") or 0.0, frame.instance.uid)
         if name == "component":
             return component(frame, private)
         attribute = _BY_NAME[name]

@@ -21,7 +21,16 @@ from napari_radcnn.io.dicom.division.partitions import (
 
 STATES = tuple(one.name for one in ATTRIBUTES if one.role == "state")
 #: What the order of the volumes is taken from, if several ways to divide agree but for that.
-_ORDER = ("time point", "dimension index", *COUNTERS, "acquisition", "acquisition time", "trigger time", "frame time")
+_ORDER = (
+    "time point",
+    "dimension index",
+    "mosaic",
+    *COUNTERS,
+    "acquisition",
+    "acquisition time",
+    "trigger time",
+    "frame time",
+)
 _MOST_NAMED = 4
 
 

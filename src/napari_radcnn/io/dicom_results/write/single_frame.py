@@ -171,8 +171,9 @@ def _header(whole: Dataset, of_all: Dataset, path: Path, index: int, target: Pat
     if sop_class in (_CT, _MR, _PET) and text(whole, "NumberOfFrames") in ("", "1"):
         return header  # a classic file that says it has one frame
     classic = _CLASSIC.get(sop_class)
-    if classic is None or "MOSAIC" in texts(whole, "ImageType"):
-        what = "a mosaic" if "MOSAIC" in texts(whole, "ImageType") else f"of the type '{whole.SOPClassUID.name}'"
+    is_mosaic = bool({"MOSAIC", "VFRAME"} & set(texts(whole, "ImageType")))
+    if classic is None or is_mosaic:
+        what = "a mosaic" if is_mosaic else f"of the type '{whole.SOPClassUID.name}'"
         raise WriteError(
             f"{target}: the source is a multi-frame DICOM file, {what}, from which a derived series cannot be "
             "written (only from enhanced CT and MR, and from converted CT, MR and PET); write .nii.gz instead."
