@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_npe2_finds_the_manifest_valid():
 
 def test_the_manifest_holds_all_that_the_tests_below_go_through():
     counted = {kind: len(entries) for kind, entries in CONTRIBUTIONS.items() if kind != "menus"}
-    assert counted == {"commands": 12, "readers": 1, "writers": 3, "widgets": 5, "sample_data": 3}
+    assert counted == {"commands": 13, "readers": 1, "writers": 13, "widgets": 5, "sample_data": 3}
     assert sum(len(entries) for entries in CONTRIBUTIONS["menus"].values()) == 6
 
 
@@ -50,12 +51,33 @@ def test_every_command_is_used_and_every_use_is_a_command():
 def test_writers_write_what_the_export_dock_offers():
     from napari_radcnn.gui.export.saving import choices
 
-    for writer in CONTRIBUTIONS["writers"]:
+    single = [writer for writer in CONTRIBUTIONS["writers"] if len(writer["layer_types"]) == 1]
+    assert len(single) == 3
+    for writer in single:
         (kind,) = writer["layer_types"]
         offered = {choice.suffix for choice in choices("findings" if kind == "points" else kind)}
         assert set(writer["filename_extensions"]) == offered - {
             ""
         }  # napari saves files, and a DICOM series is a folder
+
+
+KINDS = ("image", "labels", "points", "shapes", "vectors", "tracks", "surface")
+
+
+@pytest.mark.parametrize("present", [p for n in range(1, 8) for p in combinations(KINDS, n)], ids="-".join)
+def test_every_list_of_layers_has_our_writer_first_and_one_for_folders(present):
+    """For all 127 sets of kinds of layers, two layers of each."""
+    from npe2 import PluginManager
+
+    kinds = [kind for kind in present for _ in range(2)]
+    every = PluginManager.instance().iter_compatible_writers(kinds)
+    found = [writer for writer in every if writer.plugin_name in ("napari", "napari-radcnn")]
+    assert found[0].command == "napari-radcnn.write_layers"
+    assert found[0].filename_extensions
+    folders = [writer for writer in found if not writer.filename_extensions]
+    assert len([writer for writer in folders if writer.plugin_name == "napari-radcnn"]) == 1
+    if set(KINDS[:4]) != set(present):  # npe2 takes whichever of the two was found first on the disk
+        assert folders[0].command == "napari-radcnn.write_layers"
 
 
 @pytest.mark.parametrize("widget", CONTRIBUTIONS["widgets"], ids=lambda widget: widget["display_name"])

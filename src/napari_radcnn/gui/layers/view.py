@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_radcnn.gui.layers.hanging import Hanging, seen_hanging
 from napari_radcnn.gui.layers.layers import is_ours
+from napari_radcnn.gui.layers.save_dialog import prefer_our_writers
 
 _CAPTION = "radcnn_caption"
 _OVERLAYS = {
@@ -31,6 +32,7 @@ _FRONT_VIEW, _FRONT_UP = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)
 
 def watch(viewer: Any) -> None:
     """Set the radiological view as soon as `viewer` holds the first layer of ours; at once if it does already."""
+    prefer_our_writers()
     if any(is_ours(layer) for layer in viewer.layers):
         apply_radiological_view(viewer)
         return
