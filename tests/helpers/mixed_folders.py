@@ -16,8 +16,8 @@ import napari_radcnn as radcnn
 from dicom_factory import write_dicom_series
 from journals import begin
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.interop import flipped_world
 from napari_radcnn.io import Kind
-from napari_radcnn.io.nifti import flipped_world
 from napari_radcnn.phantom import world_field
 from napari_radcnn.results import Classification, Detection, Detections, Label, LabelMap
 from napari_radcnn.volume import Volume

@@ -16,9 +16,9 @@ import SimpleITK
 
 import grids
 from napari_radcnn.errors import ReadError, WriteError
+from napari_radcnn.interop import flipped_world
 from napari_radcnn.io import read, sniff, write
 from napari_radcnn.io.itk.grid import reversed_index
-from napari_radcnn.io.nifti import flipped_world
 from napari_radcnn.phantom import world_field
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume

@@ -16,12 +16,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.errors import GeometryError, ReadError, WriteError
+from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.files import atomic_path, binary_size
-from napari_radcnn.geometry import Geometry
-from napari_radcnn.interop import flipped_world, to_nibabel
+from napari_radcnn.interop import to_nibabel
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.gzipped import GZIP_ERROR, GzipStream, gzip_writer
+from napari_radcnn.io.nifti_forms import geometry_of
 from napari_radcnn.io.problems import stem_of
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 from napari_radcnn.results import LabelMap
@@ -32,10 +32,6 @@ HEADER_STARTS = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c", b"\x1c\x02\x00\x00", 
 #: How the two files of a pair are called, header first.
 _PAIRS = ((".hdr", ".img"), (".hdr.gz", ".img.gz"), (".HDR", ".IMG"))
 _MAGIC = (b"n+1\x00", b"ni1\x00", b"n+2\x00", b"ni2\x00")
-#: Bits 0 to 2 of ``xyzt_units`` (nifti1.h): mm per unit.
-_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
-#: Corners of the two forms may differ by this much (mm) before the user is told.
-_FORM_TOLERANCE_MM = 0.1
 _RGB = {128: 3, 2304: 4}
 _COMPLEX = {32, 1792, 2048}
 #: What we read after the voxels before we stop: a gzip stream may go on for gigabytes.
@@ -54,7 +50,7 @@ def read_nifti(path: Path, progress: Progress | None = None, cancel: CancelEvent
     report(progress, 0, 2, f"Reading {path.name}")
     header, warnings = _header(header_path, path)
     shape, n_volumes = _shape(header, path)
-    geometry, geometry_warnings = _geometry(header, shape, path)
+    geometry, geometry_warnings = geometry_of(header, shape, path)
     warnings += geometry_warnings
     checked_cancel(cancel)
     dtype = header.get_data_dtype()
@@ -267,50 +263,6 @@ def _too_short(path: Path, expected: int, got: int, kind: str) -> ReadError:
         f"{path.name}: the file is truncated or its header is wrong: expected {expected} bytes "
         f"({binary_size(expected)}), got {got} {kind}bytes; copy the file again."
     )
-
-
-def _geometry(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Geometry, list[str]]:
-    """Choose the form, convert its units, and turn it to LPS."""
-    grid = shape[2], shape[1], shape[0]
-    zooms = [abs(float(z)) for z in header["pixdim"][1:4]]
-    scale = _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7)
-    warnings = []
-    if scale is None:
-        warnings.append(f"Unknown unit of length (xyzt_units {int(header['xyzt_units'])}): millimeters are assumed.")
-        scale = 1.0
-    forms = _forms(header, grid, scale, warnings)
-    if "sform" in forms and "qform" in forms:
-        apart = float(np.linalg.norm(forms["sform"].corners - forms["qform"].corners, axis=1).max())
-        if apart > _FORM_TOLERANCE_MM:
-            warnings.append(f"sform and qform of the header disagree by up to {apart:.1f} mm; the sform was used.")
-    for form in ("sform", "qform"):
-        if form in forms:
-            return forms[form], warnings
-    if not all(math.isfinite(z) and z > 0 for z in zooms):
-        raise ReadError(f"{path.name}: no usable affine: pixdim {zooms} has no positive voxel size.")
-    spacing = zooms[2] * scale, zooms[1] * scale, zooms[0] * scale
-    warnings.append(
-        "The orientation is unknown (neither sform nor qform is usable): directions and position in the patient are "
-        "guesses, left and right may be swapped."
-    )
-    # method 1 of nifti1.h: the axes of a file without forms are taken as running to R, A, S
-    return Geometry.from_parts(grid, spacing, direction=np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]])), warnings
-
-
-def _forms(header: Any, grid: tuple[int, int, int], scale: float, warnings: list[str]) -> dict[str, Geometry]:
-    from nibabel.spatialimages import HeaderDataError
-
-    forms = {}
-    for form in ("sform", "qform"):
-        if int(header[f"{form}_code"]) <= 0:
-            continue
-        try:
-            affine = header.get_sform() if form == "sform" else header.get_qform()
-            affine = np.diag([scale, scale, scale, 1.0]) @ affine
-            forms[form] = Geometry(grid, flipped_world(affine))
-        except (GeometryError, ValueError, HeaderDataError) as error:
-            warnings.append(f"The {form} of the header is not a usable affine and was ignored: {error}")
-    return forms
 
 
 def _values(stored: npt.NDArray, header: Any) -> tuple[npt.NDArray, list[str]]:
