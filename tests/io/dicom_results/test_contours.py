@@ -253,6 +253,23 @@ def test_contours_beside_the_slices_are_told(scan: Volume, tmp_path: Path) -> No
     assert any("1 contours lie between slices" in text for text in found.warnings)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("where", ["in the same region", "in a region before", "in a region behind"])
+def test_a_contour_without_an_area_costs_itself_alone(count: int, where: str, scan: Volume, tmp_path: Path) -> None:
+    good = box(scan.geometry, 1, (2.5, 2.5), (5.5, 5.5))
+    short = box(scan.geometry, 2, (2.5, 2.5), (5.5, 5.5))[:count]
+    regions = {
+        "in the same region": {"a": [good, short]},
+        "in a region before": {"b": [short], "a": [good]},
+        "in a region behind": {"a": [good], "b": [short]},
+    }[where]
+    write_contours(tmp_path / "rs.dcm", scan, regions)
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    assert int((found.array > 0).sum()) == 9
+    number = 5 if where == "in a region behind" else 4
+    assert any(f"fewer than 3 points and enclose nothing (ROINumber {number})" in text for text in found.warnings)
+
+
 def test_contours_without_their_series_or_without_an_area_are_refused(scan: Volume, tmp_path: Path) -> None:
     contour = box(scan.geometry, 1, (2.5, 2.5), (5.5, 5.5))
     (tmp_path / "away").mkdir()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _OFF_SLICE = 0.5
 #: Above this the contour is drawn on the nearest slice with a word about it.
 _TOLD_OFF_SLICE = 0.1
+#: Fewer points enclose no area.
+_LEAST_POINTS = 3
 #: Kinds of contours that enclose an area (DICOM PS3.3, C.8.8.6.3). The XOR kind says outright what holes need.
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
@@ -118,12 +120,16 @@ def _regions(
     regions: dict[int, Polygons] = {}
     values: dict[int, int] = {}
     warnings: list[str] = []
+    lines: Counter[int] = Counter()
     without = moved = beside = 0
     for item in dataset.get("ROIContourSequence", []):
         polygons: Polygons = defaultdict(list)
         for contour in item.get("ContourSequence", []):
             points = _points(path, contour)
             if points is None:
+                continue
+            if len(points) < _LEAST_POINTS:
+                lines[int(number(item, "ReferencedROINumber", path) or 0)] += 1
                 continue
             index = geometry.to_index(points)
             k = round(float(np.mean(index[:, 0])))
@@ -147,6 +153,12 @@ def _regions(
         regions[value] = {k: [*before.get(k, []), *polygons.get(k, [])] for k in (*before, *polygons)}
     if without:
         warnings.append(f"{without} regions have no closed contour on this series (points, lines): left out.")
+    if lines:
+        numbers = ", ".join(str(roi) for roi in sorted(lines))
+        warnings.append(
+            f"{lines.total()} closed contours have fewer than {_LEAST_POINTS} points and enclose nothing (ROINumber "
+            f"{numbers}): left out."
+        )
     if beside:
         warnings.append(f"{beside} contours do not lie in a slice of the series: left out.")
     if moved:
@@ -159,7 +171,7 @@ def _points(path: Path, contour: Dataset) -> npt.NDArray[np.float64] | None:
     if text(contour, "ContourGeometricType").upper() not in _CLOSED:
         return None
     values = np.array(floats(contour, "ContourData", path))
-    if values.size < 9 or values.size % 3 or not np.isfinite(values).all():
+    if values.size % 3 or not np.isfinite(values).all():
         raise ReadError(
             f"{path.name}: a contour is not a list of finite x, y, z coordinates (ContourData); the file is damaged."
         )
