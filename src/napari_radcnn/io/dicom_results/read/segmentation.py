@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,9 @@ from napari_radcnn.io.dicom.frames import Frame, frame_count, frames_of
 from napari_radcnn.io.dicom.headers import Instance, damage, number, quiet, text
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.equipment import PRODUCT
+from napari_radcnn.io.dicom_results.read.bits import SegmentPixels
 from napari_radcnn.io.dicom_results.read.masks import Place, check_memory, label_volumes
+from napari_radcnn.io.dicom_results.read.placing import Placed, placed_on
 from napari_radcnn.io.dicom_results.read.segments import segment_label, segment_values
 from napari_radcnn.io.dicom_results.read.whole import read_whole
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -23,8 +25,6 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-#: A frame lies on a slice of the series if its first pixel is within this of the slice's, mm.
-_ON_SLICE_MM = 0.05
 _MOST_SLICES = 100_000
 
 
@@ -63,15 +63,16 @@ class _Segmentation:
         self.kind = text(dataset, "SegmentationType").upper()
         syntax = str(dataset.file_meta.TransferSyntaxUID)
         self.instance = Instance(path, dataset, syntax, "PixelData", 0, 0)
-        self.is_native = not dataset.file_meta.TransferSyntaxUID.is_compressed or syntax.endswith(".1.99")
         self.bits = int(number(dataset, "BitsAllocated", path) or 0)
         if self.kind not in ("BINARY", "FRACTIONAL", "LABELMAP") or self.bits not in (1, 8, 16):
             raise ReadError(f"{path.name}: a segmentation of an unknown type cannot be read.")
         rows, columns = (int(number(dataset, keyword, path) or 0) for keyword in ("Rows", "Columns"))
         self.shape = rows, columns
-        needed = (frame_count(self.instance) * rows * columns * self.bits + 7) // 8
-        if min(rows, columns) < 1 or (self.is_native and len(dataset.get("PixelData", b"")) < needed):
-            raise ReadError(f"{path.name}: the segmentation has fewer pixels than its header states: it is truncated.")
+        if min(rows, columns) < 1:
+            raise ReadError(
+                f"{path.name}: Rows or Columns of the segmentation is missing or zero; the file is damaged."
+            )
+        self.pixels = SegmentPixels(dataset, path, self.shape, self.bits, frame_count(self.instance))
         if len(dataset.get("PerFrameFunctionalGroupsSequence", [])) < frame_count(self.instance):
             raise ReadError(f"{path.name}: the segmentation has more frames than positions; the file is damaged.")
         self.frames = frames_of(self.instance)
@@ -83,7 +84,8 @@ class _Segmentation:
             raise ReadError(f"{path.name}: the segmentation does not give its pixel spacing (PixelSpacing).")
 
     def volumes(self, stacks: Sequence[Stack]) -> list[Volume]:
-        place, ks = self._place(stacks)
+        place, placed = self._place(stacks)
+        ks = [one.k for one in placed]
         described = {
             int(item.SegmentNumber): item
             for item in self.dataset.get("SegmentSequence", [])
@@ -96,7 +98,7 @@ class _Segmentation:
 
         def slices(value: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
             for n, k in by_segment[segments[value]]:
-                yield k, self._mask(n, segments[value])
+                yield k, placed[n].on(self._mask(n, segments[value]), place.geometry.shape[1:])
 
         series_number = text(self.dataset, "SeriesNumber")
         is_number = series_number.lstrip("+-").isdigit()
@@ -127,79 +129,48 @@ class _Segmentation:
 
     def _mask(self, n: int, segment: int) -> npt.NDArray[np.bool_]:
         """Return the mask of a segment in frame n."""
-        pixels = self._pixels(n)
+        pixels = self.pixels.frame(n)
         if self.kind == "LABELMAP":
             return pixels == segment
         if self.kind == "FRACTIONAL":  # DICOM PS3.3, C.8.20.2.3: the values are parts of MaximumFractionalValue
             return pixels.astype(float) >= 0.5 * float(number(self.dataset, "MaximumFractionalValue", self.path) or 255)
         return pixels > 0
 
-    def _pixels(self, n: int) -> npt.NDArray[Any]:
-        size = self.shape[0] * self.shape[1]
-        if not self.is_native:
-            from pydicom.pixels import pixel_array
-
-            return np.asarray(pixel_array(self.dataset, index=n)).reshape(self.shape)
-        data = self.dataset.PixelData
-        if self.bits == 1:  # bits of all frames follow each other, the lowest first (DICOM PS3.5, 8.1.1)
-            first, last = n * size, (n + 1) * size
-            packed = np.frombuffer(data, np.uint8)[first // 8 : (last + 7) // 8]
-            return np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + size].reshape(self.shape)
-        width = self.bits // 8
-        order = "<" if self.dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
-        return np.frombuffer(data, f"{order}u{width}", size, n * size * width).reshape(self.shape)
-
     # -- where it lies --------------------------------------------------------------------------------------------
 
-    def _place(self, stacks: Sequence[Stack]) -> tuple[Place, list[int]]:
-        """Return the grid, and the slice of each frame."""
+    def _place(self, stacks: Sequence[Stack]) -> tuple[Place, list[Placed]]:
+        """Return the grid, and where on it each frame lies."""
         uid = text(self.frames[0].tags, "FrameOfReferenceUID")
         warnings: list[str] = []
         if self.kind == "FRACTIONAL":
             warnings.append("A fractional segmentation: voxels of at least one half are shown.")
         referenced = {text(item, "SeriesInstanceUID") for item in self.dataset.get("ReferencedSeriesSequence", [])}
         ranked = sorted(stacks, key=lambda stack: text(stack.frames[0].tags, "SeriesInstanceUID") not in referenced)
-        for stack in ranked:
-            if text(stack.frames[0].tags, "FrameOfReferenceUID") != uid:
-                continue
-            ks = self._on(stack.geometry)
-            if ks is not None:
-                return Place(stack.geometry, uid, tuple(warnings)), ks
+        beside = [stack for stack in ranked if text(stack.frames[0].tags, "FrameOfReferenceUID") == uid]
+        otherwise: list[str] = []
+        for stack in beside:
+            placed = placed_on(self.frames, stack.geometry)
+            if not isinstance(placed, str):
+                return Place(stack.geometry, uid, tuple(warnings)), placed
+            otherwise.append(placed)
         geometry = self._own_grid()
-        ks = self._on(geometry)
-        if ks is None:
+        own = placed_on(self.frames, geometry)
+        if isinstance(own, str):
             raise ReadError(
                 f"{self.path.name}: the frames of the segmentation do not form a regular grid; put the file into one "
                 "folder with the series it belongs to, and open the folder."
             )
-        warnings.append(
-            "The series that the segmentation refers to is not in the folder: the grid covers only the slices in the "
-            "file."
-        )
-        return Place(geometry, uid, tuple(warnings)), ks
-
-    def _on(self, geometry: Geometry) -> list[int] | None:
-        """Return on which slice of the grid each frame lies, or None if one lies beside it."""
-        if geometry.shape[1:] != self.shape:
-            return None
-        _, rows, columns = geometry.spacing
-        ks = []
-        for frame in self.frames:
-            assert frame.position is not None
-            assert frame.cosines is not None
-            assert frame.pixel_spacing is not None
-            extent = np.array(frame.pixel_spacing) * self.shape
-            if np.abs(extent - np.array((rows, columns)) * self.shape).max() > _ON_SLICE_MM:
-                return None
-            if np.abs(frame.cosines - geometry.direction[:, [2, 1]].T).max() > 1e-4:
-                return None
-            k = round(float(geometry.to_index(frame.position)[0]))
-            if not 0 <= k < geometry.shape[0]:
-                return None
-            if np.abs(geometry.to_world((k, 0, 0)) - frame.position).max() > _ON_SLICE_MM:
-                return None
-            ks.append(k)
-        return ks
+        if otherwise:
+            warnings.append(
+                f"The segmentation does not lie on the grid of the series beside it: it {otherwise[0]}. It is shown on "
+                "a grid of its own, in its true place."
+            )
+        else:
+            warnings.append(
+                "The series that the segmentation refers to is not in the folder: the grid covers only the slices in "
+                "the file."
+            )
+        return Place(geometry, uid, tuple(warnings)), own
 
     def _own_grid(self) -> Geometry:
         """Return the grid from the first to the last frame of the file; slices without segments are left out there."""
