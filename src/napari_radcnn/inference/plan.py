@@ -28,6 +28,8 @@ class Plan:
         Memory it needs besides the scan itself: measured for the model, scaled with the scan.
     seconds : float or None
         From earlier runs of this model on this computer; None before the first.
+    first_seconds : float or None
+        What the first may take: from figures of another computer, for models that state one.
     device : str
         As asked for: ``"auto"`` is settled when the run begins.
     warnings : tuple of str
@@ -47,16 +49,17 @@ class Plan:
     warnings: tuple[str, ...] = ()
     network_bytes: int = 0
     suitability: Suitability = field(default_factory=Suitability)
+    first_seconds: float | None = None
 
     def summary(self) -> str:
         """Return the cost as one line for a dock or a terminal."""
         size = "x".join(str(n) for n in self.patch_shape)
         count = f"{self.patches} patches" if self.patches > 1 else "1 patch"
-        time = (
-            "time unknown until the first run on this computer"
-            if self.seconds is None
-            else f"about {_duration(self.seconds)}"
-        )
+        time = "time unknown until the first run on this computer"
+        if self.seconds is not None:
+            time = f"about {_duration(self.seconds)}"
+        elif self.first_seconds is not None:
+            time = f"roughly {_duration(self.first_seconds)} on the processor, an estimate until the first run here"
         return f"{count} of up to {size} · {self.memory_bytes / 2**30:.1f} GiB memory · {time}"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_radcnn.errors import GeometryError, ModelError, RadcnnError, ResourceError, UnsuitableError
 from napari_radcnn.inference.align import Inputs, fill_slots, slot_warnings
+from napari_radcnn.inference.cost.first import first_seconds
 from napari_radcnn.inference.devices import default_threads
 from napari_radcnn.inference.plan import Plan, memory_warning, recall_seconds
 from napari_radcnn.inference.request import Request, get_pipeline
@@ -78,14 +79,26 @@ def make_request(
 
 def plan_of(request: Request) -> Plan:
     """Return the plan of a run, with what its inputs take and what speaks against running the model on them."""
-    bare = get_pipeline(request.spec).plan(request)
+    pipeline = get_pipeline(request.spec)
+    bare = pipeline.plan(request)
     bare = replace(bare, memory_bytes=bare.memory_bytes + sum(_slab_bytes(volume) for volume in request.volumes))
     memory = memory_warning(bare.memory_bytes)
     suits = judge(request.spec, request.volumes)
     others = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
     warnings = dict.fromkeys([*suits.reasons, *others])
-    seconds = recall_seconds(rate_key(request), amount_of_work(request, bare)) if bare.seconds is None else bare.seconds
-    return replace(bare, seconds=seconds, device=request.settings.device, warnings=tuple(warnings), suitability=suits)
+    amount, reference = amount_of_work(request, bare), getattr(pipeline, "REFERENCE_SECONDS", None)
+    seconds = recall_seconds(rate_key(request), amount) if bare.seconds is None else bare.seconds
+    is_estimated = seconds is None and request.settings.device in ("auto", "cpu")
+    if isinstance(reference, Mapping):
+        reference = reference.get(request.spec.name)
+    return replace(
+        bare,
+        seconds=seconds,
+        device=request.settings.device,
+        warnings=tuple(warnings),
+        suitability=suits,
+        first_seconds=first_seconds(reference, amount, request.threads) if is_estimated and reference else None,
+    )
 
 
 def models_for(volume: Volume) -> list[tuple[ModelSpec, Suitability]]:

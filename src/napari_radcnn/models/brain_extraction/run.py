@@ -24,6 +24,8 @@ from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.weights import load_torchscript, read_verified
 
 _COARSE, _FINE = (128, 128, 128), (256, 256, 256)
+#: Of a patch on the reference computer, s; see `napari_radcnn.inference.cost.first`.
+REFERENCE_SECONDS = 2.1
 #: Mean and standard deviation of the networks' input, from their training.
 _MEAN, _STD = 0.449, 0.226
 #: A row of the coarse mask belongs to the box where more than this fraction of it is brain.

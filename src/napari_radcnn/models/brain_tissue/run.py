@@ -30,6 +30,8 @@ from napari_radcnn.spec.patches import Sampling
 if TYPE_CHECKING:
     from napari_radcnn.inference.backends.base import Predictor
 
+#: Of a patch on the reference computer, s; see `napari_radcnn.inference.cost.first`.
+REFERENCE_SECONDS = 10.0
 #: The network's orientation, its voxels in mm, and how far from that a scan's own may be without being resampled: it
 #: was trained with heads of 0.8 to 1.2 times their size.
 _ORIENTATION, _SPACING, _AS_IT_IS = "RAS", 1.0, (0.8, 1.2)

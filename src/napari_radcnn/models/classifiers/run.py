@@ -29,6 +29,8 @@ from napari_radcnn.volume import Volume
 if TYPE_CHECKING:
     import torch
 
+#: Of a patch on the reference computer, s; see `napari_radcnn.inference.cost.first`.
+REFERENCE_SECONDS: Mapping[str, float] = {"adrenal-mass": 0.12, "cxr-pneumonia": 0.022}
 #: Brings a map on the network's input grid back to the scan's grid.
 Back = Callable[[npt.NDArray[Any]], Volume]
 _Prepared = tuple[npt.NDArray[np.float32], Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]], tuple[str, ...]]

@@ -20,6 +20,8 @@ from napari_radcnn.progress import Monitor
 
 Floats = npt.NDArray[np.float32]
 
+#: Of a voxel of the scan on the reference computer, s; see `napari_radcnn.inference.cost.first`.
+REFERENCE_SECONDS = 8.3e-7
 #: Largest slice that is computed in one piece; of larger ones pieces of `_CORE` are kept.
 _CORE, _WHOLE = 512, 704
 #: HU that the network is shown; what lies beyond is shown as the nearest and keeps its difference.

@@ -16,6 +16,8 @@ from napari_radcnn.models.ct_tissues.spec import CtTissuesOptions
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
+#: Of a voxel of the scan on the reference computer, s; see `napari_radcnn.inference.cost.first`.
+REFERENCE_SECONDS = 1.2e-6
 #: Slices given their classes at once in a thread.
 _SLAB = 8
 #: Bytes a voxel of the scan, of the two small grids, and of a slab under way.

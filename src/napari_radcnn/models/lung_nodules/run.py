@@ -35,6 +35,8 @@ from napari_radcnn.spec.shipped import about_weights
 
 Floats = npt.NDArray[np.float32]
 
+#: Of a patch on the reference computer, s; see `napari_radcnn.inference.cost.first`.
+REFERENCE_SECONDS = 0.2
 #: Said with every result.
 SYNTHETIC = (
     "lung-nodules was trained on synthetic nodules only and not tested on annotated patients: it may miss real "

@@ -14,6 +14,8 @@ from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.nlm_denoise.spec import NlmDenoiseOptions
 from napari_radcnn.progress import Monitor
 
+#: Of a voxel of the scan on the reference computer, s; see `napari_radcnn.inference.cost.first`.
+REFERENCE_SECONDS = 3.6e-6
 #: Side of a block that is kept: a second or two of work, after which progress is told and cancel takes effect.
 _BLOCK = 64
 #: Bytes a voxel of one block that is under way (padded copy, integral image, weights, result), and of the scan.

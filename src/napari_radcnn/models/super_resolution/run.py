@@ -32,6 +32,8 @@ from napari_radcnn.models.super_resolution.through_plane import Array, ThroughPl
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
+#: Of a voxel of the scan on the reference computer, s; see `napari_radcnn.inference.cost.first`.
+REFERENCE_SECONDS = {"ct-super-resolution": 3.0e-6, "mr-super-resolution": 3.9e-6}
 _AXES = "kji"
 #: Fewer slices hold nothing to interpolate.
 _FEWEST_SLICES = 3
