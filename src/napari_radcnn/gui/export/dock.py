@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -33,6 +34,8 @@ from napari_radcnn.gui.export.saving import (
     sources_of_layer,
     without_suffix,
 )
+from napari_radcnn.gui.layers.unsaved import note_saved, state_of
+from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.io.dicom_results.deidentify import doubts
 from napari_radcnn.io.targets import refuse_sources
@@ -58,7 +61,9 @@ class ExportDock(QWidget):
         self._choices: list[Choice] = []
         self._stem_is_typed = False
         self._build()
-        self.layer_combo.choose(napari_viewer.layers.selection.active)
+        self.pin = Pin(napari_viewer, self.layer_combo, self._layer_for, self._held)
+        self._pin_place.addWidget(self.pin)
+        self.panel.ended.connect(self.pin.follow)
         self.layer_combo.changed.connect(self._on_layer)
         self.series_combo.changed.connect(self._on_format)
         self.format_combo.currentIndexChanged.connect(self._on_format)
@@ -74,6 +79,8 @@ class ExportDock(QWidget):
         self.layer_combo = LayerCombo(self._viewer, lambda layer: kind_of(layer) is not None)
         self.format_combo = narrow_combo()
         form.addRow("Layer", self.layer_combo)
+        self._pin_place = QVBoxLayout()
+        form.addRow(self._pin_place)
         form.addRow("Format", self.format_combo)
         self.series_combo = LayerCombo(self._viewer, lambda layer: series_of(layer) is not None)
         self.series_combo.setToolTip("The DICOM scan that the layer belongs to")
@@ -121,6 +128,13 @@ class ExportDock(QWidget):
         if text.endswith("/") or not Path(text).name:  # a folder so far
             return None
         return Path(text if text.lower().endswith(choice.suffix) else text + choice.suffix).expanduser()
+
+    def _layer_for(self, layer: Any) -> Any | None:
+        return layer if layer in self.layer_combo.layers else None
+
+    def _held(self, _layer: Any) -> str:
+        """Return why another layer is not taken up now."""
+        return "" if self.panel.job is None else "This layer is being written"
 
     def _on_layer(self) -> None:
         """Offer what the layer can be written as, keeping the format where it is among them."""
@@ -232,7 +246,8 @@ class ExportDock(QWidget):
         layer = self.layer_combo.layer
         if layer is None:
             return
-        unchanging = frozen(layer)
+        unchanging, original = frozen(layer), weakref.ref(layer)
+        state = state_of(unchanging)
         written: list[Path] = []
         asked = None if self.series_combo.isHidden() else self.series_combo.layer
         reference = None if asked is None else series_of(asked)
@@ -255,6 +270,9 @@ class ExportDock(QWidget):
             return written
 
         def tell() -> str:
+            kept = original()
+            if kept is not None:
+                note_saved(kept, state)
             is_read_back = not written[0].name.endswith((".json", ".csv"))
             lines = [f"Written{' and read back' * is_read_back}: {written[0]}"]
             if len(written) > 1:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
@@ -24,6 +25,7 @@ from napari_radcnn.gui.findings.layer import mark, review_of, show_review
 from napari_radcnn.gui.findings.list import FindingsList
 from napari_radcnn.gui.findings.review import Review
 from napari_radcnn.gui.findings.view import finding_at, go_to
+from napari_radcnn.gui.layers.belonging import identity, is_scan, says_scan, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.parts.gone import when_gone
 from napari_radcnn.gui.parts.keys import UNDO, Keys
@@ -41,7 +43,7 @@ _CLICK = 4.0
 
 
 class FindingsPanel(QWidget):
-    """Reviews the findings of whichever of the viewer's layers of findings was chosen last; hidden without one.
+    """Reviews the findings of a scan, or those whose layer is active; hidden where there are none.
 
     Parameters
     ----------
@@ -53,6 +55,7 @@ class FindingsPanel(QWidget):
         super().__init__()
         self._viewer = viewer
         self._layer: Callable[[], Any] = lambda: None
+        self._scan: Hashable | None = None
         self._is_filling = False
         self._build()
         own = weakref.ref(self)
@@ -128,12 +131,22 @@ class FindingsPanel(QWidget):
         """The chosen finding."""
         return self.list.current
 
+    def set_scan(self, scan: Any | None) -> None:
+        """List the findings of a scan, and of no other."""
+        self._scan = identity(scan)
+        self._follow()
+
     def _follow(self, _event: Any = None) -> None:
-        """Take the layer of findings that is active now; keep the last one otherwise."""
+        """Take the layer of findings that is active now, else the one before, else the last one; all of the scan."""
+        if not isalive(self):  # Qt has deleted it, and Python has not yet
+            return
         # Equal, not the same object: plugins get napari's layers wrapped.
         chosen, before = self._viewer.layers.selection.active, self.layer
         active = next((layer for layer in self._viewer.layers if chosen is not None and layer == chosen), None)
-        layer = active if review_of(active) is not None else before
+        listed = [layer for layer in self._viewer.layers if review_of(layer) is not None]
+        of_scan = [layer for layer in listed if self._belongs(layer)]
+        last = of_scan[-1] if of_scan else None
+        layer = active if active in listed else before if before in of_scan else last
         if layer is not None and layer is before:
             return
         self._layer_keys.release()
@@ -145,6 +158,15 @@ class FindingsPanel(QWidget):
             self._layer_keys.bind(layer)
             self._viewer_keys.bind(self._viewer)
         self._fill()
+
+    def _belongs(self, layer: Any) -> bool:
+        """Whether findings are those of the scan; those that do not say are, while no other scan is open."""
+        layers = self._viewer.layers
+        scan = scan_of(layer, layers)
+        if scan is None:
+            n_open = sum(is_scan(other) for other in layers)
+            return n_open == 0 or (n_open == 1 and not says_scan(layer))
+        return self._scan is None or identity(scan) == self._scan
 
     def _on_name(self, _event: Any = None) -> None:
         layer = self.layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Hashable
 from threading import Event
 from typing import Any
 
@@ -10,10 +11,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from napari_radcnn.gui.fusion.overlay import Fused, fuse, modality_of, shows_activity, suv_factor, units_of
+from napari_radcnn.gui.layers.belonging import identity, is_map, made_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import snapshot
 from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.layers.view import watch
+from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.progress import Progress
 
@@ -49,6 +52,9 @@ class FusionDock(QWidget):
         self.overlay_combo.currentIndexChanged.connect(self._on_overlay)
         self._on_overlay()
         self._on_choice()
+        self.pin = Pin(napari_viewer, self.overlay_combo, self._layer_for, self._held, self._take)
+        self._pin_place.addWidget(self.pin)
+        self.panel.ended.connect(self.pin.follow)
 
     # -- what it looks like ----------------------------------------------------------------------------------------
 
@@ -66,6 +72,8 @@ class FusionDock(QWidget):
         form.addRow("Base", self.base_combo)
         form.addRow("Overlay", self.overlay_combo)
         layout.addLayout(form)
+        self._pin_place = QVBoxLayout()
+        layout.addLayout(self._pin_place)
         self.about_label = wrapped_label()
         layout.addWidget(self.about_label)
         self.panel = WorkPanel("Fuse")
@@ -123,6 +131,21 @@ class FusionDock(QWidget):
             self.overlay_combo.choose(layers[1])
             self.base_combo.choose(layers[0])
 
+    def _layer_for(self, layer: Any) -> Any | None:
+        """Return the layer that the user turns to, unless it is one of the two already, or what was made of them."""
+        chosen = (self.base_combo.layer, self.overlay_combo.layer)
+        is_new = layer in self.overlay_combo.layers and layer not in chosen
+        return layer if is_new and not is_map(layer) else None
+
+    def _held(self, _layer: Any) -> str:
+        """Return why another layer is not taken up now."""
+        return "" if self.panel.job is None else "These scans are being fused"
+
+    def _take(self, layer: Any) -> None:
+        """Take labels and what shows activity as the overlay, and any other scan as the base."""
+        is_over = not _is_gray(layer) or shows_activity(layer)
+        (self.overlay_combo if is_over else self.base_combo).choose(layer)
+
     def _on_choice(self) -> None:
         base, overlay = self.base_combo.layer, self.overlay_combo.layer
         n_offered = min(len(self.base_combo.layers), len(self.overlay_combo.layers))  # one of them follows first
@@ -164,13 +187,16 @@ class FusionDock(QWidget):
             return fuse(upper, lower, look, progress=progress, cancel=cancel)
 
         self.warning_label.hide()
-        hidden = weakref.ref(overlay)
+        hidden, below = weakref.ref(overlay), identity(base)
         self.panel.start(
-            "Fusing", work, lambda fused: self._on_fused(fused, hidden()), lambda: "Cancelled; no layer was added."
+            "Fusing",
+            work,
+            lambda fused: self._on_fused(fused, hidden(), below),
+            lambda: "Cancelled; no layer was added.",
         )
 
-    def _on_fused(self, fused: Fused, original: Any) -> str:
-        name = add_to_viewer(self._viewer, fused.data).name
+    def _on_fused(self, fused: Fused, original: Any, below: Hashable | None) -> str:
+        name = add_to_viewer(self._viewer, made_of(fused.data, below, is_map=True)).name
         # The layer itself: what `add_layer` returns to a plugin is a proxy that nothing else keeps alive.
         layer = next(one for one in self._viewer.layers if one.name == name)
         self.warning_label.setText("\n".join(f"⚠ {warning}" for warning in fused.warnings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,8 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_radcnn.errors import RadcnnError
-from napari_radcnn.gui.interactive.corrections import Corrections, Section
+from napari_radcnn.gui.interactive.caption import show_caption
+from napari_radcnn.gui.interactive.corrections import Corrections
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.editing import Editing
 from napari_radcnn.gui.interactive.mouse import Drawn, ToolName
@@ -19,16 +20,28 @@ from napari_radcnn.gui.interactive.objects import ObjectList
 from napari_radcnn.gui.interactive.palette import TOOLS, Palette, is_brush
 from napari_radcnn.gui.interactive.saved import SavedChoice
 from napari_radcnn.gui.interactive.sessions import Sessions
+from napari_radcnn.gui.layers.belonging import identity, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.view import watch
 from napari_radcnn.gui.parts.form import OptionsForm
 from napari_radcnn.gui.parts.keys import KEY_SHEET, REDO, UNDO, Action, Keys
-from napari_radcnn.gui.parts.widgets import LayerCombo, fill_scrolled, narrow_combo, wrapped_label
+from napari_radcnn.gui.parts.pin import Pin
+from napari_radcnn.gui.parts.section import Section
+from napari_radcnn.gui.parts.widgets import (
+    LayerCombo,
+    LinesBox,
+    fill_scrolled,
+    keep_place,
+    narrow_combo,
+    wrapped_label,
+)
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.registry import engine_spec, engine_specs
 from napari_radcnn.interactive.tools import KeepIsland, RemoveIsland
 from napari_radcnn.models import ModelSpec
 
+#: Room for what is told: the tools below it do not move.
+_LINES = 3
 _HELP = "Choose a scan and press Start. The scan itself is never changed; every step is saved to disk."
 
 
@@ -48,10 +61,13 @@ class InteractiveDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._clicked: ToolName | None = None
+        self._told_of: Hashable | None = None
         self._build()
         self.sessions = Sessions(napari_viewer, self, Keys(self._key_actions(), self._on_hold))
         self._connect()
         watch(napari_viewer)
+        self.pin = Pin(napari_viewer, self.layer_combo, self._scan_for, self._held)
+        self.pin_place.addWidget(self.pin)
         self._on_engine()
         self._on_scan()
         self.saved.look()
@@ -70,6 +86,8 @@ class InteractiveDock(QWidget):
         for spec in engine_specs():
             self.engine_combo.addItem(spec.title, spec.name)
         form.addRow("Scan", self.layer_combo)
+        self.pin_place = QVBoxLayout()
+        form.addRow(self.pin_place)
         form.addRow("Engine", self.engine_combo)
         layout.addLayout(form)
         self.engine_label = wrapped_label()
@@ -99,9 +117,11 @@ class InteractiveDock(QWidget):
         self.progress_bar = QProgressBar()
         self.progress_bar.setTextVisible(False)
         self.progress_bar.setFixedHeight(8)
+        self.progress_bar.hide()
+        keep_place(self.progress_bar)
+        told = LinesBox(self.warning_label, self.message_label, n_lines=_LINES)
         layout.insertWidget(layout.indexOf(self._work), self.progress_bar)
-        layout.insertWidget(layout.indexOf(self._work), self.message_label)
-        layout.insertWidget(layout.indexOf(self._work), self.warning_label)
+        layout.insertWidget(layout.indexOf(self._work), told)
         layout.addStretch()
         fill_scrolled(self, inside)
 
@@ -143,7 +163,6 @@ class InteractiveDock(QWidget):
         self.end_button.clicked.connect(self.end)
         self.saved.asked.connect(self.resume)
         self.saved.failed.connect(self._fail)
-        self._viewer.layers.selection.events.active.connect(self._on_active_layer)
         self.destroyed.connect(self.sessions.close_without_dock)
         self.palette_box.chosen.connect(self._on_tool)
         self.undo_button.clicked.connect(self._call(Editing.undo))
@@ -185,6 +204,12 @@ class InteractiveDock(QWidget):
 
     def _on_scan(self) -> None:
         """Take up the session of the chosen scan, if it has one."""
+        scan = identity(self.layer_combo.layer)
+        if scan != self._told_of:  # what was told of another scan goes with it, but for the line that it was closed
+            is_open = any(identity(layer) == self._told_of for layer in self._viewer.layers)
+            self._told_of = scan
+            if is_open:
+                self._tell("" if self.editing is not None else _HELP)
         self.sessions.use(self.layer_combo.layer)
         self._show_engine()
         self._update()
@@ -198,11 +223,16 @@ class InteractiveDock(QWidget):
             self.engine_combo.blockSignals(False)
             self._tell_engine()
 
-    def _on_active_layer(self, event: Any) -> None:
-        """Take up the session that the layer belongs to which the user turns to."""
-        editing = self.sessions.of(event.value)
-        if editing is not None and editing is not self.editing and editing.scan is not None:
-            self.layer_combo.choose(editing.scan)
+    def _scan_for(self, layer: Any) -> Any | None:
+        """Return the scan of the layer that the user turns to, which may be one of a session's own."""
+        editing = self.sessions.of(layer)
+        scan = scan_of(layer, self._viewer.layers) if editing is None else editing.scan
+        return scan if scan in self.layer_combo.layers else None
+
+    def _held(self, scan: Any) -> str:
+        """Return why the dock stays with its scan while another layer is active: its session is not left unasked."""
+        is_session_over = self.editing is None or self.sessions.of(scan) is not None
+        return "" if is_session_over else "This scan's session goes on"
 
     def event(self, event: QEvent) -> bool:
         """Notice that the dock was closed: napari takes this widget out of it and keeps it."""
@@ -384,8 +414,9 @@ class InteractiveDock(QWidget):
 
     def _on_ended(self, line: str) -> None:
         self.palette_box.choose("navigate")
-        self._tell(line)
         self._on_scan()
+        self.pin.follow()
+        self._tell(line)
 
     def _on_progress(self, done: int, total: int, message: str) -> None:
         self.progress_bar.setRange(0, total)
@@ -406,10 +437,12 @@ class InteractiveDock(QWidget):
         """Show the state of the present session."""
         editing = self.editing
         is_open = editing is not None and editing.is_open
+        show_caption(self._viewer, editing)
         self.start_button.setEnabled(editing is None and self.layer_combo.layer is not None)
         self.end_button.setEnabled(is_open)
         self.saved.set_ready(editing is None, self.layer_combo.layer)
         self._work.setVisible(is_open)
+        self.engine_label.setVisible(not is_open)  # the tools are to be seen on a small screen, too
         waiting = () if editing is None else editing.steps.unfinished
         self.cancel_button.setEnabled(bool(waiting))
         self.progress_bar.setVisible(bool(waiting))

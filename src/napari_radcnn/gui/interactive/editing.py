@@ -16,6 +16,7 @@ from napari_radcnn.gui.interactive.layers import SessionLayers
 from napari_radcnn.gui.interactive.marks import Mark
 from napari_radcnn.gui.interactive.overview import Overview
 from napari_radcnn.gui.interactive.steps import Step, Steps
+from napari_radcnn.gui.layers.belonging import identity, made_of
 from napari_radcnn.gui.layers.layers import (
     AXIS_LABELS,
     LayerData,
@@ -346,7 +347,7 @@ class Editing(QObject):
 
     def _on_result(self, step: Step, data: LayerData | None) -> None:
         if data is not None:
-            name = add_to_viewer(self._viewer, data).name
+            name = add_to_viewer(self._viewer, made_of(data, identity(self._scan()))).name
             self.told.emit(f"Layer '{name}' contains the result, which Export can write. The session continues.")
         elif step.title == _RESULT:
             self.told.emit("There is no result yet: all objects are empty.")

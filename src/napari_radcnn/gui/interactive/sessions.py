@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from threading import Event
 from typing import Any
 
@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_radcnn.gui.interactive.editing import Editing
 from napari_radcnn.gui.interactive.mouse import Canvas, Mouse
+from napari_radcnn.gui.layers.belonging import identity
 from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.parts.keys import Keys
 from napari_radcnn.inference.settings import RunSettings
@@ -53,6 +54,8 @@ class Sessions(QObject):
         #: Over, but still being saved: kept alive until then.
         self._closing: list[Editing] = []
         self._current: Editing | None = None
+        #: Of which layer the dock shows what is told.
+        self._scan: Hashable | None = None
         self._keys = keys
         self._window: weakref.ref[QMainWindow] | None = None
         self._wants_mouse = False
@@ -89,7 +92,7 @@ class Sessions(QObject):
 
     def use(self, layer: Any | None) -> None:
         """Let keys and mouse serve the session of a layer, or none."""
-        current = self.of(layer)
+        current, self._scan = self.of(layer), identity(layer)
         self._keys.release()
         self._current = current
         if current is not None and current.is_open:
@@ -123,9 +126,11 @@ class Sessions(QObject):
         self._editings.append(editing)
         self._keep_alive()
         editing.changed.connect(self.changed.emit)
-        editing.told.connect(self.told.emit)
-        editing.failed.connect(self.failed.emit)
-        editing.steps.progressed.connect(self.progressed.emit)
+        editing.told.connect(lambda line: self.told.emit(self._whose(editing) + line))
+        editing.failed.connect(lambda line: self.failed.emit(self._whose(editing) + line))
+        editing.steps.progressed.connect(
+            lambda done, total, line: None if self._whose(editing) else self.progressed.emit(done, total, line)
+        )
         editing.opened.connect(lambda: self.opened.emit(editing))
         editing.ended.connect(lambda line: self._on_ended(editing, line))
         editing.steps.closed.connect(lambda: self._on_closed(editing), Qt.ConnectionType.QueuedConnection)
@@ -133,12 +138,17 @@ class Sessions(QObject):
         self.changed.emit()
         return editing
 
+    def _whose(self, editing: Editing) -> str:
+        """Return what stands before a line of a session of another scan than the chosen one."""
+        scan = editing.scan
+        return "" if scan is None or identity(scan) == self._scan else f"{editing.name}: "
+
     def _on_ended(self, editing: Editing, line: str) -> None:
         if editing in self._editings:
             self._editings.remove(editing)
             self._closing.append(editing)
         if editing is self._current:
-            self.use(None)
+            self.use(editing.scan)
         self.ended.emit(line)
 
     def _on_closed(self, editing: Editing) -> None:

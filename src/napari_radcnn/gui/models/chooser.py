@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QAction, QStandardItemModel
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
@@ -14,10 +15,12 @@ from napari_radcnn.foreign.nnunet.local import LocalModel, find_nnunet_models
 from napari_radcnn.foreign.pack import unusable
 from napari_radcnn.gui.models import foreign
 from napari_radcnn.gui.models.dialogs import LocalModelsDialog, ask_for_trust, ask_to_install, show_card
+from napari_radcnn.gui.models.suited import PLACE_ROLE, ReasonDelegate, forget_reasons, sort_rows
 from napari_radcnn.gui.models.text import tip
 from napari_radcnn.gui.parts.widgets import WorkPanel, narrow_combo
 from napari_radcnn.models import ModelSpec, models
 from napari_radcnn.progress import Progress
+from napari_radcnn.suitability import Suitability
 
 _FILES = "Models (*.zip *.pt *.pth *.ts *.onnx *.safetensors *.json);;All files (*)"
 _FOLDER, _FILE, _FOUND = _WAYS = ("Folder …", "File …", "Found on this computer …")
@@ -25,6 +28,8 @@ _FOLDER, _FILE, _FOUND = _WAYS = ("Folder …", "File …", "Found on this compu
 
 #: What is chosen before the user chooses: a model that many scans of the head can be tried with.
 _FIRST = "brain-extraction"
+#: When to try again to sort the list that is open now.
+_LATER_MS = 500
 
 
 class ModelChooser(QWidget):
@@ -46,6 +51,7 @@ class ModelChooser(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self.combo = narrow_combo()
+        self.combo.setItemDelegate(ReasonDelegate(self.combo))
         self.open_button = QPushButton("Open model …")
         self.open_button.setToolTip(
             "Open a model from elsewhere: an nnU-Net folder, a MONAI bundle, TorchScript, ONNX or safetensors. You "
@@ -78,6 +84,22 @@ class ModelChooser(QWidget):
     def spec(self) -> ModelSpec | None:
         """The chosen model."""
         return self._specs.get(self.combo.currentData())
+
+    @property
+    def specs(self) -> dict[str, ModelSpec]:
+        """The models that can be chosen, by their key."""
+        return dict(self._specs)
+
+    def show_suitability(self, found: Mapping[str, Suitability]) -> None:
+        """List the models that fit a scan first, then the doubtful, then the others, with the reasons."""
+        if self.combo.view().isVisible():  # rows do not move under the mouse
+            QTimer.singleShot(_LATER_MS, lambda: self.show_suitability(found) if isalive(self) else None)
+        else:
+            sort_rows(self.combo, found)
+
+    def forget_suitability(self) -> None:
+        """Take the reasons away, since another scan is chosen."""
+        forget_reasons(self.combo)
 
     def _on_index(self, _index: int) -> None:
         self.changed.emit()
@@ -152,6 +174,7 @@ class ModelChooser(QWidget):
         if row < 0:
             self.combo.addItem(spec.title, key)
             row = self.combo.count() - 1
+            self.combo.setItemData(row, row, PLACE_ROLE)
         self.combo.setItemText(row, spec.title)
         about = spec.how_to_install or (spec.summary if spec.origin is None else f"{spec.title}. {key}")
         self.combo.setItemData(row, tip(about), Qt.ItemDataRole.ToolTipRole)
@@ -163,6 +186,7 @@ class ModelChooser(QWidget):
         """Show an installed model that cannot be chosen, and why."""
         self.combo.addItem(f"{name} (cannot be used)")
         row = self.combo.count() - 1
+        self.combo.setItemData(row, row, PLACE_ROLE)
         self.combo.setItemData(row, tip(reason), Qt.ItemDataRole.ToolTipRole)
         items = self.combo.model()
         if isinstance(items, QStandardItemModel):

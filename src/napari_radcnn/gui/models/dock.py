@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
@@ -17,31 +21,40 @@ from qtpy.QtWidgets import (
 
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.export.saving import safe_stem
+from napari_radcnn.gui.layers.belonging import identity, is_made_of, is_map, made_of, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.layers.view import watch
+from napari_radcnn.gui.models.answers import Answers
 from napari_radcnn.gui.models.chooser import ModelChooser
 from napari_radcnn.gui.models.dialogs import ask_to_run_anyway
 from napari_radcnn.gui.models.inputs import InputForm
-from napari_radcnn.gui.models.pages import Page, Shown, page_class
+from napari_radcnn.gui.models.kept import Kept
+from napari_radcnn.gui.models.pages import Page, Shown
 from napari_radcnn.gui.models.planner import Planner
+from napari_radcnn.gui.models.queue import RunQueue, WaitingRun
 from napari_radcnn.gui.models.replayed import ask_for_manifest, replay_and_show, replay_button
 from napari_radcnn.gui.models.result_table import ResultTable
 from napari_radcnn.gui.models.run import ModelRun, can_be_input
 from napari_radcnn.gui.models.streamed import Preview, label_bytes, must_stream
+from napari_radcnn.gui.models.suited import judge_all
 from napari_radcnn.gui.models.text import about, suitability_line
 from napari_radcnn.gui.parts.form import OptionsForm
 from napari_radcnn.gui.parts.job import Job
+from napari_radcnn.gui.parts.pin import Pin
+from napari_radcnn.gui.parts.section import Section
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import ModelSpec
+from napari_radcnn.progress import Progress
 from napari_radcnn.suitability import Suitability
-from napari_radcnn.tasks import TASKS
 
 #: How often labels that are being written are drawn anew, ms.
 _REDRAWN_MS = 1000
+#: Room for the cost, so that the button below it does not move; warnings come below the button.
+_PLAN_LINES = 2
 
 
 class ModelsDock(QWidget):
@@ -58,7 +71,11 @@ class ModelsDock(QWidget):
         self._viewer = napari_viewer
         self._preview: tuple[Preview, Any] | None = None
         self._suitability = Suitability()
+        self._shown_for: tuple[Hashable | None, ModelSpec | None] = (None, None)
+        self._running: ModelRun | None = None
         self._planner = Planner(self, self.update_plan)
+        self._sorter = Planner(self, self._sort_models)
+        self._sorted_for: tuple[Hashable | None, int] = (None, 0)
         self._redraw = QTimer(self)
         self._redraw.setInterval(_REDRAWN_MS)
         self._build()
@@ -81,27 +98,30 @@ class ModelsDock(QWidget):
         layout.addWidget(self.install_label)
         self.inputs = InputForm(self._viewer, lambda layer: can_be_input(self.spec, layer))
         layout.addWidget(self.inputs)
+        self.pin = Pin(self._viewer, self.layer_combo, self._scan_for, self._held)
+        layout.addWidget(self.pin)
         self._options_place = QVBoxLayout()
         layout.addLayout(self._options_place)
         self.options_form: OptionsForm | None = None
         self.settings_form = OptionsForm(RunSettings)
-        layout.addWidget(self.settings_form)
+        self.settings_section = Section("Device and precision", self.settings_form)
+        layout.addWidget(self.settings_section)
         self.plan_label = wrapped_label()
+        self.plan_label.setMinimumHeight(_PLAN_LINES * self.plan_label.fontMetrics().lineSpacing())
         layout.addWidget(self.plan_label)
+        layout.addWidget(self.panel)
+        self.panel.takes_more = True
+        self.queue = RunQueue()
+        layout.addWidget(self.queue)
         self.suitability_label = wrapped_label(color=WARNING_COLOR)
         self.suitability_label.hide()
         layout.addWidget(self.suitability_label)
         self.warning_label = wrapped_label(color=WARNING_COLOR)
         layout.addWidget(self.warning_label)
-        layout.addWidget(self.panel)
-        self.results = ResultTable()
-        layout.addWidget(self.results)
         self.replay_button = replay_button()
         layout.addWidget(self.replay_button)
-        self._pages = {page: page(self._viewer) for page in self._page_classes()}
-        for page in self._pages.values():
-            if page.widget is not None:
-                layout.addWidget(page.widget)
+        self.answers = Answers(self._viewer)
+        layout.addWidget(self.answers)
         layout.addStretch()
         for label in (self.about, self.install_label, self.plan_label, self.warning_label, self.panel.message_label):
             label.setTextFormat(Qt.TextFormat.PlainText)  # names in it are anybody's
@@ -116,17 +136,26 @@ class ModelsDock(QWidget):
         self.replay_button.clicked.connect(self.replay)
         self._planner.answered.connect(self._show_plan)
         self._planner.failed.connect(self.plan_label.setText)
+        self._planner.failed.connect(self._sort_models)
+        self._sorter.answered.connect(self.chooser.show_suitability)
         self._planner.is_slow.connect(self._on_slow)
         self._redraw.timeout.connect(self._on_redraw)
+        self.queue.changed.connect(self._planner.settle)
+        self._viewer.layers.events.removed.connect(self._on_removed)
 
-    @staticmethod
-    def _page_classes() -> list[type[Page]]:
-        """Return the page of every task that a model does, each once."""
-        return list(dict.fromkeys(page_class(name) for name, task in TASKS.items() if task.build))
+    def _on_removed(self, event: Any) -> None:
+        """Take runs on a scan that is closed out of the queue."""
+        if isalive(self):
+            self.queue.drop(identity(event.value))
 
     def page(self, task: str) -> Page:
         """Return the page that shows results of a task."""
-        return self._pages[page_class(task)]
+        return self.answers.page(task)
+
+    @property
+    def results(self) -> ResultTable:
+        """The numbers of the result that is shown."""
+        return self.answers.table
 
     @property
     def layer_combo(self) -> LayerCombo:
@@ -174,6 +203,21 @@ class ModelsDock(QWidget):
         """The layer chosen for the first input, if it is still in the viewer."""
         return self.layer_combo.layer
 
+    def _scan_for(self, layer: Any) -> Any | None:
+        """Return the scan of the layer that the user turns to; none where every input has a list of its own."""
+        if self.spec is None or len(self.spec.inputs) > 1:
+            return None
+        offered = self.layer_combo.layers
+        found = layer if layer in offered and not is_map(layer) else scan_of(layer, self._viewer.layers)
+        return found if found in offered else None
+
+    def _held(self, layer: Any) -> str:
+        """Return why the dock stays with its scan while another layer is active."""
+        if self._running is not None and identity(self._running.layers[0]) == identity(self.layer):
+            return "This scan is being worked on"
+        # what a run has added is seen, and its numbers stay those of the scan that it was made of
+        return "Result of this scan" if is_made_of(layer, self.layer) else ""
+
     @property
     def is_planning(self) -> bool:
         """Whether the cost line is about to change."""
@@ -189,8 +233,6 @@ class ModelsDock(QWidget):
             self.options_form = None
         if spec is None:
             return
-        self.results.show_rows([])
-        self._clear_pages()
         self.about.setText(about(spec))
         self.install_label.setText(spec.how_to_install)
         self.install_label.setVisible(not spec.is_available)
@@ -201,9 +243,32 @@ class ModelsDock(QWidget):
         self._on_change()
 
     def _on_change(self, *_: Any) -> None:
+        self._show_chosen()
         self.panel.set_ready(False)
         self._show_suitability(Suitability())
         self._planner.settle()
+
+    def _show_chosen(self) -> None:
+        """Show what belongs to the chosen scan and model, and nothing of another, from the moment it is chosen."""
+        chosen, before = (identity(self.layer), self.spec), self._shown_for
+        if chosen[0] == before[0] and chosen[1] is before[1]:
+            self.answers.retitle(self.layer)
+            return
+        self._shown_for = chosen
+        self._planner.drop()
+        self.plan_label.setText("Checking the scan …")
+        self.warning_label.hide()
+        if chosen[0] != before[0]:
+            self._sorter.drop()
+            self._sorted_for = (None, 0)
+            self.chooser.forget_suitability()
+        kept = self.answers.choose(self.layer, self.spec)
+        if self.job is None:
+            self.panel.message_label.setText("" if kept is None else kept.line)
+        self.panel.say_again()
+
+    def _is_shown(self, scan: Hashable | None, spec: ModelSpec) -> bool:
+        return scan == identity(self.layer) and spec is self.spec
 
     def _chosen(self) -> ModelRun | str:
         """Return what would be run, or why nothing can be."""
@@ -244,21 +309,39 @@ class ModelsDock(QWidget):
         self._show_suitability(cost.suitability)
         self.warning_label.setText("\n".join(f"⚠ {line}" for line in cost.warnings))
         self.warning_label.setVisible(bool(cost.warnings))
-        self.panel.set_ready(True)
+        self._update_ready()
+        self._sort_models()
+
+    def _sort_models(self, *_: Any) -> None:
+        """Find out beside the viewer which models suit the chosen scan, once for each scan."""
+        layer, specs = self.layer, self.chooser.specs
+        wanted = (identity(layer), len(specs))
+        if layer is not None and wanted != self._sorted_for:
+            self._sorted_for = wanted
+            self._sorter.start(partial(judge_all, specs, layer))
+
+    def _update_ready(self) -> None:
+        """Let what is planned be run, unless it runs or waits already."""
+        try:
+            chosen = self._chosen()
+        except RadcnnError:
+            return
+        asked = [*([] if self._running is None else [self._running]), *(one.run for one in self.queue.waiting)]
+        is_asked = isinstance(chosen, ModelRun) and any(chosen.is_same(other) for other in asked)
+        self.panel.set_ready(not is_asked)
 
     def _show_suitability(self, suits: Suitability) -> None:
         """Show whether the model was made for the scan; of one that was not, Run asks before it runs."""
         self._suitability = suits
         self.suitability_label.setText(suitability_line(suits.state))
         self.suitability_label.setVisible(suits.state != "fits")
-        self.panel.start_button.setText("Run anyway …" if suits.state == "refused" else "Run")
+        verb = "Run" if self.job is None else "Add to queue"
+        self.panel.start_button.setText("Run anyway …" if suits.state == "refused" else verb)
 
     # -- the run ---------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Run the chosen model on the chosen layers, beside the viewer."""
-        if self.job is not None:
-            return
+        """Run the chosen model on the chosen layers beside the viewer, or let it wait for the run under way."""
         try:
             chosen = self._chosen()
         except RadcnnError as error:
@@ -272,35 +355,66 @@ class ModelsDock(QWidget):
         self._start(chosen)
 
     def _start(self, chosen: ModelRun) -> None:
-        if self.job is not None:
-            return
-        self.results.clear()
-        self._clear_pages()
-        if must_stream(chosen.spec, self.layer):
-            self._stream(chosen)
-            return
-        self.panel.start(chosen.spec.title, chosen.run, self._show_result, lambda: "Cancelled; no layer was added.")
+        if must_stream(chosen.spec, chosen.layers[0]):
+            target = self._ask_for_store(chosen)
+            if target is None:
+                return
+            begin = partial(self._stream, chosen, target)
+        else:
+            begin = partial(self._run_in_panel, chosen, chosen.run, "Cancelled; no layer was added.")
+        if self.job is None:
+            begin()
+        else:
+            title = f"{chosen.spec.title} · {chosen.layers[0].name}"
+            self.queue.add(WaitingRun(title, tuple(identity(layer) for layer in chosen.layers), chosen, begin))
+        self.panel.set_ready(False)  # until something else is chosen: the same twice would be a mistake
 
-    def _stream(self, chosen: ModelRun) -> None:
-        """Ask for a store and run into it, showing what has been found so far."""
-        volume = volume_from_layer(self.layer)
+    def _begin_next(self) -> None:
+        """Start the run that has waited longest."""
+        if not isalive(self) or self.job is not None:
+            return
+        if not self.window().isVisible():  # the viewer was closed
+            self.queue.empty()
+        waiting = self.queue.take()
+        if waiting is not None:
+            waiting.begin()
+
+    def _run_in_panel(self, chosen: ModelRun, work: Callable[[Progress, Event], Shown], cancelled: str) -> None:
+        """Run beside the viewer; what comes of it belongs to the scan, whichever is chosen by then."""
+        name, scan = chosen.layers[0].name, identity(chosen.layers[0])
+        self._running = chosen
+        self.answers.drop(chosen.layers[0], chosen.spec)
+        self.panel.start(
+            chosen.spec.title,
+            work,
+            lambda shown: self._show_result(shown, chosen.spec, scan, name),
+            lambda: cancelled,
+            whose=lambda: "" if self._is_shown(scan, chosen.spec) else f"{name} · {chosen.spec.title}: ",
+        )
+
+    def _ask_for_store(self, chosen: ModelRun) -> Path | None:
+        """Ask where labels are to be written that memory does not hold."""
+        volume = volume_from_layer(chosen.layers[0])
         name = safe_stem(f"{volume.name}_{chosen.spec.name}") + ".ome.zarr"
         folder = volume.metadata.source.parent if volume.metadata.source else Path.home()
         given, _ = QFileDialog.getSaveFileName(
             self, "Write the labels to", str(folder / name), "OME-Zarr (*.ome.zarr *.zarr)"
         )
         if not given:
-            return
-        target = Path(given if given.endswith(".zarr") else f"{given}.ome.zarr")
+            return None
+        return Path(given if given.endswith(".zarr") else f"{given}.ome.zarr")
+
+    def _stream(self, chosen: ModelRun, target: Path) -> None:
+        """Run into a store, showing what has been found so far."""
+        volume = volume_from_layer(chosen.layers[0])
         preview = Preview(chosen.spec, volume.geometry, f"{volume.name} · {chosen.spec.name} (so far)")
-        self.panel.start(
-            chosen.spec.title,
+        self._run_in_panel(
+            chosen,
             lambda progress, cancel: chosen.stream(target, preview.put, progress, cancel),
-            self._show_result,
-            lambda: "Cancelled; nothing was written.",
+            "Cancelled; nothing was written.",
         )
         if preview.can_be_shown:
-            layer = add_to_viewer(self._viewer, preview.layer_data())
+            layer = add_to_viewer(self._viewer, made_of(preview.layer_data(), identity(chosen.layers[0])))
             layer.editable = False
             self._preview = (preview, layer)
             self._redraw.start()
@@ -320,28 +434,42 @@ class ModelsDock(QWidget):
             self._preview = None
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
+        self._running = None
         self._planner.settle()
+        self.pin.follow()
+        QTimer.singleShot(0, self._begin_next)
 
     def cancel(self) -> None:
         """Stop the run at the next patch."""
         self.panel.cancel()
 
-    def _show_result(self, shown: Shown) -> str:
-        told = f"Done: {getattr(shown.result, 'name', '')}"
+    def _show_result(self, shown: Shown, spec: ModelSpec, scan: Hashable | None, name: str) -> str:
+        """Add the layers of a result, and show the rest of it if its scan is still the chosen one."""
+        told = self._add_layers(shown, scan)
+        kept = Kept.of(spec, told, shown.task, shown.result, shown.rows)
+        self.answers.keep(scan, kept)
+        if self._is_shown(scan, spec):
+            self.answers.show_new(self.layer, kept, shown)
+            return told
+        if any(identity(layer) == scan for layer in self._viewer.layers):
+            return f"Done: {spec.title} on '{name}'. Choose that scan and model to see the result."
+        return told if shown.data is not None else f"'{name}' was closed: the result of {spec.title} is not shown."
+
+    def _add_layers(self, shown: Shown, scan: Hashable | None) -> str:
+        """Add the layers of a result, leaving another scan active that is being looked at by now."""
+        layers = self._viewer.layers
+        active = layers.selection.active
         for further in shown.maps:
-            add_to_viewer(self._viewer, further)
+            add_to_viewer(self._viewer, made_of(further, scan, is_map=True))
+        told = f"Done: {getattr(shown.result, 'name', '')}"
         if shown.data is not None:
-            told = f"Done: layer '{add_to_viewer(self._viewer, shown.data).name}'"
+            told = f"Done: layer '{add_to_viewer(self._viewer, made_of(shown.data, scan)).name}'"
         else:
             told = "\n".join((told, *(f"⚠ {warning}" for warning in shown.result.warnings)))
-        told = "\n".join((told, *shown.notes))
-        self.results.show_rows(shown.rows)
-        self.page(shown.task).show(shown.result)
-        return told
-
-    def _clear_pages(self) -> None:
-        for page in self._pages.values():
-            page.clear()
+        is_elsewhere = active in layers and identity(scan_of(active, layers)) != scan
+        if scan is not None and is_elsewhere:
+            layers.selection.active = active
+        return "\n".join((told, *shown.notes))
 
     # -- a result made again ---------------------------------------------------------------------------------------
 
@@ -354,12 +482,17 @@ class ModelsDock(QWidget):
         path = ask_for_manifest(self)
         if path is None:
             return
-        self.results.clear()
-        self._clear_pages()
+        self.answers.clear()
         labels = [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
         self.panel.start(
             f"Replaying {path.name}",
             lambda progress, cancel: replay_and_show(path, labels, progress, cancel),
-            self._show_result,
+            lambda shown: self._show_replayed(shown, path),
             lambda: "Cancelled; no layer was added.",
         )
+
+    def _show_replayed(self, shown: Shown, path: Path) -> str:
+        """Show a result whose scan need not be open."""
+        told = self._add_layers(shown, None)
+        self.answers.show_other(f"Replayed from {path.name}", shown)
+        return told

@@ -97,8 +97,15 @@ class Page(ABC):
     def show(self, result: Any) -> None:  # noqa: B027  most pages add nothing to the dock
         """Show what is in the dock besides, once the layers have been added."""
 
+    def show_again(self, result: Any) -> None:
+        """Show a result that was shown before, since its scan is chosen again; not called for labels and images."""
+        self.show(result)
+
+    def set_scan(self, layer: Any | None) -> None:  # noqa: B027  most pages show what they are asked to
+        """Follow the chosen scan, where something is shown that belongs to a scan."""
+
     def clear(self) -> None:  # noqa: B027  most pages add nothing to the dock
-        """Hide what is shown, since another model was chosen or runs."""
+        """Hide what is shown, since another scan or model was chosen, or runs."""
 
 
 class LabelsPage(Page):
@@ -140,6 +147,13 @@ class DetectionsPage(Page):
     def show(self, result: Any) -> None:  # noqa: ARG002  it shows the layer that was chosen last
         """Scroll to the list of findings."""
         QTimer.singleShot(0, self.widget.reveal)  # once it has its size
+
+    def show_again(self, result: Any) -> None:
+        """Leave it to the scan that is chosen: the dock does not scroll by itself then."""
+
+    def set_scan(self, layer: Any | None) -> None:
+        """List the findings of the chosen scan."""
+        self.widget.set_scan(layer)
 
 
 class ClassificationPage(Page):

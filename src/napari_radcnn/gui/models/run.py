@@ -32,7 +32,8 @@ def can_be_input(spec: ModelSpec | None, layer: Any) -> bool:
     return isinstance(layer, Image | Labels if takes_masks else Image)
 
 
-def _volume(layer: Any) -> Volume:
+def scan_volume(layer: Any) -> Volume:
+    """Return the scan or the mask that a layer shows; of a layer from elsewhere the voxels are computed."""
     from napari.layers import Labels
 
     if not isinstance(layer, Labels):
@@ -70,9 +71,16 @@ class ModelRun:
         """Return the same run, on whatever scans."""
         return replace(self, anyway=True)
 
+    def is_same(self, other: ModelRun) -> bool:
+        """Whether another run would do the same."""
+        pairs = ((self.spec, other.spec), *zip(self.layers, other.layers, strict=False))
+        return all(mine is theirs for mine, theirs in pairs) and (
+            (len(self.layers), self.options, self.settings) == (len(other.layers), other.options, other.settings)
+        )
+
     def volumes(self) -> list[Volume]:
         """Return the layers' scans or masks; of a layer from elsewhere the voxels are computed."""
-        return [_volume(layer) for layer in self.layers]
+        return [scan_volume(layer) for layer in self.layers]
 
     def plan(self) -> Plan:
         """Return what it would cost."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_radcnn.gui.findings.layer import findings_from_layer
 from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_layer
+from napari_radcnn.gui.layers.unsaved import note_written
 from napari_radcnn.io.with_manifest import write_with_manifest
 
 
@@ -20,16 +21,20 @@ def write_image(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
     """
     from napari.layers import Layer
 
-    volume = volume_from_layer(Layer.create(data, arguments, "image"))
-    return [str(written) for written in write_with_manifest(volume, Path(path), overwrite=True)]
+    layer = Layer.create(data, arguments, "image")
+    written = write_with_manifest(volume_from_layer(layer), Path(path), overwrite=True)
+    note_written(arguments, layer)
+    return [str(each) for each in written]
 
 
 def write_labels(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
     """Write a Labels layer; see `write_image`."""
     from napari.layers import Layer
 
-    label_map = label_map_from_layer(Layer.create(data, arguments, "labels"))
-    return [str(written) for written in write_with_manifest(label_map, Path(path), overwrite=True)]
+    layer = Layer.create(data, arguments, "labels")
+    written = write_with_manifest(label_map_from_layer(layer), Path(path), overwrite=True)
+    note_written(arguments, layer)
+    return [str(each) for each in written]
 
 
 def write_findings(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
@@ -44,5 +49,7 @@ def write_findings(path: str, data: Any, arguments: dict[str, Any]) -> list[str]
     """
     from napari.layers import Layer
 
-    found = findings_from_layer(Layer.create(data, arguments, "points"))
-    return [str(written) for written in write_with_manifest(found, Path(path), overwrite=True)]
+    layer = Layer.create(data, arguments, "points")
+    written = write_with_manifest(findings_from_layer(layer), Path(path), overwrite=True)
+    note_written(arguments, layer)
+    return [str(each) for each in written]

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -53,6 +55,66 @@ def fill_scrolled(dock: QWidget, inside: QWidget) -> None:
     whole.setContentsMargins(0, 0, 0, 0)
     whole.addWidget(scroll)
     dock.setMinimumWidth(300)
+
+
+def reveal(widget: QWidget) -> None:
+    """Scroll the page that a widget stands in to it."""
+    above = widget.parentWidget()
+    while above is not None and not isinstance(above, QScrollArea):
+        above = above.parentWidget()
+    if above is not None:
+        above.ensureWidgetVisible(widget)
+
+
+def keep_place(widget: QWidget) -> None:
+    """Let a widget keep its place while it is hidden, so that nothing below it moves."""
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)
+
+
+class LinesBox(QScrollArea):
+    """A box of a fixed height for lines that come and go; what is longer scrolls.
+
+    Parameters
+    ----------
+    labels : QLabel
+        Below each other; their text wraps.
+    n_lines : int
+        Its height.
+    """
+
+    def __init__(self, *labels: QLabel, n_lines: int) -> None:
+        super().__init__()
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        for label in labels:
+            layout.addWidget(label)
+        layout.addStretch()
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setWidget(inside)
+        self.setFixedHeight(n_lines * labels[0].fontMetrics().lineSpacing() + 6)
+        inside.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
+        """Follow the texts."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._fit()
+        return bool(super().eventFilter(watched, event))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
+        """Follow the width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        inside = self.widget()
+        if inside is not None:
+            width = self.viewport().width()
+            inside.resize(width, inside.layout().heightForWidth(width))
 
 
 class LayerCombo(QComboBox):
@@ -114,6 +176,8 @@ class LayerCombo(QComboBox):
         return None if reference is None else reference()
 
     def _follow(self, _event: Any = None) -> None:
+        if not isalive(self):  # Qt has deleted it, and Python has not yet
+            return
         chosen = self.layer
         self.blockSignals(True)
         self.clear()
@@ -149,8 +213,13 @@ class WorkPanel(QWidget):
         super().__init__()
         self.job: Job | None = None
         self._is_ready = False
+        #: Whether the button may be pressed while work is under way, to let more work wait.
+        self.takes_more = False
+        self._done = 0
         self._tell_success: Callable[[Any], str] = str
         self._tell_cancelled: Callable[[], str] = str
+        self._whose: Callable[[], str] = str
+        self._line = ""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         buttons = QHBoxLayout()
@@ -161,6 +230,7 @@ class WorkPanel(QWidget):
         layout.addLayout(buttons)
         self.progress_bar = QProgressBar()
         self.progress_bar.hide()
+        keep_place(self.progress_bar)
         layout.addWidget(self.progress_bar)
         self.message_label = wrapped_label()
         layout.addWidget(self.message_label)
@@ -178,6 +248,7 @@ class WorkPanel(QWidget):
         work: Callable[[Progress, Event], Any],
         tell_success: Callable[[Any], str],
         tell_cancelled: Callable[[], str],
+        whose: Callable[[], str] = str,
     ) -> None:
         """Do `work` beside the viewer; nothing happens while other work runs.
 
@@ -189,9 +260,12 @@ class WorkPanel(QWidget):
             See `Job`.
         tell_success, tell_cancelled : callable
             What is done then; they return the line that is shown.
+        whose : callable, optional
+            Returns what is to stand before lines of the work, such as the name of a scan that is not the chosen one.
         """
         if self.job is not None:
             return
+        self._whose, self._done = whose, 0
         self._tell_success, self._tell_cancelled = tell_success, tell_cancelled
         self.job = Job(self, title, work)
         self.job.progressed.connect(self._on_progress)
@@ -199,7 +273,7 @@ class WorkPanel(QWidget):
         self.job.failed.connect(self.fail)
         self.job.cancelled.connect(self._on_cancelled)
         self.job.ended.connect(self._on_ended)
-        self.message_label.setText(f"{title} …")
+        self._say(f"{title} …")
         self.progress_bar.setRange(0, 0)
         self.progress_bar.show()
         self._update()
@@ -209,36 +283,47 @@ class WorkPanel(QWidget):
         """Ask the work to stop."""
         if self.job is not None:
             self.cancel_button.setEnabled(False)
-            self.message_label.setText("Cancelling …")
+            self._say("Cancelling …")
             self.job.cancel()
 
     def fail(self, line: str) -> None:
         """Show why it went wrong, here and as napari's notification."""
         from napari.utils.notifications import show_error
 
-        self.message_label.setText(line)
-        show_error(line)
+        self._say(line)
+        show_error(self.message_label.text())
+
+    def say_again(self) -> None:
+        """Show the last line of the work that is under way, whose it is by now."""
+        if self.job is not None:
+            self._say(self._line)
+
+    def _say(self, line: str) -> None:
+        self._line = line
+        self.message_label.setText(self._whose() + line)
 
     def _on_progress(self, done: int, total: int, message: str) -> None:
         if self.job is not None and self.cancel_button.isEnabled():
-            self.progress_bar.setRange(0, total)
+            # What is not a step, such as compiling a network, takes its time unseen: the bar moves to and fro then.
+            self.progress_bar.setRange(0, total if done not in (0, self._done) else 0)
             self.progress_bar.setValue(done)
-            self.message_label.setText(message)
+            self._done = done
+            self._say(message)
 
     def _on_succeeded(self, result: Any) -> None:
         self.message_label.setText(self._tell_success(result))
 
     def _on_cancelled(self) -> None:
-        self.message_label.setText(self._tell_cancelled())
+        self._say(self._tell_cancelled())
 
     def _on_ended(self) -> None:
-        self.job = None
+        self.job, self._whose = None, str
         self.progress_bar.hide()
         self._update()
         self.ended.emit()
 
     def _update(self) -> None:
-        self.start_button.setEnabled(self._is_ready and self.job is None)
+        self.start_button.setEnabled(self._is_ready and (self.takes_more or self.job is None))
         self.cancel_button.setEnabled(self.job is not None)
 
 
