@@ -1,4 +1,4 @@
-"""napari with scans, docks and the radiological view, from a terminal."""
+"""napari with scans, the panel and the radiological view, from a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_radcnn.gui.napari.reader import layers_at
 
 
 def open_viewer(paths: Sequence[Path]) -> None:
-    """Read `paths`, show them in a new viewer with both docks, and return when it is closed.
+    """Read `paths`, show them in a new viewer with the panel, and return when it is closed.
 
     Raises
     ------
@@ -21,8 +21,7 @@ def open_viewer(paths: Sequence[Path]) -> None:
     import napari
 
     viewer = napari.Viewer(title="RadCNN")
-    viewer.window.add_plugin_dock_widget("napari-radcnn", "Scans")
-    viewer.window.add_plugin_dock_widget("napari-radcnn", "Models", tabify=True)
+    viewer.window.add_plugin_dock_widget("napari-radcnn", "Models" if paths else "Scans")
     for data in found:
         add_to_viewer(viewer, data)
     napari.run()

@@ -215,7 +215,7 @@ def test_a_color_picture_can_lie_on_top(make_napari_viewer, qtbot):
 
 def test_a_closed_dock_does_not_listen_any_more(make_napari_viewer):
     viewer, dock = docked(make_napari_viewer, ct())
-    viewer.window.remove_dock_widget(dock)
+    viewer.window.remove_dock_widget(dock.native)
     dock.deleteLater()
     pump()
     del dock

@@ -349,11 +349,11 @@ def test_opened_models_are_offered_again(make_napari_viewer, qtbot, tmp_path):
     drop(dock, path)
     wait_for_end(qtbot, dock)
     assert [action.text() for action in recent(dock)] == ["m/model.json"]
-    viewer.window.remove_dock_widget(dock)
+    viewer.window.remove_dock_widget(dock.native)
     _, again = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
     assert again.model_combo.findText("Two Organs") >= 0  # of this session: at once
     foreign.forget_session()
-    viewer.window.remove_dock_widget(again)
+    viewer.window.remove_dock_widget(again.native)
     _, later = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
     assert later.model_combo.findText("Two Organs") < 0  # of an earlier one: opened, and so verified, when chosen
     (action,) = recent(later)

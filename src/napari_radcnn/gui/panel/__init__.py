@@ -1,0 +1,1 @@
+"""The one RadCNN panel: its pages, found by icon and by name."""

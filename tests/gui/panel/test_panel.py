@@ -1,0 +1,151 @@
+"""The one panel: a dock at any time, turned to the page that a button, a menu or a script asks for."""
+
+import gc
+
+import pytest
+from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QLabel, QScrollArea
+
+from models_dock import tiny_head
+from napari_radcnn.gui.export.dock import ExportDock
+from napari_radcnn.gui.interactive.dock import InteractiveDock
+from napari_radcnn.gui.layers.layers import layer_data
+from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.models.dock import ModelsDock
+from napari_radcnn.gui.panel.panel import Panel, panel_of
+from napari_radcnn.gui.panel.table import PAGES, PageEntry, entry
+from screens import pump
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Keep the sessions of a test in a folder of its own."""
+    monkeypatch.setenv("RADCNN_SESSIONS", str(tmp_path / "sessions"))
+
+
+def opened(viewer, name):
+    return viewer.window.add_plugin_dock_widget("napari-radcnn", name)
+
+
+def press(qtbot, panel, name):
+    qtbot.mouseClick(panel.buttons[name], Qt.MouseButton.LeftButton)
+    pump()
+
+
+def docks(viewer):
+    """Return the names of all RadCNN docks, by napari's list and by Qt's."""
+    names = [name for name in viewer.window.dock_widgets if "radcnn" in name.lower()]
+    found = panel_of(viewer).window().findChildren(QDockWidget)
+    found = [dock for dock in found if "radcnn" in dock.windowTitle().lower()]
+    return names, [dock.windowTitle() for dock in found if dock.widget() is not None]
+
+
+def test_scripts_get_the_page_they_ask_for_in_the_one_panel(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    for each in PAGES:
+        dock, page = opened(viewer, each.name)
+        pump()
+        panel = panel_of(viewer)
+        assert type(page).__name__ == entry(each.name).widget.partition(":")[2]
+        assert dock.widget() is panel
+        assert panel.page is page
+        assert page.isVisible()
+        assert docks(viewer) == ([f"{each.name} (napari-radcnn)"], [f"{each.name} (napari-radcnn)"])
+        assert viewer.window.dock_widgets[f"{each.name} (napari-radcnn)"] is page
+        again, same = opened(viewer, each.name)
+        assert (again, same) == (dock, page)
+    _, models = opened(viewer, "Models")
+    assert isinstance(models, ModelsDock)
+    assert opened(viewer, "Export")[1] is not models
+    assert opened(viewer, "Models")[1] is models  # as it was left
+
+
+def test_buttons_and_menu_turn_to_pages_that_are_made_when_first_seen(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    add_to_viewer(viewer, layer_data(tiny_head()))
+    dock, page = opened(viewer, "Export")
+    assert isinstance(page, ExportDock)
+    panel = panel_of(viewer)
+    assert list(panel._pages) == ["Export"]
+    pump()
+    width = dock.width()
+    for name in ("Models", "Interactive segmentation", "Export", "Export"):
+        press(qtbot, panel, name)
+        assert panel.name == name
+        assert docks(viewer) == ([f"{name} (RadCNN)"], [f"{name} (RadCNN)"])
+        assert panel.buttons[name].isChecked()
+        assert abs(panel.window().width() - viewer.window.geometry()[2]) <= 2
+        assert abs(panel.parentWidget().width() - width) <= 2
+    assert set(panel._pages) == {"Models", "Interactive segmentation", "Export"}
+    assert isinstance(panel._pages["Interactive segmentation"], InteractiveDock)
+    assert panel.page is page
+
+
+def test_the_panel_stays_where_it_was_put(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1900, 1000)
+    opened(viewer, "Models")
+    panel = panel_of(viewer)
+    pump()
+    below = viewer.window.add_dock_widget(QLabel("other"), name="other", area="right")
+    pump()
+    assert below.y() > panel.parentWidget().y()
+    press(qtbot, panel, "Fusion")
+    assert below.y() > panel.parentWidget().y()
+    window = panel.window()
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, panel.parentWidget())
+    press(qtbot, panel, "Export")
+    assert window.dockWidgetArea(panel.parentWidget()) == Qt.DockWidgetArea.LeftDockWidgetArea
+    panel.parentWidget().setFloating(True)
+    pump()
+    press(qtbot, panel, "Models")
+    assert panel.parentWidget().isFloating()
+    assert panel.isVisible()
+
+
+def test_a_panel_that_is_closed_is_made_anew(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    dock, page = opened(viewer, "Models")
+    before = panel_of(viewer)
+    dock.destroyOnClose()
+    pump()
+    assert before.is_closed
+    again, other = opened(viewer, "Models")
+    assert other is not page
+    pump()
+    assert again.isVisible()
+    assert panel_of(viewer) is not before
+    assert sum(isinstance(widget, Panel) for widget in again.window().findChildren(Panel)) == 1
+    del before, dock, page
+    gc.collect()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080)])
+def test_the_canvas_keeps_three_fifths_and_nothing_is_cut_off(make_napari_viewer, qtbot, width, height):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(width, height)
+    add_to_viewer(viewer, layer_data(tiny_head()))
+    opened(viewer, "Scans")
+    panel = panel_of(viewer)
+    for each in PAGES:
+        press(qtbot, panel, each.name)
+        canvas = panel.window().centralWidget()
+        assert canvas.width() >= 0.6 * panel.window().width(), each.name
+        page = panel.page
+        assert page.width() <= panel.width()
+        for area in page.findChildren(QScrollArea):
+            assert area.widget().width() <= area.viewport().width(), each.name  # it scrolls up and down only
+        for button in panel.buttons.values():
+            needed = button.fontMetrics().horizontalAdvance(button.text())
+            assert button.width() >= needed, button.text()
+    assert isinstance(viewer.layers[0], Image)
+
+
+def test_a_page_that_gives_no_widget_and_one_that_is_not_there_are_named():
+    with pytest.raises(LookupError, match="No page 'Scan'; there are Scans, "):
+        entry("Scan")
+    with pytest.raises(TypeError, match="Page 'Odd'"):
+        PageEntry("Odd", "Odd", "view", "", "builtins:repr").make(3)
