@@ -20,7 +20,7 @@ from napari_radcnn.interactive.update import MaskUpdate, joined
 
 #: Weight of a voxel's own belief in the walk, and the difference of values, in standard deviations of the noise, that
 #: loosens a tie to a third. (Chosen on scans that the network was trained on.)
-_TRUST, _LOOSENS = 0.08, 1.5
+_TRUST, _LOOSENS = 0.2, 1.5
 #: How far beyond a box around the object, as a share of its sides and in voxels, the object may reach.
 _BEYOND, _BEYOND_VOXELS = 0.04, 1.0
 
