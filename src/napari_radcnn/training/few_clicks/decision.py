@@ -44,7 +44,7 @@ _CLICKS, _BOXES, _KEPT = 10, 0.25, 6000
 #: Features of the first round's decision, and their weights; chosen by thought, not fitted.
 _BY_HAND = {"network": 1.8, "before": 0.9, "likeness": 1.2, "nearer": 2.25, "beside_newest": 2.0}
 #: Of the fit: hidden features, steps, states a step, voxels of each, rate, weight of the cross entropy.
-_HIDDEN, _STEPS, _BATCH, _VOXELS, _RATE, _ENTROPY = 32, 2500, 24, 2000, 2e-3, 0.7
+_HIDDEN, _STEPS, _BATCH, _VOXELS, _RATE, _ENTROPY = 48, 3000, 24, 2000, 2e-3, 0.7
 
 
 @dataclass(frozen=True)

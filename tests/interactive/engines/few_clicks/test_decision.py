@@ -62,7 +62,7 @@ def test_two_layers_are_computed_as_written() -> None:
     first, second = rng.normal(size=(5, len(NAMES))), rng.normal(size=(1, 5))
     bias, last = rng.normal(size=5), rng.normal(size=1)
     decision = Decision.of({"0.weight": first, "0.bias": bias, "1.weight": second, "1.bias": last}, PATH)
-    features = rng.normal(size=(len(NAMES), 2, 3, 4)).astype(np.float32)
+    features = rng.normal(0, 0.4, size=(len(NAMES), 2, 3, 4)).astype(np.float32)
     for at in [(0, 0, 0), (1, 2, 3)]:
         x = features[(slice(None), *at)]
         logit = (second @ np.maximum(first @ x + bias, 0) + last)[0]

@@ -44,6 +44,8 @@ NAMES = (
     "likeness_smooth",
     "before_smooth",
     "is_newest_negative",
+    "within_newest",  # how near to the newest mark, beside its way to the border of the object as it was
+    "within_ways",  # the same along ways of the values
 )
 #: Voxels of the working grid, were it a cube; the margin around what is seen: mm in voxels of the finest spacing, and
 #: as a share of the largest side.
@@ -114,6 +116,7 @@ def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Ma
     sign = np.float32(1 if marks.is_newest_positive else -1)
     ones = np.ones(lattice.shape, np.float32)
     has_negative = bool(len(marks.negative()))
+    depth_before = _depth(was > 0.5, spacing) - _depth(was <= 0.5, spacing)
     features = [
         logits / 3,
         was_logits / 3,
@@ -129,7 +132,7 @@ def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Ma
         np.clip(np.abs(picture - ways.first_value) / 100, 0, 2),
         np.clip(np.abs(picture - ways.newest_value) / 100, 0, 2),
         np.clip((inside - outside) / radius, -2, 2),
-        np.clip((_depth(was > 0.5, spacing) - _depth(was <= 0.5, spacing)) / radius, -2, 2) if before else -2 * ones,
+        np.clip(depth_before / radius, -2, 2) if before else -2 * ones,
         ones * np.float32(np.log(max(1, len(marks.all))) / 2),
         ones * has_negative,
         np.clip(ndimage.gaussian_gradient_magnitude(picture, 1 / in_voxels) / spread, 0, 3),
@@ -138,8 +141,23 @@ def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Ma
         ndimage.gaussian_filter(likeness, 1.5 / in_voxels) / 3,
         ndimage.gaussian_filter(1 / (1 + np.exp(-was_logits)), 2 / in_voxels),
         ones * (sign < 0),
+        *_within(ways.newest, straight.newest, was > 0.5, depth_before, sign),
     ]
     return Known(lattice, np.stack(features).astype(np.float32), picture, spacing)
+
+
+def _within(ways: Array, straight: Array, was: Mask, depth: Array, sign: np.float32) -> tuple[Array, Array]:
+    """Return how near voxels are to the newest mark, straight and along ways, with its sign; 0 of a first one.
+
+    What is one is as far from the mark as the border of the object as it was: where somebody points at the middle of
+    what is wrong, most of that is nearer.
+    """
+    opposite = was if sign > 0 else ~was
+    if not was.any() or not opposite.any():
+        return 0 * straight, 0 * ways
+    border = max(abs(float(depth.flat[int(np.argmin(straight))])), float(straight.min()), 1e-3)
+    way = max(float(ways[opposite].min()), 0.1)
+    return sign * np.exp(-straight / border), sign * np.exp(-ways / way)
 
 
 def _working_grid(scan: Scan, looks: Looks) -> Lattice:
