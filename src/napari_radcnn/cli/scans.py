@@ -33,7 +33,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(command=_convert)
 
-    viewer = commands.add_parser("open", help="open napari with the RadCNN reader, layers and docks")
+    viewer = commands.add_parser("open", help="open napari with the RadCNN reader, layers and panel")
     viewer.add_argument("paths", metavar="PATH", nargs="*")
     viewer.set_defaults(command=_open)
 

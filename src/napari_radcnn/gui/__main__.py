@@ -12,7 +12,7 @@ from napari_radcnn.errors import RadcnnError
 def main(arguments: list[str] | None = None) -> int:
     """Open the viewer and return the exit status of the command line."""
     parser = argparse.ArgumentParser(
-        prog="radcnn open", description="Open napari with the RadCNN reader, layers and docks."
+        prog="radcnn open", description="Open napari with the RadCNN reader, layers and panel."
     )
     parser.add_argument("path", nargs="*", type=Path, help="image file or folder")
     paths = parser.parse_args(arguments).path

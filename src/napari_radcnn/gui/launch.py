@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.napari.reader import layers_at
+from napari_radcnn.gui.panel.panel import panel_of
 
 
 def open_viewer(paths: Sequence[Path]) -> None:
@@ -21,7 +22,7 @@ def open_viewer(paths: Sequence[Path]) -> None:
     import napari
 
     viewer = napari.Viewer(title="RadCNN")
-    viewer.window.add_plugin_dock_widget("napari-radcnn", "Models" if paths else "Scans")
+    panel_of(viewer).open("Models" if paths else "Scans")
     for data in found:
         add_to_viewer(viewer, data)
     napari.run()

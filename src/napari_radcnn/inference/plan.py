@@ -59,7 +59,7 @@ class Plan:
         if self.seconds is not None:
             time = f"about {_duration(self.seconds)}"
         elif self.first_seconds is not None:
-            time = f"roughly {_duration(self.first_seconds)} on the processor, an estimate until the first run here"
+            time = f"roughly {_duration(self.first_seconds)} (estimated until the first run here)"
         return f"{count} of up to {size} · {self.memory_bytes / 2**30:.1f} GiB memory · {time}"
 
 

@@ -60,6 +60,10 @@ def test_what_is_lost_is_named_before_the_viewer_closes(make_napari_viewer, qtbo
     click(qtbot, export.panel.start_button)
     qtbot.waitUntil(lambda: export.panel.job is None, timeout=20_000)
     assert unsaved(viewer.layers) == []
+    mask.data_setitem((np.array([1]), np.array([1]), np.array([2])), 4)
+    assert unsaved(viewer.layers) == [mask]
+    viewer.layers.save(str(tmp_path / "all"), plugin="napari-radcnn")
+    assert unsaved(viewer.layers) == []
     viewer.add_labels(np.ones((3, 4, 5), np.uint8), name="not ours")
     assert unsaved(viewer.layers) == []
 

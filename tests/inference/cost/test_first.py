@@ -42,7 +42,7 @@ def test_a_measured_speed_is_one():
 
 def test_plans_say_an_estimate_until_there_is_a_figure():
     rough = Plan("m", 4, (64, 70, 80), 3 * 2**30, first_seconds=40.0)
-    assert "roughly 40 s on the processor, an estimate until the first run here" in rough.summary()
+    assert "roughly 40 s (estimated until the first run here)" in rough.summary()
     assert "about 20 s" in replace(rough, seconds=20.0).summary()
 
 

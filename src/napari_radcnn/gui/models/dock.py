@@ -54,7 +54,7 @@ from napari_radcnn.suitability import Suitability
 #: How often labels that are being written are drawn anew, ms.
 _REDRAWN_MS = 1000
 #: Room for the cost, so that the button below it does not move; warnings come below the button.
-_PLAN_LINES = 2
+_PLAN_LINES = 3
 
 
 class ModelsDock(QWidget):

@@ -61,6 +61,7 @@ def sort_rows(combo: QComboBox, found: Mapping[str, Suitability]) -> None:
         items[0].setData(line, REASON_ROLE)
         model.appendRow(items)
     combo.setCurrentIndex(max(0, combo.findData(chosen)))
+    combo.view().setMinimumWidth(min(_WIDEST, combo.view().sizeHintForColumn(0)))
     combo.blockSignals(False)
 
 

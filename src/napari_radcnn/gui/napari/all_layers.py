@@ -19,6 +19,7 @@ from napari_radcnn.files import together
 from napari_radcnn.gui.export.saving import kind_of, result_of, safe_stem
 from napari_radcnn.gui.findings.layer import review_of
 from napari_radcnn.gui.layers.layers import LayerData, is_ours
+from napari_radcnn.gui.layers.unsaved import note_written
 from napari_radcnn.io.formats import writable_suffixes
 from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.results import Detections, Result
@@ -70,10 +71,10 @@ def write_layers(path: str, layers: list[LayerData]) -> list[str]:
         raise WriteError(f"{target}: the folder cannot be made: {error.strerror or error}.") from error
     try:
         with TemporaryDirectory(dir=target) as temporary:
-            done = _Written()
+            done, made = _Written(), [Layer.create(*data) for data in layers]
             with together():
-                for data, stem in zip(layers, _stems(layers), strict=True):
-                    result = _result(Layer.create(*data))
+                for data, layer, stem in zip(layers, made, _stems(layers), strict=True):
+                    result = _result(layer)
                     if result is None:
                         _leave_to_napari(data, Path(temporary), stem, done)
                     else:
@@ -84,6 +85,8 @@ def write_layers(path: str, layers: list[LayerData]) -> list[str]:
         if is_new:
             shutil.rmtree(target, ignore_errors=True)
         raise
+    for (_, arguments, _), layer in zip(layers, made, strict=True):
+        note_written(arguments, layer)
     for warning in _warnings(done):
         show_warning(warning)
     return [str(file) for file in done.files]
@@ -123,7 +126,9 @@ def _write_one(data: LayerData, target: Path, suffix: str) -> list[str]:
         raise WriteError(f"Layer '{layer.name}' is no scan, labels or findings; choose another writer in the dialog.")
     result = result_of(layer)
     file = target.with_name(f"{target.name}{_suffix_for(result, suffix)}")
-    return [str(written) for written in write_with_manifest(result, file, overwrite=True)]
+    written = write_with_manifest(result, file, overwrite=True)
+    note_written(data[1], layer)
+    return [str(each) for each in written]
 
 
 def _result(layer: Any) -> Result | None:

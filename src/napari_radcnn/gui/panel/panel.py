@@ -150,18 +150,23 @@ class Panel(QWidget):
         self.buttons[name].setChecked(True)
         return self._pages[name]
 
-    def _on_button(self, name: str) -> None:
+    def open(self, name: str) -> None:
         """Turn to a page in a dock of its name, so that napari's menu and the title say which it is."""
         window = _main_window(self)
-        if name == self.name or window is None:
-            self.turn(name)
+        if window is not None and name == self.name:
             return
-        window.setUpdatesEnabled(False)
+        if window is not None:
+            window.setUpdatesEnabled(False)
         try:
             self.viewer.window.add_dock_widget(self.turn(name), name=_MENU_NAME.format(name), area="right")
             self._settle()
         finally:
-            window.setUpdatesEnabled(True)
+            if window is not None:
+                window.setUpdatesEnabled(True)
+
+    def _on_button(self, name: str) -> None:
+        self.open(name)
+        self.buttons[name].setChecked(True)
         self.buttons[name].setFocus()
 
     # -- docks -----------------------------------------------------------------------------------------------------
