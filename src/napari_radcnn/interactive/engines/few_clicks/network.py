@@ -38,9 +38,6 @@ _SEEN_AGAIN = 6
 _MASKS, _TRUST, _DOUBT = slice(4, 6), 3.0, -2.0
 #: Features at half, a quarter and an eighth of the resolution, blocks on the way down and up, features at the end.
 _WIDTHS, _DOWN, _UP, _LAST = (32, 64, 128), (1, 2, 2), (1, 1), 4
-#: Features that are scaled together, in each cube alone: with the statistics of a batch of four unlike cubes, twice as
-#: many samples were needed for the same figures on held-out objects.
-_GROUP = 8
 #: Sides of a cube must be multiples of this.
 MULTIPLE = 8
 #: The object's largest side as a share of the cube's is told in bins of half an octave, from this exponent of 2 on.
@@ -66,7 +63,7 @@ def build_network(*, joined: bool = False) -> torch.nn.Module:
     from torch.nn import functional
 
     def norm(features: int) -> nn.Module:
-        return nn.GroupNorm(features // _GROUP, features)
+        return nn.BatchNorm3d(features)
 
     class Block(nn.Module):
         def __init__(self, features: int) -> None:
