@@ -293,3 +293,37 @@ def test_bytes_changed_at_random_are_read_or_refused(tmp_path: Path, transfer_sy
     assert "refused" in outcomes
     assert (1, 9, 11) in outcomes
     assert "refused without the name of the file" not in outcomes
+
+
+@pytest.mark.parametrize("share", [0.25, 0.4, 0.6, 0.7])
+def test_a_header_cut_short_is_called_so(tmp_path: Path, share: float) -> None:
+    path = write_dicom_series(tmp_path, head(oblique_geometry((3, 6, 8))))[0]
+    data = path.read_bytes()
+    before_rows = data.index(b"\x28\x00\x10\x00US")
+    path.write_bytes(data[: int(share * before_rows)])
+    with pytest.raises(ReadError) as caught:
+        read(path)
+    assert path.name in str(caught.value)
+    assert "cut short" in str(caught.value) or "truncated" in str(caught.value)
+    assert "not an image" not in str(caught.value)
+
+
+@pytest.mark.parametrize("odd", [0, 2, 4])
+def test_one_slice_of_another_size_is_named(tmp_path: Path, odd: int) -> None:
+    def rows(k: int) -> int:
+        return 5 if k == odd else 6
+
+    paths = write_dicom_series(
+        tmp_path,
+        head(oblique_geometry((5, 6, 8))),
+        Rows=rows,
+        PixelData=lambda k: bytes(16 * rows(k)),
+        ImageType=["ORIGINAL", "PRIMARY", "AXIAL"],
+    )
+    try:
+        said = " ".join(line for volume in read(tmp_path) for line in volume.warnings)
+    except ReadError as error:
+        said = str(error)
+        assert odd == 2
+    assert "differ in size" in said
+    assert paths[odd].name in said

@@ -67,6 +67,10 @@ class _Hold:
         self.descriptor = self.lock = None
 
 
+#: What follows says why: the disk may be full, or may not be written to.
+_IN_MEMORY = "The session cannot be saved: its last steps are only in memory until this is mended."
+
+
 class Journal:
     """The steps of one session, in a file that only grows.
 
@@ -359,7 +363,7 @@ class Journal:
         except WriteError as error:
             if os.name == "nt":
                 self._hold.descriptor = os.open(self._path, os.O_RDWR | _BINARY)
-            raise JournalError(f"{self._problem()} {error}") from error
+            raise JournalError(f"{_IN_MEMORY} {error}") from error
         self._hold.descriptor = os.open(self._path, os.O_RDWR | _BINARY | _NOFOLLOW)
         if os.name != "nt":
             os.close(old)
@@ -398,10 +402,7 @@ class Journal:
             raise JournalError(f"{self.path}: this session cannot be removed: {error.strerror or error}.") from error
 
     def _error(self, error: OSError) -> JournalError:
-        return JournalError(f"{self._problem()} {write_error(self._path, error)}")
-
-    def _problem(self) -> str:
-        return "The disk is full: the last steps are only in memory until there is free space."
+        return JournalError(f"{_IN_MEMORY} {write_error(self._path, error)}")
 
 
 def _copy(source: Path, target: Path) -> None:

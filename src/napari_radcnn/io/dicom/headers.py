@@ -52,6 +52,8 @@ _OBJECTS = {
 }
 #: Segmentations have pixels, but their frames are masks of segments, not a scan.
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+#: What the names of all classes of pictures end in.
+_IMAGE = "Image Storage"
 DICOMDIR = "1.2.840.10008.1.3.10"
 
 
@@ -348,6 +350,12 @@ def _no_image(path: Path, dataset: Dataset, sop_class: str, modality: str) -> No
         cause = f"no pixel data: the {name} has a header but no PixelData (7FE0,0010), or the file is truncated"
         return Problem(path.name, cause, "export the images again with their pixels")
     name = UID(sop_class).name
+    stated = str(getattr(dataset.file_meta, "MediaStorageSOPClassUID", "") or "")
+    is_cut = name == sop_class and stated.startswith(sop_class) and stated != sop_class
+    if is_cut or (_IMAGE in name and sop_class not in _SEGMENTATIONS):
+        kind = UID(stated or sop_class).name
+        cause = f"the file is cut short: the header of the {kind} ends before it describes the picture (Rows)"
+        return Problem(path.name, cause, "copy the file again")
     what = _OBJECTS.get(modality) or (f"a '{name}'" if name != sop_class else "a DICOM object")
     return NoImage(path, what, modality, text(dataset, "SeriesInstanceUID"), text(dataset, "StudyInstanceUID"))
 
