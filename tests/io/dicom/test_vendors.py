@@ -203,6 +203,19 @@ def test_the_documented_table_is_what_is_tested() -> None:
     assert lines[start + 1 : end] == table()
 
 
+@pytest.mark.parametrize("kind", ["fMRI (epi, multiphase)", "cine", "dual-energy CT"])
+def test_positions_swapped_between_slices_are_told(tmp_path: Path, kind: str) -> None:
+    layout, grid = next(layout for layout in LAYOUTS if layout.kind == kind), GRIDS["oblique"]
+
+    def swapped(n: int, k: int) -> list[str]:
+        return [f"{v:.6f}" for v in grid.to_world(({0: 2, 2: 0}.get(k, k) if n == 1 else k, 0, 0))]
+
+    write_layout(tmp_path, layout, grid, ImagePositionPatient=swapped)
+    assert "InstanceNumber" in "".join(
+        line for line in said(read(tmp_path)).split("distinguished by") if "Check" in line
+    )
+
+
 def test_images_shifted_in_their_plane_are_no_volumes(tmp_path: Path) -> None:
     grid = GRIDS["axial"]
 

@@ -85,7 +85,9 @@ def make_stacks(frames: Sequence[Frame], on_irregular: OnIrregular = "refuse") -
     for n, group in enumerate(groups):
         made, wrong = _stacks_of_group(group, on_irregular)
         which = list(dict.fromkeys(kind for other in groups for kind in _differences(group[0], other[0])))
-        why = f" (the series has {len(groups)} grids, which differ in {' and '.join(which)})" if which else ""
+        others = [frame.path for other in groups if other is not group for frame in other]
+        grids = f"the series has {len(groups)} grids, which differ in {' and '.join(which)}"
+        why = f" ({grids}: {some_names(others)} are of another)" if which else ""
         problems += [replace(problem, cause=problem.cause + why) for problem in wrong]
         if n == 0 and not made:  # the scan itself makes no volume: its scout or a stray slice must not stand in for it
             return [], problems
@@ -126,8 +128,9 @@ def _grid_groups(frames: Sequence[Frame]) -> tuple[list[list[Frame]], Callable[[
         said = [f"The series has {len(groups)} grids that differ in {what}: each is a separate volume."]
         if any(frame is stack.frames[0] for frame in groups[0]):
             small = [frame.path for group in groups[1:] for frame in group if len(group) < len(groups[0])]
-            if small and any(kind.startswith("orientation") for kind in kinds):
-                said.append(f"Excluded from this volume, such as a localizer: {some_names(small)}.")
+            like = ", such as a localizer" if any(kind.startswith("orientation") for kind in kinds) else ""
+            if small:
+                said.append(f"Excluded from this volume{like}: {some_names(small)}.")
         elif _is_localizer(stack.frames[0]):
             said.append("This is a localizer (scout).")
         return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -60,7 +61,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("tube voltage", ("KVP",), role="kind"),
     Attribute("kernel", ("ConvolutionKernel",), role="kind"),
     Attribute("coil", ("ReceiveCoilName",), (Private(0x0051, _SIEMENS, 0x0F, "LO"),), role="kind"),
-    Attribute("mosaic"),
+    Attribute("file"),
     Attribute("acquisition", ("AcquisitionNumber", "FrameAcquisitionNumber")),
     Attribute("time point", ("TemporalPositionIdentifier", "TemporalPositionIndex")),
     Attribute(
@@ -206,23 +207,26 @@ class Table:
     def _private(self) -> list[PrivateValues | None]:
         """Private elements of every frame; what stands in a file of many frames says nothing of one of them."""
         found: dict[int, PrivateValues] = {}
-        alone: dict[int, int] = {}
-        for frame in self.frames:
-            alone[id(frame.instance)] = alone.get(id(frame.instance), 0) + 1
         return [
             found.setdefault(id(frame.instance), PrivateValues(frame.instance))
-            if alone[id(frame.instance)] == 1 or frame.tile is not None
+            if self._count[id(frame.instance)] == 1 or frame.tile is not None
             else None
             for frame in self.frames
         ]
+
+    @cached_property
+    def _count(self) -> Counter[int]:
+        """How many frames are of each file."""
+        return Counter(id(frame.instance) for frame in self.frames)
 
     def _key(self, row: int, name: str) -> tuple[Any, ...]:
         """Return what the frame says about an attribute, as something that can be compared and hashed."""
         frame, private = self.frames[row], self._private[row]
         if name == "dimension index":
             return dimension_key(frame) or ()
-        if name == "mosaic":  # every one is a volume
-            return () if frame.tile is None else (_plain_number(frame, "InstanceNumber") or 0.0, frame.instance.uid)
+        if name == "file":  # a mosaic or an enhanced file is a volume, if it has every slice
+            is_one = self._count[id(frame.instance)] == 1
+            return () if is_one else (_plain_number(frame, "InstanceNumber") or 0.0, frame.instance.uid)
         if name == "component":
             return component(frame, private)
         attribute = _BY_NAME[name]

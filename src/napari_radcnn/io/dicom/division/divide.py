@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_radcnn.io.dicom.division.attributes import ATTRIBUTES, CLOCKS, COUNTERS, Codes, Table
 from napari_radcnn.io.dicom.division.kinds import kind_names, kinds
-from napari_radcnn.io.dicom.division.partitions import Partition
+from napari_radcnn.io.dicom.division.partitions import Partition, odd_sequences
 from napari_radcnn.io.dicom.division.places import is_even
 from napari_radcnn.io.dicom.division.states import disagreement, states, witnesses
 from napari_radcnn.io.dicom.frames import Frame
@@ -109,6 +109,7 @@ def _by_kinds(table: Table, used: tuple[str, ...], codes: Codes) -> Division | s
             volumes.append((rows[found.labels == n], label))
     by = list(dict.fromkeys(by))
     notes += _other_opinion(table, volumes, by) if used else []
+    notes += odd_sequences(table, [rows for rows, _ in volumes])
     parts = [Part([table.frames[row] for row in rows], label) for rows, label in volumes]
     return Division(tuple(parts), " and ".join(by), tuple(dict.fromkeys(notes)))
 

@@ -6,6 +6,7 @@ place by place: a renumbered series would be mixed up otherwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -14,6 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.io.dicom.division.attributes import CLOCKS, COUNTERS, Codes, Table
+
+#: Numbers that have every place in each block are no accident below this probability.
+_LIKELY = 1e-6
+#: So many volumes and slices show what is usual; at most one in so many is odd.
+_LEAST_ALIKE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +120,8 @@ def by_counter(table: Table, rows: Codes) -> Iterator[Partition]:
         labels = np.empty(len(rows), np.intp)
         blocks = sequence.reshape(n_volumes, n_places)
         same = (blocks == blocks[0]).all(1) | (blocks == blocks[0][::-1]).all(1)
-        if same.all() and len(np.unique(blocks[0])) == n_places:
+        is_regular = bool(same.all()) or _chance(n_volumes, n_places) < _LIKELY
+        if is_regular and (np.sort(blocks, axis=1) == np.arange(n_places)).all():
             labels[order] = np.repeat(np.arange(n_volumes), n_places)
             yield Partition(name, labels)
             continue
@@ -122,6 +129,47 @@ def by_counter(table: Table, rows: Codes) -> Iterator[Partition]:
         if (runs == runs[:, :1]).all() and len(np.unique(runs[:, 0])) == n_places:
             labels[order] = np.tile(np.arange(n_volumes), n_places)
             yield Partition(name, labels)
+
+
+def odd_sequences(table: Table, volumes: Sequence[Codes]) -> list[str]:
+    """Say where the numbers run through the slices of a few volumes otherwise than through those of most.
+
+    Positions that were swapped between slices of a volume show so alone.
+
+    Parameters
+    ----------
+    table : Table
+        All frames.
+    volumes : sequence of array of int
+        The rows of every volume.
+    """
+    numbers, n_places = table.counter(COUNTERS[0]), int(table.place.max()) + 1
+    if numbers is None or len(volumes) < 2 or n_places < _LEAST_ALIKE or any(len(rows) != n_places for rows in volumes):
+        return []
+    if not all(_are_all_different(numbers[rows]) for rows in volumes):
+        return []
+    blocks = np.array([table.place[rows][np.argsort(numbers[rows])] for rows in volumes])
+    blocks = np.where(blocks[:, :1] > blocks[:, -1:], blocks[:, ::-1], blocks)  # downwards is the same as upwards
+    sequences, counts = np.unique(blocks, axis=0, return_counts=True)
+    is_odd = (blocks != sequences[np.argmax(counts)]).any(1)
+    is_straight = (blocks == np.arange(n_places)).all(1)
+    if 2 * is_straight.sum() >= len(volumes):
+        is_odd = ~is_straight
+    elif _LEAST_ALIKE * is_odd.sum() > len(volumes):
+        return []
+    if not is_odd.any():
+        return []
+    named = ", ".join(str(n + 1) for n in np.flatnonzero(is_odd)[:_LEAST_ALIKE])
+    return [
+        f"InstanceNumber runs through the slices of volume {named} otherwise than through those of the others: "
+        "positions may be wrong there. Check it before you rely on it."
+    ]
+
+
+def _chance(n_volumes: int, n_places: int) -> float:
+    """Return how probable it is that numbers without any order have every place once in each block."""
+    count, each, at = n_volumes * n_places, math.lgamma(n_places + 1), math.lgamma(n_volumes + 1)
+    return math.exp(n_volumes * each + n_places * at - math.lgamma(count + 1))
 
 
 def incomplete(table: Table, rows: Codes, names: Sequence[str]) -> Iterator[Partition]:
@@ -145,6 +193,12 @@ def incomplete(table: Table, rows: Codes, names: Sequence[str]) -> Iterator[Part
                 labels = local(labels)
                 if _is_unique(labels, place):
                     yield Partition(name, labels)
+
+
+def is_numbered(table: Table, rows: Codes) -> bool:
+    """Whether every frame has a number of its own."""
+    numbers = table.counter(COUNTERS[0])
+    return numbers is not None and _are_all_different(numbers[rows])
 
 
 def _are_all_different(numbers: npt.NDArray[np.int64]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_radcnn.io.dicom.division.attributes import ATTRIBUTES, COUNTERS, Codes, Table
+from napari_radcnn.io.dicom.division.attributes import ATTRIBUTES, CLOCKS, COUNTERS, Codes, Table
 from napari_radcnn.io.dicom.division.missing import whole_volumes
 from napari_radcnn.io.dicom.division.partitions import (
     Partition,
@@ -16,6 +16,7 @@ from napari_radcnn.io.dicom.division.partitions import (
     by_counter,
     by_values,
     combined,
+    is_numbered,
     local,
 )
 
@@ -67,6 +68,14 @@ def states(table: Table, rows: Codes) -> States | str:
     against = [way for way in known if way.key != chosen.key]
     supporters = [way for way in known if way.key == chosen.key]
     notes = [disagreement(supporters, against)] if against else []
+    by = {way.by for way in supporters}
+    if by <= {*CLOCKS} and is_numbered(table, rows) and not list(by_counter(table, rows)):
+        notes.append(
+            f"The volumes are those of {' and '.join(sorted(by))} alone; InstanceNumber, which runs through the slices "
+            "without an order, does not confirm them. Check them before you rely on them."
+        )
+    if int(place.max()) == 0 and by <= {*COUNTERS, *CLOCKS}:
+        notes.append(f"All {len(rows)} images lie at the same position: each is a volume of one slice.")
     labels, order_notes = _in_order(table, rows, chosen, supporters)
     return States(chosen.by, labels, (*notes, *order_notes))
 
