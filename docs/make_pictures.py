@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 import napari_radcnn as radcnn
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.prompts import Prompt
 
 _PICTURES = Path(__file__).parent / "pictures"

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import QApplication, QOpenGLWidget
 from benchmarks.common import table
 from benchmarks.interactive.latency import large_scan, objects_of
 from napari_radcnn.gui.layers.layers import layer_data, to_display
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.simulate import Click, next_click
 from napari_radcnn.interactive.update import Mask
 from napari_radcnn.volume import Volume

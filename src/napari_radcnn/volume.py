@@ -16,6 +16,7 @@ from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.sides import Sides
+from napari_radcnn.voi import VoiWindow
 from napari_radcnn.voxels import LazyArray, VoxelSource, box_ends, n_bytes
 
 #: What is read for the display range of a volume that is not in memory: a whole resolution up to this size, else
@@ -54,7 +55,7 @@ class VolumeMetadata:
     description : str
         DICOM's SeriesDescription, shown in lists; not used for names, since people write names into it.
     window_center, window_width : float or None
-        The display window that the scan carries.
+        The first display window that the scan carries.
     is_inverted : bool
         Whether low values are to be shown bright (DICOM MONOCHROME1). Values are kept as stored.
     is_label : bool
@@ -85,6 +86,8 @@ class VolumeMetadata:
     sides : Sides or None
         Of one that is not placed: towards what sides of the patient x (`Sides.row`) and y (`Sides.column`) run; None
         where the file does not say.
+    windows : tuple of VoiWindow
+        All display windows and tables that the scan carries, by name; the first is how it is meant to be seen first.
     """
 
     name: str = "volume"
@@ -109,6 +112,7 @@ class VolumeMetadata:
     acquisition: Mapping[str, str] = field(default_factory=dict)
     is_placed: bool = True
     sides: Sides | None = None
+    windows: tuple[VoiWindow, ...] = ()
 
     @property
     def labels(self) -> dict[int, Label]:
@@ -460,17 +464,32 @@ class Volume:
         if metadata.window_center is not None and metadata.window_width is not None and metadata.window_width > 0:
             half = metadata.window_width / 2
             return metadata.window_center - half, metadata.window_center + half
+        low, high = self.percentiles(0.5, 99.5)
+        if not high > low:
+            low, high = self.percentiles(0, 100)
+        return (low, high) if high > low else (low, low + 1.0)
+
+    def percentiles(self, *levels: float) -> tuple[float, ...]:
+        """Return percentiles of the values, without padding and what is no finite number.
+
+        Parameters
+        ----------
+        levels : float
+            From 0 to 100. Of large volumes and of those that are not in memory as in `contrast_limits`.
+
+        Returns
+        -------
+        tuple of float
+            One for each level; where no value is a finite number, 0 below the median and 1 from it on.
+        """
         values = self._some_values()
         values = values[np.isfinite(values)]
-        if metadata.padding_value is not None:
-            kept = values[values != np.float32(metadata.padding_value)]
+        if self.metadata.padding_value is not None:
+            kept = values[values != np.float32(self.metadata.padding_value)]
             values = kept if kept.size else values
         if values.size == 0:
-            return 0.0, 1.0
-        low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
-        if not high > low:
-            low, high = float(values.min()), float(values.max())
-        return (low, high) if high > low else (low, low + 1.0)
+            return tuple(float(level >= 50) for level in levels)
+        return tuple(float(v) for v in np.percentile(values, levels))
 
     def _some_values(self) -> npt.NDArray[np.float32]:
         """Return about a million values as float32."""

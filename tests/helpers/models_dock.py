@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QMessageBox, QPushButton
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models.dock import ModelsDock
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import head
 from screens import wait_for_plan
 

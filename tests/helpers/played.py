@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QOpenGLWidget
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.interactive.dock import InteractiveDock
 from napari_radcnn.gui.layers.layers import layer_data, to_display
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.engines import registry
 from napari_radcnn.phantom import oblique_geometry, world_field
 from screens import pump

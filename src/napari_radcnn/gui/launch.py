@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.napari.reader import layers_at
 from napari_radcnn.gui.panel.panel import panel_of
+from napari_radcnn.gui.reading.show import add_to_viewer
 
 
 def open_viewer(paths: Sequence[Path]) -> None:

@@ -15,7 +15,7 @@ from napari_radcnn.files import file_hash
 from napari_radcnn.gui.export import dock as export, saving
 from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.io.formats import writable_suffixes
 from napari_radcnn.phantom import disks, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap

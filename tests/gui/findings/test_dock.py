@@ -19,8 +19,8 @@ from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.findings.layer import detections_layer, findings_from_layer, review_of
 from napari_radcnn.gui.layers.layers import layer_data, to_patient
 from napari_radcnn.gui.layers.pointer import world_position
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models.dock import ModelsDock
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.inference.request import Outcome
 from napari_radcnn.io.reports import read_detections
 from napari_radcnn.phantom import FIELD_COEFFICIENTS

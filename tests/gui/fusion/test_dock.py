@@ -10,7 +10,7 @@ from qtpy.QtCore import QPoint, Qt
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.fusion.dock import FusionDock
 from napari_radcnn.gui.layers.layers import layer_data, scan_from_layer, volume_from_layer
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.operations import resample_to
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
@@ -100,7 +100,7 @@ def test_opacity_colors_and_the_suv_window_act_on_the_new_layer(make_napari_view
     for _ in range(10):  # each click beside the handle moves it by a tenth
         qtbot.mouseClick(slider, Qt.MouseButton.LeftButton, pos=QPoint(2, slider.height() // 2))
     assert layer.opacity == 0.0
-    assert np.abs(screenshot(viewer) - both).max() > 5
+    assert np.abs(screenshot(viewer) - both).max() > 1  # the window is SUV 0 to 7, and the phantom reaches less than 1
     for _ in range(12):
         qtbot.mouseClick(slider, Qt.MouseButton.LeftButton, pos=QPoint(slider.width() - 3, slider.height() // 2))
     assert layer.opacity == 1.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from played import LEFT, Played, named, scan, use_engine
 from screens import pump
 

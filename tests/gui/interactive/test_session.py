@@ -293,7 +293,7 @@ def test_after_a_crash_the_session_is_offered_for_its_scan(make_napari_viewer, q
     assert "another scan, 'T1'" in saved.label.text()
     assert not saved.resume_button.isEnabled()
     from napari_radcnn.gui.layers.layers import layer_data
-    from napari_radcnn.gui.layers.show import add_to_viewer
+    from napari_radcnn.gui.reading.show import add_to_viewer
 
     add_to_viewer(played.viewer, layer_data(scan()))
     played.dock.layer_combo.choose(next(layer for layer in played.viewer.layers if layer.name == "T1"))

@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from films import COLUMNS, ROWS, corner_picture, read_film
 from napari_radcnn.gui.layers import view
 from napari_radcnn.gui.layers.layers import layer_data, scan_from_layer
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import head
 from napari_radcnn.results import LabelMap
 from screens import screenshot

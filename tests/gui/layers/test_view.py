@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers import view
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import head
 from screens import screenshot
 

@@ -20,10 +20,10 @@ from napari_radcnn import operations
 from napari_radcnn.foreign.pack import installed, pack
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models import foreign
 from napari_radcnn.gui.models.dialogs import LocalModelsDialog
 from napari_radcnn.gui.models.dock import ModelsDock
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import head, oblique_geometry
 from screens import wait_for_plan
 

@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QWidget
 import fake_models
 from napari_radcnn.errors import ModelError
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models.planner import Planner
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.phantom import head, oblique_geometry
 from screens import wait_for_plan

@@ -8,8 +8,8 @@ import fake_models
 from drawn_scans import chest_ct, head_mr
 from models_dock import choose, click, docked, tiny_head, wait_for_end
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models.suited import REASON_ROLE
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.operations import models_for
 from screens import pump, wait_for_plan
 

@@ -10,9 +10,9 @@ from qtpy.QtCore import Qt
 
 import fake_models
 from napari_radcnn.gui.layers.layers import layer_data, volume_from_layer
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models.dock import ModelsDock
 from napari_radcnn.gui.models.restored import beside_restored, noise_line
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.inference.request import Outcome
 from played import oblique_scan, scan
 from screens import wait_for_plan

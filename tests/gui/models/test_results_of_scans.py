@@ -10,7 +10,7 @@ import fake_models
 from models_dock import choose, click, docked, tiny_head, wait_for_end
 from napari_radcnn.gui.layers.belonging import identity, scan_of
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome
 from napari_radcnn.results import Detection

@@ -15,10 +15,10 @@ from grids import axial
 from napari_radcnn import operations
 from napari_radcnn.gui.layers import multiscale
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models import streamed
 from napari_radcnn.gui.models.dock import ModelsDock
 from napari_radcnn.gui.models.streamed import Preview, must_stream
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.inference.request import Outcome
 from napari_radcnn.io.omezarr import read as reading
 from napari_radcnn.models import get_model

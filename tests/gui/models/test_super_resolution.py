@@ -11,8 +11,8 @@ from napari.layers import Image
 from napari_radcnn import operations
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data, volume_from_layer
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models.dock import ModelsDock
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import oblique_geometry, world_field
 from screens import wait_for_plan
 

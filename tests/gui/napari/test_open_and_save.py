@@ -13,8 +13,8 @@ from napari_radcnn.errors import RadcnnError
 from napari_radcnn.files import file_hash
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.napari import reader
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata

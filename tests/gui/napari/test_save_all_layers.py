@@ -13,8 +13,8 @@ from napari_radcnn import io
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.findings.layer import detections_layer
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.napari.all_layers import write_layers
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
 from screens import pump

@@ -11,10 +11,10 @@ from models_dock import tiny_head
 from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.interactive.dock import InteractiveDock
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.layers.show import add_to_viewer
 from napari_radcnn.gui.models.dock import ModelsDock
 from napari_radcnn.gui.panel.panel import Panel, panel_of
 from napari_radcnn.gui.panel.table import PAGES, PageEntry, entry
+from napari_radcnn.gui.reading.show import add_to_viewer
 from screens import pump
 
 pytestmark = pytest.mark.gui

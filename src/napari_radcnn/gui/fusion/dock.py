@@ -14,10 +14,9 @@ from napari_radcnn.gui.fusion.overlay import Fused, fuse, modality_of, shows_act
 from napari_radcnn.gui.layers.belonging import identity, is_map, made_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import snapshot
-from napari_radcnn.gui.layers.show import add_to_viewer
-from napari_radcnn.gui.layers.view import watch
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
+from napari_radcnn.gui.reading.show import add_to_viewer, watch
 from napari_radcnn.progress import Progress
 
 #: napari's names: from black, so that nothing covers the scan below where the overlay is empty.

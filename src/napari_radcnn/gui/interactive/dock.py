@@ -22,7 +22,6 @@ from napari_radcnn.gui.interactive.saved import SavedChoice
 from napari_radcnn.gui.interactive.sessions import Sessions
 from napari_radcnn.gui.layers.belonging import identity, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
-from napari_radcnn.gui.layers.view import watch
 from napari_radcnn.gui.parts.form import OptionsForm
 from napari_radcnn.gui.parts.keys import KEY_SHEET, REDO, UNDO, Action, Keys
 from napari_radcnn.gui.parts.pin import Pin
@@ -35,6 +34,7 @@ from napari_radcnn.gui.parts.widgets import (
     narrow_combo,
     wrapped_label,
 )
+from napari_radcnn.gui.reading.show import watch
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.registry import engine_spec, engine_specs
 from napari_radcnn.interactive.tools import KeepIsland, RemoveIsland

@@ -24,7 +24,7 @@ from napari_radcnn.gui.layers.layers import (
     layer_data,
     snapshot,
 )
-from napari_radcnn.gui.layers.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools import CopyLabel, FillBetweenSlices, Paint, Tool
 from napari_radcnn.interactive.update import whole_box

@@ -102,7 +102,8 @@ class Mouse:
     def attach(self) -> None:
         """Listen to the viewer's mouse."""
         if self._on_button not in self._viewer.mouse_drag_callbacks:
-            self._viewer.mouse_drag_callbacks.append(self._on_button)
+            # First, so that what else listens sees that a button is taken.
+            self._viewer.mouse_drag_callbacks.insert(0, self._on_button)
             # napari zooms on a double click, and two quick prompts are one; its own come back with `detach`.
             self._double_click = list(self._viewer.mouse_double_click_callbacks)
             self._viewer.mouse_double_click_callbacks[:] = [self._on_double_click]

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import CancelledError, RadcnnError
 from napari_radcnn.geometry import AxisMap, Geometry
-from napari_radcnn.gui.layers.colors import label_colormap
+from napari_radcnn.gui.layers.colors import colormap_of, label_colormap
+from napari_radcnn.gui.layers.look import look_of
 from napari_radcnn.gui.layers.multiscale import finest_that_fits, shown_levels
 from napari_radcnn.preprocessing import Interpolation, resample
 from napari_radcnn.progress import CancelEvent, Progress
@@ -133,8 +134,10 @@ def _image_layer(volume: Volume, progress: Progress | None, cancel: CancelEvent 
         },
     }
     if not volume.is_color:
-        arguments["contrast_limits"] = volume.contrast_limits()
-        arguments["colormap"] = "gray_r" if volume.metadata.is_inverted else "gray"
+        look = look_of(volume)
+        arguments["contrast_limits"] = look.window.limits
+        arguments["colormap"] = colormap_of(look.window, is_inverted=look.is_inverted)
+        arguments["metadata"][METADATA_KEY]["look"] = look
     if isinstance(data, list):
         arguments["multiscale"] = True
     return data, arguments, "image"

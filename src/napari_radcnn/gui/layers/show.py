@@ -1,21 +1,10 @@
-"""Layers into a viewer, and to the user what must be known about them."""
+"""What a user must know before relying on a layer, as notifications."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData, is_ours
-from napari_radcnn.gui.layers.view import watch
-
-
-def add_to_viewer(viewer: Any, data: LayerData) -> Any:
-    """Add a layer, with the radiological view if it is the first of ours, and return it."""
-    from napari.layers import Layer
-
-    watch(viewer)
-    layer = viewer.add_layer(Layer.create(*data))
-    tell(layer)
-    return layer
+from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
 
 
 def tell(layer: Any) -> None:

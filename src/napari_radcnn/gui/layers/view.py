@@ -124,7 +124,7 @@ def letters(viewer: Any) -> dict[str, str]:
     Empty where it is not known: a radiograph has the letters that its header states.
     """
     camera, hung = viewer.scene.camera, seen_hanging(viewer)
-    axes = _world_axes(viewer, viewer.dims.ndisplay)
+    axes = world_axes(viewer, viewer.dims.ndisplay)
     if viewer.dims.ndisplay == 2:
         vertical, horizontal = (str(side) for side in camera.orientation[1:])
         up, down = hung.opposite(axes[0]), hung.letter(axes[0])
@@ -158,7 +158,7 @@ def _hang(viewer: Any, hung: Hanging, before: Hanging) -> None:
 def _orient(viewer: Any) -> None:
     """Turn the camera for the world axes that are displayed."""
     camera = viewer.scene.camera
-    axes = _world_axes(viewer, viewer.dims.ndisplay)
+    axes = world_axes(viewer, viewer.dims.ndisplay)
     if viewer.dims.ndisplay == 2:
         if None in axes:
             return
@@ -191,7 +191,7 @@ def _update_letters(viewer: Any) -> None:
         overlays[_CAPTION].text = seen_hanging(viewer).caption
 
 
-def _world_axes(viewer: Any, ndisplay: int) -> list[int | None]:
+def world_axes(viewer: Any, ndisplay: int) -> list[int | None]:
     """Return the displayed axes, 0 S, 1 P, 2 L, slowest first; None for an axis that is none of the patient's."""
     extra = viewer.dims.ndim - 3
     if extra < 0:  # the last volume was removed

@@ -24,8 +24,6 @@ from napari_radcnn.gui.export.saving import safe_stem
 from napari_radcnn.gui.layers.belonging import identity, is_made_of, is_map, made_of, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import volume_from_layer
-from napari_radcnn.gui.layers.show import add_to_viewer
-from napari_radcnn.gui.layers.view import watch
 from napari_radcnn.gui.models.answers import Answers
 from napari_radcnn.gui.models.chooser import ModelChooser
 from napari_radcnn.gui.models.dialogs import ask_to_run_anyway
@@ -45,6 +43,7 @@ from napari_radcnn.gui.parts.job import Job
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.section import Section
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
+from napari_radcnn.gui.reading.show import add_to_viewer, watch
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import ModelSpec

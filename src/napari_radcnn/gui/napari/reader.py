@@ -12,7 +12,7 @@ from napari_radcnn.gui.findings.layer import detections_layer
 from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData
 from napari_radcnn.gui.layers.sequences import layers_of
 from napari_radcnn.gui.layers.show import tell_of
-from napari_radcnn.gui.layers.view import watch
+from napari_radcnn.gui.reading.show import watch
 from napari_radcnn.progress import Progress
 
 PathOrPaths = str | Sequence[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_radcnn import phantom
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import LayerData, layer_data
-from napari_radcnn.gui.layers.view import watch
+from napari_radcnn.gui.reading.show import watch
 from napari_radcnn.volume import Volume
 
 

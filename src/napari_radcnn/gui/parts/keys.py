@@ -18,7 +18,7 @@ KEY_SHEET: tuple[tuple[str, str], ...] = (
     ("Ctrl+Z", "undo; first cancels computations still waiting"),
     ("Ctrl+Shift+Z", "redo"),
     ("Esc", "discard the stroke being drawn; otherwise cancel"),
-    ("Ctrl+wheel", "next slice (napari)"),
+    ("Wheel, Ctrl+wheel", "next slice, zoom"),
 )
 
 #: Names as napari understands them.

@@ -24,10 +24,9 @@ from qtpy.QtWidgets import (
 
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import LayerData
-from napari_radcnn.gui.layers.show import add_to_viewer
-from napari_radcnn.gui.layers.view import watch
 from napari_radcnn.gui.parts.job import Job, Work
 from napari_radcnn.gui.parts.widgets import WorkPanel
+from napari_radcnn.gui.reading.show import add_to_viewer, watch
 from napari_radcnn.gui.scans import defaults
 from napari_radcnn.gui.scans.folder import ListedScan, list_folder, load
 from napari_radcnn.progress import Progress

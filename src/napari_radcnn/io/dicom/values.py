@@ -15,13 +15,14 @@ from napari_radcnn.io.dicom.acquisition import acquisition_of, sides_of
 from napari_radcnn.io.dicom.agreement import check_bits
 from napari_radcnn.io.dicom.colors import color_notes
 from napari_radcnn.io.dicom.frames import Frame
-from napari_radcnn.io.dicom.headers import Instance, floats, number, text
+from napari_radcnn.io.dicom.headers import Instance, number, text
 from napari_radcnn.io.dicom.pixels import excess_note, stored_values
 from napari_radcnn.io.dicom.plain import plain_values, smallest_type
 from napari_radcnn.io.dicom.real_world import range_note, real_world_mappings
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom.suv import suvbw_factor
 from napari_radcnn.io.dicom.units import units_of
+from napari_radcnn.io.dicom.windows import is_inverted, mapped, windows_of
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 
@@ -64,19 +65,22 @@ def make_volume(
     warnings += check_bits(stack.frames)
     warnings += excess_note({id(frame.instance): frame.instance for frame in stack.frames}.values())
     array = _array(stack, rescales, done, warnings, is_mapped=mappings is not None)
-    inverted = text(first.instance.tags, "PhotometricInterpretation") == "MONOCHROME1"
+    inverted = is_inverted(first)
     if inverted:
+        is_monochrome1 = text(first.instance.tags, "PhotometricInterpretation") == "MONOCHROME1"
         warnings.append(
-            "MONOCHROME1: low values are meant to look bright; the values are kept and the display is inverted."
+            f"{'MONOCHROME1' if is_monochrome1 else 'PresentationLUTShape INVERSE'}: low values are meant to look "
+            "bright; the values are kept and the display is inverted."
         )
     padding = _padding(first, rescales[middle])
     if mappings is not None:
         warnings += range_note(array, stack.frames, mappings, padding)
     if stack.sampling is not None:
         array = stack.sampling.apply(array, padding)
-    window = _window(first)
+    windows = windows_of(first) if is_gray else ()
     if mappings is not None:
-        window = _mapped_window(window, rescaled, rescales[middle])
+        windows = mapped(windows, rescaled, rescales[middle])
+    stated = next((window for window in windows if window.function != "TABLE"), None)
     series_number = text(first.instance.tags, "SeriesNumber")
     units = units_of(first, modality) if mappings is None else mappings[0].units
     factor = None
@@ -91,8 +95,9 @@ def make_volume(
             modality=modality,
             units=units,
             description=text(first.instance.tags, "SeriesDescription"),
-            window_center=window[0],
-            window_width=window[1],
+            window_center=None if stated is None else stated.center,
+            window_width=None if stated is None else stated.width,
+            windows=windows,
             is_inverted=inverted,
             padding_value=padding,
             study_uid=text(first.instance.tags, "StudyInstanceUID"),
@@ -214,25 +219,3 @@ def _padding(frame: Frame, rescale: tuple[float, float]) -> float | None:
     if number(frame.instance.tags, "PixelRepresentation", frame.path) == 1 and value >= 1 << (bits - 1):
         value -= 1 << bits  # written as unsigned by some devices
     return value * rescale[0] + rescale[1]
-
-
-def _window(frame: Frame) -> tuple[float | None, float | None]:
-    """Return the first window of the frame, if it is usable; a broken one is no reason not to open a scan."""
-    try:
-        centers, widths = (floats(frame.tags, keyword, frame.path) for keyword in ("WindowCenter", "WindowWidth"))
-    except ReadError:
-        return None, None
-    if not centers or not widths or not math.isfinite(centers[0]) or not 0 < widths[0] < math.inf:
-        return None, None
-    return centers[0], widths[0]
-
-
-def _mapped_window(
-    window: tuple[float | None, float | None], rescaled: tuple[float, float], mapped: tuple[float, float]
-) -> tuple[float | None, float | None]:
-    """Return a window of rescaled values as one of real world values."""
-    center, width = window
-    if center is None or width is None:
-        return None, None
-    factor = mapped[0] / rescaled[0]
-    return (center - rescaled[1]) * factor + mapped[1], width * abs(factor)

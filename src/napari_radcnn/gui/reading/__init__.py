@@ -1,0 +1,1 @@
+"""Reading a scan: windows, planes, linked views, and what is under the cursor."""

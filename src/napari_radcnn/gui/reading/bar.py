@@ -1,0 +1,130 @@
+"""The bar above the pictures: planes, layouts, windows; each button with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QAction, QKeySequence
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
+
+#: Of each plane. Plain letters choose the tools of a session and of napari's layers, and letters with Alt open menus.
+PLANE_KEYS = {"Axial": "F2", "Coronal": "F3", "Sagittal": "F4"}
+#: Of each layout: what stands on its button, what it shows, and its key.
+LAYOUTS = {
+    "one": ("1", "One view", "F5"),
+    "three": ("3", "Three linked planes with a cross-hair", "F6"),
+    "four": ("3 + 3-D", "Three linked planes and the scan in 3-D", "F7"),
+}
+#: How many windows have a key, besides the first one: Alt+1 to Alt+9. Alt+0 is the first.
+N_WINDOW_KEYS = 9
+WINDOW_KEY = "Alt+{}"
+#: napari's style shows neither that a tool button can be pressed nor that it is.
+_STYLE = (
+    "QToolButton { padding: 2px 9px; border-radius: 3px; background: rgba(128, 128, 128, 60); }"
+    "QToolButton:hover { background: rgba(128, 128, 128, 120); }"
+    "QToolButton:checked { background: #0074a8; color: white; }"
+    "QToolButton:disabled { color: gray; }"
+    "QToolButton::menu-indicator { width: 10px; }"
+)
+
+
+class Reader(Protocol):
+    """What the bar acts on."""
+
+    def show_plane(self, plane: str) -> None:
+        """Show a plane."""
+        ...
+
+    def choose_layout(self, name: str) -> None:
+        """Choose one of `LAYOUTS`."""
+        ...
+
+    def choose_window(self, number: int) -> None:
+        """Choose the window of a key, from 0."""
+        ...
+
+    def window_entries(self) -> Sequence[tuple[str, str, bool, Callable[[], None]]]:
+        """Return text, key, whether it is shown, and what it does, of each entry of the menu of windows."""
+        ...
+
+
+class ReadingBar(QWidget):
+    """Buttons above the pictures.
+
+    Parameters
+    ----------
+    reader : Reader
+        What they act on.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__()
+        self.setObjectName("radcnn_reading_bar")
+        self.setStyleSheet(_STYLE)
+        self._reader = reader
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(4, 1, 4, 1)
+        self._layout.setSpacing(3)
+        self.plane_buttons = {
+            plane: self._button(plane, f"{plane} plane, upright", key, partial(reader.show_plane, plane))
+            for plane, key in PLANE_KEYS.items()
+        }
+        self._layout.addSpacing(8)
+        self.layout_buttons = {
+            name: self._button(text, what, key, partial(reader.choose_layout, name))
+            for name, (text, what, key) in LAYOUTS.items()
+        }
+        self._layout.addSpacing(8)
+        self.window_button = QToolButton()
+        self.window_button.setText("Window")
+        self.window_button.setToolTip(
+            "Windows of this scan (Alt+0 to Alt+9). By hand: Shift and left drag, or right drag"
+        )
+        self.window_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.window_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.window_menu = QMenu(self.window_button)
+        self.window_menu.aboutToShow.connect(self._fill_windows)
+        self.window_button.setMenu(self.window_menu)
+        self._layout.addWidget(self.window_button)
+        self._layout.addStretch()
+        for number in range(N_WINDOW_KEYS + 1):
+            self._key(WINDOW_KEY.format(number), partial(reader.choose_window, number))
+
+    def show_state(self, plane: str, layout: str, *, is_placed: bool) -> None:
+        """Mark the plane and the layout that are shown; a picture without a place has one of each."""
+        for name, button in self.plane_buttons.items():
+            button.setChecked(name == plane)
+            button.setEnabled(is_placed)
+        for name, button in self.layout_buttons.items():
+            button.setChecked(name == layout)
+            button.setEnabled(is_placed)
+
+    def _button(self, text: str, what: str, key: str, act: Callable[[], None]) -> QToolButton:
+        button = QToolButton()
+        button.setText(text)
+        button.setCheckable(True)
+        button.setToolTip(f"{what} ({key})")
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.clicked.connect(lambda _checked: act())
+        self._layout.addWidget(button)
+        self._key(key, act)
+        return button
+
+    def _key(self, key: str, act: Callable[[], None]) -> None:
+        """Have a key do something, wherever in the window the keyboard is."""
+        action = QAction(self)
+        action.setShortcut(QKeySequence(key))
+        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.triggered.connect(lambda _checked: act())
+        self.addAction(action)
+
+    def _fill_windows(self) -> None:
+        self.window_menu.clear()
+        for text, key, is_shown, act in self._reader.window_entries():
+            action = self.window_menu.addAction(f"{text}\t{key}" if key else text)
+            action.setCheckable(True)
+            action.setChecked(is_shown)
+            action.triggered.connect(lambda _checked, act=act: act())

@@ -1,0 +1,106 @@
+"""Text in the corners of a canvas, painted by Qt over the picture: in no layer, and in no picture of the canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qtpy.QtCore import QEvent, QObject, QPointF, Qt
+from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QWidget
+
+_TEXT, _SHADOW, _LINE = QColor(240, 236, 200), QColor(0, 0, 0, 235), QColor(120, 220, 255, 190)
+_MARGIN = 7
+#: Of the cross-hair, left free about the point, in pixels.
+_GAP = 12.0
+
+
+@dataclass(frozen=True)
+class Corners:
+    """What is painted over a canvas.
+
+    Attributes
+    ----------
+    top_left, top_right, bottom_left : tuple of str
+        Lines of text.
+    cross : (x, y) or None
+        Where the cross-hair is, in pixels from the middle of the canvas; None without one.
+    """
+
+    top_left: tuple[str, ...] = ()
+    top_right: tuple[str, ...] = ()
+    bottom_left: tuple[str, ...] = ()
+    cross: tuple[float, float] | None = None
+
+
+class CornersOverlay(QWidget):
+    """Paints `Corners` over a canvas and lets the mouse through.
+
+    Parameters
+    ----------
+    canvas : QWidget
+        Of a napari viewer; the overlay lives and dies with it.
+    corners : callable
+        Returns what is to be painted now.
+    """
+
+    def __init__(self, canvas: QWidget, corners: Callable[[], Corners]) -> None:
+        super().__init__(canvas)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._corners = corners
+        self.setGeometry(canvas.rect())
+        canvas.installEventFilter(self)
+        self.show()
+
+    def part(self) -> None:
+        """Paint no more, and keep nothing alive: the canvas is about to go."""
+        self._corners = Corners
+        self.hide()
+        self.setParent(None)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
+        """Stay as large as the canvas."""
+        if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
+            self.setGeometry(watched.rect())
+        return super().eventFilter(watched, event)
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802  Qt's name
+        """Paint the lines of text and the cross-hair."""
+        corners = self._corners()
+        painter = QPainter(self)
+        self._paint_cross(painter, corners)
+        height = painter.fontMetrics().lineSpacing()
+        top = _MARGIN + painter.fontMetrics().ascent()
+        bottom = self.height() - _MARGIN - height * (len(corners.bottom_left) - 1)
+        for lines, start, is_right in (
+            (corners.top_left, top, False),
+            (corners.top_right, top, True),
+            (corners.bottom_left, bottom, False),
+        ):
+            for n, line in enumerate(lines):
+                x = self.width() - _MARGIN - painter.fontMetrics().horizontalAdvance(line) if is_right else _MARGIN
+                self._paint_line(painter, line, QPointF(x, start + n * height))
+        painter.end()
+
+    @staticmethod
+    def _paint_line(painter: QPainter, line: str, where: QPointF) -> None:
+        painter.setPen(_SHADOW)
+        for across, down in ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (1, 0)):
+            painter.drawText(where + QPointF(across, down), line)
+        painter.setPen(_TEXT)
+        painter.drawText(where, line)
+
+    def _paint_cross(self, painter: QPainter, corners: Corners) -> None:
+        if corners.cross is None:
+            return
+        x, y = self.width() / 2 + corners.cross[0], self.height() / 2 + corners.cross[1]
+        painter.setPen(QPen(_LINE, 1))
+        for start, end in (
+            ((0.0, y), (x - _GAP, y)),
+            ((x + _GAP, y), (float(self.width()), y)),
+            ((x, 0.0), (x, y - _GAP)),
+            ((x, y + _GAP), (x, float(self.height()))),
+        ):
+            painter.drawLine(QPointF(*start), QPointF(*end))

@@ -1,0 +1,130 @@
+"""One picture, three linked planes, or these and the scan in 3-D."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtWidgets import QGridLayout
+
+from napari_radcnn.gui.reading import planes
+from napari_radcnn.gui.reading.corners import Corners
+from napari_radcnn.gui.reading.pane import Pane
+from napari_radcnn.gui.reading.solid import SolidPane
+from napari_radcnn.gui.reading.words import PLANES
+
+ONE, THREE, FOUR = "one", "three", "four"
+
+
+class Layouts:
+    """The further views beside a viewer's own canvas.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Whose layers are shown.
+    widget : napari.qt.QtViewer
+        Its own canvas.
+    grid : QGridLayout
+        Where that is, alone at first.
+    corners, wheel : callable
+        As of a `Pane`.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        widget: Any,
+        grid: QGridLayout,
+        corners: Callable[[Any], Corners],
+        wheel: Callable[[Any, Any], None],
+    ) -> None:
+        # Weakly: what belongs to the viewer's widget must not keep it alive.
+        self._viewer_now, self._widget_now, self._grid = weakref.ref(viewer), weakref.ref(widget), grid
+        self._corners, self._wheel = corners, wheel
+        self.name = ONE
+        self.panes: list[Pane | SolidPane] = []
+
+    @property
+    def models(self) -> list[Any]:
+        """The models of all views, the viewer's own first."""
+        viewer = self._viewer_now()
+        return [] if viewer is None else [viewer, *(pane.model for pane in self.panes)]
+
+    def choose(self, name: str) -> None:
+        """Show a layout; nothing is done where no patient is seen that has planes."""
+        viewer, widget = self._viewer_now(), self._widget_now()
+        if viewer is None or widget is None:
+            return
+        if name != ONE and not planes.plane_of(viewer):
+            planes.show_plane(viewer, "Axial")
+            if not planes.plane_of(viewer):
+                return
+        if name == ONE:
+            self.close()
+        else:
+            self._fill(name, viewer)
+        self.name = name
+        self._arrange(widget)
+        for model in self.models:
+            model.reset_view()
+        self.follow()
+
+    def follow(self) -> None:
+        """Have every view at the point of the viewer, and each plane in one view."""
+        viewer = self._viewer_now()
+        if viewer is None or not self.panes:
+            return
+        taken = planes.plane_of(viewer)
+        free = [plane for plane in PLANES if plane != taken]
+        views = [pane for pane in self.panes if isinstance(pane, Pane)]
+        if taken and taken in (pane.plane for pane in views):
+            (left,) = [plane for plane in free if plane not in (pane.plane for pane in views)]
+            next(pane for pane in views if pane.plane == taken).show_plane(left)
+        for pane in self.panes:
+            pane.follow()
+            pane.repaint()
+
+    def repaint(self) -> None:
+        """Paint text and cross-hairs again."""
+        for pane in self.panes:
+            pane.repaint()
+
+    def close(self) -> None:
+        """Take the further views away."""
+        self.name = ONE
+        while self.panes:
+            pane = self.panes.pop()
+            self._grid.removeWidget(pane.widget)
+            pane.close()
+
+    def _fill(self, name: str, viewer: Any) -> None:
+        """Have the views of a layout; those that are there stay."""
+        if not self.panes:
+            taken = planes.plane_of(viewer)
+            free = [plane for plane in PLANES if plane != taken]
+            self.panes = [Pane(viewer, plane, self._corners, self._wheel) for plane in free]
+        if name == FOUR and len(self.panes) == 2:
+            self.panes.append(SolidPane(viewer, self._corners))
+        elif name == THREE and len(self.panes) == 3:
+            pane = self.panes.pop()
+            self._grid.removeWidget(pane.widget)
+            pane.close()
+
+    def _arrange(self, own: Any) -> None:
+        grid, widgets = self._grid, [own, *(pane.widget for pane in self.panes)]
+        for widget in widgets:
+            grid.removeWidget(widget)
+        if self.name == FOUR:
+            places = [(0, 0, 1, 1), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 1, 1)]
+        else:
+            places = [(0, 0, 2, 1), (0, 1, 1, 1), (1, 1, 1, 1)]
+        for widget, place in zip(widgets, places, strict=False):
+            grid.addWidget(widget, *place)
+            widget.show()
+        grid.setColumnStretch(0, 1 if self.name == FOUR else 3)
+        grid.setColumnStretch(1, 0 if self.name == ONE else 1 if self.name == FOUR else 2)
+        grid.setRowStretch(0, 1)
+        grid.setRowStretch(1, 0 if self.name == ONE else 1)
+        grid.activate()

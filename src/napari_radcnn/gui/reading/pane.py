@@ -1,0 +1,126 @@
+"""A further view of a viewer's layers: one plane, linked to the others by the point that all of them show."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from qtpy.QtCore import Qt
+
+from napari_radcnn.gui.layers.view import apply_radiological_view
+from napari_radcnn.gui.reading import planes
+from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
+from napari_radcnn.gui.reading.twins import Twins
+
+#: Mouse callbacks of a viewer that serve its further views, too, are those of this package.
+_OURS = "napari_radcnn"
+
+
+class Pane:
+    """A canvas of its own with the layers of a viewer in one plane.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Whose layers are shown; its mouse callbacks of ours serve this view, too.
+    plane : str
+        One of `words.PLANES`.
+    corners : callable
+        Called with the model of a view; returns what is painted over it.
+    wheel : callable
+        What the wheel does.
+    """
+
+    def __init__(
+        self, viewer: Any, plane: str, corners: Callable[[Any], Corners], wheel: Callable[[Any, Any], None]
+    ) -> None:
+        self._viewer, self.plane = viewer, plane
+        self.model, self.widget = new_canvas()
+        self.twins = Twins(viewer, self.model)
+        apply_radiological_view(self.model)
+        self.model.canvas.overlays["scale_bar"].visible = False
+        self.model.mouse_drag_callbacks.append(self._on_drag)
+        self.model.mouse_double_click_callbacks[:] = [self._on_double_click]
+        self.model.mouse_wheel_callbacks[:] = [wheel]
+        self.overlay = CornersOverlay(self.widget.canvas.native, lambda: corners(self.model))
+        self.model.dims.events.point.connect(self._on_slice)
+        self.model.scene.camera.events.connect(self.repaint)
+        self.is_following = True
+        self.show_plane(plane)
+
+    def show_plane(self, plane: str) -> None:
+        """Show another plane, whole."""
+        self.plane = plane
+        planes.show_plane(self.model, plane)
+        self.follow()
+
+    def follow(self) -> None:
+        """Show the slice through the point of the viewer."""
+        if not self.is_following or self.model.dims.ndim != self._viewer.dims.ndim:
+            return
+        self.is_following = False  # else it would be told back
+        dims, point = self.model.dims, self._viewer.dims.point
+        for axis in dims.not_displayed:  # only these: a change of the others would slice every layer again
+            if dims.point[axis] != point[axis]:
+                dims.set_point(axis, point[axis])
+        self.is_following = True
+        self.repaint()
+
+    def repaint(self, _event: Any = None) -> None:
+        """Paint text and cross-hair again."""
+        self.overlay.update()
+
+    def close(self) -> None:
+        """Let go of everything; the layers first, while the canvas is there."""
+        self.is_following = False
+        self.model.dims.events.point.disconnect(self._on_slice)
+        self.model.scene.camera.events.disconnect(self.repaint)
+        self.twins.part()
+        self.overlay.part()
+        self.widget.close()
+        self.widget.setParent(None)
+        self.widget.deleteLater()
+
+    def _on_slice(self, _event: Any = None) -> None:
+        """Take the other views along to a slice that was chosen here."""
+        if not self.is_following or self.model.dims.ndim != self._viewer.dims.ndim:
+            return
+        dims = self.model.dims
+        for axis in dims.not_displayed:
+            if self._viewer.dims.point[axis] != dims.point[axis]:
+                self._viewer.dims.set_point(axis, dims.point[axis])
+
+    def _on_drag(self, model: Any, event: Any) -> Iterator[None]:
+        """Hand a button on to what listens to the viewer: the tools of a session, the window, the cross-hair."""
+        running = []
+        for callback in list(self._viewer.mouse_drag_callbacks):
+            if str(getattr(callback, "__module__", "")).startswith(_OURS):
+                started = callback(model, event)
+                if inspect.isgenerator(started):
+                    running.append(started)
+        while running := [each for each in running if next(each, _END) is not _END]:
+            yield
+
+    def _on_double_click(self, model: Any, event: Any) -> None:
+        for callback in list(self._viewer.mouse_double_click_callbacks):
+            if str(getattr(callback, "__module__", "")).startswith(_OURS):
+                callback(model, event)
+
+
+_END = object()
+
+
+def new_canvas() -> tuple[Any, Any]:
+    """Return a model of a viewer and the widget that shows it: without sliders, drops and keys of its own."""
+    from napari.components import ViewerModel
+    from napari.qt import QtViewer
+
+    model = ViewerModel()
+    widget = QtViewer(model)
+    widget.setAcceptDrops(False)
+    widget.dims.hide()
+    # Keys stay with the viewer's own canvas: there they are bound, and one place is enough.
+    widget.canvas.native.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return model, widget

@@ -1,0 +1,295 @@
+"""What a viewer gets for reading scans: the bar, corner texts, windows by key and mouse, the wheel, the status line."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QApplication, QGridLayout, QMainWindow, QVBoxLayout, QWidget
+
+from napari_radcnn.gui.layers.hanging import seen_hanging
+from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
+from napari_radcnn.gui.layers.look import Look, Preset
+from napari_radcnn.gui.layers.pointer import world_position
+from napari_radcnn.gui.reading import planes, windowing, words
+from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, ReadingBar
+from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
+from napari_radcnn.gui.reading.cursor import under_cursor
+from napari_radcnn.gui.reading.layouts import ONE, Layouts
+
+#: How much larger the picture gets by a notch of the wheel.
+_ZOOM_STEP = 1.15
+_LEFT, _MIDDLE = 1, 3
+
+
+def open_room(viewer: Any) -> Room | None:
+    """Return the room of a viewer, made at the first call; None for a model of a viewer that is in no window."""
+    qt_viewer = _qt_viewer_of(viewer)
+    if qt_viewer is None:
+        return None
+    room = qt_viewer.findChild(QObject, Room.NAME)
+    return room if isinstance(room, Room) else Room(qt_viewer)
+
+
+class Room(QObject):
+    """Serves the reader of a viewer; it belongs to the viewer's widget and ends with it.
+
+    Parameters
+    ----------
+    qt_viewer : napari.qt.QtViewer
+        In a main window.
+    """
+
+    NAME = "radcnn_reading_room"
+
+    def __init__(self, qt_viewer: Any) -> None:
+        super().__init__(qt_viewer)
+        self.setObjectName(self.NAME)
+        self._viewer = weakref.ref(qt_viewer.viewer)
+        self._canvas = weakref.ref(qt_viewer.canvas.native)
+        self.bar = ReadingBar(self)
+        self.grid = QGridLayout()
+        _put_on_stage(qt_viewer, self.bar, self.grid)
+        self.overlay = CornersOverlay(qt_viewer.canvas.native, self._own_corners)
+        self.layouts = Layouts(qt_viewer.viewer, qt_viewer, self.grid, self._corners, self._on_wheel)
+        for each in (qt_viewer, qt_viewer.window()):
+            each.installEventFilter(self)
+        self._listen(qt_viewer.viewer)
+        self._on_layers()
+
+    # -- what the viewer tells -------------------------------------------------------------------------------------
+
+    @property
+    def viewer(self) -> Any | None:
+        """The viewer, while it is there."""
+        return self._viewer() if isalive(self) else None
+
+    def _listen(self, viewer: Any) -> None:
+        for events in (viewer.dims.events, viewer.scene.camera.events):
+            events.connect(self._repaint)
+        layers = viewer.layers.events
+        for changed in (layers.inserted, layers.removed, layers.reordered):
+            changed.connect(self._on_layers, position="last")
+        viewer.layers.selection.events.active.connect(self._on_layers)
+        viewer.dims.events.order.connect(self._show_state)
+        viewer.dims.events.ndisplay.connect(self._show_state)
+        viewer.cursor.events.position.connect(self._show_line)
+        viewer.dims.events.point.connect(self._on_point)
+        viewer.events.status.connect(self._show_line, position="last")  # after napari has shown its own
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+        viewer.mouse_wheel_callbacks[:] = [
+            self._on_wheel,
+            *(each for each in viewer.mouse_wheel_callbacks if getattr(each, "__name__", "") != "dims_scroll"),
+        ]
+        for layer in viewer.layers:
+            self._follow(layer)
+
+    def _on_layers(self, event: Any = None) -> None:
+        if event is not None and event.type == "inserted":
+            self._follow(event.value)
+        self._show_state()
+        self._repaint()
+
+    def _follow(self, layer: Any) -> None:
+        from napari.layers import Image
+
+        layer.events.visible.connect(self._on_layers)
+        if isinstance(layer, Image) and not layer.rgb:
+            layer.events.contrast_limits.connect(self._repaint)
+            if is_ours(layer) and "look" in layer.metadata[METADATA_KEY]:
+                windowing.extend_range(layer)
+
+    def _repaint(self, _event: Any = None) -> None:
+        if isalive(self) and isalive(self.overlay):
+            self.overlay.update()
+            self.layouts.repaint()
+
+    def _show_state(self, _event: Any = None) -> None:
+        viewer = self.viewer
+        if viewer is not None and isalive(self.bar):
+            if self.layouts.name != ONE:
+                self.layouts.follow()
+            is_placed = seen_hanging(viewer).is_placed
+            self.bar.show_state(planes.plane_of(viewer), self.layouts.name, is_placed=is_placed)
+
+    def _on_point(self, _event: Any = None) -> None:
+        self.layouts.follow()
+        self._show_line()
+
+    def _show_line(self, _event: Any = None) -> None:
+        """Show below the pictures what is under the cursor, in the place of napari's own line."""
+        viewer = self.viewer
+        model = None if viewer is None else next((m for m in self.layouts.models if m.mouse_over_canvas), None)
+        if viewer is None or model is None:
+            return
+        line = under_cursor(model)
+        if line and viewer.status != line:
+            viewer.status = line
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
+        """Take the further views away before their window goes."""
+        if event.type() == QEvent.Type.Close:
+            self.layouts.close()
+        return super().eventFilter(watched, event)
+
+    # -- planes and windows ----------------------------------------------------------------------------------------
+
+    def show_plane(self, plane: str) -> None:
+        """Show a plane, upright."""
+        if self.viewer is not None:
+            planes.show_plane(self.viewer, plane)
+            self._show_state()
+
+    def choose_layout(self, name: str) -> None:
+        """Show one view, three planes, or these and the scan in 3-D."""
+        self.layouts.choose(name)
+        for model in self.layouts.models[1:]:
+            model.cursor.events.position.connect(self._show_line)
+        self._show_state()
+
+    def choose_window(self, number: int) -> None:
+        """Choose the window that a key stands for: 0 is the one that the scan was opened with."""
+        layer = self._window_layer()
+        if layer is not None:
+            found = self._keyed(layer).get(number)
+            if found is not None:
+                windowing.choose(layer, found)
+
+    def window_entries(self) -> Sequence[tuple[str, str, bool, Callable[[], None]]]:
+        """Return the entries of the menu of windows."""
+        layer = self._window_layer()
+        if layer is None:
+            return []
+        look, present = windowing.look_for(layer), windowing.present_window(layer)
+        keys = {id(preset): WINDOW_KEY.format(n) for n, preset in self._keyed(layer).items() if n > 0}
+        keys.setdefault(id(look.presets[look.first]), WINDOW_KEY.format(0))
+        return [
+            (
+                f"{words.window(look, preset.window)}{' (of the file)' if preset.is_own else ''}",
+                keys.get(id(preset), ""),
+                preset.window.limits == present.limits and preset.name == present.name,
+                partial(windowing.choose, layer, preset),
+            )
+            for preset in look.presets
+        ]
+
+    @staticmethod
+    def _keyed(layer: Any) -> dict[int, Preset]:
+        look = windowing.look_for(layer)
+        general = [preset for preset in look.presets if not preset.is_own]
+        return {0: look.presets[look.first], **dict(enumerate(general[:N_WINDOW_KEYS], 1))}
+
+    def _window_layer(self) -> Any | None:
+        return None if self.viewer is None else windowing.window_layer(self.viewer)
+
+    # -- the mouse -------------------------------------------------------------------------------------------------
+
+    def _on_drag(self, model: Any, event: Any) -> Iterator[None]:
+        """Drag the window, the picture, or the point that all views show; `model` is that of any view."""
+        viewer = self.viewer
+        if viewer is None or event.handled or model.dims.ndisplay != 2:
+            return
+        active, layer = viewer.layers.selection.active, self._window_layer()
+        if layer is not None and windowing.is_window_drag(active, event):
+            yield from windowing.drag(layer, event)
+        elif event.button == _MIDDLE:
+            yield from self._drag_picture(model, event)
+        elif self.layouts.name != ONE and event.button == _LEFT and not event.modifiers and windowing.is_idle(active):
+            yield from self._drag_point(viewer, model, event)
+
+    @staticmethod
+    def _drag_picture(model: Any, event: Any) -> Iterator[None]:
+        event.handled = True
+        last = event.pos
+        yield
+        while event.type == "mouse_move":
+            event.handled = True
+            planes.pan(model, float(event.pos[0] - last[0]), float(event.pos[1] - last[1]))
+            last = event.pos
+            yield
+
+    @staticmethod
+    def _drag_point(viewer: Any, model: Any, event: Any) -> Iterator[None]:
+        while event.type in ("mouse_press", "mouse_move"):
+            event.handled = True
+            axes = list(model.dims.displayed)
+            if viewer.dims.ndim == model.dims.ndim:
+                viewer.dims.set_point(axes, world_position(model, event)[axes].tolist())
+            yield
+
+    def _on_wheel(self, viewer: Any, event: Any) -> None:
+        """Scroll through the slices; with Control enlarge the picture about the cursor. In 3-D the camera zooms."""
+        modifiers = set(windowing.modifier_names(event))
+        if planes.deep_axis(viewer) is None or planes.reference(viewer) is None or modifiers - {"Control"}:
+            return
+        event.handled = True
+        turned = float(event.delta[1])
+        if modifiers:
+            planes.zoom_about(viewer, world_position(viewer, event), _ZOOM_STEP**turned)
+        elif turned:
+            planes.step_slice(viewer, planes.towards_feet(viewer) * (1 if turned < 0 else -1))
+
+    # -- the corners -----------------------------------------------------------------------------------------------
+
+    def _own_corners(self) -> Corners:
+        return Corners() if self.viewer is None else self._corners(self.viewer)
+
+    def _corners(self, model: Any) -> Corners:
+        """Return what is painted over a view; what is the same in all of them stands in the viewer's own."""
+        viewer = self.viewer
+        scan = None if viewer is None else planes.reference(viewer)
+        if viewer is None or scan is None or planes.reference(model) is None:
+            return Corners()
+        zoom = planes.zoom_words(model)
+        cross = None
+        if self.layouts.name != ONE and planes.plane_of(model) and model.dims.ndim == viewer.dims.ndim:
+            cross = planes.offset_of(model, viewer.dims.point)
+        below = (planes.slice_words(model),)
+        if model is not viewer:
+            return Corners((), (zoom,) if zoom else (), below, cross)
+        left = ("", scan.name) if seen_hanging(viewer).caption else (scan.name,)
+        return Corners(left, (*self._window_words(), *((zoom,) if zoom else ())), below, cross)
+
+    def _window_words(self) -> tuple[str, ...]:
+        layer = self._window_layer()
+        if layer is None:
+            return ()
+        look = windowing.look_for(layer) if is_ours(layer) else Look()
+        return (words.window(look, windowing.present_window(layer)), *((look.note,) if look.note else ()))
+
+
+def _put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout) -> None:
+    """Put the viewer's widget into a grid below the bar, where it is in its window."""
+    center = qt_viewer.parentWidget()
+    layout = center.layout()
+    stage = QWidget(center)
+    whole = QVBoxLayout(stage)
+    whole.setContentsMargins(0, 0, 0, 0)
+    whole.setSpacing(0)
+    whole.addWidget(bar)
+    whole.addLayout(grid, 1)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setSpacing(2)
+    layout.insertWidget(max(layout.indexOf(qt_viewer), 0), stage)
+    grid.addWidget(qt_viewer, 0, 0)
+    for each in (layout, whole):
+        each.activate()  # now, so that the first scan is fitted to the canvas as it is with the bar
+    if len(qt_viewer.viewer.layers) == 1:
+        qt_viewer.viewer.reset_view()
+
+
+def _qt_viewer_of(viewer: Any) -> Any | None:
+    """Return the widget that shows a viewer in a main window; plugins get the viewer wrapped."""
+    from napari.qt import QtViewer
+
+    real = getattr(viewer, "__wrapped__", viewer)
+    for window in QApplication.topLevelWidgets():
+        if isinstance(window, QMainWindow):
+            found = next((each for each in window.findChildren(QtViewer) if each.viewer is real), None)
+            if found is not None:
+                return found
+    return None

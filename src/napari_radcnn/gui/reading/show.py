@@ -1,0 +1,39 @@
+"""Layers into a viewer, and the viewer made ready for reading them."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from napari_radcnn.gui.layers import view
+from napari_radcnn.gui.layers.layers import LayerData, is_ours
+from napari_radcnn.gui.layers.show import tell
+
+
+def watch(viewer: Any) -> None:
+    """Make `viewer` ready for reading as soon as it holds the first layer of ours; at once if it does already."""
+    from napari_radcnn.gui.reading.room import open_room
+
+    view.watch(viewer)
+    if any(is_ours(layer) for layer in viewer.layers):
+        open_room(viewer)
+        return
+
+    def on_inserted(event: Any) -> None:
+        viewer_now = reference()
+        if is_ours(event.value) and viewer_now is not None:
+            viewer_now.layers.events.inserted.disconnect(on_inserted)
+            open_room(viewer_now)
+
+    reference = weakref.ref(viewer)
+    viewer.layers.events.inserted.connect(on_inserted, position="last")
+
+
+def add_to_viewer(viewer: Any, data: LayerData) -> Any:
+    """Add a layer, with what reading it needs if it is the first of ours, and return it."""
+    from napari.layers import Layer
+
+    watch(viewer)
+    layer = viewer.add_layer(Layer.create(*data))
+    tell(layer)
+    return layer

@@ -1,0 +1,159 @@
+"""Layers shown once more in another view: the same voxels, the same look, and whatever changes in one is seen in both.
+
+napari's layers know one slice each, so that a second view needs layers of its own. They share the arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: What is taken over as it changes, by the names of napari's events, which are those of the attributes.
+_LOOK = (
+    "contrast_limits",
+    "colormap",
+    "gamma",
+    "opacity",
+    "visible",
+    "blending",
+    "interpolation2d",
+    "contour",
+    "selected_label",
+    "brush_size",
+    "name",
+    "scale",
+    "translate",
+    "rotate",
+    "shear",
+    "affine",
+)
+
+
+class Twin:
+    """One layer and what shows it in another view.
+
+    Parameters
+    ----------
+    layer : napari layer
+        Only looked at.
+    viewer : napari viewer
+        Whose layer it is.
+    """
+
+    def __init__(self, layer: Any, viewer: Any) -> None:
+        from napari.layers import Image, Labels, Layer
+
+        self.layer, self._viewer = layer, viewer
+        self.shares_array = isinstance(layer, Image | Labels)
+        self.clone = Layer.create(*layer.as_layer_data_tuple())
+        self.clone.editable = False
+        self._place = self._shown_place()
+        self._list: Any = None
+        for name in _LOOK:
+            emitter = getattr(layer.events, name, None)
+            if emitter is not None:
+                emitter.connect(self._on_look)
+        for name in ("data", "set_data", "paint", "labels_update"):
+            emitter = getattr(layer.events, name, None)
+            if emitter is not None:
+                emitter.connect(self._on_voxels)
+
+    def part(self) -> None:
+        """Stop following the layer."""
+        for emitter in self.layer.events.emitters.values():
+            for callback in (self._on_look, self._on_voxels):
+                emitter.disconnect(callback)
+
+    def _shown_place(self) -> tuple[Any, ...]:
+        dims = self._viewer.dims
+        return (*dims.point, *dims.order, dims.ndisplay)
+
+    def _on_look(self, event: Any) -> None:
+        name = event.type
+        value = getattr(self.layer, name, None)
+        if value is not None and hasattr(self.clone, name):
+            setattr(self.clone, name, value)
+
+    def _on_voxels(self, event: Any) -> None:
+        """Show the voxels again where they changed, and not where the layer only shows another slice of them."""
+        place, before = self._shown_place(), self._place
+        self._place = place
+        if event.type == "set_data" and place != before:
+            return
+        if not self.shares_array:
+            self._take_over()
+        elif event.type == "data" and self.clone.data is not self.layer.data:
+            self.clone.data = self.layer.data
+        else:
+            self.clone.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def _take_over(self) -> None:
+        """Take over points and shapes with all that each of them has of its own."""
+        if type(self.clone).__name__ not in ("Points", "Shapes", "Vectors", "Tracks"):
+            return
+        from napari.layers import Layer
+
+        data, state, kind = self.layer.as_layer_data_tuple()
+        fresh = Layer.create(data, state, kind)
+        fresh.editable = False
+        if self._list is not None:
+            index = self._list.index(self.clone)
+            self._list.remove(self.clone)  # napari's canvas does not follow an exchange in the list
+            self._list.insert(index, fresh)
+            self._list.selection.clear()
+        self.clone = fresh
+
+    def join(self, layers: Any, index: int) -> None:
+        """Put the clone into the list of another view."""
+        layers.insert(index, self.clone)
+        layers.selection.clear()
+        self._list = layers
+
+
+class Twins:
+    """The layers of a viewer in another view.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Whose layers are followed.
+    model : ViewerModel
+        What shows them.
+    """
+
+    def __init__(self, viewer: Any, model: Any) -> None:
+        self._viewer, self._model = viewer, model
+        self._twins: list[Twin] = []
+        events = viewer.layers.events
+        for emitter in (events.inserted, events.removed, events.reordered):
+            emitter.connect(self.follow, position="last")
+        self.follow()
+
+    def follow(self, _event: Any = None) -> None:
+        """Have the same layers in the same order."""
+        wanted = list(self._viewer.layers)
+        if [twin.layer for twin in self._twins] == wanted and len(self._model.layers) == len(wanted):
+            return
+        kept = {id(twin.layer): twin for twin in self._twins}
+        for twin in self._twins:
+            if twin.layer not in wanted:
+                twin.part()
+                self._model.layers.remove(twin.clone)
+                del kept[id(twin.layer)]
+        self._twins = []
+        for n, layer in enumerate(wanted):
+            twin = kept.get(id(layer)) or Twin(layer, self._viewer)
+            if id(layer) not in kept:
+                twin.join(self._model.layers, n)
+            elif self._model.layers.index(twin.clone) != n:
+                self._model.layers.move(self._model.layers.index(twin.clone), n)
+            self._twins.append(twin)
+
+    def part(self) -> None:
+        """Follow no more, and have no layers."""
+        events = self._viewer.layers.events
+        for emitter in (events.inserted, events.removed, events.reordered):
+            emitter.disconnect(self.follow)
+        for twin in self._twins:
+            twin.part()
+        self._twins = []
+        self._model.layers.clear()

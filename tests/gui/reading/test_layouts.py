@@ -1,0 +1,326 @@
+"""Linked planes: the same point under every cross-hair, the same layers in every view, and every tool in each plane."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.layers import Image, Points
+from napari.qt import QtViewer
+from qtpy.QtCore import QEvent, Qt
+
+import grids
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.gui.layers import view
+from napari_radcnn.gui.layers.layers import layer_data, to_patient
+from napari_radcnn.gui.reading import planes, words
+from napari_radcnn.gui.reading.room import open_room
+from napari_radcnn.gui.reading.show import add_to_viewer
+from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
+from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.volume import Volume, VolumeMetadata
+from played import LEFT, Played, oblique_scan, scan, use_engine
+from reading_room import ALT, CONTROL, RIGHT, SHIFT, Reading
+from screens import pump
+
+pytestmark = pytest.mark.gui
+
+#: Larger than those of `grids`, and lying as they do.
+SHAPE = (9, 14, 17)
+SCANS = {name: Geometry(SHAPE, make().affine) for name, make in grids.ALL.items() if name != "oblique"} | {
+    "oblique": oblique_geometry(SHAPE),
+    "flipped": grids.axial().reoriented(grids.axial().axis_map("IAR")),
+}
+N_POINTS = 167  # on each of six scans: 1,000 in all
+LETTERS = {
+    "Axial": {"top": "A", "bottom": "P", "left": "R", "right": "L"},
+    "Coronal": {"top": "S", "bottom": "I", "left": "R", "right": "L"},
+    "Sagittal": {"top": "S", "bottom": "I", "left": "A", "right": "P"},
+}
+
+
+def field(geometry, name="field"):
+    return replace(world_field(geometry), metadata=VolumeMetadata(name=name, modality="CT", units="HU"))
+
+
+def canvas_of(pane):
+    return pane.widget.canvas.native
+
+
+def under_cross_hair(room, model):
+    """Return the LPS position under the cross-hair of a view, from where it is painted and the slice that is shown."""
+    right, down = room._corners(model).cross
+    camera, point = model.scene.camera, np.array(model.dims.point, float)
+    signs = [-1 if str(side) in ("up", "left") else 1 for side in camera.orientation[1:]]
+    displayed = list(model.dims.displayed)
+    point[displayed] = np.array(camera.center)[-2:] + np.array([down, right]) * signs / camera.zoom
+    return to_patient(point)
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_the_same_point_is_under_every_cross_hair(make_napari_viewer, qtbot, name):
+    reading = Reading(make_napari_viewer, qtbot, field(SCANS[name]))
+    reading.key(Qt.Key.Key_F6)
+    room, layer = reading.room, reading.layers[0]
+    models = room.layouts.models
+    assert {planes.plane_of(model) for model in models} == set(words.PLANES)
+    for model in models:
+        assert view.letters(model) == LETTERS[planes.plane_of(model)]
+    shown = layer.metadata["radcnn"]["place"].shown
+    random = np.random.default_rng(7)
+    for n in range(N_POINTS):
+        place = shown.to_world(random.uniform(0, np.array(shown.shape) - 1))
+        mover = models[n % 3]
+        if n % 3 == 0:
+            reading.viewer.dims.set_point([0, 1, 2], place[::-1].tolist())
+        else:  # by a slice of another view, and two of the first
+            deep = mover.dims.not_displayed[0]
+            mover.dims.set_point(deep, place[::-1][deep])
+            others = [axis for axis in range(3) if axis != deep]
+            reading.viewer.dims.set_point(others, place[::-1][others].tolist())
+        found = np.array([under_cross_hair(room, model) for model in models])
+        assert np.abs(found - found[0]).max() < 0.01
+        assert np.abs(found[0] - place).max() <= max(shown.spacing) / 2 + 0.01
+        index = tuple(np.rint(shown.to_index(found[0])).astype(int))
+        for model in models:  # and what is drawn there is that voxel
+            value = model.layers[0].get_value(tuple(found[0][::-1]), world=True)
+            assert value == pytest.approx(float(np.asarray(layer.data)[index]))
+            if layer.metadata["radcnn"]["place"].axis_map is not None:
+                assert value == pytest.approx(np.dot(FIELD_COEFFICIENTS, shown.to_world(index)), rel=1e-4)
+
+
+def test_a_click_centers_all_planes_and_a_drag_takes_them_along(make_napari_viewer, qtbot):
+    grid = SCANS["sheared"]
+    reading = Reading(make_napari_viewer, qtbot, field(grid))
+    reading.key(Qt.Key.Key_F7)
+    room, viewer = reading.room, reading.viewer
+    shown = reading.layers[0].metadata["radcnn"]["place"].shown
+    place = shown.to_world((5, 3, 11))
+    for model, canvas in zip(
+        room.layouts.models[:3], [reading.canvas, *map(canvas_of, room.layouts.panes[:2])], strict=True
+    ):
+        viewer.dims.set_point([0, 1, 2], shown.to_world((2, 8, 4))[::-1].tolist())
+        pump()
+        deep = model.dims.not_displayed[0]
+        model.dims.set_point(deep, place[::-1][deep])
+        start = reading.pixel(shown.to_world((4, 6, 6)), model, canvas)
+        center = tuple(model.scene.camera.center)
+        reading.drag([start, reading.pixel(place, model, canvas)], canvas=canvas)
+        assert to_patient(np.array(viewer.dims.point)) == pytest.approx(place, abs=0.01)
+        assert tuple(model.scene.camera.center) == center  # nothing is panned
+        for each in room.layouts.models[:3]:
+            assert under_cross_hair(room, each) == pytest.approx(place, abs=0.01)
+    # the middle button moves the picture, and Shift changes the window, in a plane at the side, too
+    side, canvas = room.layouts.panes[0], canvas_of(room.layouts.panes[0])
+    center, point = tuple(side.model.scene.camera.center), tuple(viewer.dims.point)
+    reading.drag([(60, 60), (80, 75)], Qt.MouseButton.MiddleButton, canvas=canvas)
+    assert tuple(side.model.scene.camera.center) != center
+    limits = list(reading.layers[0].contrast_limits)
+    reading.drag([(60, 60), (80, 60)], LEFT, SHIFT, canvas=canvas)
+    assert reading.layers[0].contrast_limits != limits
+    assert side.model.layers[0].contrast_limits == reading.layers[0].contrast_limits
+    reading.drag([(60, 60), (40, 60)], RIGHT, canvas=canvas)
+    assert side.model.layers[0].contrast_limits == reading.layers[0].contrast_limits
+    assert tuple(viewer.dims.point) == point
+    # the wheel goes through the slices of the plane it is over, in all views; with Control it zooms there alone
+    deep = side.model.dims.not_displayed[0]
+    step = viewer.dims.current_step[deep]
+    reading.wheel(-1, canvas=canvas)
+    assert viewer.dims.current_step[deep] == step + planes.towards_feet(side.model)
+    zooms = [model.scene.camera.zoom for model in room.layouts.models]
+    reading.wheel(1, CONTROL, canvas=canvas)
+    assert [model.scene.camera.zoom != zoom for model, zoom in zip(room.layouts.models, zooms, strict=True)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    # what is under the cursor of a plane at the side
+    reading.hover(reading.pixel(place, side.model, canvas), canvas=canvas)
+    side.model.mouse_over_canvas, viewer.mouse_over_canvas = True, False
+    room._show_line()
+    assert " HU · " in viewer.status
+
+
+def test_planes_change_places_and_all_go_away_again(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot, field(SCANS["axial"]))
+    layouts = reading.room.layouts
+    reading.key(Qt.Key.Key_F7)
+    assert [pane.plane for pane in layouts.panes] == ["Coronal", "Sagittal", ""]
+    reading.key(Qt.Key.Key_F3)
+    assert planes.plane_of(reading.viewer) == "Coronal"
+    assert [planes.plane_of(pane.model) for pane in layouts.panes] == ["Axial", "Sagittal", ""]
+    assert all(view.letters(model) == LETTERS[planes.plane_of(model)] for model in layouts.models[:3])
+    reading.key(Qt.Key.Key_F6)
+    assert len(layouts.panes) == 2
+    reading.key(Qt.Key.Key_F5)
+    assert layouts.panes == []
+    assert reading.room._own_corners().cross is None
+    reading.qtbot.waitUntil(lambda: _n_canvases() == 1, timeout=5000)
+
+
+def _n_canvases():
+    pump(3)
+    gc.collect()
+    return len(QtViewer._instances)
+
+
+def test_the_solid_scan_is_seen_from_the_front_with_its_letters(make_napari_viewer, qtbot):
+    grid = Geometry.from_parts((40, 300, 20), (2.0, 0.5, 3.0), (-31.0, 17.5, 40.25))
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[10:20, 100:200, 5:10] = 2
+    reading = Reading(make_napari_viewer, qtbot, field(grid), LabelMap(labels, grid, {2: Label("x")}))
+    reading.key(Qt.Key.Key_F7)
+    solid = reading.room.layouts.panes[2]
+    qtbot.waitUntil(lambda: solid.is_ready, timeout=10_000)
+    assert view.letters(solid.model) == {"top": "S", "bottom": "I", "left": "R", "right": "L"}
+    image, drawn = solid.model.layers
+    assert max(image.data.shape) <= 256
+    assert image.data.shape == (40, 150, 20)
+    for index in ((0, 0, 0), (39, 149, 19)):  # a thinned voxel lies where it lay
+        whole = np.array(index) * (1, 2, 1)
+        assert np.allclose(image.data_to_world(index), reading.layers[0].data_to_world(whole))
+    assert drawn.data.sum() == 2 * 10 * 50 * 5
+    reading.layers[1].data[...] = 0
+    reading.layers[1].refresh()
+    qtbot.waitUntil(lambda: not drawn.data.any(), timeout=10_000)
+
+
+def test_layers_that_come_go_and_change_do_so_in_every_view(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot, field(SCANS["left_handed"]))
+    reading.key(Qt.Key.Key_F6)
+    viewer = reading.viewer
+    models = reading.room.layouts.models
+    grid = SCANS["left_handed"]
+    labels = add_to_viewer(viewer, layer_data(LabelMap(np.zeros(grid.shape, np.uint8), grid, {1: Label("a")})))
+    points = viewer.add_layer(Points(np.array([[0.0, 1, 2]]), name="marks"))
+    for model in models:
+        assert [layer.name for layer in model.layers] == [layer.name for layer in viewer.layers]
+        assert model.layers[0].data is reading.layers[0].data  # nothing is copied
+        assert model.layers[1].data is labels.data
+    points.data = np.array([[0.0, 1, 2], [3, 4, 5]])
+    labels.opacity = 0.25
+    labels.data[...] = 1
+    labels.refresh()
+    reading.key(Qt.Key.Key_3, ALT)
+    middle = tuple(viewer.dims.point)
+    for model in models[1:]:
+        assert len(model.layers[2].data) == 2
+        assert model.layers[1].opacity == 0.25
+        assert model.layers[1].get_value(middle, world=True) == 1
+        assert model.layers[0].contrast_limits == [-500, 1300]
+    viewer.layers.move(1, 3)
+    viewer.layers.remove(reading.layers[0])
+    for model in models:
+        assert [layer.name for layer in model.layers] == [layer.name for layer in viewer.layers]
+    viewer.layers.clear()
+    assert [len(model.layers) for model in models] == [0, 0, 0]
+    add_to_viewer(viewer, layer_data(field(SCANS["axial"], "again")))
+    assert [len(model.layers) for model in models] == [1, 1, 1]
+
+
+def test_layers_of_other_plugins_are_shown_in_every_view(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot, field(SCANS["axial"]))
+    viewer = reading.viewer
+    others = [
+        viewer.add_layer(Image(np.zeros((8, 10, 3), np.uint8), rgb=True, name="rgb")),
+        viewer.add_layer(Image(np.arange(480.0).reshape(6, 8, 10), rotate=(0, 0, 25), name="turned")),
+        viewer.add_layer(Image(np.arange(960.0).reshape(2, 6, 8, 10), name="series")),
+    ]
+    before = [np.array(layer.data_to_world((1.0,) * layer.ndim)) for layer in others]
+    reading.key(Qt.Key.Key_F7)
+    assert len(reading.room.layouts.models) == 4
+    reading.click((200, 150))
+    for model in reading.room.layouts.models[1:3]:
+        assert [layer.name for layer in model.layers] == [layer.name for layer in viewer.layers]
+    viewer.layers.remove("series")  # from four axes to three
+    reading.click((200, 150))
+    after = [np.array(layer.data_to_world((1.0,) * layer.ndim)) for layer in others]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(("shape", "spacing"), [((1, 20, 30), (5.0, 0.7, 0.7)), ((3, 400, 8), (2000.0, 0.5, 2.0))])
+def test_scans_of_one_slice_and_of_odd_voxels_have_layouts(make_napari_viewer, qtbot, shape, spacing):
+    reading = Reading(make_napari_viewer, qtbot, field(Geometry.from_parts(shape, spacing, (-31.0, 17.5, 40.25))))
+    reading.key(Qt.Key.Key_F7)
+    reading.click((100, 100))
+    found = [under_cross_hair(reading.room, model) for model in reading.room.layouts.models[:3]]
+    assert np.abs(np.array(found) - found[0]).max() < 0.01
+
+
+def test_a_picture_without_a_place_has_one_view(make_napari_viewer, qtbot):
+    grid = Geometry.from_parts((1, 40, 30), (1.0, 0.2, 0.2))
+    film = Volume(np.zeros(grid.shape, np.int16), grid, VolumeMetadata("DX", "DX", is_placed=False))
+    reading = Reading(make_napari_viewer, qtbot, film)
+    reading.key(Qt.Key.Key_F7)
+    assert reading.room.layouts.panes == []
+    assert not any(button.isEnabled() for button in reading.room.bar.layout_buttons.values())
+
+
+def test_the_viewer_may_be_closed_with_all_views_open_in_the_middle_of_a_drag(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot, field(SCANS["axial"]))
+    reading.key(Qt.Key.Key_F7)
+    canvas = canvas_of(reading.room.layouts.panes[0])
+    reading.mouse(QEvent.Type.MouseButtonPress, (60, 60), canvas=canvas)
+    reading.mouse(QEvent.Type.MouseMove, (70, 60), Qt.MouseButton.NoButton, canvas=canvas)
+    layouts = reading.room.layouts
+    reading.viewer.close()
+    assert layouts.panes == []
+
+
+# -- the tools of a session --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [scan, oblique_scan], ids=["turned", "oblique"])
+def test_tools_work_in_every_plane_and_are_undone_across_them(make_napari_viewer, qtbot, monkeypatch, kind):
+    engine = use_engine(monkeypatch)
+    engine.radius = 3.0
+    volume = kind()
+    played = Played(make_napari_viewer, qtbot, volume).start()
+    room = open_room(played.viewer)
+    room.choose_layout("three")
+    pump()
+    main, canvas = played.viewer, played.canvas
+    shown = played.editing.shown.place.shown
+    middle = shown.to_world((np.array(shown.shape) - 1) // 2)
+    labels = played.session.labels
+    states = [labels.copy()]
+    for pane in room.layouts.panes:
+        main.dims.set_point([0, 1, 2], middle[::-1].tolist())
+        played.viewer, played.canvas = pane.model, canvas_of(pane)
+        place = middle.copy()
+        across = [axis for axis in range(3) if axis != planes.PATIENT_AXIS[words.PLANES[pane.plane][0]]]
+        place[across] += (2.1, -1.3)
+        played.dock.palette_box.choose("point")
+        played.click(place)
+        played.idle()
+        assert not played.warning
+        prompt = played.session.prompts(played.session.active)[-1]
+        assert prompt.points[0] == pytest.approx(place, abs=1 / pane.model.scene.camera.zoom)
+        assert labels[tuple(np.rint(volume.geometry.to_index(place)).astype(int))] == played.session.active
+        states.append(labels.copy())
+        # a stroke as a new object, seen in every plane
+        played.dock.add_object()
+        played.idle()
+        played.dock.palette_box.choose("brush")
+        played.dock.palette_box.radius_spin.setValue(1.5)
+        played.drag([place, middle])
+        played.idle()
+        assert labels[tuple(np.rint(volume.geometry.to_index(middle)).astype(int))] == played.session.active
+        name = played.editing.labels_layer.name
+        for model in room.layouts.models:
+            drawn = next(layer for layer in model.layers if layer.name == name)
+            assert drawn.get_value(tuple(middle[::-1]), world=True) == played.session.active
+        states.append(labels.copy())
+    played.viewer, played.canvas = main, canvas
+    main.dims.set_point([0, 1, 2], middle[::-1].tolist())
+    for state in reversed(states[:-1]):
+        while not np.array_equal(labels, state):
+            assert played.editing.state.undo_title
+            played.undo()
+            played.idle()
+    for model in room.layouts.models:
+        drawn = next(layer for layer in model.layers if layer.name == name)
+        assert not drawn.get_value(tuple(middle[::-1]), world=True)
