@@ -341,6 +341,8 @@ def test_evaluate_compares_label_maps_and_images(tmp_path, capsys):
     assert found["dice"] == pytest.approx(2 * 8 / 20)
     assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz")]) == 0
     assert "label 1: Dice 0.8000" in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz"), "--as", "images"]) == 0
+    assert "rmse: " in capsys.readouterr().out
     field = world_field(grid)
     radcnn.write(field, tmp_path / "f.nii")
     radcnn.write(field.with_array(field.array + 2), tmp_path / "g.nii")

@@ -7,7 +7,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from grids import axial, oblique
-from napari_radcnn.errors import GeometryError
+from napari_radcnn.errors import GeometryError, OptionError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.metrics import compare, dice, surface_distances
 from napari_radcnn.phantom import disks, world_field
@@ -68,3 +68,45 @@ def test_images_against_scikit_image():
     assert found["rmse"] == pytest.approx(20, rel=0.02)
     assert found["mean_shift"] == pytest.approx((noisy.array - clean.array).mean(), abs=1e-3)
     assert compare(clean, clean)["image"]["psnr_db"] is None
+
+
+def unmarked(array: np.ndarray) -> Volume:
+    return Volume(array, Geometry.from_parts(array.shape, SPACING, (1.0, 2.0, 3.0)))
+
+
+def patches(count: int) -> np.ndarray:
+    """Return `count` patches of one value each in a background of 0."""
+    out = np.zeros((8, 24, 40), np.int16)
+    for n in range(count):
+        row, column = divmod(n, 10)
+        out[2:6, 2 * row : 2 * row + 2, 4 * column : 4 * column + 4] = n + 1
+    return out
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("count", [1, 2, 100])
+def test_label_maps_are_known_by_their_values(count: int, dtype: type) -> None:
+    array = patches(count).astype(dtype)
+    found = compare(unmarked(array), unmarked(np.roll(array, 1, axis=2)))
+    assert len(found["labels"]) == count
+    assert 0.7 < found["labels"]["1"]["dice"] < 1
+    assert "image" in compare(unmarked(array), unmarked(array), taken_as="images")
+
+
+@pytest.mark.parametrize("kind", ["8-bit picture", "negative", "fractions", "many values"])
+def test_pictures_are_known_by_their_values(kind: str) -> None:
+    random = np.random.default_rng(3)
+    arrays = {
+        "8-bit picture": random.integers(0, 255, (8, 24, 40)).astype(np.uint8),
+        "negative": patches(3) - np.int16(1),
+        "fractions": patches(3) * np.float32(0.5),
+        "many values": np.arange(8 * 24 * 40, dtype=np.int16).reshape(8, 24, 40),
+    }
+    assert "image" in compare(unmarked(arrays[kind]), unmarked(arrays[kind]))
+
+
+def test_what_they_are_taken_as_can_be_given() -> None:
+    array = np.random.default_rng(3).integers(0, 200, (4, 6, 10)).astype(np.uint8)
+    assert "labels" in compare(unmarked(array), unmarked(array), taken_as="labels")
+    with pytest.raises(OptionError, match="no label maps"):
+        compare(unmarked(array * np.float32(0.3)), unmarked(array), taken_as="labels")

@@ -27,6 +27,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "--tolerance", metavar="MM", type=float, default=2.0, help="tolerance of the surface Dice in mm (default: 2)"
     )
+    evaluate.add_argument(
+        "--as",
+        dest="taken_as",
+        choices=("auto", "labels", "images"),
+        default="auto",
+        help="what two scans are compared as (default: by their marks and values)",
+    )
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(command=_evaluate)
 
@@ -36,7 +43,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 
     if not parsed.tolerance >= 0:
         raise OptionError(f"--tolerance is {parsed.tolerance:g}: it must be 0 mm or more.")
-    found = evaluate(parsed.reference, parsed.prediction, tolerance_mm=parsed.tolerance)
+    found = evaluate(parsed.reference, parsed.prediction, tolerance_mm=parsed.tolerance, taken_as=parsed.taken_as)
     if parsed.json:
         print(json.dumps({"reference": str(parsed.reference), "prediction": str(parsed.prediction), **found}, indent=2))
         return

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.tasks import kinds, load
 from napari_radcnn.volume import Volume
 
+if TYPE_CHECKING:
+    from napari_radcnn.metrics.volumes import TakenAs
 
-def evaluate(reference: str | Path, prediction: str | Path, *, tolerance_mm: float = 2.0) -> dict[str, Any]:
+
+def evaluate(
+    reference: str | Path, prediction: str | Path, *, tolerance_mm: float = 2.0, taken_as: TakenAs = "auto"
+) -> dict[str, Any]:
     """Compare a prediction with its reference: label maps, images, findings, or classes.
 
     Parameters
@@ -21,6 +26,8 @@ def evaluate(reference: str | Path, prediction: str | Path, *, tolerance_mm: flo
         `reference` holds its class in the second and `prediction` a column of probabilities for each class.
     tolerance_mm : float
         Of the surface Dice of labels.
+    taken_as : str
+        What scans are taken as: ``"labels"``, ``"images"``, or ``"auto"``, by their marks and values.
 
     Returns
     -------
@@ -33,7 +40,11 @@ def evaluate(reference: str | Path, prediction: str | Path, *, tolerance_mm: flo
         If one of them cannot be read, or they do not belong together.
     GeometryError
         If they lie on different grids.
+    OptionError
+        If they are to be taken as labels and cannot be.
     """
+    if taken_as != "auto":
+        return compare_scans(Path(reference), Path(prediction), tolerance_mm, taken_as)
     asked = dict.fromkeys(kind.compare for kind in reversed(kinds()) if kind.compare)
     for place in asked:
         found: dict[str, Any] | None = load(place)(Path(reference), Path(prediction), tolerance_mm)
@@ -42,11 +53,11 @@ def evaluate(reference: str | Path, prediction: str | Path, *, tolerance_mm: flo
     raise ReadError(f"{reference} and {prediction} contain nothing that can be compared.")
 
 
-def compare_scans(reference: Path, prediction: Path, tolerance_mm: float) -> dict[str, Any]:
+def compare_scans(reference: Path, prediction: Path, tolerance_mm: float, taken_as: TakenAs = "auto") -> dict[str, Any]:
     """Compare two label maps or two images; whatever is no report is taken for one."""
     from napari_radcnn.metrics import compare
 
-    return compare(_only_volume(reference), _only_volume(prediction), tolerance_mm=tolerance_mm)
+    return compare(_only_volume(reference), _only_volume(prediction), tolerance_mm=tolerance_mm, taken_as=taken_as)
 
 
 def _only_volume(path: Path) -> Volume:
