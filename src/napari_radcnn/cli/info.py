@@ -120,7 +120,7 @@ def _describe(volume: Volume) -> dict[str, Any]:
         "shape": list(geometry.shape),
         "is_color": volume.is_color,
         "spacing_mm": list(geometry.spacing),
-        "orientation": geometry.orientation,
+        "orientation": geometry.orientation if metadata.is_placed else None,
         "affine": geometry.affine.tolist(),
         "is_axis_aligned": geometry.is_axis_aligned,
         "is_sheared": geometry.is_sheared,
@@ -139,11 +139,19 @@ def _line(volume: Volume) -> str:
         *([metadata.description] if metadata.description else []),
         metadata.source_format or "?",
         " x ".join(str(n) for n in geometry.shape),
-        " x ".join(f"{s:.4g}" for s in geometry.spacing) + " mm",
-        geometry.orientation + ("" if geometry.is_axis_aligned else " oblique") + (" sheared" * geometry.is_sheared),
+        " x ".join(f"{s:.4g}" for s in geometry.spacing) + " mm" if metadata.is_calibrated else "pixel size unknown",
+        _orientation(volume),
         str(volume.dtype) + (f" {metadata.units}" if metadata.units else ""),
     ]
     return " · ".join(parts)
+
+
+def _orientation(volume: Volume) -> str:
+    """Return towards what the axes run; of a radiograph, the sides that its header states."""
+    geometry, sides = volume.geometry, volume.metadata.sides
+    if not volume.metadata.is_placed:
+        return "no orientation" if sides is None else f"rows towards {sides.row}, columns towards {sides.column}"
+    return geometry.orientation + ("" if geometry.is_axis_aligned else " oblique") + (" sheared" * geometry.is_sheared)
 
 
 # -- findings ---------------------------------------------------------------------------------------------------------

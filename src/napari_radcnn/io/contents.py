@@ -16,7 +16,17 @@ from napari_radcnn.io.archive import DAMAGE
 from napari_radcnn.io.dicom import DicomFolder, SeriesInfo, find_dicom, find_dicomdir, series_infos
 from napari_radcnn.io.dicom.series import collect
 from napari_radcnn.io.dicom_results import is_report
-from napari_radcnn.io.formats import DICOM, DICOMDIR, NOT_IN_FOLDERS, WEIGHTS, ZIP, Format, readable_suffixes, sniff
+from napari_radcnn.io.formats import (
+    DICOM,
+    DICOMDIR,
+    NOT_IN_FOLDERS,
+    PICTURE,
+    WEIGHTS,
+    ZIP,
+    Format,
+    readable_suffixes,
+    sniff,
+)
 from napari_radcnn.io.nifti import is_voxel_half
 from napari_radcnn.io.omezarr import is_zarr
 from napari_radcnn.io.problems import as_read_errors
@@ -172,7 +182,8 @@ def find_scans(path: str | Path, progress: Progress | None = None, cancel: Cance
     """Return what `napari_radcnn.read` opens at a path.
 
     In a folder those are the DICOM series at any depth and the images of other formats right in it; where there are
-    neither, the images of other formats one folder down. Hidden files and folders are left out, and so are archives
+    neither, the images of other formats one folder down; and where there is nothing else, its pictures (PNG, JPEG,
+    TIFF). Hidden files and folders are left out, and so are archives
     in a folder.
 
     Parameters
@@ -209,6 +220,8 @@ def _find_scans(path: Path, progress: Progress | None, cancel: CancelEvent | Non
     if not images and not dicom.series:
         inner = sorted(entry for entry in _entries(path) if entry.is_dir() and not is_zarr(entry))
         images = [image for folder in inner for image in _readable_images(folder)]
+    if not images and not dicom.series:
+        images = [entry for entry in _entries(path) if entry.is_file() and sniff(entry) is PICTURE]
     return ScansAtPath(path, dicom, tuple(images))
 
 
@@ -300,6 +313,6 @@ def _other_images(folder: Path, known: Set[Path] = frozenset()) -> list[Path]:
                 images.append(path)
         elif path not in known and path.is_file() and path.stat().st_size > 0 and not is_voxel_half(path):
             found = sniff(path)
-            if found is not None and found not in NOT_IN_FOLDERS:
+            if found is not None and found not in (*NOT_IN_FOLDERS, PICTURE):
                 images.append(path)
     return images

@@ -18,8 +18,10 @@ from napari_radcnn.io.dicom_reading import read_dicom, read_dicomdir
 from napari_radcnn.io.itk.metaimage import read_metaimage
 from napari_radcnn.io.itk.nrrd import read_nrrd
 from napari_radcnn.io.itk.write import write_itk
+from napari_radcnn.io.mgh import is_mgh_start, read_mgh
 from napari_radcnn.io.nifti import HEADER_STARTS, read_nifti, write_nifti
 from napari_radcnn.io.omezarr import is_zarr, read_omezarr, write_omezarr
+from napari_radcnn.io.picture import STARTS as PICTURE_STARTS, read_picture
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import LabelMap
 from napari_radcnn.tasks import kinds
@@ -28,6 +30,8 @@ from napari_radcnn.volume import Volume
 #: How much of a file, and how many entries of a folder, `sniff` looks at.
 _START_BYTES = 352
 _MOST_ENTRIES = 200
+#: How deep: a disc has folders of patients, studies and series.
+_MOST_DEPTH = 5
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,15 @@ OME_ZARR = Format(
     "OME-Zarr", (".ome.zarr", ".zarr"), (".ome.zarr", ".zarr"), lambda _: False, read_omezarr, write_omezarr
 )
 
+#: A radiograph as other programs export it. In a folder with scans it is taken for a screenshot and left alone.
+PICTURE = Format(
+    "picture",
+    (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
+    (),
+    lambda start: start.startswith(PICTURE_STARTS),
+    read_picture,
+)
+
 FORMATS = (
     DICOMDIR,
     DICOM,
@@ -136,7 +149,9 @@ FORMATS = (
         read_metaimage,
         write_itk,
     ),
+    Format("MGH", (".mgz", ".mgh", ".mgh.gz"), (), is_mgh_start, read_mgh),
     OME_ZARR,
+    PICTURE,
     ZIP,
 )
 #: How names of files with the weights of a network end.
@@ -150,8 +165,8 @@ NOT_IN_FOLDERS = (DICOMDIR, DICOM, ZIP)
 def sniff(path: str | Path) -> Format | None:
     """Return the format of a file or folder, or None; cheap enough to call on everything a user drops.
 
-    A file is judged by its first bytes and its suffix. A folder is judged by its first 200 entries, one level of
-    folders deeper included; the format of the first one that is any image is returned.
+    A file is judged by its first bytes and its suffix. A folder is judged by its first 200 entries, those of the
+    folders in it included; the format of the first one that is any image is returned.
     """
     path = Path(path)
     try:
@@ -161,10 +176,20 @@ def sniff(path: str | Path) -> Format | None:
             if any(is_zarr(inner) for inner in islice(path.glob("*.zarr"), _MOST_ENTRIES)):
                 return OME_ZARR
             found = (_sniff_file(entry) for entry in _entries(path))
-            return next((format_ for format_ in found if format_ not in (None, ZIP)), None)
+            return _first_format(format_ for format_ in found if format_ not in (None, ZIP))
         return _sniff_file(path)
     except OSError:
         return None
+
+
+def _first_format(found: Iterable[Format | None]) -> Format | None:
+    """Return the first format; that of pictures only where there is no other."""
+    last = None
+    for format_ in found:
+        if format_ is not PICTURE:
+            return format_
+        last = PICTURE
+    return last
 
 
 def formats() -> Iterator[Format]:
@@ -206,10 +231,10 @@ def _sniff_file(path: Path) -> Format | None:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """Give files of the folder, then of the folders in it, 200 entries in all."""
+    """Give files of the folder, then of the folders in it, and so on, 200 entries in all."""
     left = _MOST_ENTRIES
     folders = [folder]
-    for depth in range(2):
+    for _ in range(_MOST_DEPTH):
         deeper: list[Path] = []
         for current in folders:
             with os.scandir(current) as entries:
@@ -219,7 +244,7 @@ def _entries(folder: Path) -> Iterator[Path]:
                         return
                     if entry.is_file():
                         yield Path(entry.path)
-                    elif depth == 0 and entry.is_dir(follow_symlinks=False):
+                    elif entry.is_dir(follow_symlinks=False):
                         deeper.append(Path(entry.path))
         folders = deeper
 

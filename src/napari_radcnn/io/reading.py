@@ -105,7 +105,7 @@ def _read_folder(
         if refused:
             raise ReadError(" ".join(refused[:5]) + (f" And {len(refused) - 5} more." if len(refused) > 5 else ""))
         raise ReadError(
-            f"{folder.name or folder}: contains no readable image (DICOM, NIfTI, NRRD, MetaImage, OME-Zarr)."
+            f"{folder.name or folder}: contains no readable image (DICOM, NIfTI, NRRD, MetaImage, MGH, OME-Zarr)."
         )
     if not refused:
         return volumes

@@ -13,6 +13,7 @@ from napari_radcnn import io
 from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.scans import defaults
 from napari_radcnn.gui.scans.dock import ScansDock
+from napari_radcnn.gui.scans.tree import scan_of_item
 from napari_radcnn.phantom import disks, head, oblique_geometry, world_field
 
 pytestmark = pytest.mark.gui
@@ -23,9 +24,10 @@ def folder(tmp_path):
     """Two series of two studies, and a NIfTI file."""
     root = tmp_path / "scans"
     (root / "a").mkdir(parents=True)
-    write_dicom_series(root / "a", head(oblique_geometry((4, 10, 12))), series_number=2, modality="MR")
+    study = {"StudyDate": "20200203", "StudyDescription": "BRAIN"}
+    write_dicom_series(root / "a", head(oblique_geometry((4, 10, 12))), series_number=2, modality="MR", **study)
     ct = disks()[1]
-    write_dicom_series(root / "b", ct.with_array(ct.array.astype(np.int16)), series_number=5, modality="CT")
+    write_dicom_series(root / "b", ct.with_array(ct.array.astype(np.int16)), series_number=5, modality="CT", **study)
     io.write(world_field(oblique_geometry()), root / "field.nii.gz")
     (root / "notes.txt").write_text("hello")
     return root
@@ -57,13 +59,12 @@ def test_studies_series_and_files_are_listed_in_plain_words(make_napari_viewer, 
     _, dock = docked(make_napari_viewer)
     listed(dock, qtbot, folder)
     titles = [dock.tree.topLevelItem(n).text(0) for n in range(dock.tree.topLevelItemCount())]
-    assert titles == ["Study 1", "Study 2", "Single files"]
-    by_modality = {row.text(1): row for row in rows(dock)}
-    assert by_modality["CT"].text(2) == "24 x 72 x 80"
-    assert by_modality["CT"].text(3) == "2 x 0.9 x 0.8"
-    assert by_modality["CT"].text(4) == "24"
+    study = "TEST, PATIENT (ID-SECRET-1)\n2020-02-03 · BRAIN"
+    assert titles == [study, study, "Single files"]  # two studies of the same words
+    by_modality = {scan_of_item(row).modality: row for row in rows(dock)}
+    assert by_modality["CT"].text(0).endswith("\nCT · 24 slices · 72 x 80 · 2 x 0.9 x 0.8 mm")
     assert by_modality["MR"].text(0).startswith("2 · ")
-    assert by_modality["NIfTI"].text(0) == "field.nii.gz"
+    assert by_modality["NIfTI"].text(0).startswith("field.nii.gz\nNIfTI · ")
 
 
 def test_a_series_with_a_missing_slice_says_so_and_cannot_be_loaded(make_napari_viewer, qtbot, tmp_path):
@@ -81,10 +82,26 @@ def test_a_series_with_a_missing_slice_says_so_and_cannot_be_loaded(make_napari_
     assert not dock.panel.start_button.isEnabled()
 
 
+@pytest.mark.parametrize(("button", "shapes"), [("resample_button", [6]), ("split_button", [3, 2])])
+def test_what_can_be_done_about_a_missing_slice_is_offered(make_napari_viewer, qtbot, tmp_path, button, shapes):
+    files = write_dicom_series(tmp_path, head(oblique_geometry((6, 10, 12))))
+    files[3].unlink()
+    viewer, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, tmp_path)
+    assert not dock.repair_row.isVisible()
+    (row,) = rows(dock)
+    where = dock.tree.visualItemRect(row.child(0)).topLeft() + QPoint(20, 5)
+    qtbot.mouseClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert dock.repair_row.isVisible()
+    qtbot.mouseClick(getattr(dock, button), Qt.MouseButton.LeftButton)
+    wait_for_end(qtbot, dock)
+    assert sorted(volume_from_layer(layer).shape[0] for layer in viewer.layers) == sorted(shapes)
+
+
 def test_selected_series_are_loaded_with_one_click(make_napari_viewer, qtbot, folder):
     viewer, dock = docked(make_napari_viewer)
     listed(dock, qtbot, folder)
-    assert not dock.panel.start_button.isEnabled()
+    assert len(viewer.layers) == 1  # the first is shown at once
     for row in rows(dock):
         row.setSelected(True)
     qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
@@ -95,7 +112,7 @@ def test_selected_series_are_loaded_with_one_click(make_napari_viewer, qtbot, fo
     assert viewer.canvas.overlays["radcnn_letter_left"].text == "R"
 
 
-def test_a_double_click_loads_one(make_napari_viewer, qtbot, folder):
+def test_a_double_click_loads_another_once(make_napari_viewer, qtbot, folder):
     viewer, dock = docked(make_napari_viewer)
     listed(dock, qtbot, folder)
     row = rows(dock)[-1]
@@ -104,7 +121,8 @@ def test_a_double_click_loads_one(make_napari_viewer, qtbot, folder):
     qtbot.mouseClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
     qtbot.mouseDClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
     wait_for_end(qtbot, dock)
-    assert len(viewer.layers) == 1
+    assert len(viewer.layers) == 2
+    assert [layer.visible for layer in viewer.layers] == [False, True]
 
 
 def test_a_folder_can_be_dropped(make_napari_viewer, qtbot, folder):
@@ -139,7 +157,7 @@ def test_cancel_leaves_no_layer(make_napari_viewer, qtbot, folder, monkeypatch):
     qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
     qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)
     wait_for_end(qtbot, dock)
-    assert not viewer.layers
+    assert len(viewer.layers) == 1
     assert dock.panel.message_label.text() == "Cancelled."
 
 
@@ -179,7 +197,7 @@ def test_the_dock_offers_what_read_reads(make_napari_viewer, qtbot, tmp_path):
     folder = mixed(tmp_path)
     viewer, dock = docked(make_napari_viewer)
     listed(dock, qtbot, folder)
-    by_title = {row.text(0): row for row in rows(dock)}
+    by_title = {scan_of_item(row).title: row for row in rows(dock)}
     images = [title for title, row in by_title.items() if row.parent().text(0) == "Single files"]
     assert images == [
         "LOUD.HDR",
@@ -191,7 +209,7 @@ def test_the_dock_offers_what_read_reads(make_napari_viewer, qtbot, tmp_path):
         "squeezed.hdr.gz",
         "store.ome.zarr",
     ]
-    assert by_title["store.ome.zarr"].text(1) == "OME-Zarr"
+    assert scan_of_item(by_title["store.ome.zarr"]).modality == "OME-Zarr"
     broken = by_title["broken.dcm"]
     assert broken.parent().text(0) == "Left out"
     assert "damaged" in broken.child(0).text(0)
@@ -215,7 +233,7 @@ def test_a_store_an_archive_and_a_file_are_listed_by_themselves(make_napari_view
         dock.path_line.clear()
         listed(dock, qtbot, path)
         (row,) = rows(dock)
-        assert (row.text(0), row.text(1)) == (path.name, kind)
+        assert (scan_of_item(row).title, scan_of_item(row).modality) == (path.name, kind)
 
 
 def test_images_one_folder_down_are_listed_by_their_place(make_napari_viewer, qtbot, tmp_path):
@@ -224,4 +242,4 @@ def test_images_one_folder_down_are_listed_by_their_place(make_napari_viewer, qt
         io.write(world_field(oblique_geometry()), tmp_path / name / "scan.nii.gz")
     _, dock = docked(make_napari_viewer)
     listed(dock, qtbot, tmp_path)
-    assert [row.text(0) for row in rows(dock)] == ["t1/scan.nii.gz", "t2/scan.nii.gz"]
+    assert [scan_of_item(row).title for row in rows(dock)] == ["t1/scan.nii.gz", "t2/scan.nii.gz"]

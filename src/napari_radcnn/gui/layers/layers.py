@@ -30,6 +30,8 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 AXIS_LABELS = ("S", "P", "L")
 #: Where a layer keeps what the scan knows and the screen does not.
 METADATA_KEY = "radcnn"
+#: Below that key: whether labels were told from a scan by their voxels alone.
+RECOGNIZED = "is_recognized"
 LayerData = tuple[Any, dict[str, Any], str]
 
 

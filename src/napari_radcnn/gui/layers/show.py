@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
+from napari_radcnn.gui.layers.layers import METADATA_KEY, RECOGNIZED, is_ours
 
 
 def tell(layer: Any) -> None:
@@ -20,7 +20,10 @@ def tell_of(name: str, metadata: dict[str, Any]) -> None:
     kept = metadata[METADATA_KEY]
     for warning in kept["warnings"]:
         show_warning(f"{name}: {warning}")
-    if kept["place"].axis_map is None:
+    if kept.get(RECOGNIZED):
+        show_info(f"{name} holds few whole numbers in areas: opened as labels. The page Scans can show it as a scan.")
+    place = kept.get("place")
+    if place is not None and place.axis_map is None:
         show_info(
             f"{name} is oblique: it is shown on an upright grid, but models run and results are saved on its own grid."
         )

@@ -25,6 +25,11 @@ def taken() -> dict[str, str]:
     return {pattern: known[pattern] for pattern in patterns() if known.get(pattern, PLUGIN) != PLUGIN}
 
 
+def others() -> list[str]:
+    """Return all patterns that the user has given to another plugin, of our formats or not."""
+    return [pattern for pattern, plugin in _settings().extension2reader.items() if plugin != PLUGIN]
+
+
 def make_default() -> None:
     """Let napari open our formats with this plugin; what the user gave to another plugin stays there."""
     settings = _settings()

@@ -1,38 +1,46 @@
-"""The Scans dock: what is in a folder, by study and series, and the chosen ones into the viewer."""
+"""The Scans page: what is at some paths, by study and series, and the chosen ones into the viewer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QColor, QDragEnterEvent, QDropEvent
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QImage, QShowEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
+    QApplication,
+    QCheckBox,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
-    QMessageBox,
+    QMainWindow,
     QPushButton,
-    QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_radcnn.gui.layers.colors import WARNING_COLOR
-from napari_radcnn.gui.layers.layers import LayerData
+from napari_radcnn.errors import RadcnnError
+from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData, is_ours
+from napari_radcnn.gui.layers.show import tell_of
 from napari_radcnn.gui.parts.job import Job, Work
 from napari_radcnn.gui.parts.widgets import WorkPanel
 from napari_radcnn.gui.reading.show import add_to_viewer, watch
-from napari_radcnn.gui.scans import defaults
-from napari_radcnn.gui.scans.folder import ListedScan, list_folder, load
+from napari_radcnn.gui.scans import slices
+from napari_radcnn.gui.scans.consent import DefaultButton
+from napari_radcnn.gui.scans.drops import take_drops
+from napari_radcnn.gui.scans.folder import ListedScan, Listing, first_scan, list_paths, load, repaired
+from napari_radcnn.gui.scans.opening import hand_over
+from napari_radcnn.gui.scans.showing import as_other_kind, other_kind, replace_layer, show_alone
+from napari_radcnn.gui.scans.thumbnails import thumbnails
+from napari_radcnn.gui.scans.tree import ScanTree, scan_of_item
+from napari_radcnn.io import OnIrregular, SeriesInfo
 from napari_radcnn.progress import Progress
-
-_COLUMNS = ("Series", "Modality", "Size", "Spacing (mm)", "Files")
-_WIDTHS = (146, 62, 100, 124, 40)
 
 
 class ScansDock(QWidget):
@@ -46,11 +54,21 @@ class ScansDock(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self._viewer = napari_viewer
+        self.viewer = napari_viewer
+        self._waiting: list[list[Path]] = []
+        self._next: Callable[[], None] | None = None
+        #: What was loaded, and the `unique_id` of its layers: plugins get napari's layers in short-lived wrappers.
+        self._open: list[tuple[ListedScan, list[Hashable]]] = []
+        self._pictures: Job | None = None
+        self._ready: SimpleQueue[tuple[int, QImage]] = SimpleQueue()
+        self._repair: ListedScan | None = None
         self._build()
+        self._connect()
         self.setAcceptDrops(True)
         watch(napari_viewer)
         self._update_buttons()
+        self._on_active()
+        _PAGES.append(weakref.ref(self))
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -61,39 +79,63 @@ class ScansDock(QWidget):
         top.addWidget(self.path_line)
         top.addWidget(self.open_button)
         layout.addLayout(top)
-        self.tree = QTreeWidget()
-        self.tree.setHeaderLabels(list(_COLUMNS))
-        self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.tree.setMinimumHeight(140)
-        self.tree.setIndentation(12)
-        self.tree.setWordWrap(True)
-        for column, width in enumerate(_WIDTHS):
-            self.tree.setColumnWidth(column, width)
+        self.tree = ScanTree()
         layout.addWidget(self.tree)
+        self.repair_row = QWidget()
+        row = QHBoxLayout(self.repair_row)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.resample_button = QPushButton("Interpolate to an even grid")
+        self.split_button = QPushButton("Open its even parts")
+        row.addWidget(self.resample_button)
+        row.addWidget(self.split_button)
+        self.repair_row.hide()
+        layout.addWidget(self.repair_row)
         self.panel = WorkPanel("Load selected")
         layout.addWidget(self.panel)
-        self.default_button = QPushButton()
+        self.kind_button = QPushButton()
+        layout.addWidget(self.kind_button)
+        self.ask_box = QCheckBox("Ask whether a single slice means its series")
+        self.ask_box.setChecked(slices.kept_answer() is None)
+        layout.addWidget(self.ask_box)
+        self.default_button = DefaultButton(self.panel.message_label.setText)
         layout.addWidget(self.default_button)
         self.setMinimumWidth(300)
+
+    def _connect(self) -> None:
         self.open_button.clicked.connect(self._choose_folder)
         self.path_line.returnPressed.connect(self._on_path)
         self.tree.itemSelectionChanged.connect(self._update_buttons)
         self.tree.itemClicked.connect(self._on_click)
-        self.tree.itemDoubleClicked.connect(self._on_double_click)
+        self.tree.itemActivated.connect(self._on_activated)
         self.panel.start_button.clicked.connect(self.load_selected)
-        self.panel.ended.connect(self._update_buttons)
-        self.default_button.clicked.connect(self._on_default)
+        self.panel.ended.connect(self._on_ended)
+        self.resample_button.clicked.connect(lambda: self._on_repair("resample"))
+        self.split_button.clicked.connect(lambda: self._on_repair("split"))
+        self.kind_button.clicked.connect(self._on_kind)
+        self.ask_box.clicked.connect(self._on_ask)
+        self.viewer.layers.selection.events.active.connect(self._on_active)
+        self.viewer.layers.events.removed.connect(self._on_removed)
 
     def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
         """Return a size that shows the list without scrolling sideways."""
-        return QSize(500, 600)
+        return QSize(360, 600)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  Qt's name
+        """Take the drops on the canvas, now that there is a window."""
+        super().showEvent(event)
+        current: Any = self
+        while current is not None and not isinstance(current, QMainWindow):
+            current = current.parentWidget()
+        if current is not None:
+            page = weakref.ref(self)
+            take_drops(current, lambda paths: _open_in(page, paths))
 
     @property
     def job(self) -> Job | None:
         """The listing or loading that is under way."""
         return self.panel.job
 
-    # -- a folder --------------------------------------------------------------------------------------------------
+    # -- paths -----------------------------------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802  Qt's name
         """Take files and folders."""
@@ -101,92 +143,184 @@ class ScansDock(QWidget):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802  Qt's name
-        """List what was dropped."""
-        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        """Open what was dropped."""
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
             event.acceptProposedAction()
-            self.list_path(Path(paths[0]))
+            self.open_paths(paths)
 
     def _choose_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a folder of scans", self.path_line.text())
         if folder:
-            self.list_path(Path(folder))
+            self.open_paths([Path(folder)])
 
     def _on_path(self) -> None:
         if self.path_line.text().strip():
-            self.list_path(Path(self.path_line.text().strip()).expanduser())
+            self.open_paths([Path(self.path_line.text().strip()).expanduser()])
 
-    def list_path(self, path: Path) -> None:
-        """List the scans in a folder (or the scan in a file), reading headers beside the viewer."""
+    def open_paths(self, paths: Sequence[Path]) -> None:
+        """List files and folders beside the viewer, then load the first scan, or all files that are named.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+            Slices of one series are one scan. Of one slice alone the user is asked whether its series is meant. What
+            is asked for while other work is under way waits for it.
+        """
+        paths = list(paths)
         if self.job is not None:
+            self._waiting.append(paths)
             return
-        self.path_line.setText(str(path))
+        self._stop_pictures()
+        self.path_line.setText(str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more")
         self.tree.clear()
+        if len(paths) == 1 and paths[0].is_dir():
+            folder = paths[0]
+            self._next = lambda: self._list(paths)
+            self._start("Opening", lambda progress, cancel: first_scan(folder, progress, cancel), self._add_first)
+        else:
+            self._list(paths)
 
-        def work(progress: Progress, cancel: Event) -> list[ListedScan]:
-            return list_folder(path, progress, cancel)
+    def _add_first(self, found: tuple[ListedScan, list[LayerData]] | None) -> str:
+        return "Listing scans …" if found is None else self._add([found[0]], [found[1]])
+
+    def _list(self, paths: list[Path]) -> None:
+        def work(progress: Progress, cancel: Event) -> Listing:
+            return list_paths(paths, progress, cancel)
 
         self._start("Listing scans", work, self._show_list)
 
-    def _show_list(self, scans: list[ListedScan]) -> str:
-        groups: dict[str, QTreeWidgetItem] = {}
-        for scan in scans:
-            if scan.group not in groups:
-                groups[scan.group] = QTreeWidgetItem([scan.group])
-                groups[scan.group].setFlags(Qt.ItemFlag.ItemIsEnabled)
-                self.tree.addTopLevelItem(groups[scan.group])
-                groups[scan.group].setFirstColumnSpanned(True)
-                groups[scan.group].setExpanded(True)
-            item = QTreeWidgetItem([scan.title, scan.modality, scan.size, scan.spacing, str(scan.n_files)])
-            item.setData(0, Qt.ItemDataRole.UserRole, scan)
-            item.setToolTip(0, scan.title)
-            if not scan.can_open:
-                item.setFlags(Qt.ItemFlag.NoItemFlags)
-            groups[scan.group].addChild(item)
-            if scan.problem:
-                _add_problem(item, scan.problem)
-        count = sum(scan.can_open for scan in scans)
-        return (
-            f"{count} found; double-click one, or select several and load them."
-            if scans
-            else ("No scans in this folder.")
-        )
+    def _show_list(self, listing: Listing) -> str:
+        self.tree.show_scans(listing.scans)
+        for scan, _ in self._open:
+            self._mark(scan)
+        if listing.slice is not None and len(listing.scans) > 1 and listing.scans[0].can_open:
+            self._next = lambda: self._on_slice(listing.scans[0], listing.scans[1])
+        elif listing.first and not any(self._layers_of(scan) for scan in listing.scans):
+            self._next = lambda: self._choose(list(listing.first))
+        count = sum(scan.can_open for scan in listing.scans)
+        return f"{count} found; click on one to see it." if listing.scans else "No scans in this folder."
+
+    # -- one slice -------------------------------------------------------------------------------------------------
+
+    def _on_slice(self, series: ListedScan, alone: ListedScan) -> None:
+        """Ask whether a slice means its series, unless the user has said so for all."""
+
+        def on_answer(answer: slices.Answer | None) -> None:
+            self.ask_box.setChecked(slices.kept_answer() is None)
+            if answer is not None:
+                self._choose([series if answer == "series" else alone])
+
+        kept = slices.kept_answer()
+        if kept is not None:
+            on_answer(kept)
+            return
+        source = alone.source
+        name = source.files[0].name if isinstance(source, SeriesInfo) else alone.title
+        slices.ask(self, name, series.n_files, series.title, on_answer)
+
+    def _on_ask(self, is_on: bool) -> None:
+        slices.keep_answer(None if is_on else "series")
 
     # -- into the viewer -------------------------------------------------------------------------------------------
 
     def selected(self) -> list[ListedScan]:
         """Return the selected scans."""
-        items = self.tree.selectedItems()
-        scans = [item.data(0, Qt.ItemDataRole.UserRole) for item in items]
-        return [scan for scan in scans if isinstance(scan, ListedScan) and scan.can_open]
+        return self.tree.chosen()
 
     def _on_click(self, item: QTreeWidgetItem, _column: int) -> None:
-        """Show in full a problem that the list cuts off."""
-        if item.data(0, Qt.ItemDataRole.UserRole) is None and item.parent() is not None:
-            self.panel.message_label.setText(item.text(0))
+        """Show the scan; with Ctrl or Shift it is only selected, to be loaded with others."""
+        if QApplication.keyboardModifiers() == Qt.KeyboardModifier.NoModifier:
+            self._on_activated(item, 0)
 
-    def _on_double_click(self, item: QTreeWidgetItem, _column: int) -> None:
-        scan = item.data(0, Qt.ItemDataRole.UserRole)
-        if isinstance(scan, ListedScan) and scan.can_open:
-            self._load([scan])
+    def _on_activated(self, item: QTreeWidgetItem, _column: int) -> None:
+        """Show the scan, or in full why it cannot be, and what can be done."""
+        scan = scan_of_item(item)
+        self._repair = scan if scan is not None and scan.can_be_repaired else None
+        self.repair_row.setVisible(self._repair is not None)
+        if scan is None:
+            return
+        if scan.problem and (not scan.can_open or item.parent() is None or item.childCount() == 0):
+            self.panel.message_label.setText(f"⚠ {scan.problem}")
+        if scan.can_open:
+            self._choose([scan])
+
+    def _on_repair(self, how: OnIrregular) -> None:
+        if self._repair is not None:
+            self._choose([repaired(self._repair, how)])
 
     def load_selected(self) -> None:
         """Read the selected scans beside the viewer and add them as layers."""
-        self._load(self.selected())
+        self._choose(self.selected())
 
-    def _load(self, scans: list[ListedScan]) -> None:
+    def _choose(self, scans: list[ListedScan]) -> None:
+        """Show scans: those that are in the viewer at once, the others when they are loaded."""
         if not scans or self.job is not None:
             return
+        missing = [scan for scan in scans if not self._layers_of(scan)]
+        if not missing:
+            show_alone(self.viewer, self._layers_of(scans[0]))
+            return
+        places = self._places()
 
-        def work(progress: Progress, cancel: Event) -> list[LayerData]:
-            return load(scans, progress, cancel)
+        def work(progress: Progress, cancel: Event) -> list[list[LayerData]]:
+            return [load([scan], progress, cancel, places) for scan in missing]
 
-        self._start("Loading scans", work, self._add)
+        self._start("Loading scans", work, lambda loaded: self._add(missing, loaded))
 
-    def _add(self, loaded: list[LayerData]) -> str:
-        for data in loaded:
-            add_to_viewer(self._viewer, data)
-        return "1 scan loaded." if len(loaded) == 1 else f"{len(loaded)} scans loaded."
+    def _add(self, scans: list[ListedScan], loaded: list[list[LayerData]]) -> str:
+        for scan, datas in zip(scans, loaded, strict=True):
+            layers = []
+            for data in datas:
+                layers.append(add_to_viewer(self.viewer, data))
+                if not is_ours(layers[-1]):
+                    tell_of(layers[-1].name, layers[-1].metadata)
+            self._open.append((scan, [layer.unique_id for layer in layers]))
+            self._mark(scan)
+        show_alone(self.viewer, self._layers_of(scans[0]))
+        return "1 scan loaded." if len(scans) == 1 else f"{len(scans)} scans loaded."
+
+    def _layers_of(self, scan: ListedScan) -> list[Any]:
+        """Return the layers of a scan that are in the viewer."""
+        found = {one for known, ids in self._open if _key(known) == _key(scan) for one in ids}
+        return [layer for layer in self.viewer.layers if layer.unique_id in found]
+
+    def _mark(self, scan: ListedScan) -> None:
+        for item in self.tree.items():
+            listed = scan_of_item(item)
+            if listed is not None and _key(listed) == _key(scan):
+                self.tree.mark(listed, bool(self._layers_of(scan)))
+
+    def _on_removed(self, _event: Any = None) -> None:
+        gone = [scan for scan, _ in self._open if not self._layers_of(scan)]
+        self._open = [(scan, ids) for scan, ids in self._open if scan not in gone]
+        for scan in gone:
+            self._mark(scan)
+
+    def _places(self) -> list[Path]:
+        """Return the folders of the DICOM series that are open."""
+        volumes = [layer.metadata[METADATA_KEY].get("volume") for layer in self.viewer.layers if is_ours(layer)]
+        found = [one.metadata for one in volumes if one is not None and one.metadata.series_uid]
+        return list(dict.fromkeys(about.source for about in found if about.source is not None))
+
+    # -- labels or a scan ------------------------------------------------------------------------------------------
+
+    def _on_active(self, _event: Any = None) -> None:
+        layer = self.viewer.layers.selection.active
+        kind = other_kind(layer)
+        self.kind_button.setVisible(bool(kind))
+        self.kind_button.setText(f"Show '{layer.name}' as {'a scan' if kind == 'scan' else 'labels'}" if kind else "")
+
+    def _on_kind(self) -> None:
+        layer = self.viewer.layers.selection.active
+        before = layer.unique_id
+        try:
+            made = replace_layer(self.viewer, layer, as_other_kind(layer))
+        except RadcnnError as error:
+            self.panel.fail(str(error))
+            return
+        for _, ids in self._open:
+            ids[:] = [made.unique_id if one == before else one for one in ids]
 
     # -- work ------------------------------------------------------------------------------------------------------
 
@@ -196,55 +330,81 @@ class ScansDock(QWidget):
 
     def cancel(self) -> None:
         """Stop listing or loading."""
+        self._waiting.clear()
+        self._next = None
         self.panel.cancel()
+
+    def _on_ended(self) -> None:
+        self._update_buttons()
+        what, self._next = self._next, None
+        if what is not None:
+            what()
+        if self.job is None and self._waiting:
+            self.open_paths(self._waiting.pop(0))
+        if self.job is None:
+            self._start_pictures()
 
     def _update_buttons(self) -> None:
         is_free = self.job is None
         self.open_button.setEnabled(is_free)
         self.path_line.setEnabled(is_free)
         self.panel.set_ready(bool(self.selected()))
-        self.default_button.setText(
-            "Do not open these formats with RadCNN by default"
-            if defaults.is_default()
-            else "Open these formats with RadCNN by default …"
-        )
 
-    # -- napari's settings -----------------------------------------------------------------------------------------
+    # -- small pictures --------------------------------------------------------------------------------------------
 
-    def _on_default(self) -> None:
-        """Change napari's preferences after asking; a second click takes it back."""
-        if defaults.is_default():
-            defaults.undo_default()
-            self.panel.message_label.setText("napari will ask again which plugin opens these files.")
-            self._update_buttons()
+    def _start_pictures(self) -> None:
+        """Read a slice of every scan in the list that has no picture yet, when the first scan is seen."""
+        scans = [scan for item in self.tree.items() if (scan := scan_of_item(item)) is not None]
+        if self._pictures is not None or not scans or self.tree.property("pictured") == id(scans[0]):
             return
-        others = defaults.taken()
-        kept = "".join(f"\n{pattern} stays with {plugin}." for pattern, plugin in others.items())
-        box = QMessageBox(self)
-        box.setObjectName("radcnn_default_consent")
-        box.setWindowTitle("Open with RadCNN by default?")
-        box.setText(
-            "This changes napari's preferences so that folders, and files with these names, are opened with RadCNN "
-            f"when you open or drop them: {', '.join(defaults.patterns()[:-1])}.\n\nThe same button undoes "
-            f"this.{kept}"
-        )
-        box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No)
-        box.finished.connect(self._on_consent)
-        box.open()
+        self.tree.setProperty("pictured", id(scans[0]))
+        ready: SimpleQueue[tuple[int, QImage]] = SimpleQueue()
+        self._ready = ready
 
-    def _on_consent(self, answer: int) -> None:
-        if answer == int(QMessageBox.StandardButton.Yes):
-            defaults.make_default()
-            self.panel.message_label.setText("napari now opens these files with RadCNN.")
-        self._update_buttons()
+        def work(progress: Progress, cancel: Event) -> None:
+            for place, picture in thumbnails(scans, cancel):
+                ready.put((place, picture))
+                progress(place, len(scans), "")
+
+        self._pictures = Job(self, "Small pictures", work, is_silent=True)
+        self._pictures.progressed.connect(self._show_pictures)
+        self._pictures.ended.connect(self._on_pictured)
+        self._pictures.start()
+
+    def _show_pictures(self, *_progress: object) -> None:
+        while isalive(self) and not self._ready.empty():
+            self.tree.set_picture(*self._ready.get())
+
+    def _on_pictured(self) -> None:
+        self._show_pictures()
+        self._pictures = None
+
+    def _stop_pictures(self) -> None:
+        if self._pictures is not None:
+            self._pictures.cancel()
+        self._ready = SimpleQueue()
 
 
-def _add_problem(item: QTreeWidgetItem, problem: str) -> None:
-    """Tell below a series, over the whole width, why it or a part of it cannot be opened."""
-    line = QTreeWidgetItem([f"⚠ {problem}"])
-    line.setFlags(Qt.ItemFlag.ItemIsEnabled)
-    line.setForeground(0, QColor(WARNING_COLOR))
-    line.setToolTip(0, problem)
-    item.addChild(line)
-    line.setFirstColumnSpanned(True)
-    item.setExpanded(True)
+def _open_in(page: weakref.ref[ScansDock], paths: Sequence[Path]) -> None:
+    """Let the page of a drop open it, which is turned to; another one if it has been closed since."""
+    known = page()
+    if known is not None and isalive(known):
+        hand_over(known.viewer, paths)
+
+
+def pages() -> list[ScansDock]:
+    """Return every Scans page there is."""
+    live = [page for reference in _PAGES if (page := reference()) is not None and isalive(page)]
+    _PAGES[:] = [weakref.ref(page) for page in live]
+    return live
+
+
+#: Of all viewers.
+_PAGES: list[weakref.ref[ScansDock]] = []
+
+
+def _key(scan: ListedScan) -> Hashable:
+    """Return what tells a scan from others, also where it is listed anew."""
+    if isinstance(scan.source, SeriesInfo):
+        return scan.source.series_uid, scan.source.files, scan.on_irregular
+    return scan.source

@@ -1,0 +1,116 @@
+"""One scan on the screen at a time: the others stay open and are hidden; and a layer as labels or as a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from napari_radcnn.gui.layers.layers import (
+    METADATA_KEY,
+    RECOGNIZED,
+    LayerData,
+    is_ours,
+    label_map_from_layer,
+    layer_data,
+    volume_from_layer,
+)
+from napari_radcnn.volume import Volume
+
+
+def show_alone(viewer: Any, layers: Sequence[Any]) -> None:
+    """Show the first of the layers of a scan, and hide other scans of ours and what lies on them.
+
+    Labels, and what was made on the grid of the scan, stay as they are, and so do layers of other plugins. Layers
+    without an image, such as a segmentation, lie on the scan that is seen, and hide nothing.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where.
+    layers : sequence of napari layer
+        Of one scan: its volumes, or its labels.
+    """
+    from napari.layers import Image
+
+    images = [layer for layer in layers if isinstance(layer, Image)]
+    if images:
+        seen = images[0]
+        for other in viewer.layers:
+            if METADATA_KEY in other.metadata and other not in layers and not _lies_on(other, seen):
+                other.visible = False
+    else:
+        seen = layers[0]
+    seen.visible = True
+    viewer.layers.selection.active = seen
+    _look_at(viewer, seen)
+
+
+def other_kind(layer: Any) -> str:
+    """Return what a layer could be shown as instead: ``"scan"`` or ``"labels"``; empty where that is no question."""
+    from napari.layers import Image, Labels
+
+    if layer is None or not is_ours(layer) or layer.ndim != 3 or layer.multiscale:
+        return ""
+    kept = layer.metadata[METADATA_KEY]
+    if isinstance(layer, Labels):
+        return "scan" if kept.get(RECOGNIZED) else ""
+    volume = kept.get("volume")
+    is_whole = isinstance(layer, Image) and not layer.rgb and layer.data.dtype.kind in "iu"
+    return "labels" if is_whole and volume is not None and volume.metadata.source_format != "DICOM" else ""
+
+
+def as_other_kind(layer: Any) -> LayerData:
+    """Return what a layer holds as `other_kind` names it; a second time gives back the first.
+
+    Raises
+    ------
+    RadcnnError
+        If its values are no labels.
+    """
+    if other_kind(layer) == "scan":
+        labels = label_map_from_layer(layer)
+        metadata = replace(labels.metadata, is_label=False, name=layer.name)
+        return layer_data(Volume(labels.array, labels.geometry, metadata, labels.warnings))
+    volume = volume_from_layer(layer)
+    data, arguments, kind = layer_data(replace(volume, metadata=replace(volume.metadata, is_label=True)))
+    arguments["metadata"][METADATA_KEY][RECOGNIZED] = True
+    return data, arguments, kind
+
+
+def replace_layer(viewer: Any, layer: Any, data: LayerData) -> Any:
+    """Put another layer in the place of one, and return it."""
+    from napari.layers import Layer
+
+    place = viewer.layers.index(layer)
+    made = Layer.create(*data)
+    viewer.layers.remove(layer)
+    viewer.layers.insert(place, made)
+    viewer.layers.selection.active = made
+    return made
+
+
+def _lies_on(layer: Any, scan: Any) -> bool:
+    """Return whether a layer is no other scan but lies on the grid of one: its labels, a map, what is fused with it."""
+    if not is_ours(layer) or not is_ours(scan):
+        return False
+    volume = layer.metadata[METADATA_KEY].get("volume")
+    if volume is not None and not volume.metadata.provenance:
+        return False
+    one, two = (each.metadata[METADATA_KEY]["place"].native for each in (layer, scan))
+    return bool(one.is_close(two))
+
+
+def _look_at(viewer: Any, layer: Any) -> None:
+    """Go to the middle of a layer if what is looked at lies outside it, as after another patient."""
+    low, high = np.asarray(layer.extent.world, float)
+    n = len(low)
+    point = np.asarray(viewer.dims.point[-n:], float)
+    slack = np.asarray(layer.scale, float)
+    if np.all(point >= low - slack) and np.all(point <= high + slack):
+        return
+    first = viewer.dims.ndim - n
+    viewer.dims.set_point(range(first, viewer.dims.ndim), tuple((low + high) / 2))
+    viewer.reset_view()
