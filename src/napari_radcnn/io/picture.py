@@ -43,9 +43,10 @@ def read_picture(path: Path, progress: Progress | None = None, _cancel: CancelEv
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                if getattr(image, "n_frames", 1) > 1:
+                count = getattr(image, "n_frames", 1)
+                if count > 1:
                     raise ReadError(
-                        f"{path.name}: contains {image.n_frames} pictures; open it with napari's own reader, or save "
+                        f"{path.name}: contains {count} pictures; open it with napari's own reader, or save "
                         "the one that is the radiograph as a file of its own."
                     )
                 array = _pixels(image)

@@ -304,7 +304,7 @@ class WorkPanel(QWidget):
 
     def _on_progress(self, done: int, total: int, message: str) -> None:
         if self.job is not None and self.cancel_button.isEnabled():
-            # What is not a step, such as compiling a network, takes its time unseen: the bar moves to and fro then.
+            # What is not a step, such as compiling a network, takes its time unseen: the bar moves back and forth then.
             self.progress_bar.setRange(0, total if done not in (0, self._done) else 0)
             self.progress_bar.setValue(done)
             self._done = done

@@ -269,9 +269,9 @@ class ScansDock(QWidget):
         self._start("Loading scans", work, lambda loaded: self._add(missing, loaded))
 
     def _add(self, scans: list[ListedScan], loaded: list[list[LayerData]]) -> str:
-        for scan, datas in zip(scans, loaded, strict=True):
+        for scan, parts in zip(scans, loaded, strict=True):
             layers = []
-            for data in datas:
+            for data in parts:
                 layers.append(add_to_viewer(self.viewer, data))
                 if not is_ours(layers[-1]):
                     tell_of(layers[-1].name, layers[-1].metadata)
