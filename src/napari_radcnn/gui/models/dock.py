@@ -434,6 +434,7 @@ class ModelsDock(QWidget):
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
         self._running = None
+        self._show_suitability(self._suitability)
         self._planner.settle()
         self.pin.follow()
         QTimer.singleShot(0, self._begin_next)
