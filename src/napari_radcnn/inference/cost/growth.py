@@ -7,6 +7,7 @@ from math import prod
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Shape
+from napari_radcnn.volume import Volume
 
 #: Voxels of a model's grid for each of the scan's. Thick slices of a large field of view stay far below.
 _MOST = 100
@@ -39,3 +40,16 @@ def check_growth(
         f"The model works at {there} mm, which would turn the {counts[1]} voxels of '{name}' ({here} mm) into "
         f"{counts[0]}: more than {_MOST} times as many. Check the spacing of the scan and of the model."
     )
+
+
+def check_own_spacing(volume: Volume, spacing: float) -> None:
+    """Check that resampling a scan to the spacing of a model, the same along all axes, stays in proportion.
+
+    Raises
+    ------
+    ModelError
+        As `check_growth`.
+    """
+    geometry = volume.geometry
+    after = [max(1, round(n * here / spacing)) for n, here in zip(geometry.shape, geometry.spacing, strict=True)]
+    check_growth(volume.name, geometry.shape, geometry.spacing, (after[0], after[1], after[2]), (spacing,) * 3)

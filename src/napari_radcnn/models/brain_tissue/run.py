@@ -13,6 +13,7 @@ from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.geometry import Box, Geometry, Shape
 from napari_radcnn.inference.backends import late_warnings
 from napari_radcnn.inference.cost.costs import blending_budget
+from napari_radcnn.inference.cost.growth import check_own_spacing
 from napari_radcnn.inference.opening import open_shipped
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
@@ -56,9 +57,10 @@ def plan(request: Request) -> Plan:
     GeometryError
         If the scan has too few slices.
     ModelError
+        If its voxels are so large that 1 mm is out of all proportion.
         If the brain must be cut out first and what that needs is not installed.
     """
-    _refuse_flat(request)
+    _refuse_shape(request)
     memory = _LIBRARIES + _BYTES_A_PATCH_VOXEL * int(np.prod(_PATCH)) + _BYTES_A_VOXEL * request.volume.size
     if request.options.brain == "whole-head":
         _require_extraction(request)
@@ -68,7 +70,7 @@ def plan(request: Request) -> Plan:
 
 def run(request: Request, monitor: Monitor) -> Outcome:
     """Name the tissue of every voxel of the brain: 1 fluid, 2 gray, 3 white matter."""
-    _refuse_flat(request)
+    _refuse_shape(request)
     monitor.say("detecting the brain")
     values = np.array(request.volume.array, np.float32)
     brain = _find_brain(request, values, monitor)
@@ -95,7 +97,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     )
 
 
-def _refuse_flat(request: Request) -> None:
+def _refuse_shape(request: Request) -> None:
     geometry = request.volume.geometry
     for count, spacing in zip(geometry.shape, geometry.spacing, strict=True):
         if count < _LEAST_SLICES or count * spacing < _LEAST_MM:
@@ -104,6 +106,7 @@ def _refuse_flat(request: Request) -> None:
                 f"'{request.spec.name}' needs a scan of the brain in three dimensions, at least {_LEAST_SLICES} slices "
                 f"and {_LEAST_MM:.0f} mm. Choose the 3-D series, or open all slices of it together."
             )
+    check_own_spacing(request.volume, _SPACING)
 
 
 # -- where the brain is -----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from napari_radcnn.evidence.ensemble import KINDS
 from napari_radcnn.geometry import Box, Geometry, Shape
 from napari_radcnn.inference.backends import late_warnings
 from napari_radcnn.inference.cost.costs import blending_budget
+from napari_radcnn.inference.cost.growth import check_own_spacing
 from napari_radcnn.inference.devices import computing, torch_device
 from napari_radcnn.inference.opening import open_shipped
 from napari_radcnn.inference.patches.positions import patch_count
@@ -23,7 +24,7 @@ from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.ct_tissues.run import check_hounsfield
 from napari_radcnn.models.lung_nodules.chest import Chest, Mask, cell_shape, prepare_chest
 from napari_radcnn.models.lung_nodules.evidence import MOST, evidence, judge
-from napari_radcnn.models.lung_nodules.network import ANSWERS, FOLD, build_finder, build_second
+from napari_radcnn.models.lung_nodules.network import ANSWERS, FOLD, SPACING, build_finder, build_second
 from napari_radcnn.models.lung_nodules.places import Places, cubes, find_places, fold, fused, in_lung
 from napari_radcnn.models.lung_nodules.spec import LABEL
 from napari_radcnn.networks.shipped import ShippedNetwork
@@ -66,9 +67,11 @@ def plan(request: Request) -> Plan:
     ------
     GeometryError
         If the scan has too few slices.
+    ModelError
+        If its voxels are so large that the network's spacing is out of all proportion.
     """
     geometry = request.volume.geometry
-    _refuse_flat(request)
+    _refuse_shape(request)
     shape = cell_shape([n * s for n, s in zip(geometry.shape, geometry.spacing, strict=True)])
     sampling = _sampling(shape)
     memory = _LIBRARIES + _PATCH_BYTES * math.prod(sampling.patch) + _SCAN_BYTES * request.volume.size
@@ -79,7 +82,7 @@ def plan(request: Request) -> Plan:
     return Plan(request.spec.name, steps, (k, j, i), memory, warnings=warnings)
 
 
-def _refuse_flat(request: Request) -> None:
+def _refuse_shape(request: Request) -> None:
     geometry = request.volume.geometry
     for count, spacing in zip(geometry.shape, geometry.spacing, strict=True):
         if count < _LEAST_SLICES or count * spacing < _LEAST_MM:
@@ -88,6 +91,7 @@ def _refuse_flat(request: Request) -> None:
                 f"'{request.spec.name}' needs a chest in three dimensions, at least {_LEAST_SLICES} slices and "
                 f"{_LEAST_MM:.0f} mm. Choose the series with thin slices, or open all slices of it together."
             )
+    check_own_spacing(request.volume, SPACING)
 
 
 def _doubts(request: Request) -> list[str]:
@@ -106,7 +110,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     ModelError
         If the values are no Hounsfield units, or no lung is found.
     """
-    _refuse_flat(request)
+    _refuse_shape(request)
     check_hounsfield(request.volume)
     chest = prepare_chest(request.volume, monitor)
     answer, facts, told, opening = _answered(request, chest, monitor)
