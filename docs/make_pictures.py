@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 import napari_radcnn as radcnn
 from napari_radcnn.gui.layers.layers import layer_data
+from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.prompts import Prompt
 
@@ -51,6 +52,7 @@ def main() -> None:
     viewer.close()
     _interactive(head)
     suitability(head)
+    reading(head)
 
 
 def _interactive(head: radcnn.Volume) -> None:
@@ -95,6 +97,21 @@ def suitability(head: radcnn.Volume) -> None:
         _wait(lambda: not dock.is_planning, 60)  # noqa: B023  called at once
         _wait()
         dock.grab().save(str(_PICTURES / f"suitability-{state}.png"))
+        viewer.close()
+
+
+def reading(head: radcnn.Volume) -> None:
+    """Show three linked planes and the scan in 3-D on two sizes of screens."""
+    for width, height in ((1366, 768), (1920, 1080)):
+        viewer = napari.Viewer()
+        viewer.window.resize(width, height)
+        add_to_viewer(viewer, layer_data(head))
+        room = open_room(viewer)
+        room.choose_layout("four")
+        _wait(lambda: room.layouts.panes[2].is_ready, 60)  # noqa: B023  called at once
+        viewer.dims.set_point(range(3), (20.0, 20.0, -12.0))
+        _wait()
+        _save(viewer, f"reading-{width}.png")
         viewer.close()
 
 

@@ -146,13 +146,13 @@ class Played:
             self.move(position, button, modifiers)
         self.release(positions[-1], button, modifiers)
 
-    def wheel(self, position, steps):
+    def wheel(self, position, steps, modifiers=PLAIN):
         from qtpy.QtCore import QPoint
 
         where = self.pixel(position)
         place = QPointF(self.canvas.mapToGlobal(where.toPoint()))
         delta = QPoint(0, 120 * steps)
-        event = QWheelEvent(where, place, QPoint(0, 0), delta, NONE, PLAIN, Qt.ScrollPhase.NoScrollPhase, False)
+        event = QWheelEvent(where, place, QPoint(0, 0), delta, NONE, modifiers, Qt.ScrollPhase.NoScrollPhase, False)
         QApplication.sendEvent(self.canvas, event)
         pump(2)
 

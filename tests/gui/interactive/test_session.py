@@ -14,7 +14,7 @@ from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_la
 from napari_radcnn.interactive.tools import Grow, ToolState
 from napari_radcnn.progress import Monitor
 from napari_radcnn.session import PromptSession
-from played import LEFT, RIGHT, SHIFT, Played, oblique_scan, scan, use_engine
+from played import CONTROL, LEFT, RIGHT, SHIFT, Played, oblique_scan, scan, use_engine
 from screens import pump
 
 pytestmark = pytest.mark.gui
@@ -133,9 +133,11 @@ def test_the_view_moves_without_a_tool_and_while_space_is_held(make_napari_viewe
     before, after = center_after_drag()
     assert not np.allclose(before, after)
     played.dock.palette_box.choose("point")
-    zoom = camera.zoom
+    zoom, step = camera.zoom, played.viewer.dims.current_step
     played.wheel(played.middle, 3)
-    pump()
+    assert played.viewer.dims.current_step != step
+    assert camera.zoom == pytest.approx(zoom)
+    played.wheel(played.middle, 3, CONTROL)
     assert camera.zoom != pytest.approx(zoom)
     played.drag([played.middle, moved(played, 2)], modifiers=SHIFT)
     played.idle()
