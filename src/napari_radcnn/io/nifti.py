@@ -22,7 +22,7 @@ from napari_radcnn.interop import to_nibabel
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.gzipped import GZIP_ERROR, GzipStream, gzip_writer
 from napari_radcnn.io.nifti_forms import geometry_of
-from napari_radcnn.io.problems import stem_of
+from napari_radcnn.io.problems import NO_ORIENTATION, stem_of
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -72,6 +72,7 @@ def read_nifti(path: Path, progress: Progress | None = None, cancel: CancelEvent
                 is_label=int(header["intent_code"]) == 1002,
                 source=path,
                 source_format="NIfTI",
+                is_placed=not any(line.startswith(NO_ORIENTATION) for line in warnings),
             ),
             tuple(warnings),
         )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import GeometryError, ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interop import flipped_world
+from napari_radcnn.io.problems import NO_ORIENTATION
 
 #: Bits 0 to 2 of ``xyzt_units`` (nifti1.h): mm per unit.
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -67,7 +68,7 @@ def geometry_of(header: Any, shape: tuple[int, int, int], path: Any) -> tuple[Ge
         raise ReadError(f"{path.name}: no usable affine: pixdim {sizes} has no positive voxel size.")
     spacing = sizes[2] * scale, sizes[1] * scale, sizes[0] * scale
     warnings.append(
-        "The orientation is unknown (neither sform nor qform is usable): directions and position in the patient are "
+        f"{NO_ORIENTATION} (neither sform nor qform is usable): directions and position in the patient are "
         "guesses, left and right may be swapped."
     )
     # method 1 of nifti1.h: the axes of a file without forms are taken as running to R, A, S

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from napari_radcnn.errors import ReadError
 
+#: How the warning begins that a file does not say where left and right are: such a scan gets no letters.
+NO_ORIENTATION = "The orientation is unknown"
+
 
 @dataclass(frozen=True)
 class Problem:

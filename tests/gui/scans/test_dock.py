@@ -178,6 +178,7 @@ def test_the_default_reader_is_set_only_with_consent_and_taken_back(make_napari_
     answer(qtbot, dock, QMessageBox.StandardButton.Yes)
     assert settings.extension2reader["*.nii.gz"] == "napari-radcnn"
     assert settings.extension2reader["*/"] == "napari-radcnn"
+    assert "*.png" not in settings.extension2reader
     assert settings.extension2reader["*.nrrd"] == "other"
     assert defaults.is_default()
     qtbot.mouseClick(dock.default_button, Qt.MouseButton.LeftButton)

@@ -141,3 +141,23 @@ def test_a_drop_of_a_deep_folder_is_not_asked_about_by_napari(opened, qtbot, tmp
     Picture.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "screenshot.png")
     drop(viewer, tmp_path / "screenshot.png")
     assert len(asked) == 1  # a picture may be anything: napari asks
+
+
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nrrd"])
+def test_a_scan_without_orientation_has_no_letters_and_says_so(opened, tmp_path, name):
+    data = np.random.default_rng(2).integers(0, 1000, (5, 4, 3)).astype(np.int16)
+    if name.endswith(".nii"):
+        image = nibabel.Nifti1Image(data, None)
+        image.header.set_zooms((0.7, 0.8, 2.5))
+        image.set_sform(None, 0)
+        image.set_qform(None, 0)
+        nibabel.save(image, tmp_path / name)
+    else:
+        header = "NRRD0004\ntype: short\ndimension: 3\nsizes: 5 4 3\nspacings: 0.7 0.8 2.5\nencoding: raw\n"
+        (tmp_path / name).write_bytes(f"{header}endian: little\n\n".encode() + data.tobytes())
+    viewer, _ = opened(tmp_path / name)
+    (layer,) = viewer.layers
+    assert any("orientation is unknown" in line for line in volume_from_layer(layer).warnings)
+    for edge in ("top", "bottom", "left", "right"):
+        assert viewer.canvas.overlays[f"radcnn_letter_{edge}"].text == ""
+    assert viewer.canvas.overlays["radcnn_caption"].text == "sides not stated"

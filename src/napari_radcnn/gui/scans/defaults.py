@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_radcnn.io.formats import readable_suffixes
+from napari_radcnn.io.formats import PICTURE, readable_suffixes
 
 PLUGIN = "napari-radcnn"
 
 
 def patterns() -> tuple[str, ...]:
-    """Return the file name patterns in question; the last one is every folder."""
-    return (*(f"*{suffix}" for suffix in readable_suffixes()), "*/")
+    """Return the file name patterns in question, without those of pictures; the last one is every folder."""
+    return (*(f"*{suffix}" for suffix in readable_suffixes() if suffix not in PICTURE.suffixes), "*/")
 
 
 def is_default() -> bool:

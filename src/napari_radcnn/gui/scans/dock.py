@@ -194,12 +194,24 @@ class ScansDock(QWidget):
         self.tree.show_scans(listing.scans)
         for scan, _ in self._open:
             self._mark(scan)
+        self._tell_whose(listing)
         if listing.slice is not None and len(listing.scans) > 1 and listing.scans[0].can_open:
             self._next = lambda: self._on_slice(listing.scans[0], listing.scans[1])
         elif listing.first and not any(self._layers_of(scan) for scan in listing.scans):
             self._next = lambda: self._choose(list(listing.first))
         count = sum(scan.can_open for scan in listing.scans)
         return f"{count} found; click on one to see it." if listing.scans else "No scans in this folder."
+
+    def _tell_whose(self, listing: Listing) -> None:
+        """Say of a scan that was shown before the rest was listed that there are scans of others, too."""
+        from napari.utils.notifications import show_warning
+
+        for scan in listing.scans:
+            for layer in self._layers_of(scan):
+                told = layer.metadata[METADATA_KEY].get("warnings", ())
+                notes = scan.source.notes if isinstance(scan.source, SeriesInfo) else ()
+                for note in (note for note in notes if note not in told):
+                    show_warning(f"{layer.name}: {note}")
 
     # -- one slice -------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def _is_label_map(volume: Volume) -> bool:
     metadata = volume.metadata
     if metadata.is_label or metadata.source_format == "DICOM" or volume.is_color or not volume.is_loaded:
         return False
-    return metadata.is_placed and kind_of(take_sample(volume)) == "label map"
+    return metadata.source_format != "picture" and kind_of(take_sample(volume)) == "label map"
 
 
 def _report(path: Path) -> LayerData:

@@ -33,6 +33,7 @@ def make_volumes(
     *,
     is_label: bool = False,
     is_calibrated: bool = True,
+    is_placed: bool = True,
     labels: Sequence[Mapping[int, Label]] = (),
 ) -> list[Volume]:
     """Return a volume for each ``(k, j, i)`` image; `labels` names those of each image, where the file does.
@@ -48,7 +49,13 @@ def make_volumes(
     except GeometryError as error:
         raise ReadError(f"{path.name}: the directions in the header do not form a grid: {error}") from error
     name = stem_of(path)
-    plain = VolumeMetadata(is_label=is_label, is_calibrated=is_calibrated, source=path, source_format=source_format)
+    plain = VolumeMetadata(
+        is_label=is_label,
+        is_calibrated=is_calibrated,
+        is_placed=is_placed,
+        source=path,
+        source_format=source_format,
+    )
     volumes = []
     for n, image in enumerate(images):
         metadata = replace(plain, name=name if len(images) == 1 else f"{name} · {n + 1}")

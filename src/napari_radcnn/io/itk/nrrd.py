@@ -17,6 +17,7 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.io.itk.grid import completed_steps, make_volumes
 from napari_radcnn.io.itk.rawdata import inside_folder, integers, numbers, read_bytes, read_text_numbers, whole_number
 from napari_radcnn.io.itk.segments import is_segmentation, read_segments
+from napari_radcnn.io.problems import NO_ORIENTATION
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel, report
 from napari_radcnn.volume import Volume
 
@@ -92,6 +93,7 @@ def read_nrrd(path: Path, progress: Progress | None = None, cancel: CancelEvent 
         warnings,
         is_label=segments is not None or path.name.lower().endswith(".seg.nrrd"),
         is_calibrated="space directions" in fields or "spacings" in fields,
+        is_placed=not any(line.startswith(NO_ORIENTATION) for line in warnings),
         labels=segments or (),
     )
 
@@ -142,10 +144,10 @@ def _axes(fields: dict[str, str], sizes: list[int], path: Path, warnings: list[s
         columns = _directions(fields["space directions"], len(sizes), path)
         if signs is None:
             said = f"the space is '{space[:40]}'" if space else "the field 'space' is missing"
-            warnings.append(f"The orientation is unknown ({said}): left-posterior-superior is assumed.")
+            warnings.append(f"{NO_ORIENTATION} ({said}): left-posterior-superior is assumed.")
     else:
         columns = _from_spacings(fields, sizes, path, warnings)
-        warnings.append("The orientation is unknown: the header has no 'space directions'.")
+        warnings.append(f"{NO_ORIENTATION}: the header has no 'space directions'.")
     spatial = [n for n, column in enumerate(columns) if column is not None]
     if not 1 <= len(spatial) <= 3:
         raise ReadError(f"{path.name}: {len(spatial)} axes in space ('space directions'); an image has up to three.")
