@@ -244,15 +244,10 @@ class _Groups:
         name = ", ".join(part.strip() for part in name.split("=")[0].split("^")[:2] if part.strip())
         if len(date) == 8 and date.isdigit():
             date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
-        number = f"Patient {info.patient}" if info.patient else ""
-        words = [
-            number,
-            name or ("" if number else "no name"),
-            f"({patient_id})" if patient_id else "",
-            date,
-            description,
-        ]
-        return " · ".join(word for word in words if word)
+        number = f"Patient {info.patient}:" if info.patient else ""
+        person = " ".join(filter(None, (number, name or "no name", f"({patient_id})" if patient_id else "")))
+        study = " · ".join(filter(None, (date, description)))
+        return f"{person}\n{study}" if study else person
 
 
 def _header_of(path: Path) -> Any:
