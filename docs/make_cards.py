@@ -10,6 +10,9 @@ prose is a template of Jinja (https://jinja.palletsprojects.com) in which stand
 * ``{% for key, row in path | items %}`` or ``{% for row in path %}`` and ``{% endfor %}``, alone on their lines: what
   lies between them, once for each item of a mapping or a list.
 
+Cards of interactive engines are made in the same way from ``benchmarks/interactive/*/NAME.md.in``, with the figures of
+``benchmarks/results/interactive.json`` as ``engines``, and as ``own`` those of the engine.
+
 The same card, with the picture of the model's failures that ``python -m benchmarks failures`` draws, goes to
 ``docs/models/NAME.md``; ``docs/models/README.md`` lists all models.
 """
@@ -31,6 +34,8 @@ from napari_radcnn.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 MEASURED, PACKAGE = ROOT / "benchmarks" / "models", ROOT / "src" / "napari_radcnn"
+#: Prose of interactive engines, and where `make benchmark-interactive` keeps their figures.
+ENGINES, PLAYED = ROOT / "benchmarks" / "interactive", ROOT / "benchmarks" / "results" / "interactive.json"
 ILLUSTRATED = ROOT / "docs" / "models"
 
 
@@ -97,12 +102,18 @@ def head(spec: ModelSpec, about: Mapping[str, Any]) -> str:
         rows.append(("Weights", f"{size:.2f} MB, {hashes}"))
     if spec.name in RECIPES:
         command = f"`radcnn train {spec.name} --data DIR --out DIR`"
-        minutes = about.get("recipe", {}).get("minutes")
+        recipe = about.get("recipe", {})
+        minutes = (
+            None if recipe.get("samples") else recipe.get("minutes")
+        )  # else the most
         steps = f"{about['steps']} steps" if "steps" in about else ""
         told = ", ".join(filter(None, ["" if minutes is None else f"{minutes:g} minutes", steps]))
         rows.append(("Made by", command + (f" ({told})" if told else "")))
+    measured = "make benchmark-interactive DATA=DIR"
+    if spec.task != "interactive":
+        measured = f"python -m benchmarks models --data DIR --only {spec.name}"
     rows += [
-        ("Figures from", f"`python -m benchmarks models --data DIR --only {spec.name}`"),
+        ("Figures from", f"`{measured}`"),
         ("To cite", spec.citation),
     ]
     table = "\n".join(f"| {name} | {value.replace('|', '/')} |" for name, value in rows if value)
@@ -129,6 +140,31 @@ def card(name: str) -> str:
     except CardError as error:
         raise CardError(f"{prose_path.parent.name}/{prose_path.name}: {error}") from None
     return f"{head(spec, about)}\n{prose.strip()}\n"
+
+
+def engine_card(name: str) -> str:
+    """Return the card of an interactive engine as its prose, figures, description and weights give it now.
+
+    Raises
+    ------
+    CardError
+        If the figures are missing, or the prose asks for others.
+    """
+    spec = get_model(name)
+    path = next(ENGINES.glob(f"*/{name}.md.in"))
+    engines = json.loads(PLAYED.read_text(encoding="utf-8"))["summary"]["engines"]
+    about = about_weights(spec)
+    try:
+        scope = {"engines": engines, "own": engines.get(name), "weights": about}
+        prose = render(path.read_text(encoding="utf-8"), scope)
+    except CardError as error:
+        raise CardError(f"{path.parent.name}/{path.name}: {error}") from None
+    return f"{head(spec, about)}\n{prose.strip()}\n"
+
+
+def engine_names() -> list[str]:
+    """Return the interactive engines whose cards are written here."""
+    return sorted(path.name.removesuffix(".md.in") for path in ENGINES.glob("*/*.md.in"))
 
 
 def card_path(name: str) -> Path:
@@ -184,6 +220,11 @@ def main() -> None:
             for path, text in ((card_path(name), card(name)), (ILLUSTRATED / f"{name}.md", illustrated(name))):
                 path.write_text(text, encoding="utf-8")
                 print(f"written: {path.relative_to(ROOT)}")
+        except CardError as error:
+            raise SystemExit(f"make_cards: {error}") from None
+    for name in engine_names():
+        try:
+            card_path(name).write_text(engine_card(name), encoding="utf-8")
         except CardError as error:
             raise SystemExit(f"make_cards: {error}") from None
     (ILLUSTRATED / "README.md").write_text(overview(), encoding="utf-8")

@@ -11,6 +11,7 @@ import value_engine
 from blocks import blocks, click
 from napari_radcnn.errors import CancelledError, ExitStatus, ModelError, ReadError, SessionError
 from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.interactive.engines.specs import DEFAULT_ENGINE
 from napari_radcnn.interactive.script import script_from_dict
 from napari_radcnn.interactive.tools import CopyLabel
 from napari_radcnn.play import play
@@ -173,7 +174,7 @@ def test_on_another_scan_a_manifest_warns():
 
 
 def test_engine_and_settings_go_where_they_should(monkeypatch):
-    made = value_engine.register(monkeypatch, "region", "promptable-3d")
+    made = value_engine.register(monkeypatch, DEFAULT_ENGINE, "region", "promptable-3d")
     monkeypatch.setattr("napari_radcnn.play.check_installed", lambda spec: None)
     monkeypatch.setattr("napari_radcnn.interactive.engines.registry.check_installed", lambda spec: None)
     volume = blocks()
@@ -181,7 +182,7 @@ def test_engine_and_settings_go_where_they_should(monkeypatch):
     play(volume, {"steps": [step]})
     play(volume, {"engine": "promptable-3d", "steps": [step]})
     play(volume, {"engine": "promptable-3d", "steps": [step, {"engine": "nninteractive"}, step]}, engine="region")
-    assert [engine.name for engine in made] == ["region", "promptable-3d", "region"]
+    assert [engine.name for engine in made] == [DEFAULT_ENGINE, "promptable-3d", "region"]
     assert [engine.answered for engine in made] == [1, 1, 2]
     play(volume, {"steps": [step]}, settings=RunSettings("cpu", "bfloat16"))
     assert made[-1].settings == RunSettings("cpu", "bfloat16")

@@ -15,15 +15,17 @@ import numpy as np
 import napari_radcnn as radcnn
 from benchmarks.interactive import rivals
 from benchmarks.interactive.rivals import RIVALS
-from benchmarks.interactive.scans import Scan, group_of, network_card, read_scan, truths
+from benchmarks.interactive.scans import Scan, group_of, read_scan, truths
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine
 from napari_radcnn.interactive.engines.registry import open_engine
 from napari_radcnn.interactive.prompts import Prompt
-from napari_radcnn.interactive.simulate import EnginePlayer, Player, play
+from napari_radcnn.interactive.simulate import EnginePlayer, Player, next_click, play
 from napari_radcnn.interactive.update import Mask
+from napari_radcnn.metrics import dice
 from napari_radcnn.models import get_model
 from napari_radcnn.progress import Monitor
+from napari_radcnn.training.few_clicks.decision import box_around
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 
 #: Clicks to this Dice are counted, up to the cap.
 GOAL, CAP, AT_LEAST = 0.85, 20, 10
+#: Prompts of other kinds that an object is begun with once each.
+FIRST = ("box", "scribble")
+#: Directions in which the longest line is looked for.
+_DIRECTIONS = 24
 
 Record = dict[str, Any]
 
@@ -150,8 +156,46 @@ def play_scan(
                 "dice": [turn.dice for turn in turns],
                 "seconds": [round(turn.seconds, 4) for turn in turns],
             }
+            if engine not in RIVALS:  # which take clicks only
+                record |= _first(begin, mask, volume)
             print(_line(record), file=sys.stderr, flush=True)
             yield record
+
+
+def _first(begin: Callable[[], Player], truth: Mask, volume: Volume) -> dict[str, float]:
+    """Return the Dice after a box around an object, and after a line through it."""
+    found = {}
+    for kind, prompt in zip(FIRST, (box_around(truth, volume.geometry), line_through(truth, volume)), strict=True):
+        player = begin()
+        player.add(prompt)
+        found[kind] = dice(truth, player.mask)
+    return found
+
+
+def line_through(truth: Mask, volume: Volume) -> Prompt:
+    """Return a line through the most interior voxel, along the longest straight way that stays inside in its slice."""
+    spacing = np.asarray(volume.geometry.spacing)
+    click = next_click(truth, np.zeros_like(truth), volume.geometry.spacing)
+    assert click is not None
+    middle = np.array(click.index, float)
+    best = (0.0, middle, middle)
+    for angle in np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS:
+        step = 0.5 * spacing[1:].min() * np.array([0, np.sin(angle), np.cos(angle)]) / spacing
+        ends = [_last_inside(truth, middle, sign * step) for sign in (-1, 1)]
+        length = float(np.linalg.norm((ends[1] - ends[0]) * spacing))
+        best = max(best, (length, *ends), key=lambda found: found[0])
+    points = [middle + 0.9 * (end - middle) for end in best[1:]]
+    return Prompt.scribble(volume.geometry.to_world(point) for point in (points[0], middle, points[1]))
+
+
+def _last_inside(truth: Mask, middle: np.ndarray, step: np.ndarray) -> np.ndarray:
+    at = middle
+    while True:
+        ahead = at + step
+        index = np.rint(ahead).astype(int)
+        if (index < 0).any() or (index >= truth.shape).any() or not truth[tuple(index)]:
+            return at
+        at = ahead
 
 
 def _line(record: Record) -> str:
@@ -168,9 +212,8 @@ def identity(engine: str, settings: RunSettings, weights: Path | None = None) ->
         modules = sorted((Path(radcnn.__file__).parent / get_model(engine).card).parent.glob("*.py"))
     code = hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()
     found = {"device": settings.device, "precision": settings.precision, "code_sha256": code}
-    card = network_card()
-    if engine == "promptable-3d":
-        file = weights or (card and card.with_suffix(".safetensors"))
-        if file is not None and file.exists():
-            found["weights_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    if engine == "promptable-3d" and weights is not None:
+        found["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    elif engine not in RIVALS and get_model(engine).weights:
+        found["weights_sha256"] = " ".join(file.sha256 for file in get_model(engine).weights)
     return found

@@ -254,22 +254,25 @@ def _largest(mask: Mask) -> Mask:
 
 
 def trained_on(card: Path | None = None) -> list[str]:
-    """Return the files that the promptable network was trained on, from what lies beside its weights.
+    """Return the files that our networks were trained on, from what lies beside their weights.
 
     Parameters
     ----------
     card : Path, optional
-        That JSON file; by default the one in the package. Without one, nothing was trained on.
+        Such a JSON file; by default those in the package. Without one, nothing was trained on.
     """
-    card = card or network_card()
-    if card is None:
-        return []
+    cards = [card] if card else network_cards()
+    return sorted({entry for path in cards for entry in _entries(path)})
+
+
+def _entries(card: Path) -> list[str]:
     entries: Any = json.loads(card.read_text(encoding="utf-8")).get("trained_on")
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
         raise SystemExit(f"{card}: 'trained_on' must be a list of names of files or folders, got {entries!r}")
     return entries
 
 
-def network_card() -> Path | None:
-    """Return the JSON file beside the promptable network's weights in the package; None where there is none."""
-    return next(iter(sorted(Path(radcnn.__file__).parent.rglob("promptable-3d.json"))), None)
+def network_cards() -> list[Path]:
+    """Return the JSON files beside the weights of the interactive networks in the package."""
+    folder = Path(radcnn.__file__).parent / "interactive" / "engines"
+    return sorted(folder.rglob("promptable-3d.json")) + sorted(folder.rglob("few-clicks.json"))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import table
-from benchmarks.interactive.clicks import AT_LEAST, CAP, GOAL, Record
+from benchmarks.interactive.clicks import AT_LEAST, CAP, FIRST, GOAL, Record
 from benchmarks.interactive.scans import FEWEST_VOXELS, GROUPS, SCANS
 from napari_radcnn.interactive.simulate import Click, Turn, clicks_to, dice_after
 
 #: Dice is told after so many clicks.
-AFTER = (1, 3, 5, 10)
+AFTER = (1, 3, 5, 10, 20)
+#: A click that lowers the Dice by more than this is harmful.
+_HARM = 0.02
+#: Bounds of the histogram of changes of the Dice from click to click.
+EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 #: Of the bootstrap: objects are drawn with replacement, so often, with this seed.
 _RESAMPLES, _SEED = 2000, 0
 
@@ -21,13 +26,16 @@ _RULES = f"""\
 A simulated user knows the object. The first click goes to its most interior voxel (distance in mm), each further one to
 the most interior voxel of the largest connected error: positive where the object was missed, negative where there is
 too much. Nothing else is prompted. NoC@{GOAL * 100:.0f} is the mean number of clicks until the Dice first is {GOAL} or
-more; objects that never get there count {CAP}. An object's clicks end when it has reached that and had {AT_LEAST}.
+more; objects that never get there count {CAP}. An object's clicks end when it has reached that and had {AT_LEAST}; what
+it had then counts as after {CAP}. *Harmful* is the share of clicks after the first that lower the Dice by more than
+{_HARM}. *A box* is one box around the object instead of clicks; *a scribble* one line through its most interior voxel,
+along the longest way that stays inside in the axial slice.
 Objects of fewer than {FEWEST_VOXELS} voxels, and those that are one voxel thick along an axis, are left out.
 
 In brackets: 95 % of the means of {_RESAMPLES} bootstrap samples of objects; objects of one scan are not independent, so
 the truth may lie further off. Seconds are of all clicks but a first one in each scan, which is not counted; median and
 95th percentile. TotalSegmentator's label maps (example_*, *_cta) are the output of networks, not drawn by hand; the
-lesion was made artificially. A scan counts as trained on where the promptable network was trained on any scan of the
+lesion was made artificially. A scan counts as trained on where a network of ours was trained on any scan of the
 same patient, and then counts in no engine's headline."""
 
 
@@ -66,6 +74,7 @@ def figures(records: Sequence[Record]) -> dict[str, Any]:
     median, slow = np.percentile(seconds, (50, 95))
     cap = min(record["clicks_at_most"] for record in records)
     after = [n for n in AFTER if n <= cap]
+    changes = np.concatenate([np.diff(record["dice"]) for record in records])
     return {
         "objects": len(records),
         "clicks": len(seconds),
@@ -73,9 +82,22 @@ def figures(records: Sequence[Record]) -> dict[str, Any]:
         "dice_after": {str(n): _mean(games, lambda turns, n=n: dice_after(turns, n)) for n in after},
         "noc": _mean(games, lambda turns: float(clicks_to(turns, GOAL, cap))),
         "never_reached": sum(all(turn.dice < GOAL for turn in turns) for turns in games),
+        "harmful": float(np.mean(changes < -_HARM)) if len(changes) else 0.0,
+        "changes": np.histogram(np.clip(changes, -1, 1), EDGES)[0].tolist(),
+        **_first(records),
         "seconds_median": float(median),
         "seconds_p95": float(slow),
     }
+
+
+def _first(records: Sequence[Record]) -> dict[str, list[float]]:
+    """Return ``[mean, low, high]`` of the Dice after one prompt of other kinds, where all records have it."""
+    found = {}
+    for kind in FIRST:
+        if all(kind in record for record in records):
+            values = np.array([record[kind] for record in records])
+            found[kind] = [float(values.mean()), *interval(values)]
+    return found
 
 
 def _turns(record: Record) -> tuple[Turn, ...]:
@@ -105,6 +127,8 @@ def text(summary: dict[str, Any]) -> str:
         "### Scans held out of training",
         _table("engine", held) if held else "None of the scans that were played.",
     ]
+    if held:
+        parts += ["How clicks after the first change the Dice, share of those clicks:", _changes(held)]
     for engine, found in engines.items():
         marked = {f"{name} ({'trained on' if name in seen else 'held out'})": f for name, f in found["by_scan"].items()}
         parts.append(f"### {engine}")
@@ -114,6 +138,12 @@ def text(summary: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def _changes(rows: dict[str, dict[str, Any]]) -> str:
+    head = ["engine", *(f"{low:g} to {high:g}" for low, high in pairwise(EDGES))]
+    shares = {name: np.array(row["changes"]) / max(1, sum(row["changes"])) for name, row in rows.items()}
+    return table(head, [[name, *(f"{100 * share:.1f} %" for share in of)] for name, of in shares.items()])
+
+
 def _table(first: str, rows: dict[str, dict[str, Any]]) -> str:
     head = [
         first,
@@ -121,6 +151,9 @@ def _table(first: str, rows: dict[str, dict[str, Any]]) -> str:
         *(f"Dice after {n}" for n in AFTER),
         f"NoC@{GOAL * 100:.0f}",
         "never",
+        "harmful",
+        "a box",
+        "a scribble",
         "s a click",
         "95 %",
     ]
@@ -134,6 +167,8 @@ def _table(first: str, rows: dict[str, dict[str, Any]]) -> str:
                 # Of fewer clicks than the cap it would look better than it is.
                 _cell(row["noc"] if row["clicks_at_most"] == CAP else None, row["objects"], 1),
                 row["never_reached"],
+                f"{100 * row['harmful']:.1f} %",
+                *(_cell(row.get(kind), row["objects"], 3) for kind in FIRST),
                 f"{row['seconds_median']:.3f}",
                 f"{row['seconds_p95']:.3f}",
             ]

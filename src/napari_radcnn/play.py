@@ -12,14 +12,12 @@ from napari_radcnn.errors import GeometryError, ModelError, OptionError, Session
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine
 from napari_radcnn.interactive.engines.registry import check_installed, engine_spec
+from napari_radcnn.interactive.engines.specs import DEFAULT_ENGINE
 from napari_radcnn.interactive.script import Script, ScriptStep, read_script, script_from_dict
 from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import LabelMap
 from napari_radcnn.session import PromptSession
 from napari_radcnn.volume import Volume
-
-#: What answers the prompts where neither the script nor the caller says.
-DEFAULT_ENGINE = "region"
 
 
 def play(

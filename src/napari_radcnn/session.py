@@ -22,6 +22,7 @@ from napari_radcnn.interactive.checks import (
 )
 from napari_radcnn.interactive.edited import EditedScan
 from napari_radcnn.interactive.engines.base import Engine, EngineRequest
+from napari_radcnn.interactive.engines.specs import DEFAULT_ENGINE
 from napari_radcnn.interactive.history import ObjectEdit, SegmentedObject, Step
 from napari_radcnn.interactive.journal.journal import Journal, SavedSession, saved_sessions
 from napari_radcnn.interactive.manifest import session_manifest
@@ -79,7 +80,7 @@ class PromptSession(EditedScan):
         self,
         volume: Volume | None = None,
         *,
-        engine: str | Engine = "region",
+        engine: str | Engine = DEFAULT_ENGINE,
         settings: RunSettings | None = None,
         folder: Path | None = None,
         autosave: bool = True,

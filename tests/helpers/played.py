@@ -67,6 +67,7 @@ class Played:
         _, dock = self.viewer.window.add_plugin_dock_widget("napari-radcnn", "Interactive segmentation")
         assert isinstance(dock, InteractiveDock)
         self.dock = dock
+        dock.engine_combo.setCurrentIndex(dock.engine_combo.findData("region"))
         qtbot.waitUntil(lambda: not dock.saved.is_looking, timeout=WAIT_MS)
         self.canvas = dock.window().findChild(QOpenGLWidget)
         self.viewer.reset_view()

@@ -28,6 +28,11 @@ FIGURES = {
 }
 
 
+@pytest.mark.parametrize("name", make_cards.engine_names())
+def test_the_card_of_an_engine_is_what_its_prose_and_figures_give(name):
+    assert own_card(get_model(name)) == make_cards.engine_card(name), "docs/make_cards.py was not run"
+
+
 @pytest.mark.parametrize("name", make_cards.names())
 def test_every_card_says_what_was_measured(name):
     assert own_card(get_model(name)) == make_cards.card(name), f"docs/make_cards.py {name} was not run"

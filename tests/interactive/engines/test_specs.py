@@ -18,8 +18,8 @@ from napari_radcnn.phantom import head
 
 
 def test_engines_are_on_the_list_of_models():
-    assert tuple(OWN) == ("region", "promptable-3d", "litemedsam", "nninteractive")
-    assert [spec.name for spec in engine_specs()][:4] == list(OWN)
+    assert tuple(OWN) == ("few-clicks", "region", "promptable-3d", "litemedsam", "nninteractive")
+    assert [spec.name for spec in engine_specs()][:5] == list(OWN)
     assert radcnn.models("interactive") == sorted(engine_specs(), key=lambda spec: spec.name)
     licences = {spec.name: spec.licence for spec in engine_specs()}
     assert "BSD-3-Clause" in licences["region"]

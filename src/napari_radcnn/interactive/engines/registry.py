@@ -10,7 +10,7 @@ from napari_radcnn.discovery import BROKEN, Added, Package, blamed, reason_of
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine, EngineRequest
-from napari_radcnn.interactive.engines.specs import SPECS
+from napari_radcnn.interactive.engines.specs import FEW_CLICKS, PROMPTABLE, SPECS
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.added import checked_spec
@@ -21,6 +21,8 @@ from napari_radcnn.volume import Volume
 
 #: Our own, in the order in which they are offered.
 OWN = {spec.name: spec for spec in SPECS}
+#: How many files of weights come with the package, by engine.
+_WITH_WEIGHTS = {FEW_CLICKS.name: 2, PROMPTABLE.name: 1}
 #: The list of models, which stands above this package; engines and models share their names.
 _TAKEN = "napari_radcnn.models.registry:names_before_packages"
 
@@ -112,9 +114,9 @@ def check_installed(spec: ModelSpec) -> None:
     """
     if not spec.is_available:
         raise ModelError(f"The engine is not installed: {spec.how_to_install}")
-    if spec.name == "promptable-3d" and not spec.weights:
+    if spec.name in _WITH_WEIGHTS and len(spec.weights) < _WITH_WEIGHTS[spec.name]:
         raise ModelError(
-            "The weights of 'promptable-3d' are missing from this installation: install napari-radcnn again, or use "
+            f"The weights of '{spec.name}' are missing from this installation: install napari-radcnn again, or use "
             "the engine 'region'."
         )
     for weights in spec.weights:
