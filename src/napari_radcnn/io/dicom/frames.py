@@ -247,9 +247,10 @@ def frames_of(instance: Instance) -> list[Frame]:
             "the position of the frames is unknown; export the scan again."
         )
     frames = [_frame(instance, index, count) for index in range(count)]
-    if count == 1 and "MOSAIC" in texts(frames[0].tags, "ImageType"):
+    kinds = texts(frames[0].tags, "ImageType") if count == 1 else []
+    if "MOSAIC" in kinds:
         return _mosaic_frames(frames[0])
-    if count == 1 and "VFRAME" in texts(frames[0].tags, "ImageType"):
+    if "VFRAME" in kinds:
         return _grid_frames(frames[0])
     if sop_class in _NEEDS_POSITIONS and any(frame.position is None or frame.cosines is None for frame in frames):
         raise ReadError(

@@ -179,6 +179,11 @@ def _tag(keyword: str) -> tuple[BaseTag, int, str]:
     return Tag(tag), int(tag), str(dictionary_VR(tag))
 
 
+def tag_of(keyword: str) -> int:
+    """Return the tag of a keyword as a number."""
+    return _tag(keyword)[1]
+
+
 @dataclass(frozen=True)
 class NoImage:
     """A DICOM file without a picture, which is no fault of its own."""

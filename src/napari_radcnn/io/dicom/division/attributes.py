@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from datetime import date as calendar
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,9 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.io.dicom.division.components import component
 from napari_radcnn.io.dicom.division.places import places, same_place_mm
 from napari_radcnn.io.dicom.division.private import Private, PrivateValues
+from napari_radcnn.io.dicom.elements import Elements
 from napari_radcnn.io.dicom.frames import Frame, dimension_key
+from napari_radcnn.io.dicom.headers import tag_of
 
 Codes = npt.NDArray[np.intp]
 #: A kind is another sort of picture of the same thing (phase, another echo), a state one of several of the same sort.
@@ -91,7 +94,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("ImageComments", ("ImageComments",)),
     Attribute(
         "cardiac phase",
-        ("NominalPercentageOfCardiacPhase", "CardiacPhaseFraction"),
+        ("NominalPercentageOfCardiacPhase",),
         (Private(0x2001, _PHILIPS, 0x08, "IS"), Private(0x0019, _GE_SCAN, 0xD7, "SS")),
     ),
     Attribute("trigger time", ("TriggerTime", "NominalCardiacTriggerDelayTime")),
@@ -161,6 +164,8 @@ class Table:
 
     def codes(self, name: str) -> Codes:
         """Return for every frame the rank of what it says of an attribute; what says nothing comes first."""
+        if name not in self._codes and not self._is_anywhere(_BY_NAME[name]):
+            self._codes[name], self._keys[name] = np.zeros(len(self.frames), np.intp), [()]
         if name not in self._codes:
             keys = [self._key(frame, name) for frame in range(len(self.frames))]
             order = sorted(set(keys), key=lambda key: [_sortable(part) for part in key])
@@ -168,6 +173,29 @@ class Table:
             self._codes[name] = np.array([ranks[key] for key in keys], np.intp)
             self._keys[name] = order
         return self._codes[name]
+
+    @cached_property
+    def _present(self) -> set[int] | None:
+        """The tags of all files; None where some stand in functional groups, or were not found without pydicom."""
+        sources = {id(frame.instance): frame.instance.source for frame in self.frames}.values()
+        found: set[int] = set()
+        for source in sources:
+            if not isinstance(source, Elements):
+                return None
+            found.update(source.places)
+        return found
+
+    @cached_property
+    def _groups(self) -> set[int]:
+        return {tag >> 16 for tag in self._present or ()}
+
+    def _is_anywhere(self, attribute: Attribute) -> bool:
+        """Whether any frame may say something of an attribute: most say nothing of most."""
+        if self._present is None or not (attribute.keywords or attribute.private):
+            return True
+        if any(tag_of(keyword) in self._present for keyword in attribute.keywords):
+            return True
+        return any(where.group in self._groups for where in attribute.private)
 
     def keys(self, name: str) -> list[tuple[Any, ...]]:
         """Return what is said of an attribute, by rank."""
@@ -292,10 +320,9 @@ def _time(frame: Frame, sources: Sequence[tuple[str, str]]) -> float | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _moment(date: str, time: str) -> float | None:
     """Return the seconds of a date and a time of the day (DICOM PS3.5, 6.2), the date's from some day on."""
-    from datetime import date as calendar
-
     digits, _, fraction = time.strip().replace(":", "").partition(".")
     if not digits.isdigit() or len(digits) not in (2, 4, 6) or (fraction and not fraction.isdigit()):
         return None

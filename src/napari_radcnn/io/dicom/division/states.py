@@ -59,7 +59,8 @@ def states(table: Table, rows: Codes) -> States | str:
     place = local(table.place[rows])
     if np.bincount(place).max() == 1:
         return States("", np.zeros(len(rows), np.intp))
-    known = witnesses(table, rows) or list(_weaker(table, rows))
+    strong = witnesses(table, rows)
+    known = strong or list(_weaker(table, rows))
     if not known:
         made = whole_volumes(table, rows, STATES)
         return made if isinstance(made, str) else States(made[0].by, made[0].labels, tuple(made[1]))
@@ -69,10 +70,10 @@ def states(table: Table, rows: Codes) -> States | str:
     supporters = [way for way in known if way.key == chosen.key]
     notes = [disagreement(supporters, against)] if against else []
     by = {way.by for way in supporters}
-    if by <= {*CLOCKS} and is_numbered(table, rows) and not list(by_counter(table, rows)):
+    if by <= {*CLOCKS} and (not strong or is_numbered(table, rows)) and not list(by_counter(table, rows)):
         notes.append(
-            f"The volumes are those of {' and '.join(sorted(by))} alone; InstanceNumber, which runs through the slices "
-            "without an order, does not confirm them. Check them before you rely on them."
+            f"The volumes are those of {' and '.join(sorted(by))} alone, which InstanceNumber does not confirm. Check "
+            "them before you rely on them."
         )
     if int(place.max()) == 0 and by <= {*COUNTERS, *CLOCKS}:
         notes.append(f"All {len(rows)} images lie at the same position: each is a volume of one slice.")
