@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 import napari_radcnn as radcnn
 from napari_radcnn.gui.layers.layers import layer_data
+from napari_radcnn.gui.panel.panel import panel_of
 from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.prompts import Prompt
@@ -32,7 +33,8 @@ def main() -> None:
     viewer = napari.Viewer()
     viewer.window.resize(1400, 860)
     add_to_viewer(viewer, layer_data(head))
-    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+    panel_of(viewer).open("Models")
+    dock = panel_of(viewer).page
     dock.model_combo.setCurrentIndex(dock.model_combo.findData("brain-extraction"))
     dock.update_plan()
     _wait(lambda: not dock.is_planning, 60)
@@ -60,7 +62,8 @@ def _interactive(head: radcnn.Volume) -> None:
     viewer = napari.Viewer()
     viewer.window.resize(1400, 860)
     add_to_viewer(viewer, layer_data(head))
-    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Interactive segmentation")
+    panel_of(viewer).open("Interactive segmentation")
+    dock = panel_of(viewer).page
     dock.start()
     _wait(lambda: dock.editing.is_open, 60)
     outlines = (
@@ -80,7 +83,7 @@ def _interactive(head: radcnn.Volume) -> None:
 
 
 def suitability(head: radcnn.Volume) -> None:
-    """Show in the Models dock a model that fits a scan, one that is doubtful, and one that is refused."""
+    """Show on the Models page a model that fits a scan, one that is doubtful, and one that is refused."""
     grid = head.geometry.with_spacing((4 * head.geometry.spacing[0], *head.geometry.spacing[1:]))
     thick = head.with_array(head.array[::4], grid)
     for state, volume, model in (
@@ -89,7 +92,7 @@ def suitability(head: radcnn.Volume) -> None:
         ("refused", head, "lung-nodules"),
     ):
         viewer = napari.Viewer()
-        viewer.window.resize(1100, 760)
+        viewer.window.resize(1580, 980)
         add_to_viewer(viewer, layer_data(volume.with_metadata(name="T1")))
         _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
         dock.model_combo.setCurrentIndex(dock.model_combo.findData(model))
