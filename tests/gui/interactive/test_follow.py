@@ -24,7 +24,7 @@ def engine(monkeypatch):
 
 def caption(played):
     overlays = played.viewer.canvas.overlays
-    return overlays["radcnn_session"].text if "radcnn_session" in overlays else ""
+    return overlays["radcnn_session"].text.strip() if "radcnn_session" in overlays else ""
 
 
 @pytest.mark.usefixtures("engine")

@@ -7,6 +7,8 @@ from typing import Any
 from napari_radcnn.gui.interactive.editing import Editing
 
 _NAME = "radcnn_session"
+#: Below the lines on the window that are painted in the same corner.
+_BELOW = "\n\n\n"
 
 
 def show_caption(viewer: Any, editing: Editing | None) -> None:
@@ -27,4 +29,4 @@ def _text(editing: Editing) -> str:
     scan = editing.scan
     item = editing.state.object(editing.state.active)
     name = editing.name if scan is None else scan.name
-    return f"Segmenting: {name}" + ("" if item is None else f" · {item.name}")
+    return f"{_BELOW}Segmenting: {name}" + ("" if item is None else f" · {item.name}")
