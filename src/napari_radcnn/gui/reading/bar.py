@@ -100,7 +100,7 @@ class ReadingBar(QWidget):
             button.setEnabled(is_placed)
         for name, button in self.layout_buttons.items():
             button.setChecked(name == layout)
-            button.setEnabled(is_placed)
+            button.setEnabled(is_placed or name == "one")
 
     def _button(self, text: str, what: str, key: str, act: Callable[[], None]) -> QToolButton:
         button = QToolButton()

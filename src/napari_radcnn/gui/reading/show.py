@@ -25,7 +25,8 @@ def watch(viewer: Any) -> None:
             viewer_now.layers.events.inserted.disconnect(on_inserted)
             open_room(viewer_now)
 
-    reference = weakref.ref(viewer)
+    # Plugins get the viewer in a wrapper, which nothing else keeps alive.
+    reference = weakref.ref(getattr(viewer, "__wrapped__", viewer))
     viewer.layers.events.inserted.connect(on_inserted, position="last")
 
 
