@@ -103,9 +103,7 @@ def head(spec: ModelSpec, about: Mapping[str, Any]) -> str:
     if spec.name in RECIPES:
         command = f"`radcnn train {spec.name} --data DIR --out DIR`"
         recipe = about.get("recipe", {})
-        minutes = (
-            None if recipe.get("samples") else recipe.get("minutes")
-        )  # else the most
+        minutes = None if recipe.get("samples") else recipe.get("minutes")  # else the most
         steps = f"{about['steps']} steps" if "steps" in about else ""
         told = ", ".join(filter(None, ["" if minutes is None else f"{minutes:g} minutes", steps]))
         rows.append(("Made by", command + (f" ({told})" if told else "")))

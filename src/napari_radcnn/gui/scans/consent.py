@@ -27,9 +27,7 @@ class DefaultButton(QPushButton):
     def refresh(self) -> None:
         """Say what a click would do now."""
         self.setText(
-            "Do not open these formats with RadCNN by default"
-            if defaults.is_default()
-            else "Open these formats with RadCNN by default …"
+            "Stop opening with RadCNN by default" if defaults.is_default() else "Open with RadCNN by default …"
         )
 
     def _on_click(self) -> None:

@@ -94,7 +94,7 @@ class ScansDock(QWidget):
         layout.addWidget(self.panel)
         self.kind_button = QPushButton()
         layout.addWidget(self.kind_button)
-        self.ask_box = QCheckBox("Ask whether a single slice means its series")
+        self.ask_box = QCheckBox("Ask if one slice means its series")
         self.ask_box.setChecked(slices.kept_answer() is None)
         layout.addWidget(self.ask_box)
         self.default_button = DefaultButton(self.panel.message_label.setText)

@@ -15,8 +15,10 @@ from napari_radcnn.gui.layers.sequences import layers_of
 from napari_radcnn.gui.scans.reading import layers_at
 from napari_radcnn.io import OnIrregular, Problem, ScansAtPath, SeriesInfo, read_series, sniff
 from napari_radcnn.io.contents import Kind, kind_of
+from napari_radcnn.io.dicom import DicomFolder
 from napari_radcnn.io.dicom.headers import text
 from napari_radcnn.io.dicom.series import LABEL_MODALITIES
+from napari_radcnn.io.dicom_reading import read_dicom_folder
 from napari_radcnn.io.formats import DICOM
 from napari_radcnn.io.several import find_scans_of, series_beside
 from napari_radcnn.progress import CancelEvent, Progress
@@ -153,12 +155,29 @@ def first_scan(
         if not files:
             continue
         try:
-            rows = _rows(find_scans_of([Path(parent)], None, cancel), Path(parent))
+            found = find_scans_of([Path(parent)], None, cancel)
+            rows = _rows(found, Path(parent))
             (first,) = _first_of([row for row in rows if isinstance(row.source, SeriesInfo)])
-            return first, load([first], progress, cancel)
+            return first, _layers_of_first(first, found, progress, cancel)
         except (ReadError, ValueError):  # nothing that opens: the list says why
             return None
     return None
+
+
+def _layers_of_first(
+    scan: ListedScan, found: ScansAtPath, progress: Progress | None, cancel: CancelEvent | None
+) -> list[LayerData]:
+    """Return the layers of a scan whose headers were just read, which `load` would read again."""
+    source = scan.source
+    own = [
+        series
+        for series in found.dicom.series
+        if isinstance(source, SeriesInfo) and series.instances[0].path in source.files
+    ]
+    volumes, refused = read_dicom_folder(DicomFolder(found.dicom.folder, own), progress, cancel)
+    if not volumes or refused:  # the list says why
+        return load([scan], progress, cancel)
+    return layers_of(volumes, progress=progress, cancel=cancel)
 
 
 def list_folder(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[ListedScan]:
