@@ -315,7 +315,7 @@ class ModelsDock(QWidget):
         """Find out beside the viewer which models suit the chosen scan, once for each scan."""
         layer, specs = self.layer, self.chooser.specs
         wanted = (identity(layer), len(specs))
-        if layer is not None and wanted != self._sorted_for:
+        if layer is not None and wanted != self._sorted_for and self.window().isVisible():  # not after closing
             self._sorted_for = wanted
             self._sorter.start(partial(judge_all, specs, layer))
 

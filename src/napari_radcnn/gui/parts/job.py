@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any, Literal
 
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QThreadPool, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_radcnn.errors import CancelledError, RadcnnError
@@ -58,8 +58,9 @@ class Job(QObject):
         if self._window is not None:
             self._window.installEventFilter(self)
         application = QApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(self._cancel.set)
+        if application is not None and not _WAITS:
+            _WAITS.append(True)
+            application.aboutToQuit.connect(_end_all)
 
     def start(self) -> None:
         """Begin on a thread."""
@@ -151,6 +152,23 @@ class Job(QObject):
 
 #: Jobs whose thread has not come back; kept alive until it has.
 _RUNNING: set[Job] = set()
+#: Whether the end of the program waits for them.
+_WAITS: list[bool] = []
+#: How long at most, s.
+_PATIENCE = 5.0
+
+
+def _end_all() -> None:
+    """Cancel what runs, and wait for it: a thread that outlives Qt aborts the program.
+
+    A worker of napari's begins a moment after it was started, by a timer: events are processed meanwhile.
+    """
+    end = time.monotonic() + _PATIENCE
+    while _RUNNING and time.monotonic() < end:
+        for job in list(_RUNNING):
+            job.cancel()
+        QApplication.processEvents()
+        QThreadPool.globalInstance().waitForDone(20)
 
 
 def _main_window(widget: QWidget) -> QMainWindow | None:
