@@ -28,7 +28,7 @@ _LEFT, _MIDDLE = 1, 3
 
 def open_room(viewer: Any) -> Room | None:
     """Return the room of a viewer, made at the first call; None for a model of a viewer that is in no window."""
-    qt_viewer = _qt_viewer_of(viewer)
+    qt_viewer = _viewer_widget_of(viewer)
     if qt_viewer is None:
         return None
     room = qt_viewer.findChild(QObject, Room.NAME)
@@ -282,7 +282,7 @@ def _put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout) -> None:
         qt_viewer.viewer.reset_view()
 
 
-def _qt_viewer_of(viewer: Any) -> Any | None:
+def _viewer_widget_of(viewer: Any) -> Any | None:
     """Return the widget that shows a viewer in a main window; plugins get the viewer wrapped."""
     from napari.qt import QtViewer
 
