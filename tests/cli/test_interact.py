@@ -12,6 +12,7 @@ import napari_radcnn as radcnn
 import value_engine
 from blocks import SHAPE, blocks, click
 from napari_radcnn.cli import main
+from napari_radcnn.interactive.engines.specs import DEFAULT_ENGINE
 from napari_radcnn.interactive.tools import CopyLabel
 from napari_radcnn.io.dicom_results.write.segmentation import as_label_map
 
@@ -104,7 +105,7 @@ def test_replay_and_interact_play_the_manifest_again(engines, scan, tmp_path, ca
     assert main(["replay", manifest]) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines() == ["different: the voxels of first.nrrd"]
-    assert "'region' is version 1 on this computer, but version 0 in the manifest." in captured.err
+    assert f"'{DEFAULT_ENGINE}' is version 1 on this computer, but version 0 in the manifest." in captured.err
 
 
 def test_replay_refuses_another_scan(engines, scan, tmp_path, capsys):

@@ -277,7 +277,7 @@ def test_the_entries_of_a_dock_fit_into_the_manifest():
     manifest["contributions"]["menus"] |= more["contributions"]["menus"]
     found = PluginManifest(**manifest)
     assert command["id"] in [known.id for known in found.contributions.commands]
-    assert command["python_name"].endswith(":VolumesDock")
+    assert command["python_name"] == "napari_radcnn.gui.panel.doors:Volumes"
 
 
 # -- pages that list all there is of something ------------------------------------------------------------------------

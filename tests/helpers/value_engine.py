@@ -11,6 +11,7 @@ import numpy as np
 from napari_radcnn.errors import ModelError
 from napari_radcnn.interactive.engines import registry
 from napari_radcnn.interactive.engines.base import EngineRequest
+from napari_radcnn.interactive.engines.specs import DEFAULT_ENGINE
 from napari_radcnn.interactive.rasterize import rasterize
 from napari_radcnn.interactive.update import MaskUpdate, whole_box
 from napari_radcnn.progress import Monitor
@@ -58,7 +59,7 @@ def register(monkeypatch, *names: str) -> list[ValueEngine]:
 
         return make
 
-    for number, name in enumerate(names or ("region",)):
+    for number, name in enumerate(names or (DEFAULT_ENGINE, "region")):
         setattr(module, f"Engine{number}", maker(name))
         spec = replace(registry.OWN[name], pipeline=f"{module.__name__}:Engine{number}")
         monkeypatch.setitem(registry.OWN, name, spec)

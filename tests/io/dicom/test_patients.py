@@ -53,7 +53,7 @@ def test_two_patients(tmp_path: Path, other: dict[str, Any], kind: str) -> None:
     for info in infos:
         assert said(read_series(info)[0], TWO, f"patient {info.patient}")
     groups = sorted(row.group for row in list_folder(tmp_path))  # studies are counted in the order of their UIDs
-    assert [group.split(" · ")[0] for group in groups] == ["Patient 1", "Patient 2"]
+    assert [group.split(":")[0] for group in groups] == ["Patient 1", "Patient 2"]
 
 
 @pytest.mark.parametrize(

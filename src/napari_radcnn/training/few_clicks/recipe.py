@@ -44,8 +44,8 @@ class Recipe(Schedule):
 
     minutes: float = 1500.0
     rate: float = 2e-3
-    samples: int = 110_000  # figures on held-out cases are flat from 60,000 on
-    falling: float = 0.25
+    samples: int = 160_000
+    falling: float = 0.5
     size: int = 40
     batch: int = 4
     games: int = 24

@@ -63,7 +63,7 @@ FLAT = np.random.default_rng(1).normal(100, 3, GEOMETRY.shape)
 
 @pytest.mark.parametrize(("offset", "positive"), [(16, True), (0, False), (20, True)])
 def test_one_is_the_way_from_the_newest_mark_to_the_border(offset: int, positive: bool) -> None:
-    at = (*MIDDLE, 0, offset, 0)
+    at = MIDDLE + np.array([0, offset, 0])
     to_border = abs(offset * SPACING[1] - RADIUS)
     values, places = feature(known(FLAT, BALL, (MIDDLE, True), (at, positive)), "within_newest")
     apart = np.linalg.norm((places - at) * SPACING, axis=1)
@@ -82,12 +82,12 @@ def test_a_first_mark_says_nothing_of_a_border() -> None:
 
 
 def test_ways_stop_at_an_edge_that_a_straight_line_crosses() -> None:
-    at = (*MIDDLE, 0, 18, 0)
+    at = MIDDLE + np.array([0, 18, 0])
     image = FLAT.copy()
     image[:, :, at[2] + 4 :] += 400  # a wall beside the mark, not between it and the object
     of = known(image, BALL, (MIDDLE, True), (at, True))
     straight, places = feature(of, "within_newest")
     ways, _ = feature(of, "within_ways")
-    beside = [np.linalg.norm((places - ((*at, 0, 0, step))) * SPACING, axis=1).argmin() for step in (-7, 7)]
+    beside = [np.linalg.norm((places - (at + np.array([0, 0, step]))) * SPACING, axis=1).argmin() for step in (-7, 7)]
     assert straight[beside[0]] == pytest.approx(straight[beside[1]], abs=0.05)
     assert ways[beside[0]] > 3 * ways[beside[1]]

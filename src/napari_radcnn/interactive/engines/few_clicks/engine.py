@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from napari_radcnn.interactive.engines.few_clicks.decision import Decision, deci
 from napari_radcnn.interactive.engines.few_clicks.features import Known, known_of
 from napari_radcnn.interactive.engines.few_clicks.looks import SIZE, Looks
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
-from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build_joined
+from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build_joined, build_network
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
 from napari_radcnn.interactive.engines.lattice import Array, Mask
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 def few_clicks_network(path: Path, identity: str) -> ShippedNetwork:
     """Return the network with the weights in a file, whose SHA-256 is `identity`."""
-    return ShippedNetwork(path, identity, build_joined, 3, len(CHANNELS))
+    norm = "batch" if "stem_norm.running_mean" in load_safetensors(path) else "group"
+    return ShippedNetwork(path, identity, partial(build_network, joined=True, norm=norm), 3, len(CHANNELS))
 
 
 def read_decision(path: Path) -> Decision:

@@ -38,6 +38,9 @@ _SEEN_AGAIN = 6
 _MASKS, _TRUST, _DOUBT = slice(4, 6), 3.0, -2.0
 #: Features at half, a quarter and an eighth of the resolution, blocks on the way down and up, features at the end.
 _WIDTHS, _DOWN, _UP, _LAST = (32, 64, 128), (1, 2, 2), (1, 1), 4
+#: How features are scaled in the weights that ship: by the statistics of a batch, or, which learns sooner, of so many
+#: features of each cube. (After 40,000 samples three clicks led to 0.60 and 0.58 on held-out objects.)
+SHIPPED_NORM, LEARNED_NORM, _GROUP = "batch", "group", 8
 #: Sides of a cube must be multiples of this.
 MULTIPLE = 8
 #: The object's largest side as a share of the cube's is told in bins of half an octave, from this exponent of 2 on.
@@ -49,10 +52,10 @@ def build_joined() -> torch.nn.Module:
 
     The logits of the size follow those of the object as further channels, the same in every voxel.
     """
-    return build_network(joined=True)
+    return build_network(joined=True, norm=SHIPPED_NORM)
 
 
-def build_network(*, joined: bool = False) -> torch.nn.Module:
+def build_network(*, joined: bool = False, norm: str = LEARNED_NORM) -> torch.nn.Module:
     """Return the network with fresh weights, in training mode.
 
     It maps ``(batch, channels, n, n, n)``, n a multiple of 8, to logits ``(batch, 1, n, n, n)`` of the object and
@@ -62,15 +65,15 @@ def build_network(*, joined: bool = False) -> torch.nn.Module:
     from torch import nn
     from torch.nn import functional
 
-    def norm(features: int) -> nn.Module:
-        return nn.BatchNorm3d(features)
+    def scale(features: int) -> nn.Module:
+        return nn.BatchNorm3d(features) if norm == "batch" else nn.GroupNorm(features // _GROUP, features)
 
     class Block(nn.Module):
         def __init__(self, features: int) -> None:
             super().__init__()
             self.first = nn.Conv3d(features, features, 3, padding=1, bias=False)
             self.second = nn.Conv3d(features, features, 3, padding=1, bias=False)
-            self.first_norm, self.second_norm = norm(features), norm(features)
+            self.first_norm, self.second_norm = scale(features), scale(features)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = torch.relu(self.first_norm(self.first(x)))
@@ -84,10 +87,10 @@ def build_network(*, joined: bool = False) -> torch.nn.Module:
             super().__init__()
             pairs = list(pairwise(_WIDTHS))
             self.stem = nn.Conv3d(len(CHANNELS), _WIDTHS[0], 2, 2, bias=False)
-            self.stem_norm = norm(_WIDTHS[0])
+            self.stem_norm = scale(_WIDTHS[0])
             self.down = nn.ModuleList(blocks(w, n) for w, n in zip(_WIDTHS, _DOWN, strict=True))
             self.halve = nn.ModuleList(nn.Conv3d(a, b, 2, 2, bias=False) for a, b in pairs)
-            self.halve_norm = nn.ModuleList(norm(b) for _, b in pairs)
+            self.halve_norm = nn.ModuleList(scale(b) for _, b in pairs)
             self.narrow = nn.ModuleList(nn.Conv3d(b, a, 1) for a, b in pairs)
             self.up = nn.ModuleList(blocks(w, n) for w, n in zip(_WIDTHS, _UP, strict=False))
             self.spread = nn.Conv3d(_WIDTHS[0], 8 * _LAST, 1)
