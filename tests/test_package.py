@@ -122,6 +122,7 @@ def test_tests_run_on_the_oldest_and_the_newest_napari_that_is_supported():
 #: Decoders that pydicom finds by itself; nothing imports them.
 _PLUGINS = {"pyjpegls", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"}
 _IMPORT_NAMES = {
+    "Pillow": "PIL",
     "dicom-anonymizer": "dicomanonymizer",
     "lazy-loader": "lazy_loader",
     "PyWavelets": "pywt",

@@ -172,7 +172,7 @@ def test_display_range_reads_a_coarse_level_or_some_blocks(monkeypatch):
     assert high > 900
     assert len(coarse.boxes) == 1
     assert source.boxes == []
-    monkeypatch.setattr("napari_radcnn.volume._SAMPLED_BYTES", 100)
+    monkeypatch.setattr("napari_radcnn.voxels._SAMPLED_BYTES", 100)
     alone = CountingSource(fine, (4, 4, 4))
     low, high = Volume.lazy(alone, grid).contrast_limits()
     assert low < 200

@@ -17,11 +17,7 @@ from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.sides import Sides
 from napari_radcnn.voi import VoiWindow
-from napari_radcnn.voxels import LazyArray, VoxelSource, box_ends, n_bytes
-
-#: What is read for the display range of a volume that is not in memory: a whole resolution up to this size, else
-#: blocks on the diagonal, the middle one among them.
-_SAMPLED_BYTES, _SAMPLED_BLOCKS = 64 << 20, 7
+from napari_radcnn.voxels import LazyArray, VoxelSource, box_ends, sampled, thinned
 
 
 @dataclass(frozen=True)
@@ -482,7 +478,7 @@ class Volume:
         tuple of float
             One for each level; where no value is a finite number, 0 below the median and 1 from it on.
         """
-        values = self._some_values()
+        values = thinned(self.array) if self.source is None or self.is_loaded else sampled(self.source)
         values = values[np.isfinite(values)]
         if self.metadata.padding_value is not None:
             kept = values[values != np.float32(self.metadata.padding_value)]
@@ -490,22 +486,3 @@ class Volume:
         if values.size == 0:
             return tuple(float(level >= 50) for level in levels)
         return tuple(float(v) for v in np.percentile(values, levels))
-
-    def _some_values(self) -> npt.NDArray[np.float32]:
-        """Return about a million values as float32."""
-        if self.source is None or self.is_loaded:
-            return _thinned(self.array)
-        source = self.source.levels[-1].source if self.source.levels else self.source
-        if n_bytes(source) <= _SAMPLED_BYTES:
-            return _thinned(source.read((slice(None), slice(None), slice(None))))
-        counts = [-(-n // c) for n, c in zip(source.shape, source.chunks, strict=False)]
-        along = [(part + 0.5) / _SAMPLED_BLOCKS for part in range(_SAMPLED_BLOCKS)]  # from corner to corner
-        picked = sorted({tuple(int(n * a) for n in counts) for a in along})
-        boxes = [[slice(n * c, (n + 1) * c) for n, c in zip(block, source.chunks, strict=True)] for block in picked]
-        return np.concatenate([_thinned(source.read((k, j, i))) for k, j, i in boxes])
-
-
-def _thinned(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return every n-th value along each axis, about a million of them."""
-    step = max(1, round((array.size / 1e6) ** (1 / 3)))
-    return np.asarray(array[::step, ::step, ::step], dtype=np.float32).ravel()

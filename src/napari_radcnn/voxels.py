@@ -19,6 +19,9 @@ from napari_radcnn.progress import CancelEvent, Progress
 _MOST_OF_FREE = 0.8
 #: Bytes that are read at once when everything is loaded: enough to be fast, few enough to cancel soon.
 _SLAB_BYTES = 64 << 20
+#: What is read for the display range of voxels that are not in memory: a whole resolution up to this size, else blocks
+#: on the diagonal, the middle one among them.
+_SAMPLED_BYTES, _SAMPLED_BLOCKS = 64 << 20, 7
 
 
 class VoxelSource(Protocol):
@@ -253,3 +256,21 @@ def _whole(source: VoxelSource, shown: str, progress: Progress | None, cancel: C
     if progress is not None:
         progress(len(starts), len(starts), f"Read {shown}")
     return out
+
+
+def sampled(source: VoxelSource) -> npt.NDArray[np.float32]:
+    """Return about a million values of voxels that are not in memory, from a coarse resolution or from some blocks."""
+    coarsest = source.levels[-1].source if source.levels else source
+    if n_bytes(coarsest) <= _SAMPLED_BYTES:
+        return thinned(coarsest.read((slice(None), slice(None), slice(None))))
+    counts = [-(-n // c) for n, c in zip(coarsest.shape, coarsest.chunks, strict=False)]
+    along = [(part + 0.5) / _SAMPLED_BLOCKS for part in range(_SAMPLED_BLOCKS)]  # from corner to corner
+    picked = sorted({tuple(int(n * a) for n in counts) for a in along})
+    boxes = [[slice(n * c, (n + 1) * c) for n, c in zip(block, coarsest.chunks, strict=True)] for block in picked]
+    return np.concatenate([thinned(coarsest.read((k, j, i))) for k, j, i in boxes])
+
+
+def thinned(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return every n-th value along each axis as float32, about a million of them."""
+    step = max(1, round((array.size / 1e6) ** (1 / 3)))
+    return np.asarray(array[::step, ::step, ::step], dtype=np.float32).ravel()
