@@ -319,6 +319,8 @@ def test_beside_a_time_series_the_last_three_axes_are_the_patients(reviewed):
     shown = reviewed(scan())
     shown.viewer.add_image(np.zeros((5, 14, 18, 16)), scale=(1, *shown.viewer.layers[0].scale), visible=False)
     assert shown.viewer.dims.ndim == 4
+    shown.viewer.layers.selection.active = shown.viewer.layers[0]  # findings are listed beside their scan only
+    pump()
     shown.viewer.dims.set_point(0, 3)
     shown.click_row(2)
     assert shown.viewer.dims.point[0] == 3  # the time stays
