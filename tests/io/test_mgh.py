@@ -9,8 +9,8 @@ import pytest
 
 import grids
 from napari_radcnn.errors import ReadError
+from napari_radcnn.interop import flipped_world
 from napari_radcnn.io import find_scans, read, sniff
-from napari_radcnn.io.nifti import flipped_world
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, world_field
 
 FIELD = world_field(grids.oblique())

@@ -325,7 +325,7 @@ def test_closing_the_dock_saves_the_session_and_takes_its_layers_away(make_napar
     played = started(make_napari_viewer, qtbot)
     played.click(played.middle)
     played.idle()
-    played.viewer.window.remove_dock_widget(played.dock)
+    played.viewer.window.remove_dock_widget(played.dock.native)
     qtbot.waitUntil(lambda: [layer.name for layer in played.viewer.layers] == ["T1"], timeout=20_000)
     qtbot.waitUntil(lambda: len(PromptSession.unfinished()) == 1, timeout=20_000)
     assert not played.scans[0].keymap

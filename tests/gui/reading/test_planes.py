@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -50,10 +51,12 @@ def test_each_plane_is_one_key_away_and_upright(make_napari_viewer, qtbot, grid)
         # what is under the cursor has the value and the place of the closed form
         for dx, dy in ((3, 5), (17, -12), (-23, 9)):
             pixel = (reading.canvas.width() // 2 + dx, reading.canvas.height() // 2 + dy)
+            time.sleep(0.3)  # napari leaves out moves that come sooner after another
             reading.hover(pixel)
-            line = viewer.status
             place = placed(reading, pixel)
-            assert line.endswith(words.position(place)), (line, place)
+            expected = words.position(place)
+            line = viewer.status
+            assert line.endswith(expected), (line, place)
             value = float(line.split(" HU")[0])
             index = np.rint(shown.to_index(place)).astype(int)
             assert value == pytest.approx(float(np.asarray(reading.layers[0].data)[tuple(index)]), rel=1e-3, abs=0.06)
