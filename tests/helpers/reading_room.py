@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent, QWheelEvent
@@ -65,6 +67,7 @@ class Reading:
         self.drag([point], button, canvas=canvas)
 
     def hover(self, point, canvas=None):
+        time.sleep(0.02)  # vispy leaves out moves that come within a hundredth of a second
         self.viewer.mouse_over_canvas = True  # a window system says so before it moves the mouse
         self.mouse(QEvent.Type.MouseMove, point, NONE, NONE, canvas=canvas)
 

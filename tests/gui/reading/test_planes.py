@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -51,7 +50,6 @@ def test_each_plane_is_one_key_away_and_upright(make_napari_viewer, qtbot, grid)
         # what is under the cursor has the value and the place of the closed form
         for dx, dy in ((3, 5), (17, -12), (-23, 9)):
             pixel = (reading.canvas.width() // 2 + dx, reading.canvas.height() // 2 + dy)
-            time.sleep(0.3)  # napari leaves out moves that come sooner after another
             reading.hover(pixel)
             place = placed(reading, pixel)
             expected = words.position(place)
