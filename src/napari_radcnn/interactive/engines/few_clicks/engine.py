@@ -15,7 +15,7 @@ from napari_radcnn.interactive.engines.few_clicks.decision import Decision, deci
 from napari_radcnn.interactive.engines.few_clicks.features import Known, known_of
 from napari_radcnn.interactive.engines.few_clicks.looks import SIZE, Looks
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
-from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build_joined, build_network
+from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build_network
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
 from napari_radcnn.interactive.engines.lattice import Array, Mask
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
@@ -169,7 +169,8 @@ class FewClicksEngine:
 
         network = self._network
         if network is None:
-            network = ShippedNetwork.of(FEW_CLICKS, build_joined, 3, len(CHANNELS))
+            shipped = ShippedNetwork.of(FEW_CLICKS, build_network, 3, len(CHANNELS))
+            network = few_clicks_network(shipped.path, shipped.identity)
         self._predictor, self.warnings = open_predictor(
             network,
             (SIZE, SIZE, SIZE),
