@@ -55,6 +55,7 @@ class _Spot:
     geometry: QRect
     tabs: tuple[QDockWidget, ...]
     below: tuple[QDockWidget, ...]
+    heights: tuple[int, ...]
 
 
 class Panel(QWidget):
@@ -208,6 +209,12 @@ class Panel(QWidget):
                 window.addDockWidget(spot.area, dock)
             for tab in (tab for tab in spot.tabs if isalive(tab)):
                 window.tabifyDockWidget(tab, dock)
+            if spot.tabs:
+                kept = [
+                    (other, height) for other, height in zip(spot.below, spot.heights, strict=True) if isalive(other)
+                ]
+                docks, heights = [dock, *(other for other, _ in kept)], [height for _, height in kept]
+                window.resizeDocks(docks, [spot.geometry.height(), *heights], Qt.Orientation.Vertical)
             if not spot.tabs:  # what is split off a tab becomes a tab itself
                 above = dock
                 for other in (other for other in spot.below if isalive(other)):
@@ -225,7 +232,10 @@ class Panel(QWidget):
                 CloseGuard(self.viewer, window)
 
     def _make_room(self) -> None:
-        """Share a place with napari's layer controls on a small screen: beside both, the canvas would be a sliver."""
+        """Share a place with napari's layer controls on a small screen: beside both, the canvas would be a sliver.
+
+        The same where napari has remembered their side, from a small screen: below both, the panel would be one.
+        """
         window, dock = _main_window(self), None if self._dock is None else self._dock()
         if window is None or dock is None or window.centralWidget() is None or dock.isFloating():
             return
@@ -233,7 +243,9 @@ class Panel(QWidget):
         controls, layers = found.get(_CONTROLS), found.get(_LAYERS)
         left_over = window.centralWidget().width() - (0 if dock.isVisible() else self.sizeHint().width())
         is_small = left_over < _CANVAS_SHARE * window.width()
-        if controls is None or controls.isFloating() or not is_small:
+        if controls is None or controls.isFloating():
+            return
+        if not is_small and window.dockWidgetArea(dock) != window.dockWidgetArea(controls):
             return
         window.tabifyDockWidget(controls, dock)
         dock.show()
@@ -298,4 +310,5 @@ def _spot_of(dock: QDockWidget) -> _Spot | None:
         if other is not dock and other not in tabs and window.dockWidgetArea(other) == area and other.isVisible()
     ]
     below = sorted((other for other in others if other.y() > dock.y()), key=lambda other: other.y())
-    return _Spot(area, dock.isFloating(), dock.geometry(), tabs, tuple(below))
+    heights = tuple(other.height() for other in below)
+    return _Spot(area, dock.isFloating(), dock.geometry(), tabs, tuple(below), heights)
