@@ -18,6 +18,44 @@ Work = Callable[[Progress, Event], Any]
 _INTERVAL = 0.05
 
 
+class _Errand:
+    """What runs on the thread, and lets go of the work when it is done.
+
+    napari keeps every worker, and what it was made of, until the program ends (`napari.utils.task_status`): it would
+    keep the scans of all work that was ever done.
+
+    Parameters
+    ----------
+    title : str
+        How napari names it to a user who closes the viewer meanwhile.
+    work : callable
+        See `Job`.
+    report : callable
+        Called with progress.
+    cancel : Event
+        Set to stop it.
+    """
+
+    def __init__(self, title: str, work: Work, report: Progress, cancel: Event) -> None:
+        self._title = title
+        self._parts = [(work, report, cancel)]
+
+    def __repr__(self) -> str:
+        return self._title
+
+    def __call__(self) -> tuple[Literal["done", "failed", "cancelled"], Any]:
+        work, report, cancel = self._parts.pop()
+        try:
+            result = work(report, cancel)
+        except CancelledError:
+            return "cancelled", None
+        except RadcnnError as error:
+            return "failed", str(error)
+        except MemoryError:
+            return "failed", "Not enough memory: close other programs, or crop the scan."
+        return ("cancelled", None) if cancel.is_set() else ("done", result)
+
+
 class Job(QObject):
     """One piece of work on a thread of its own.
 
@@ -71,7 +109,9 @@ class Job(QObject):
         _RUNNING.add(self)
         self._bar = None if self._is_silent else progress(total=0, desc=self._title)
         self.progressed.connect(self._show_progress)
-        worker = create_worker(self._run, _start_thread=False)
+        errand = _Errand(self._title, self._work, self._report, self._cancel)
+        del self._work
+        worker = create_worker(errand, _start_thread=False)
         worker.returned.connect(self._on_returned)
         worker.errored.connect(self._on_errored)
         worker.start()
@@ -91,20 +131,8 @@ class Job(QObject):
             self._cancel.set()
             self._finish()  # the end of the work finds no widget any more
 
-    # -- on the thread ---------------------------------------------------------------------------------------------
-
-    def _run(self) -> tuple[Literal["done", "failed", "cancelled"], Any]:
-        try:
-            result = self._work(self._report, self._cancel)
-        except CancelledError:
-            return "cancelled", None
-        except RadcnnError as error:
-            return "failed", str(error)
-        except MemoryError:
-            return "failed", "Not enough memory: close other programs, or crop the scan."
-        return ("cancelled", None) if self._cancel.is_set() else ("done", result)
-
     def _report(self, done: int, total: int, message: str) -> None:
+        """Tell of progress; called on the thread."""
         now = time.monotonic()
         if (now - self._last >= _INTERVAL or done >= total) and not self._cancel.is_set():
             self._last = now
