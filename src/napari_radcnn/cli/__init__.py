@@ -1,4 +1,4 @@
-"""The command line: ``radcnn info | convert | models | train | run | interact | replay | evaluate | tidy | open``.
+"""The command line: ``radcnn info | convert | models | train | run | interact | replay | evaluate | ...``.
 
 Results go to stdout, progress and errors to stderr, one clear line an error. Exit status as in
 `napari_radcnn.errors.ExitStatus`.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import napari_radcnn
-from napari_radcnn.cli import evaluate, info, interact, models, runs, scans, tidy, train
+from napari_radcnn.cli import cohort, evaluate, info, interact, models, runs, scans, tidy, train
 from napari_radcnn.cli.common import telling
 from napari_radcnn.errors import ExitStatus, RadcnnError
 
@@ -51,5 +51,6 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     runs.add_commands(commands, words)
     interact.add_commands(commands)
     evaluate.add_commands(commands)
+    cohort.add_commands(commands)
     tidy.add_commands(commands)
     return parser
