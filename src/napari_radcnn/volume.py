@@ -38,7 +38,7 @@ class Label:
 
 @dataclass(frozen=True)
 class VolumeMetadata:
-    """What is known of a scan besides its voxels. Nothing in here identifies the patient by name.
+    """What is known of a scan besides its voxels. No writer looks at the patient's name and ID.
 
     Attributes
     ----------
@@ -84,6 +84,8 @@ class VolumeMetadata:
         where the file does not say.
     windows : tuple of VoiWindow
         All display windows and tables that the scan carries, by name; the first is how it is meant to be seen first.
+    patient_name, patient_id : str
+        Whose it is, for the screen alone, family name first; never written, and in neither `repr` nor equality.
     """
 
     name: str = "volume"
@@ -109,6 +111,8 @@ class VolumeMetadata:
     is_placed: bool = True
     sides: Sides | None = None
     windows: tuple[VoiWindow, ...] = ()
+    patient_name: str = field(default="", repr=False, compare=False)
+    patient_id: str = field(default="", repr=False, compare=False)
 
     @property
     def labels(self) -> dict[int, Label]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -150,3 +151,33 @@ def test_nothing_but_an_unreadable_folder(tmp_path: Path, deny: Callable[[Path],
     deny(tmp_path / "closed")
     with pytest.raises(ReadError, match=r"closed: the folder cannot be read \(Permission denied\).*ask its owner"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "characters", "words"),
+    [
+        ("Doe^Jane^M^Dr^MD", "ISO_IR 100", "Doe, Jane"),
+        ("Müller^Jörg", "ISO_IR 100", "Müller, Jörg"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "ISO_IR 192", "Yamada, Tarou"),
+        ("=王^小東", "ISO_IR 192", "王, 小東"),
+        ("^", "ISO_IR 100", ""),
+    ],
+)
+def test_the_screen_knows_whose_scan_it_is_and_files_do_not(
+    tmp_path: Path, name: str, characters: str, words: str
+) -> None:
+    from napari_radcnn.io import write
+
+    write_dicom_series(tmp_path / "scan", SCAN, PatientName=name, SpecificCharacterSet=characters)
+    (volume,) = read(tmp_path / "scan")
+    assert (volume.metadata.patient_name, volume.metadata.patient_id) == (words, PATIENT_ID)
+    assert PATIENT_ID not in repr(volume)
+    (tmp_path / "out").mkdir()
+    for suffix in (".nii.gz", ".nrrd", ".mha", ".ome.zarr"):
+        write(volume, tmp_path / "out" / f"scan{suffix}")
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) > 4
+    for path in files:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert PATIENT_ID.encode() not in data
+    assert read(tmp_path / "out" / "scan.nii.gz")[0].metadata.patient_id == ""

@@ -31,6 +31,10 @@ _STYLE = (
 )
 
 
+#: Of a menu: text, key, whether it is marked, and what it does.
+Entry = tuple[str, str, bool, Callable[[], None]]
+
+
 class Reader(Protocol):
     """What the bar acts on."""
 
@@ -46,8 +50,12 @@ class Reader(Protocol):
         """Choose the window of a key, from 0."""
         ...
 
-    def window_entries(self) -> Sequence[tuple[str, str, bool, Callable[[], None]]]:
+    def window_entries(self) -> Sequence[Entry]:
         """Return text, key, whether it is shown, and what it does, of each entry of the menu of windows."""
+        ...
+
+    def patient_entries(self) -> Sequence[Entry]:
+        """Return the same of each entry of the menu of the patient's name."""
         ...
 
 
@@ -78,17 +86,14 @@ class ReadingBar(QWidget):
             for name, (text, what, key) in LAYOUTS.items()
         }
         self._layout.addSpacing(8)
-        self.window_button = QToolButton()
-        self.window_button.setText("Window")
-        self.window_button.setToolTip(
-            "Windows of this scan (Alt+0 to Alt+9). By hand: Shift and left drag, or right drag"
+        self.window_button = self._menu_button(
+            "Window",
+            "Windows of this scan (Alt+0 to Alt+9). By hand: Shift and left drag, or right drag",
+            reader.window_entries,
         )
-        self.window_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.window_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.window_menu = QMenu(self.window_button)
-        self.window_menu.aboutToShow.connect(self._fill_windows)
-        self.window_button.setMenu(self.window_menu)
-        self._layout.addWidget(self.window_button)
+        self.patient_button = self._menu_button(
+            "Patient", "Whether name and ID stand on the pictures", reader.patient_entries
+        )
         self._layout.addStretch()
         for number in range(N_WINDOW_KEYS + 1):
             self._key(WINDOW_KEY.format(number), partial(reader.choose_window, number))
@@ -121,10 +126,24 @@ class ReadingBar(QWidget):
         action.triggered.connect(lambda _checked: act())
         self.addAction(action)
 
-    def _fill_windows(self) -> None:
-        self.window_menu.clear()
-        for text, key, is_shown, act in self._reader.window_entries():
-            action = self.window_menu.addAction(f"{text}\t{key}" if key else text)
-            action.setCheckable(True)
-            action.setChecked(is_shown)
-            action.triggered.connect(lambda _checked, act=act: act())
+    def _menu_button(self, text: str, what: str, entries: Callable[[], Sequence[Entry]]) -> QToolButton:
+        """Add a button with a menu that is filled whenever it opens."""
+        button = QToolButton()
+        button.setText(text)
+        button.setToolTip(what)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        menu = QMenu(button)
+        menu.aboutToShow.connect(partial(_fill, menu, entries))
+        button.setMenu(menu)
+        self._layout.addWidget(button)
+        return button
+
+
+def _fill(menu: QMenu, entries: Callable[[], Sequence[Entry]]) -> None:
+    menu.clear()
+    for text, key, is_marked, act in entries():
+        action = menu.addAction(f"{text}\t{key}" if key else text)
+        action.setCheckable(True)
+        action.setChecked(is_marked)
+        action.triggered.connect(lambda _checked, act=act: act())

@@ -15,6 +15,17 @@ _MARGIN = 7
 _GAP = 12.0
 
 
+def is_on_screen(painter: QPainter) -> bool:
+    """Whether a widget that is painted now is on the screen, and not in a picture: a screenshot, the clipboard.
+
+    Qt paints a widget on the screen straight into the image behind its window, and into a picture (`QWidget.grab`) by
+    way of a painter that was begun on that picture, so that the image below it is not itself being painted on.
+    """
+    engine = painter.paintEngine()
+    device = None if engine is None else engine.paintDevice()
+    return device is not None and bool(device.paintingActive())
+
+
 @dataclass(frozen=True)
 class Corners:
     """What is painted over a canvas.
@@ -23,6 +34,8 @@ class Corners:
     ----------
     top_left, top_right, bottom_left : tuple of str
         Lines of text.
+    private : tuple of str
+        Lines that stand on the screen, below those on the upper left, and in no picture of it.
     cross : (x, y) or None
         Where the cross-hair is, in pixels from the middle of the canvas; None without one.
     """
@@ -30,6 +43,7 @@ class Corners:
     top_left: tuple[str, ...] = ()
     top_right: tuple[str, ...] = ()
     bottom_left: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
     cross: tuple[float, float] | None = None
 
 
@@ -74,8 +88,9 @@ class CornersOverlay(QWidget):
         height = painter.fontMetrics().lineSpacing()
         top = _MARGIN + painter.fontMetrics().ascent()
         bottom = self.height() - _MARGIN - height * (len(corners.bottom_left) - 1)
+        private = corners.private if is_on_screen(painter) else ()
         for lines, start, is_right in (
-            (corners.top_left, top, False),
+            ((*corners.top_left, *private), top, False),
             (corners.top_right, top, True),
             (corners.bottom_left, bottom, False),
         ):

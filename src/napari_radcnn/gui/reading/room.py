@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
 from napari_radcnn.gui.layers.look import Look, Preset
 from napari_radcnn.gui.layers.pointer import world_position
 from napari_radcnn.gui.reading import planes, windowing, words
-from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, ReadingBar
+from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, Entry, ReadingBar
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
 from napari_radcnn.gui.reading.cursor import under_cursor
 from napari_radcnn.gui.reading.layouts import ONE, Layouts
@@ -51,6 +51,7 @@ class Room(QObject):
         self.setObjectName(self.NAME)
         self._viewer = weakref.ref(qt_viewer.viewer)
         self._canvas = weakref.ref(qt_viewer.canvas.native)
+        self.names_patient, self.is_named_in_pictures = True, False
         self.bar = ReadingBar(self)
         self.grid = QGridLayout()
         _put_on_stage(qt_viewer, self.bar, self.grid)
@@ -159,7 +160,7 @@ class Room(QObject):
             if found is not None:
                 windowing.choose(layer, found)
 
-    def window_entries(self) -> Sequence[tuple[str, str, bool, Callable[[], None]]]:
+    def window_entries(self) -> Sequence[Entry]:
         """Return the entries of the menu of windows."""
         layer = self._window_layer()
         if layer is None:
@@ -176,6 +177,23 @@ class Room(QObject):
             )
             for preset in look.presets
         ]
+
+    def patient_entries(self) -> Sequence[Entry]:
+        """Return the entries of the menu of the patient's name."""
+        return [
+            ("Name and ID on the pictures", "", self.names_patient, partial(self.name_patient, not self.names_patient)),
+            (
+                "In screenshots and copies, too",
+                "",
+                self.is_named_in_pictures,
+                partial(self.name_patient, True, in_pictures=not self.is_named_in_pictures),
+            ),
+        ]
+
+    def name_patient(self, is_named: bool, *, in_pictures: bool = False) -> None:
+        """Have the patient's name and ID on the pictures or not, and in screenshots only if it is asked for."""
+        self.names_patient, self.is_named_in_pictures = is_named, is_named and in_pictures
+        self._repaint()
 
     @staticmethod
     def _keyed(layer: Any) -> dict[int, Preset]:
@@ -250,9 +268,26 @@ class Room(QObject):
             cross = planes.offset_of(model, viewer.dims.point)
         below = (planes.slice_words(model),)
         if model is not viewer:
-            return Corners((), (zoom,) if zoom else (), below, cross)
-        left = ("", scan.name) if seen_hanging(viewer).caption else (scan.name,)
-        return Corners(left, (*self._window_words(), *((zoom,) if zoom else ())), below, cross)
+            return Corners((), (zoom,) if zoom else (), below, (), cross)
+        left = ("", scan.name) if seen_hanging(viewer).caption else (scan.name,)  # napari writes it into the first line
+        whose = self._patient_words()
+        if self.is_named_in_pictures:
+            left, whose = (*left, *whose), ()
+        return Corners(left, (*self._window_words(), *((zoom,) if zoom else ())), below, whose, cross)
+
+    def _patient_words(self) -> tuple[str, ...]:
+        """Return name and ID of the patient whose scans are seen, and what the file calls the series of the uppermost.
+
+        Scans of several patients have a line each. People write names into the description of a series, too.
+        """
+        viewer = self.viewer
+        if viewer is None or not self.names_patient:
+            return ()
+        seen = [layer for layer in reversed(viewer.layers) if layer.visible and is_ours(layer)]
+        volumes = [volume for layer in seen if (volume := layer.metadata[METADATA_KEY].get("volume")) is not None]
+        people = dict.fromkeys(words.patient(volume.metadata) for volume in volumes)
+        descriptions = [volume.metadata.description for volume in volumes[:1]]
+        return tuple(line for line in (*people, *descriptions) if line)
 
     def _window_words(self) -> tuple[str, ...]:
         layer = self._window_layer()

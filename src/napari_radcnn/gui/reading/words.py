@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_radcnn.gui.layers.look import Look
 from napari_radcnn.voi import VoiWindow
+from napari_radcnn.volume import VolumeMetadata
 
 #: Of each patient axis, x, y, z: towards positive and towards negative coordinates.
 _SIDES = ("LR", "PA", "SI")
@@ -64,6 +65,11 @@ def window(look: Look, shown: VoiWindow) -> str:
     written = look.written_window(shown)
     numbers = f"W {number(written.width)} C {number(written.center)} {look.unit}".strip()
     return " · ".join(part for part in (shown.name, numbers, _FUNCTIONS.get(shown.function, "")) if part)
+
+
+def patient(metadata: VolumeMetadata) -> str:
+    """Return the name and the ID of a patient: ``"Doe, Jane · 4711"``; empty where neither is known."""
+    return " · ".join(part for part in (metadata.patient_name, metadata.patient_id) if part)
 
 
 _FUNCTIONS = {"SIGMOID": "sigmoid", "TABLE": "table of the file"}

@@ -75,6 +75,12 @@ def belongings(series: Sequence[Sequence[Instance]]) -> list[Belonging]:
     ]
 
 
+def readable_name(name: str) -> str:
+    """Return a PatientName as it is read: the family name, the given name (DICOM PS3.5, 6.2.1)."""
+    written = next((group for group in name.split("=") if group.strip("^ \0")), "")
+    return ", ".join(part for part in (part.strip(" \0") for part in written.split("^")[:2]) if part)
+
+
 _Person = tuple[str, str, tuple[str, ...]]
 
 

@@ -16,6 +16,7 @@ from napari_radcnn.io.dicom.agreement import check_bits
 from napari_radcnn.io.dicom.colors import color_notes
 from napari_radcnn.io.dicom.frames import Frame
 from napari_radcnn.io.dicom.headers import Instance, number, text
+from napari_radcnn.io.dicom.patients import readable_name
 from napari_radcnn.io.dicom.pixels import excess_note, stored_values
 from napari_radcnn.io.dicom.plain import plain_values, smallest_type
 from napari_radcnn.io.dicom.real_world import range_note, real_world_mappings
@@ -110,6 +111,8 @@ def make_volume(
             acquisition=acquisition_of(first.instance),
             is_placed=first.position is not None and first.is_in_patient,
             sides=sides_of(stack.frames) if first.position is None else None,
+            patient_name=readable_name(text(first.instance.tags, "PatientName")),
+            patient_id=text(first.instance.tags, "PatientID"),
         ),
         tuple(dict.fromkeys(warnings)),
         factor,
