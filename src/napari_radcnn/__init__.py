@@ -14,6 +14,6 @@ _attached, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "models":  # a package of that name stands here as well, so the package itself can be called
+    if name in ("models", "cohort"):  # packages; that of the models can itself be called
         return import_module(f"{__name__}.models")
     return _attached(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from napari_radcnn.cli.cohort import lists
+from napari_radcnn.cli.cohort import lists, runs
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,3 +16,4 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     inner = cohort.add_subparsers(title="commands", metavar="COMMAND", required=True)
     lists.add_commands(inner)
+    runs.add_commands(inner)

@@ -1,0 +1,142 @@
+"""``radcnn cohort run``: a model, an operation or a chain over a list of cases."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_radcnn.cli.common import Progress, add_options, cancelling, warn
+from napari_radcnn.errors import OptionError
+
+if TYPE_CHECKING:
+    from napari_radcnn.cohort.runner import Summary
+
+_MOST_TOLD = 20
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command of this module."""
+    from napari_radcnn.inference.settings import RunSettings
+
+    runner = commands.add_parser(
+        "run",
+        help="run a model, an operation or a chain on every case of a list",
+        description="Run a model, an operation (convert, evaluate) or a chain (.yaml) on every case. What fails is "
+        "told in OUT/results.csv and stops nothing. The same command goes on with a run that was stopped; what changed "
+        "since is done anew.",
+    )
+    runner.add_argument("model", metavar="MODEL", help="a model, `convert`, `evaluate`, or a chain: a .yaml file")
+    runner.add_argument("cases", metavar="CASES", type=Path, help="a list (.csv, .tsv, .xlsx, .json) or a folder")
+    runner.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder for the results")
+    runner.add_argument(
+        "--option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="an option of the model, see `radcnn run MODEL --help`; may be repeated",
+    )
+    runner.add_argument(
+        "--input",
+        metavar="NAME=COLUMN",
+        action="append",
+        default=[],
+        help="the column of the list that holds an input, where it is called differently",
+    )
+    runner.add_argument("--jobs", metavar="N", type=int, default=1, help="processes on this computer (default: 1)")
+    runner.add_argument(
+        "--layout",
+        choices=("cases", "bids"),
+        default="cases",
+        help="OUT/CASE/..., or BIDS derivatives (default: cases)",
+    )
+    runner.add_argument("--anyway", action="store_true", help="run models on scans that they were not made for as well")
+    runner.add_argument("--trust", metavar="SHA256", help="same as for `radcnn run`")
+    runner.set_defaults(command=_run)
+    add_options(runner.add_argument_group("device and precision"), RunSettings)
+
+
+class _Progress(Progress):
+    """Progress on stderr; off a terminal a line a case, not a line a step of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = -1
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """As of `napari_radcnn.progress.Progress`."""
+        if self._is_terminal or done != self._told:
+            super().__call__(done, total, message)
+        self._told = done
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.cohort import run
+
+    with cancelling() as cancel:
+        progress = _Progress()
+        try:
+            summary = run(
+                parsed.model,
+                parsed.cases,
+                parsed.output,
+                options={name: _value(text) for name, text in _pairs(parsed.option, "--option").items()},
+                inputs=_pairs(parsed.input, "--input"),
+                jobs=parsed.jobs,
+                device=parsed.device,
+                precision=parsed.precision,
+                layout=parsed.layout,
+                anyway=parsed.anyway,
+                trust=parsed.trust,
+                progress=progress,
+                cancel=cancel,
+                tell=lambda text: warn([text]),
+            )
+        finally:
+            progress.close()
+    _print(summary)
+
+
+def _print(summary: Summary) -> None:
+    for case, reason in list(summary.failed.items())[:_MOST_TOLD]:
+        print(f"failed: {case}: {reason}")
+    if summary.n_failed > _MOST_TOLD:
+        print(f"failed: and {summary.n_failed - _MOST_TOLD} more, see the table")
+    kept = f" ({summary.n_kept} of them before)" if summary.n_kept else ""
+    print(f"{summary.n_done} cases done{kept}, {summary.n_failed} failed, in {summary.seconds:.0f} s")
+    print(f"written: {summary.out / 'results.csv'}")
+
+
+def _pairs(words: list[str], flag: str) -> dict[str, str]:
+    """Return ``NAME=VALUE`` words as a mapping.
+
+    Raises
+    ------
+    OptionError
+        If one has no sign between, or a name stands there twice.
+    """
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise OptionError(f"{flag} {word}: expected NAME=VALUE.")
+        found[name] = value
+    doubled = [name for name, n in Counter(word.partition("=")[0] for word in words).items() if n > 1]
+    if doubled:
+        raise OptionError(f"{flag}: '{doubled[0]}' is given twice.")
+    return found
+
+
+def _value(text: str) -> Any:
+    """Return the value that a word stands for: a number, true, false, or the word."""
+    known: Mapping[str, Any] = {"true": True, "false": False}
+    if text.lower() in known:
+        return known[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

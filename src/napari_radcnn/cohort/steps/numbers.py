@@ -1,0 +1,52 @@
+"""The numbers of a result, as they stand in a row of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from napari_radcnn.results import Classification, Detections, LabelMap, Result
+
+Number = float | int | str | bool | None
+
+
+def numbers_of_result(result: Result) -> dict[str, Number]:
+    """Return what a table says of a result: volumes, findings, probabilities, and what the model tells of it.
+
+    Examples
+    --------
+    >>> numbers_of_result(Classification({"normal": 0.25, "pneumonia": 0.75}))
+    {'probability_normal': 0.25, 'probability_pneumonia': 0.75}
+    """
+    found: dict[str, Number] = {}
+    if isinstance(result, LabelMap):
+        found = {f"{label.name}_ml": round(result.volume_ml(value), 4) for value, label in result.labels.items()}
+    elif isinstance(result, Detections):
+        scores = [box.score for box in result.boxes if not math.isnan(box.score)]
+        found = {
+            "findings": len(result.boxes),
+            "best_score": round(max(scores), 6) if scores else None,
+            "largest_mm": round(max(box.diameter for box in result.boxes), 3) if result.boxes else None,
+        }
+    elif isinstance(result, Classification):
+        found = {f"probability_{name}": round(value, 6) for name, value in result.probabilities.items()}
+    return found | scalars(result.provenance.get("facts") or {})
+
+
+def scalars(plain: Mapping[str, Any], before: str = "") -> dict[str, Number]:
+    """Return the numbers and words in nested mappings, with their names joined.
+
+    Examples
+    --------
+    >>> scalars({"1": {"dice": 0.5, "box": [1, 2]}}, "label ")
+    {'label 1 dice': 0.5}
+    """
+    found: dict[str, Number] = {}
+    for key, value in plain.items():
+        name = f"{before}{key}"
+        if isinstance(value, Mapping):
+            found |= scalars(value, f"{name} ")
+        elif value is None or isinstance(value, int | float | str | bool):
+            found[name] = value
+    return found

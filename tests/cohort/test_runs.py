@@ -1,0 +1,278 @@
+"""Runs over cohorts: what is done stays done, what fails is told, what changed is done anew."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cohorts
+import napari_radcnn as radcnn
+import toy_package
+from napari_radcnn.cohort import Step, read_chain, run
+from napari_radcnn.cohort.results.table import Log, read_log, read_table
+from napari_radcnn.cohort.work.workers import Here
+from napari_radcnn.errors import CancelledError, ModelError, OptionError, RadcnnError, ReadError, WriteError
+
+
+@pytest.fixture(autouse=True, scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Let the cheap model be found in this process."""
+    place = cohorts.lay_out_model(tmp_path_factory.mktemp("models"))
+    with toy_package.installed(place):
+        yield place
+
+
+def _run(cases: Path, out: Path, what: object = cohorts.MODEL, **how: object) -> object:
+    return run(what, cases, out, workers=Here(), **how)  # type: ignore[arg-type]
+
+
+def _events(out: Path, kind: str) -> list[str]:
+    return [event["case"] for event in read_log(out / "log.jsonl") if event["event"] == kind]
+
+
+def test_every_case_has_its_result_manifest_row_and_line(tmp_path: Path) -> None:
+    cases, out = cohorts.write_cohort(tmp_path / "in", 3), tmp_path / "out"
+    summary = _run(cases, out, options={"value": 150.0})
+    assert (summary.n_done, summary.n_failed, summary.n_kept) == (3, 0, 0)
+    rows = cohorts.rows_of(out)
+    assert list(rows) == ["c000", "c001", "c002"]
+    for number, row in enumerate(rows.values()):
+        assert (row["state"], row["reason"], row["age"], row["patient"]) == (
+            "done",
+            "",
+            str(40 + number),
+            f"p{number // 2}",
+        )
+        assert float(row["bright_ml"]) == pytest.approx(cohorts.expected_ml(number), abs=1e-4)
+        (labels,) = radcnn.read(out / f"c{number:03}" / "toy-waiting.nii.gz")
+        assert int((labels.array == 1).sum()) == 10 + number
+        manifest = json.loads((out / f"c{number:03}" / "toy-waiting.nii.gz.radcnn.json").read_text())
+        assert manifest["options"]["value"] == 150.0
+        assert manifest["input"]["path"] == str(tmp_path / "in" / f"scan{number:03}.nii.gz")
+    assert list(rows["c000"]) == ["case", "patient", "state", "reason", "age", "bright_ml", "warnings", "seconds"]
+    assert not (out / ".radcnn-work").exists()
+    assert _events(out, "answered") == ["c000", "c001", "c002"]
+
+
+def test_failures_stop_nothing_and_say_why(tmp_path: Path) -> None:
+    cases, out = cohorts.write_cohort(tmp_path / "in", 5, {4: 9004}), tmp_path / "out"
+    (tmp_path / "in" / "scan000.nii.gz").unlink()
+    (tmp_path / "in" / "scan001.nii.gz").write_bytes((tmp_path / "in" / "scan002.nii.gz").read_bytes()[:200])
+    told: list[str] = []
+    summary = _run(cases, out, tell=told.append)
+    assert (summary.n_done, summary.n_failed) == (2, 3)
+    assert told == ["1 of 5 cases lack a file (c000); they will be listed as failed."]
+    reasons = {case: row["reason"] for case, row in cohorts.rows_of(out).items() if row["state"] == "failed"}
+    assert "no such file" in reasons["c000"]
+    assert "scan001.nii.gz" in reasons["c001"]
+    assert "memory" in reasons["c004"]
+    # put right, they are done, and nothing else is
+    for number in (0, 1, 4):
+        radcnn.write(cohorts.scan(number), tmp_path / "in" / f"scan{number:03}.nii.gz", overwrite=True)
+    summary = _run(cases, out)
+    assert (summary.n_done, summary.n_kept) == (5, 2)
+    assert _events(out, "kept") == ["c002", "c003"]
+
+
+def test_what_changed_is_done_anew_and_nothing_else(tmp_path: Path) -> None:
+    cases, out = cohorts.write_cohort(tmp_path / "in", 4), tmp_path / "out"
+    _run(cases, out)
+    before = cohorts.hashes_of(out)
+    table = cohorts.table_without_times(out)
+    # a copy with another time is the same scan; another scan is not; a result that was touched is not whole
+    shutil.copyfile(tmp_path / "in" / "scan000.nii.gz", tmp_path / "copy")
+    shutil.move(tmp_path / "copy", tmp_path / "in" / "scan000.nii.gz")
+    radcnn.write(cohorts.scan(7), tmp_path / "in" / "scan001.nii.gz", overwrite=True)
+    (out / "c002" / "toy-waiting.nii.gz").write_bytes(b"spoiled")
+    assert _run(cases, out).n_kept == 2
+    assert sorted(_events(out, "again")) == ["c001", "c002"]
+    after = cohorts.hashes_of(out)
+    assert {case for case in before if before[case] != after[case]} == {"c001"}
+    assert float(cohorts.rows_of(out)["c001"]["bright_ml"]) == pytest.approx(cohorts.expected_ml(7), abs=1e-4)
+    assert [row["bright_ml"] for row in table[2:]] == [row["bright_ml"] for row in cohorts.table_without_times(out)[2:]]
+    told: list[str] = []
+    summary = _run(cases, out, options={"value": 50.0}, tell=told.append)
+    assert summary.n_kept == 0
+    assert told == ["changed since the last run, and done anew: option value of 'toy-waiting': 100.0 -> 50.0."]
+
+
+_CHAIN = """
+steps:
+- denoise: nlm-denoise
+  name: quiet
+  options: {noise_level: 1.0e-6}
+- segment: toy-waiting
+  name: bright
+  options: {value: %s}
+- evaluate:
+  inputs: {reference: truth}
+"""
+
+
+def test_a_chain_hands_results_on_and_a_later_option_redoes_only_what_follows(tmp_path: Path) -> None:
+    cases, out = cohorts.write_cohort(tmp_path / "in", 2), tmp_path / "out"
+    text = cases.read_text().replace(",age", ",age,truth").splitlines()
+    for number in range(2):
+        array = (cohorts.scan(number).array > 100).astype("uint8")
+        radcnn.write(
+            radcnn.LabelMap(array, cohorts.scan(0).geometry, {1: radcnn.Label("bright")}),
+            tmp_path / "in" / f"truth{number}.nii.gz",
+        )
+        text[number + 1] += f",truth{number}.nii.gz"
+    cases.write_text("\n".join(text) + "\n")
+    chain = tmp_path / "chain.yaml"
+    chain.write_text(_CHAIN % 100.0)
+    _run(cases, out, chain)
+    row = cohorts.rows_of(out)["c001"]
+    assert float(row["bright: bright_ml"]) == pytest.approx(cohorts.expected_ml(1), abs=1e-4)
+    assert float(row["evaluate: label 1 dice"]) == 1.0
+    assert "truth" not in row
+    assert sorted(path.name for path in (out / "c001").iterdir()) == [
+        "bright.nii.gz", "bright.nii.gz.radcnn.json", "evaluate.json", "quiet.nii.gz", "quiet.nii.gz.radcnn.json",
+    ]  # fmt: skip
+    made = json.loads((out / "c001" / "bright.nii.gz.radcnn.json").read_text())
+    assert made["input"]["path"].endswith("quiet.nii.gz")
+    denoised = (out / "c001" / "quiet.nii.gz").stat().st_mtime_ns
+    chain.write_text(_CHAIN % 250.0)
+    assert _run(cases, out, chain).n_kept == 0
+    assert (out / "c001" / "quiet.nii.gz").stat().st_mtime_ns == denoised
+    again = [event for event in read_log(out / "log.jsonl") if event["event"] == "again"]
+    assert [event["steps"] for event in again] == [["bright", "evaluate"]] * 2
+    assert float(cohorts.rows_of(out)["c001"]["bright: bright_ml"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("steps: [", "not YAML"),
+        ("- segment: toy-waiting", "a chain is 'steps:'"),
+        ("steps: [{segment: toy-waiting, denoise: nlm-denoise}]", "it names 2 operations"),
+        ("steps: [{segment: toy-waiting, option: {}}]", "'option' is unknown"),
+        ("steps: [{segment: }]", "needs the name of a model"),
+        ("steps: [segment]", "needs the name of a model"),
+        ("steps: [{segment: toy-waiting}, {segment: toy-waiting}]", "two steps are called 'toy-waiting'"),
+        ("steps: [{segment: toy-waiting, name: ../x}]", "cannot be the name"),
+        ("steps: [{denoise: toy-waiting}]", "is for segmentation, not for 'denoise'"),
+        ("steps: [{segment: toy-waiting, options: {brighter: 1}}]", "Unknown option 'brighter'"),
+        ("steps: [{segment: toy-waiting, inputs: {scan: image}}]", "has no input 'scan'"),
+        ("steps: [{convert: , options: {key: 1}}]", "those of 'convert' are: deidentify"),
+        ("steps: [{segment: toy-waiting, suffix: .png}]", "png"),
+        ("steps: [{denoise: nlm-denoise, name: a}, {evaluate: , inputs: {prediction: a}}]", "'a' gives image"),
+    ],
+)
+def test_a_chain_that_makes_no_sense_is_refused_before_the_work(tmp_path: Path, text: str, said: str) -> None:
+    cases, chain = cohorts.write_cohort(tmp_path / "in", 1), tmp_path / "chain.yaml"
+    chain.write_text(text)
+    with pytest.raises(RadcnnError) as caught:
+        _run(cases, tmp_path / "out", chain)
+    assert said in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_step_may_stand_there_as_a_word(tmp_path: Path) -> None:
+    chain = tmp_path / "chain.yml"
+    chain.write_text("steps: [convert]")
+    assert read_chain(chain) == (Step("convert", "convert"),)
+
+
+def test_bids_derivatives_keep_the_entities_of_their_scans(tmp_path: Path) -> None:
+    anat = tmp_path / "bids" / "sub-01" / "ses-1" / "anat"
+    anat.mkdir(parents=True)
+    radcnn.write(cohorts.scan(1), anat / "sub-01_ses-1_run-2_T1w.nii.gz")
+    out = tmp_path / "derivatives"
+    _run(tmp_path / "bids", out, inputs={"image": "T1w"}, layout="bids")
+    folder = out / "sub-01" / "ses-1" / "anat"
+    assert (folder / "sub-01_ses-1_run-2_desc-toywaiting_dseg.nii.gz").is_file()
+    assert json.loads((out / "dataset_description.json").read_text())["DatasetType"] == "derivative"
+    assert _run(tmp_path / "bids", out, inputs={"image": "T1w"}, layout="bids").n_kept == 1
+
+
+def test_convert_is_an_operation_and_writes_in_another_format(tmp_path: Path) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 1)
+    _run(cases, tmp_path / "out", [Step("raw", "convert", suffix=".nrrd")])
+    (volume,) = radcnn.read(tmp_path / "out" / "c000" / "raw.nrrd")
+    assert volume.array.tolist() == cohorts.scan(0).array.tolist()
+    assert cohorts.rows_of(tmp_path / "out")["c000"]["slices"] == "5"
+
+
+def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(WriteError, match=r"other files \(thesis.txt\)"):
+        _run(cases, tmp_path / "out")
+    with pytest.raises(WriteError, match="does not exist"):
+        _run(cases, tmp_path / "no" / "out")
+    # another run: of another model, or of cases none of which are here
+    _run(cases, tmp_path / "mine")
+    with pytest.raises(WriteError, match="belongs to another run"):
+        _run(cases, tmp_path / "mine", "convert")
+    others = tmp_path / "in" / "others.csv"
+    others.write_text("case,image\nx,scan000.nii.gz\n")
+    with pytest.raises(WriteError, match="belongs to another run"):
+        _run(others, tmp_path / "mine")
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir() if path.is_dir()) == ["c000", "records"]
+
+
+@pytest.mark.parametrize("name", ["records", "Results.csv"])
+def test_a_case_cannot_take_a_name_of_the_run(tmp_path: Path, name: str) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 1)
+    cases.write_text(cases.read_text().replace("c000", name))
+    with pytest.raises(ReadError, match="rename it"):
+        _run(cases, tmp_path / "out")
+
+
+def test_what_cannot_be_begun_says_so(tmp_path: Path) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 1)
+    with pytest.raises(ModelError, match="no model 'toy-watin'"):
+        _run(cases, tmp_path / "out", "toy-watin")
+    with pytest.raises(OptionError, match="jobs"):
+        run(cohorts.MODEL, cases, tmp_path / "out", jobs=0)
+    with pytest.raises(OptionError, match="layout 'flat'"):
+        _run(cases, tmp_path / "out", layout="flat")
+    assert not (tmp_path / "out").exists()
+
+
+def test_cancelled_between_cases_it_keeps_what_was_done(tmp_path: Path) -> None:
+    cases, out = cohorts.write_cohort(tmp_path / "in", 4), tmp_path / "out"
+
+    class AfterTwo:
+        def is_set(self) -> bool:
+            return (out / "results.csv").exists() and len(list(read_table(out / "results.csv"))) >= 2
+
+    with pytest.raises(CancelledError, match=r"2 of 4 cases were done and stay"):
+        _run(cases, out, cancel=AfterTwo())
+    assert _run(cases, out).n_kept == 2
+
+
+def test_a_full_disk_ends_the_run_and_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_radcnn.cohort import run as module
+
+    cases, out = cohorts.write_cohort(tmp_path / "in", 3), tmp_path / "out"
+    commit = module.__globals__["commit"]
+    left = [1]
+
+    def full(*given: object) -> object:
+        if not left:
+            raise OSError(28, "No space left on device")
+        left.pop()
+        return commit(*given)
+
+    monkeypatch.setitem(module.__globals__, "commit", full)
+    with pytest.raises(WriteError, match=r"No space left on device; 1 of 3 cases were done and stay"):
+        _run(cases, out)
+    monkeypatch.undo()
+    assert _run(cases, out).n_kept == 1
+
+
+def test_what_a_killed_process_wrote_half_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b'{"event": "began"}\n{"event": "answ')
+    Log(tmp_path / "log.jsonl").tell("ended")
+    assert [event["event"] for event in read_log(tmp_path / "log.jsonl")] == ["began", "ended"]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+    (tmp_path / "t.csv").write_text("case,state\na,done\nb,do")
+    assert list(read_table(tmp_path / "t.csv")) == [{"case": "a", "state": "done"}]
