@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
@@ -10,14 +11,34 @@ from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+import grids
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data, to_display
 from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
+from napari_radcnn.phantom import oblique_geometry, world_field
+from napari_radcnn.volume import VolumeMetadata
 from screens import pump
 
 LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
 PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 CONTROL, ALT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
+#: Larger than those of `grids`, and lying as they do.
+SHAPE = (9, 14, 17)
+SCANS = {name: Geometry(SHAPE, make().affine) for name, make in grids.ALL.items() if name != "oblique"} | {
+    "oblique": oblique_geometry(SHAPE),
+    "flipped": grids.axial().reoriented(grids.axial().axis_map("IAR")),
+}
+
+
+def field(geometry, name="field"):
+    """Return a scan whose values are those of the closed form."""
+    return replace(world_field(geometry), metadata=VolumeMetadata(name=name, modality="CT", units="HU"))
+
+
+def canvas_of(pane):
+    """Return the widget of a further view that the mouse is over."""
+    return pane.widget.canvas.native
 
 
 class Reading:

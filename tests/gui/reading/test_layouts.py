@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,42 +10,27 @@ from napari.layers import Image, Points
 from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Qt
 
-import grids
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers import view
 from napari_radcnn.gui.layers.layers import layer_data, to_patient
 from napari_radcnn.gui.reading import planes, words
 from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
-from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
+from napari_radcnn.phantom import FIELD_COEFFICIENTS
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 from played import LEFT, Played, oblique_scan, scan, use_engine
-from reading_room import ALT, CONTROL, RIGHT, SHIFT, Reading
+from reading_room import ALT, CONTROL, RIGHT, SCANS, SHIFT, Reading, canvas_of, field
 from screens import pump
 
 pytestmark = pytest.mark.gui
 
-#: Larger than those of `grids`, and lying as they do.
-SHAPE = (9, 14, 17)
-SCANS = {name: Geometry(SHAPE, make().affine) for name, make in grids.ALL.items() if name != "oblique"} | {
-    "oblique": oblique_geometry(SHAPE),
-    "flipped": grids.axial().reoriented(grids.axial().axis_map("IAR")),
-}
 N_POINTS = 167  # on each of six scans: 1,000 in all
 LETTERS = {
     "Axial": {"top": "A", "bottom": "P", "left": "R", "right": "L"},
     "Coronal": {"top": "S", "bottom": "I", "left": "R", "right": "L"},
     "Sagittal": {"top": "S", "bottom": "I", "left": "A", "right": "P"},
 }
-
-
-def field(geometry, name="field"):
-    return replace(world_field(geometry), metadata=VolumeMetadata(name=name, modality="CT", units="HU"))
-
-
-def canvas_of(pane):
-    return pane.widget.canvas.native
 
 
 def under_cross_hair(room, model):

@@ -8,6 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 
+from napari_radcnn.gui.layers.pointer import put_all_right
 from napari_radcnn.gui.layers.view import apply_radiological_view
 from napari_radcnn.gui.reading import planes
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
@@ -43,6 +44,7 @@ class Pane:
         self.model.mouse_drag_callbacks.append(self._on_drag)
         self.model.mouse_double_click_callbacks[:] = [self._on_double_click]
         self.model.mouse_wheel_callbacks[:] = [wheel]
+        put_all_right(self.model)
         self.overlay = CornersOverlay(self.widget.canvas.native, lambda: corners(self.model))
         self.model.dims.events.point.connect(self._on_slice)
         self.model.scene.camera.events.connect(self.repaint)

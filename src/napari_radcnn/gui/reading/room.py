@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QGridLayout, QMainWindow, QVBoxLayout, 
 from napari_radcnn.gui.layers.hanging import seen_hanging
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
 from napari_radcnn.gui.layers.look import Look, Preset
-from napari_radcnn.gui.layers.pointer import world_position
+from napari_radcnn.gui.layers.pointer import put_all_right, world_position
 from napari_radcnn.gui.reading import planes, windowing, words
 from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, Entry, ReadingBar
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
@@ -81,6 +81,7 @@ class Room(QObject):
         viewer.cursor.events.position.connect(self._show_line)
         viewer.dims.events.point.connect(self._on_point)
         viewer.events.status.connect(self._show_line, position="last")  # after napari has shown its own
+        put_all_right(viewer)
         viewer.mouse_drag_callbacks.append(self._on_drag)
         viewer.mouse_wheel_callbacks[:] = [
             self._on_wheel,

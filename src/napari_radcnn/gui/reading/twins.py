@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtCore import QTimer
+
+from napari_radcnn.gui.reading.strokes import Tool
+
+#: While a stroke is drawn in one view, ms until the others show it: a mouse moves more often than they can be drawn.
+_DELAY_MS = 25
 #: What is taken over as it changes, by the names of napari's events, which are those of the attributes.
 _LOOK = (
     "contrast_limits",
@@ -46,22 +52,44 @@ class Twin:
         self.shares_array = isinstance(layer, Image | Labels)
         self.clone = Layer.create(*layer.as_layer_data_tuple())
         self.clone.editable = False
+        self.tool = Tool(layer, self.clone) if isinstance(layer, Labels) and not layer.multiscale else None
         self._place = self._shown_place()
         self._list: Any = None
         for name in _LOOK:
             emitter = getattr(layer.events, name, None)
             if emitter is not None:
                 emitter.connect(self._on_look)
-        for name in ("data", "set_data", "paint", "labels_update"):
+        for name in ("data", "set_data", "paint"):
             emitter = getattr(layer.events, name, None)
             if emitter is not None:
                 emitter.connect(self._on_voxels)
+        self._behind: Any = None
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DELAY_MS)
+        self._timer.timeout.connect(self._catch_up)
+        if self.tool is not None:
+            for each in (layer, self.clone):
+                each.events.labels_update.connect(self._on_drawn)
 
     def part(self) -> None:
         """Stop following the layer."""
+        self._timer.stop()
+        if self.tool is not None:
+            self.tool.part()
+            self.clone.events.labels_update.disconnect(self._on_drawn)
         for emitter in self.layer.events.emitters.values():
-            for callback in (self._on_look, self._on_voxels):
+            for callback in (self._on_look, self._on_voxels, self._on_drawn):
                 emitter.disconnect(callback)
+
+    def _on_drawn(self, event: Any) -> None:
+        """Show a stroke that goes on in the other of the two, which has not ended and is no step yet."""
+        self._behind = self.layer if event.source is self.clone else self.clone
+        self._timer.start()
+
+    def _catch_up(self) -> None:
+        """Show the stroke where it is not drawn; by way of the layer in all further views."""
+        self._behind.refresh(extent=False, thumbnail=False, highlight=False)
 
     def _shown_place(self) -> tuple[Any, ...]:
         dims = self._viewer.dims
@@ -75,6 +103,8 @@ class Twin:
 
     def _on_voxels(self, event: Any) -> None:
         """Show the voxels again where they changed, and not where the layer only shows another slice of them."""
+        if event.type == "paint":
+            self._timer.stop()
         place, before = self._shown_place(), self._place
         self._place = place
         if event.type == "set_data" and place != before:
@@ -126,7 +156,15 @@ class Twins:
         events = viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered):
             emitter.connect(self.follow, position="last")
+        viewer.layers.selection.events.active.connect(self.follow_tool)
         self.follow()
+
+    def follow_tool(self, _event: Any = None) -> None:
+        """Have napari's tool of the active labels work here, too."""
+        active = self._viewer.layers.selection.active
+        found = next((twin for twin in self._twins if twin.layer is active), None)
+        is_working = found is not None and found.tool is not None and found.tool.is_working
+        self._model.layers.selection.active = found.clone if found is not None and is_working else None
 
     def follow(self, _event: Any = None) -> None:
         """Have the same layers in the same order."""
@@ -142,17 +180,21 @@ class Twins:
         self._twins = []
         for n, layer in enumerate(wanted):
             twin = kept.get(id(layer)) or Twin(layer, self._viewer)
+            if id(layer) not in kept and twin.tool is not None:
+                twin.clone.events.mode.connect(self.follow_tool)
             if id(layer) not in kept:
                 twin.join(self._model.layers, n)
             elif self._model.layers.index(twin.clone) != n:
                 self._model.layers.move(self._model.layers.index(twin.clone), n)
             self._twins.append(twin)
+        self.follow_tool()
 
     def part(self) -> None:
         """Follow no more, and have no layers."""
         events = self._viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered):
             emitter.disconnect(self.follow)
+        self._viewer.layers.selection.events.active.disconnect(self.follow_tool)
         for twin in self._twins:
             twin.part()
         self._twins = []
