@@ -21,7 +21,7 @@ import pytest
 
 import faults
 import napari_radcnn
-from napari_radcnn.cli.common import cancelling
+from napari_radcnn.cli.signals import cancelling
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.files import recover
 from napari_radcnn.files.owner import Owner

@@ -189,10 +189,7 @@ def _open(path: Path) -> None:
 
 def _is_ours(file: object) -> bool:
     """Whether nothing of the model's own would run when it is loaded."""
-    from napari_radcnn.networks.files import BUNDLE_CODE
-
-    architecture = getattr(file, "architecture", None)
-    return architecture is not None and architecture.name != BUNDLE_CODE
+    return getattr(file, "architecture", None) is not None and not getattr(file, "is_program", True)
 
 
 def run(count: int, seed: int, findings: Path, *, verbose: bool = True) -> dict[str, Counter[str]]:

@@ -56,3 +56,35 @@ def two_affine_onnx(outputs: dict[str, tuple[float, float]]) -> bytes:
     for name in outputs:
         graph += _bytes(12, _value(name, ("n", 1, *axes)))
     return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))
+
+
+def _scalar(name: str, kind: int) -> bytes:
+    return _bytes(1, name) + _bytes(2, _bytes(1, _integer(1, kind) + _bytes(2, b"")))
+
+
+def endless_onnx(turns: int = 1 << 62) -> bytes:
+    """Return a model that takes the sine of its input over and over: it comes to no end."""
+    patch = ("n", 1, "k", "j", "i")
+    body = _bytes(1, _bytes(1, "go") + _bytes(2, "go on") + _bytes(4, "Identity"))
+    body += _bytes(1, _bytes(1, "value") + _bytes(2, "sine") + _bytes(4, "Sin")) + _bytes(2, "turn")
+    body += _bytes(11, _scalar("number", 7)) + _bytes(11, _scalar("go", 9)) + _bytes(11, _value("value", patch))
+    body += _bytes(12, _scalar("go on", 9)) + _bytes(12, _value("sine", patch))
+    loop = _bytes(1, "turns") + _bytes(1, "yes") + _bytes(1, "x") + _bytes(2, "y") + _bytes(4, "Loop")
+    loop += _bytes(5, _bytes(1, "body") + _bytes(6, body) + _integer(20, 5))
+    graph = _bytes(1, loop) + _bytes(2, "g")
+    graph += _bytes(5, _integer(2, 7) + _bytes(8, "turns") + _bytes(9, struct.pack("<q", turns)))
+    graph += _bytes(5, _integer(2, 9) + _bytes(8, "yes") + _bytes(9, b"\1"))
+    graph += _bytes(11, _value("x", patch)) + _bytes(12, _value("y", patch))
+    return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))
+
+
+def wide_onnx(channels: int) -> bytes:
+    """Return a small model that repeats its one channel so many times, adds them up again and is the sum."""
+    repeats = _integer(1, 5) + _integer(2, 7) + _bytes(8, "r") + _bytes(9, struct.pack("<5q", 1, channels, 1, 1, 1))
+    axes = _integer(1, 1) + _integer(2, 7) + _bytes(8, "a") + _bytes(9, struct.pack("<q", 1))
+    graph = _bytes(1, _bytes(1, "x") + _bytes(1, "r") + _bytes(2, "w") + _bytes(4, "Tile"))
+    graph += _bytes(1, _bytes(1, "w") + _bytes(2, "s") + _bytes(4, "Sin"))
+    graph += _bytes(1, _bytes(1, "s") + _bytes(1, "a") + _bytes(2, "y") + _bytes(4, "ReduceSum"))
+    graph += _bytes(2, "g") + _bytes(5, repeats) + _bytes(5, axes)
+    graph += _bytes(11, _value("x", ("n", 1, "k", "j", "i"))) + _bytes(12, _value("y", ("n", 1, "k", "j", "i")))
+    return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))

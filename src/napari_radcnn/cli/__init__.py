@@ -13,12 +13,18 @@ from collections.abc import Sequence
 import napari_radcnn
 from napari_radcnn.cli import cohort, evaluate, info, interact, models, runs, scans, tidy, train
 from napari_radcnn.cli.common import telling
+from napari_radcnn.cli.streams import steady_streams
 from napari_radcnn.errors import ExitStatus, RadcnnError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with steady_streams():
+        return _main(words)
+
+
+def _main(words: list[str]) -> int:
     try:
         with telling():  # a model's own options are looked up while the words are parsed
             parser = _parser(words)
@@ -27,14 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return ExitStatus.USAGE
             parsed = parser.parse_args(words)
             parsed.command(parsed)
+        sys.stdout.flush()
     except RadcnnError as error:
         print(f"radcnn: {error}", file=sys.stderr)
         return error.exit_status
     except MemoryError:
         print("radcnn: not enough memory is available to this process; nothing was written.", file=sys.stderr)
         return ExitStatus.RESOURCES
+    except KeyboardInterrupt:
+        print("radcnn: stopped before it was done.", file=sys.stderr)
+        return ExitStatus.CANCELLED
     except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
-        sys.stderr.close()
         return ExitStatus.DONE
     return ExitStatus.DONE
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_radcnn.errors import CatalogueWarning, ReadError, WriteError, WriteWarning
@@ -162,27 +160,6 @@ def telling() -> Iterator[None]:
             warnings.simplefilter("always", category)
         warnings.showwarning = show
         yield
-
-
-@contextmanager
-def cancelling() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into a cancel; a second Ctrl-C ends at once."""
-    cancel = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if cancel.is_set():
-            signal.default_int_handler(number, frame)
-        cancel.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield cancel
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield cancel
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Progress:

@@ -10,13 +10,13 @@ from napari_radcnn.cli.common import (
     add_on_irregular,
     add_options,
     add_select,
-    cancelling,
     check_result_target,
     choose,
     keeping,
     read_volumes,
     warn,
 )
+from napari_radcnn.cli.signals import cancelling
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.specs import SPECS
 from napari_radcnn.io.with_manifest import write_with_manifest

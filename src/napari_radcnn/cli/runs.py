@@ -16,7 +16,6 @@ from napari_radcnn.cli.common import (
     add_on_irregular,
     add_options,
     add_select,
-    cancelling,
     check_output,
     check_result_target,
     choose,
@@ -26,6 +25,7 @@ from napari_radcnn.cli.common import (
     warn,
 )
 from napari_radcnn.cli.interact import add_labels, read_label_maps
+from napari_radcnn.cli.signals import cancelling
 from napari_radcnn.errors import ModelError, ReadError, WriteError
 from napari_radcnn.files import together
 from napari_radcnn.inference.uncertainty import MAPS

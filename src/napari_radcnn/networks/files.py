@@ -15,15 +15,13 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.networks import architectures
 from napari_radcnn.networks.checkpoints import read_checkpoint, tensors_at
 from napari_radcnn.networks.safetensors import load_safetensors, read_shapes
-from napari_radcnn.spec.patches import Architecture, NetworkFile
+from napari_radcnn.spec.patches import BUNDLE_CODE, Architecture, NetworkFile
 from napari_radcnn.spec.trust import tree_sha256
 from napari_radcnn.spec.weights import file_sha256
 
 if TYPE_CHECKING:
     import torch
 
-#: Name of the architecture of a trusted bundle whose own code makes the network.
-BUNDLE_CODE = "the bundle's own code"
 _MOST_NAMES = 3
 
 
@@ -50,6 +48,11 @@ class FileNetwork:
         built = "" if made is None else f" {made.name} {dict(made.arguments)!r}"
         chosen = "" if self.file.output is None else f" output {self.file.output!r}"
         return f"{self.file.sha256}{built}{chosen}"
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the file says what is computed; see `NetworkFile`."""
+        return self.file.is_program
 
     @property
     def onnx_path(self) -> Path | None:

@@ -106,8 +106,10 @@ def execute(request: Request, progress: Progress | None, cancel: CancelEvent | N
     request = replace(
         request, volume=first, others=tuple(others), sink=sink_with_gaps(request, filled), original=inputs[0]
     )
-    # A first run compares backends, and takes more than those that follow: only they are measured.
-    measures = is_first_run() and expected.network_bytes > 0 and is_known(request, expected.patch_shape)
+    # A first run compares backends, and takes more than those that follow: only they are measured. Where the layers
+    # say nothing, as in a program from elsewhere, the first is better than none.
+    is_told = is_known(request, expected.patch_shape) or any(file.is_program for file in spec.files)
+    measures = is_first_run() and expected.network_bytes > 0 and is_told
     try:
         with PeakMemory() as memory:
             outcome = pipeline.run(request, Monitor(expected.patches, progress, cancel))

@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 from napari_radcnn.geometry import Shape
 
+#: Name of the architecture of a trusted bundle whose own code makes the network.
+BUNDLE_CODE = "the bundle's own code"
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -57,6 +60,12 @@ class NetworkFile:
     architecture: Architecture | None = None
     entry: tuple[str, ...] = ()
     output: str | int | None = None
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the file says what is computed, so that it may never end: not only weights for a network of ours."""
+        made = self.architecture
+        return self.kind in ("onnx", "torchscript") or (made is not None and made.name == BUNDLE_CODE)
 
 
 @dataclass(frozen=True)

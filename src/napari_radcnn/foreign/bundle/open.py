@@ -28,10 +28,10 @@ from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.processing.steps import Processing
 from napari_radcnn.networks.architectures import check_architecture, known_name
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
-from napari_radcnn.networks.files import BUNDLE_CODE, check_weights
+from napari_radcnn.networks.files import check_weights
 from napari_radcnn.results import Label
 from napari_radcnn.spec.model import ModelSpec
-from napari_radcnn.spec.patches import Architecture, InputSlot, NetworkFile
+from napari_radcnn.spec.patches import BUNDLE_CODE, Architecture, InputSlot, NetworkFile
 from napari_radcnn.spec.trust import refuse_linked_folders, require_trust, tree_sha256
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")

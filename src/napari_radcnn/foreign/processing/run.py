@@ -19,13 +19,15 @@ from napari_radcnn.foreign.processing.input import RecipeInput, grid_change, tur
 from napari_radcnn.foreign.processing.output import Answer
 from napari_radcnn.foreign.processing.steps import Processing
 from napari_radcnn.geometry import Box, Shape
-from napari_radcnn.inference.backends import Predictor, late_warnings, open_predictor
+from napari_radcnn.inference.backends import Predictor, late_warnings
+from napari_radcnn.inference.backends.apart.predictor import open_file_network, weigh_onnx
 from napari_radcnn.inference.cost.costs import (
     LIBRARY_BYTES,
     blending_budget,
     keeping_budget,
     kept_bytes,
     labeling_bytes,
+    layers_bytes,
     learn_from_layers,
     network_bytes,
 )
@@ -56,7 +58,7 @@ def plan(request: Request) -> Plan:
     sampling = _sampling(processing, shape)
     blended, _ = blending_bytes(shape, processing.classes, sampling.patch, blending_budget())
     kept = kept_bytes(processing.channels, prod(shape))
-    network = network_bytes(request, sampling.patch, LIBRARY_BYTES + _BYTES_A_VOXEL * prod(sampling.patch))
+    network = network_bytes(request, sampling.patch, lambda: _first_bytes(request, processing, sampling.patch))
     memory = network + blended + kept + labeling_bytes(prod(request.volume.shape))
     memory += 0 if request.streams else 2 * prod(request.volume.shape)
     if request.volume.geometry.is_sheared:
@@ -100,6 +102,17 @@ def _processing(request: Request) -> Processing:
             f"({', '.join(s.name for s in request.spec.inputs)}), got {len(request.volumes)}."
         )
     return processing
+
+
+def _first_bytes(request: Request, processing: Processing, patch: Shape) -> int:
+    """Return what the network takes in a first run: of an ONNX file as its layers say, else by a rule."""
+    file = request.spec.files[0]
+    if file.kind == "onnx":
+        network = open_network(file, channels=processing.channels, spatial_dims=processing.spatial_dims)
+        found = layers_bytes(file.sha256, patch, lambda: weigh_onnx(network, patch))
+        if found is not None:
+            return LIBRARY_BYTES + found
+    return LIBRARY_BYTES + _BYTES_A_VOXEL * prod(patch)
 
 
 def _sampling(processing: Processing, shape: Shape) -> Sampling:
@@ -176,7 +189,7 @@ class _Run:
         network = open_network(
             request.spec.files[0], channels=processing.channels, spatial_dims=processing.spatial_dims
         )
-        predictor, told = open_predictor(
+        predictor, told = open_file_network(
             network,
             patch,
             request.settings,

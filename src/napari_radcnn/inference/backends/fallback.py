@@ -75,5 +75,5 @@ class FallingBackPredictor:
 
 def late_warnings(predictors: Iterable[Predictor]) -> list[str]:
     """Return what happened to predictors after they were opened, each text once."""
-    texts = (text for one in predictors if isinstance(one, FallingBackPredictor) for text in one.warnings)
+    texts = (text for one in predictors for text in getattr(one, "warnings", ()))
     return list(dict.fromkeys(texts))

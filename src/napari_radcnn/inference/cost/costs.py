@@ -7,9 +7,11 @@ run that begins in a process where no network has run before is measured, and fr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 from napari_radcnn.geometry import Shape
+from napari_radcnn.inference.backends.apart.predictor import ApartPredictor
 from napari_radcnn.inference.backends.base import NetworkSource, Predictor
 from napari_radcnn.inference.cost.memory import estimate_memory
 from napari_radcnn.inference.patches.blockwise import BLOCK_BYTES
@@ -17,7 +19,7 @@ from napari_radcnn.inference.request import Request
 from napari_radcnn.memory import free_memory
 from napari_radcnn.user_folders import recall, remember
 
-_FILE = "memory"
+_FILE, _LAYERS = "memory", "layers"
 #: Of the libraries that compute, and of what the allocator leaves unused: all of them in a first run, later one.
 LIBRARY_BYTES, _ONE_LIBRARY = 450 << 20, 150 << 20
 #: Estimates from layers are up to 5 % below what was measured (see `estimate_memory`); measured figures vary by less.
@@ -53,7 +55,7 @@ def labeling_bytes(voxels: int) -> int:
     return min(BLOCK_BYTES, _LABELING * voxels)
 
 
-def network_bytes(request: Request, patch: Shape, at_first: int) -> int:
+def network_bytes(request: Request, patch: Shape, at_first: int | Callable[[], int]) -> int:
     """Return the memory that the network of a request takes besides what depends on the scan.
 
     Parameters
@@ -62,12 +64,35 @@ def network_bytes(request: Request, patch: Shape, at_first: int) -> int:
         The run.
     patch : tuple of int
         Voxels of a patch.
-    at_first : int
-        What the pipeline expects of the first run on this computer.
+    at_first : int or callable
+        What the pipeline expects of the first run on this computer, or what returns it.
     """
     known = recall(_FILE, _key(request, patch))
     value = None if known is None else known.get("bytes")
-    return at_first if not isinstance(value, int) else value
+    if isinstance(value, int):
+        return value
+    return at_first() if callable(at_first) else at_first
+
+
+def layers_bytes(sha256: str, patch: Shape, weigh: Callable[[], int | None]) -> int | None:
+    """Return what the layers of a network take, reckoned once a file and patch on this computer.
+
+    Parameters
+    ----------
+    sha256 : str
+        Of the network's file.
+    patch : tuple of int
+        Voxels of a patch.
+    weigh : callable
+        Reckons it; None where it cannot be told, which is kept as well.
+    """
+    key = f"{sha256} {'x'.join(map(str, patch))}"
+    known = recall(_LAYERS, key)
+    if known is None:
+        known = {"bytes": weigh()}
+        remember(_LAYERS, key, known)
+    value = known.get("bytes")
+    return value if isinstance(value, int) else None
 
 
 def is_known(request: Request, patch: Shape) -> bool:
@@ -79,6 +104,8 @@ def learn_from_layers(
     request: Request, patch: Shape, network: NetworkSource, predictor: Predictor, copies: int
 ) -> None:
     """Keep an estimate of what later runs take; where there is a figure, it is left alone.
+
+    Of a network in a process of its own, every run is measured instead.
 
     Parameters
     ----------
@@ -93,7 +120,7 @@ def learn_from_layers(
     copies : int
         How many networks of this kind are open at once.
     """
-    if is_known(request, patch) or predictor.device != "cpu":
+    if is_known(request, patch) or predictor.device != "cpu" or isinstance(predictor, ApartPredictor):
         return
     found = estimate_memory(network, patch, predictor.backend, predictor.precision)
     if found is not None:

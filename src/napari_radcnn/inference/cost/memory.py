@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from napari_radcnn.geometry import Shape
+from napari_radcnn.inference.backends.apart.process import running
 from napari_radcnn.inference.backends.base import NetworkSource
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ _MIXED = 0.6
 
 
 class PeakMemory:
-    """How much more memory the process takes within a block than when it began.
+    """How much more memory the process takes within a block than when it began, with those that compute for it.
 
     The memory of a graphics card is not counted. Memory that was given back but that the process still holds is
     counted as its own before the block, so that a second block may look cheaper than the first.
@@ -62,7 +64,11 @@ class PeakMemory:
         return self._most - self._before
 
     def _now(self) -> int:
-        return int(self._process.memory_info().rss)
+        taken = int(self._process.memory_info().rss)
+        for number in running():
+            with suppress(psutil.Error):  # it has just ended
+                taken += int(psutil.Process(number).memory_info().rss)
+        return taken
 
     def _look(self) -> None:
         self._most = max(self._most, self._now())
