@@ -1,3 +1,4 @@
+from . import measure as measure
 from .errors import RadcnnError as RadcnnError
 from .foreign import open_model as open_model
 from .geometry import Geometry as Geometry
@@ -48,6 +49,7 @@ __all__ = [
     "classify",
     "denoise",
     "detect",
+    "measure",
     "models",
     "open_model",
     "plan",

@@ -25,6 +25,7 @@ from napari_radcnn.cli.common import (
     warn,
 )
 from napari_radcnn.cli.interact import add_labels, read_label_maps
+from napari_radcnn.cli.measure import check_table
 from napari_radcnn.cli.signals import cancelling
 from napari_radcnn.errors import ModelError, ReadError, WriteError
 from napari_radcnn.files import together
@@ -33,7 +34,7 @@ from napari_radcnn.interactive.engines.specs import check_runs_at_once
 from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.manifest import manifest_path, read_manifest, task_of
 from napari_radcnn.models.registry import find_model, get_model, model_names
-from napari_radcnn.results import Result
+from napari_radcnn.results import LabelMap, Result
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import describe
 from napari_radcnn.tasks import TASKS, numbers_of
@@ -72,6 +73,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
             "for a classifier or detector: also write evidence maps, which show what its answer is based on, to "
             "this folder (.nii.gz)"
         ),
+    )
+    runner.add_argument(
+        "--measure",
+        metavar="TABLE",
+        type=Path,
+        help="for a segmentation: also measure its labels on the scan, as `radcnn measure` does, and write the table "
+        "(.csv or .json)",
     )
     _add_anyway(runner)
     runner.add_argument("--plan", action="store_true", help="estimate the cost of the run without running it")
@@ -137,6 +145,7 @@ def _run(parsed: argparse.Namespace) -> None:
         check_result_target(parsed.output, TASKS[spec.task].kind.result, parsed.overwrite, _sources(parsed))
     options = {entry.name: getattr(parsed, entry.name) for entry in describe(spec.options)}
     _ask_for_evidence(parsed, spec, options)
+    _check_table(parsed, spec)
     if options.get("uncertainty") and not parsed.plan:
         for kind in MAPS:
             _check_map(_map_path(parsed.output, kind), parsed)
@@ -155,6 +164,9 @@ def _run(parsed: argparse.Namespace) -> None:
         else:
             result = how.compute(inputs)
             maps = _write(result, parsed)
+        if parsed.measure is not None:
+            _measure(result, volume, parsed, progress, cancel)
+            maps.append(parsed.measure)
     for path in maps:
         print(f"written: {path}")
     for name, value in numbers_of(result, spec.task):
@@ -170,6 +182,33 @@ def _write(result: Result, parsed: argparse.Namespace) -> list[Path]:
         write_with_manifest(result, parsed.output, overwrite=parsed.overwrite)
         with together():
             return _write_maps(result, parsed.evidence, parsed.output, parsed.overwrite)
+
+
+def _check_table(parsed: argparse.Namespace, spec: ModelSpec) -> None:
+    """Refuse before the run a table that could not be written.
+
+    Raises
+    ------
+    ModelError
+        If the model makes no labels.
+    """
+    if parsed.measure is None or parsed.plan:
+        return
+    if TASKS[spec.task].kind.result is not LabelMap:
+        raise ModelError(f"'{spec.name}' makes no labels that could be measured: omit --measure.")
+    check_table(parsed.measure, parsed.overwrite, _sources(parsed))
+
+
+def _measure(
+    result: Any, volume: Volume, parsed: argparse.Namespace, progress: Progress, cancel: threading.Event
+) -> None:
+    """Write what the labels of a result measure on the scan."""
+    from napari_radcnn.measure import segments, write_table
+
+    table = segments(result, volume, progress=progress, cancel=cancel)
+    progress.close()
+    warn(table["warnings"])
+    write_table(table, parsed.measure, parsed.overwrite)
 
 
 def _sources(parsed: argparse.Namespace) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from napari_radcnn.io.dicom_results.identifier import identifier_of
 from napari_radcnn.io.dicom_results.read.report import read_report
 from napari_radcnn.io.dicom_results.read.segmentation import read_segmentation
 from napari_radcnn.io.dicom_results.source import Reference, Source, find_series, find_source, turned
+from napari_radcnn.io.dicom_results.write.figures import figures_of
 from napari_radcnn.io.dicom_results.write.maker import (
     Maker,
     in_unicode,
@@ -51,6 +52,7 @@ def write_report(
     overwrite: bool = False,
     reference: Reference | None = None,
     deidentifier: Deidentifier | None = None,
+    table: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the volumes of the labels as a report, and the segmentation that it refers to beside it.
 
@@ -66,6 +68,8 @@ def write_report(
         The DICOM series, where the label map does not know it.
     deidentifier : Deidentifier, optional
         Takes the patient out of both; a segmentation that is there already is then not used.
+    table : mapping, optional
+        As `napari_radcnn.measure.segments` returns it: its diameters, shapes and values are reported as well.
 
     Raises
     ------
@@ -84,7 +88,9 @@ def write_report(
             if is_new:
                 write_segmentation(label_map, segmentation, overwrite, reference, deidentifier)
             dataset = _header(where(segmentation))
-            groups = [_segment_group(dataset, item, source, label_map, maker) for item in dataset.SegmentSequence]
+            groups = [
+                _segment_group(dataset, item, source, label_map, maker, table) for item in dataset.SegmentSequence
+            ]
             evidence = [*source.headers, dataset]
             names = [str(item.TrackingID) for item in dataset.SegmentSequence]
             wanted = [[one.value for one in group.get_measurements()] for group in groups]
@@ -174,7 +180,12 @@ def _header(path: Path) -> Dataset:
 
 
 def _segment_group(
-    segmentation: Dataset, segment: Dataset, source: Source, label_map: LabelMap, maker: Maker
+    segmentation: Dataset,
+    segment: Dataset,
+    source: Source,
+    label_map: LabelMap,
+    maker: Maker,
+    table: Mapping[str, Any] | None,
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     """Return the measurements of a segment; its tracking identifiers are those of the segmentation (TID 1411)."""
     from highdicom.sr import (
@@ -187,7 +198,9 @@ def _segment_group(
 
     number = int(segment.SegmentNumber)
     present = sorted(label_places(label_map.array, label_map.geometry))
-    cubic = label_map.volume_ml(present[number - 1]) * 1000.0
+    value = present[number - 1]
+    cubic = label_map.volume_ml(value) * 1000.0
+    measured = [] if table is None else figures_of(table, value, source.headers[0])
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=segment.TrackingUID, identifier=segment.TrackingID),
         referenced_segment=ReferencedSegment(
@@ -199,7 +212,7 @@ def _segment_group(
         finding_category=CodedConcept.from_dataset(segment.SegmentedPropertyCategoryCodeSequence[0]),
         finding_type=CodedConcept.from_dataset(segment.SegmentedPropertyTypeCodeSequence[0]),
         algorithm_id=_algorithm(maker),
-        measurements=[_measurement(code("SCT", "Volume"), cubic, code("UCUM", "CubicMillimeter"))],
+        measurements=[_measurement(code("SCT", "Volume"), cubic, code("UCUM", "CubicMillimeter")), *measured],
     )
 
 

@@ -1,0 +1,152 @@
+"""``radcnn measure``: the labels of a label map in numbers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_radcnn.cli.common import (
+    Progress,
+    add_on_irregular,
+    add_select,
+    cancelling,
+    check_output,
+    choose,
+    read_volumes,
+    warn,
+)
+from napari_radcnn.errors import OptionError, WriteError
+
+#: What is printed where no file is named: name of the column, heading, digits after the point.
+_PRINTED = (
+    ("volume_ml", "ml", 2),
+    ("mean", "mean", 2),
+    ("sd", "SD", 2),
+    ("min", "min", 2),
+    ("median", "median", 2),
+    ("max", "max", 2),
+    ("longest_diameter_mm", "longest mm", 1),
+    ("suv_peak", "peak", 2),
+    ("mtv_ml", "MTV ml", 2),
+    ("tlg", "TLG", 2),
+)
+_REPORT = ".sr.dcm"
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command of this module."""
+    measure = commands.add_parser(
+        "measure",
+        help="measure the labels of a label map on a scan: volume, diameters, mean, ...",
+        description="Measure every label: volume, diameters and shape, and the values of a scan within it. The figures "
+        "follow IBSI's definitions where there is one; `-o table.json` states that of each.",
+    )
+    measure.add_argument("labels", metavar="LABELS", type=Path, help="a label map, DICOM segmentation or contours")
+    measure.add_argument(
+        "--image", metavar="SCAN", type=Path, help="the scan whose values are measured; without it, shapes only"
+    )
+    measure.add_argument("--suv", action="store_true", help="measure a PET in SUV by body weight")
+    measure.add_argument(
+        "--mtv-threshold",
+        metavar="VALUE",
+        type=float,
+        help="lowest value of the metabolic volume of a PET, in the unit of the table (default: 41 %% of the highest)",
+    )
+    measure.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        help="file to write: .csv, .json, or .sr.dcm for a DICOM report with its segmentation beside it; without it, "
+        "the most important figures are printed",
+    )
+    add_select(measure)
+    add_on_irregular(measure)
+    measure.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    measure.set_defaults(command=_measure)
+
+
+def check_table(path: Path, overwrite: bool, sources: Sequence[Path], suffixes: Sequence[str] = ()) -> None:
+    """Refuse before the work a table that could not be written.
+
+    Raises
+    ------
+    WriteError
+        If its suffix is none of a table's or of `suffixes`, it exists, its folder does not, or it is a source.
+    """
+    from napari_radcnn.io.targets import refuse_sources
+    from napari_radcnn.measure.table import SUFFIXES
+
+    known = (*SUFFIXES, *suffixes)
+    if not path.name.lower().endswith(known):
+        raise WriteError(f"{path}: a table of measurements is written as {', '.join(known)}.")
+    refuse_sources(path, sources)
+    check_output(path, overwrite)
+
+
+def _measure(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.measure import segments, write_table
+
+    sources = [path for path in (parsed.labels, parsed.image) if path is not None]
+    if parsed.output is not None:
+        check_table(parsed.output, parsed.overwrite, sources, [_REPORT])
+    if parsed.suv and parsed.image is None:
+        raise OptionError("--suv needs the PET: name it with --image SCAN.")
+    with cancelling() as cancel:
+        progress = Progress()
+        try:
+            labels = _read(parsed.labels, parsed, progress, cancel, parsed.image is None)
+            image = None if parsed.image is None else _read(parsed.image, parsed, progress, cancel, True)
+            if image is not None:
+                warn(image.warnings)
+            table = segments(
+                labels, image, parsed.suv, mtv_threshold=parsed.mtv_threshold, progress=progress, cancel=cancel
+            )
+        finally:
+            progress.close()
+    warn(table["warnings"])
+    if parsed.output is None:
+        _print(table)
+        return
+    if parsed.output.name.lower().endswith(_REPORT):
+        _write_report(labels, image, table, parsed)
+    else:
+        write_table(table, parsed.output, parsed.overwrite)
+    print(f"written: {parsed.output}")
+
+
+def _read(path: Path, parsed: argparse.Namespace, progress: Progress, cancel: Any, is_chosen: bool) -> Any:
+    """Return the volume at a path; --select is for the scan where there is one."""
+    volumes = read_volumes(path, progress, cancel, parsed.on_irregular)
+    return choose(volumes, path, parsed.select if is_chosen else None)
+
+
+def _write_report(labels: Any, image: Any, table: Mapping[str, Any], parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io.dicom_results import write_report
+    from napari_radcnn.io.dicom_results.write.segmentation import as_label_map
+
+    write_report(as_label_map(labels), parsed.output, parsed.overwrite, image, table=table)
+
+
+def _print(table: Mapping[str, Any]) -> None:
+    """Print the most important figures, a line a label."""
+    rows = table["labels"]
+    if not rows:
+        print("no voxel is labeled")
+        return
+    shown = [column for column in _PRINTED if any(row.get(column[0]) is not None for row in rows)]
+    lines = [["label", "name", *(heading for _, heading, _ in shown)]]
+    for row in rows:
+        figures = ["-" if row.get(key) is None else f"{row[key]:.{digits}f}" for key, _, digits in shown]
+        lines.append([str(row["label"]), row["name"], *figures])
+    widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
+    for line in lines:
+        cells = [
+            text.ljust(width) if n == 1 else text.rjust(width)
+            for n, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+    if "mean" in rows[0]:
+        print(f"unit of the values: {table['unit'] or 'unknown'}")

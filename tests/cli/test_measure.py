@@ -1,0 +1,126 @@
+"""``radcnn measure`` and ``radcnn run --measure``."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import highdicom
+import numpy as np
+import pytest
+
+import napari_radcnn as radcnn
+from dciodvfy import errors_in
+from dicom_factory import write_dicom_series
+from model_factory import unet, write_bundle
+from napari_radcnn.cli import main
+from napari_radcnn.measure import segments
+from napari_radcnn.phantom import world_field
+from napari_radcnn.results import LabelMap
+from napari_radcnn.volume import Label
+from solids import ellipsoid, grids
+
+GRID = grids()["oblique"]
+FIXED = ["label", "name", "voxels", "volume_ml", "mean", "sd", "min", "median", "max", "longest_diameter_mm"]
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A CT series and labels on it."""
+    scan = world_field(GRID)
+    scan = scan.with_array(np.round(scan.array).astype(np.int16), units="HU")
+    write_dicom_series(tmp_path / "ct", scan, modality="CT")
+    array = ellipsoid(GRID, (22.0, 15.0, 12.0), np.eye(3)).astype(np.uint8) * 3
+    array[2:5, 3:9, 4:12] = 7
+    (read,) = radcnn.read(tmp_path / "ct")
+    found = LabelMap(array, read.geometry, {3: Label("liver"), 7: Label("spleen"), 9: Label("absent")}, "labels")
+    radcnn.write(found, tmp_path / "labels.nii.gz")
+    radcnn.write(found, tmp_path / "labels.seg.dcm", reference=tmp_path / "ct")
+    return tmp_path
+
+
+def test_table_as_json_and_csv(study, capsys):
+    words = ["measure", str(study / "labels.seg.dcm"), "--image", str(study / "ct")]
+    assert main([*words, "-o", str(study / "t.json")]) == 0
+    assert main([*words, "-o", str(study / "t.csv")]) == 0
+    table = json.loads((study / "t.json").read_text())
+    assert table["unit"] == "HU"
+    assert [(row["label"], row["name"]) for row in table["labels"]] == [(3, "liver"), (7, "spleen")]
+    assert list(table["labels"][0])[: len(FIXED)] == FIXED
+    (scan,), (labels,) = radcnn.read(study / "ct"), radcnn.read(study / "labels.seg.dcm")
+    assert table["labels"] == segments(labels, scan)["labels"]
+    inside = scan.array[labels.array == 3].astype(float)
+    assert table["labels"][0]["mean"] == pytest.approx(inside.mean())
+    with (study / "t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["mean"]) for row in rows] == [row["mean"] for row in table["labels"]]
+    assert [row["unit"] for row in rows] == ["HU", "HU"]
+    capsys.readouterr()
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "liver" in printed
+    assert "unit of the values: HU" in printed
+
+
+def test_report(study, capsys):
+    target = study / "t.sr.dcm"
+    words = ["measure", str(study / "labels.seg.dcm"), "--image", str(study / "ct"), "-o", str(target)]
+    assert main(words) == 0
+    assert errors_in(target) == set()
+    (scan,), (labels,) = radcnn.read(study / "ct"), radcnn.read(study / "labels.seg.dcm")
+    rows = segments(labels, scan)["labels"]
+    report = highdicom.sr.srread(target)
+    groups = report.content.get_volumetric_roi_measurement_groups()
+    assert len(groups) == len(rows) == 2
+    for row, finding, group in zip(rows, radcnn.read_report(target).findings, groups, strict=True):
+        assert finding.label == row["name"]
+        ours = {(one.name, one.derivation): (one.value, one.unit) for one in finding.measurements}
+        assert ours["Attenuation Coefficient", "Mean"] == (pytest.approx(row["mean"]), "[hnsf'U]")
+        assert ours["Attenuation Coefficient", "Standard Deviation"][0] == pytest.approx(row["sd"])
+        assert ours["Volume", ""] == (pytest.approx(row["volume_ml"] * 1000), "mm3")
+        assert ours["Length", ""][0] == pytest.approx(row["longest_diameter_mm"])
+        theirs = [one.value for one in group.get_measurements()]
+        assert theirs == [one.value for one in finding.measurements]
+
+
+def test_what_cannot_be_measured_is_one_line_and_no_file(study, capsys):
+    labels, target = str(study / "labels.nii.gz"), study / "t.json"
+    for words, status, message in (
+        ([labels, "--suv", "-o", str(target)], 2, "--suv needs the PET"),
+        ([labels, "--image", str(study / "ct"), "--suv", "-o", str(target)], 2, "SUV is not available"),
+        ([labels, "-o", str(study / "t.xlsx")], 3, "is written as .csv, .json, .sr.dcm"),
+        ([labels, "-o", labels], 3, "is written as"),
+        ([str(study / "none.nii.gz"), "-o", str(target)], 3, "none.nii.gz"),
+    ):
+        assert main(["measure", *words]) == status
+        assert message in capsys.readouterr().err
+    assert not target.exists()
+    target.write_text("mine")
+    assert main(["measure", labels, "-o", str(target)]) == 3
+    assert "already exists" in capsys.readouterr().err
+    assert target.read_text() == "mine"
+
+
+def test_a_run_measures_what_it_found(tmp_path, capsys):
+    bundle = str(write_bundle(tmp_path / "bundle", unet(2)))
+    scan = world_field(GRID)
+    radcnn.write(scan.with_array(np.random.default_rng(0).normal(0, 300, scan.shape)), tmp_path / "ct.nii.gz")
+    out, table = tmp_path / "organs.nii.gz", tmp_path / "organs.csv"
+    words = ["run", bundle, str(tmp_path / "ct.nii.gz"), "-o", str(out), "--device", "cpu"]
+    assert main([*words, "--measure", str(tmp_path / "organs.txt")]) == 3
+    assert "is written as .csv, .json" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*words, "--measure", str(table)]) == 0
+    printed = capsys.readouterr().out
+    assert f"written: {table}" in printed
+    again = tmp_path / "again.csv"
+    assert main(["measure", str(out), "--image", str(tmp_path / "ct.nii.gz"), "-o", str(again)]) == 0
+    first, second = (list(csv.DictReader(path.open())) for path in (table, again))
+    assert [row["name"] for row in first] == ["liver", "spleen"]
+    for one, other in zip(first, second, strict=True):
+        del one["name"], other["name"]  # NIfTI has no names
+        assert one == other
+    assert f"liver: {float(first[0]['volume_ml']):.1f} ml" in printed
+    words = ["run", "nlm-denoise", *words[2:4], str(tmp_path / "d.nii.gz"), "--measure", str(tmp_path / "d.csv")]
+    assert main(words) == 4
+    assert "makes no labels" in capsys.readouterr().err
