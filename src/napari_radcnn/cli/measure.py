@@ -11,12 +11,12 @@ from napari_radcnn.cli.common import (
     Progress,
     add_on_irregular,
     add_select,
-    cancelling,
     check_output,
     choose,
     read_volumes,
     warn,
 )
+from napari_radcnn.cli.signals import cancelling
 from napari_radcnn.errors import OptionError, WriteError
 
 #: What is printed where no file is named: name of the column, heading, digits after the point.

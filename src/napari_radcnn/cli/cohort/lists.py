@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from napari_radcnn.cli.common import Progress, cancelling, check_output, warn
+from napari_radcnn.cli.common import Progress, check_output, warn
+from napari_radcnn.cli.signals import cancelling
 
 _MOST_TOLD = 20
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_radcnn.cli.common import Progress, add_options, cancelling, warn
+from napari_radcnn.cli.common import Progress, add_options, warn
+from napari_radcnn.cli.signals import cancelling
 from napari_radcnn.errors import OptionError
 
 if TYPE_CHECKING:
