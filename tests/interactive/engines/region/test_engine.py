@@ -259,7 +259,7 @@ def test_a_prompt_that_is_obeyed_already_changes_nothing() -> None:
 
 
 def test_it_can_be_cancelled_at_every_stage() -> None:
-    volume = scan(ball(GRID, (13, 28, 30), 10.0))
+    volume = scan(ball(GRID, (13, 28, 30), 10.0), noise=70.0)  # without a clear outline
     request = EngineRequest(volume, (click((13, 28, 30)),), np.zeros(GRID.shape, bool))
 
     class After:

@@ -19,6 +19,7 @@ from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
 from napari_radcnn.interactive.engines.lattice import Array, Mask
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
+from napari_radcnn.interactive.engines.region.stable import clear_object
 from napari_radcnn.interactive.engines.specs import FEW_CLICKS
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.update import MaskUpdate
@@ -114,6 +115,9 @@ class FewClicksEngine:
         ModelError
             If no prompt says where the object is.
         """
+        clear = clear_object(request, monitor)
+        if clear is not None:
+            return clear
         known, marks = self.know(request, monitor)
         monitor.check()
         if self._decision is None:

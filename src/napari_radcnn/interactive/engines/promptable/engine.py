@@ -15,6 +15,7 @@ from napari_radcnn.interactive.engines.promptable.look import SIZE, Drawn, Level
 from napari_radcnn.interactive.engines.promptable.network import CHANNELS, build_network
 from napari_radcnn.interactive.engines.promptable.search import Search, settled
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
+from napari_radcnn.interactive.engines.region.stable import clear_object
 from napari_radcnn.interactive.engines.specs import PROMPTABLE
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.update import MaskUpdate
@@ -92,6 +93,9 @@ class PromptableEngine:
         drawn = Drawn.of(request.prompts, request.volume.geometry)
         if not drawn.has_positive and not request.current.any():
             raise ModelError("Say first where the object is: left click, or draw a box around it.")
+        clear = clear_object(request, monitor)
+        if clear is not None:
+            return clear
         proposal = request.current.copy()
         proposed = self._region.predict(request, monitor)
         proposal[proposed.box] = proposed.mask

@@ -1,6 +1,7 @@
 """`region`: from prompts to an object by gray values and edges, without a network and without randomness.
 
-A first prompt grows a region in windows of several sizes and takes the most convincing one (`region_grow`). A
+What has a clear outline is taken as it is (`stable`). Where nothing has, a first prompt grows a region in windows of
+several sizes and takes the most convincing one (`region_grow`). A
 correction adds or takes away a part around the new prompt: the object's boundary is as far from the prompt as the error
 is thick, which says how large the part is likely to be. Either way a random walker then moves the boundary, there only,
 to where the image has one (`region_refine`).
@@ -21,6 +22,7 @@ from napari_radcnn.interactive.engines.region.grid import Indices, Window, bound
 from napari_radcnn.interactive.engines.region.grow import Expected, Grown, Tone, grow
 from napari_radcnn.interactive.engines.region.refine import refined
 from napari_radcnn.interactive.engines.region.seeds import Mark
+from napari_radcnn.interactive.engines.region.stable import clear_object
 from napari_radcnn.interactive.update import Mask, MaskUpdate
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
@@ -109,6 +111,9 @@ class RegionEngine:
         task = _taken_apart(request)
         if not len(task.seeds):
             return _unchanged(request, task.new)
+        clear = clear_object(request, monitor)
+        if clear is not None:
+            return clear
         grown = _first(task, monitor) if task.is_first else _correction(task, monitor)
         monitor.say("drawing the boundary")
         return _finished(task, grown, monitor)
