@@ -64,6 +64,11 @@ def apply_radiological_view(viewer: Any) -> None:
         overlays[_overlay_name(edge)] = TextOverlay(text="", position=position, visible=True, font_size=14)
     overlays[_CAPTION] = TextOverlay(text="", position="top_left", visible=True, font_size=10)
     overlays["scale_bar"].visible = True
+    keep_upright(viewer)
+
+
+def keep_upright(viewer: Any) -> None:
+    """Orient the camera for the plane that is shown, now and whenever it changes, and the letters that there are."""
     reference = weakref.ref(viewer)
 
     def on_plane(_event: Any = None) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from qtpy.QtCore import QEvent, QObject, QPointF, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
 _TEXT, _SHADOW, _LINE = QColor(240, 236, 200), QColor(0, 0, 0, 235), QColor(120, 220, 255, 190)
+#: As large and as white as those that napari draws in the first view.
+_LETTER, _LETTER_POINTS = QColor(255, 255, 255), 14
 _MARGIN = 7
 #: Of the cross-hair, left free about the point, in pixels.
 _GAP = 12.0
@@ -36,6 +38,8 @@ class Corners:
         Lines of text.
     private : tuple of str
         Lines that stand on the screen, below those on the upper left, and in no picture of it.
+    letters : mapping of str to str
+        The letters at the ``"top"``, ``"bottom"``, ``"left"`` and ``"right"`` edge, where the scene has none.
     cross : (x, y) or None
         Where the cross-hair is, in pixels from the middle of the canvas; None without one.
     """
@@ -44,6 +48,7 @@ class Corners:
     top_right: tuple[str, ...] = ()
     bottom_left: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
+    letters: Mapping[str, str] = field(default_factory=dict)
     cross: tuple[float, float] | None = None
 
 
@@ -97,14 +102,26 @@ class CornersOverlay(QWidget):
             for n, line in enumerate(lines):
                 x = self.width() - _MARGIN - painter.fontMetrics().horizontalAdvance(line) if is_right else _MARGIN
                 self._paint_line(painter, line, QPointF(x, start + n * height))
+        self._paint_letters(painter, corners.letters)
         painter.end()
 
+    def _paint_letters(self, painter: QPainter, letters: Mapping[str, str]) -> None:
+        font = painter.font()
+        font.setPointSize(_LETTER_POINTS)
+        painter.setFont(font)
+        metrics = painter.fontMetrics()
+        for edge, letter in letters.items():
+            across, up = metrics.horizontalAdvance(letter), metrics.ascent()
+            x = {"left": _MARGIN, "right": self.width() - _MARGIN - across}.get(edge, (self.width() - across) // 2)
+            y = {"top": _MARGIN + up, "bottom": self.height() - _MARGIN}.get(edge, (self.height() + up) // 2)
+            self._paint_line(painter, letter, QPointF(x, y), _LETTER)
+
     @staticmethod
-    def _paint_line(painter: QPainter, line: str, where: QPointF) -> None:
+    def _paint_line(painter: QPainter, line: str, where: QPointF, color: QColor = _TEXT) -> None:
         painter.setPen(_SHADOW)
         for across, down in ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (1, 0)):
             painter.drawText(where + QPointF(across, down), line)
-        painter.setPen(_TEXT)
+        painter.setPen(color)
         painter.drawText(where, line)
 
     def _paint_cross(self, painter: QPainter, corners: Corners) -> None:

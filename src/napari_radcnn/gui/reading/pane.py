@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 
 from napari_radcnn.gui.layers.pointer import put_all_right
-from napari_radcnn.gui.layers.view import apply_radiological_view
+from napari_radcnn.gui.layers.view import keep_upright
 from napari_radcnn.gui.reading import planes
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
 from napari_radcnn.gui.reading.twins import Twins
@@ -39,8 +39,7 @@ class Pane:
         self._viewer, self.plane = viewer, plane
         self.model, self.widget = new_canvas()
         self.twins = Twins(viewer, self.model)
-        apply_radiological_view(self.model)
-        self.model.canvas.overlays["scale_bar"].visible = False
+        keep_upright(self.model)
         self.model.mouse_drag_callbacks.append(self._on_drag)
         self.model.mouse_double_click_callbacks[:] = [self._on_double_click]
         self.model.mouse_wheel_callbacks[:] = [wheel]

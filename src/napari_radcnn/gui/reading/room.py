@@ -15,6 +15,7 @@ from napari_radcnn.gui.layers.hanging import seen_hanging
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
 from napari_radcnn.gui.layers.look import Look, Preset
 from napari_radcnn.gui.layers.pointer import put_all_right, world_position
+from napari_radcnn.gui.layers.view import letters
 from napari_radcnn.gui.reading import planes, windowing, words
 from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, Entry, ReadingBar
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
@@ -269,12 +270,12 @@ class Room(QObject):
             cross = planes.offset_of(model, viewer.dims.point)
         below = (planes.slice_words(model),)
         if model is not viewer:
-            return Corners((), (zoom,) if zoom else (), below, (), cross)
+            return Corners((), (zoom,) if zoom else (), below, (), letters(model), cross)
         left = ("", scan.name) if seen_hanging(viewer).caption else (scan.name,)  # napari writes it into the first line
         whose = self._patient_words()
         if self.is_named_in_pictures:
             left, whose = (*left, *whose), ()
-        return Corners(left, (*self._window_words(), *((zoom,) if zoom else ())), below, whose, cross)
+        return Corners(left, (*self._window_words(), *((zoom,) if zoom else ())), below, whose, {}, cross)
 
     def _patient_words(self) -> tuple[str, ...]:
         """Return name and ID of the patient whose scans are seen, and what the file calls the series of the uppermost.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_radcnn.gui.layers.view import apply_radiological_view
+from napari_radcnn.gui.layers.view import keep_upright
 from napari_radcnn.gui.reading import planes
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
 from napari_radcnn.gui.reading.pane import new_canvas
@@ -38,6 +38,8 @@ class SolidPane:
         self.model, self.widget = new_canvas()
         self.model.dims.ndisplay = 3
         self.overlay = CornersOverlay(self.widget.canvas.native, lambda: corners(self.model))
+        self.model.scene.camera.events.connect(self.repaint)  # the letters
+        self._is_upright = False
         self._sources: list[Any] = []
         self._timer, self._labels_timer = QTimer(self.widget), QTimer(self.widget)
         for timer, delay, slot in (
@@ -72,6 +74,7 @@ class SolidPane:
         for emitter in (events.inserted, events.removed):
             emitter.disconnect(self._later)
         self._unfollow()
+        self.model.scene.camera.events.disconnect(self.repaint)
         self.model.layers.clear()
         self.overlay.part()
         self.widget.close()
@@ -106,8 +109,9 @@ class SolidPane:
                 self.model.layers.append(_reduced(layer))
                 self._follow_layer(layer)
             self.model.layers.selection.clear()
-            apply_radiological_view(self.model)
-            self.model.canvas.overlays["scale_bar"].visible = False
+            if not self._is_upright:  # not before there are three axes
+                self._is_upright = True
+                keep_upright(self.model)
             self.model.reset_view()
             return
         for layer, shown in zip(self._sources, self.model.layers, strict=True):
