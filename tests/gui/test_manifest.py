@@ -27,8 +27,8 @@ def test_npe2_finds_the_manifest_valid():
 
 def test_the_manifest_holds_all_that_the_tests_below_go_through():
     counted = {kind: len(entries) for kind, entries in CONTRIBUTIONS.items() if kind != "menus"}
-    assert counted == {"commands": 13, "readers": 1, "writers": 13, "widgets": 5, "sample_data": 3}
-    assert sum(len(entries) for entries in CONTRIBUTIONS["menus"].values()) == 6
+    assert counted == {"commands": 14, "readers": 1, "writers": 13, "widgets": 6, "sample_data": 3}
+    assert sum(len(entries) for entries in CONTRIBUTIONS["menus"].values()) == 7
 
 
 @pytest.mark.parametrize("command", CONTRIBUTIONS["commands"], ids=lambda command: command["id"])
@@ -107,6 +107,7 @@ def test_every_menu_entry_stands_in_the_menu_bar_and_docks(make_napari_viewer):
     expected = {
         ("napari/file/io_utilities", "napari-radcnn.scans"): ("File", "Scans (RadCNN)"),
         ("napari/file/io_utilities", "napari-radcnn.export"): ("File", "Export (RadCNN)"),
+        ("napari/layers/measure", "napari-radcnn.measure"): ("Measure", "Measure (RadCNN)"),
         ("napari/layers/register", "napari-radcnn.fusion"): ("Register", "Fusion (RadCNN)"),
         ("napari/layers/segment", "napari-radcnn.models"): ("Segment", "Models (RadCNN)"),
         ("napari/layers/segment", "napari-radcnn.interactive"): ("Segment", "Interactive segmentation (RadCNN)"),

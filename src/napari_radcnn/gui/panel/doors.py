@@ -49,6 +49,12 @@ class Segment(_Door):
     _page = "Interactive segmentation"
 
 
+class Measure(_Door):
+    """Opens the panel on its page of measurements."""
+
+    _page = "Measure"
+
+
 class Fusion(_Door):
     """Opens the panel on its page of fusion."""
 

@@ -13,7 +13,7 @@ _WIDTH = 4.5
 
 
 def icon(name: str, color: QColor) -> QIcon:
-    """Return the drawing of a name: scans, view, models, segment, findings, fusion or export."""
+    """Return the drawing of a name: scans, view, models, segment, findings, measure, fusion or export."""
     pixmap = QPixmap(_SIDE, _SIDE)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
@@ -65,6 +65,12 @@ def _findings(painter: QPainter, _color: QColor) -> None:
     painter.drawLine(QLineF(40, 40, 56, 56))
 
 
+def _measure(painter: QPainter, _color: QColor) -> None:
+    """Draw a ruler."""
+    painter.drawPolygon([QPointF(8, 44), QPointF(44, 8), QPointF(56, 20), QPointF(20, 56)])
+    painter.drawLines([QLineF(17 + 9 * n, 35 - 9 * n, 22 + 9 * n, 40 - 9 * n) for n in range(4)])
+
+
 def _fusion(painter: QPainter, _color: QColor) -> None:
     """Draw two disks that lie over each other."""
     painter.drawEllipse(QPointF(24, 32), 17, 17)
@@ -84,6 +90,7 @@ _DRAWINGS: dict[str, Callable[[QPainter, QColor], None]] = {
     "models": _models,
     "segment": _segment,
     "findings": _findings,
+    "measure": _measure,
     "fusion": _fusion,
     "export": _export,
 }

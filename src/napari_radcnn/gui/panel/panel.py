@@ -38,7 +38,7 @@ _CONTROLS, _LAYERS = "layer controls", "layer list"
 _ICON = 22
 #: The page that is shown is marked by a line as well as by brightness, in dark and in light themes.
 _BUTTON = """
-QToolButton { border: none; border-bottom: 3px solid transparent; padding: 3px 1px; }
+QToolButton { border: none; border-bottom: 3px solid transparent; padding: 3px 0px; font-size: 11px; }
 QToolButton:checked { background: rgba(128, 128, 128, 90); border-bottom-color: #4f8fd6; }
 QToolButton:hover, QToolButton:focus { background: rgba(128, 128, 128, 60); }
 """

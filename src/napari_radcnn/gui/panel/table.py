@@ -52,6 +52,7 @@ PAGES: Sequence[PageEntry] = (
         "Segment by clicks and strokes",
         "napari_radcnn.gui.interactive.dock:InteractiveDock",
     ),
+    PageEntry("Measure", "Measure", "measure", "Segments in numbers", "napari_radcnn.gui.measure.dock:MeasureDock"),
     PageEntry("Fusion", "Fusion", "fusion", "Overlay one scan on another", "napari_radcnn.gui.fusion.dock:FusionDock"),
     PageEntry("Export", "Export", "export", "Write a layer to a file", "napari_radcnn.gui.export.dock:ExportDock"),
 )

@@ -1,0 +1,371 @@
+"""The Measure dock: the segments of a label map in numbers, changed where they are listed; and rulers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QColor, QShowEvent
+from qtpy.QtWidgets import (
+    QApplication,
+    QColorDialog,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_radcnn.errors import RadcnnError
+from napari_radcnn.gui.findings.view import go_to
+from napari_radcnn.gui.layers.belonging import identity, is_scan, scan_of
+from napari_radcnn.gui.layers.colors import WARNING_COLOR
+from napari_radcnn.gui.layers.layers import label_map_from_layer, snapshot, volume_from_layer
+from napari_radcnn.gui.measure.edits import LabelEdits
+from napari_radcnn.gui.measure.tree import SegmentTree
+from napari_radcnn.gui.parts.pin import Pin
+from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
+from napari_radcnn.progress import Progress
+
+#: After the last stroke of a brush, ms: then the labels are measured again.
+_QUIET = 700
+
+
+class MeasureDock(QWidget):
+    """Lists the segments of a Labels layer, ours or not, with what they measure on a scan.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer it is docked in.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._edits: dict[Hashable, LabelEdits] = {}
+        self._table: dict[str, Any] | None = None
+        self._is_due = False
+        self._scan_is_chosen = False
+        self._watched: Any = None
+        self._quiet = QTimer(self)
+        self._quiet.setSingleShot(True)
+        self._quiet.setInterval(_QUIET)
+        self._quiet.timeout.connect(self.measure)
+        self._build()
+        self.pin = Pin(napari_viewer, self.layer_combo, self._layer_for, self._held)
+        self._pin_place.addWidget(self.pin)
+        self.layer_combo.changed.connect(self._on_layer)
+        self.scan_combo.activated.connect(self._on_scan_chosen)
+        self.panel.ended.connect(self._on_ended)
+        self._show()
+        self._on_layer()
+
+    # -- what it looks like ----------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.layer_combo = LayerCombo(self._viewer, _is_labels)
+        self.scan_combo = LayerCombo(self._viewer, is_scan)
+        self.scan_combo.setToolTip("The scan whose values are measured")
+        self._pin_place = QVBoxLayout()
+        form.addRow("Labels", self.layer_combo)
+        form.addRow(self._pin_place)
+        form.addRow("Scan", self.scan_combo)
+        layout.addLayout(form)
+        self.about_label = wrapped_label()
+        self.about_label.setTextFormat(Qt.TextFormat.PlainText)  # names in it are anybody's
+        layout.addWidget(self.about_label)
+        self.tree = SegmentTree()
+        layout.addWidget(self.tree)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        self.hide_button, self.merge_button, self.delete_button = map(QPushButton, ("Hide", "Merge", "Delete"))
+        self.undo_button, self.copy_button, self.csv_button = map(QPushButton, ("Undo", "Copy", "CSV …"))
+        self.hide_button.setToolTip("Hide the selected labels, or show them again")
+        self.merge_button.setToolTip("Make all selected labels the topmost of them")
+        self.delete_button.setToolTip("Make the selected labels background")
+        self.copy_button.setToolTip("Copy the selected rows, else all, with all columns, for a spreadsheet (Ctrl+C)")
+        self.csv_button.setToolTip("Write all columns to a file")
+        for line, buttons in (
+            (first, (self.hide_button, self.merge_button, self.delete_button)),
+            (second, (self.undo_button, self.copy_button, self.csv_button)),
+        ):
+            for button in buttons:
+                line.addWidget(button)
+            layout.addLayout(line)
+        self.warnings_label = wrapped_label(color=WARNING_COLOR)
+        self.warnings_label.setTextFormat(Qt.TextFormat.PlainText)
+        layout.addWidget(self.warnings_label)
+        self.panel = WorkPanel("Measure again")
+        layout.addWidget(self.panel)
+        layout.addStretch()
+        fill_scrolled(self, inside)
+        self.panel.start_button.clicked.connect(self.measure)
+        self.tree.chosen.connect(self.go_to)
+        self.tree.eye_clicked.connect(lambda value: self._hide([value]))
+        self.tree.lock_clicked.connect(self._lock)
+        self.tree.color_clicked.connect(self._ask_color)
+        self.tree.renamed.connect(self._rename)
+        self.tree.undone.connect(self.undo)
+        self.tree.copied.connect(self.copy)
+        self.tree.itemSelectionChanged.connect(self._update)
+        self.hide_button.clicked.connect(lambda: self._hide(self.tree.selected))
+        self.merge_button.clicked.connect(self.merge)
+        self.delete_button.clicked.connect(self.delete)
+        self.undo_button.clicked.connect(self.undo)
+        self.copy_button.clicked.connect(self.copy)
+        self.csv_button.clicked.connect(self._choose_file)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  Qt's name
+        """Measure what waited until it is looked at."""
+        super().showEvent(event)
+        if self._is_due:
+            self._quiet.start(0)
+
+    # -- what is chosen --------------------------------------------------------------------------------------------
+
+    @property
+    def edits(self) -> LabelEdits | None:
+        """What can be changed in the chosen layer."""
+        layer = self.layer_combo.layer
+        return None if layer is None else self._edits.setdefault(identity(layer), LabelEdits(layer))
+
+    @property
+    def table(self) -> dict[str, Any] | None:
+        """What was measured last of the chosen layer, as `napari_radcnn.measure.segments` gives it."""
+        return self._table
+
+    def _layer_for(self, layer: Any) -> Any | None:
+        return layer if layer in self.layer_combo.layers else None
+
+    def _held(self, _layer: Any) -> str:
+        return "" if self.panel.job is None else "This layer is being measured"
+
+    def _on_layer(self) -> None:
+        """Take up another layer: list its labels anew."""
+        layer = self.layer_combo.layer
+        if identity(layer) == identity(self._watched):
+            return
+        if self._watched is not None:
+            for name in ("paint", "labels_update", "data"):
+                getattr(self._watched.events, name).disconnect(self._on_painted)
+        self._watched = layer
+        self._table, self._scan_is_chosen = None, False
+        self.tree.clear()
+        if layer is not None:
+            for name in ("paint", "labels_update", "data"):
+                getattr(layer.events, name).connect(self._on_painted)
+            scan = scan_of(layer, self._viewer.layers)
+            self.scan_combo.choose(scan)
+        self._due()
+
+    def _on_scan_chosen(self, _index: int) -> None:
+        self._scan_is_chosen = True
+        self._due()
+
+    def _on_painted(self, _event: Any = None) -> None:
+        self._is_due = True
+        if self.isVisible():
+            self._quiet.start(_QUIET)
+
+    def _due(self) -> None:
+        self._is_due = self.layer_combo.layer is not None
+        self._show()
+        if self._is_due and self.isVisible():
+            self._quiet.start(0)
+
+    # -- the work --------------------------------------------------------------------------------------------------
+
+    def measure(self) -> None:
+        """Measure the labels, beside the viewer; those that are painted meanwhile are measured again."""
+        from napari_radcnn.measure import segments
+
+        layer = self.layer_combo.layer
+        if layer is None:
+            return
+        self._is_due = True
+        if self.panel.job is not None:
+            return
+        self._is_due = False
+        frozen, whose = snapshot(layer), identity(layer)
+        scan = self.scan_combo.layer
+
+        def work(progress: Progress, cancel: Event) -> dict[str, Any]:
+            labels = label_map_from_layer(frozen)
+            image = None if scan is None else volume_from_layer(scan)
+            suv = image is not None and image.suvbw_factor is not None
+            return segments(labels, image, suv, progress=progress, cancel=cancel)
+
+        def show(table: dict[str, Any]) -> str:
+            if whose != identity(self.layer_combo.layer):
+                return ""
+            self._table = table
+            self._show()
+            return f"{len(table['labels'])} segments."
+
+        self.panel.start("Measuring", work, show, lambda: "Cancelled.")
+
+    def _on_ended(self) -> None:
+        self.pin.follow()
+        if self._is_due and self.isVisible():
+            self._quiet.start(0)
+
+    def _show(self) -> None:
+        """Show what was measured, with names and colors as they are now."""
+        edits, table, scan = self.edits, self._table, self.scan_combo.layer
+        if edits is None:
+            self.about_label.setText("Open a label map, or let a model make one: it then appears in the list above.")
+        elif table is None:
+            self.about_label.setText("")
+        else:
+            self.tree.fill(self._rows(), edits.color, edits.hidden, edits.locked)
+            unit = table["unit"] or "the scan's own values"
+            values = (
+                "No scan: volumes and diameters only." if scan is None else f"Mean and SD in {unit} of '{scan.name}'."
+            )
+            self.about_label.setText(values if table["labels"] else "No voxel is labeled.")
+        self.warnings_label.setText("" if table is None else "\n".join(f"⚠ {line}" for line in table["warnings"][:5]))
+        self.warnings_label.setVisible(bool(self.warnings_label.text()))
+        self.panel.set_ready(edits is not None)
+        self._update()
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the table with the names that the labels have now."""
+        edits = self.edits
+        if edits is None or self._table is None:
+            return []
+        names = edits.names
+        return [{**row, "name": names.get(row["label"], row["name"])} for row in self._table["labels"]]
+
+    def _update(self) -> None:
+        edits, n = self.edits, len(self.tree.selected)
+        fixed = "" if edits is None else edits.why_fixed
+        self.hide_button.setEnabled(n > 0)
+        self.hide_button.setText("Show" if edits and n and set(self.tree.selected) <= edits.hidden else "Hide")
+        self.merge_button.setEnabled(n > 1 and not fixed)
+        self.delete_button.setEnabled(n > 0 and not fixed)
+        for button in (self.merge_button, self.delete_button):
+            button.setStatusTip(fixed)
+        self.undo_button.setEnabled(bool(edits and edits.last))
+        self.undo_button.setText(f"Undo {edits.last.lower()}" if edits and edits.last else "Undo")
+        for button in (self.copy_button, self.csv_button):
+            button.setEnabled(bool(self._table and self._table["labels"]))
+
+    # -- what is done with segments --------------------------------------------------------------------------------
+
+    def go_to(self, value: int) -> None:
+        """Show the slices through the middle of a segment."""
+        row = next((row for row in self._rows() if row["label"] == value), None)
+        if row is not None:
+            go_to(self._viewer, [row[f"centroid_{axis}_mm"] for axis in "xyz"])
+
+    def merge(self) -> None:
+        """Make all selected segments the topmost of them."""
+        if self.edits is not None and len(self.tree.selected) > 1:
+            self._after(self.edits.merge(self.tree.selected))
+
+    def delete(self) -> None:
+        """Make the selected segments background."""
+        if self.edits is not None:
+            self._after(self.edits.delete(self.tree.selected))
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        if self.edits is not None and self.edits.last:
+            changed = self.edits.undo()
+            self._show()
+            self._after(changed)
+
+    def copy(self) -> None:
+        """Copy the selected rows, else all, for a spreadsheet."""
+        from napari_radcnn.measure import as_csv
+
+        if self._table is None:
+            return
+        selected = set(self.tree.selected)
+        rows = [row for row in self._rows() if not selected or row["label"] in selected]
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(as_csv({**self._table, "labels": rows}, "\t"))
+        self.panel.message_label.setText(f"{len(rows)} rows copied.")
+
+    def write(self, path: Path) -> None:
+        """Write the table to a file, ``.csv`` or ``.json``."""
+        from napari_radcnn.measure import write_table
+
+        if self._table is None:
+            return
+        try:
+            write_table({**self._table, "labels": self._rows()}, path, overwrite=True)
+        except RadcnnError as error:
+            self.panel.fail(str(error))
+            return
+        self.panel.message_label.setText(f"Written: {path}")
+
+    def _choose_file(self) -> None:
+        found, _ = QFileDialog.getSaveFileName(
+            self,
+            "Write the table to",
+            str(Path.home() / "segments.csv"),
+            "Table (*.csv);;Table with definitions (*.json)",
+        )
+        if found:
+            path = Path(found)
+            self.write(path if path.suffix else path.with_suffix(".csv"))
+
+    def _hide(self, values: list[int]) -> None:
+        if self.edits is not None and values:
+            self.edits.hide(values, not set(values) <= self.edits.hidden)
+            self._states()
+
+    def _lock(self, value: int) -> None:
+        if self.edits is not None:
+            self.edits.locked ^= {value}
+            self._states()
+
+    def _ask_color(self, value: int) -> None:
+        if self.edits is None or value in self.edits.locked:
+            return
+        dialog = QColorDialog(QColor.fromRgbF(*self.edits.color(value)), self)
+        dialog.setObjectName("radcnn_color")
+        dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog)
+        dialog.colorSelected.connect(lambda color: self.recolor(value, color))
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    def recolor(self, value: int, color: QColor) -> None:
+        """Give a segment another color."""
+        if self.edits is not None:
+            self.edits.recolor(value, (color.redF(), color.greenF(), color.blueF()))
+            self._states()
+
+    def _rename(self, value: int, name: str) -> None:
+        if self.edits is None:
+            return
+        if name and value not in self.edits.locked and name != self.edits.names.get(value):
+            self.edits.rename(value, name)
+        self._show()
+
+    def _states(self) -> None:
+        if self.edits is not None:
+            self.tree.show_states(self.edits.color, self.edits.hidden, self.edits.locked)
+        self._update()
+
+    def _after(self, are_voxels_new: bool) -> None:
+        """Measure again where voxels changed."""
+        if are_voxels_new:
+            self.measure()
+        self._update()
+
+
+def _is_labels(layer: Any) -> bool:
+    from napari.layers import Labels
+
+    return isinstance(layer, Labels)
