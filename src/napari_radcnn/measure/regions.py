@@ -15,6 +15,7 @@ from napari_radcnn.geometry import Box
 from napari_radcnn.measure.diameters import axial_diameters, hull, longest, longest_of_mesh, outermost
 from napari_radcnn.measure.statistics import Values
 from napari_radcnn.measure.surface import Surface, cells
+from napari_radcnn.volume import Volume
 
 #: Voxels of a slab.
 _SLAB = 400_000
@@ -249,3 +250,12 @@ def _collected(values: list[npt.NDArray]) -> Values | None:
         return None
     joined.sort()
     return Values(joined.astype(np.float64))
+
+
+def values_of(image: Volume, index: tuple[npt.NDArray[np.intp], ...]) -> Values | None:
+    """Return the values of some voxels of a scan, without padding and what is no finite number; None for none."""
+    values = np.asarray(image.array[index], float)
+    values = values[np.isfinite(values)]
+    if image.metadata.padding_value is not None:
+        values = values[values != image.metadata.padding_value]
+    return Values(np.sort(values)) if len(values) else None

@@ -5,9 +5,11 @@ Whatever is written refers to the DICOM series that the scan came from; without 
 
 from napari_radcnn.io.dicom_results.read.labels import read_result
 from napari_radcnn.io.dicom_results.read.report import is_report, read_report
+from napari_radcnn.io.dicom_results.read.rulers import read_ruler_report
 from napari_radcnn.io.dicom_results.source import Reference
 from napari_radcnn.io.dicom_results.write.derived import check_series, write_derived
 from napari_radcnn.io.dicom_results.write.report import write_detection_report, write_report
+from napari_radcnn.io.dicom_results.write.rulers import write_ruler_report
 from napari_radcnn.io.dicom_results.write.segmentation import as_label_map, write_segmentation
 
 __all__ = [
@@ -17,8 +19,10 @@ __all__ = [
     "is_report",
     "read_report",
     "read_result",
+    "read_ruler_report",
     "write_derived",
     "write_detection_report",
     "write_report",
+    "write_ruler_report",
     "write_segmentation",
 ]

@@ -94,7 +94,7 @@ class _Reader:
         self._places: Mapping[tuple[str, int], tuple[Frame, float]] | None = None
 
     def report(self) -> Report:
-        groups = list(_groups(self.dataset))
+        groups = list(groups_of(self.dataset))
         if not groups:
             raise ReadError(
                 f"{self.path.name}: a structured report (SR) without a measurement group (TID 1500); it contains "
@@ -121,7 +121,7 @@ class _Reader:
         )
 
     def _finding(self, n: int, group: Dataset) -> Finding:
-        items = _items(group, "ContentSequence")
+        items = items_of(group, "ContentSequence")
         label = self._label(items) or f"finding {n}"
         measurements = tuple(found for item in items if (found := self._measurement(item)) is not None)
         boxes = [box for item in items if (box := self._box(item)) is not None]
@@ -137,19 +137,19 @@ class _Reader:
 
         The coded finding of our own reports is coarser than the label, which their identifier holds with a number.
         """
-        identifier = _identifier(items)
-        finding = next((_meaning(item) for item in reversed(items) if _is(item, "DCM", "Finding")), "")
+        identifier = identifier_in(items)
+        finding = next((meaning_of(item) for item in reversed(items) if is_concept(item, "DCM", "Finding")), "")
         if self.is_ours and identifier:
             return name_of(identifier)
         return finding or identifier
 
     def _value(self, items: Sequence[Dataset], segment: int) -> int:
         """Return the value of a segment's label in the volume that is read from the segmentation."""
-        return (value_of(_identifier(items)) if self.is_ours else None) or segment
+        return (value_of(identifier_in(items)) if self.is_ours else None) or segment
 
     def _measurement(self, item: Dataset) -> Measurement | None:
         """Return the number of a NUM item; None for other items, and for one that holds no number, which is allowed."""
-        values = _items(item, "MeasuredValueSequence")
+        values = items_of(item, "MeasuredValueSequence")
         if text(item, "ValueType") != "NUM" or not values:
             return None
         exact = number(values[0], "FloatingPointValue", self.path)
@@ -159,14 +159,16 @@ class _Reader:
                 f"{self.path.name}: a measurement of the report is not a finite number; the file is damaged."
             )
         name = _concept(item)
-        unit = next((text(one, "CodeValue") for one in _items(values[0], "MeasurementUnitsCodeSequence")), "")
-        derived = [_meaning(inner) for inner in _items(item, "ContentSequence") if _is(inner, "DCM", "Derivation")]
+        unit = next((text(one, "CodeValue") for one in items_of(values[0], "MeasurementUnitsCodeSequence")), "")
+        derived = [
+            meaning_of(inner) for inner in items_of(item, "ContentSequence") if is_concept(inner, "DCM", "Derivation")
+        ]
         return Measurement(_plain(name.meaning) if name else "measurement", value, unit, next(iter(derived), ""))
 
     def _score(self, items: Sequence[Dataset]) -> float:
         """Return the probability that a group states, NaN if it states none."""
         for item in items:
-            found = self._measurement(item) if _is(item, "DCM", "Probability") else None
+            found = self._measurement(item) if is_concept(item, "DCM", "Probability") else None
             if found is not None:
                 value = found.value / 100 if found.unit == "%" else found.value
                 return value if 0 <= value <= 1 else math.nan
@@ -175,8 +177,8 @@ class _Reader:
     def _segment(self, items: Sequence[Dataset]) -> tuple[str, int | None]:
         """Return the segmentation and the number of the segment that a group measures."""
         for item in items:
-            if _is(item, "DCM", "ReferencedSegment") or _is(item, "DCM", "ReferencedSegmentationFrame"):
-                for referenced in _items(item, "ReferencedSOPSequence"):
+            if is_concept(item, "DCM", "ReferencedSegment") or is_concept(item, "DCM", "ReferencedSegmentationFrame"):
+                for referenced in items_of(item, "ReferencedSOPSequence"):
                     segment = number(referenced, "ReferencedSegmentNumber", self.path)
                     return text(referenced, "ReferencedSOPInstanceUID"), None if segment is None else int(segment)
         return "", None
@@ -229,8 +231,8 @@ class _Reader:
 
     def _place(self, item: Dataset) -> tuple[Frame, float] | None:
         """Return the image that a region is drawn on, and its thickness, mm."""
-        for image in _items(item, "ContentSequence"):
-            for referenced in _items(image, "ReferencedSOPSequence"):
+        for image in items_of(item, "ContentSequence"):
+            for referenced in items_of(image, "ReferencedSOPSequence"):
                 if self._places is None:
                     self._places = _places(stacks_beside(self.path, self.study_uid))
                 frame = int(number(referenced, "ReferencedFrameNumber", self.path) or 1)
@@ -238,27 +240,27 @@ class _Reader:
         return None
 
 
-def _identifier(items: Sequence[Dataset]) -> str:
+def identifier_in(items: Sequence[Dataset]) -> str:
     """Return the tracking identifier of a group."""
-    found = [_plain(text(item, "TextValue")) for item in items if _is(item, "DCM", "TrackingIdentifier")]
+    found = [_plain(text(item, "TextValue")) for item in items if is_concept(item, "DCM", "TrackingIdentifier")]
     return found[-1] if found else ""
 
 
 # -- the tree -----------------------------------------------------------------------------------------------------
 
 
-def _groups(dataset: Dataset) -> Iterator[Dataset]:
+def groups_of(dataset: Dataset) -> Iterator[Dataset]:
     """Give the measurement groups, wherever they stand."""
     left = [dataset]
     while left:
         item = left.pop()
-        if _is(item, "DCM", "MeasurementGroup"):
+        if is_concept(item, "DCM", "MeasurementGroup"):
             yield item
         else:
-            left += reversed(_items(item, "ContentSequence"))
+            left += reversed(items_of(item, "ContentSequence"))
 
 
-def _items(item: Dataset, keyword: str) -> list[Dataset]:
+def items_of(item: Dataset, keyword: str) -> list[Dataset]:
     """Return the items of a sequence; ValueError where something else stands in its place."""
     element = item.get(keyword)
     if element is None:
@@ -268,7 +270,7 @@ def _items(item: Dataset, keyword: str) -> list[Dataset]:
     return list(element)
 
 
-def _is(item: Dataset, scheme: str, keyword: str) -> bool:
+def is_concept(item: Dataset, scheme: str, keyword: str) -> bool:
     """Whether an item has this concept name; codes of older dictionaries (SRT) count as those that replaced them."""
     found = _concept(item)
     return found is not None and found == code(scheme, keyword)
@@ -277,14 +279,14 @@ def _is(item: Dataset, scheme: str, keyword: str) -> bool:
 def _concept(item: Dataset) -> Code | None:
     from pydicom.sr.coding import Code
 
-    for name in _items(item, "ConceptNameCodeSequence"):
+    for name in items_of(item, "ConceptNameCodeSequence"):
         return Code(text(name, "CodeValue"), text(name, "CodingSchemeDesignator"), text(name, "CodeMeaning"))
     return None
 
 
-def _meaning(item: Dataset) -> str:
+def meaning_of(item: Dataset) -> str:
     """Return the words of an item's coded value."""
-    return next((_plain(text(concept, "CodeMeaning")) for concept in _items(item, "ConceptCodeSequence")), "")
+    return next((_plain(text(concept, "CodeMeaning")) for concept in items_of(item, "ConceptCodeSequence")), "")
 
 
 def _plain(words: str) -> str:

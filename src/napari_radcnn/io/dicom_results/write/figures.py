@@ -57,10 +57,11 @@ def figures_of(table: Mapping[str, Any], value: int, header: Dataset) -> list[Me
         for key, name, unit in _SHAPES
         if row.get(key) is not None
     ]
-    unit = table["unit"]
-    if unit not in _QUANTITIES or (not unit and text(header, "Modality") != "MR"):
+    is_known = bool(table["unit"]) or text(header, "Modality") == "MR"
+    known = quantity_of(table["unit"]) if is_known else None
+    if known is None:
         return found
-    quantity, ucum = _QUANTITIES[unit]
+    quantity, ucum = known
     return found + [
         Measurement(
             name=code(*quantity), value=_number(row[key]), unit=code("UCUM", ucum), derivation=code(*derivation)
@@ -68,6 +69,11 @@ def figures_of(table: Mapping[str, Any], value: int, header: Dataset) -> list[Me
         for key, derivation in _VALUES
         if row.get(key) is not None
     ]
+
+
+def quantity_of(unit: str) -> tuple[tuple[str, str], str] | None:
+    """Return what is measured in a unit of a scan, and DICOM's word for the unit; None for one without."""
+    return _QUANTITIES.get(unit)
 
 
 def _number(value: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,11 +94,19 @@ def write_report(
             evidence = [*source.headers, dataset]
             names = [str(item.TrackingID) for item in dataset.SegmentSequence]
             wanted = [[one.value for one in group.get_measurements()] for group in groups]
-            _write(
-                _content(groups, source), evidence, source, maker, target, overwrite, wanted, names=names, is_3d=False
+            write_report_document(
+                report_content(groups, source),
+                evidence,
+                source,
+                maker,
+                target,
+                overwrite,
+                wanted,
+                names=names,
+                is_3d=False,
             )
     except damage() as error:
-        raise _failure(target, error) from error
+        raise report_failure(target, error) from error
 
 
 def write_detection_report(
@@ -136,8 +144,8 @@ def write_detection_report(
                 for found, group in zip(detections.boxes, groups, strict=True)
             ]
             names = [found.label for found in detections.boxes]
-            _write(
-                _content(groups, source),
+            write_report_document(
+                report_content(groups, source),
                 source.headers,
                 source,
                 maker,
@@ -148,10 +156,11 @@ def write_detection_report(
                 is_3d=True,
             )
     except damage() as error:
-        raise _failure(target, error) from error
+        raise report_failure(target, error) from error
 
 
-def _failure(target: Path, error: Exception) -> WriteError:
+def report_failure(target: Path, error: Exception) -> WriteError:
+    """Return what is told where headers of the series do not allow a report."""
     return WriteError(
         f"{target}: the original DICOM series of the scan does not allow a report on it ({type(error).__name__}); "
         "write .json or .nii.gz instead."
@@ -211,7 +220,7 @@ def _segment_group(
         ),
         finding_category=CodedConcept.from_dataset(segment.SegmentedPropertyCategoryCodeSequence[0]),
         finding_type=CodedConcept.from_dataset(segment.SegmentedPropertyTypeCodeSequence[0]),
-        algorithm_id=_algorithm(maker),
+        algorithm_id=algorithm_of(maker),
         measurements=[_measurement(code("SCT", "Volume"), cubic, code("UCUM", "CubicMillimeter")), *measured],
     )
 
@@ -246,7 +255,7 @@ def _box_group(
         ),
         finding_category=category,
         finding_type=kind,
-        algorithm_id=_algorithm(maker),
+        algorithm_id=algorithm_of(maker),
         measurements=measurements,
     )
 
@@ -257,7 +266,8 @@ def _measurement(name: Any, value: float, unit: Any) -> Measurement:
     return Measurement(name=name, value=round(float(value), 6), unit=unit)
 
 
-def _algorithm(maker: Maker) -> Any:
+def algorithm_of(maker: Maker) -> Any:
+    """Return the model that found what is measured; None where that was no model."""
     from highdicom.sr import AlgorithmIdentification
 
     if not maker.is_automatic:
@@ -288,7 +298,8 @@ class _Device:
 _DEVICE = "5f0c1b0e-6f0e-4e5e-9a53-0d5a5f3f7a11"
 
 
-def _content(groups: Sequence[Any], source: Source) -> MeasurementReport:
+def report_content(groups: Sequence[Any], source: Source) -> MeasurementReport:
+    """Return the tree of a report of some measurement groups."""
     from highdicom.sr import LanguageOfContentItemAndDescendants, MeasurementReport
     from pydicom.sr.coding import Code
 
@@ -305,19 +316,21 @@ def _content(groups: Sequence[Any], source: Source) -> MeasurementReport:
     )
 
 
-def _write(
+def write_report_document(
     content: MeasurementReport,
     evidence: Sequence[Dataset],
     source: Source,
     maker: Maker,
     target: Path,
     overwrite: bool,
-    wanted: Sequence[Sequence[float]],
+    wanted: Sequence[Sequence[float]] | Callable[[Path], None],
     *,
     names: Sequence[str],
     is_3d: bool,
 ) -> None:
     """Write the report, whose groups must then hold the `wanted` numbers; `names` are those of labels in it.
+
+    In the place of numbers stands what is called with the file before it takes its name, and raises if it is not right.
 
     Coordinates in the patient need Comprehensive 3D SR (DICOM PS3.3, A.35.13).
     """
@@ -343,7 +356,10 @@ def _write(
             source.deidentifier.mark(report)
         in_unicode(report, names)
         report.save_as(temporary)
-        _verify(temporary, target, wanted)
+        if callable(wanted):
+            wanted(temporary)
+        else:
+            _verify(temporary, target, wanted)
 
 
 def _verify(path: Path, target: Path, wanted: Sequence[Sequence[float]]) -> None:
