@@ -84,14 +84,14 @@ class Ruler:
     # -- its size --------------------------------------------------------------------------------------------------
 
     @property
-    def array(self) -> npt.NDArray[np.float64]:
+    def positions(self) -> npt.NDArray[np.float64]:
         """(n, 3) its points, LPS mm."""
         return np.array(self.points, float)
 
     @property
     def center(self) -> Position:
         """The middle of its points; of a sphere its center."""
-        x, y, z = (self.array[0] if self.kind == "sphere" else self.array.mean(0)).tolist()
+        x, y, z = (self.positions[0] if self.kind == "sphere" else self.positions.mean(0)).tolist()
         return x, y, z
 
     @property
@@ -102,7 +102,7 @@ class Ruler:
         90; ``long_axis_mm`` and ``short_axis_mm`` of a bidirectional ruler and an ellipse; ``area_mm2`` of a region in
         a plane; ``diameter_mm`` and ``volume_ml`` of a sphere.
         """
-        points = self.array
+        points = self.positions
         if self.kind == "distance":
             return {"length_mm": _length(points[0], points[1])}
         if self.kind == "angle":
@@ -133,8 +133,8 @@ class Ruler:
     def outline(self) -> npt.NDArray[np.float64]:
         """(n, 3) the corners of what is drawn of a region in a plane, or the points of another ruler."""
         if self.kind != "ellipse":
-            return self.array
-        center, first, second = _ellipse(self.array)
+            return self.positions
+        center, first, second = _ellipse(self.positions)
         angles = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)[:, None]
         return np.asarray(center + np.cos(angles) * first + np.sin(angles) * second)
 
@@ -168,7 +168,7 @@ class Ruler:
 
     def inside(self, grid: Geometry) -> tuple[npt.NDArray[np.intp], ...]:
         """Return the indices ``(k, j, i)`` of the voxels of a grid that lie in a region."""
-        points = self.array
+        points = self.positions
         if self.kind == "sphere":
             radius = _length(points[0], points[1])
             reach = radius * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)

@@ -139,7 +139,7 @@ def _is_same(one: Ruler, other: Ruler) -> bool:
     if one.kind != other.kind or len(one.points) != len(other.points):
         return False
     sizes = np.array(list(one.sizes.values())) - np.array(list(other.sizes.values()))
-    apart = np.linalg.norm(one.array[:, None] - other.array[None], axis=-1)
+    apart = np.linalg.norm(one.positions[:, None] - other.positions[None], axis=-1)
     if one.kind == "sphere":
         apart = apart[:1, :1]
     return bool(apart.min(0).max() <= _TOLERANCE_MM and apart.min(1).max() <= _TOLERANCE_MM and abs(sizes).max() < 0.1)
@@ -165,7 +165,7 @@ def _group(n: int, ruler: Ruler, found: Mapping[str, float | int | None], source
         common["qualitative_evaluations"] = [
             sr.QualitativeEvaluation(name=code("DCM", "BaselineCategory"), value=code("DCM", "TargetLesionAtBaseline"))
         ]
-    points = ruler.array
+    points = ruler.positions
     if ruler.kind == "sphere":
         radius = float(np.linalg.norm(points[1] - points[0]))
         ends = np.array([points[0] + sign * radius * np.eye(3)[axis] for axis in range(3) for sign in (-1, 1)])
@@ -194,7 +194,7 @@ def _of_lines(ruler: Ruler, found: Mapping[str, float | int | None], space: str)
     """Return the measurements of a ruler of lines, each inferred from the lines it was drawn with."""
     import highdicom.sr as sr
 
-    points = ruler.array
+    points = ruler.positions
     lines = {
         "distance": {"length_mm": [points]},
         "angle": {"angle_deg": [points]},
