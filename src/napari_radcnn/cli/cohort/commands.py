@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from napari_radcnn.cli.cohort import lists, runs
+from napari_radcnn.cli.cohort import clusters, lists, runs
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,3 +17,4 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     inner = cohort.add_subparsers(title="commands", metavar="COMMAND", required=True)
     lists.add_commands(inner)
     runs.add_commands(inner)
+    clusters.add_commands(inner)

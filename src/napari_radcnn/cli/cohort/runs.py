@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_radcnn.cli.common import Progress, add_options, warn
-from napari_radcnn.cli.signals import cancelling
+from napari_radcnn.cli.cohort.clusters import add_certificates
+from napari_radcnn.cli.common import Progress, add_options, cancelling, warn
 from napari_radcnn.errors import OptionError
 
 if TYPE_CHECKING:
     from napari_radcnn.cohort.runner import Summary
+    from napari_radcnn.cohort.work.workers import Workers
 
 _MOST_TOLD = 20
 
@@ -56,6 +57,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     runner.add_argument("--anyway", action="store_true", help="run models on scans that they were not made for as well")
     runner.add_argument("--trust", metavar="SHA256", help="same as for `radcnn run`")
     runner.set_defaults(command=_run)
+    where = runner.add_argument_group("on other computers")
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="let the workers of a scheduler do it: tls://HOST:PORT, see `scheduler`"
+    )
+    add_certificates(runner)
+    where.add_argument(
+        "--send",
+        action="store_true",
+        help="send scans to the workers, and results back; else all computers see them under the same path",
+    )
     add_options(runner.add_argument_group("device and precision"), RunSettings)
 
 
@@ -91,6 +102,7 @@ def _run(parsed: argparse.Namespace) -> None:
                 layout=parsed.layout,
                 anyway=parsed.anyway,
                 trust=parsed.trust,
+                workers=_workers(parsed),
                 progress=progress,
                 cancel=cancel,
                 tell=lambda text: warn([text]),
@@ -98,6 +110,23 @@ def _run(parsed: argparse.Namespace) -> None:
         finally:
             progress.close()
     _print(summary)
+
+
+def _workers(parsed: argparse.Namespace) -> Workers | None:
+    """Return who works, where that is not this computer.
+
+    Raises
+    ------
+    OptionError
+        If words for other computers are given without any.
+    """
+    if parsed.scheduler is None:
+        if parsed.send:
+            raise OptionError("--send needs other computers to send to: --scheduler ADDRESS.")
+        return None
+    from napari_radcnn.cohort.cluster.workers import Cluster
+
+    return Cluster(parsed.scheduler, parsed.certificates, send=parsed.send, tell=lambda text: warn([text]))
 
 
 def _print(summary: Summary) -> None:

@@ -1,0 +1,72 @@
+"""The files of a case on their way: packed here, unpacked beside a worker, and the results back."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+from napari_radcnn.cohort.jobs import Answer, Job, Placed
+
+
+def pack_inputs(job: Job) -> bytes:
+    """Return the files of a case as a ZIP archive, stored: most are compressed already.
+
+    Raises
+    ------
+    OSError
+        If one cannot be read.
+    """
+    sent = io.BytesIO()
+    with zipfile.ZipFile(sent, "w") as archive:
+        for number, placed in enumerate(job.inputs.values()):
+            _add(archive, Path(placed.path), f"{number}")
+        for name, path in job.reuse.items():
+            _add(archive, Path(path), f"step-{name}")
+    return sent.getvalue()
+
+
+def unpacked(job: Job, files: bytes, folder: Path) -> Job:
+    """Return a job whose files lie in a folder here; manifests name them as they are called where they came from."""
+    with zipfile.ZipFile(io.BytesIO(files)) as archive:
+        archive.extractall(folder / "in")
+    inputs = {
+        name: Placed(str(folder / "in" / str(number) / Path(placed.path).name), placed.which, placed.path)
+        for number, (name, placed) in enumerate(job.inputs.items())
+    }
+    reuse = {name: str(folder / "in" / f"step-{name}" / Path(path).name) for name, path in job.reuse.items()}
+    return replace(job, inputs=inputs, reuse=reuse, staging=str(folder / "out"))
+
+
+def packed(answer: Answer, staging: Path) -> bytes:
+    """Return the results of a case as a ZIP archive."""
+    sent = io.BytesIO()
+    with zipfile.ZipFile(sent, "w") as archive:
+        for done in answer.steps:
+            for name in (*done.files, *done.extra):
+                _add(archive, staging / name, "")
+    return sent.getvalue()
+
+
+def unpack_results(data: bytes, staging: Path) -> None:
+    """Put the results of a case into its folder here.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or cannot be written.
+    """
+    staging.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        archive.extractall(staging)
+
+
+def _add(archive: zipfile.ZipFile, path: Path, place: str) -> None:
+    before = f"{place}/" if place else ""
+    if not path.is_dir():
+        archive.write(path, f"{before}{path.name}")
+        return
+    for one in sorted(path.rglob("*")):
+        if one.is_file():
+            archive.write(one, f"{before}{path.name}/{one.relative_to(path).as_posix()}")

@@ -1,0 +1,232 @@
+"""Cases worked on by a scheduler's workers over TLS: the same results, whoever dies; nobody else gets in."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import clusters
+import cohorts
+from napari_radcnn.cli import main
+from napari_radcnn.cohort.cluster.certificates import make_certificates, security_of
+from napari_radcnn.cohort.cluster.connecting import parsed
+from napari_radcnn.cohort.cluster.serving import scheduler_command
+from napari_radcnn.errors import OptionError, WriteError
+
+
+def test_certificates_are_signed_by_their_authority_and_keys_are_private(tmp_path: Path) -> None:
+    from cryptography import x509
+
+    written = make_certificates(tmp_path / "c", hosts=["10.0.0.5", "cluster.example"])
+    assert len(written) == 8
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in written if path.name.endswith("-key.pem"))
+    authority, scheduler, worker = (
+        x509.load_pem_x509_certificate((tmp_path / "c" / f"{name}.pem").read_bytes())
+        for name in ("ca", "scheduler", "worker")
+    )
+    for signed in (scheduler, worker):
+        signed.verify_directly_issued_by(authority)
+        assert not signed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    names = scheduler.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "cluster.example" in names.get_values_for_type(x509.DNSName)
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.5"]
+    with pytest.raises(ValueError, match="does not match"):
+        worker.verify_directly_issued_by(scheduler)
+    with pytest.raises(WriteError, match="holds an authority already"):
+        make_certificates(tmp_path / "c")
+    with pytest.raises(OptionError, match="at least 1 day"):
+        make_certificates(tmp_path / "d", days=0)
+    (tmp_path / "c" / "client-key.pem").unlink()
+    with pytest.raises(OptionError, match=r"client-key.pem: no such certificate"):
+        security_of(tmp_path / "c", "client")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tcp://10.0.0.5:8786", "plain TCP"),
+        ("tcp://cluster:8786", "plain TCP"),
+        ("cluster:8786", "not the address"),
+        ("tls://cluster", "not the address"),
+        ("http://cluster:80", "not the address"),
+        ("tls://cluster:port", "not the address"),
+    ],
+)
+def test_plain_tcp_to_another_computer_is_refused(address: str, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        parsed(address)
+
+
+def test_plain_tcp_is_for_this_computer_alone() -> None:
+    assert parsed("tcp://127.0.0.1:8786") == ("127.0.0.1", 8786, False)
+    assert parsed("tls://cluster:8786") == ("cluster", 8786, True)
+    assert "tcp" in scheduler_command("127.0.0.1", 8786, None)
+    with pytest.raises(OptionError, match="needs certificates"):
+        scheduler_command("", 8786, None)
+
+
+def test_sending_needs_somebody_to_send_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 1)
+    assert main(["cohort", "run", "convert", str(cases), "-o", str(tmp_path / "out"), "--send"]) == 2
+    assert "--scheduler" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the cheap model, for ``PYTHONPATH``."""
+    return cohorts.lay_out_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[clusters.Processes]:
+    """Start a scheduler and two workers."""
+    with clusters.Processes(tmp_path_factory.mktemp("cluster"), models) as processes:
+        processes.scheduler()
+        processes.worker("one")
+        processes.worker("two")
+        yield processes
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory, models: Path) -> tuple[Path, Path]:
+    """Return a list of ten cases, one of which kills its process, and what processes here make of it."""
+    folder = tmp_path_factory.mktemp("cohort")
+    cases = cohorts.write_cohort(folder / "in", 10, {4: 9001})
+    words = ["cohort", "run", cohorts.MODEL, str(cases), "-o", str(folder / "whole"), *_OPTION]
+    status, told, errors = cohorts.finished(words, models)
+    assert status == 0, errors
+    assert "9 cases done, 1 failed" in told
+    return cases, folder / "whole"
+
+
+_OPTION = ["--option", "seconds=0.3"]
+
+
+def _words(cluster: clusters.Processes, cases: Path, out: Path) -> list[str]:
+    return ["cohort", "run", cohorts.MODEL, str(cases), "-o", str(out), *_OPTION, *cluster.words]
+
+
+def _is_same(out: Path, whole: Path) -> bool:
+    return cohorts.table_without_times(out) == cohorts.table_without_times(whole) and cohorts.hashes_of(
+        out
+    ) == cohorts.hashes_of(whole)
+
+
+def test_workers_that_scans_are_sent_to_give_what_this_computer_gives(
+    cluster: clusters.Processes, cohort: tuple[Path, Path], tmp_path: Path, models: Path
+) -> None:
+    cases, whole = cohort
+    out = tmp_path / "out"
+    status, _, errors = cohorts.finished([*_words(cluster, cases, out), "--send"], models)
+    assert status == 0, errors
+    assert _is_same(out, whole)
+    log = (out / "log.jsonl").read_text()
+    assert '"where": "one"' in log
+    assert '"where": "two"' in log
+    made_by = (out / "c001" / "toy-waiting.nii.gz.radcnn.json").read_text()
+    assert str(cases.parent / "scan001.nii.gz") in made_by
+
+
+def test_a_worker_that_is_killed_loses_nothing(
+    cluster: clusters.Processes, cohort: tuple[Path, Path], tmp_path: Path, models: Path
+) -> None:
+    cases, whole = cohort
+    out = tmp_path / "out"
+    with cohorts.started(_words(cluster, cases, out), models) as process:
+        while '"answered"' not in (log := (out / "log.jsonl").read_text() if (out / "log.jsonl").exists() else ""):
+            assert process.poll() is None, log
+            time.sleep(0.05)
+        cluster.kill("two")
+        told, errors = process.communicate(timeout=200)
+    cluster.worker("two")
+    assert "9 cases done, 1 failed" in told, errors
+    assert _is_same(out, whole)
+
+
+def test_others_do_not_get_in_and_workers_that_do_not_fit_are_named(
+    cluster: clusters.Processes, cohort: tuple[Path, Path], tmp_path: Path, models: Path
+) -> None:
+    cases, whole = cohort
+    make_certificates(tmp_path / "others")
+    words = ["cohort", "run", cohorts.MODEL, str(cases), "-o", str(tmp_path / "out"), *_OPTION]
+    with_others = ["--scheduler", cluster.address, "--certificates", str(tmp_path / "others")]
+    status, _, errors = cohorts.finished([*words, *with_others], models)
+    assert status == 5
+    assert "its certificate was not signed by our authority" in errors
+    # the right authority, but a certificate that it did not sign: the scheduler is the one who refuses
+    (tmp_path / "others" / "ca.pem").write_bytes((cluster.certificates / "ca.pem").read_bytes())
+    status, _, errors = cohorts.finished([*words, *with_others], models)
+    assert status == 5
+    assert "it refuses our certificate" in errors
+    nowhere = str(tmp_path / "none")
+    status, _, errors = cohorts.finished([*words, "--scheduler", cluster.address, "--certificates", nowhere], models)
+    assert status == 2
+    assert "no such certificate" in errors
+    # a worker of another version, and one that has no such model
+    older = tmp_path / "older"
+    older.mkdir()
+    (older / "sitecustomize.py").write_text("import napari_radcnn.version as v\nv.__version__ = '0.0.1'\n")
+    path = cohorts.environment(models)["PYTHONPATH"]
+    cluster.worker("older", PYTHONPATH=f"{older}:{path}")
+    cluster.worker("bare", PYTHONPATH=path.rpartition(":")[0])
+    status, _, errors = cohorts.finished([*words, *cluster.words], models)
+    assert status == 0, errors
+    assert "worker older is not used: has napari-radcnn 0.0.1, not" in errors
+    assert "worker bare is not used: There is no model 'toy-waiting'" in errors
+    assert _is_same(tmp_path / "out", whole)
+    assert '"where": "older"' not in (tmp_path / "out" / "log.jsonl").read_text()
+    cluster.kill("one")
+    cluster.kill("two")
+    status, _, errors = cohorts.finished([*words[:-1], "seconds=0", *cluster.words], models)
+    assert status == 4
+    assert "no worker can be used" in errors
+
+
+@pytest.mark.slow
+def test_clients_workers_and_the_scheduler_killed_at_twenty_moments(tmp_path: Path, models: Path) -> None:
+    import random
+
+    chance = random.Random(11)
+    cases = cohorts.write_cohort(tmp_path / "in", 60, {3: 9001, 7: 9004})
+    (tmp_path / "in" / "scan005.nii.gz").unlink()
+    (tmp_path / "in" / "scan009.nii.gz").write_bytes(b"")
+    (tmp_path / "in" / "scan011.nii.gz").write_bytes(b"not a scan at all")
+    words = ["cohort", "run", cohorts.MODEL, str(cases), *_OPTION]
+    status, _, errors = cohorts.finished([*words, "-o", str(tmp_path / "whole"), "--jobs", "2"], models)
+    assert status == 0, errors
+    out = tmp_path / "out"
+    with clusters.Processes(tmp_path, models) as cluster:
+        killed: list[str] = []
+        while len(killed) < 20:
+            _start_all(cluster)
+            with cohorts.started([*words, "-o", str(out), *cluster.words], models) as process:
+                time.sleep(chance.uniform(1.0, 12.0))
+                if process.poll() is not None:  # done: begun anew, so that every kill meets a run that is under way
+                    for path in sorted((out / "records").glob("*.json"))[::2]:
+                        path.unlink()
+                    continue
+                victim = ("client", "one", "two", "scheduler")[len(killed) % 4]
+                killed.append(victim)
+                if victim in ("one", "two"):
+                    cluster.kill(victim)
+                    time.sleep(chance.uniform(0.0, 3.0))
+                elif victim == "scheduler":
+                    cluster.close()
+        assert len(killed) == 20
+        _start_all(cluster)
+        status, told, errors = cohorts.finished([*words, "-o", str(out), *cluster.words], models)
+    assert status == 0, errors
+    assert "55 cases done" in told
+    assert _is_same(out, tmp_path / "whole")
+
+
+def _start_all(cluster: clusters.Processes) -> None:
+    if "scheduler" not in cluster.running:
+        cluster.scheduler()
+    for name in ("one", "two"):
+        if name not in cluster.running:
+            cluster.worker(name)
