@@ -110,6 +110,7 @@ steps:
   options: {value: %s}
 - evaluate:
   inputs: {reference: truth}
+- measure
 """
 
 
@@ -130,9 +131,13 @@ def test_a_chain_hands_results_on_and_a_later_option_redoes_only_what_follows(tm
     row = cohorts.rows_of(out)["c001"]
     assert float(row["bright: bright_ml"]) == pytest.approx(cohorts.expected_ml(1), abs=1e-4)
     assert float(row["evaluate: label 1 dice"]) == 1.0
+    bright = cohorts.scan(1).array[cohorts.scan(1).array > 100]
+    assert float(row["measure: bright volume_ml"]) == pytest.approx(cohorts.expected_ml(1), rel=1e-6)
+    assert float(row["measure: bright mean"]) == bright.mean()  # of the scan, and not of what it was denoised to
     assert "truth" not in row
     assert sorted(path.name for path in (out / "c001").iterdir()) == [
-        "bright.nii.gz", "bright.nii.gz.radcnn.json", "evaluate.json", "quiet.nii.gz", "quiet.nii.gz.radcnn.json",
+        "bright.nii.gz", "bright.nii.gz.radcnn.json", "evaluate.json", "measure.json", "quiet.nii.gz",
+        "quiet.nii.gz.radcnn.json",
     ]  # fmt: skip
     made = json.loads((out / "c001" / "bright.nii.gz.radcnn.json").read_text())
     assert made["input"]["path"].endswith("quiet.nii.gz")
@@ -141,7 +146,7 @@ def test_a_chain_hands_results_on_and_a_later_option_redoes_only_what_follows(tm
     assert _run(cases, out, chain).n_kept == 0
     assert (out / "c001" / "quiet.nii.gz").stat().st_mtime_ns == denoised
     again = [event for event in read_log(out / "log.jsonl") if event["event"] == "again"]
-    assert [event["steps"] for event in again] == [["bright", "evaluate"]] * 2
+    assert [event["steps"] for event in again] == [["bright", "evaluate", "measure"]] * 2
     assert float(cohorts.rows_of(out)["c001"]["bright: bright_ml"]) == 0.0
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.cli.cohort.clusters import add_certificates
-from napari_radcnn.cli.common import Progress, add_options, cancelling, warn
+from napari_radcnn.cli.common import Progress, add_options, warn
+from napari_radcnn.cli.signals import cancelling
 from napari_radcnn.errors import OptionError
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     runner = commands.add_parser(
         "run",
         help="run a model, an operation or a chain on every case of a list",
-        description="Run a model, an operation (convert, evaluate) or a chain (.yaml) on every case. What fails is "
-        "told in OUT/results.csv and stops nothing. The same command goes on with a run that was stopped; what changed "
-        "since is done anew.",
+        description="Run a model, an operation (convert, measure, evaluate) or a chain (.yaml) on every case. What "
+        "fails is told in OUT/results.csv and stops nothing. The same command goes on with a run that was stopped; "
+        "what changed since is done anew.",
     )
-    runner.add_argument("model", metavar="MODEL", help="a model, `convert`, `evaluate`, or a chain: a .yaml file")
+    runner.add_argument(
+        "model", metavar="MODEL", help="a model, `convert`, `measure`, `evaluate`, or a chain: a .yaml file"
+    )
     runner.add_argument("cases", metavar="CASES", type=Path, help="a list (.csv, .tsv, .xlsx, .json) or a folder")
     runner.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder for the results")
     runner.add_argument(

@@ -50,6 +50,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "convert": Operation(
         "napari_radcnn.cohort.steps.others:convert", {"image": IMAGE}, IMAGE, ".nii.gz", ("deidentify",)
     ),
+    "measure": Operation(
+        "napari_radcnn.cohort.steps.others:measure",
+        {"labels": LABELS, "image": IMAGE},
+        NUMBERS,
+        ".json",
+        ("suv", "mtv_threshold"),
+    ),
     "evaluate": Operation(
         "napari_radcnn.cohort.steps.others:evaluate",
         {"reference": LABELS, "prediction": LABELS},
