@@ -64,6 +64,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="let the workers of a scheduler do it: tls://HOST:PORT, see `scheduler`"
     )
+    where.add_argument(
+        "--slurm", metavar="PROFILE", type=Path, help="let jobs of Slurm do it, which this file (.yaml) describes"
+    )
     add_certificates(runner)
     where.add_argument(
         "--send",
@@ -123,13 +126,19 @@ def _workers(parsed: argparse.Namespace) -> Workers | None:
     OptionError
         If words for other computers are given without any.
     """
-    if parsed.scheduler is None:
-        if parsed.send:
-            raise OptionError("--send needs other computers to send to: --scheduler ADDRESS.")
-        return None
-    from napari_radcnn.cohort.cluster.workers import Cluster
+    if parsed.scheduler is not None and parsed.slurm is not None:
+        raise OptionError("--scheduler and --slurm exclude each other.")
+    if parsed.slurm is not None:
+        from napari_radcnn.cohort.cluster.slurm import Slurm, read_profile
 
-    return Cluster(parsed.scheduler, parsed.certificates, send=parsed.send, tell=lambda text: warn([text]))
+        return Slurm(read_profile(parsed.slurm), parsed.certificates, send=parsed.send, tell=lambda text: warn([text]))
+    if parsed.scheduler is not None:
+        from napari_radcnn.cohort.cluster.workers import Cluster
+
+        return Cluster(parsed.scheduler, parsed.certificates, send=parsed.send, tell=lambda text: warn([text]))
+    if parsed.send:
+        raise OptionError("--send needs other computers to send to: --scheduler ADDRESS or --slurm PROFILE.")
+    return None
 
 
 def _print(summary: Summary) -> None:

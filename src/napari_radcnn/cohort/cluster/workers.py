@@ -100,6 +100,22 @@ class Cluster:
             with suppress(OSError, TimeoutError):
                 client.close(timeout=5)
 
+    def without_workers(self, seconds: float) -> None:
+        """Decide what to do where nobody can work.
+
+        Parameters
+        ----------
+        seconds : float
+            For how long there has been no worker.
+
+        Raises
+        ------
+        ResourceError
+            If that was too long.
+        """
+        if seconds > _NOBODY:
+            raise ResourceError(f"{self.address}: there has been no worker for {_NOBODY:g} s; start one.")
+
     def _work(
         self, client: Client, topic: str, jobs: Iterator[Job], cancel: CancelEvent | None
     ) -> Iterator[tuple[Job, Answer]]:
@@ -238,8 +254,8 @@ class _Watch:
         elif threads and len(threads) == sum(address in self._problems for address in threads):
             address, problem = next(iter((a, self._problems[a]) for a in threads))
             raise ModelError(f"{self._cluster.address}: no worker can be used: {self._names.get(address)} {problem}.")
-        elif now - self._peopled > _NOBODY:
-            raise ResourceError(f"{self._cluster.address}: there has been no worker for {_NOBODY:g} s; start one.")
+        else:
+            self._cluster.without_workers(now - self._peopled)
 
     def stranded(self, running: dict[str, _Task]) -> list[_Task]:
         """Return the tasks that none of the workers they may go to is there for any more."""

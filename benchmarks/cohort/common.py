@@ -1,0 +1,46 @@
+"""Shared: cohorts and clusters of the tests, and what a process takes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.common import ROOT
+
+sys.path.append(str(ROOT / "tests" / "helpers"))
+
+import clusters
+import cohorts
+
+__all__ = ["clusters", "cohorts", "peak_mb", "seconds_of", "told_peak"]
+
+
+def peak_mb(pid: int) -> float:
+    """Return the most memory that a process has taken so far, MB; 0 where it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+def seconds_of(out: Path) -> float:
+    """Return how long a run took, as its log says."""
+    from napari_radcnn.cohort.results.table import read_log
+
+    return float(next(event["seconds"] for event in read_log(out / "log.jsonl") if event["event"] == "ended"))
+
+
+def told_peak(words: list[str], models: Path) -> tuple[float, str]:
+    """Run the command line to its end; return the most memory it took, MB, and what it said."""
+    import time
+
+    with cohorts.started(words, models) as process:
+        most = 0.0
+        while process.poll() is None:
+            most = max(most, peak_mb(process.pid))
+            time.sleep(0.05)
+        told, errors = process.communicate()
+        if process.returncode:
+            raise SystemExit(errors)
+    return most, told
