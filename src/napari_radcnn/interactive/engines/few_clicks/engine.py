@@ -18,11 +18,13 @@ from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build_network
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
 from napari_radcnn.interactive.engines.lattice import Array, Mask
+from napari_radcnn.interactive.engines.region.boxed import boxed_object
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
 from napari_radcnn.interactive.engines.region.stable import clear_object
 from napari_radcnn.interactive.engines.specs import FEW_CLICKS
 from napari_radcnn.interactive.prompts import Prompt
-from napari_radcnn.interactive.update import MaskUpdate
+from napari_radcnn.interactive.rasterize import rasterize
+from napari_radcnn.interactive.update import MaskUpdate, box_of
 from napari_radcnn.networks.safetensors import load_safetensors
 from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.progress import Monitor
@@ -115,7 +117,7 @@ class FewClicksEngine:
         ModelError
             If no prompt says where the object is.
         """
-        clear = clear_object(request, monitor)
+        clear = _as_it_was(request) or clear_object(request, monitor)
         if clear is not None:
             return clear
         known, marks = self.know(request, monitor)
@@ -128,15 +130,22 @@ class FewClicksEngine:
         """Return what is known of the voxels around the object, before it is decided; also for the training of that."""
         scan = self._prepared(request.volume)
         marks = Marks.of(request.prompts, request.volume.geometry)
-        if marks.first is None:
-            if not request.current.any():
-                raise ModelError("Say first where the object is: left click, or draw a box around it.")
+        if marks.first is None and not request.current.any():
+            raise ModelError("Say first where the object is: left click, or draw a box around it.")
+        if request.current.any() and not len(marks.positive()):  # painted, or found in a box
             marks = marks.with_middle_of(request.current)
         monitor.say("looking")
-        proposal = self._proposal(request, monitor)
-        looks = Looks(lambda channels: self.ask(channels, monitor), scan, marks, request.current, proposal)
+        current = request.current
+        filling = boxed_object(request, monitor)
+        if filling is not None:  # what fills the box is begun with, and put right
+            current = np.zeros_like(request.current)
+            current[filling.box] = filling.mask
+            marks, proposal = marks.with_middle_of(current), current
+        else:
+            proposal = self._proposal(request, monitor)
+        looks = Looks(lambda channels: self.ask(channels, monitor), scan, marks, current, proposal)
         looks.take()
-        return known_of(scan, marks, looks, request.current, proposal), marks
+        return known_of(scan, marks, looks, current, proposal), marks
 
     def close(self) -> None:
         """Give its memory back."""
@@ -188,3 +197,15 @@ class FewClicksEngine:
             outputs="values",
             monitor=monitor,
         )
+
+
+def _as_it_was(request: EngineRequest) -> MaskUpdate | None:
+    """Return the object unchanged where the newest prompt takes away what is not part of it; None otherwise."""
+    newest = request.prompts[-1] if request.prompts else None
+    box = box_of(request.current)
+    if newest is None or newest.positive or box is None:
+        return None
+    drawn = rasterize(newest, request.volume.geometry)
+    if drawn is None or (request.current[drawn.box] & drawn.mask).any():
+        return None
+    return MaskUpdate(box, request.current[box].copy())

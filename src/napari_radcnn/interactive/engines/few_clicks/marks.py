@@ -12,7 +12,7 @@ from napari_radcnn.interactive.engines.lattice import Floats, Mask
 from napari_radcnn.interactive.engines.promptable.input import inner_core
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.rasterize import rasterize
-from napari_radcnn.interactive.update import MaskUpdate
+from napari_radcnn.interactive.update import MaskUpdate, box_of
 
 #: Places that a line or an area stands for, at most.
 _PLACES = 24
@@ -97,9 +97,23 @@ class Marks:
         return cls(tuple(marks), box, is_positive, is_flat)
 
     def with_middle_of(self, mask: Mask) -> Marks:
-        """Return the same with the middle voxel of an object as a positive mark, where nothing says where it is."""
-        where = np.argwhere(mask)
-        at = where[len(where) // 2]
+        """Return the same with the deepest voxel of an object as a positive mark, where nothing says where it is.
+
+        It lies far from negative marks, too, if any of the object is left then.
+        """
+        from scipy.ndimage import distance_transform_edt
+
+        box = box_of(mask)
+        assert box is not None
+        left = mask[box].copy()
+        for mark in self.all:
+            if not mark.positive:
+                at = np.rint(mark.at).astype(int) - [extent.start for extent in box]
+                at = at[((at >= 0) & (at < left.shape)).all(1)]
+                left[tuple(at.T)] = False
+        depth = distance_transform_edt(np.pad(left if left.any() else mask[box], 1))[1:-1, 1:-1, 1:-1]
+        start = [extent.start for extent in box]
+        at = np.array(np.unravel_index(int(np.argmax(depth)), depth.shape)) + start
         k, j, i = (slice(int(n), int(n) + 1) for n in at)
         known = Mark(at[None].astype(float), True, MaskUpdate((k, j, i), np.ones((1, 1, 1), bool)))
         return replace(self, all=(known, *self.all))

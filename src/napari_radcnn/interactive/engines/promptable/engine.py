@@ -14,6 +14,7 @@ from napari_radcnn.interactive.engines.promptable.input import Array
 from napari_radcnn.interactive.engines.promptable.look import SIZE, Drawn, Levels, View
 from napari_radcnn.interactive.engines.promptable.network import CHANNELS, build_network
 from napari_radcnn.interactive.engines.promptable.search import Search, settled
+from napari_radcnn.interactive.engines.region.boxed import boxed_object
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
 from napari_radcnn.interactive.engines.region.stable import clear_object
 from napari_radcnn.interactive.engines.specs import PROMPTABLE
@@ -93,7 +94,7 @@ class PromptableEngine:
         drawn = Drawn.of(request.prompts, request.volume.geometry)
         if not drawn.has_positive and not request.current.any():
             raise ModelError("Say first where the object is: left click, or draw a box around it.")
-        clear = clear_object(request, monitor)
+        clear = clear_object(request, monitor) or boxed_object(request, monitor)
         if clear is not None:
             return clear
         proposal = request.current.copy()

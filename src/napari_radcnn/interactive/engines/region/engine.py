@@ -18,6 +18,7 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Box
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
+from napari_radcnn.interactive.engines.region.boxed import boxed_object
 from napari_radcnn.interactive.engines.region.grid import Indices, Window, bounds
 from napari_radcnn.interactive.engines.region.grow import Expected, Grown, Tone, grow
 from napari_radcnn.interactive.engines.region.refine import refined
@@ -111,7 +112,7 @@ class RegionEngine:
         task = _taken_apart(request)
         if not len(task.seeds):
             return _unchanged(request, task.new)
-        clear = clear_object(request, monitor)
+        clear = clear_object(request, monitor) or boxed_object(request, monitor)
         if clear is not None:
             return clear
         grown = _first(task, monitor) if task.is_first else _correction(task, monitor)
