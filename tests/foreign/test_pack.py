@@ -20,6 +20,8 @@ from napari_radcnn.foreign.pack import install, installed, pack, uninstall, unus
 from napari_radcnn.models.registry import install_pack
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.spec.identity import model_identity
+from napari_radcnn.spec.trust import forget_trust, remember_trust, trusted
+from napari_radcnn.user_folders import data_folder
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 CPU = {"device": "cpu", "precision": "float32"}
@@ -152,7 +154,7 @@ def test_what_is_installed_and_cannot_be_used_is_listed_with_the_reason(tmp_path
         assert json.loads(capsys.readouterr().out)["unusable"] == [{"name": left.name, "reason": left.reason}]
         assert main(["run", "two-organs", "scan.nii", "-o", "out.nii"]) == 4
         assert reason in capsys.readouterr().err
-        with pytest.raises(ModelError, match="already installed; uninstall it first"):
+        with pytest.raises(ModelError, match="already installed; remove it first"):
             install(path)
     uninstall("two-organs")
     assert unusable() == []
@@ -164,10 +166,10 @@ def test_what_is_installed_and_cannot_be_used_is_listed_with_the_reason(tmp_path
 def test_an_installed_model_is_not_overwritten(tmp_path):
     path = pack(_bundle(tmp_path), tmp_path / "a.zip", **TEXTS)
     install(path)
-    with pytest.raises(ModelError, match="'two-organs' is already installed; uninstall it first"):
+    with pytest.raises(ModelError, match="'two-organs', or what is left of one, is already installed; remove it first"):
         install(path)
     other = pack(tmp_path / "bundle", tmp_path / "b.zip", name="nlm-denoise", **TEXTS)
-    with pytest.raises(ModelError, match="'nlm-denoise' is already installed"):
+    with pytest.raises(ModelError, match="there is a model 'nlm-denoise' that is no pack"):
         install_pack(other)
     for name in ("missing", "../two-organs", "nlm-denoise"):
         with pytest.raises(ModelError, match="is installed; installed: two-organs"):
@@ -285,6 +287,55 @@ def test_an_installed_model_has_the_identity_of_what_was_packed(tmp_path):
     name = install(pack(source, tmp_path / "a.zip", **TEXTS))
     manifest = radcnn.segment(_scan(), name, **CPU).provenance
     assert manifest["model"]["identity"] == model_identity(source)
+
+
+def _lose(place, part):
+    if part == "weights":
+        (place / "model" / "models" / "model.pt").unlink()
+    elif part == "list":
+        for name in ("pack.json", "CARD.md", "LICENCE.txt"):
+            (place / name).unlink()
+    else:
+        shutil.rmtree(place)
+        place.touch() if part == "folder" else place.symlink_to(place.parent / "nowhere")
+
+
+@pytest.mark.parametrize("part", ["weights", "list", "folder", "all but a link"])
+def test_what_is_left_of_a_model_is_removed_and_installed_again(tmp_path, part):
+    path = pack(_bundle(tmp_path), tmp_path / "a.zip", **TEXTS)
+    place = data_folder() / "models" / install(path)
+    _lose(place, part)
+    assert [one.name for one in unusable()] == ([] if part == "weights" else ["two-organs"])
+    with pytest.raises(ModelError, match="remove it first: radcnn models remove two-organs"):
+        install(path)
+    assert main(["models", "remove", "two-organs"]) == 0
+    assert (installed(), unusable(), list(place.parent.iterdir())) == ([], [], [])
+    install(path)
+    assert len(np.unique(radcnn.segment(_scan(), "two-organs", **CPU).array)) > 1
+
+
+def test_trust_is_remembered_for_code_only_and_taken_back(tmp_path, capsys):
+    install(pack(_bundle(tmp_path), tmp_path / "a.zip", name="plain", **TEXTS), trust="a" * 64)
+    assert trusted() == frozenset()
+    torch.jit.save(torch.jit.script(unet()), tmp_path / "net.ts")
+    describe(tmp_path / "net.json")
+    sha256 = hashlib.sha256((tmp_path / "net.ts").read_bytes()).hexdigest()
+    for name in ("one", "two"):
+        forget_trust(sha256)
+        install(pack(tmp_path / "net.ts", tmp_path / f"{name}.zip", name=name, trust=sha256, **TEXTS), trust=sha256)
+    assert trusted() == {sha256}
+    uninstall("one")
+    assert trusted() == {sha256}  # the other needs it
+    uninstall("two")
+    assert trusted() == frozenset()
+    remember_trust(sha256)
+    assert main(["models", "trusted"]) == 0
+    assert capsys.readouterr().out == f"{sha256}\n"
+    assert main(["models", "trusted", "--forget", sha256.upper()]) == 0
+    assert trusted() == frozenset()
+    assert main(["models", "trusted", "--forget", sha256]) == 4
+    with pytest.raises(ModelError, match="trust='"):
+        radcnn.open_model(tmp_path / "net.ts")
 
 
 def test_a_program_in_a_pack_needs_trust(tmp_path):

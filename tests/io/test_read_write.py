@@ -109,6 +109,29 @@ def test_suffix_that_does_not_fit_the_object(tmp_path: Path) -> None:
         write("text", tmp_path / "a.nii")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mhd", ".ome.zarr"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, suffix: str) -> None:
+    for stem, told in (("a" * 250, "the name is too long"), ("a\0b", "null character"), ("\ud800", "no file can have")):
+        with pytest.raises(WriteError, match=told) as caught:
+            write(SCAN, tmp_path / f"{stem}{suffix}")
+        assert len(str(caught.value)) < 200 + len(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    write(SCAN, tmp_path / ("a" * (190 - len(suffix)) + suffix))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode on this system")
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha", ".mhd", ".ome.zarr"])
+def test_a_name_with_a_byte_that_is_not_utf8_is_written_or_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / (os.fsdecode(b"\xff") + suffix)
+    if suffix in (".nrrd", ".mha", ".mhd"):
+        with pytest.raises(WriteError, match="not UTF-8"):
+            write(SCAN, path)
+        assert list(tmp_path.iterdir()) == []
+        return
+    write(SCAN, path)
+    assert np.array_equal(read(path)[0].array, SCAN.array)
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool) -> None:
     path = tmp_path / "a.json"

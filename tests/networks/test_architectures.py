@@ -49,6 +49,7 @@ def test_only_names_on_the_list_are_known():
     [
         ("UNet", {**SMALL["UNet"], "typo": 1}, "typo"),
         ("UNet", {}, "spatial_dims"),
+        *[("UNet", {**SMALL["UNet"], "spatial_dims": n}, "it must be 2 or 3") for n in (0, 4, 2.0, True)],
         ("UNet", {**SMALL["UNet"], "channels": [4]}, "cannot be built"),
         ("UNet", {**SMALL["UNet"], "in_channels": 10**9}, "out of range"),
         ("UNet", {**SMALL["UNet"], "act": "$exec('1')"}, "is an expression"),

@@ -178,6 +178,24 @@ def test_the_checkpoint_of_another_network_is_refused(tmp_path, clock):
         Training(lambda: torch.nn.Linear(3, 1), tmp_path, Schedule())
 
 
+@pytest.mark.parametrize("damage", ["cut short", "of another kind", "empty", "pickled code"])
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path, clock, damage):
+    training = Training(_build, tmp_path, Schedule(minutes=1))
+    _step(training, 0)
+    training.keep(now=True)
+    path = tmp_path / "checkpoint.pt"
+    whole = path.read_bytes()
+    if damage == "of another kind":
+        torch.save({"state_dict": {}}, path)
+    else:
+        made = {"cut short": whole[: len(whole) // 2], "empty": b"", "pickled code": b"cos\nsystem\n(S'true'\ntR."}
+        path.write_bytes(made[damage])
+    with pytest.raises(ModelError, match="checkpoint") as caught:
+        Training(_build, tmp_path, Schedule(minutes=1))
+    assert "\n" not in str(caught.value)
+    assert ("is no checkpoint of a training" if damage == "of another kind" else "is damaged") in str(caught.value)
+
+
 def test_it_logs_twice_a_minute_and_keeps_every_two_minutes(tmp_path, clock):
     training = Training(_build, tmp_path, Schedule())
     _step(training, 0)

@@ -16,6 +16,9 @@ from napari_radcnn.cli.common import telling
 from napari_radcnn.cli.streams import steady_streams
 from napari_radcnn.errors import ExitStatus, RadcnnError
 
+#: Of a name in a message of the operating system, in characters.
+_LONGEST_NAME = 120
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
@@ -40,12 +43,20 @@ def _main(words: list[str]) -> int:
     except MemoryError:
         print("radcnn: not enough memory is available to this process; nothing was written.", file=sys.stderr)
         return ExitStatus.RESOURCES
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
+        return ExitStatus.DONE
+    except OSError as error:  # a name that the system does not take; what is done with files has errors of ours
+        named = "" if error.filename is None else f"{_shortened(str(error.filename))}: "
+        print(f"radcnn: {named}{error.strerror or error}; check the name.", file=sys.stderr)
+        return ExitStatus.INPUT_OUTPUT
     except KeyboardInterrupt:
         print("radcnn: stopped before it was done.", file=sys.stderr)
         return ExitStatus.CANCELLED
-    except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
-        return ExitStatus.DONE
     return ExitStatus.DONE
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

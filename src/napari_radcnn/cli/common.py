@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_radcnn.errors import CatalogueWarning, ReadError, WriteError, WriteWarning
-from napari_radcnn.files import owned, write_error
+from napari_radcnn.files import check_name, owned, write_error
 from napari_radcnn.manifest import manifest_path
 from napari_radcnn.schemas import beside_store, label_store
 from napari_radcnn.spec.options import describe
@@ -103,6 +103,7 @@ def check_result_target(target: Path, kind: type, overwrite: bool, sources: Sequ
     from napari_radcnn.io import check_suffix
     from napari_radcnn.io.targets import refuse_sources
 
+    check_name(target)
     refuse_sources(target, sources)
     for path in (target, manifest_path(target)):
         check_output(path, overwrite)
@@ -128,6 +129,7 @@ def keeping(target: Path) -> Iterator[None]:
 
 def check_output(target: Path, overwrite: bool) -> None:
     """Refuse before the work what could not be written after it."""
+    check_name(target)
     if target.exists() and not overwrite:
         raise WriteError(f"{target} already exists: pass --overwrite to replace it.")
     folder = label_store(target) or target.parent

@@ -67,6 +67,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     )
     installer.set_defaults(command=_install)
 
+    truster = more.add_parser("trusted", help="list the SHA-256 of the code that is trusted, or take one back")
+    truster.add_argument("--forget", metavar="SHA256", help="do not let this code run any longer")
+    truster.set_defaults(command=_trusted)
+
     remover = more.add_parser("remove", help="remove an installed model")
     remover.add_argument("name", metavar="NAME")
     remover.set_defaults(command=_remove)
@@ -192,6 +196,19 @@ def _install(parsed: argparse.Namespace) -> None:
 
     name = install_pack(parsed.pack, trust=parsed.trust)
     print(f"installed: {name}")
+
+
+def _trusted(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.spec.trust import forget_trust, trusted
+
+    if parsed.forget is not None:
+        if parsed.forget.strip().lower() not in trusted():
+            raise ModelError(f"'{parsed.forget[:80]}' is not trusted; `radcnn models trusted` lists what is.")
+        forget_trust(parsed.forget)
+        print(f"no longer trusted: {parsed.forget}")
+        return
+    for sha256 in sorted(trusted()):
+        print(sha256)
 
 
 def _remove(parsed: argparse.Namespace) -> None:

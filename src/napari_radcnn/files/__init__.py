@@ -15,6 +15,7 @@ from napari_radcnn.files.together import (
 from napari_radcnn.files.whole import (
     atomic_path,
     binary_size,
+    check_name,
     check_target,
     file_hash,
     make_ready,
@@ -29,6 +30,7 @@ __all__ = [
     "Hold",
     "atomic_path",
     "binary_size",
+    "check_name",
     "check_target",
     "drop",
     "file_hash",

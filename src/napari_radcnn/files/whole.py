@@ -13,6 +13,9 @@ from napari_radcnn.errors import WriteError, WriteWarning
 from napari_radcnn.files.leftovers import sweep
 from napari_radcnn.files.together import drop, give_name, hidden_path, owning, recover, sync_folder
 
+#: Bytes of a name: 255, less what a hidden file, a lock and a manifest of that name have more.
+_LONGEST = 200
+
 
 @contextmanager
 def atomic_path(target: str | Path, overwrite: bool = False) -> Iterator[Path]:
@@ -51,14 +54,35 @@ def atomic_path(target: str | Path, overwrite: bool = False) -> Iterator[Path]:
             drop(temporary)
 
 
-def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a target that exists, is a folder, or lies in a folder that does not exist.
+def check_name(target: Path) -> None:
+    """Refuse a name that no file system takes, together with what is put before and behind it for a while.
 
     Raises
     ------
     WriteError
         With what to do about it.
     """
+    try:
+        length = len(os.fsencode(target.name))
+    except ValueError as error:
+        raise WriteError(f"{target}: the name has characters that no file can have; choose another one.") from error
+    if length > _LONGEST:
+        raise WriteError(
+            f"{target.name[:30]}...: the name is too long ({length} bytes, at most {_LONGEST}); choose a shorter one."
+        )
+    if "\0" in str(target):
+        raise WriteError(f"{str(target)!r}: the name has a null character, which no file can have; choose another one.")
+
+
+def check_target(target: Path, overwrite: bool) -> None:
+    """Refuse a target that exists, is a folder, lies in a folder that does not exist, or has no possible name.
+
+    Raises
+    ------
+    WriteError
+        With what to do about it.
+    """
+    check_name(target)
     if not target.parent.is_dir():
         raise WriteError(f"{target}: the folder '{target.parent}' does not exist; create it first.")
     make_ready(target.parent)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from napari_radcnn.errors import ModelError, ReadError
+from napari_radcnn.errors import ModelError, ReadError, TrustError
 from napari_radcnn.files import atomic_path, hidden_path, make_ready, owned, sync_folder, sync_tree
 from napari_radcnn.foreign.description import slug
 from napari_radcnn.foreign.pack_list import WORDS, entry_path, listed_spec, words_of
@@ -26,7 +26,7 @@ from napari_radcnn.io.archive import unpack
 from napari_radcnn.io.targets import refuse_sources
 from napari_radcnn.schemas import PACK, PACK_LIST, check_schema
 from napari_radcnn.spec.model import ModelSpec
-from napari_radcnn.spec.trust import remember_trust
+from napari_radcnn.spec.trust import forget_trust, remember_trust
 from napari_radcnn.spec.weights import file_sha256
 from napari_radcnn.tasks import TASKS
 from napari_radcnn.user_folders import data_folder
@@ -38,6 +38,8 @@ _LEFT_OUT = re.compile(r"(^|/)(\..*|validation.*|__pycache__|training_log.*|prog
 #: A date that says nothing, so that the same model gives the same file.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _PIECE = 1 << 20
+#: Beside an installed model: the SHA-256 that its user trusted. Hidden files are no part of a model.
+_TRUSTED = ".trusted"
 
 
 @dataclass(frozen=True)
@@ -189,9 +191,13 @@ def install(path: str | Path, *, trust: str | None = None, taken: Collection[str
     """
     path = Path(path)
     info = verify(path)
-    if info.name in {*taken, *(spec.name for spec in installed()), *(left.name for left in unusable())}:
-        raise ModelError(f"{path.name}: a model '{info.name}' is already installed; uninstall it first.")
     place = _folder() / info.name
+    if place.exists() or place.is_symlink():
+        raise _taken(path, info.name)
+    if info.name in taken:
+        raise ModelError(
+            f"{path.name}: there is a model '{info.name}' that is no pack; pack this one under another name."
+        )
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         make_ready(place.parent)
@@ -211,20 +217,31 @@ def _install(path: Path, info: PackInfo, place: Path, trust: str | None) -> None
     try:
         temporary.mkdir(mode=0o700)
         unpack(path, temporary)
-        open_model(entry_path(temporary, info.words), trust=trust)
-        if trust is not None:
-            remember_trust(trust)
+        entry = entry_path(temporary, info.words)
+        try:
+            open_model(entry)
+        except TrustError as error:
+            open_model(entry, trust=trust)
+            remember_trust(error.sha256)
+            (temporary / _TRUSTED).write_text(error.sha256, encoding="ascii")
         sync_tree(temporary)
         if place.exists():  # another process was faster
-            raise ModelError(f"{path.name}: a model '{info.name}' is already installed; uninstall it first.")
+            raise _taken(path, info.name)
         temporary.rename(place)
         sync_folder(place.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _taken(path: Path, name: str) -> ModelError:
+    return ModelError(
+        f"{path.name}: a model '{name}', or what is left of one, is already installed; remove it first: radcnn models "
+        f"remove {name}."
+    )
+
+
 def uninstall(name: str) -> None:
-    """Remove an installed model, also one that cannot be used.
+    """Remove an installed model, also one that cannot be used, and what is left of one; its code is trusted no longer.
 
     Raises
     ------
@@ -234,17 +251,31 @@ def uninstall(name: str) -> None:
         If another process is installing it.
     """
     place = _folder() / name
-    if not _NAME.fullmatch(name) or not place.is_dir():
+    if not _NAME.fullmatch(name) or not (place.exists() or place.is_symlink()):
         listed = ", ".join(spec.name for spec in installed()) or "none"
         raise ModelError(f"No model '{name}' is installed; installed: {listed}.")
     try:
         make_ready(place.parent)
         with owned(place):
+            trusted_sha256 = _trusted_by(place)
             aside = hidden_path(place)
             place.rename(aside)  # gone at once, or not at all
-            shutil.rmtree(aside, ignore_errors=True)
+            if aside.is_dir() and not aside.is_symlink():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                aside.unlink(missing_ok=True)
+        if trusted_sha256 and trusted_sha256 not in map(_trusted_by, _folder().iterdir()):
+            forget_trust(trusted_sha256)
     except OSError as error:
         raise ModelError(f"{name}: the model cannot be removed: {error.strerror or error}.") from error
+
+
+def _trusted_by(place: Path) -> str:
+    """Return the SHA-256 that was trusted when a model was installed; empty where none was."""
+    try:
+        return (place / _TRUSTED).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 @dataclass(frozen=True)
@@ -276,15 +307,19 @@ def unusable() -> list[UnusablePack]:
 def _installed() -> Iterator[ModelSpec | UnusablePack]:
     if not _folder().is_dir():
         return
-    for place in sorted(p for p in _folder().iterdir() if _NAME.fullmatch(p.name) and p.is_dir()):
+    for place in sorted(p for p in _folder().iterdir() if _NAME.fullmatch(p.name)):
         try:
             info = _info(place, json.loads((place / PACK_LIST).read_text(encoding="utf-8")))
             yield listed_spec(place, info.words)
         except ModelError as error:
             yield UnusablePack(place.name, str(error))
         except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-            cause = f"its {PACK_LIST} cannot be read ({_brief(error)})"
-            yield UnusablePack(place.name, f"{place.name}: {cause}; remove it and install its pack again.")
+            why = error.strerror if isinstance(error, OSError) and error.strerror else _brief(error)
+            what = f"its {PACK_LIST} cannot be read ({why})"
+            yield UnusablePack(
+                place.name,
+                f"{place.name}: {what}; remove it (radcnn models remove {place.name}) and install its pack again.",
+            )
 
 
 def open_installed(spec: ModelSpec) -> ModelSpec:

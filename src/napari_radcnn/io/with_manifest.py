@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import atomic_path, check_target, file_hash, together
+from napari_radcnn.files import atomic_path, check_name, check_target, file_hash, together
 from napari_radcnn.io.dicom_results import Reference
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, public_manifest
 from napari_radcnn.io.writing import refuse_inputs, write
@@ -37,6 +37,7 @@ def write_with_manifest(
     WriteError
         If a file is in the way or an input, or cannot be written; neither of the two is left alone then.
     """
+    check_name(path)
     refuse_inputs(obj, path, reference)
     manifest, target = dict(obj.provenance), manifest_path(path)
     if deidentify:

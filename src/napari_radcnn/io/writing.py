@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import WriteError
+from napari_radcnn.files import check_name
 from napari_radcnn.io.dicom_results import Reference, as_label_map, check_series
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, Writable
 from napari_radcnn.io.dicom_results.source import check_source_pixels
@@ -68,6 +69,7 @@ def write(
         is asked for and the DICOM series that the result came from is not there.
     """
     path = Path(path)
+    check_name(path)
     if kind_of(obj) is None:
         raise WriteError(f"{path}: objects of type {type(obj).__name__} cannot be written.")
     refuse_inputs(obj, path, reference)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 #: What a damaged file makes torch's reader raise.
-_DAMAGE = (
+DAMAGE = (
     UnpicklingError,
     RuntimeError,
     EOFError,
@@ -105,7 +105,7 @@ def read_checkpoint(path: Path) -> Any:
         with torch.serialization.safe_globals(_plain_numpy()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of protocols; what cannot be read raises
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         told = str(error)
         asked = re.search(r"GLOBAL ([\w.]+) (?:was not|whose)", told) or re.search(r"(?:global|class) ([\w.]+)", told)
         if asked and "nsupported" in str(error):

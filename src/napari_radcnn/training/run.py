@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.networks.checkpoints import DAMAGE
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +109,7 @@ class Training:
         self.begin()
         path = out / "checkpoint.pt"
         if path.exists():
-            state = torch.load(path, weights_only=True)
+            state = _checkpoint_in(path)
             try:
                 self.network.load_state_dict(state["network"])
                 self.average.load_state_dict(state["average"])
@@ -340,3 +341,25 @@ def write_weights(network: torch.nn.Module, path: Path, about: dict[str, Any]) -
     described = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **about}
     path.with_suffix(".json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def _checkpoint_in(path: Path) -> dict[str, Any]:
+    """Return the state of a training.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, or holds anything else.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, weights_only=True)
+        if {"network", "average", "optimizer", "steps", "spent"} <= set(state):
+            return dict(state)
+    except DAMAGE as error:
+        brief = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ModelError(
+            f"{path} is damaged ({brief}): remove it to begin anew, or train in an empty folder."
+        ) from error
+    raise ModelError(f"{path} is no checkpoint of a training: train in an empty folder.")

@@ -219,7 +219,7 @@ def test_mirroring_along_no_axis_is_refused(tmp_path, axes):
         ),
         ({"configurations__3d_fullres__patch_size": [8, 24]}, "do not match"),
         ({"configurations__3d_fullres__spacing": [1.0, 0.0, 1.0]}, "do not match"),
-        ({"configurations__3d_fullres__spacing": [1.0, float("nan"), 1.0]}, "do not match"),
+        ({"configurations__3d_fullres__spacing": [1.0, float("nan"), 1.0]}, "must be a list of finite numbers"),
         ({"configurations__3d_fullres__spacing": [1.0, 1e-9, 1.0]}, "do not match"),
         ({"configurations__3d_fullres__patch_size": [8, 24, 10**9]}, "do not match"),
         ({"configurations__3d_fullres__patch_size": "large"}, "'patch_size' is missing or not of the type"),
@@ -227,6 +227,8 @@ def test_mirroring_along_no_axis_is_refused(tmp_path, axes):
         ({"configurations__3d_fullres__inherits_from": "4d"}, "no configuration '4d'; there are: 2d, 3d_fullres"),
         ({"configurations__3d_fullres": None}, "there is no configuration '3d_fullres'"),
         ({"transpose_forward": [0, 0, 2]}, "'transpose_forward' must order the axes"),
+        ({"transpose_forward": [float("inf")]}, "'transpose_forward' must be a list of finite numbers"),
+        ({"transpose_forward": [0, float("nan"), 2]}, "'transpose_forward' must be a list of finite numbers"),
         ({"foreground_intensity_properties_per_channel": {}}, "'0' is missing"),
         ({"configurations__3d_fullres__architecture": None}, "does not name its network"),
         (

@@ -82,7 +82,9 @@ def test_several_outputs_are_refused_with_their_names_and_one_in_a_dict_is_taken
     ("text", "told"),
     [
         ("Cannot initialize CUDA without ATen_cuda library", "saved for a CUDA card"),
-        ("mat1 and mat2 must have the same dtype\nbut got Half and Float", "cannot run the network: but got Half"),
+        ("mat1 and mat2 must have the same dtype\nbut got Half and Float", r"save it again without \.half\(\)"),
+        ("forward() is missing value for argument 'mask'. Declaration: f(x)", r"another input besides .* \('mask'\)"),
+        ("Calculated padded input size\nKernel too large", "cannot run the network: Kernel too large"),
     ],
 )
 def test_what_torch_cannot_compute_is_one_line(text, told):

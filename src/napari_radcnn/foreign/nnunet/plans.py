@@ -6,6 +6,7 @@ Source: nnU-Net v2's documentation ("explanation of plans files", "dataset forma
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -400,8 +401,8 @@ def _get(table: Mapping[str, Any], key: str, kind: Any, shown: str) -> Any:
 
 def _numbers(values: Any, kind: type, shown: str, key: str) -> list[Any]:
     numbers = values if isinstance(values, list | tuple) else [values]
-    if any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
-        raise ModelError(f"{shown}: '{key}' must be a list of numbers, got {str(values)[:60]}.")
+    if any(isinstance(n, bool) or not isinstance(n, int | float) or not math.isfinite(n) for n in numbers):
+        raise ModelError(f"{shown}: '{key}' must be a list of finite numbers, got {str(values)[:60]}.")
     return [kind(n) for n in numbers]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,10 @@ from napari_radcnn.networks.outputs import choose_output
 
 if TYPE_CHECKING:
     import torch
+
+
+#: How TorchScript says that its network is given too little.
+_MISSING = re.compile(r"missing value for argument '([^']*)'")
 
 
 class TorchPredictor:
@@ -117,17 +122,30 @@ def network_errors() -> Iterator[None]:
     BackendError
         With what torch says; of a network that was saved for a graphics card, with what to do.
     """
+    import torch
+
     try:
         yield
     except OutOfMemoryError:
         raise
-    except (RuntimeError, NotImplementedError, AssertionError) as error:
+    except (RuntimeError, NotImplementedError, AssertionError, torch.jit.Error) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         brief = (lines[-1] if lines else type(error).__name__)[:160]
         if "cuda" in str(error).lower():
             raise BackendError(
                 f"The network was saved for a CUDA card, which this computer does not use ({brief}): save it again "
                 "with its constants on the processor (module.cpu() before torch.jit.trace or torch.jit.script)."
+            ) from error
+        missing = _MISSING.search(str(error))
+        if missing is not None:
+            raise BackendError(
+                f"The network takes another input besides the image ('{missing[1][:60]}'), which is not supported: "
+                "export one whose inputs are the channels of one image."
+            ) from error
+        if "Half" in str(error) or "BFloat16" in str(error):
+            raise BackendError(
+                f"The network turns its input to half precision itself, while its weights are computed in float32 "
+                f"({brief}): save it again without .half() and .bfloat16()."
             ) from error
         raise BackendError(f"PyTorch cannot run the network: {brief}") from error
 

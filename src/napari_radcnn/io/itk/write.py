@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 from napari_radcnn.errors import WriteError
-from napari_radcnn.files import atomic_path, check_target, drop, give_name, hidden_path, owning, sync, together
+from napari_radcnn.files import (
+    atomic_path,
+    check_target,
+    drop,
+    give_name,
+    hidden_path,
+    owning,
+    sync,
+    together,
+    write_error,
+)
 from napari_radcnn.interop import to_simpleitk
 from napari_radcnn.io.guard import verify_written
 from napari_radcnn.io.itk.metaimage import read_metaimage
@@ -26,6 +38,11 @@ def write_itk(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> No
     WriteError
         If the file cannot be written, or the format cannot hold a sheared grid or the type of the values.
     """
+    if any("\ud800" <= character <= "\udfff" for character in str(path)):  # ends the process within SimpleITK
+        raise WriteError(
+            f"{path}: the path has a byte that is not UTF-8, under which {path.suffix} cannot be written; choose "
+            "another name, or write .nii.gz."
+        )
     try:
         image = to_simpleitk(np.asarray(obj.array), obj.geometry)
     except WriteError as error:
@@ -47,9 +64,23 @@ def _write(image: object, obj: Volume | LabelMap, temporary: Path, target: Path)
     try:
         SimpleITK.WriteImage(image, str(temporary), useCompression=True)
     except RuntimeError as error:
-        raise WriteError(f"{target}: SimpleITK could not write the file (is the disk full?).") from error
+        raise _cause(obj, temporary, target, error) from error
     reader = read_nrrd if temporary.suffix.lower() == ".nrrd" else read_metaimage
     verify_written(obj, temporary, target, lambda path: reader(path, None, None))
+
+
+def _cause(obj: Volume | LabelMap, temporary: Path, target: Path, error: RuntimeError) -> WriteError:
+    """Find out why SimpleITK, which does not say it, could not write a file."""
+    try:
+        if shutil.disk_usage(target.parent).free < np.asarray(obj.array).nbytes:
+            return write_error(target, OSError(errno.ENOSPC, "No space left on device"))
+        with temporary.open("ab"):
+            pass
+    except OSError as cause:
+        return write_error(target, cause)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[-1][:160] if lines else "it does not say why"
+    return WriteError(f"{target}: SimpleITK could not write the file ({said}); write .nii.gz instead.")
 
 
 def _write_pair(image: object, obj: Volume | LabelMap, path: Path, overwrite: bool) -> None:

@@ -224,12 +224,19 @@ class Table:
         return self._counters[name]
 
     def _counter(self, name: str) -> npt.NDArray[np.int64] | None:
-        if len({id(frame.instance) for frame in self.frames}) == 1 < len(self.frames):
-            numbers: list[float | None] = [float(frame.index) for frame in self.frames]
-        else:
-            numbers = [_plain_number(frame, name) for frame in self.frames]
-        known = [number for number in numbers if number is not None and abs(number) < 2**53 and number == int(number)]
+        numbers = self._numbers(name)
+        known = [number for number in numbers if number is not None]
         return np.array(known, np.int64) if len(known) == len(numbers) else None
+
+    def numbers(self, name: str) -> list[int | None] | None:
+        """Return the numbers of the frames, None for one that has none; None altogether where they are shifted."""
+        return None if self.is_shifted else self._numbers(name)
+
+    def _numbers(self, name: str) -> list[int | None]:
+        if len({id(frame.instance) for frame in self.frames}) == 1 < len(self.frames):
+            return [frame.index for frame in self.frames]
+        found = [_plain_number(frame, name) for frame in self.frames]
+        return [int(n) if n is not None and abs(n) < 2**53 and n == int(n) else None for n in found]
 
     @cached_property
     def _private(self) -> list[PrivateValues | None]:

@@ -13,11 +13,14 @@ import numpy as np
 
 from napari_radcnn.io.dicom.division.attributes import ATTRIBUTES, CLOCKS, COUNTERS, Codes, Table
 from napari_radcnn.io.dicom.division.kinds import kind_names, kinds
-from napari_radcnn.io.dicom.division.partitions import Partition, odd_sequences
+from napari_radcnn.io.dicom.division.partitions import Partition
 from napari_radcnn.io.dicom.division.places import is_even
+from napari_radcnn.io.dicom.division.sequences import odd_sequences
 from napari_radcnn.io.dicom.division.states import disagreement, states, witnesses
 from napari_radcnn.io.dicom.frames import Frame
 
+#: What is the same in all slices of a volume, or it is no volume.
+KINDS = ("component", "image type", "echo", "tube voltage")
 #: So many slices show that they are evenly spaced.
 _LEAST_EVEN = 3
 
@@ -109,6 +112,7 @@ def _by_kinds(table: Table, used: tuple[str, ...], codes: Codes) -> Division | s
             volumes.append((rows[found.labels == n], label))
     by = list(dict.fromkeys(by))
     notes += _other_opinion(table, volumes, by) if used else []
+    notes += _mixed(table, [rows for rows, _ in volumes])
     notes += odd_sequences(table, [rows for rows, _ in volumes])
     parts = [Part([table.frames[row] for row in rows], label) for rows, label in volumes]
     return Division(tuple(parts), " and ".join(by), tuple(dict.fromkeys(notes)))
@@ -124,6 +128,21 @@ def _other_opinion(table: Table, volumes: Sequence[tuple[Codes, str]], by: Seque
     made = Partition(" and ".join(by), labels)
     against = [way for way in witnesses(table, np.arange(len(labels))) if way.key != made.key]
     return [disagreement([made], against)] if against else []
+
+
+def _mixed(table: Table, volumes: Sequence[Codes]) -> list[str]:
+    """Say that volumes hold slices of several kinds; what differs more often than volumes do is no kind."""
+    mixed = []
+    for name in KINDS:
+        codes = table.codes(name)
+        if 0 < codes.max() < len(volumes) and any(np.ptp(codes[rows]) > 0 for rows in volumes):
+            mixed.append(name)
+    if not mixed:
+        return []
+    return [
+        f"The slices of a volume differ in their {' and '.join(mixed)}: positions or headers may be wrong. Check the "
+        "volumes before you rely on them."
+    ]
 
 
 def _lowest_numbers(table: Table, codes: Codes) -> list[float]:

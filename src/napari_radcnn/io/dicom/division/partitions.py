@@ -18,8 +18,6 @@ from napari_radcnn.io.dicom.division.attributes import CLOCKS, COUNTERS, Codes, 
 
 #: Numbers that have every place in each block are no accident below this probability.
 _LIKELY = 1e-6
-#: So many volumes and slices show what is usual; at most one in so many is odd.
-_LEAST_ALIKE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,41 +127,6 @@ def by_counter(table: Table, rows: Codes) -> Iterator[Partition]:
         if (runs == runs[:, :1]).all() and len(np.unique(runs[:, 0])) == n_places:
             labels[order] = np.tile(np.arange(n_volumes), n_places)
             yield Partition(name, labels)
-
-
-def odd_sequences(table: Table, volumes: Sequence[Codes]) -> list[str]:
-    """Say where the numbers run through the slices of a few volumes otherwise than through those of most.
-
-    Positions that were swapped between slices of a volume show so alone.
-
-    Parameters
-    ----------
-    table : Table
-        All frames.
-    volumes : sequence of array of int
-        The rows of every volume.
-    """
-    numbers, n_places = table.counter(COUNTERS[0]), int(table.place.max()) + 1
-    if numbers is None or len(volumes) < 2 or n_places < _LEAST_ALIKE or any(len(rows) != n_places for rows in volumes):
-        return []
-    if not all(_are_all_different(numbers[rows]) for rows in volumes):
-        return []
-    blocks = np.array([table.place[rows][np.argsort(numbers[rows])] for rows in volumes])
-    blocks = np.where(blocks[:, :1] > blocks[:, -1:], blocks[:, ::-1], blocks)  # downwards is the same as upwards
-    sequences, counts = np.unique(blocks, axis=0, return_counts=True)
-    is_odd = (blocks != sequences[np.argmax(counts)]).any(1)
-    is_straight = (blocks == np.arange(n_places)).all(1)
-    if 2 * is_straight.sum() >= len(volumes):
-        is_odd = ~is_straight
-    elif _LEAST_ALIKE * is_odd.sum() > len(volumes):
-        return []
-    if not is_odd.any():
-        return []
-    named = ", ".join(str(n + 1) for n in np.flatnonzero(is_odd)[:_LEAST_ALIKE])
-    return [
-        f"InstanceNumber runs through the slices of volume {named} otherwise than through those of the others: "
-        "positions may be wrong there. Check it before you rely on it."
-    ]
 
 
 def _chance(n_volumes: int, n_places: int) -> float:
