@@ -4,10 +4,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from napari.layers import Layer
 
 from aligned import aligned
-from napari_radcnn.gui.layers.layers import volume_from_layer
-from napari_radcnn.gui.layers.sequences import layers_of
+from napari_radcnn.gui.layers.layers import METADATA_KEY, volume_from_layer
+from napari_radcnn.gui.layers.sequences import MOST_LAYERS, few_of, layers_of
 from napari_radcnn.gui.napari.reader import read
 from napari_radcnn.gui.scans.folder import list_folder, load
 from napari_radcnn.phantom import world_field
@@ -28,11 +29,23 @@ def shown(found):
 
 
 def test_only_the_first_of_a_sequence_is_shown_and_names_sort():
-    names = shown(layers_of(volumes(12, source=PATH)))
-    assert names[0] == ("scan · 01", True)
-    assert names[1:] == [(f"scan · {n:02d}", False) for n in range(2, 13)]
-    assert sorted(names) == names
+    names = shown(layers_of(volumes(8, source=PATH)))
+    assert names == [("scan · 1", True), *((f"scan · {n}", False) for n in range(2, 9))]
     assert shown(layers_of(volumes(2, source=PATH))) == [("scan · 1", True), ("scan · 2", False)]
+
+
+def test_of_many_volumes_the_first_few_become_layers_and_the_rest_is_told():
+    many = volumes(300, source=PATH)
+    others = volumes(2, source=Path("other.nii.gz"))
+    found = layers_of([*others, *many])
+    assert [volume_from_layer(Layer.create(*data)).array[0, 0, 0] for data in found] == [
+        volume.array[0, 0, 0] for volume in [*others, *many[:MOST_LAYERS]]
+    ]
+    told = [arguments["metadata"][METADATA_KEY]["volume"].warnings for _, arguments, _ in found]
+    assert [bool(lines) for lines in told] == [False, False, True, *[False] * (MOST_LAYERS - 1)]
+    assert told[2][0].startswith("300 volumes belong together, of which the first 8 are layers here: ")
+    labels = [replace(v, metadata=replace(v.metadata, is_label=True)) for v in many[:20]]
+    assert few_of(labels) == labels  # those are results, each of its own
 
 
 @pytest.mark.parametrize("change", ["file", "grid", "series", "labels", "unknown"])

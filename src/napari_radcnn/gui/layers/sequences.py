@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from napari_radcnn.gui.layers.layers import LayerData, layer_data
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.volume import Volume
 
+#: Of volumes that belong together so many become layers.
+MOST_LAYERS = 8
 #: What readers put behind the name of the second volume of a file, and so on.
 _NUMBER = re.compile(r"(?<= · )\d+$")
 
@@ -24,7 +27,7 @@ def layers_of(
     """Return napari's layers for what was read from one file, folder or series.
 
     Of volumes that belong together all but the first are hidden, and numbers in their names get leading zeros, so
-    that sorted names are in order.
+    that sorted names are in order. Of many only the first few become layers, see `few_of`.
 
     Raises
     ------
@@ -33,6 +36,7 @@ def layers_of(
     CancelledError
         If `cancel` was set.
     """
+    volumes = few_of(volumes)
     found = [layer_data(volume, progress=progress, cancel=cancel) for volume in volumes]
     for sequence in _sequences(volumes):
         width = len(str(len(sequence)))
@@ -41,6 +45,28 @@ def layers_of(
             arguments["name"] = _padded(arguments["name"], width)
             arguments["visible"] = n == 0
     return found
+
+
+def few_of(volumes: Sequence[Volume]) -> list[Volume]:
+    """Return the volumes that become layers without asking: of more than eight that belong together, the first eight.
+
+    Hundreds of layers would block the viewer for minutes. The first volume says what was left out, and how to get it.
+    """
+    left_out: set[int] = set()
+    told: dict[int, str] = {}
+    for sequence in _sequences(volumes):
+        if len(sequence) > MOST_LAYERS:
+            left_out.update(sequence[MOST_LAYERS:])
+            told[sequence[0]] = (
+                f"{len(sequence)} volumes belong together, of which the first {MOST_LAYERS} are layers here: "
+                "`radcnn convert IN OUT --select N` writes any other as a file of its own, and `napari_radcnn.read` "
+                "returns all."
+            )
+    return [
+        replace(volume, warnings=(*volume.warnings, told[n])) if n in told else volume
+        for n, volume in enumerate(volumes)
+        if n not in left_out
+    ]
 
 
 def _padded(name: str, width: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_radcnn.errors import ReadError
 from napari_radcnn.gui.findings.layer import detections_layer
 from napari_radcnn.gui.layers.layers import METADATA_KEY, RECOGNIZED, LayerData
-from napari_radcnn.gui.layers.sequences import layers_of
+from napari_radcnn.gui.layers.sequences import few_of, layers_of
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.volume import Volume
 
@@ -53,6 +53,7 @@ def layers_of_files(
     doubts = tuple(doubt for path in paths for doubt in doubts_of(path))
     if doubts:
         volumes = [replace(volume, warnings=(*volume.warnings, *doubts)) for volume in volumes]
+    volumes = few_of(volumes)
     is_found = [_is_label_map(volume) for volume in volumes]
     volumes = [_as_labels(volume) if found else volume for volume, found in zip(volumes, is_found, strict=True)]
     layers = layers_of(volumes, progress=progress, cancel=cancel)
