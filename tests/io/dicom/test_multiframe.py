@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from dcm2niix_oracle import converted, same_voxels
 from dicom_factory import write_dicom_series, write_enhanced
 from napari_radcnn.errors import ReadError
 from napari_radcnn.geometry import Geometry
@@ -25,6 +28,7 @@ GRIDS = {
     "sagittal": Geometry.from_parts(SHAPE, (4.8, 3.9, 3.1), (12.0, -80.0, 33.5), rotation(3, -5, 8) @ SAGITTAL),
 }
 NUCLEAR, DOSE = "1.2.840.10008.5.1.4.1.1.20", "1.2.840.10008.5.1.4.1.1.481.2"
+CT, OPHTHALMIC = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.77.1.5.4"
 CRANIOFACIAL, ULTRASOUND = "1.2.840.10008.5.1.4.1.1.13.1.2", "1.2.840.10008.5.1.4.1.1.6.2"
 
 
@@ -141,7 +145,7 @@ def test_cone_beam_slices_follow_the_first(tmp_path: Path, grid: str, is_turned:
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_cone_beam_with_functional_groups(tmp_path: Path, grid: str) -> None:
+def test_cone_beam_with_functional_groups_in_any_order(tmp_path: Path, grid: str) -> None:
     geometry = GRIDS[grid]
     scan = Volume(values_of(geometry), geometry)
     order = np.random.default_rng(2).permutation(SHAPE[0])
@@ -211,6 +215,101 @@ def write_ultrasound(path: Path, volumes: list[Volume], order: np.ndarray) -> Pa
         del group.PlanePositionSequence
     dataset.save_as(path)
     return path
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a file of many frames is written.
+
+    Attributes
+    ----------
+    name, places, volumes : str
+        For the table of the documentation: what it is, the tags that place its frames and that tell volumes apart.
+    write : callable
+        Writes it, given a folder and the grid of its voxels.
+    is_compared : bool
+        Whether dcm2niix reads its places; otherwise every voxel says where it lies.
+    """
+
+    name: str
+    places: str
+    volumes: str
+    write: Callable[[Path, Geometry], Path]
+    is_compared: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _gated(folder: Path, geometry: Geometry) -> Path:
+    frames = np.concatenate([values_of(geometry) + np.int16(2000 * slot) for slot in range(3)])
+    kind = ["ORIGINAL", "PRIMARY", "RECON GATED TOMO", "EMISSION"]
+    slices, slots = [*range(1, SHAPE[0] + 1)] * 3, [slot for slot in (1, 2, 3) for _ in range(SHAPE[0])]
+    return write_nuclear(folder, geometry, frames, ImageType=kind, SliceVector=slices, TimeSlotVector=slots)
+
+
+def _one_enhanced(sop_class: str, modality: str) -> Callable[[Path, Geometry], Path]:
+    def write(folder: Path, geometry: Geometry) -> Path:
+        folder.mkdir()
+        scan = Volume(values_of(geometry), geometry)
+        order = np.arange(SHAPE[0])
+        return write_enhanced(folder / "one.dcm", [scan], order, SOPClassUID=sop_class, Modality=modality)
+
+    return write
+
+
+def _cone_beam(folder: Path, geometry: Geometry) -> Path:
+    spacing = f"{signed_spacing(geometry):.6f}"
+    return write_frames(folder, geometry, values_of(geometry), CT, "CT", SpacingBetweenSlices=spacing)
+
+
+def _ultrasound(folder: Path, geometry: Geometry) -> Path:
+    folder.mkdir()
+    scans = [Volume(values_of(geometry) + np.int16(2000 * n), geometry) for n in range(3)]
+    return write_ultrasound(folder / "us.dcm", scans, np.random.default_rng(4).permutation(3 * SHAPE[0]))
+
+
+KINDS = (
+    Kind(
+        "SPECT, reconstructed (NM)",
+        "DetectorInformationSequence, SpacingBetweenSlices with its sign, SliceVector",
+        "one",
+        lambda folder, geometry: write_nuclear(folder, geometry, values_of(geometry)),
+    ),
+    Kind("SPECT, gated (NM)", "as above", "TimeSlotVector", _gated, is_compared=False),
+    Kind("CBCT, CT with many frames", "ImagePositionPatient of the first, SpacingBetweenSlices", "one", _cone_beam),
+    Kind("CBCT, craniofacial", "PlanePositionSequence", "one", _one_enhanced(CRANIOFACIAL, "CT")),
+    Kind("OCT, ophthalmic", "PlanePositionSequence", "one", _one_enhanced(OPHTHALMIC, "OPT")),
+    Kind(
+        "ultrasound volume, enhanced",
+        "PlanePositionVolumeSequence, in a frame of reference of its own",
+        "DimensionIndexValues",
+        _ultrasound,
+        is_compared=False,
+    ),
+)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_kind_of_file_lies_where_dcm2niix_and_its_values_say(tmp_path: Path, kind: Kind, grid: str) -> None:
+    kind.write(tmp_path / "in", GRIDS[grid])
+    volumes = read(tmp_path / "in")
+    assert len(volumes) == (1 if kind.volumes == "one" else 3)
+    for n, volume in enumerate(volumes):
+        assert is_in_place(volume.with_array(volume.array - 2000 * n))
+    if kind.is_compared:
+        (other,) = converted(tmp_path / "in", tmp_path / "out")
+        assert same_voxels(volumes[0], other)
+
+
+def test_the_documented_kinds_are_those_that_are_tested() -> None:
+    lines = (Path(__file__).parents[3] / "docs" / "dicom-series.md").read_text().splitlines()
+    start = lines.index("|---|---|---|---|", lines.index("## Files of many frames"))
+    compared = {True: "dcm2niix", False: "a field of values"}
+    rows = [f"| {one.name} | {one.places} | {one.volumes} | {compared[one.is_compared]} |" for one in KINDS]
+    assert lines[start + 1 : start + 1 + len(rows)] == rows
+    assert not any(line.startswith("|") for line in lines[start + 1 + len(rows) :])
 
 
 @pytest.mark.parametrize("count", [1, 3])

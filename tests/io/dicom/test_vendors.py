@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -17,7 +18,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import read
 from napari_radcnn.phantom import oblique_geometry, rotation
 from napari_radcnn.volume import Volume
-from vendor_series import LAYOUTS, Layout, PrivateTag, table, values, write_layout
+from vendor_series import LAYOUTS, Layout, PrivateTag, no_private, table, values, write_layout
 
 SHAPE = (5, 12, 10)
 SAGITTAL = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], float)
@@ -214,6 +215,60 @@ def test_positions_swapped_between_slices_are_told(tmp_path: Path, kind: str) ->
     assert "InstanceNumber" in "".join(
         line for line in said(read(tmp_path)).split("distinguished by") if "Check" in line
     )
+
+
+def moved(grid: Geometry, n: int, turn_degrees: float = 0.0) -> Geometry:
+    """Return where volume n lies after the patient has moved a little."""
+    affine = grid.affine.copy()
+    affine[:3, 3] += np.array([0.3, -0.2, 0.45]) * n * (-1) ** n
+    affine[:3, :3] = rotation(turn_degrees * n, -turn_degrees * n, 0) @ affine[:3, :3]
+    return Geometry(grid.shape, affine)
+
+
+@pytest.mark.parametrize("told_by", ["InstanceNumber", "AcquisitionNumber"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_volumes_shifted_by_motion_correction_are_in_order_and_each_in_its_place(
+    tmp_path: Path, grid: str, told_by: str
+) -> None:
+    def position(n: int, k: int) -> list[str]:
+        return [f"{v:.6f}" for v in moved(GRIDS[grid], n).to_world((k, 0, 0))]
+
+    changes: dict[str, Any] = {"AcquisitionNumber": lambda n, k: n + 1} if told_by == "AcquisitionNumber" else {}
+    write_layout(
+        tmp_path / "in", replace(FMRI, private=no_private), GRIDS[grid], ImagePositionPatient=position, **changes
+    )
+    volumes = read(tmp_path / "in")
+    for n, volume in enumerate(volumes):
+        way = -1 if grid == "sagittal" else 1  # the slices were stored from the other end
+        assert np.array_equal(volume.array[::way], values(SHAPE, n))
+        first = volume.geometry.to_world((0 if way == 1 else SHAPE[0] - 1, 0, 0))
+        assert np.allclose(first, moved(GRIDS[grid], n).affine[:3, 3], atol=1e-3)
+    assert ("shifted against each other by up to 1.73" in said(volumes)) == (told_by == "InstanceNumber")
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_volumes_turned_by_motion_correction_are_those_of_dcm2niix(tmp_path: Path, grid: str) -> None:
+    def position(n: int, k: int) -> list[str]:
+        return [f"{v:.6f}" for v in moved(GRIDS[grid], n, 0.4).to_world((k, 0, 0))]
+
+    def orientation(n: int, k: int) -> list[str]:
+        columns = moved(GRIDS[grid], n, 0.4).direction
+        return [f"{v:.8f}" for v in np.concatenate([columns[:, 2], columns[:, 1]])]
+
+    changes = {"ImagePositionPatient": position, "ImageOrientationPatient": orientation}
+    write_layout(tmp_path / "in", replace(FMRI, private=no_private), GRIDS[grid], **changes)
+    volumes = read(tmp_path / "in")
+    assert [int(volume.array.min()) // 1000 for volume in volumes] == [1, 2, 3, 4]
+    others = converted(tmp_path / "in", tmp_path / "out")
+    assert len(others) == 4
+    assert all(any(same_voxels(volume, other) for other in others) for volume in volumes)
+
+
+def test_a_gap_in_one_volume_does_not_make_two(tmp_path: Path) -> None:
+    files = write_layout(tmp_path, replace(FMRI, volumes=1), Geometry.from_parts((7, 3, 4), (2.5, 0.8, 0.7), (1, 2, 3)))
+    files[0][3].unlink()
+    with pytest.raises(ReadError, match="not evenly spaced"):
+        read(tmp_path)
 
 
 def test_images_shifted_in_their_plane_are_no_volumes(tmp_path: Path) -> None:

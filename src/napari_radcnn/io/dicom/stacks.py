@@ -23,6 +23,7 @@ from napari_radcnn.io.dicom.division import (
     Division,
     Part,
     divide,
+    divide_shifted,
     divide_uneven,
     gap_tolerance,
     is_even,
@@ -174,9 +175,11 @@ def _stacks_of_group(frames: list[Frame], on_irregular: OnIrregular) -> tuple[li
     depths = [frame.depth for frame in frames]
     whole = Division((Part(frames, ""),), "")
     if int(places(depths, same_place_mm(frames)).max()) + 1 < len(frames):
-        found = divide(frames)
-        if isinstance(found, str):
-            return [], [_tie_problem(frames, found)]
+        divided = divide(frames)
+        shifted = divide_shifted(frames) if isinstance(divided, str) else divided
+        if shifted is None:
+            return [], [_tie_problem(frames, str(divided))]
+        found = shifted
     elif not is_even(depths):
         found = divide_uneven(frames) or whole
     else:

@@ -16,13 +16,12 @@ from napari_radcnn.io.dicom.division.kinds import kind_names, kinds
 from napari_radcnn.io.dicom.division.partitions import Partition
 from napari_radcnn.io.dicom.division.places import is_even
 from napari_radcnn.io.dicom.division.sequences import odd_sequences
+from napari_radcnn.io.dicom.division.shifted import LEAST_EVEN, shifted_volumes
 from napari_radcnn.io.dicom.division.states import disagreement, states, witnesses
 from napari_radcnn.io.dicom.frames import Frame
 
 #: What is the same in all slices of a volume, or it is no volume.
 KINDS = ("component", "image type", "echo", "tube voltage")
-#: So many slices show that they are evenly spaced.
-_LEAST_EVEN = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +85,26 @@ def divide_uneven(frames: Sequence[Frame]) -> Division | None:
         codes = table.codes(one.name)
         groups = [[table.frames[row] for row in np.flatnonzero(codes == code)] for code in range(int(codes.max()) + 1)]
         if len(groups) > 1 and all(
-            len(group) >= _LEAST_EVEN and is_even([frame.depth for frame in group]) for group in groups
+            len(group) >= LEAST_EVEN and is_even([frame.depth for frame in group]) for group in groups
         ):
             return Division(tuple(Part(group, str(n + 1)) for n, group in enumerate(groups)), one.name)
-    return None
+    return divide_shifted(frames)
+
+
+def divide_shifted(frames: Sequence[Frame]) -> Division | None:
+    """Divide frames of volumes that lie a little beside each other by InstanceNumber, if it runs through each."""
+    found = shifted_volumes(frames)
+    if found is None:
+        return None
+    labels, shift_mm = found
+    parts = [
+        [frame for frame, label in zip(frames, labels, strict=True) if label == n] for n in range(labels.max() + 1)
+    ]
+    note = (
+        f"The volumes of this series are shifted against each other by up to {shift_mm:.2f} mm, as motion correction "
+        "does; each has its own place."
+    )
+    return Division(tuple(Part(part, str(n + 1)) for n, part in enumerate(parts)), COUNTERS[0], (note,))
 
 
 def _by_kinds(table: Table, used: tuple[str, ...], codes: Codes) -> Division | str:
