@@ -17,7 +17,7 @@ help:
 	@echo "make lint           run the linters, the type checker and the contracts of imports"
 	@echo "make test-slow      run the tests that take minutes, and the viewer's on napari 0.9"
 	@echo "make docs           build the documentation, build/docs/index.html; a warning is an error"
-	@echo "make docs-pictures  take the README's screenshots from the real program"
+	@echo "make docs-pictures  take the README's screenshots from the real program; those of the reading room with DATA=folder"
 	@echo "make benchmarks     measure what docs/figures.md quotes"
 	@echo "make benchmark-interactive DATA=folder   measure interactive segmentation on scans with label maps"
 	@echo "make benchmark-models DATA=folder   recompute every figure of the model cards; fails where a card says otherwise"
@@ -54,7 +54,7 @@ docs: $(VENV)
 
 docs-pictures: $(VENV)
 	@bash scripts/system_packages.sh
-	$(XVFB) .venv/bin/python docs/make_pictures.py
+	$(XVFB) .venv/bin/python docs/make_pictures.py $(DATA)
 
 benchmarks: $(VENV)
 	@bash scripts/system_packages.sh

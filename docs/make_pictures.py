@@ -1,22 +1,28 @@
-"""Take the README's pictures from the real program: ``make docs-pictures``."""
+"""Take the README's pictures from the real program: ``make docs-pictures``.
+
+Those of the reading room need a real CT: ``make docs-pictures DATA=folder``.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import napari
+import reading_session
 from qtpy.QtWidgets import QApplication
 
 import napari_radcnn as radcnn
 from napari_radcnn.gui.layers.layers import layer_data
 from napari_radcnn.gui.panel.panel import panel_of
-from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.prompts import Prompt
 
+#: In that CT, LPS mm.
+_AORTA = (16.0, -161.0, 370.0)
 _PICTURES = Path(__file__).parent / "pictures"
 
 
@@ -54,7 +60,8 @@ def main() -> None:
     viewer.close()
     _interactive(head)
     suitability(head)
-    reading(head)
+    if len(sys.argv) > 1:
+        reading(Path(sys.argv[1]))
 
 
 def _interactive(head: radcnn.Volume) -> None:
@@ -103,19 +110,9 @@ def suitability(head: radcnn.Volume) -> None:
         viewer.close()
 
 
-def reading(head: radcnn.Volume) -> None:
-    """Show three linked planes and the scan in 3-D on two sizes of screens."""
-    for width, height in ((1366, 768), (1920, 1080)):
-        viewer = napari.Viewer()
-        viewer.window.resize(width, height)
-        add_to_viewer(viewer, layer_data(head))
-        room = open_room(viewer)
-        room.choose_layout("four")
-        _wait(lambda: room.layouts.panes[2].is_ready, 60)  # noqa: B023  called at once
-        viewer.dims.set_point(range(3), (20.0, 20.0, -12.0))
-        _wait()
-        _save(viewer, f"reading-{width}.png")
-        viewer.close()
+def reading(data: Path) -> None:
+    """Read an abdominal CT with mouse and keys on two sizes of screens; `data` holds ``ct_totalsegmentator``."""
+    reading_session.main(data / "ct_totalsegmentator" / "example_ct.nii.gz", _AORTA, _PICTURES)
 
 
 def _save(viewer: napari.Viewer, name: str) -> None:

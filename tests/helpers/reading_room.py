@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -88,9 +87,9 @@ class Reading:
         self.drag([point], button, canvas=canvas)
 
     def hover(self, point, canvas=None):
-        time.sleep(0.02)  # vispy leaves out moves that come within a hundredth of a second
-        self.viewer.mouse_over_canvas = True  # a window system says so before it moves the mouse
+        """Move the mouse, as fast as one likes, and wait until the line below the pictures can have changed."""
         self.mouse(QEvent.Type.MouseMove, point, NONE, NONE, canvas=canvas)
+        self.qtbot.wait(50)
 
     def wheel(self, n, modifiers=PLAIN, canvas=None):
         """Turn the wheel over the middle by n notches, down where negative."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from qtpy.QtCore import QEvent, QObject, QPointF, Qt
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
 _TEXT, _SHADOW, _LINE = QColor(240, 236, 200), QColor(0, 0, 0, 235), QColor(120, 220, 255, 190)
@@ -15,6 +15,9 @@ _LETTER, _LETTER_POINTS = QColor(255, 255, 255), 14
 _MARGIN = 7
 #: Of the cross-hair, left free about the point, in pixels.
 _GAP = 12.0
+
+
+OnMouse = Callable[[tuple[float, float] | None], None]
 
 
 def is_on_screen(painter: QPainter) -> bool:
@@ -61,28 +64,34 @@ class CornersOverlay(QWidget):
         Of a napari viewer; the overlay lives and dies with it.
     corners : callable
         Returns what is to be painted now.
+    on_mouse : callable
+        Called with where the mouse has moved to, right of and below the middle, in pixels; with None when it leaves.
     """
 
-    def __init__(self, canvas: QWidget, corners: Callable[[], Corners]) -> None:
+    def __init__(self, canvas: QWidget, corners: Callable[[], Corners], on_mouse: OnMouse) -> None:
         super().__init__(canvas)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._corners = corners
+        self._corners, self._on_mouse = corners, on_mouse
         self.setGeometry(canvas.rect())
         canvas.installEventFilter(self)
         self.show()
 
     def part(self) -> None:
         """Paint no more, and keep nothing alive: the canvas is about to go."""
-        self._corners = Corners
+        self._corners, self._on_mouse = Corners, lambda _where: None
         self.hide()
         self.setParent(None)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
-        """Stay as large as the canvas."""
+        """Stay as large as the canvas, and hear of every move of the mouse: vispy leaves out some that come fast."""
         if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
             self.setGeometry(watched.rect())
+        elif event.type() == QEvent.Type.MouseMove and isinstance(event, QMouseEvent):
+            self._on_mouse((event.position().x() - self.width() / 2, event.position().y() - self.height() / 2))
+        elif event.type() == QEvent.Type.Leave:
+            self._on_mouse(None)
         return super().eventFilter(watched, event)
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802  Qt's name

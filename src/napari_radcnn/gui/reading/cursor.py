@@ -10,15 +10,21 @@ import numpy.typing as npt
 from napari_radcnn.gui.layers.hanging import seen_hanging
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, to_patient
 from napari_radcnn.gui.layers.look import Look
-from napari_radcnn.gui.layers.pointer import world_position
-from napari_radcnn.gui.reading import words
+from napari_radcnn.gui.reading import planes, words
 from napari_radcnn.gui.reading.windowing import look_for
 
 _SEPARATOR = " · "
 
 
-def under_cursor(viewer: Any) -> str:
+def under_cursor(viewer: Any, place: tuple[float, float] = (0.0, 0.0)) -> str:
     """Return what is under the cursor of a viewer's canvas: ``"62 HU · liver · L 166.2 P 5.6 S 146.0"``.
+
+    Parameters
+    ----------
+    viewer : napari viewer
+        Or the model of a further view.
+    place : (right, down)
+        Of the cursor, in pixels from the middle of the canvas.
 
     Returns
     -------
@@ -28,11 +34,9 @@ def under_cursor(viewer: Any) -> str:
     layers = [layer for layer in viewer.layers if layer.visible]
     if viewer.dims.ndisplay != 2 or not any(is_ours(layer) and layer.ndim == 3 for layer in layers):
         return ""
-    if len(viewer.cursor.position) != viewer.dims.ndim:
+    if viewer.canvas.grid.enabled:  # of several pictures; napari says which one
         return ""
-    point = world_position(viewer, viewer.cursor)
-    for axis in viewer.dims.not_displayed:  # the cursor keeps the slice that it was moved on
-        point[axis] = viewer.dims.point[axis]
+    point = planes.point_at(viewer, *place)
     values = [found for layer in layers if (found := _value_words(layer, point))]
     return _SEPARATOR.join([*dict.fromkeys(values), _place(viewer, point)])
 

@@ -28,7 +28,7 @@ class Layouts:
         Its own canvas.
     grid : QGridLayout
         Where that is, alone at first.
-    corners, wheel : callable
+    corners, wheel, on_mouse : callable
         As of a `Pane`.
     """
 
@@ -39,10 +39,11 @@ class Layouts:
         grid: QGridLayout,
         corners: Callable[[Any], Corners],
         wheel: Callable[[Any, Any], None],
+        on_mouse: Callable[[Any, Any], None],
     ) -> None:
         # Weakly: what belongs to the viewer's widget must not keep it alive.
         self._viewer_now, self._widget_now, self._grid = weakref.ref(viewer), weakref.ref(widget), grid
-        self._corners, self._wheel = corners, wheel
+        self._corners, self._wheel, self._on_mouse = corners, wheel, on_mouse
         self.name = ONE
         self.panes: list[Pane | SolidPane] = []
 
@@ -104,9 +105,9 @@ class Layouts:
         if not self.panes:
             taken = planes.plane_of(viewer)
             free = [plane for plane in PLANES if plane != taken]
-            self.panes = [Pane(viewer, plane, self._corners, self._wheel) for plane in free]
+            self.panes = [Pane(viewer, plane, self._corners, self._wheel, self._on_mouse) for plane in free]
         if name == FOUR and len(self.panes) == 2:
-            self.panes.append(SolidPane(viewer, self._corners))
+            self.panes.append(SolidPane(viewer, self._corners, self._on_mouse))
         elif name == THREE and len(self.panes) == 3:
             pane = self.panes.pop()
             self._grid.removeWidget(pane.widget)

@@ -31,10 +31,17 @@ class Pane:
         Called with the model of a view; returns what is painted over it.
     wheel : callable
         What the wheel does.
+    on_mouse : callable
+        Called with the model and where the mouse is over its canvas; see `CornersOverlay`.
     """
 
     def __init__(
-        self, viewer: Any, plane: str, corners: Callable[[Any], Corners], wheel: Callable[[Any, Any], None]
+        self,
+        viewer: Any,
+        plane: str,
+        corners: Callable[[Any], Corners],
+        wheel: Callable[[Any, Any], None],
+        on_mouse: Callable[[Any, Any], None],
     ) -> None:
         self._viewer, self.plane = viewer, plane
         self.model, self.widget = new_canvas()
@@ -44,7 +51,9 @@ class Pane:
         self.model.mouse_double_click_callbacks[:] = [self._on_double_click]
         self.model.mouse_wheel_callbacks[:] = [wheel]
         put_all_right(self.model)
-        self.overlay = CornersOverlay(self.widget.canvas.native, lambda: corners(self.model))
+        self.overlay = CornersOverlay(
+            self.widget.canvas.native, lambda: corners(self.model), lambda where: on_mouse(self.model, where)
+        )
         self.model.dims.events.point.connect(self._on_slice)
         self.model.scene.camera.events.connect(self.repaint)
         self.is_following = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_radcnn.gui.layers.hanging import seen_hanging
 from napari_radcnn.gui.layers.layers import is_ours
@@ -74,6 +75,15 @@ def offset_of(viewer: Any, point: Any) -> tuple[float, float]:
     back = np.array([-1.0 if str(side) in ("up", "left") else 1.0 for side in camera.orientation[1:]])
     down, right = (along * back * camera.zoom).tolist()
     return right, down
+
+
+def point_at(viewer: Any, right: float, down: float) -> npt.NDArray[np.float64]:
+    """Return the point of napari's world that is drawn at a place of a 2-D view; see `offset_of`."""
+    camera, point = viewer.scene.camera, np.array(viewer.dims.point, float)
+    back = np.array([-1.0 if str(side) in ("up", "left") else 1.0 for side in camera.orientation[1:]])
+    along = np.array([down, right]) * back / camera.zoom
+    point[list(viewer.dims.displayed)] = np.array(camera.center, float)[-2:] + along
+    return point
 
 
 def pan(viewer: Any, right: float, down: float) -> None:

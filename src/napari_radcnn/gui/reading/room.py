@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QApplication, QGridLayout, QMainWindow, QVBoxLayout, QWidget
 
 from napari_radcnn.gui.layers.hanging import seen_hanging
@@ -25,6 +25,8 @@ from napari_radcnn.gui.reading.layouts import ONE, Layouts
 #: How much larger the picture gets by a notch of the wheel.
 _ZOOM_STEP = 1.15
 _LEFT, _MIDDLE = 1, 3
+#: After a move of the mouse until the line below the pictures says what is there, at most.
+_LINE_MS = 30
 
 
 def open_room(viewer: Any) -> Room | None:
@@ -52,12 +54,17 @@ class Room(QObject):
         self.setObjectName(self.NAME)
         self._viewer = weakref.ref(qt_viewer.viewer)
         self._canvas = weakref.ref(qt_viewer.canvas.native)
+        self._pointed: tuple[weakref.ref[Any], tuple[float, float]] | None = None
+        self._line_timer = QTimer(self)
+        self._line_timer.setSingleShot(True)
+        self._line_timer.setInterval(_LINE_MS)
+        self._line_timer.timeout.connect(self._show_line)
         self.names_patient, self.is_named_in_pictures = True, False
         self.bar = ReadingBar(self)
         self.grid = QGridLayout()
         _put_on_stage(qt_viewer, self.bar, self.grid)
-        self.overlay = CornersOverlay(qt_viewer.canvas.native, self._own_corners)
-        self.layouts = Layouts(qt_viewer.viewer, qt_viewer, self.grid, self._corners, self._on_wheel)
+        self.overlay = CornersOverlay(qt_viewer.canvas.native, self._own_corners, self._on_own_mouse)
+        self.layouts = Layouts(qt_viewer.viewer, qt_viewer, self.grid, self._corners, self._on_wheel, self._on_mouse)
         for each in (qt_viewer, qt_viewer.window()):
             each.installEventFilter(self)
         self._listen(qt_viewer.viewer)
@@ -79,7 +86,6 @@ class Room(QObject):
         viewer.layers.selection.events.active.connect(self._on_layers)
         viewer.dims.events.order.connect(self._show_state)
         viewer.dims.events.ndisplay.connect(self._show_state)
-        viewer.cursor.events.position.connect(self._show_line)
         viewer.dims.events.point.connect(self._on_point)
         viewer.events.status.connect(self._show_line, position="last")  # after napari has shown its own
         put_all_right(viewer)
@@ -123,13 +129,26 @@ class Room(QObject):
         self.layouts.follow()
         self._show_line()
 
+    def _on_own_mouse(self, where: tuple[float, float] | None) -> None:
+        if self.viewer is not None:
+            self._on_mouse(self.viewer, where)
+
+    def _on_mouse(self, model: Any, where: tuple[float, float] | None) -> None:
+        """Remember which view the mouse is over, and where, and say what is there, as often as a reader can follow."""
+        if where is None:
+            self._pointed = None
+        else:
+            self._pointed = weakref.ref(model), where
+            if not self._line_timer.isActive():
+                self._line_timer.start()
+
     def _show_line(self, _event: Any = None) -> None:
         """Show below the pictures what is under the cursor, in the place of napari's own line."""
         viewer = self.viewer
-        model = None if viewer is None else next((m for m in self.layouts.models if m.mouse_over_canvas), None)
-        if viewer is None or model is None:
+        model = None if self._pointed is None else self._pointed[0]()
+        if viewer is None or self._pointed is None or not any(model is each for each in self.layouts.models):
             return
-        line = under_cursor(model)
+        line = under_cursor(model, self._pointed[1])
         if line and viewer.status != line:
             viewer.status = line
 
@@ -150,8 +169,6 @@ class Room(QObject):
     def choose_layout(self, name: str) -> None:
         """Show one view, three planes, or these and the scan in 3-D."""
         self.layouts.choose(name)
-        for model in self.layouts.models[1:]:
-            model.cursor.events.position.connect(self._show_line)
         self._show_state()
 
     def choose_window(self, number: int) -> None:

@@ -29,15 +29,19 @@ class SolidPane:
         Whose layers are shown.
     corners : callable
         Called with the model of a view; returns what is painted over it.
+    on_mouse : callable
+        As of a `Pane`.
     """
 
     plane = ""
 
-    def __init__(self, viewer: Any, corners: Callable[[Any], Corners]) -> None:
+    def __init__(self, viewer: Any, corners: Callable[[Any], Corners], on_mouse: Callable[[Any, Any], None]) -> None:
         self._viewer = viewer
         self.model, self.widget = new_canvas()
         self.model.dims.ndisplay = 3
-        self.overlay = CornersOverlay(self.widget.canvas.native, lambda: corners(self.model))
+        self.overlay = CornersOverlay(
+            self.widget.canvas.native, lambda: corners(self.model), lambda where: on_mouse(self.model, where)
+        )
         self.model.scene.camera.events.connect(self.repaint)  # the letters
         self._is_upright = False
         self._sources: list[Any] = []
