@@ -1,6 +1,6 @@
 """Read a CT as a radiologist would, with mouse and keys, and take pictures of it; a step of ``make docs-pictures``.
 
-``python docs/reading_session.py CT X Y Z FOLDER`` runs it alone; x, y, z is a place in a large vessel, LPS mm. What each
+``python docs/reading_session.py CT X Y Z FOLDER`` runs it alone; x, y, z lies in a large vessel, LPS mm. What each
 step took is counted and printed; a step that does not do what it says ends the script.
 """
 

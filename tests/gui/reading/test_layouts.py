@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import numpy as np
 import pytest
 from napari.layers import Image, Points
 from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QApplication
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers import view
@@ -25,7 +27,8 @@ from screens import pump
 
 pytestmark = pytest.mark.gui
 
-N_POINTS = 167  # on each of six scans: 1,000 in all
+#: Random points on each of six scans: 1,000 in all, and with the slow tests on each.
+N_POINTS, N_MANY_POINTS = 167, 1000
 LETTERS = {
     "Axial": {"top": "A", "bottom": "P", "left": "R", "right": "L"},
     "Coronal": {"top": "S", "bottom": "I", "left": "R", "right": "L"},
@@ -45,6 +48,16 @@ def under_cross_hair(room, model):
 
 @pytest.mark.parametrize("name", SCANS)
 def test_the_same_point_is_under_every_cross_hair(make_napari_viewer, qtbot, name):
+    check_cross_hairs(make_napari_viewer, qtbot, name, N_POINTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCANS)
+def test_the_same_of_many_points(make_napari_viewer, qtbot, name):
+    check_cross_hairs(make_napari_viewer, qtbot, name, N_MANY_POINTS)
+
+
+def check_cross_hairs(make_napari_viewer, qtbot, name, n_points):
     reading = Reading(make_napari_viewer, qtbot, field(SCANS[name]))
     reading.key(Qt.Key.Key_F6)
     room, layer = reading.room, reading.layers[0]
@@ -54,7 +67,7 @@ def test_the_same_point_is_under_every_cross_hair(make_napari_viewer, qtbot, nam
         assert view.letters(model) == LETTERS[planes.plane_of(model)]
     shown = layer.metadata["radcnn"]["place"].shown
     random = np.random.default_rng(7)
-    for n in range(N_POINTS):
+    for n in range(n_points):
         place = shown.to_world(random.uniform(0, np.array(shown.shape) - 1))
         mover = models[n % 3]
         if n % 3 == 0:
@@ -137,6 +150,7 @@ def test_planes_change_places_and_all_go_away_again(make_napari_viewer, qtbot):
     layouts = reading.room.layouts
     reading.key(Qt.Key.Key_F7)
     assert [pane.plane for pane in layouts.panes] == ["Coronal", "Sagittal", ""]
+    gone = [weakref.ref(each) for pane in layouts.panes for each in (pane, pane.model, pane.widget, pane.overlay)]
     reading.key(Qt.Key.Key_F3)
     assert planes.plane_of(reading.viewer) == "Coronal"
     assert [planes.plane_of(pane.model) for pane in layouts.panes] == ["Axial", "Sagittal", ""]
@@ -146,11 +160,20 @@ def test_planes_change_places_and_all_go_away_again(make_napari_viewer, qtbot):
     reading.key(Qt.Key.Key_F5)
     assert layouts.panes == []
     assert reading.room._own_corners().cross is None
-    reading.qtbot.waitUntil(lambda: _n_canvases() == 1, timeout=5000)
+    n_widgets = []
+    for _ in range(3):
+        reading.qtbot.waitUntil(lambda: _n_canvases() == 1, timeout=5000)
+        n_widgets.append(len(QApplication.allWidgets()))
+        reading.room.choose_layout("three")
+        assert len(QApplication.allWidgets()) > n_widgets[0]
+        reading.room.choose_layout("one")
+    assert len(set(n_widgets)) == 1
+    assert [reference() for reference in gone] == [None] * len(gone)
 
 
 def _n_canvases():
     pump(3)
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # as the event loop of a program does
     gc.collect()
     return len(QtViewer._instances)
 
@@ -236,6 +259,45 @@ def test_scans_of_one_slice_and_of_odd_voxels_have_layouts(make_napari_viewer, q
     reading.click((100, 100))
     found = [under_cross_hair(reading.room, model) for model in reading.room.layouts.models[:3]]
     assert np.abs(np.array(found) - found[0]).max() < 0.01
+
+
+def test_scans_without_values_constant_ones_and_layers_of_other_units_are_shown(make_napari_viewer, qtbot):
+    grid = SCANS["axial"]
+    gaps = np.full(grid.shape, np.nan, np.float32)
+    gaps[:, :, 9:] = 40.0
+    constant = Volume(np.full(grid.shape, 7, np.int16), grid, VolumeMetadata("constant", "MR"))
+    reading = Reading(
+        make_napari_viewer, qtbot, constant, Volume(gaps, grid, VolumeMetadata("gaps", "CT", "HU", patient_id="1"))
+    )
+    viewer = reading.viewer
+    other = viewer.add_layer(Image(np.arange(480.0).reshape(6, 8, 10), name="cm", units="cm", scale=(0.25, 0.1, 0.1)))
+    rotated = viewer.add_layer(Image(np.arange(480.0).reshape(6, 8, 10), name="pixels", shear=[0.2, 0, 0]))
+    before = [np.array(layer.data_to_world((1.0, 2.0, 3.0))) for layer in (other, rotated)]
+    for layer, says in ((reading.layers[1], ("no value", "40 HU")), (reading.layers[0], ("7", "7"))):
+        for each in viewer.layers:
+            each.visible = each is layer
+        viewer.layers.selection.active = layer
+        reading.key(Qt.Key.Key_F7)
+        reading.key(Qt.Key.Key_1, ALT)
+        width = np.ptp(layer.contrast_limits)
+        reading.drag([(60, 60), (90, 60)], LEFT, SHIFT)
+        assert np.ptp(layer.contrast_limits) > width > 0
+        for index, said in zip(((4, 7, 2), (4, 7, 14)), says, strict=True):
+            place = grid.to_world(index)
+            viewer.dims.set_point([0, 1, 2], place[::-1].tolist())
+            reading.hover(reading.pixel(place))
+            assert viewer.status == f"{said} · {words.position(place)}"
+        reading.key(Qt.Key.Key_F5)
+    for layer in (other, rotated):
+        layer.visible = True
+    reading.key(Qt.Key.Key_F6)
+    after = [np.array(layer.data_to_world((1.0, 2.0, 3.0))) for layer in (other, rotated)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert [str(unit) for unit in other.units] == ["centimeter"] * 3
+    assert all(
+        [layer.name for layer in model.layers] == ["constant", "gaps", "cm", "pixels"]
+        for model in reading.room.layouts.models
+    )
 
 
 def test_a_picture_without_a_place_has_one_view(make_napari_viewer, qtbot):
