@@ -17,6 +17,7 @@ _PARTS = {
     "Brain extraction": "models.brain_extraction.measure",
     "Non-local means, disk phantom with white noise": "models.nlm_denoise.measure",
     "The viewer while a model runs": "gui_gaps",
+    "Opening a folder of 2,000 slices": "gui_opening",
     "What closed viewers leave in memory": "gui_leaks",
     "Measuring 104 labels, 512 x 512 x 600 voxels": "measuring",
     "Linked planes, 512 x 512 x 400 voxels with labels, in software": "linked_views",

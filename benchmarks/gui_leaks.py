@@ -126,8 +126,13 @@ def _megabytes() -> float:
     return psutil.Process().memory_info().rss / 1e6
 
 
-def report(rounds: int = ROUNDS) -> str:
+def report() -> str:
     """Return the figures as Markdown."""
+    return measured(ROUNDS)
+
+
+def measured(rounds: int) -> str:
+    """Return the figures of a number of rounds as Markdown."""
     rows = [
         ("napari alone: open, close", *_measured(without_plugin, rounds)),
         ("open, all pages, run, close", *_measured(lambda: open_run_close("brain-extraction"), rounds)),
@@ -143,4 +148,4 @@ def report(rounds: int = ROUNDS) -> str:
 
 
 if __name__ == "__main__":
-    print(report(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS))
+    print(measured(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS))

@@ -52,10 +52,10 @@ def report() -> str:
         root = Path(folder)
         series, warm_up, nifti, headers = (root / name for name in ("series", "warm-up", "scan.nii.gz", "headers"))
         array = _scan()
-        _write_series(series, array)
-        _write_series(warm_up, array[:3])
+        write_series(series, array)
+        write_series(warm_up, array[:3])
         _write_nifti(nifti, array)
-        _write_series(headers, np.resize(array, (_HEADERS, *_SHAPE[1:])))
+        write_series(headers, np.resize(array, (_HEADERS, *_SHAPE[1:])))
         seconds = side_by_side(
             {
                 "series": lambda: radcnn.read(series),
@@ -98,8 +98,8 @@ def _scan() -> np.ndarray:
     return np.where(body, np.int16(40), np.int16(-1000)) + np.resize(noise, _SHAPE)
 
 
-def _write_series(folder: Path, array: np.ndarray) -> None:
-    """Write one file a slice; only what differs from slice to slice is encoded again."""
+def write_series(folder: Path, array: np.ndarray) -> None:
+    """Write a CT, one file a slice; only what differs from slice to slice is encoded again."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 

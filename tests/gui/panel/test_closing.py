@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from napari.settings import get_settings
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication, QMessageBox
@@ -66,6 +67,22 @@ def test_what_is_lost_is_named_before_the_viewer_closes(make_napari_viewer, qtbo
     assert unsaved(viewer.layers) == []
     viewer.add_labels(np.ones((3, 4, 5), np.uint8), name="not ours")
     assert unsaved(viewer.layers) == []
+
+
+def test_keys_that_close_the_window_ask_too_and_a_program_is_not_asked(make_napari_viewer, qtbot, monkeypatch):
+    _, dock, _ = with_result(make_napari_viewer, qtbot, monkeypatch)
+    monkeypatch.setattr(get_settings().application, "confirm_close_window", False)  # napari's own names nothing
+    window = dock.window()
+    for key in (Qt.Key.Key_Q, Qt.Key.Key_W):
+        window.activateWindow()
+        qtbot.waitUntil(window.isActiveWindow)
+        qtbot.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)
+        qtbot.waitUntil(lambda: window.findChild(QMessageBox, "radcnn_unsaved") is not None)
+        box = window.findChild(QMessageBox, "radcnn_unsaved")
+        qtbot.keyClick(box, Qt.Key.Key_Escape)
+        qtbot.waitUntil(lambda: window.findChild(QMessageBox, "radcnn_unsaved") is None)
+        assert window.isVisible()
+    assert not CloseGuard.is_asked_by_user(QCloseEvent())  # as a program's own call would be
 
 
 def test_a_removed_result_can_be_put_back(make_napari_viewer, qtbot, monkeypatch):

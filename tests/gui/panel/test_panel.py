@@ -4,10 +4,11 @@ import gc
 
 import pytest
 from napari.layers import Image
-from qtpy.QtCore import Qt
+from napari.settings import get_settings
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QDockWidget, QLabel, QScrollArea
 
-from models_dock import tiny_head
+from models_dock import choose, tiny_head
 from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.interactive.dock import InteractiveDock
 from napari_radcnn.gui.layers.layers import layer_data
@@ -15,6 +16,7 @@ from napari_radcnn.gui.models.dock import ModelsDock
 from napari_radcnn.gui.panel.panel import Panel, panel_of
 from napari_radcnn.gui.panel.table import PAGES, PageEntry, entry
 from napari_radcnn.gui.reading.show import add_to_viewer
+from napari_radcnn.phantom import head
 from screens import pump
 
 pytestmark = pytest.mark.gui
@@ -142,6 +144,43 @@ def test_the_canvas_keeps_three_fifths_and_nothing_is_cut_off(make_napari_viewer
             needed = button.fontMetrics().horizontalAdvance(button.text())
             assert button.width() >= needed, button.text()
     assert isinstance(viewer.layers[0], Image)
+
+
+def test_on_a_large_screen_the_side_remembered_from_a_small_one_makes_no_sliver(make_napari_viewer, qtbot, monkeypatch):
+    positions = {f"{each.name} (napari-radcnn)": "left" for each in PAGES}
+    monkeypatch.setattr(get_settings().application, "plugin_widget_positions", positions)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1900, 1000)
+    dock, _ = opened(viewer, "Scans")
+    panel = panel_of(viewer)
+    pump()
+    window = panel.window()
+    assert window.dockWidgetArea(dock) == Qt.DockWidgetArea.LeftDockWidgetArea
+    assert "layer controls" in [tab.windowTitle() for tab in window.tabifiedDockWidgets(dock)]
+    height = panel.height()
+    assert height > 0.5 * window.height()
+    for name in ("Models", "Export", "Scans"):
+        press(qtbot, panel, name)
+        assert abs(panel.height() - height) <= 2, name
+
+
+def test_run_and_what_speaks_against_it_are_seen_without_scrolling_on_a_small_screen(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1366, 768)
+    add_to_viewer(viewer, layer_data(head().with_metadata(modality="MR")))
+    _, page = opened(viewer, "Models")
+    pump()
+    place = page.panel.start_button.mapToGlobal(QPoint(0, 0))
+    choose(page, "lung-nodules")
+    qtbot.waitUntil(page.suitability_label.isVisible)
+    pump()
+    for widget in (page.suitability_label, page.panel.start_button, page.panel.cancel_button):
+        assert widget.visibleRegion().boundingRect() == widget.rect()
+    reason = page.warning_label.visibleRegion().boundingRect()
+    assert reason.height() >= page.warning_label.fontMetrics().lineSpacing()
+    page.panel.message_label.setText("One line of a message.\n" * 5)
+    pump()
+    assert (page.panel.start_button.mapToGlobal(QPoint(0, 0)) - place).manhattanLength() <= 1
 
 
 def test_a_page_that_gives_no_widget_and_one_that_is_not_there_are_named():

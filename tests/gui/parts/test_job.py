@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
+from qtpy.QtWidgets import QWidget
+
+from napari_radcnn.gui.parts.job import Job
 
 pytestmark = pytest.mark.gui
 
@@ -39,3 +43,31 @@ def test_the_program_ends_quietly_while_work_runs_and_while_it_is_about_to(tmp_p
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["cancelled", "cancelled", "ended", "0"]
+
+
+def test_progress_that_comes_while_progress_is_shown_is_not_piled_up(make_napari_viewer, qtbot, monkeypatch):
+    """napari's bar processes events while it is drawn, and finds the next progress among them."""
+    viewer = make_napari_viewer()
+    page = QWidget()
+    viewer.window.add_dock_widget(page)
+    may_end = threading.Event()
+    job = Job(page, "work", lambda _progress, _cancel: may_end.wait(10))
+    depths, depth = [], 0
+
+    def set_description(bar, text):
+        nonlocal depth
+        depth += 1
+        depths.append((depth, text))
+        if len(depths) < 50:
+            job.progressed.emit(len(depths), 100, f"step {len(depths)}")
+        depth -= 1
+
+    job.start()
+    monkeypatch.setattr(type(job._bar), "set_description", set_description)
+    job.progressed.emit(1, 100, "step")
+    job.progressed.emit(2, 100, "next step")
+    assert depths == [(1, "work: step"), (1, "work: next step")]
+    monkeypatch.undo()
+    may_end.set()
+    with qtbot.waitSignal(job.ended, timeout=10_000):
+        pass

@@ -8,7 +8,8 @@ the camera for the plane that is shown and keep setting it when the plane change
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,23 @@ def watch(viewer: Any) -> None:
     viewer.layers.events.inserted.connect(on_inserted, position="last")  # once the viewer has its axes
 
 
+def overlay_steps(viewer: Any) -> list[Callable[[], None]]:
+    """Return what adds the letters that are not there yet, empty, and the scale bar: each takes vispy a moment."""
+    from napari.components.overlays import TextOverlay
+
+    overlays = viewer.canvas.overlays
+
+    def add(edge: str) -> None:
+        overlay = TextOverlay(text="", position=_OVERLAYS[edge], visible=True, font_size=14)
+        overlays[_overlay_name(edge)] = overlay
+
+    def show_scale() -> None:
+        overlays["scale_bar"].visible = True
+
+    missing = [edge for edge in _OVERLAYS if _overlay_name(edge) not in overlays]
+    return [*(partial(add, edge) for edge in missing), show_scale]
+
+
 def apply_radiological_view(viewer: Any) -> None:
     """Orient the camera for the plane that is shown, now and whenever it changes; show letters and a scale bar.
 
@@ -56,14 +74,13 @@ def apply_radiological_view(viewer: Any) -> None:
     Calling it again for the same viewer changes nothing. The viewer is not kept alive by it.
     """
     overlays = viewer.canvas.overlays
-    if _overlay_name("top") in overlays:
+    if _CAPTION in overlays:
         return
     from napari.components.overlays import TextOverlay
 
-    for edge, position in _OVERLAYS.items():
-        overlays[_overlay_name(edge)] = TextOverlay(text="", position=position, visible=True, font_size=14)
+    for add in overlay_steps(viewer):
+        add()
     overlays[_CAPTION] = TextOverlay(text="", position="top_left", visible=True, font_size=10)
-    overlays["scale_bar"].visible = True
     keep_upright(viewer)
 
 

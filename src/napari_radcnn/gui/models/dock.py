@@ -42,7 +42,7 @@ from napari_radcnn.gui.parts.form import OptionsForm
 from napari_radcnn.gui.parts.job import Job
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.section import Section
-from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
+from napari_radcnn.gui.parts.widgets import LayerCombo, LinesBox, WorkPanel, fill_scrolled, wrapped_label
 from napari_radcnn.gui.reading.show import add_to_viewer, watch
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
@@ -52,8 +52,8 @@ from napari_radcnn.suitability import Suitability
 
 #: How often labels that are being written are drawn anew, ms.
 _REDRAWN_MS = 1000
-#: Room for the cost, so that the button below it does not move; warnings come below the button.
-_PLAN_LINES = 3
+#: Room above Run for what speaks against a run and for its cost, and below it for messages: more than that scrolls.
+_VERDICT_LINES, _MESSAGE_LINES = 4, 2
 
 
 class ModelsDock(QWidget):
@@ -88,7 +88,7 @@ class ModelsDock(QWidget):
     def _build(self) -> None:
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        self.panel = WorkPanel("Run")
+        self.panel = WorkPanel("Run", n_lines=_MESSAGE_LINES)
         self.chooser = ModelChooser(self.panel)
         layout.addWidget(self.chooser)
         self.about = wrapped_label()
@@ -105,26 +105,26 @@ class ModelsDock(QWidget):
         self.settings_form = OptionsForm(RunSettings)
         self.settings_section = Section("Device and precision", self.settings_form)
         layout.addWidget(self.settings_section)
-        self.plan_label = wrapped_label()
-        self.plan_label.setMinimumHeight(_PLAN_LINES * self.plan_label.fontMetrics().lineSpacing())
-        layout.addWidget(self.plan_label)
-        layout.addWidget(self.panel)
-        self.panel.takes_more = True
         self.queue = RunQueue()
         layout.addWidget(self.queue)
-        self.suitability_label = wrapped_label(color=WARNING_COLOR)
-        self.suitability_label.hide()
-        layout.addWidget(self.suitability_label)
-        self.warning_label = wrapped_label(color=WARNING_COLOR)
-        layout.addWidget(self.warning_label)
         self.replay_button = replay_button()
         layout.addWidget(self.replay_button)
         self.answers = Answers(self._viewer)
         layout.addWidget(self.answers)
         layout.addStretch()
+        self.suitability_label = wrapped_label(color=WARNING_COLOR)
+        self.suitability_label.hide()
+        self.warning_label = wrapped_label(color=WARNING_COLOR)
+        self.plan_label = wrapped_label()
         for label in (self.about, self.install_label, self.plan_label, self.warning_label, self.panel.message_label):
             label.setTextFormat(Qt.TextFormat.PlainText)  # names in it are anybody's
-        fill_scrolled(self, inside)
+        self.panel.takes_more = True
+        foot = QWidget()
+        below = QVBoxLayout(foot)
+        below.setContentsMargins(9, 0, 9, 4)
+        below.addWidget(LinesBox(self.suitability_label, self.warning_label, self.plan_label, n_lines=_VERDICT_LINES))
+        below.addWidget(self.panel)
+        fill_scrolled(self, inside, foot)
 
     def _connect(self) -> None:
         self.inputs.changed.connect(self._on_change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from napari_radcnn.gui.parts.widgets import wrapped_label
 
 #: Names that are listed.
 _MOST = 8
+#: The package whose functions carry out what is chosen in a menu.
+_MENUS = "app_model.backends.qt"
 
 
 class CloseGuard(QObject):
@@ -50,8 +53,8 @@ class CloseGuard(QObject):
 
     @staticmethod
     def is_asked_by_user(event: QEvent) -> bool:
-        """Whether the window system closes the window, and no program does."""
-        return bool(event.spontaneous())
+        """Whether the window system closes the window, or an entry or a key of the menu; and no program does."""
+        return bool(event.spontaneous()) or _is_in_menu()
 
     def ask(self, names: Sequence[str]) -> None:
         """Ask whether these results may be lost."""
@@ -81,6 +84,14 @@ class CloseGuard(QObject):
         window = self._window()
         if is_wanted and window is not None and isalive(window):
             window.close()
+
+
+def _is_in_menu() -> bool:
+    """Whether an action of a menu has called what calls this; app-model carries out those of napari's menus."""
+    frame = inspect.currentframe()
+    while frame is not None and not str(frame.f_globals.get("__name__", "")).startswith(_MENUS):
+        frame = frame.f_back
+    return frame is not None
 
 
 class PutBack(QWidget):

@@ -209,12 +209,10 @@ class Panel(QWidget):
                 window.addDockWidget(spot.area, dock)
             for tab in (tab for tab in spot.tabs if isalive(tab)):
                 window.tabifyDockWidget(tab, dock)
-            if spot.tabs:
-                kept = [
-                    (other, height) for other, height in zip(spot.below, spot.heights, strict=True) if isalive(other)
-                ]
-                docks, heights = [dock, *(other for other, _ in kept)], [height for _, height in kept]
-                window.resizeDocks(docks, [spot.geometry.height(), *heights], Qt.Orientation.Vertical)
+            kept = [(other, n) for other, n in zip(spot.below, spot.heights, strict=True) if isalive(other)]
+            if spot.tabs and kept:  # the rest is the panel's
+                others, heights = [other for other, _ in kept], [height for _, height in kept]
+                window.resizeDocks(others, heights, Qt.Orientation.Vertical)
             if not spot.tabs:  # what is split off a tab becomes a tab itself
                 above = dock
                 for other in (other for other in spot.below if isalive(other)):

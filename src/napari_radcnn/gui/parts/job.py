@@ -90,6 +90,7 @@ class Job(QObject):
         self._cancel = Event()
         self._last = 0.0
         self._bar: Any = None
+        self._is_showing = False
         self.is_running = False
         # Silent work is short, and nothing of it is missed when its window is closed.
         self._window = None if is_silent else _main_window(widget)
@@ -142,12 +143,14 @@ class Job(QObject):
 
     def _show_progress(self, done: int, total: int, message: str) -> None:
         bar = self._bar
-        if bar is None:
+        if bar is None or self._is_showing:
             return
+        self._is_showing = True  # napari's bar processes events, and the next progress is among them: no pile of calls
         bar.total = total
         bar.set_description(f"{self._title}: {message}" if message else self._title)
-        if self._bar is not None:  # napari's bar processes events, and the end of the job may be among them
+        if self._bar is not None:  # the end of the job may be among them, too
             bar.update(done - bar.n)
+        self._is_showing = False
 
     def _on_returned(self, outcome: tuple[str, Any]) -> None:
         kind, value = outcome

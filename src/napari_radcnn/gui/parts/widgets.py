@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -44,8 +44,11 @@ def wrapped_label(color: str = "") -> QLabel:
     return label
 
 
-def fill_scrolled(dock: QWidget, inside: QWidget) -> None:
-    """Put `inside` into `dock` so that it scrolls up and down where the screen is small, and never sideways."""
+def fill_scrolled(dock: QWidget, inside: QWidget, foot: QWidget | None = None) -> None:
+    """Put `inside` into `dock` so that it scrolls up and down where the screen is small, and never sideways.
+
+    What is in `foot` stays below it and is always seen.
+    """
     scroll = QScrollArea()
     scroll.setWidgetResizable(True)
     scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -53,7 +56,9 @@ def fill_scrolled(dock: QWidget, inside: QWidget) -> None:
     scroll.setWidget(inside)
     whole = QVBoxLayout(dock)
     whole.setContentsMargins(0, 0, 0, 0)
-    whole.addWidget(scroll)
+    whole.addWidget(scroll, 1)
+    if foot is not None:
+        whole.addWidget(foot)
     dock.setMinimumWidth(300)
 
 
@@ -71,6 +76,17 @@ def keep_place(widget: QWidget) -> None:
     policy = widget.sizePolicy()
     policy.setRetainSizeWhenHidden(True)
     widget.setSizePolicy(policy)
+
+
+def hold_painting(window: QWidget, ms: int) -> None:
+    """Paint nothing of a window until what is done now is done, and `ms` have passed with other events."""
+
+    def go_on() -> None:
+        if isalive(window):
+            window.setUpdatesEnabled(True)
+
+    window.setUpdatesEnabled(False)
+    QTimer.singleShot(ms, go_on)
 
 
 class LinesBox(QScrollArea):
@@ -204,12 +220,14 @@ class WorkPanel(QWidget):
     ----------
     verb : str
         On the button.
+    n_lines : int, optional
+        Room for the line on how it ended; by default it takes what it needs.
     """
 
     #: The work ended, whichever way.
     ended = Signal()
 
-    def __init__(self, verb: str) -> None:
+    def __init__(self, verb: str, n_lines: int = 0) -> None:
         super().__init__()
         self.job: Job | None = None
         self._is_ready = False
@@ -233,7 +251,7 @@ class WorkPanel(QWidget):
         keep_place(self.progress_bar)
         layout.addWidget(self.progress_bar)
         self.message_label = wrapped_label()
-        layout.addWidget(self.message_label)
+        layout.addWidget(LinesBox(self.message_label, n_lines=n_lines) if n_lines else self.message_label)
         self.cancel_button.clicked.connect(self.cancel)
         self._update()
 

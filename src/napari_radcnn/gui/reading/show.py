@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from napari_radcnn.gui.layers import view
@@ -30,11 +31,23 @@ def watch(viewer: Any) -> None:
     viewer.layers.events.inserted.connect(on_inserted, position="last")
 
 
-def add_to_viewer(viewer: Any, data: LayerData) -> Any:
-    """Add a layer, with what reading it needs if it is the first of ours, and return it."""
+def first_steps(viewer: Any) -> list[Callable[[], object]]:
+    """Return what makes a viewer ready for its first layer of ours, in steps between which events may be processed.
+
+    Done at once, as `add_to_viewer` does it where they were left out, they let the window stand for a moment.
+    """
+    from napari_radcnn.gui.reading.room import open_room
+
+    if any(is_ours(layer) for layer in viewer.layers):
+        return []
+    return [*view.overlay_steps(viewer), lambda: view.apply_radiological_view(viewer), lambda: open_room(viewer)]
+
+
+def add_to_viewer(viewer: Any, data: LayerData | Any) -> Any:
+    """Add a layer, made already or not, with what reading it needs if it is the first of ours, and return it."""
     from napari.layers import Layer
 
     watch(viewer)
-    layer = viewer.add_layer(Layer.create(*data))
+    layer = viewer.add_layer(data if isinstance(data, Layer) else Layer.create(*data))
     tell(layer)
     return layer

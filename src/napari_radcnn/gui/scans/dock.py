@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QImage, QShowEvent
 from qtpy.QtWidgets import (
     QApplication,
@@ -26,21 +28,24 @@ from qtpy.QtWidgets import (
 )
 
 from napari_radcnn.errors import RadcnnError
-from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData, is_ours
+from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
 from napari_radcnn.gui.layers.show import tell_of
 from napari_radcnn.gui.parts.job import Job, Work
-from napari_radcnn.gui.parts.widgets import WorkPanel
-from napari_radcnn.gui.reading.show import add_to_viewer, watch
+from napari_radcnn.gui.parts.widgets import WorkPanel, hold_painting
+from napari_radcnn.gui.reading.show import add_to_viewer, first_steps, watch
 from napari_radcnn.gui.scans import slices
 from napari_radcnn.gui.scans.consent import DefaultButton
 from napari_radcnn.gui.scans.drops import take_drops
 from napari_radcnn.gui.scans.folder import ListedScan, Listing, first_scan, list_paths, load, repaired
 from napari_radcnn.gui.scans.opening import hand_over
-from napari_radcnn.gui.scans.showing import as_other_kind, other_kind, replace_layer, show_alone
+from napari_radcnn.gui.scans.showing import as_other_kind, make_layers, other_kind, replace_layer, show_alone, warm_up
 from napari_radcnn.gui.scans.thumbnails import thumbnails
 from napari_radcnn.gui.scans.tree import ScanTree, scan_of_item
 from napari_radcnn.io import OnIrregular, SeriesInfo
 from napari_radcnn.progress import Progress
+
+#: Between two pieces of work, ms: events are processed, and the picture is painted.
+_PAUSE_MS = 10
 
 
 class ScansDock(QWidget):
@@ -57,6 +62,13 @@ class ScansDock(QWidget):
         self.viewer = napari_viewer
         self._waiting: list[list[Path]] = []
         self._next: Callable[[], None] | None = None
+        #: What is still to be done with what was loaded, one step after the other.
+        self._steps: deque[Callable[[], object]] = deque()
+        self._last: Job | None = None
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE_MS)
+        self._pause.timeout.connect(self._go_on)
         #: What was loaded, and the `unique_id` of its layers: plugins get napari's layers in short-lived wrappers.
         self._open: list[tuple[ListedScan, list[Hashable]]] = []
         self._pictures: Job | None = None
@@ -69,6 +81,9 @@ class ScansDock(QWidget):
         self._update_buttons()
         self._on_active()
         _PAGES.append(weakref.ref(self))
+        if not _WARM:  # what the first layer of a program takes is done before a scan waits for it
+            _WARM.append(True)
+            Job(self, "Layers", lambda _progress, _cancel: warm_up(), is_silent=True).start()
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -132,8 +147,8 @@ class ScansDock(QWidget):
 
     @property
     def job(self) -> Job | None:
-        """The listing or loading that is under way."""
-        return self.panel.job
+        """The listing or loading that is under way, until what follows it has begun."""
+        return self.panel.job or (self._last if self._pause.isActive() else None)
 
     # -- paths -----------------------------------------------------------------------------------------------------
 
@@ -177,11 +192,16 @@ class ScansDock(QWidget):
         if len(paths) == 1 and paths[0].is_dir():
             folder = paths[0]
             self._next = lambda: self._list(paths)
-            self._start("Opening", lambda progress, cancel: first_scan(folder, progress, cancel), self._add_first)
+
+            def work(progress: Progress, cancel: Event) -> tuple[ListedScan, list[Any]] | None:
+                found = first_scan(folder, progress, cancel)
+                return None if found is None else (found[0], make_layers(found[1]))
+
+            self._start("Opening", work, self._add_first)
         else:
             self._list(paths)
 
-    def _add_first(self, found: tuple[ListedScan, list[LayerData]] | None) -> str:
+    def _add_first(self, found: tuple[ListedScan, list[Any]] | None) -> str:
         return "Listing scans …" if found is None else self._add([found[0]], [found[1]])
 
     def _list(self, paths: list[Path]) -> None:
@@ -275,22 +295,29 @@ class ScansDock(QWidget):
             return
         places = self._places()
 
-        def work(progress: Progress, cancel: Event) -> list[list[LayerData]]:
-            return [load([scan], progress, cancel, places) for scan in missing]
+        def work(progress: Progress, cancel: Event) -> list[list[Any]]:
+            return [make_layers(load([scan], progress, cancel, places)) for scan in missing]
 
         self._start("Loading scans", work, lambda loaded: self._add(missing, loaded))
 
-    def _add(self, scans: list[ListedScan], loaded: list[list[LayerData]]) -> str:
-        for scan, parts in zip(scans, loaded, strict=True):
-            layers = []
-            for data in parts:
-                layers.append(add_to_viewer(self.viewer, data))
-                if not is_ours(layers[-1]):
-                    tell_of(layers[-1].name, layers[-1].metadata)
-            self._open.append((scan, [layer.unique_id for layer in layers]))
-            self._mark(scan)
-        show_alone(self.viewer, self._layers_of(scans[0]))
+    def _add(self, scans: list[ListedScan], loaded: list[list[Any]]) -> str:
+        """Add layers one after the other, so that the window never stands for long."""
+        self._steps += first_steps(self.viewer)
+        for scan, layers in zip(scans, loaded, strict=True):
+            self._steps += [partial(self._add_layer, layer) for layer in layers]
+            self._steps.append(partial(self._on_added, scan, [layer.unique_id for layer in layers]))
+        self._steps.append(lambda: show_alone(self.viewer, self._layers_of(scans[0])))
         return "1 scan loaded." if len(scans) == 1 else f"{len(scans)} scans loaded."
+
+    def _add_layer(self, layer: Any) -> None:
+        hold_painting(self.window(), _PAUSE_MS)  # else it is painted in the midst of this
+        add_to_viewer(self.viewer, layer)
+        if not is_ours(layer):
+            tell_of(layer.name, layer.metadata)
+
+    def _on_added(self, scan: ListedScan, ids: list[Hashable]) -> None:
+        self._open.append((scan, ids))
+        self._mark(scan)
 
     def _layers_of(self, scan: ListedScan) -> list[Any]:
         """Return the layers of a scan that are in the viewer."""
@@ -338,6 +365,7 @@ class ScansDock(QWidget):
 
     def _start(self, title: str, work: Work, tell: Callable[[Any], str]) -> None:
         self.panel.start(title, work, tell, lambda: "Cancelled.")
+        self._last = self.panel.job
         self._update_buttons()
 
     def cancel(self) -> None:
@@ -347,6 +375,16 @@ class ScansDock(QWidget):
         self.panel.cancel()
 
     def _on_ended(self) -> None:
+        self._pause.start()
+        self._update_buttons()
+
+    def _go_on(self) -> None:
+        """Do the next step; the window is painted in between."""
+        if self._steps:
+            self._pause.start()
+            self._steps.popleft()()
+            return
+        self._last = None
         self._update_buttons()
         what, self._next = self._next, None
         if what is not None:
@@ -411,6 +449,8 @@ def pages() -> list[ScansDock]:
     return live
 
 
+#: Whether napari's layers have been made once, or are being made.
+_WARM: list[bool] = []
 #: Of all viewers.
 _PAGES: list[weakref.ref[ScansDock]] = []
 

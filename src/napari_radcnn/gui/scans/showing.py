@@ -20,6 +20,24 @@ from napari_radcnn.gui.layers.layers import (
 from napari_radcnn.volume import Volume
 
 
+def make_layers(data: Sequence[LayerData]) -> list[Any]:
+    """Return napari's layers, made beside the viewer: the first of a program takes longer than a window may stand."""
+    from napari.layers import Layer
+    from scipy.spatial.transform import Rotation  # noqa: F401  the camera imports it when it is turned
+
+    layers = [Layer.create(*each) for each in data]
+    for layer in layers:
+        _ = layer.extent  # the viewer asks for it, and then knows it
+    return layers
+
+
+def warm_up() -> None:
+    """Make a layer that nobody sees: the first of a program takes a second, for units and a part of SciPy."""
+    from napari.layers import Image
+
+    Image(np.zeros((2, 2, 2), np.uint8), units="mm")
+
+
 def show_alone(viewer: Any, layers: Sequence[Any]) -> None:
     """Show the first of the layers of a scan, and hide other scans of ours and what lies on them.
 
