@@ -132,8 +132,9 @@ def test_a_click_on_run_counts_right_after_typing(make_napari_viewer, qtbot):
     folds = dock.options_form.editors["folds"]
     folds.activateWindow()
     folds.setFocus()
+    qtbot.waitUntil(folds.hasFocus)
     qtbot.keyClicks(folds, "1")
-    qtbot.waitUntil(dock.panel.start_button.isEnabled)
+    qtbot.waitUntil(lambda: dock.panel.start_button.isEnabled() and not dock.is_planning, timeout=20_000)
     assert folds.hasFocus()
     click(qtbot, dock.panel.start_button)
     assert dock.job is not None

@@ -13,7 +13,9 @@ from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QRect, QSize, Qt, QTimer
+from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import (
+    QApplication,
     QButtonGroup,
     QDockWidget,
     QHBoxLayout,
@@ -29,6 +31,8 @@ from napari_radcnn.gui.panel.closing import CloseGuard, PutBack
 from napari_radcnn.gui.panel.icons import icon
 from napari_radcnn.gui.panel.table import PAGES, entry
 
+#: Goes to the panel and back to the picture; Tab goes on from there.
+KEY = "F9"
 #: What napari's menus call the dock of a page.
 _MENU_NAME = "{} (RadCNN)"
 #: Of the panel, pixels: narrow enough for a canvas of three fifths of a small screen.
@@ -170,6 +174,22 @@ class Panel(QWidget):
         self.buttons[name].setChecked(True)
         self.buttons[name].setFocus()
 
+    def _on_key(self) -> None:
+        """Give the keyboard to the panel, or back to the picture."""
+        from napari.qt import QtViewer
+
+        window, focus = _main_window(self), QApplication.focusWidget()
+        if window is None or not self.name:
+            return
+        if focus is not None and (focus is self or self.isAncestorOf(focus)):
+            window.findChild(QtViewer).setFocus()
+            return
+        dock = _dock_of(self)
+        if dock is not None:
+            dock.show()
+            dock.raise_()
+        self.buttons[self.name].setFocus(Qt.FocusReason.ShortcutFocusReason)
+
     # -- docks -----------------------------------------------------------------------------------------------------
 
     def event(self, event: QEvent) -> bool:
@@ -226,6 +246,10 @@ class Panel(QWidget):
         window = _main_window(self) if isalive(self) and not self.is_closed else None
         if window is not None:
             self._make_room()
+            to_panel = QAction(self)
+            to_panel.setShortcut(QKeySequence(KEY))
+            to_panel.triggered.connect(lambda _checked: self._on_key())
+            window.addAction(to_panel)
             if window.findChild(CloseGuard) is None:
                 CloseGuard(self.viewer, window)
 
