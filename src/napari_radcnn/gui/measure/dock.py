@@ -26,8 +26,10 @@ from napari_radcnn.gui.layers.belonging import identity, is_scan, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import label_map_from_layer, snapshot, volume_from_layer
 from napari_radcnn.gui.measure.edits import LabelEdits
+from napari_radcnn.gui.measure.rulers import RulerSection
 from napari_radcnn.gui.measure.tree import SegmentTree
 from napari_radcnn.gui.parts.pin import Pin
+from napari_radcnn.gui.parts.section import Section
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
 from napari_radcnn.progress import Progress
 
@@ -61,6 +63,7 @@ class MeasureDock(QWidget):
         self._pin_place.addWidget(self.pin)
         self.layer_combo.changed.connect(self._on_layer)
         self.scan_combo.activated.connect(self._on_scan_chosen)
+        self.scan_combo.changed.connect(self.rulers.follow_scan)
         self.panel.ended.connect(self._on_ended)
         self._show()
         self._on_layer()
@@ -105,6 +108,10 @@ class MeasureDock(QWidget):
         layout.addWidget(self.warnings_label)
         self.panel = WorkPanel("Measure again")
         layout.addWidget(self.panel)
+        self.rulers = RulerSection(self._viewer, self.scan_combo)
+        section = Section("Rulers", self.rulers)
+        section.button.setChecked(True)
+        layout.addWidget(section)
         layout.addStretch()
         fill_scrolled(self, inside)
         self.panel.start_button.clicked.connect(self.measure)

@@ -1,0 +1,122 @@
+"""Rulers as a layer of shapes: seen in each view on the slices that they lie in, with their values beside them."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.gui.layers.layers import AXIS_LABELS, to_display
+from napari_radcnn.gui.measure.drawing import shapes_of
+from napari_radcnn.measure.rulers import Ruler
+
+NAME = "Rulers"
+_COLOR, _CHOSEN, _DRAWN = "#ffe05c", "#ff9d3c", "#7dff8a"
+
+
+class RulerLayer:
+    """Shows rulers in a viewer; the layer is made when there is the first to show.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._layer: weakref.ref[Any] | None = None
+
+    @property
+    def layer(self) -> Any | None:
+        """The layer, while it is in the viewer."""
+        layer = None if self._layer is None else self._layer()
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def show(
+        self,
+        rulers: Sequence[Ruler],
+        texts: Sequence[str],
+        scan: Any | None,
+        chosen: int | None = None,
+        drawn: tuple[str, npt.NDArray[np.float64]] | None = None,
+    ) -> None:
+        """Show rulers with their texts, and what is being drawn.
+
+        Parameters
+        ----------
+        rulers, texts : sequence
+            Of one length.
+        scan : napari layer or None
+            On whose slices they are shown.
+        chosen : int, optional
+            The ruler that is marked.
+        drawn : (kind, points), optional
+            A ruler that is not finished.
+        """
+        shapes: list[npt.NDArray[np.float64]] = []
+        kinds, labels, colors = [], [], []
+        for n, (ruler, text) in enumerate(zip(rulers, texts, strict=True)):
+            for part, (kind, points) in enumerate(shapes_of(ruler.kind, ruler.positions, ruler.outline)):
+                shapes.append(points)
+                kinds.append(kind)
+                labels.append(text if part == 0 or ruler.kind == "sphere" else "")
+                colors.append(_CHOSEN if n == chosen else _COLOR)
+        if drawn is not None and len(drawn[1]) >= 2:
+            kind, points = drawn
+            outline = points
+            if len(points) == 4 and kind == "ellipse":
+                outline = Ruler("ellipse", tuple(map(tuple, points.tolist()))).outline
+            for shape, corners in shapes_of(kind, points, outline):
+                shapes.append(corners)
+                kinds.append(shape)
+                labels.append("")
+                colors.append(_DRAWN)
+        layer = self.layer
+        if not shapes and layer is None:
+            return
+        layer = self._made(scan) if layer is None else layer
+        self._fill(layer, shapes, kinds, labels, colors)
+
+    def _fill(self, layer: Any, shapes: list[Any], kinds: list[str], labels: list[str], colors: list[str]) -> None:
+        scale, translate = np.array(layer.scale)[-3:], np.array(layer.translate)[-3:]
+        data = [(to_display(points) - translate) / scale for points in shapes]
+        with layer.events.set_data.blocker():  # shown once, when all of it is there
+            layer.data = []
+            if data:
+                layer.add(data, shape_type=kinds, edge_color=colors, face_color="transparent", edge_width=self._width())
+            layer.features = {"label": labels}
+        layer.selected_data = set()
+        layer.editable = False
+        layer.refresh()
+
+    def _width(self) -> float:
+        """Return a width of about two pixels, in the layer's units."""
+        layer = self.layer
+        step = 1.0 if layer is None else float(np.min(np.array(layer.scale)[-3:]))
+        return 2.0 / max(float(self._viewer.scene.camera.zoom), 1e-6) / step
+
+    def _made(self, scan: Any | None) -> Any:
+        from napari.layers import Shapes
+
+        scale = np.ones(3) if scan is None else np.array(scan.scale)[-3:]
+        translate = np.zeros(3) if scan is None else np.array(scan.translate)[-3:]
+        layer = Shapes(
+            ndim=3,
+            name=NAME,
+            scale=scale,
+            translate=translate,
+            units="mm",
+            axis_labels=AXIS_LABELS,
+            features={"label": []},
+            text={"string": "{label}", "size": 10, "color": _COLOR, "anchor": "upper_left"},
+        )
+        active = self._viewer.layers.selection.active
+        self._viewer.add_layer(layer)
+        if active is not None:
+            self._viewer.layers.selection.active = active
+        self._layer = weakref.ref(layer)
+        return layer

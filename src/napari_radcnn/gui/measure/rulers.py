@@ -1,0 +1,304 @@
+"""The part of the Measure page with rulers: tools, the list, target lesions over visits, files."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_radcnn.errors import RadcnnError
+from napari_radcnn.gui.findings.view import go_to
+from napari_radcnn.gui.layers.belonging import identity, is_scan
+from napari_radcnn.gui.layers.layers import volume_from_layer
+from napari_radcnn.gui.measure.book import TITLES, RulerBook, tip_text, value_text
+from napari_radcnn.gui.measure.canvas import RulerLayer
+from napari_radcnn.gui.measure.drawing import RulerMouse
+from napari_radcnn.gui.parts.gone import when_gone
+from napari_radcnn.gui.parts.widgets import LayerCombo, wrapped_label
+from napari_radcnn.measure import follow_up, read_rulers, write_rulers
+from napari_radcnn.measure.rulers import Kind, Ruler
+from napari_radcnn.volume import Volume
+
+_NAME, _VALUE, _TARGET, _NODE, _VISIT = range(5)
+_REPORT = ".sr.dcm"
+
+
+class RulerSection(QWidget):
+    """Draws rulers on the slices of a scan, lists them, and writes them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose canvas.
+    scan_combo : LayerCombo
+        The scan that regions are measured on.
+    """
+
+    def __init__(self, viewer: Any, scan_combo: LayerCombo) -> None:
+        super().__init__()
+        self._viewer, self._scan_combo = viewer, scan_combo
+        self._is_filling = False
+        self._unit = ""
+        self._followed = identity(scan_combo.layer)
+        self._measured: list[dict[str, float | int | None]] = []
+        self.book = RulerBook(self._on_changed)
+        self.shown = RulerLayer(viewer)
+        self.mouse = RulerMouse(viewer, self)
+        self._build()
+        when_gone(self, self.mouse.detach)
+        self._update()
+
+    # -- what it looks like ----------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        grid = QGridLayout()
+        grid.setSpacing(3)
+        self._group = QButtonGroup(self)
+        self._group.setExclusive(False)
+        self.tools: dict[Kind, QPushButton] = {}
+        for n, (kind, title) in enumerate(TITLES.items()):
+            button = QPushButton(title)
+            button.setCheckable(True)
+            button.setStyleSheet("QPushButton { padding: 3px 2px; } QPushButton:checked { background: #2f6f9f; }")
+            button.clicked.connect(partial(self._on_tool, kind))
+            self.tools[kind] = button
+            grid.addWidget(button, n // 3, n % 3)
+        layout.addLayout(grid)
+        self.message_label = wrapped_label()
+        layout.addWidget(self.message_label)
+        self.list = QTreeWidget()
+        self.list.setHeaderLabels(["Name", "Value", "T", "N", "Visit"])
+        for column, tip in ((_TARGET, "Target lesion (RECIST 1.1)"), (_NODE, "Lymph node: its short axis counts")):
+            self.list.headerItem().setToolTip(column, tip)
+        self.list.setRootIsDecorated(False)
+        self.list.setMinimumHeight(120)
+        self.list.setEditTriggers(QTreeWidget.EditTrigger.NoEditTriggers)
+        self.list.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
+        header = self.list.header()
+        header.setMinimumSectionSize(18)
+        header.setStretchLastSection(False)
+        header.resizeSection(_NAME, 84)
+        for column in (_VALUE, _VISIT):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        for column in (_TARGET, _NODE):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(column, 24)
+        layout.addWidget(self.list)
+        self.sum_label = wrapped_label()
+        layout.addWidget(self.sum_label)
+        line = QHBoxLayout()
+        self.delete_button, self.undo_button = QPushButton("Delete"), QPushButton("Undo")
+        self.open_button, self.save_button = QPushButton("Open …"), QPushButton("Save …")
+        self.open_button.setToolTip("Read rulers from .csv or a DICOM report")
+        self.save_button.setToolTip("Write rulers to .csv, or to a DICOM report (.sr.dcm) in the scan's study")
+        for button in (self.delete_button, self.undo_button, self.open_button, self.save_button):
+            line.addWidget(button)
+        layout.addLayout(line)
+        self.list.itemClicked.connect(self._on_click)
+        self.list.itemDoubleClicked.connect(self._on_double_click)
+        self.list.itemChanged.connect(self._on_edited)
+        self.list.itemSelectionChanged.connect(self._update)
+        self.delete_button.clicked.connect(lambda: self.book.delete(self._selected))
+        self.undo_button.clicked.connect(self.book.undo)
+        self.open_button.clicked.connect(self._choose_to_open)
+        self.save_button.clicked.connect(self._choose_to_save)
+
+    # -- drawing ---------------------------------------------------------------------------------------------------
+
+    def tool(self) -> Kind | None:
+        """Return the chosen tool."""
+        return next((kind for kind, button in self.tools.items() if button.isChecked()), None)
+
+    def draw(self, kind: Kind, points: npt.NDArray[np.float64]) -> None:
+        """Show what is drawn so far."""
+        self._show((kind, points))
+
+    def finish(self, kind: Kind, points: npt.NDArray[np.float64]) -> None:
+        """Take a ruler that was drawn."""
+        scan = self.scan
+        if not len(points):
+            self._show()
+            return
+        ruler = Ruler(
+            kind,
+            tuple((float(x), float(y), float(z)) for x, y, z in points),
+            visit="" if scan is None else scan.name,
+            frame_of_reference_uid="" if scan is None else scan.metadata.frame_of_reference_uid,
+        )
+        self.book.add([ruler])
+        self.list.setCurrentItem(self.list.topLevelItem(len(self.book.rulers) - 1))
+
+    def tell(self, line: str) -> None:
+        """Say a line."""
+        self.message_label.setText(line)
+
+    @property
+    def scan(self) -> Volume | None:
+        """The chosen scan."""
+        layer = self._scan_combo.layer
+        return None if layer is None or not is_scan(layer) else volume_from_layer(layer)
+
+    def _on_tool(self, kind: Kind, is_on: bool) -> None:
+        for other, button in self.tools.items():
+            if other != kind:
+                button.setChecked(False)
+        self.mouse.detach()
+        if is_on:
+            self.mouse.attach()
+        self.tell("Draw on a slice with the left button held; click the tool again to end." if is_on else "")
+        self._show()
+
+    # -- the list --------------------------------------------------------------------------------------------------
+
+    @property
+    def _selected(self) -> list[int]:
+        rows = range(self.list.topLevelItemCount())
+        return [n for n in rows if self.list.topLevelItem(n).isSelected()]
+
+    @property
+    def measured(self) -> list[dict[str, float | int | None]]:
+        """What each ruler measures, in the order of the list."""
+        return self._measured
+
+    def follow_scan(self) -> None:
+        """Measure all on the scan that is chosen now, where it is another one."""
+        chosen = identity(self._scan_combo.layer)
+        if chosen != self._followed:
+            self._followed = chosen
+            if self.book.rulers:
+                self._on_changed()
+
+    def _on_changed(self) -> None:
+        scan = self.scan
+        # a scan that is not in memory would be loaded as a whole for a circle
+        image = scan if scan is not None and scan.is_loaded else None
+        self._unit = "" if scan is None else "SUVbw" if scan.suvbw_factor is not None else scan.metadata.units
+        self._measured = [self._measure(ruler, image) for ruler in self.book.rulers]
+        self._is_filling = True
+        self.list.clear()
+        for ruler, found in zip(self.book.rulers, self._measured, strict=True):
+            item = QTreeWidgetItem([ruler.name, value_text(found, self._unit), "", "", ruler.visit])
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            item.setToolTip(_NAME, f"{TITLES[ruler.kind]}: {ruler.name}")
+            item.setToolTip(_VALUE, tip_text(found, self._unit))
+            for column, mark in ((_TARGET, ruler.is_target), (_NODE, ruler.is_node)):
+                item.setCheckState(column, Qt.CheckState.Checked if mark else Qt.CheckState.Unchecked)
+            self.list.addTopLevelItem(item)
+        self._is_filling = False
+        self._show_sum()
+        self._show()
+        self._update()
+
+    def _measure(self, ruler: Ruler, image: Volume | None) -> dict[str, float | int | None]:
+        space = ruler.frame_of_reference_uid
+        if image is not None and space and image.metadata.frame_of_reference_uid not in ("", space):
+            return dict(ruler.sizes)  # it lies in another patient space
+        return ruler.measure(image, suv=True)
+
+    def _show_sum(self) -> None:
+        try:
+            visits, told = follow_up(self.book.rulers)
+        except RadcnnError as error:
+            self.sum_label.setText(f"⚠ {error}")
+            return
+        lines = []
+        for visit in visits:
+            line = f"{visit.name or 'visit'}: sum {visit.total:.1f} mm"
+            if visit.from_baseline is not None and visit.from_nadir is not None:
+                line += f", {visit.from_baseline:+.0f} % of baseline, {visit.from_nadir:+.0f} % of nadir"
+            lines.append(f"{line} {visit.response}".rstrip())
+        self.sum_label.setText("\n".join([*lines, *(f"⚠ {line}" for line in told)]))
+
+    def _show(self, drawn: tuple[str, npt.NDArray[np.float64]] | None = None) -> None:
+        texts = [value_text(found, self._unit) for found in self._measured]
+        chosen = next(iter(self._selected), None)
+        self.shown.show(self.book.rulers, texts, self._scan_combo.layer, chosen, drawn)
+
+    def _update(self) -> None:
+        self.delete_button.setEnabled(bool(self._selected))
+        self.undo_button.setEnabled(self.book.can_undo)
+        self.save_button.setEnabled(bool(self.book.rulers))
+
+    def _on_click(self, item: QTreeWidgetItem, column: int) -> None:
+        if column in (_NAME, _VALUE):
+            go_to(self._viewer, self.book.rulers[self.list.indexOfTopLevelItem(item)].center)
+            self._show()
+
+    def _on_double_click(self, item: QTreeWidgetItem, column: int) -> None:
+        if column in (_NAME, _VISIT):
+            self.list.editItem(item, column)
+
+    def _on_edited(self, item: QTreeWidgetItem, column: int) -> None:
+        if self._is_filling:
+            return
+        number = self.list.indexOfTopLevelItem(item)
+        is_checked = item.checkState(column) == Qt.CheckState.Checked
+        fields = {
+            _NAME: {"name": item.text(_NAME).strip() or self.book.rulers[number].name},
+            _VISIT: {"visit": item.text(_VISIT).strip()},
+            _TARGET: {"is_target": is_checked},
+            _NODE: {"is_node": is_checked},
+        }
+        self.book.change(number, **fields.get(column, {}))
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """Write all rulers, ``.csv`` or ``.sr.dcm``."""
+        from napari_radcnn.io.dicom_results import write_ruler_report
+
+        try:
+            if path.name.lower().endswith(_REPORT):
+                scan = self.scan
+                if scan is None:
+                    raise RadcnnError("A DICOM report needs the scan that the rulers were drawn on: choose it above.")
+                write_ruler_report(self.book.rulers, path, scan, self._measured, self._unit, overwrite=True)
+            else:
+                path = path if path.suffix else path.with_suffix(".csv")
+                write_rulers(self.book.rulers, path, self._measured, self._unit, overwrite=True)
+        except RadcnnError as error:
+            self.tell(f"⚠ {error}")
+            return
+        self.tell(f"Written: {path}")
+
+    def open(self, path: Path) -> None:
+        """Add the rulers of a file."""
+        from napari_radcnn.io.dicom_results import read_ruler_report
+
+        try:
+            found = read_rulers(path) if path.suffix.lower() == ".csv" else read_ruler_report(path)
+        except RadcnnError as error:
+            self.tell(f"⚠ {error}")
+            return
+        self.book.add(found)
+        self.tell(f"{len(found)} rulers read.")
+
+    def _choose_to_save(self) -> None:
+        kinds = "Table (*.csv);;DICOM report (*.sr.dcm)"
+        found, _ = QFileDialog.getSaveFileName(self, "Write the rulers to", str(Path.home() / "rulers.csv"), kinds)
+        if found:
+            self.save(Path(found))
+
+    def _choose_to_open(self) -> None:
+        kinds = "Rulers (*.csv *.dcm);;All files (*)"
+        found, _ = QFileDialog.getOpenFileName(self, "Read rulers from", str(Path.home()), kinds)
+        if found:
+            self.open(Path(found))
