@@ -69,7 +69,12 @@ def solids(found: Checks) -> None:
             volume = 4 / 3 * np.pi * radius**3 / 1000
             off["ball volume_ml"].append(row["volume_ml"] / volume - 1)
             off["ball mesh_volume_ml"].append(row["mesh_volume_ml"] / volume - 1)
-            for column in ("longest_diameter_mm", "axial_diameter_mm", "axial_perpendicular_mm"):
+            for column in (
+                "longest_diameter_mm",
+                "axial_diameter_mm",
+                "axial_perpendicular_mm",
+                "maximum_3d_diameter_mm",
+            ):
                 off[f"ball {column}"].append(row[column] - 2 * radius)
             for axis, wanted in zip("xyz", place, strict=True):
                 off[f"ball centroid_{axis}_mm"].append(row[f"centroid_{axis}_mm"] - wanted)
@@ -83,7 +88,8 @@ def solids(found: Checks) -> None:
         sides = np.array((14, 61, 28)) * SPACING
         (row,) = segments(labels(mask, grid))["labels"]
         off["box volume_ml"].append(row["volume_ml"] / (sides.prod() / 1000) - 1)
-        off["box longest_diameter_mm"].append(row["longest_diameter_mm"] - float(np.linalg.norm(sides)))
+        for column in ("longest_diameter_mm", "maximum_3d_diameter_mm"):
+            off[f"box {column}"].append(row[column] - float(np.linalg.norm(sides)))
     for name, values in off.items():
         solid, column = name.split()
         worst = max(values, key=abs)

@@ -142,11 +142,10 @@ def measuring(head: radcnn.Volume) -> None:
 
 def _ventricles(head: radcnn.Volume) -> radcnn.LabelMap:
     """Outline both ventricles with a point each."""
-    session = radcnn.PromptSession(head)
-    for name, place in (("right ventricle", (-12.0, 20.0, 20.0)), ("left ventricle", (10.0, 12.0, 20.0))):
-        session.add_object(name)
-        session.prompt(Prompt.point(place))
-    return session.label_map()
+    with radcnn.PromptSession(head, autosave=False) as session:
+        for name, place in (("right ventricle", (-12.0, 20.0, 20.0)), ("left ventricle", (10.0, 12.0, 20.0))):
+            session.add(Prompt.point(place), session.add_object(name).value)
+        return session.result()
 
 
 def _rulers(space: str) -> list[Ruler]:
@@ -155,7 +154,7 @@ def _rulers(space: str) -> list[Ruler]:
         "distance": [(-62, 20), (62, 20)],
         "angle": [(-45, -45), (-45, -15), (-15, -15)],
         "cobb": [(-55, 50), (-25, 55), (-55, 85), (-25, 75)],
-        "bidirectional": [(18, -48), (48, -38), (30, -30), (36, -48)],
+        "bidirectional": [(18, -48), (48, -38), (29, -31), (35, -49)],
         "ellipse": [(-35, 35), (-11, 35), (-23, 27), (-23, 43)],
         "rectangle": [(10, 30), (38, 30), (38, 44), (10, 44)],
         "freehand": [(0, -60), (8, -52), (6, -40), (-4, -38), (-8, -50)],

@@ -205,6 +205,17 @@ def _tool_was_used(names, folder, out):
     assert "Keep what is at least 780" in out
 
 
+def _labels_were_measured(names, folder, out):
+    rows = (folder / "figures.csv").read_text().splitlines()
+    assert len(rows) == 3
+    pet = json.loads((folder / "pet.json").read_text())
+    assert pet["unit"] == "SUVbw"
+    assert {"suv_max", "suv_peak", "mtv_ml", "tlg"} <= set(pet["labels"][0])
+    brain = (folder / "brain.csv").read_text().splitlines()[1].split(",")
+    assert float(brain[3]) == names["table"]["labels"][0]["volume_ml"]
+    assert "longest mm" in out
+
+
 CHECKS = {
     "add-a-format": _format_was_used,
     "add-a-model": _bright_was_labeled,
@@ -212,6 +223,7 @@ CHECKS = {
     "add-an-engine": _mass_was_clicked,
     "correct-a-mask": _mask_was_corrected,
     "interact-from-a-script": _script_was_played,
+    "measure": _labels_were_measured,
     "review-findings": _findings_were_written,
     "run-models-from-elsewhere": _foreign_models_were_run,
     "see-the-evidence": _maps_were_written,

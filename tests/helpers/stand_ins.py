@@ -35,6 +35,26 @@ def _series(folder: Path) -> None:
     write_dicom_series(folder, head(oblique_geometry((5, 12, 10))), modality="MR")
 
 
+def _segments(path: Path) -> None:
+    """Write labels on the grid of `_series`."""
+    scan = head(oblique_geometry((5, 12, 10)))
+    array = np.zeros(scan.geometry.shape, np.uint8)
+    array[1:4, 3:8, 2:7], array[2:4, 8:11, 7:9] = 1, 2
+    radcnn.write(scan.with_array(array, is_label=True), path)
+
+
+def _pet(folder: Path) -> None:
+    """Write a PET on the same grid: 70 kg, 370 MBq of F-18 an hour before the scan."""
+    from pydicom import Dataset
+
+    drug = Dataset()
+    drug.RadionuclideTotalDose, drug.RadionuclideHalfLife = "370000000", "6586.2"
+    drug.RadiopharmaceuticalStartTime = "091500"
+    scan = head(oblique_geometry((5, 12, 10)))
+    tags = {"Units": "BQML", "DecayCorrection": "START", "CorrectedImage": ["ATTN", "DECY"], "PatientWeight": "70"}
+    write_dicom_series(folder, scan, modality="PT", RadiopharmaceuticalInformationSequence=[drug], **tags)
+
+
 def _radiograph(path: Path) -> None:
     """Write a frontal picture: two dark lungs of different sizes, a heart on the patient's left."""
     rows, columns = np.mgrid[:96, :120]
@@ -83,6 +103,8 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "flair.nii.gz": _small_head,
     "chest.dcm": _radiograph,
     "scan/": _series,
+    "segments.nii.gz": _segments,
+    "pet/": _pet,
     "scans/*/": lambda folder: [_series(folder.parent / name) for name in ("first", "second one")],
     "reference.json": _findings,
     "denoised.nii.gz.radcnn.json": _manifest,

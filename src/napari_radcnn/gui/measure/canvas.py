@@ -111,6 +111,7 @@ class RulerLayer:
             translate=translate,
             units="mm",
             axis_labels=AXIS_LABELS,
+            opacity=1.0,
             features={"label": []},
             text={"string": "{label}", "size": 10, "color": _COLOR, "anchor": "upper_left"},
         )

@@ -52,7 +52,6 @@ class MeasureDock(QWidget):
         self._edits: dict[Hashable, LabelEdits] = {}
         self._table: dict[str, Any] | None = None
         self._is_due = False
-        self._scan_is_chosen = False
         self._watched: Any = None
         self._quiet = QTimer(self)
         self._quiet.setSingleShot(True)
@@ -62,7 +61,7 @@ class MeasureDock(QWidget):
         self.pin = Pin(napari_viewer, self.layer_combo, self._layer_for, self._held)
         self._pin_place.addWidget(self.pin)
         self.layer_combo.changed.connect(self._on_layer)
-        self.scan_combo.activated.connect(self._on_scan_chosen)
+        self.scan_combo.activated.connect(lambda _index: self._due())
         self.scan_combo.changed.connect(self.rulers.follow_scan)
         self.panel.ended.connect(self._on_ended)
         self._show()
@@ -164,17 +163,14 @@ class MeasureDock(QWidget):
             for name in ("paint", "labels_update", "data"):
                 getattr(self._watched.events, name).disconnect(self._on_painted)
         self._watched = layer
-        self._table, self._scan_is_chosen = None, False
+        self._table = None
         self.tree.clear()
+        self.panel.message_label.clear()
         if layer is not None:
             for name in ("paint", "labels_update", "data"):
                 getattr(layer.events, name).connect(self._on_painted)
             scan = scan_of(layer, self._viewer.layers)
             self.scan_combo.choose(scan)
-        self._due()
-
-    def _on_scan_chosen(self, _index: int) -> None:
-        self._scan_is_chosen = True
         self._due()
 
     def _on_painted(self, _event: Any = None) -> None:
