@@ -14,11 +14,11 @@ from dciodvfy import errors_in
 from dicom_factory import write_dicom_series
 from model_factory import unet, write_bundle
 from napari_radcnn.cli import main
-from napari_radcnn.measure import segments
+from napari_radcnn.measure import Ruler, segments, write_rulers
 from napari_radcnn.phantom import world_field
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Label
-from solids import ellipsoid, grids
+from solids import center_of, ellipsoid, grids
 
 GRID = grids()["oblique"]
 FIXED = ["label", "name", "voxels", "volume_ml", "mean", "sd", "min", "median", "max", "longest_diameter_mm"]
@@ -124,3 +124,27 @@ def test_a_run_measures_what_it_found(tmp_path, capsys):
     words = ["run", "nlm-denoise", *words[2:4], str(tmp_path / "d.nii.gz"), "--measure", str(tmp_path / "d.csv")]
     assert main(words) == 4
     assert "makes no labels" in capsys.readouterr().err
+
+
+def test_rulers(study, capsys):
+    (scan,) = radcnn.read(study / "ct")
+    x, y, z = (float(value) for value in center_of(GRID))
+    rulers = [
+        Ruler("sphere", ((x, y, z), (x, y, z + 9)), "ball"),
+        Ruler("distance", ((x, y, z), (x, y, z + 20)), "liver 1", "2026-01", True),
+        Ruler("distance", ((x, y, z), (x, y, z + 10)), "liver 1", "2026-02", True),
+    ]
+    write_rulers(rulers, study / "r.csv")
+    words = ["measure", str(study / "r.csv"), "--image", str(study / "ct")]
+    assert main(words) == 0
+    found = rulers[0].measure(scan)
+    printed = capsys.readouterr().out
+    assert f"ball: 3.05 ml · {found['mean']:.4g} ± {found['sd']:.3g} HU" in printed
+    assert "sum at 2026-02: 10.0 mm, -50 % of baseline PR" in printed
+    assert main([*words, "-o", str(study / "r.sr.dcm")]) == 0
+    assert main(["measure", str(study / "r.sr.dcm"), "--image", str(study / "ct"), "-o", str(study / "again.csv")]) == 0
+    rows = list(csv.DictReader((study / "again.csv").open()))
+    assert float(rows[0]["mean"]) == pytest.approx(found["mean"], abs=0.1)
+    assert [row["length_mm"] for row in rows[1:]] == ["20.0", "10.0"]
+    for more, status in (([], 0), (["-o", str(study / "r.json")], 3), (["-o", str(study / "x.sr.dcm")], 2)):
+        assert main(["measure", str(study / "r.csv"), *more]) == status

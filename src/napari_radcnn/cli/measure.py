@@ -43,7 +43,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Measure every label: volume, diameters and shape, and the values of a scan within it. The figures "
         "follow IBSI's definitions where there is one; `-o table.json` states that of each.",
     )
-    measure.add_argument("labels", metavar="LABELS", type=Path, help="a label map, DICOM segmentation or contours")
+    measure.add_argument(
+        "labels",
+        metavar="LABELS",
+        type=Path,
+        help="a label map, DICOM segmentation or contours; or rulers, .csv or DICOM report",
+    )
     measure.add_argument(
         "--image", metavar="SCAN", type=Path, help="the scan whose values are measured; without it, shapes only"
     )
@@ -92,6 +97,9 @@ def _measure(parsed: argparse.Namespace) -> None:
     sources = [path for path in (parsed.labels, parsed.image) if path is not None]
     if parsed.output is not None:
         check_table(parsed.output, parsed.overwrite, sources, [_REPORT])
+    if _holds_rulers(parsed.labels):
+        _measure_rulers(parsed)
+        return
     if parsed.suv and parsed.image is None:
         raise OptionError("--suv needs the PET: name it with --image SCAN.")
     with cancelling() as cancel:
@@ -114,6 +122,51 @@ def _measure(parsed: argparse.Namespace) -> None:
         _write_report(labels, image, table, parsed)
     else:
         write_table(table, parsed.output, parsed.overwrite)
+    print(f"written: {parsed.output}")
+
+
+def _holds_rulers(path: Path) -> bool:
+    from napari_radcnn.io.dicom_results import is_report
+
+    return path.suffix.lower() == ".csv" or is_report(path)
+
+
+def _measure_rulers(parsed: argparse.Namespace) -> None:
+    """Measure rulers that were written by the viewer, or by another program as a report."""
+    from napari_radcnn.io.dicom_results import read_ruler_report, write_ruler_report
+    from napari_radcnn.measure import follow_up, read_rulers, write_rulers
+    from napari_radcnn.measure.ruler_table import value_text
+
+    is_table = parsed.labels.suffix.lower() == ".csv"
+    rulers = read_rulers(parsed.labels) if is_table else read_ruler_report(parsed.labels)
+    image, unit = None, ""
+    if parsed.image is not None:
+        with cancelling() as cancel:
+            progress = Progress()
+            image = _read(parsed.image, parsed, progress, cancel, True)
+            progress.close()
+        warn(image.warnings)
+        if parsed.suv and image.suvbw_factor is None:
+            raise OptionError(f"'{image.name}' has no SUV: measure it in its own unit, without --suv.")
+        unit = "SUVbw" if parsed.suv else image.metadata.units
+    measured = [ruler.measure(image, parsed.suv) for ruler in rulers]
+    visits, told = follow_up(rulers)
+    warn(told)
+    if parsed.output is None:
+        for ruler, found in zip(rulers, measured, strict=True):
+            print(f"{ruler.name}: {value_text(found, unit)}")
+        for visit in visits:
+            change = "" if visit.from_baseline is None else f", {visit.from_baseline:+.0f} % of baseline"
+            print(f"sum at {visit.name}: {visit.total:.1f} mm{change} {visit.response}".rstrip())
+        return
+    if parsed.output.name.lower().endswith(_REPORT):
+        if image is None:
+            raise OptionError("A report of rulers needs the scan that they were drawn on: name it with --image SCAN.")
+        write_ruler_report(rulers, parsed.output, image, measured, unit, parsed.overwrite)
+    elif parsed.output.suffix.lower() == ".csv":
+        write_rulers(rulers, parsed.output, measured, unit, parsed.overwrite)
+    else:
+        raise WriteError(f"{parsed.output}: rulers are written as .csv or .sr.dcm.")
     print(f"written: {parsed.output}")
 
 

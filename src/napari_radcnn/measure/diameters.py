@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 #: Pairs of points that are compared at once.
 _PAIRS = 500_000
+#: In which the width of a slice is looked at before its diameter is measured.
+_DIRECTIONS = 8
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,17 @@ def _is_end(position: npt.NDArray[np.int64], line: npt.NDArray[np.int64]) -> npt
 
 
 def _reach(points: npt.NDArray[np.int64], steps: npt.NDArray[np.float64]) -> float:
-    """Return what no diameter within the box around the points exceeds, mm."""
-    extent = points.max(0) - points.min(0) + 1
-    return float(max(np.linalg.norm(steps @ (extent * signs)) for signs in ((1, 1), (1, -1))))
+    """Return what no diameter of voxels exceeds, mm.
+
+    Between two of some directions lies half an angle at most: what is longest there is as wide in one of them as its
+    cosine says.
+    """
+    angles = np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS
+    across = np.stack([np.cos(angles), np.sin(angles)])
+    places = (points @ steps.T) @ across
+    widths = places.max(0) - places.min(0)
+    voxel = float(max(np.linalg.norm(steps @ signs) for signs in ((1, 1), (1, -1))))
+    return float(widths.max()) / float(np.cos(np.pi / 2 / _DIRECTIONS)) + voxel / 2
 
 
 def _long_pairs(centers: npt.NDArray[np.float64], margin: float) -> npt.NDArray[np.float64]:

@@ -126,7 +126,7 @@ class Mouse:
 
     def _on_button(self, viewer: Any, event: Any) -> Iterator[None]:
         canvas = self._canvas()
-        if canvas is None or not self._is_ours(canvas, event):
+        if canvas is None or event.handled or not self._is_ours(canvas, event):  # a ruler may be drawn
             return
         event.handled = True  # else the camera moves along
         if self.is_drawing:

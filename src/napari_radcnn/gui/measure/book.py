@@ -1,4 +1,4 @@
-"""The rulers of a viewer: drawn, named, deleted, each step with its way back; and how their values are said."""
+"""The rulers of a viewer: drawn, named, deleted, each step with its way back; and all that they say."""
 
 from __future__ import annotations
 
@@ -70,26 +70,6 @@ class RulerBook:
         self._before.append(self.rulers)
         self.rulers = rulers
         self._changed()
-
-
-def value_text(found: Mapping[str, float | int | None], unit: str) -> str:
-    """Return what a ruler measures with units, such as ``"47.1 mm² · 800 ± 9 HU"``."""
-    parts = []
-    if "angle_deg" in found:
-        parts.append(f"{found['angle_deg']:.1f}°")
-    if "length_mm" in found:
-        parts.append(f"{found['length_mm']:.1f} mm")
-    if "area_mm2" in found:
-        parts.append(f"{found['area_mm2']:.0f} mm²")
-    elif "long_axis_mm" in found:
-        parts.append(f"{found['long_axis_mm']:.1f} x {found['short_axis_mm']:.1f} mm")
-    if "volume_ml" in found:
-        parts.append(f"{found['volume_ml']:.2f} ml")
-    if found.get("mean") is not None:
-        parts.append(f"{found['mean']:.4g} ± {found['sd']:.3g} {unit}".rstrip())
-    elif found.get("voxels") == 0:
-        parts.append("outside of the scan")
-    return " · ".join(parts)
 
 
 def tip_text(found: Mapping[str, float | int | None], unit: str) -> str:

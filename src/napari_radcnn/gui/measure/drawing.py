@@ -72,7 +72,7 @@ class RulerMouse:
     def _on_button(self, view: Any, event: Any) -> Iterator[None]:
         paper = self._paper()
         kind = None if paper is None else paper.tool()
-        if paper is None or kind is None or event.button != _LEFT or tuple(event.modifiers):
+        if paper is None or kind is None or event.handled or event.button != _LEFT or tuple(event.modifiers):
             return
         axes = [axis - view.dims.ndim + 3 for axis in view.dims.displayed]
         if view.dims.ndisplay != 2 or min(axes) < 0:

@@ -26,12 +26,13 @@ from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.findings.view import go_to
 from napari_radcnn.gui.layers.belonging import identity, is_scan
 from napari_radcnn.gui.layers.layers import volume_from_layer
-from napari_radcnn.gui.measure.book import TITLES, RulerBook, tip_text, value_text
+from napari_radcnn.gui.measure.book import TITLES, RulerBook, tip_text
 from napari_radcnn.gui.measure.canvas import RulerLayer
 from napari_radcnn.gui.measure.drawing import RulerMouse
 from napari_radcnn.gui.parts.gone import when_gone
 from napari_radcnn.gui.parts.widgets import LayerCombo, wrapped_label
 from napari_radcnn.measure import follow_up, read_rulers, write_rulers
+from napari_radcnn.measure.ruler_table import value_text
 from napari_radcnn.measure.rulers import Kind, Ruler
 from napari_radcnn.volume import Volume
 
