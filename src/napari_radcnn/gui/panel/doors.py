@@ -61,6 +61,12 @@ class Fusion(_Door):
     _page = "Fusion"
 
 
+class Cohort(_Door):
+    """Opens the panel on its page of cohorts."""
+
+    _page = "Cohort"
+
+
 class Export(_Door):
     """Opens the panel on its page of export."""
 

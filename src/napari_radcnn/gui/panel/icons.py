@@ -13,7 +13,7 @@ _WIDTH = 4.5
 
 
 def icon(name: str, color: QColor) -> QIcon:
-    """Return the drawing of a name: scans, view, models, segment, findings, measure, fusion or export."""
+    """Return the drawing of a name: scans, view, models, segment, findings, measure, fusion, cohort or export."""
     pixmap = QPixmap(_SIDE, _SIDE)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
@@ -77,6 +77,12 @@ def _fusion(painter: QPainter, _color: QColor) -> None:
     painter.drawEllipse(QPointF(40, 32), 17, 17)
 
 
+def _cohort(painter: QPainter, _color: QColor) -> None:
+    """Draw a table."""
+    painter.drawRoundedRect(QRectF(8, 10, 48, 44), 5, 5)
+    painter.drawLines([QLineF(8, 24, 56, 24), QLineF(8, 39, 56, 39), QLineF(26, 24, 26, 54)])
+
+
 def _export(painter: QPainter, _color: QColor) -> None:
     """Draw an arrow out of a tray."""
     painter.drawPolyline([QPointF(8, 40), QPointF(8, 56), QPointF(56, 56), QPointF(56, 40)])
@@ -92,5 +98,6 @@ _DRAWINGS: dict[str, Callable[[QPainter, QColor], None]] = {
     "findings": _findings,
     "measure": _measure,
     "fusion": _fusion,
+    "cohort": _cohort,
     "export": _export,
 }

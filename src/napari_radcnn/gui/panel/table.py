@@ -54,6 +54,7 @@ PAGES: Sequence[PageEntry] = (
     ),
     PageEntry("Measure", "Measure", "measure", "Segments in numbers", "napari_radcnn.gui.measure.dock:MeasureDock"),
     PageEntry("Fusion", "Fusion", "fusion", "Overlay one scan on another", "napari_radcnn.gui.fusion.dock:FusionDock"),
+    PageEntry("Cohort", "Cohort", "cohort", "Run a model on many cases", "napari_radcnn.gui.cohort.dock:CohortDock"),
     PageEntry("Export", "Export", "export", "Write a layer to a file", "napari_radcnn.gui.export.dock:ExportDock"),
 )
 

@@ -1,0 +1,332 @@
+"""The Cohort page: a list of cases, a run over it beside the viewer, and a case opened with its result."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from qtpy.QtCore import QModelIndex, QTimer
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_radcnn.cohort import Case, CaseList, Summary, find_cases, read_list, run
+from napari_radcnn.cohort.chain.kinds import OPERATIONS
+from napari_radcnn.cohort.reading import locate
+from napari_radcnn.cohort.results.layout import TABLE
+from napari_radcnn.cohort.results.record import read_record, record_path
+from napari_radcnn.cohort.results.table import read_table
+from napari_radcnn.cohort.tables import SUFFIXES
+from napari_radcnn.errors import RadcnnError
+from napari_radcnn.gui.cohort.rows import CaseRows
+from napari_radcnn.gui.cohort.where import WhereBox
+from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, narrow_combo, wrapped_label
+from napari_radcnn.gui.scans.opening import scans_page
+from napari_radcnn.models import models
+from napari_radcnn.progress import Progress
+from napari_radcnn.tasks import TASKS
+
+_REFRESH_MS = 1000
+#: Of the time, what reading a long table again may take.
+_SHARE = 0.1
+
+
+class CohortDock(QWidget):
+    """Lists cases with state and key numbers, runs a model on all, and opens one with its result.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer it is docked in.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.cases: CaseList | None = None
+        self._table_read = 0.0
+        self._rest = 0.0
+        self._build()
+        self._timer = QTimer(self)
+        self._timer.setInterval(_REFRESH_MS)
+        self._timer.timeout.connect(self.refresh)
+        self._connect()
+        self._update_ready()
+
+    # -- what it looks like ----------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.cases_line, self.list_button, self.folder_button = (
+            QLineEdit(),
+            QPushButton("List …"),
+            QPushButton("Folder …"),
+        )
+        self.cases_line.setPlaceholderText("cases.csv, or a folder of scans")
+        self.cases_line.setToolTip("A list (.csv, .tsv, .xlsx, .json) with the columns case and image, or a folder")
+        form.addRow("Cases", self.cases_line)
+        form.addRow(_in_a_line(self.list_button, self.folder_button))
+        self.model_combo = narrow_combo()
+        self.model_combo.setToolTip("What is done with every case; a chain is a small YAML file")
+        self.chain_button = QPushButton("Chain …")
+        form.addRow("Model", self.model_combo)
+        form.addRow(_in_a_line(self.chain_button))
+        self.out_line, self.out_button = QLineEdit(), QPushButton("…")
+        self.out_line.setPlaceholderText("a new folder, or that of a run to go on with")
+        self.out_button.setMaximumWidth(30)
+        form.addRow("Results", _in_a_line(self.out_line, self.out_button))
+        self.jobs_box = QSpinBox()
+        self.jobs_box.setRange(1, 64)
+        self.jobs_box.setToolTip("Cases worked on at a time; together they take no more memory than there is")
+        form.addRow("At a time", self.jobs_box)
+        layout.addLayout(form)
+        self.where = WhereBox()
+        layout.addWidget(self.where)
+        self.panel = WorkPanel("Run")
+        layout.addWidget(self.panel)
+        self.note_label = wrapped_label()
+        layout.addWidget(self.note_label)
+        self.rows = CaseRows(self)
+        self.table = QTableView()
+        self.table.setModel(self.rows)
+        self.table.setMinimumHeight(220)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setStretchLastSection(True)
+        layout.addWidget(self.table, 1)
+        self.open_button = QPushButton("Open the case with its result")
+        layout.addWidget(self.open_button)
+        fill_scrolled(self, inside)
+        self._fill_models()
+
+    def _connect(self) -> None:
+        self.list_button.clicked.connect(self._choose_list)
+        self.folder_button.clicked.connect(self._choose_folder)
+        self.cases_line.editingFinished.connect(self._on_cases_typed)
+        self.chain_button.clicked.connect(self._choose_chain)
+        self.out_button.clicked.connect(self._choose_out)
+        self.out_line.editingFinished.connect(self._on_out)
+        self.where.changed.connect(self._update_ready)
+        self.panel.start_button.clicked.connect(self.run)
+        self.panel.ended.connect(self._on_ended)
+        self.table.selectionModel().currentRowChanged.connect(self._on_row)
+        self.table.doubleClicked.connect(self._on_double_click)
+        self.open_button.clicked.connect(self.open_case)
+
+    def _fill_models(self) -> None:
+        for spec in models():
+            if TASKS[spec.task].build and spec.is_available:
+                self.model_combo.addItem(f"{spec.title} ({spec.name})", spec.name)
+        for name in OPERATIONS:
+            self.model_combo.addItem(name, name)
+
+    # -- what is chosen --------------------------------------------------------------------------------------------
+
+    @property
+    def out(self) -> Path | None:
+        """The folder for the results."""
+        text = self.out_line.text().strip()
+        return Path(text).expanduser() if text else None
+
+    def choose_cases(self, path: Path) -> None:
+        """List the cases of a file or a folder, beside the viewer."""
+        if self.panel.job is not None:
+            return
+        self.cases_line.setText(str(path))
+
+        def work(progress: Progress, cancel: Event) -> CaseList:
+            return find_cases(path, progress=progress, cancel=cancel) if path.is_dir() else read_list(path)
+
+        self.panel.start("Listing the cases", work, self._show_cases, lambda: "Cancelled.")
+
+    def _show_cases(self, cases: CaseList) -> str:
+        self.cases = cases
+        self.rows.set_cases(cases.cases)
+        self.table.resizeColumnsToContents()
+        if self.out is None and cases.source is not None:
+            self.out_line.setText(str(cases.source.parent / f"{cases.source.stem}-results"))
+        self._table_read = 0.0
+        self.refresh()
+        doubtful = len(cases.doubtful)
+        return f"{len(cases)} cases" + (f", {doubtful} in doubt: see their notes." if doubtful else ".")
+
+    def _on_cases_typed(self) -> None:
+        text = self.cases_line.text().strip()
+        if text and (self.cases is None or Path(text) not in (self.cases.source, self.cases.folder)):
+            self.choose_cases(Path(text).expanduser())
+
+    def _choose_list(self) -> None:
+        wanted = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        path, _ = QFileDialog.getOpenFileName(self, "List of cases", self.cases_line.text(), f"Lists ({wanted})")
+        if path:
+            self.choose_cases(Path(path))
+
+    def _choose_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Folder of cases", self.cases_line.text())
+        if path:
+            self.choose_cases(Path(path))
+
+    def _choose_chain(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Chain", "", "Chains (*.yaml *.yml)")
+        if path:
+            self.choose_chain(Path(path))
+
+    def choose_chain(self, path: Path) -> None:
+        """Offer a chain among the models, and choose it."""
+        self.model_combo.addItem(path.name, str(path))
+        self.model_combo.setCurrentIndex(self.model_combo.count() - 1)
+
+    def _choose_out(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Folder for the results", self.out_line.text())
+        if path:
+            self.out_line.setText(path)
+            self._on_out()
+
+    def _on_out(self) -> None:
+        self._table_read = 0.0
+        self.refresh()
+
+    def _update_ready(self) -> None:
+        self.jobs_box.setEnabled(not self.where.is_cluster)
+        self.panel.set_ready(self.cases is not None and self.out is not None)
+        self._on_row()
+
+    # -- the run ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run the chosen model on every case, beside the viewer; what is done already stays."""
+        cases, out = self.cases, self.out
+        if cases is None or out is None or self.panel.job is not None:
+            return
+        try:
+            cluster = self.where.cluster()
+        except RadcnnError as error:
+            self.panel.fail(str(error))
+            return
+        notes: list[str] = []
+        work = partial(_work, str(self.model_combo.currentData()), cases, out, self.jobs_box.value(), cluster, notes)
+        self.note_label.clear()
+        self.panel.start("Cohort", work, partial(self._told, notes), lambda: "Stopped; Run goes on.")
+        if self.panel.job is not None:
+            self.panel.job.progressed.connect(self._on_progress)
+            self._timer.start()
+
+    def _told(self, notes: list[str], summary: Summary) -> str:
+        self.note_label.setText("\n".join(notes))
+        kept = f" ({summary.n_kept} before)" if summary.n_kept else ""
+        return f"{summary.n_done} cases done{kept}, {summary.n_failed} failed, in {summary.seconds:.0f} s."
+
+    def _on_progress(self, _done: int, _total: int, message: str) -> None:
+        self.rows.set_working(message.partition(": ")[0])
+
+    def _on_ended(self) -> None:
+        self._timer.stop()
+        self.rows.set_working("")
+        self._rest = 0.0
+        self.refresh()
+        self._update_ready()
+
+    def refresh(self) -> None:
+        """Show what stands in the table of results by now."""
+        table = None if self.out is None else self.out / TABLE
+        if self.cases is None or table is None or time.monotonic() < self._rest:
+            return
+        try:
+            written = table.stat().st_mtime
+            if written == self._table_read:
+                return
+            began = time.monotonic()
+            results = {row["case"]: row for row in read_table(table)}
+        except (OSError, KeyError):
+            results, written, began = {}, 0.0, time.monotonic()
+        self._table_read = written
+        self.rows.set_results(results, self.cases.columns)
+        # A table of very many rows is read less often, so that the viewer stays quick.
+        self._rest = time.monotonic() + (time.monotonic() - began) / _SHARE
+        self._update_ready()
+
+    # -- one case --------------------------------------------------------------------------------------------------
+
+    def _case(self) -> Case | None:
+        row = self.table.currentIndex().row()
+        return self.rows.cases[row] if 0 <= row < len(self.rows.cases) else None
+
+    def _on_row(self, *_: Any) -> None:
+        self.open_button.setEnabled(self._case() is not None)
+
+    def _on_double_click(self, _index: QModelIndex) -> None:
+        self.open_case()
+
+    def open_case(self) -> None:
+        """Open the scans of the chosen case and what was made of them, on the Scans page."""
+        case = self._case()
+        if case is None or self.cases is None:
+            return
+        paths = paths_of(case, self.cases, self.out)
+        if paths:
+            scans_page(self._viewer).open_paths(paths)
+        else:
+            self.panel.fail(f"{case.name}: none of its files is there.")
+
+
+def paths_of(case: Case, cases: CaseList, out: Path | None) -> list[Path]:
+    """Return the files of a case that the viewer opens: its scans first, then the images among its results."""
+    named = [locate(text, cases.folder)[0] for text in case.values.values()]
+    found = [path for path in named if path.exists()]
+    record = None if out is None else read_record(record_path(out, case.name))
+    if record is not None and out is not None:
+        files = (out / record.folder / name for done in record.steps for name in done.files)
+        found += [path for path in files if path.exists() and is_shown(path)]
+    return list(dict.fromkeys(found))
+
+
+def is_shown(path: Path) -> bool:
+    """Return whether a result is shown as a layer: images, labels and findings, and no table."""
+    from napari_radcnn.io import Kind, kind_of
+
+    return kind_of(path) in (Kind.IMAGES, Kind.FINDINGS)
+
+
+def _work(
+    model: str,
+    cases: CaseList,
+    out: Path,
+    jobs: int,
+    cluster: tuple[str, Path | None] | None,
+    notes: list[str],
+    progress: Progress,
+    cancel: Event,
+) -> Summary:
+    """Run a cohort; on a thread."""
+    workers = None
+    if cluster is not None:
+        from napari_radcnn.cohort.cluster.workers import Cluster
+
+        workers = Cluster(*cluster, send=True, tell=notes.append)
+    return run(
+        model, cases, out, jobs=jobs, workers=workers, progress=progress, cancel=cancel, tell=notes.append
+    )  # fmt: skip
+
+
+def _in_a_line(*widgets: QWidget) -> QHBoxLayout:
+    line = QHBoxLayout()
+    for widget in widgets:
+        line.addWidget(widget)
+    return line

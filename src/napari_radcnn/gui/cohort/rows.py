@@ -1,0 +1,126 @@
+"""The cases of a list as Qt's tables want them: state, key numbers, reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
+
+from napari_radcnn.cohort import Case
+from napari_radcnn.cohort.cases import RESULT_COLUMNS
+
+_FIRST = ("Case", "State")
+_LAST = "Note"
+#: Columns of the table of results that are no key numbers.
+_NO_NUMBERS = frozenset((*RESULT_COLUMNS, "patient"))
+_MOST_NUMBERS = 6
+_States = Mapping[str, Mapping[str, str]]
+
+
+class CaseRows(QAbstractTableModel):
+    """Cases and what became of them.
+
+    Parameters
+    ----------
+    parent : QObject
+        Whose.
+    """
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.cases: Sequence[Case] = ()
+        self._results: _States = {}
+        self._numbers: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._working = ""
+
+    def set_cases(self, cases: Sequence[Case]) -> None:
+        """Show other cases."""
+        self.beginResetModel()
+        self.cases, self._results, self._numbers, self._working = tuple(cases), {}, [], ""
+        self._rows = {case.name: row for row, case in enumerate(self.cases)}
+        self.endResetModel()
+
+    def set_results(self, results: _States, carried: Sequence[str]) -> None:
+        """Show what became of them.
+
+        Parameters
+        ----------
+        results : mapping of str to mapping
+            Rows of the table of results, by case.
+        carried : sequence of str
+            Columns of the list, which are not shown again.
+        """
+        first = next(iter(results.values()), {})
+        numbers = [name for name in first if name not in _NO_NUMBERS and name not in carried][:_MOST_NUMBERS]
+        if numbers != self._numbers:
+            self.beginResetModel()
+            self._results, self._numbers = results, numbers
+            self.endResetModel()
+            return
+        self._results = results
+        if self.cases:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.cases) - 1, self.columnCount() - 1))
+
+    def set_working(self, case: str) -> None:
+        """Mark a case that is being worked on; an empty name marks none."""
+        before, self._working = self._working, case
+        for name in (before, case):
+            if name in self._rows:
+                place = self.index(self._rows[name], 1)
+                self.dataChanged.emit(place, place)
+
+    def count(self, state: str) -> int:
+        """Return how many cases are in a state."""
+        return sum(row.get("state") == state for name, row in self._results.items() if name in self._rows)
+
+    def state_of(self, case: Case) -> str:
+        """Return the state of a case: done, failed, working, in doubt, or waiting."""
+        state = self._results.get(case.name, {}).get("state", "")
+        if state:
+            return state
+        if case.name == self._working:
+            return "working"
+        return "in doubt" if case.doubt else "waiting"
+
+    # -- as Qt asks ------------------------------------------------------------------------------------------------
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802  Qt's name
+        """Return the number of cases."""
+        return 0 if parent is not None and parent.isValid() else len(self.cases)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802  Qt's name
+        """Return the number of columns."""
+        return 0 if parent is not None and parent.isValid() else len(_FIRST) + len(self._numbers) + 1
+
+    def headerData(  # noqa: N802  Qt's name
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        """Return the name of a column."""
+        if orientation != Qt.Orientation.Horizontal or role != Qt.ItemDataRole.DisplayRole:
+            return None
+        return [*_FIRST, *self._numbers, _LAST][section]
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return what a cell shows."""
+        if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+            return None
+        case = self.cases[index.row()]
+        row = self._results.get(case.name, {})
+        column = index.column()
+        if column == 0:
+            return case.name if role == Qt.ItemDataRole.DisplayRole else case.why or case.name
+        if column == 1:
+            return self.state_of(case)
+        if column < len(_FIRST) + len(self._numbers):
+            return _short(row.get(self._numbers[column - len(_FIRST)], ""))
+        return row.get("reason") or row.get("warnings") or case.doubt
+
+
+def _short(text: str) -> str:
+    """Return a number with four digits; anything else as it is."""
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text

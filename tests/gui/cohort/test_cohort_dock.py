@@ -1,0 +1,119 @@
+"""The Cohort page by real clicks: cases are listed, run, stopped, gone on with, and opened with their results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import Qt
+
+import cohorts
+from napari_radcnn.cohort import Case
+from napari_radcnn.errors import OptionError
+from napari_radcnn.gui.cohort.dock import CohortDock
+from napari_radcnn.gui.cohort.rows import CaseRows
+from napari_radcnn.gui.cohort.where import CLUSTER, WhereBox
+from napari_radcnn.gui.layers.layers import label_map_from_layer
+
+pytestmark = pytest.mark.gui
+
+
+def _click(qtbot, button):
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def _states(dock):
+    return [dock.rows.data(dock.rows.index(row, 1)) for row in range(dock.rows.rowCount())]
+
+
+def test_a_cohort_is_listed_run_stopped_gone_on_with_and_opened(
+    make_napari_viewer, qtbot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = cohorts.lay_out_model(tmp_path / "models")
+    monkeypatch.setenv("PYTHONPATH", cohorts.environment(place)["PYTHONPATH"])
+    monkeypatch.syspath_prepend(str(place))
+    cases = cohorts.write_cohort(tmp_path / "in", 4)
+    (tmp_path / "in" / "scan002.nii.gz").write_bytes(b"")
+    chain = tmp_path / "slow.yaml"
+    chain.write_text(f"steps: [{{segment: {cohorts.MODEL}, options: {{seconds: 600}}}}]\n")
+    viewer = make_napari_viewer(show=True)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Cohort")
+    assert isinstance(dock, CohortDock)
+    assert not dock.panel.start_button.isEnabled()
+
+    qtbot.keyClicks(dock.cases_line, str(cases))
+    qtbot.keyClick(dock.cases_line, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: dock.panel.job is None and dock.cases is not None, timeout=20_000)
+    assert _states(dock) == ["waiting"] * 4
+    assert dock.panel.message_label.text() == "4 cases."
+    assert dock.out == tmp_path / "in" / "cases-results"
+
+    # a run that would take long is stopped
+    dock.choose_chain(chain)
+    _click(qtbot, dock.panel.start_button)
+    qtbot.waitUntil(lambda: "working" in _states(dock), timeout=60_000)
+    _click(qtbot, dock.panel.cancel_button)
+    qtbot.waitUntil(lambda: dock.panel.job is None, timeout=60_000)
+    assert dock.panel.message_label.text() == "Stopped; Run goes on."
+
+    dock.model_combo.setCurrentIndex(dock.model_combo.findData(cohorts.MODEL))
+    _click(qtbot, dock.panel.start_button)
+    qtbot.waitUntil(lambda: dock.panel.job is None, timeout=60_000)
+    assert "3 cases done, 1 failed" in dock.panel.message_label.text()
+    assert "option seconds of 'toy-waiting': 600.0 -> 0.0" in dock.note_label.text()
+    assert _states(dock) == ["done", "done", "failed", "done"]
+    shown = {
+        dock.rows.headerData(column, Qt.Orientation.Horizontal): column for column in range(dock.rows.columnCount())
+    }
+    number = dock.rows.data(dock.rows.index(3, shown["bright_ml"]))
+    assert float(number) == pytest.approx(cohorts.expected_ml(3), rel=1e-3)
+    assert "scan002.nii.gz" in dock.rows.data(dock.rows.index(2, shown["Note"]))
+
+    # a case is opened with its result, in one place
+    dock.table.selectRow(3)
+    _click(qtbot, dock.open_button)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=30_000)
+    scan, labels = viewer.layers
+    assert scan.name.startswith("scan003")
+    assert labels.name.startswith("toy-waiting")
+    assert int((label_map_from_layer(labels).array == 1).sum()) == 13
+    assert labels.data.shape == scan.data.shape
+
+    # what is no address is said before anything is begun
+    dock.where.where_combo.setCurrentText(CLUSTER)
+    dock.where.address_line.setText("tcp://10.0.0.5:8786")
+    dock.run()
+    assert dock.panel.job is None
+    assert "plain TCP" in dock.panel.message_label.text()
+
+
+def test_states_and_numbers_of_cases(qtbot) -> None:
+    rows = CaseRows(None)
+    rows.set_cases([Case("a", {}), Case("b", {}, doubt="two scans fit"), Case("c", {}), Case("d", {})])
+    results = {
+        "a": {"case": "a", "state": "done", "age": "60", "liver_ml": "1234.5678", "warnings": "w", "seconds": "1"},
+        "c": {"case": "c", "state": "failed", "reason": "no such file", "age": "61", "liver_ml": ""},
+    }
+    rows.set_results(results, ["age"])
+    rows.set_working("d")
+    table = [[rows.data(rows.index(row, column)) for column in range(rows.columnCount())] for row in range(4)]
+    assert table == [
+        ["a", "done", "1235", "w"],
+        ["b", "in doubt", "", "two scans fit"],
+        ["c", "failed", "", "no such file"],
+        ["d", "working", "", ""],
+    ]
+    assert (rows.count("done"), rows.count("failed")) == (1, 1)
+
+
+def test_where_is_this_computer_until_a_cluster_is_named(qtbot) -> None:
+    box = WhereBox()
+    qtbot.addWidget(box)
+    assert box.cluster() is None
+    box.where_combo.setCurrentText(CLUSTER)
+    with pytest.raises(OptionError, match="Enter the address"):
+        box.cluster()
+    box.address_line.setText("tls://cluster:8786")
+    box.certificates_line.setText("/certificates")
+    assert box.cluster() == ("tls://cluster:8786", Path("/certificates"))
