@@ -27,7 +27,7 @@ def test_npe2_finds_the_manifest_valid():
 
 def test_the_manifest_holds_all_that_the_tests_below_go_through():
     counted = {kind: len(entries) for kind, entries in CONTRIBUTIONS.items() if kind != "menus"}
-    assert counted == {"commands": 14, "readers": 1, "writers": 13, "widgets": 6, "sample_data": 3}
+    assert counted == {"commands": 15, "readers": 1, "writers": 13, "widgets": 7, "sample_data": 3}
     assert sum(len(entries) for entries in CONTRIBUTIONS["menus"].values()) == 7
 
 

@@ -22,11 +22,14 @@ class Placed:
         As of `napari_radcnn.cohort.reading.read_scan`.
     shown : str
         What manifests call it, where it was sent elsewhere.
+    about : mapping
+        What is known of the scan and its file does not hold: fields of `napari_radcnn.VolumeMetadata`.
     """
 
     path: str
     which: str = ""
     shown: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

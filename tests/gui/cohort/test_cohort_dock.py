@@ -12,8 +12,8 @@ from napari_radcnn.cohort import Case
 from napari_radcnn.errors import OptionError
 from napari_radcnn.gui.cohort.dock import CohortDock
 from napari_radcnn.gui.cohort.rows import CaseRows
-from napari_radcnn.gui.cohort.where import CLUSTER, WhereBox
 from napari_radcnn.gui.layers.layers import label_map_from_layer
+from napari_radcnn.gui.parts.where import CLUSTER, WhereBox
 
 pytestmark = pytest.mark.gui
 

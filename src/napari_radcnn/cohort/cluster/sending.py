@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from napari_radcnn.cohort.jobs import Answer, Job, Placed
+from napari_radcnn.cohort.jobs import Answer, Job
 
 
 def pack_inputs(job: Job) -> bytes:
@@ -32,7 +32,11 @@ def unpacked(job: Job, files: bytes, folder: Path) -> Job:
     with zipfile.ZipFile(io.BytesIO(files)) as archive:
         archive.extractall(folder / "in")
     inputs = {
-        name: Placed(str(folder / "in" / str(number) / Path(placed.path).name), placed.which, placed.path)
+        name: replace(
+            placed,
+            path=str(folder / "in" / str(number) / Path(placed.path).name),
+            shown=placed.shown or placed.path,
+        )
         for number, (name, placed) in enumerate(job.inputs.items())
     }
     reuse = {name: str(folder / "in" / f"step-{name}" / Path(path).name) for name, path in job.reuse.items()}

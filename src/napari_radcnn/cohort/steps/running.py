@@ -73,7 +73,7 @@ class Context:
                 self.scans[where] = read_scan(self.path(where), "", self.progress, self.cancel)
             else:
                 found = read_scan(Path(placed.path), placed.which, self.progress, self.cancel)
-                self.scans[where] = found
+                self.scans[where] = replace(found, metadata=replace(found.metadata, **placed.about))
         return self.scans[where]
 
     def target(self, step: Resolved) -> Path:
@@ -183,7 +183,10 @@ def _told(result: Result, job: Job) -> Result:
     shown = {placed.path: placed.shown for placed in job.inputs.values() if placed.shown}
     if not shown:
         return result
-    return replace(result, provenance=_renamed(result.provenance, shown))  # type: ignore[type-var]
+    made_by = _renamed(result.provenance, shown)
+    if isinstance(result, Volume):
+        return replace(result, metadata=replace(result.metadata, provenance=made_by))
+    return replace(result, provenance=made_by)  # type: ignore[type-var]
 
 
 def _renamed(plain: Any, shown: Mapping[str, str]) -> Any:

@@ -15,9 +15,11 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
+    QMenu,
     QPushButton,
     QSpinBox,
     QTableView,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -31,7 +33,7 @@ from napari_radcnn.cohort.results.table import read_table
 from napari_radcnn.cohort.tables import SUFFIXES
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.cohort.rows import CaseRows
-from napari_radcnn.gui.cohort.where import WhereBox
+from napari_radcnn.gui.parts.where import WhereBox
 from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.gui.scans.opening import scans_page
 from napari_radcnn.models import models
@@ -72,20 +74,19 @@ class CohortDock(QWidget):
         layout = QVBoxLayout(inside)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.cases_line, self.list_button, self.folder_button = (
-            QLineEdit(),
-            QPushButton("List …"),
-            QPushButton("Folder …"),
-        )
+        self.cases_line, self.cases_button = QLineEdit(), QToolButton()
+        self.cases_button.setText("…")
+        self.cases_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        choices = QMenu(self.cases_button)
+        choices.addAction("A list …", self._choose_list)
+        choices.addAction("A folder of scans …", self._choose_folder)
+        self.cases_button.setMenu(choices)
         self.cases_line.setPlaceholderText("cases.csv, or a folder of scans")
         self.cases_line.setToolTip("A list (.csv, .tsv, .xlsx, .json) with the columns case and image, or a folder")
-        form.addRow("Cases", self.cases_line)
-        form.addRow(_in_a_line(self.list_button, self.folder_button))
+        form.addRow("Cases", _in_a_line(self.cases_line, self.cases_button))
         self.model_combo = narrow_combo()
         self.model_combo.setToolTip("What is done with every case; a chain is a small YAML file")
-        self.chain_button = QPushButton("Chain …")
         form.addRow("Model", self.model_combo)
-        form.addRow(_in_a_line(self.chain_button))
         self.out_line, self.out_button = QLineEdit(), QPushButton("…")
         self.out_line.setPlaceholderText("a new folder, or that of a run to go on with")
         self.out_button.setMaximumWidth(30)
@@ -100,6 +101,7 @@ class CohortDock(QWidget):
         self.panel = WorkPanel("Run")
         layout.addWidget(self.panel)
         self.note_label = wrapped_label()
+        self.note_label.hide()
         layout.addWidget(self.note_label)
         self.rows = CaseRows(self)
         self.table = QTableView()
@@ -117,10 +119,8 @@ class CohortDock(QWidget):
         self._fill_models()
 
     def _connect(self) -> None:
-        self.list_button.clicked.connect(self._choose_list)
-        self.folder_button.clicked.connect(self._choose_folder)
         self.cases_line.editingFinished.connect(self._on_cases_typed)
-        self.chain_button.clicked.connect(self._choose_chain)
+        self.model_combo.activated.connect(self._on_model)
         self.out_button.clicked.connect(self._choose_out)
         self.out_line.editingFinished.connect(self._on_out)
         self.where.changed.connect(self._update_ready)
@@ -136,6 +136,7 @@ class CohortDock(QWidget):
                 self.model_combo.addItem(f"{spec.title} ({spec.name})", spec.name)
         for name in OPERATIONS:
             self.model_combo.addItem(name, name)
+        self.model_combo.addItem("A chain …", "")
 
     # -- what is chosen --------------------------------------------------------------------------------------------
 
@@ -183,15 +184,16 @@ class CohortDock(QWidget):
         if path:
             self.choose_cases(Path(path))
 
-    def _choose_chain(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Chain", "", "Chains (*.yaml *.yml)")
-        if path:
-            self.choose_chain(Path(path))
+    def _on_model(self) -> None:
+        if self.model_combo.currentData() == "":
+            path, _ = QFileDialog.getOpenFileName(self, "Chain", "", "Chains (*.yaml *.yml)")
+            self.choose_chain(Path(path) if path else None)
 
-    def choose_chain(self, path: Path) -> None:
-        """Offer a chain among the models, and choose it."""
-        self.model_combo.addItem(path.name, str(path))
-        self.model_combo.setCurrentIndex(self.model_combo.count() - 1)
+    def choose_chain(self, path: Path | None) -> None:
+        """Offer a chain among the models, and choose it; without one the first model."""
+        if path is not None:
+            self.model_combo.insertItem(0, path.name, str(path))
+        self.model_combo.setCurrentIndex(0)
 
     def _choose_out(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Folder for the results", self.out_line.text())
@@ -222,7 +224,7 @@ class CohortDock(QWidget):
             return
         notes: list[str] = []
         work = partial(_work, str(self.model_combo.currentData()), cases, out, self.jobs_box.value(), cluster, notes)
-        self.note_label.clear()
+        self.note_label.hide()
         self.panel.start("Cohort", work, partial(self._told, notes), lambda: "Stopped; Run goes on.")
         if self.panel.job is not None:
             self.panel.job.progressed.connect(self._on_progress)
@@ -230,6 +232,7 @@ class CohortDock(QWidget):
 
     def _told(self, notes: list[str], summary: Summary) -> str:
         self.note_label.setText("\n".join(notes))
+        self.note_label.setVisible(bool(notes))
         kept = f" ({summary.n_kept} before)" if summary.n_kept else ""
         return f"{summary.n_done} cases done{kept}, {summary.n_failed} failed, in {summary.seconds:.0f} s."
 

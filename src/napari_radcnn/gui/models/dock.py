@@ -42,6 +42,7 @@ from napari_radcnn.gui.parts.form import OptionsForm
 from napari_radcnn.gui.parts.job import Job
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.section import Section
+from napari_radcnn.gui.parts.where import WhereBox
 from napari_radcnn.gui.parts.widgets import LayerCombo, LinesBox, WorkPanel, fill_scrolled, wrapped_label
 from napari_radcnn.gui.reading.show import add_to_viewer, watch
 from napari_radcnn.inference.plan import Plan
@@ -75,8 +76,7 @@ class ModelsDock(QWidget):
         self._planner = Planner(self, self.update_plan)
         self._sorter = Planner(self, self._sort_models)
         self._sorted_for: tuple[Hashable | None, int] = (None, 0)
-        self._redraw = QTimer(self)
-        self._redraw.setInterval(_REDRAWN_MS)
+        self._redraw = QTimer(self, interval=_REDRAWN_MS)
         self._build()
         self._connect()
         self.setAcceptDrops(True)
@@ -102,9 +102,10 @@ class ModelsDock(QWidget):
         self._options_place = QVBoxLayout()
         layout.addLayout(self._options_place)
         self.options_form: OptionsForm | None = None
-        self.settings_form = OptionsForm(RunSettings)
+        self.settings_form, self.where = OptionsForm(RunSettings), WhereBox()
         self.settings_section = Section("Device and precision", self.settings_form)
-        layout.addWidget(self.settings_section)
+        for part in (self.settings_section, self.where):
+            layout.addWidget(part)
         self.queue = RunQueue()
         layout.addWidget(self.queue)
         self.replay_button = replay_button()
@@ -129,7 +130,8 @@ class ModelsDock(QWidget):
     def _connect(self) -> None:
         self.inputs.changed.connect(self._on_change)
         self.chooser.changed.connect(self._on_model)
-        self.settings_form.changed.connect(self._on_change)
+        for part in (self.settings_form, self.where):
+            part.changed.connect(self._on_change)
         self.panel.start_button.clicked.connect(self.run)
         self.panel.ended.connect(self._on_ended)
         self.replay_button.clicked.connect(self.replay)
@@ -277,7 +279,8 @@ class ModelsDock(QWidget):
         if not spec.is_available:
             return ""
         options = None if self.options_form is None else self.options_form.value()
-        return ModelRun(spec, tuple(self.inputs.layers), options, self.settings_form.value())
+        settings, where = self.settings_form.value(), self.where.cluster()
+        return ModelRun(spec, tuple(self.inputs.layers), options, settings, where=where)
 
     def update_plan(self) -> None:
         """Find out beside the viewer what the run will cost and what speaks against it; without torch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -18,6 +18,8 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.progress import Progress
+from napari_radcnn.results import Result
+from napari_radcnn.spec.options import describe
 from napari_radcnn.tasks import numbers_of
 from napari_radcnn.volume import Volume
 
@@ -59,6 +61,8 @@ class ModelRun:
         Where and how.
     anyway : bool
         Whether it runs on scans that the model was not made for.
+    where : (str, Path or None) or None
+        The scheduler and the certificates of a cluster whose workers run it; None for this computer.
     """
 
     spec: ModelSpec
@@ -66,6 +70,7 @@ class ModelRun:
     options: Any
     settings: RunSettings
     anyway: bool = False
+    where: tuple[str, Path | None] | None = None
 
     def run_anyway(self) -> ModelRun:
         """Return the same run, on whatever scans."""
@@ -75,7 +80,8 @@ class ModelRun:
         """Whether another run would do the same."""
         pairs = ((self.spec, other.spec), *zip(self.layers, other.layers, strict=False))
         return all(mine is theirs for mine, theirs in pairs) and (
-            (len(self.layers), self.options, self.settings) == (len(other.layers), other.options, other.settings)
+            (len(self.layers), self.options, self.settings, self.where)
+            == (len(other.layers), other.options, other.settings, other.where)
         )
 
     def volumes(self) -> list[Volume]:
@@ -90,10 +96,13 @@ class ModelRun:
         return plan(self.volumes(), self.spec, self.options, device=settings.device, precision=settings.precision)
 
     def run(self, progress: Progress, cancel: Event) -> Shown:
-        """Run the model in memory."""
+        """Run the model in memory, here or by a worker of a cluster."""
         from napari_radcnn.operations import run
 
         volumes = self.volumes()
+        if self.where is not None:
+            result = self._run_elsewhere(volumes, progress, cancel)
+            return shown(self.spec.task, result, volumes[0], self.layers[0], progress, cancel)
         result = run(
             volumes,
             self.spec,
@@ -105,6 +114,23 @@ class ModelRun:
             anyway=self.anyway,
         )
         return shown(self.spec.task, result, volumes[0], self.layers[0], progress, cancel)
+
+    def _run_elsewhere(self, volumes: Sequence[Volume], progress: Progress, cancel: Event) -> Result:
+        from napari_radcnn.cohort.cluster.single import run_elsewhere
+
+        assert self.where is not None
+        options = {entry.name: getattr(self.options, entry.name) for entry in describe(self.spec.options)}
+        return run_elsewhere(
+            volumes,
+            self.spec,
+            {} if self.options is None else options,
+            *self.where,
+            device=self.settings.device,
+            precision=self.settings.precision,
+            anyway=self.anyway,
+            progress=progress,
+            cancel=cancel,
+        )
 
     def stream(self, target: Path, each_block: EachBlock | None, progress: Progress, cancel: Event) -> Shown:
         """Run the model from store to store."""

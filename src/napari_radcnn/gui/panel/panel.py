@@ -42,7 +42,7 @@ _CONTROLS, _LAYERS = "layer controls", "layer list"
 _ICON = 22
 #: The page that is shown is marked by a line as well as by brightness, in dark and in light themes.
 _BUTTON = """
-QToolButton { border: none; border-bottom: 3px solid transparent; padding: 3px 0px; font-size: 11px; }
+QToolButton { border: none; border-bottom: 3px solid transparent; padding: 3px 0px; font-size: 10px; }
 QToolButton:checked { background: rgba(128, 128, 128, 90); border-bottom-color: #4f8fd6; }
 QToolButton:hover, QToolButton:focus { background: rgba(128, 128, 128, 60); }
 """
@@ -96,6 +96,8 @@ class Panel(QWidget):
             button.setCheckable(True)
             button.setAutoRaise(True)
             button.setStyleSheet(_BUTTON)
+            button.ensurePolished()  # a longer word gets more of the row
+            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(each.title) + 2)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
             button.setIconSize(QSize(_ICON, _ICON))
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
