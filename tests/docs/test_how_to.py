@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -29,6 +30,7 @@ import small_classifier
 import stand_ins
 import toy_package
 from napari_radcnn.cli import _parser, main
+from napari_radcnn.cohort.cluster.slurm import read_profile
 from napari_radcnn.evidence.ensemble import KINDS
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.script import _FORMS, script_from_dict, step_from_dict
@@ -87,7 +89,7 @@ class Shell:
 
     def run(self, line: str) -> None:
         for program, *words in self.calls(line):
-            if program == "radcnn" and words[0] != "train":
+            if program == "radcnn" and not _is_parsed_only(words):
                 assert main(words) == 0, line
             elif program == "radcnn":
                 _parser(words).parse_args(words)
@@ -118,6 +120,12 @@ class Shell:
         benchmarks = pytest.importorskip("benchmarks.models.run", reason="the benchmarks lie in the repository only")
         self._monkeypatch.setattr(benchmarks, "run", lambda *_: True)
         assert benchmarks.main(words[3:]) == 0
+
+
+def _is_parsed_only(words: list[str]) -> bool:
+    """Whether a command trains, serves until it is stopped, or needs other computers."""
+    serves = words[:2] in (["cohort", "scheduler"], ["cohort", "worker"])
+    return words[0] == "train" or serves or "--scheduler" in words or "--slurm" in words
 
 
 def _train_queue() -> ModuleType:
@@ -216,6 +224,19 @@ def _labels_were_measured(names, folder, out):
     assert "longest mm" in out
 
 
+def _cohort_was_run(names, folder, out):
+    assert (names["summary"].n_done, names["summary"].n_kept, names["summary"].failed) == (2, 2, {})
+    for name in ("denoised", "measured"):
+        with (folder / name / "results.csv").open() as table:
+            rows = list(csv.DictReader(table))
+        assert len(rows) == 2
+        assert {row["state"] for row in rows} == {"done"}, rows
+    assert float(rows[0]["measure: brain volume_ml"]) > 0
+    profile = next(block.text for block in blocks("run-a-cohort") if "cores:" in block.text)
+    (folder / "profile.yaml").write_text(profile)
+    assert read_profile(folder / "profile.yaml").jobs == 8
+
+
 CHECKS = {
     "add-a-format": _format_was_used,
     "add-a-model": _bright_was_labeled,
@@ -225,6 +246,7 @@ CHECKS = {
     "interact-from-a-script": _script_was_played,
     "measure": _labels_were_measured,
     "review-findings": _findings_were_written,
+    "run-a-cohort": _cohort_was_run,
     "run-models-from-elsewhere": _foreign_models_were_run,
     "see-the-evidence": _maps_were_written,
 }
@@ -249,6 +271,8 @@ def test_what_the_page_shows_runs(page, tmp_path, monkeypatch, capsys):
                     shell.run(line)
             elif block.language == "json" and "steps" in json.loads(block.text):
                 (tmp_path / "script.json").write_text(block.text, encoding="utf-8")
+            elif block.language == "yaml" and "steps" in yaml.safe_load(block.text):
+                (tmp_path / "chain.yaml").write_text(block.text, encoding="utf-8")
         CHECKS.get(page, lambda *_: None)(names, tmp_path, capsys.readouterr().out)
 
 

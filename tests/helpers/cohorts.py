@@ -34,6 +34,7 @@ from napari_radcnn.spec.options import CheckedOptions, option
 class Options(CheckedOptions):
     value: float = option(100.0, title="Value", help="What the labels are brighter than.")
     seconds: float = option(0.0, title="Time", help="How long it takes.", unit="s")
+    rounds: int = option(0, title="Work", help="Rounds of arithmetic, each of the same length.")
     memory_bytes: int = option(1000, title="Memory", help="What it says it needs.")
 
 
@@ -54,6 +55,9 @@ def run(request, monitor):
     while time.monotonic() < until:
         time.sleep(0.02)
         monitor.check()
+    numbers = np.arange(1 << 16, dtype=np.float64)
+    for _ in range(request.options.rounds):
+        numbers = np.sqrt(numbers * numbers + 1.0)
     marks = os.environ.get("TOY_MARKS")
     if marks:
         with open(marks, "a") as file:

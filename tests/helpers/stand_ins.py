@@ -55,6 +55,10 @@ def _pet(folder: Path) -> None:
     write_dicom_series(folder, scan, modality="PT", RadiopharmaceuticalInformationSequence=[drug], **tags)
 
 
+def _cohort_scan(folder: Path, patient: str) -> None:
+    write_dicom_series(folder, head(oblique_geometry((20, 40, 36))), modality="MR", PatientID=patient)
+
+
 def _radiograph(path: Path) -> None:
     """Write a frontal picture: two dark lungs of different sizes, a heart on the patient's left."""
     rows, columns = np.mgrid[:96, :120]
@@ -106,6 +110,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "segments.nii.gz": _segments,
     "pet/": _pet,
     "scans/*/": lambda folder: [_series(folder.parent / name) for name in ("first", "second one")],
+    "cohort list scans": lambda place: [_cohort_scan(place.with_name("scans") / name, name) for name in ("p1", "p2")],
     "reference.json": _findings,
     "denoised.nii.gz.radcnn.json": _manifest,
     "LICENCE": _text,

@@ -100,9 +100,8 @@ def run_job(text: str, topic: str, files: bytes, patience: float) -> tuple[str, 
     with tempfile.TemporaryDirectory(prefix="radcnn-case-", ignore_cleanup_errors=True) as temporary:
         here = unpacked(job, files, Path(temporary)) if files else job
         try:
-            answer = hand.work(
-                here, progress=_teller(worker, topic, job.case), is_cancelled=_unwanted(worker), patience=patience
-            )
+            teller = _Teller(worker, topic, job.case)
+            answer = hand.work(here, progress=teller, is_cancelled=_unwanted(worker, teller), patience=patience)
         except HandLostError as error:
             answer = Answer(job.case, "lost", str(error), [])
         except CancelledError:
@@ -130,24 +129,34 @@ def _threads(n_workers: int) -> int:
     return max(1, cores // max(1, n_workers))
 
 
-def _teller(worker: Any, topic: str, case: str) -> Callable[[int, int, str], None]:
-    """Return what sends progress to the client, by way of the scheduler, at most once a second."""
-    said = [0.0]
+class _Teller:
+    """Sends progress to the client, by way of the scheduler: at most once a second, and the last word in any case."""
 
-    def tell(done: int, total: int, message: str) -> None:
+    def __init__(self, worker: Any, topic: str, case: str) -> None:
+        self._worker, self._topic, self._case = worker, topic, case
+        self._said = 0.0
+        self._waiting: tuple[int, int, str] | None = None
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        self._waiting = (done, total, message)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, if it is time."""
         now = time.monotonic()
-        if now - said[0] >= _PAUSE:
-            said[0] = now
-            worker.log_event(topic, {"case": case, "done": done, "total": total, "message": message})
+        if self._waiting is None or now - self._said < _PAUSE:
+            return
+        done, total, message = self._waiting
+        self._waiting, self._said = None, now
+        self._worker.log_event(self._topic, {"case": self._case, "done": done, "total": total, "message": message})
 
-    return tell
 
-
-def _unwanted(worker: Any) -> Callable[[], bool]:
-    """Return whether nobody waits for this task any more: the client cancelled it, or is gone."""
+def _unwanted(worker: Any, teller: _Teller) -> Callable[[], bool]:
+    """Return whether nobody waits for this task any more: the client cancelled it, or is gone; asked all the time."""
     key = worker.get_current_task()
 
     def is_unwanted() -> bool:
+        teller.flush()
         task = worker.state.tasks.get(key)
         return task is None or task.state in _UNWANTED
 
