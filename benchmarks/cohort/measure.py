@@ -42,7 +42,7 @@ def _throughput(folder: Path, models: Path, is_quick: bool) -> list[tuple[str, s
     if len(cores) < 2:
         return [("throughput of two workers, of one", "not measured: one core")]
     cases = cohorts.write_cohort(folder / "throughput", 16 if is_quick else 40)
-    rounds = 6000
+    rounds = 1500 if is_quick else 6000
     before = {"one": ["taskset", "-c", str(cores[0])], "two": ["taskset", "-c", str(cores[1])]}
     seconds = {}
     for names in (("one",), ("one", "two")):

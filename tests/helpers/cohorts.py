@@ -158,5 +158,5 @@ def started(words: Sequence[str], models: Path, **more: str) -> Iterator[subproc
 def finished(words: Sequence[str], models: Path, **more: str) -> tuple[int, str, str]:
     """Run the command line in a process of its own to its end; return status, output and errors."""
     with started(words, models, **more) as process:
-        out, errors = process.communicate(timeout=300)
+        out, errors = process.communicate(timeout=1800)
         return process.returncode, out, errors

@@ -1,0 +1,158 @@
+"""Sixty cases of real scans, five of them broken in five ways, killed at twenty moments and gone on with.
+
+    python -m benchmarks.cohort.sixty FOLDER [KILLS]
+
+FOLDER holds scans at any depth (NIfTI). Of them 55 cases are made: crops, some resampled, some without what is known of
+the patient, in four formats; and five that are broken. A run on this computer is left alone; another, on a cluster of
+two workers, is killed: the client, a worker, or the scheduler, in turns, at random moments.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import napari_radcnn as radcnn
+from benchmarks.cohort.common import clusters, cohorts
+from napari_radcnn.geometry import Geometry
+
+_N_GOOD = 55
+_VICTIMS = ("client", "one", "two", "scheduler")
+
+
+def make_cases(source: Path, folder: Path, seed: int = 7) -> Path:
+    """Write the cases and their list, and return the list."""
+    from dicom_factory import write_dicom_series
+
+    chance = random.Random(seed)
+    scans = _scans(source)
+    folder.mkdir()
+    rows = ["case,patient,image,made"]
+    for number in range(_N_GOOD):
+        crop = _crop(scans[number % len(scans)], chance)
+        made = "crop"
+        if number % 3 == 1:
+            crop, made = _coarser(crop), "resampled"
+        name = f"s{number:02}"
+        if number % 5 == 4:
+            path, made = folder / name, f"{made} DICOM"
+            write_dicom_series(path, _whole_numbers(crop), modality="MR")
+        else:
+            path = folder / f"{name}{('.nii.gz', '.nrrd', '.mha', '.nii')[number % 4]}"
+            radcnn.write(crop, path, deidentify=number % 4 == 2)
+            made += " de-identified" if number % 4 == 2 else ""
+        rows.append(f"{name},p{number // 2},{path.name},{made}")
+    rows += _broken(scans[0], folder, chance)
+    (folder / "cases.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder / "cases.csv"
+
+
+def _scans(source: Path) -> list[radcnn.Volume]:
+    found = []
+    for path in sorted(source.rglob("*.nii.gz")):
+        (volume, *others) = radcnn.read(path)
+        if not others and min(volume.shape) >= 48 and not volume.metadata.is_label and volume.array.max() > 64:
+            found.append(volume)
+    if not found:
+        raise SystemExit(f"{source}: no scans (.nii.gz)")
+    return found
+
+
+def _crop(volume: radcnn.Volume, chance: random.Random) -> radcnn.Volume:
+    shape = [chance.randint(28, 44) for _ in range(3)]
+    pairs = zip(volume.shape, shape, strict=True)
+    start = [chance.randint(side // 4, max(side // 4, side - side // 4 - n)) for side, n in pairs]
+    box = tuple(slice(a, min(a + n, side)) for a, n, side in zip(start, shape, volume.shape, strict=True))
+    array = np.ascontiguousarray(volume.array[box])
+    affine = volume.geometry.affine.copy()
+    affine[:3, 3] = volume.geometry.to_world(np.array([[one.start for one in box]], float))[0]
+    return radcnn.Volume(array, Geometry(array.shape, affine), replace(volume.metadata, source=None))
+
+
+def _coarser(volume: radcnn.Volume) -> radcnn.Volume:
+    affine = volume.geometry.affine.copy()
+    affine[:3, :3] *= 1.5
+    shape = tuple(max(4, int(side / 1.5)) for side in volume.shape)
+    return radcnn.resample_to(volume, Geometry(shape, affine))
+
+
+def _broken(volume: radcnn.Volume, folder: Path, chance: random.Random) -> list[str]:
+    """Write what cannot be read, in five ways, and return the rows."""
+    from dicom_factory import write_dicom_series
+
+    (folder / "b1.nii.gz").write_bytes(b"")
+    radcnn.write(_crop(volume, chance), folder / "whole.nii.gz")
+    (folder / "b2.nii.gz").write_bytes((folder / "whole.nii.gz").read_bytes()[:-400])
+    (folder / "b3.nii.gz").write_text("This was to be a scan.\n")
+    files = write_dicom_series(folder / "b4", _whole_numbers(_crop(volume, chance)), modality="MR")
+    files[len(files) // 2].unlink()
+    names = ("b0.nii.gz", "b1.nii.gz", "b2.nii.gz", "b3.nii.gz", "b4")  # the first is not there
+    return [f"b{k},q{k},{name},broken" for k, name in enumerate(names)]
+
+
+def _whole_numbers(volume: radcnn.Volume) -> radcnn.Volume:
+    array = np.clip(np.rint(np.asarray(volume.array)), -32000, 32000).astype(np.int16)
+    return radcnn.Volume(array, volume.geometry, volume.metadata)
+
+
+def main(words: Sequence[str]) -> None:
+    """Make the cases, run, kill, go on, compare, and print what came of it."""
+    n_kills = int(words[1]) if len(words) > 1 else 20
+    with tempfile.TemporaryDirectory(prefix="radcnn-sixty-") as temporary:
+        folder = Path(temporary)
+        models = cohorts.lay_out_model(folder / "models")
+        cases = make_cases(Path(words[0]), folder / "in")
+        run = ["cohort", "run", cohorts.MODEL, str(cases), "--option", "seconds=0.4"]
+        whole, out = folder / "whole", folder / "out"
+        status, told, errors = cohorts.finished([*run, "-o", str(whole), "--jobs", "2"], models)
+        assert status == 0, errors
+        print(told, flush=True)
+        with clusters.Processes(folder, models) as cluster:
+            killed = _kill(cluster, [*run, "-o", str(out)], out, models, n_kills)
+            _start_all(cluster)
+            status, told, errors = cohorts.finished([*run, "-o", str(out), *cluster.words], models)
+        assert status == 0, errors
+        print(f"killed: {dict(Counter(killed))}")
+        print(told)
+        print(f"same table: {cohorts.table_without_times(out) == cohorts.table_without_times(whole)}")
+        print(f"same hashes: {cohorts.hashes_of(out) == cohorts.hashes_of(whole)}")
+
+
+def _kill(cluster: clusters.Processes, run: list[str], out: Path, models: Path, n_kills: int) -> list[str]:
+    chance, killed = random.Random(23), list[str]()
+    while len(killed) < n_kills:
+        _start_all(cluster)
+        with cohorts.started([*run, *cluster.words], models) as process:
+            time.sleep(chance.uniform(1.0, 14.0))
+            if process.poll() is not None:  # done: half of it is begun anew, so that each kill meets a run under way
+                for path in sorted((out / "records").glob("*.json"))[::2]:
+                    path.unlink()
+                continue
+            victim = _VICTIMS[len(killed) % len(_VICTIMS)]
+            killed.append(victim)
+            if victim in ("one", "two"):
+                cluster.kill(victim)
+                time.sleep(chance.uniform(0.0, 3.0))
+            elif victim == "scheduler":
+                cluster.close()
+    return killed
+
+
+def _start_all(cluster: clusters.Processes) -> None:
+    if "scheduler" not in cluster.running:
+        cluster.scheduler()
+    for name in ("one", "two"):
+        if name not in cluster.running:
+            cluster.worker(name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
