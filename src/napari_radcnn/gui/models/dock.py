@@ -104,14 +104,9 @@ class ModelsDock(QWidget):
         self.options_form: OptionsForm | None = None
         self.settings_form, self.where = OptionsForm(RunSettings), WhereBox()
         self.settings_section = Section("Device and precision", self.settings_form)
-        for part in (self.settings_section, self.where):
+        self.queue, self.replay_button, self.answers = RunQueue(), replay_button(), Answers(self._viewer)
+        for part in (self.settings_section, self.where, self.queue, self.replay_button, self.answers):
             layout.addWidget(part)
-        self.queue = RunQueue()
-        layout.addWidget(self.queue)
-        self.replay_button = replay_button()
-        layout.addWidget(self.replay_button)
-        self.answers = Answers(self._viewer)
-        layout.addWidget(self.answers)
         layout.addStretch()
         self.suitability_label = wrapped_label(color=WARNING_COLOR)
         self.suitability_label.hide()
