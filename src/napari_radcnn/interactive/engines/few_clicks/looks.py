@@ -21,10 +21,6 @@ SIZE = 40
 #: The object's largest side as a share of the cube's, once it is known; mm between voxels, at most, and in the scan's
 #: finest spacing, at least.
 _SHARE, _COARSEST, _FINEST = 0.62, 10.0, 0.5
-#: How many times as large as it is likely to be an object counts that was only clicked: from too close a look more is
-#: lost than from too far away. (Chosen on scans that the network was trained on; a second look, around the answer to
-#: the first, then takes away more than it adds.)
-_RATHER_LARGER = 1.6
 #: Logits of what was not looked at: of a first look; outside and inside of the object as it was.
 NOTHING, _OFF, _ON = -6.0, -3.9, 2.9
 #: Logits of marks, at least, and of pieces that no mark vouches for.
@@ -135,10 +131,6 @@ class Looks:
             middle, self._extent = (low + high - 1) / 2, self._largest(low, high)
         else:
             self._extent = self._likely_extent()
-        if self._marks.box is None and self._marks.is_one_place:
-            self._extent *= _RATHER_LARGER
-            self._look(middle, self._zoom(self._extent))
-            return
         self._look(middle, self._zoom(self._extent))
         low, high = self.extent()
         self._extent = self._largest(low, high)

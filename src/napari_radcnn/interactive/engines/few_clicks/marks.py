@@ -126,11 +126,6 @@ class Marks:
             return mark.middle
         return None if self.box is None else np.asarray((self.box[0] + self.box[1] - 1) / 2, float)
 
-    @property
-    def is_one_place(self) -> bool:
-        """Whether all that is known is one place in the object."""
-        return sum(len(mark.at) for mark in self.all) == 1
-
     def positive(self) -> Floats:
         """Return the places (n, 3) that belong to the object."""
         return self._places(positive=True)
