@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date as calendar
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -167,7 +167,8 @@ class Table:
         if name not in self._codes and not self._is_anywhere(_BY_NAME[name]):
             self._codes[name], self._keys[name] = np.zeros(len(self.frames), np.intp), [()]
         if name not in self._codes:
-            keys = [self._key(frame, name) for frame in range(len(self.frames))]
+            asked = self._somewhere(_BY_NAME[name])
+            keys = [self._key(frame, name, asked) for frame in range(len(self.frames))]
             order = sorted(set(keys), key=lambda key: [_sortable(part) for part in key])
             ranks = {key: rank for rank, key in enumerate(order)}
             self._codes[name] = np.array([ranks[key] for key in keys], np.intp)
@@ -196,6 +197,18 @@ class Table:
         if any(tag_of(keyword) in self._present for keyword in attribute.keywords):
             return True
         return any(where.group in self._groups for where in attribute.private)
+
+    def _somewhere(self, attribute: Attribute) -> Attribute:
+        """Return an attribute without the places where no frame says anything."""
+        present = self._present
+        if present is None:
+            return attribute
+        keywords = tuple(keyword for keyword in attribute.keywords if tag_of(keyword) in present)
+        return replace(
+            attribute,
+            keywords=keywords,
+            private=tuple(where for where in attribute.private if where.group in self._groups),
+        )
 
     def keys(self, name: str) -> list[tuple[Any, ...]]:
         """Return what is said of an attribute, by rank."""
@@ -254,7 +267,7 @@ class Table:
         """How many frames are of each file."""
         return Counter(id(frame.instance) for frame in self.frames)
 
-    def _key(self, row: int, name: str) -> tuple[Any, ...]:
+    def _key(self, row: int, name: str, attribute: Attribute) -> tuple[Any, ...]:
         """Return what the frame says about an attribute, as something that can be compared and hashed."""
         frame, private = self.frames[row], self._private[row]
         if name == "dimension index":
@@ -264,7 +277,6 @@ class Table:
             return () if is_one else (_plain_number(frame, "InstanceNumber") or 0.0, frame.instance.uid)
         if name == "component":
             return component(frame, private)
-        attribute = _BY_NAME[name]
         values: list[Any] = []
         for keyword in attribute.keywords:
             try:
