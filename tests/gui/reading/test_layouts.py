@@ -266,9 +266,7 @@ def test_scans_without_values_constant_ones_and_layers_of_other_units_are_shown(
     gaps = np.full(grid.shape, np.nan, np.float32)
     gaps[:, :, 9:] = 40.0
     constant = Volume(np.full(grid.shape, 7, np.int16), grid, VolumeMetadata("constant", "MR"))
-    reading = Reading(
-        make_napari_viewer, qtbot, constant, Volume(gaps, grid, VolumeMetadata("gaps", "CT", "HU", patient_id="1"))
-    )
+    reading = Reading(make_napari_viewer, qtbot, constant, Volume(gaps, grid, VolumeMetadata("gaps", "CT", "HU")))
     viewer = reading.viewer
     other = viewer.add_layer(Image(np.arange(480.0).reshape(6, 8, 10), name="cm", units="cm", scale=(0.25, 0.1, 0.1)))
     rotated = viewer.add_layer(Image(np.arange(480.0).reshape(6, 8, 10), name="pixels", shear=[0.2, 0, 0]))
