@@ -6,6 +6,7 @@ Those of the reading room need a real CT: ``make docs-pictures DATA=folder``.
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -24,6 +25,9 @@ from napari_radcnn.measure import Ruler
 
 #: In that CT, LPS mm.
 _AORTA = (16.0, -161.0, 370.0)
+sys.path.insert(0, str(Path(__file__).parent))
+from make_actions import Hand, disc  # beside this script
+
 _PICTURES = Path(__file__).parent / "pictures"
 
 
@@ -64,6 +68,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         reading(Path(sys.argv[1]))
     measuring(head)
+    day(head)
 
 
 def _interactive(head: radcnn.Volume) -> None:
@@ -164,6 +169,46 @@ def _rulers(space: str) -> list[Ruler]:
         Ruler(kind, tuple((x, y, 20.0) for x, y in points), frame_of_reference_uid=space)  # type: ignore[arg-type]
         for kind, points in flat.items()
     ]
+
+
+def day(head: radcnn.Volume) -> None:
+    """Drop three studies, look at a second series, run a model, change the scan, and close one, on two screens."""
+    for width, height in ((1366, 768), (1920, 1080)):
+        with tempfile.TemporaryDirectory() as name:
+            folder = disc(Path(name), head)
+            viewer = napari.Viewer()
+            viewer.window.resize(width, height)
+            panel_of(viewer).open("Scans")
+            _wait()
+            hand, scans = Hand(viewer), panel_of(viewer).page
+            hand.drop(folder)
+            _wait(lambda: scans.job is None and len(list(scans.tree.items())) == 6, 120)  # noqa: B023  called at once
+            _wait(limit=3)  # the small pictures
+            _save(viewer, f"day-1-dropped-{width}.png")
+            second = list(scans.tree.items())[1]
+            hand.click(scans.tree.viewport(), scans.tree.visualItemRect(second).center())
+            _wait(lambda: scans.job is None and len(viewer.layers) == 2, 60)  # noqa: B023
+            _wait()
+            _save(viewer, f"day-2-second-{width}.png")
+            first = next(iter(scans.tree.items()))
+            hand.click(scans.tree.viewport(), scans.tree.visualItemRect(first).center())
+            _wait()
+            hand.click(hand.panel.buttons["Models"])
+            models = hand.panel.page
+            models.model_combo.setCurrentIndex(models.model_combo.findData("brain-extraction"))
+            _wait(lambda: not models.is_planning and models.panel.start_button.isEnabled(), 60)  # noqa: B023
+            hand.click(models.panel.start_button)
+            _wait(lambda: models.job is None, 300)  # noqa: B023
+            _wait()
+            _save(viewer, f"day-3-result-{width}.png")
+            viewer.layers.selection.active = viewer.layers[1]
+            viewer.layers[1].visible, viewer.layers[0].visible = True, False
+            _wait(limit=2)
+            _save(viewer, f"day-4-changed-{width}.png")
+            viewer.layers.remove(viewer.layers[1])
+            _wait(limit=2)
+            _save(viewer, f"day-5-closed-{width}.png")
+            viewer.close()
 
 
 def _save(viewer: napari.Viewer, name: str) -> None:

@@ -6,7 +6,17 @@ import pytest
 from napari.layers import Image
 from napari.settings import get_settings
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QDockWidget, QLabel, QScrollArea
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QDockWidget,
+    QLabel,
+    QLineEdit,
+    QScrollArea,
+    QSlider,
+)
 
 from models_dock import choose, tiny_head
 from napari_radcnn.gui.export.dock import ExportDock
@@ -181,6 +191,38 @@ def test_run_and_what_speaks_against_it_are_seen_without_scrolling_on_a_small_sc
     page.panel.message_label.setText("One line of a message.\n" * 5)
     pump()
     assert (page.panel.start_button.mapToGlobal(QPoint(0, 0)) - place).manhattanLength() <= 1
+
+
+def test_keys_go_to_the_panel_turn_its_pages_reach_every_control_and_go_back(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    add_to_viewer(viewer, layer_data(tiny_head()))
+    opened(viewer, "Scans")
+    panel = panel_of(viewer)
+    window = panel.window()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    pump()
+    qtbot.keyClick(window, Qt.Key.Key_F9)
+    assert panel.buttons["Scans"].hasFocus()
+    qtbot.keyClick(panel.buttons["Scans"], Qt.Key.Key_Right)
+    pump()
+    assert panel.name == "Models"
+    kinds = (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit, QSlider)
+    for each in PAGES:
+        press(qtbot, panel, each.name)
+        page = panel.page
+        controls = [control for kind in kinds for control in page.findChildren(kind) if control.isVisible()]
+        inner = [one for one in controls if isinstance(one.parentWidget(), (QAbstractSpinBox, QComboBox))]
+        without = [one for one in controls if not one.focusPolicy() & Qt.FocusPolicy.TabFocus and one not in inner]
+        assert without == [], each.name
+    started = []
+    panel.page.panel.start_button.setEnabled(True)
+    panel.page.panel.start_button.clicked.disconnect()
+    panel.page.panel.start_button.clicked.connect(lambda: started.append(panel.name))
+    qtbot.keyClick(panel.buttons[panel.name], Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert started == ["Export"]
+    qtbot.keyClick(window, Qt.Key.Key_F9)
+    assert not panel.isAncestorOf(QApplication.focusWidget())
 
 
 def test_a_page_that_gives_no_widget_and_one_that_is_not_there_are_named():

@@ -30,9 +30,12 @@ from qtpy.QtWidgets import (
 from napari_radcnn.gui.panel.closing import CloseGuard, PutBack
 from napari_radcnn.gui.panel.icons import icon
 from napari_radcnn.gui.panel.table import PAGES, entry
+from napari_radcnn.gui.parts.widgets import WorkPanel
 
 #: Goes to the panel and back to the picture; Tab goes on from there.
 KEY = "F9"
+#: In the panel: starts the work of its page, as Run and Write do.
+START_KEY = "Ctrl+Return"
 #: What napari's menus call the dock of a page.
 _MENU_NAME = "{} (RadCNN)"
 #: Of the panel, pixels: narrow enough for a canvas of three fifths of a small screen.
@@ -192,6 +195,12 @@ class Panel(QWidget):
             dock.raise_()
         self.buttons[self.name].setFocus(Qt.FocusReason.ShortcutFocusReason)
 
+    def _on_start(self) -> None:
+        """Press the button that starts the work of the page."""
+        work = getattr(self.page, "panel", None)
+        if isinstance(work, WorkPanel):
+            work.start_button.click()
+
     # -- docks -----------------------------------------------------------------------------------------------------
 
     def event(self, event: QEvent) -> bool:
@@ -252,6 +261,11 @@ class Panel(QWidget):
             to_panel.setShortcut(QKeySequence(KEY))
             to_panel.triggered.connect(lambda _checked: self._on_key())
             window.addAction(to_panel)
+            start = QAction(self)
+            start.setShortcut(QKeySequence(START_KEY))
+            start.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            start.triggered.connect(lambda _checked: self._on_start())
+            self.addAction(start)
             if window.findChild(CloseGuard) is None:
                 CloseGuard(self.viewer, window)
 
