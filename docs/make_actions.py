@@ -40,9 +40,8 @@ _MODEL = "brain-extraction"
 def disc(root: Path, scan: radcnn.Volume) -> Path:
     """Write a folder of three studies of three patients with six series, all made of one head, and return it."""
     folder = root / "disc"
-    thick = scan.with_array(
-        scan.array[::3], scan.geometry.with_spacing((3 * scan.geometry.spacing[0], *scan.geometry.spacing[1:]))
-    )
+    thirds = scan.array[::3]
+    thick = scan.with_array(thirds, Geometry(thirds.shape, scan.geometry.affine @ np.diag((3.0, 1.0, 1.0, 1.0))))
     dark = scan.with_array((scan.array.max() - scan.array) * (scan.array > scan.array.max() / 10))
     for n, (patient, series) in enumerate(
         (
@@ -57,6 +56,7 @@ def disc(root: Path, scan: radcnn.Volume) -> Path:
                 folder / f"{n}" / f"{number}",
                 volume,
                 modality="MR",
+                shuffle=False,
                 series_number=number,
                 study_uid=study,
                 frame_of_reference_uid=f"{study}.9",
@@ -452,7 +452,7 @@ class Jobs:
         self.do(
             "A removed result put back",
             lambda: hand.click(put_back.button),
-            lambda: hand.press(put_back.button),
+            lambda: (hand.canvas.setFocus(), hand.press(put_back.button)),
             lambda: labels in viewer.layers,
             remove,
         )

@@ -41,7 +41,8 @@ class ScanTree(QTreeWidget):
                 groups[key] = _group(scan.group)
                 self.addTopLevelItem(groups[key])
                 groups[key].setExpanded(True)
-            item = QTreeWidgetItem([f"{scan.title}\n{scan.details}" if scan.details else scan.title])
+            details = scan.details.replace(" x ", "\u00d7").replace(" mm", "\u00a0mm")  # room for it in one line
+            item = QTreeWidgetItem([f"{scan.title}\n{details}" if details else scan.title])
             item.setData(0, _SCAN, scan)
             item.setIcon(0, QIcon(blank))
             item.setToolTip(0, f"{scan.title}\n{scan.details}")
