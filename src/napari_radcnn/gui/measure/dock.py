@@ -27,7 +27,7 @@ from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import label_map_from_layer, snapshot, volume_from_layer
 from napari_radcnn.gui.measure.edits import LabelEdits
 from napari_radcnn.gui.measure.rulers import RulerSection
-from napari_radcnn.gui.measure.tree import SegmentTree
+from napari_radcnn.gui.measure.tree import SegmentTree, shrink
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.section import Section
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
@@ -100,6 +100,7 @@ class MeasureDock(QWidget):
             (second, (self.undo_button, self.copy_button, self.csv_button)),
         ):
             for button in buttons:
+                shrink(button)
                 line.addWidget(button)
             layout.addLayout(line)
         self.warnings_label = wrapped_label(color=WARNING_COLOR)

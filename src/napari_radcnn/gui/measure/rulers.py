@@ -29,6 +29,7 @@ from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.measure.book import TITLES, RulerBook, tip_text
 from napari_radcnn.gui.measure.canvas import RulerLayer
 from napari_radcnn.gui.measure.drawing import RulerMouse
+from napari_radcnn.gui.measure.tree import shrink
 from napari_radcnn.gui.parts.gone import when_gone
 from napari_radcnn.gui.parts.widgets import LayerCombo, wrapped_label
 from napari_radcnn.measure import follow_up, read_rulers, write_rulers
@@ -78,7 +79,8 @@ class RulerSection(QWidget):
         for n, (kind, title) in enumerate(TITLES.items()):
             button = QPushButton(title)
             button.setCheckable(True)
-            button.setStyleSheet("QPushButton { padding: 3px 2px; } QPushButton:checked { background: #2f6f9f; }")
+            shrink(button)
+            button.setStyleSheet(button.styleSheet() + " QPushButton:checked { background: #2f6f9f; }")
             button.clicked.connect(partial(self._on_tool, kind))
             self.tools[kind] = button
             grid.addWidget(button, n // 3, n % 3)
@@ -111,6 +113,7 @@ class RulerSection(QWidget):
         self.open_button.setToolTip("Read rulers from .csv or a DICOM report")
         self.save_button.setToolTip("Write rulers to .csv, or to a DICOM report (.sr.dcm) in the scan's study")
         for button in (self.delete_button, self.undo_button, self.open_button, self.save_button):
+            shrink(button)
             line.addWidget(button)
         layout.addLayout(line)
         self.list.itemClicked.connect(self._on_click)

@@ -7,7 +7,15 @@ from typing import Any
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QKeyEvent, QKeySequence, QPainter, QPen, QPixmap
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QPushButton,
+    QSizePolicy,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
 
 from napari_radcnn.gui.measure.edits import Color
 
@@ -160,6 +168,12 @@ class _Row(QTreeWidgetItem):
         if column == NAME:
             return self.text(NAME).casefold() < other.text(NAME).casefold()
         return bool((self.data(column, _VALUE) or 0.0) < (other.data(column, _VALUE) or 0.0))
+
+
+def shrink(button: QPushButton) -> None:
+    """Let a button be as narrow as its share of a narrow panel."""
+    button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    button.setStyleSheet("QPushButton { padding: 3px 1px; }")
 
 
 def _canvas() -> tuple[QPixmap, QPainter]:

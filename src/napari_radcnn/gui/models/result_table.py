@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
+from qtpy.QtGui import QKeyEvent, QKeySequence
+from qtpy.QtWidgets import QApplication, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 
 class ResultTable(QTreeWidget):
@@ -23,6 +24,16 @@ class ResultTable(QTreeWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.hide()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
+        """Copy the selected rows, else all, for a spreadsheet."""
+        clipboard = QApplication.clipboard()
+        if not event.matches(QKeySequence.StandardKey.Copy) or clipboard is None:
+            super().keyPressEvent(event)
+            return
+        rows = [self.topLevelItem(n) for n in range(self.topLevelItemCount())]
+        chosen = [row for row in rows if row.isSelected()] or rows
+        clipboard.setText("".join(f"{row.text(0)}\t{row.text(1)}\n" for row in chosen))
 
     def show_rows(self, rows: Sequence[tuple[str, str]]) -> None:
         """Replace what is shown."""
