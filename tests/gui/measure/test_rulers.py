@@ -187,3 +187,6 @@ def test_a_ruler_drawn_in_a_further_view(page):
     (ruler,) = section.book.rulers
     assert ruler.sizes["length_mm"] == pytest.approx(50, abs=3 / coronal.model.scene.camera.zoom)
     assert np.allclose(ruler.positions[:, 1], y, atol=1e-6)
+    (shown,) = (layer for layer in coronal.model.layers if layer.name == "Rulers")
+    assert len(shown.data) == 1
+    assert list(shown.features["label"]) == [section.list.topLevelItem(0).text(1)]
