@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import stat
 import time
 from collections.abc import Iterator
@@ -67,6 +69,46 @@ def test_plain_tcp_is_for_this_computer_alone() -> None:
     assert "tcp" in scheduler_command("127.0.0.1", 8786, None)
     with pytest.raises(OptionError, match="needs certificates"):
         scheduler_command("", 8786, None)
+
+
+def test_a_worker_says_before_the_work_what_keeps_it_from_it(tmp_path: Path) -> None:
+    import torch
+
+    from model_factory import describe, unet
+    from napari_radcnn.cohort.chain import chain_of, resolve
+    from napari_radcnn.cohort.cluster.models import packs_of
+    from napari_radcnn.cohort.cluster.remote import enter
+    from napari_radcnn.errors import TrustError
+    from napari_radcnn.files import file_hash
+    from napari_radcnn.version import __version__
+
+    torch.jit.save(torch.jit.script(unet()), tmp_path / "net.ts")
+    describe(tmp_path / "model.json", weights="net.ts", architecture=None)
+    with pytest.raises(TrustError) as caught:
+        resolve(chain_of(tmp_path / "model.json"))
+    trust = caught.value.sha256
+    assert trust == file_hash(tmp_path / "net.ts")
+    steps = resolve(chain_of(tmp_path / "model.json"), trust=trust)
+    packs, renamed = packs_of(steps, trust)
+    ((name, data),) = packs.items()
+
+    def problem(packs: dict[str, bytes], **changes: object) -> str:
+        asked = {
+            "version": __version__,
+            "steps": [{"model": renamed[0].model, "identity": steps[0].identity}],
+            "trust": trust,
+            "sha256": {name: hashlib.sha256(data).hexdigest()},
+        }
+        return str(json.loads(enter(json.dumps(asked | changes), packs))["problem"])
+
+    assert "contains code" in problem(packs, trust=None)
+    assert "damaged on its way" in problem({name: data[:-1] + b"x"})
+    assert "no model 'sent-" in problem({})
+    assert problem(packs) == ""
+    assert problem({}) == ""  # it stays there
+    assert "has another model called" in problem({}, steps=[{"model": name, "identity": "1:0"}])
+    assert "no model 'nothing'" in problem({}, steps=[{"model": "nothing", "identity": "1:0"}])
+    assert f"has napari-radcnn {__version__}, not 9.9" in problem({}, version="9.9")
 
 
 def test_sending_needs_somebody_to_send_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -274,6 +274,23 @@ def test_a_full_disk_ends_the_run_and_it_goes_on(tmp_path: Path, monkeypatch: py
     assert _run(cases, out).n_kept == 1
 
 
+def test_a_disk_that_is_full_for_whoever_works_ends_the_run_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_radcnn.io import with_manifest
+
+    cases, out = cohorts.write_cohort(tmp_path / "in", 3), tmp_path / "out"
+
+    def full(result: object, path: Path, **how: object) -> None:
+        raise WriteError(f"{path}: No space left on device.") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(with_manifest, "write_with_manifest", full)
+    with pytest.raises(WriteError, match=r"the disk is full; 0 of 3 cases were done and stay"):
+        _run(cases, out)
+    monkeypatch.undo()
+    assert _run(cases, out).n_done == 3
+
+
 def test_what_a_killed_process_wrote_half_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_bytes(b'{"event": "began"}\n{"event": "answ')
     Log(tmp_path / "log.jsonl").tell("ended")

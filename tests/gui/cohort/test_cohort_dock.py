@@ -87,6 +87,18 @@ def test_a_cohort_is_listed_run_stopped_gone_on_with_and_opened(
     assert dock.panel.job is None
     assert "plain TCP" in dock.panel.message_label.text()
 
+    # the page of models asks for the same, and does not run before it is known
+    _, page = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
+    qtbot.waitUntil(lambda: page.panel.start_button.isEnabled(), timeout=30_000)
+    page.where.where_combo.setCurrentText(CLUSTER)
+    asked = "Enter the address of the scheduler, such as tls://cluster:8786."
+    qtbot.waitUntil(lambda: page.plan_label.text() == asked, timeout=10_000)
+    assert not page.panel.start_button.isEnabled()
+    qtbot.keyClicks(page.where.address_line, "tls://cluster:8786")
+    qtbot.keyClick(page.where.address_line, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: page.panel.start_button.isEnabled(), timeout=30_000)
+    assert page._chosen().where[0] == "tls://cluster:8786"
+
 
 def test_states_and_numbers_of_cases(qtbot) -> None:
     rows = CaseRows(None)
