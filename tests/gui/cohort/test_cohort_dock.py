@@ -117,6 +117,11 @@ def test_states_and_numbers_of_cases(qtbot) -> None:
         ["d", "working", "", ""],
     ]
     assert (rows.count("done"), rows.count("failed")) == (1, 1)
+    # of many numbers the most wanted come first, without the name of their step
+    chain = dict.fromkeys(("case", "state", "x: a mean", "x: b area", "x: c area", "x: d area", "y: e_ml"), "1")
+    rows.set_results({"a": chain | {f"z: f{n}": "1" for n in range(9)}}, [])
+    shown = [rows.headerData(column, Qt.Orientation.Horizontal) for column in range(rows.columnCount())]
+    assert shown == ["Case", "State", "e_ml", "a mean", "b area", "c area", "d area", "f0", "Note"]
 
 
 def test_where_is_this_computer_until_a_cluster_is_named(qtbot) -> None:

@@ -85,6 +85,7 @@ class CohortDock(QWidget):
         self.cases_line.setToolTip("A list (.csv, .tsv, .xlsx, .json) with the columns case and image, or a folder")
         form.addRow("Cases", _in_a_line(self.cases_line, self.cases_button))
         self.model_combo = narrow_combo()
+        self.model_combo.setMinimumContentsLength(10)
         self.model_combo.setToolTip("What is done with every case; a chain is a small YAML file")
         form.addRow("Model", self.model_combo)
         self.out_line, self.out_button = QLineEdit(), QPushButton("…")
@@ -106,6 +107,7 @@ class CohortDock(QWidget):
         self.rows = CaseRows(self)
         self.table = QTableView()
         self.table.setModel(self.rows)
+        self.rows.modelReset.connect(self.table.resizeColumnsToContents)
         self.table.setMinimumHeight(220)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -160,7 +162,6 @@ class CohortDock(QWidget):
     def _show_cases(self, cases: CaseList) -> str:
         self.cases = cases
         self.rows.set_cases(cases.cases)
-        self.table.resizeColumnsToContents()
         if self.out is None and cases.source is not None:
             self.out_line.setText(str(cases.source.parent / f"{cases.source.stem}-results"))
         self._table_read = 0.0

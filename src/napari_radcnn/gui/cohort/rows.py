@@ -15,6 +15,8 @@ _LAST = "Note"
 #: Columns of the table of results that are no key numbers.
 _NO_NUMBERS = frozenset((*RESULT_COLUMNS, "patient"))
 _MOST_NUMBERS = 6
+#: What numbers are called that are shown before others.
+_KEY = (("_ml", "findings", "probability_", " dice"), ("best_score", "largest_mm", " mean"))
 _States = Mapping[str, Mapping[str, str]]
 
 
@@ -53,7 +55,8 @@ class CaseRows(QAbstractTableModel):
             Columns of the list, which are not shown again.
         """
         first = next(iter(results.values()), {})
-        numbers = [name for name in first if name not in _NO_NUMBERS and name not in carried][:_MOST_NUMBERS]
+        known = [name for name in first if name not in _NO_NUMBERS and name not in carried]
+        numbers = sorted(known, key=_rank)[:_MOST_NUMBERS]
         if numbers != self._numbers:
             self.beginResetModel()
             self._results, self._numbers = results, numbers
@@ -98,9 +101,13 @@ class CaseRows(QAbstractTableModel):
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         """Return the name of a column."""
-        if orientation != Qt.Orientation.Horizontal or role != Qt.ItemDataRole.DisplayRole:
+        if orientation != Qt.Orientation.Horizontal:
             return None
-        return [*_FIRST, *self._numbers, _LAST][section]
+        names = [*_FIRST, *self._numbers, _LAST]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return names[section]
+        # of a chain's columns, which begin with the name of the step, what follows it
+        return names[section].rpartition(": ")[2] if role == Qt.ItemDataRole.DisplayRole else None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell shows."""
@@ -116,6 +123,12 @@ class CaseRows(QAbstractTableModel):
         if column < len(_FIRST) + len(self._numbers):
             return _short(row.get(self._numbers[column - len(_FIRST)], ""))
         return row.get("reason") or row.get("warnings") or case.doubt
+
+
+def _rank(name: str) -> int:
+    """Return how late a number comes: volumes, findings and agreement are looked for first."""
+    column = name.rpartition(": ")[2]
+    return next((rank for rank, words in enumerate(_KEY) if any(word in column for word in words)), len(_KEY))
 
 
 def _short(text: str) -> str:
