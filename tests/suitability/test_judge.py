@@ -41,6 +41,10 @@ def thick(volume, factor):
     [
         ("lung-nodules", chest_ct, "fits"),
         ("ct-tissues", chest_ct, "fits"),
+        ("ct-organs", chest_ct, "fits"),
+        ("ct-organs", lambda: thick(chest_ct(), 2), "doubtful"),
+        ("ct-organs", noise, "refused"),
+        ("ct-organs", head_mr, "refused"),
         ("nlm-denoise", chest_ct, "fits"),
         ("brain-tissue", chest_ct, "refused"),
         ("brain-extraction", chest_ct, "refused"),

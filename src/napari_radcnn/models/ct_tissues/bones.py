@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_radcnn.models.ct_tissues.grids import (
     Mask,
     Small,
     Values,
+    erode,
     finer,
     grow,
     in_slices,
@@ -32,8 +34,9 @@ _POOL_ML, _POOL_RIM = 0.3, 7.0
 _HOLE = 2500.0
 #: The spinal canal: mm², HU, and mm from the middle of the body.
 _CANAL_AREA, _CANAL, _CANAL_ASIDE = (120.0, 600.0), (-10.0, 75.0), 25.0
-#: mm: gaps of the compact bone that are passed over; HU of a gap that is bone itself.
-_GAP, _SPONGY = 4.5, 90.0
+#: mm: gaps of the compact bone that are passed over, within slices and in three dimensions; HU of a gap that is bone
+#: itself, and that marrow has at least.
+_GAP, _CLOSED, _SPONGY, _FATTY = 4.5, 4.5, 90.0, 20.0
 
 
 def find_bone(fine: Small, coarse: Small, body: Mask) -> Mask:
@@ -104,6 +107,36 @@ def _marrow(small: Small, bone: Mask, middle: float) -> Mask:
     aside = np.abs(np.bincount(parts.ravel(), columns.ravel(), count + 1) / np.maximum(sizes, 1) - middle)
     canal = (means > _CANAL[0]) & (means < _CANAL[1]) & (aside * small.spacing[2] <= _CANAL_ASIDE)
     canal &= (area > _CANAL_AREA[0]) & (area <= _CANAL_AREA[1])
+    canal &= _is_rearmost(parts, canal)
     inner = ~parts_at_edge(parts, count) & (area <= _HOLE) & ~canal & (means > -200)
     inner[0] = False
-    return np.asarray(inner[parts] | (closed & (small.hu > _SPONGY)))
+    filled = inner[parts] | (closed & (small.hu > _SPONGY))
+    return np.asarray(filled | (_closed(bone | filled, small) & (small.hu > _FATTY) & ~canal[parts]))
+
+
+def _is_rearmost(parts: npt.NDArray[np.int32], chosen: Mask) -> Mask:
+    """Return which of the chosen parts lie behind all others of their slice: a vertebra's body lies before the canal.
+
+    Parameters
+    ----------
+    parts : (k, j, i) array of int
+        Numbered through; 0 is none.
+    chosen : (n,) array of bool
+        Of the parts.
+    """
+    number = np.where(chosen[parts], parts, 0)
+    found = np.zeros_like(chosen)
+    for slice_ in number:
+        rows = slice_.any(1)
+        if rows.any():
+            last = slice_[rows.size - 1 - rows[::-1].argmax()]
+            found[last[last > 0]] = True
+    return found
+
+
+def _closed(bone: Mask, small: Small) -> Mask:
+    """Return bone with narrow gaps of its compact layer and what that encloses, in three dimensions."""
+    width = [int(np.ceil(_CLOSED / step)) + 1 for step in small.spacing]
+    padded = np.pad(bone, [(n, n) for n in width])
+    closed = erode(grow(padded, _CLOSED, small.spacing), _CLOSED, small.spacing)
+    return np.asarray(closed[tuple(slice(n, -n) for n in width)])

@@ -17,6 +17,7 @@ from napari_radcnn.models.ct_tissues.bones import BONE, find_bone
 from napari_radcnn.models.ct_tissues.grids import Mask, Small, Spacing, coarser, finer, rim, shrink, spread
 from napari_radcnn.models.ct_tissues.lungs import AIR, find_lungs
 from napari_radcnn.models.ct_tissues.muscles import MUSCLE, find_muscle
+from napari_radcnn.models.ct_tissues.named import Named
 
 #: mm: the grids that shapes are judged on: lungs, body and muscle; bone and airways.
 COARSE, FINE = 3.0, 1.5
@@ -24,8 +25,8 @@ COARSE, FINE = 3.0, 1.5
 _FAT = (-200.0, MUSCLE[0] - 1.0)
 #: mm: the side of the block whose mean tells fat from soft tissue, so that noise does not.
 _SMOOTH = 2.0
-#: HU that an airway has at most.
-_LUMEN = -500.0
+#: HU that an airway has at most, and marrow at least.
+_LUMEN, _MARROW = -500.0, 60.0
 
 # Bits of the coarse and of the fine grid: what is surely in (core), and the rim in which the scan's own values decide.
 _BODY, _BODY_CORE, _LUNG, _LUNG_CORE, _MUSCLE = (1 << n for n in range(5))
@@ -63,7 +64,12 @@ class Organs:
 
 
 def find_organs(
-    hu: npt.NDArray[Any], spacing: Spacing, *, dense: bool = True, say: Callable[[str], None] = lambda _: None
+    hu: npt.NDArray[Any],
+    spacing: Spacing,
+    *,
+    dense: bool = True,
+    named: Named | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Organs | None:
     """Return body, bone, airway and lungs of a scan; None where there is no body.
 
@@ -75,6 +81,8 @@ def find_organs(
         mm along k, j, i.
     dense : bool
         Whether to look for dense lung.
+    named : Named, optional
+        What a network says of the scan.
     say : callable
         Told what is being looked for; may raise to stop.
     """
@@ -86,7 +94,10 @@ def find_organs(
         return None
     inside = finer(body, coarse, fine)
     say("detecting bone")
-    bone = find_bone(fine, coarse, inside)
+    if named is None:
+        bone = find_bone(fine, coarse, inside)
+    else:
+        bone = find_bone(fine, coarse, inside & ~named.bright(fine)) | (named.bone(fine) & (fine.hu > _MARROW))
     say("detecting the airways")
     airway = find_airway(fine, inside)
     say("detecting the lungs")
@@ -96,15 +107,22 @@ def find_organs(
 
 
 def find_parts(
-    hu: npt.NDArray[Any], spacing: Spacing, *, dense: bool = True, say: Callable[[str], None] = lambda _: None
+    hu: npt.NDArray[Any],
+    spacing: Spacing,
+    *,
+    dense: bool = True,
+    named: Named | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Parts | None:
     """Return body, lungs, muscle, bone and airway of a scan; None where there is no body; see `find_organs`."""
-    found = find_organs(hu, spacing, dense=dense, say=say)
+    found = find_organs(hu, spacing, dense=dense, named=named, say=say)
     if found is None:
         return None
     say("detecting muscle")
     coarse, fine = found.coarse, found.fine
     muscle = find_muscle(coarse, found.body, found.lungs, coarser(found.bone, fine, coarse))
+    if named is not None:
+        muscle = (muscle & ~named.organ(coarse)) | named.muscle(coarse)
     return Parts(
         _bits(coarse, found.body, _BODY, _BODY_CORE)
         | _bits(coarse, found.lungs, _LUNG, _LUNG_CORE)

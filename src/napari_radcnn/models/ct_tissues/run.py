@@ -1,4 +1,4 @@
-"""The tissues of a body CT by rules: shapes are judged on small grids, edges drawn by the scan's own HU."""
+"""The tissues of a body CT: shapes are judged on small grids, edges drawn by the scan's own HU."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
+from napari_radcnn.models.ct_organs.run import ask, can_ask, plan_to_ask
 from napari_radcnn.models.ct_tissues import spec as labels
 from napari_radcnn.models.ct_tissues.classes import COARSE, FINE, classify, find_parts
+from napari_radcnn.models.ct_tissues.named import Named
 from napari_radcnn.models.ct_tissues.spec import CtTissuesOptions
+from napari_radcnn.models.hounsfield import check_hounsfield
 from napari_radcnn.progress import Monitor
-from napari_radcnn.volume import Volume
 
 #: Of a voxel of the scan on the reference computer, s; see `napari_radcnn.inference.cost.first`.
 REFERENCE_SECONDS = 1.2e-6
@@ -24,12 +26,6 @@ _SLAB = 8
 _SCAN_BYTES, _SMALL_BYTES, _SLAB_BYTES = 3, 60, 32
 #: Number of slices below which shapes become unsure.
 _FEWEST = 8
-#: HU below which a CT of a body always has voxels: fat, if no air.
-_LOWEST = -50.0
-#: HU that most of a body has.
-_FLESH = (-250.0, 250.0)
-#: Fraction of all voxels.
-_SOME_FLESH = 0.01
 
 
 def plan(request: Request) -> Plan:
@@ -41,14 +37,22 @@ def plan(request: Request) -> Plan:
     slab = _SLAB * upright[1] * upright[2]
     memory = int(_SCAN_BYTES * volume.size + _SMALL_BYTES * small + _SLAB_BYTES * slab * request.threads)
     steps = 1 + -(-upright[0] // _SLAB)
+    if _asks(request):
+        asked = plan_to_ask(request)
+        steps, memory = steps + asked.patches, memory + asked.memory_bytes
     return Plan(request.spec.name, steps, (_SLAB, upright[1], upright[2]), memory, warnings=tuple(_doubts(request)))
+
+
+def _asks(request: Request) -> bool:
+    """Return whether the network of `ct-organs` is asked: not for the body alone, and not of a few slices."""
+    return request.options.organs and request.options.show == "tissues" and can_ask(request)
 
 
 def _doubts(request: Request) -> list[str]:
     volume = request.volume
     slices = volume.geometry.shape[volume.geometry.axis_map("SPL").order[0]]
     found = []
-    if request.settings.device == "cuda":
+    if request.settings.device == "cuda" and not _asks(request):
         found.append("The rules run on the processor; the graphics card is not used.")
     if slices < _FEWEST:
         found.append(
@@ -71,7 +75,9 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     check_hounsfield(request.volume)
     upright = request.volume.reoriented("SPL")
     hu, spacing = upright.array, upright.geometry.spacing
-    parts = find_parts(hu, spacing, dense=options.dense_lung, say=monitor.say)
+    answer = ask(request, monitor) if _asks(request) else None
+    named = Named(answer.shares.values) if answer else None
+    parts = find_parts(hu, spacing, dense=options.dense_lung, named=named, say=monitor.say)
     if parts is None:
         raise ModelError(
             f"No body was detected in '{request.volume.name}': '{request.spec.name}' expects a CT of a trunk, a neck "
@@ -93,12 +99,14 @@ def run(request: Request, monitor: Monitor) -> Outcome:
             monitor.step("labeling")
     array: npt.NDArray[np.uint8] = request.volume.geometry.axis_map("SPL").invert(found)
     body_ml = float(counts[1:].sum()) * request.volume.geometry.voxel_volume / 1000
+    facts = {"body_ml": round(body_ml, 1)} | (answer.facts if answer else {})
     return Outcome(
-        "cpu",
-        "float32",
+        answer.device if answer else "cpu",
+        answer.precision if answer else "float32",
         array=np.ascontiguousarray(array),
-        facts={"body_ml": round(body_ml, 1)},
-        warnings=tuple(_remarks(counts, options)),
+        facts=facts,
+        warnings=(*_remarks(counts, options), *(answer.warnings if answer else ())),
+        opening_seconds=answer.opening_seconds if answer else 0.0,
     )
 
 
@@ -106,32 +114,3 @@ def _remarks(counts: npt.NDArray[np.int_], options: CtTissuesOptions) -> list[st
     if options.show == "body" or counts[labels.LUNG] or not counts[labels.AIRWAY]:
         return []
     return ["An airway was detected, but no aerated lung: check whether the lungs are completely dense."]
-
-
-def check_hounsfield(volume: Volume) -> None:
-    """Raise where the values cannot be Hounsfield units: neither air nor fat lies low enough, or nothing is flesh.
-
-    Raises
-    ------
-    ModelError
-        In plain words.
-    """
-    thin = volume.array[tuple(slice(None, None, max(1, n // 64)) for n in volume.array.shape)]
-    values = thin[np.isfinite(thin)] if np.issubdtype(thin.dtype, np.floating) else thin.ravel()
-    if values.size == 0 or values.min() == values.max():
-        raise ModelError(
-            f"'{volume.name}' has the same value everywhere, or no finite values: there is nothing to segment."
-        )
-    low, high = float(values.min()), float(values.max())
-    if low > _LOWEST:
-        raise ModelError(
-            f"'{volume.name}' is not in Hounsfield units: its values run from {low:g} to {high:g}, but air and fat "
-            f"lie below {_LOWEST:g}. If it is a CT, its rescale intercept (often -1024) was not applied: read the "
-            "original DICOM, or add the intercept. This model is for CT only."
-        )
-    fleshy = np.mean((values > _FLESH[0]) & (values < _FLESH[1]))
-    if fleshy < _SOME_FLESH:
-        raise ModelError(
-            f"'{volume.name}' is not in Hounsfield units, or shows no body: only {100 * fleshy:.1f} % of its values "
-            f"lie between {_FLESH[0]:g} and {_FLESH[1]:g}."
-        )

@@ -1,4 +1,4 @@
-"""`ct-tissues`: lung, airway, bone, fat, muscle, other soft tissue and air of a body CT, by rules without a network."""
+"""`ct-tissues`: lung, airway, bone, fat, muscle, other soft tissue and air of a body CT, by rules and a network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from napari_radcnn.results import Label
 from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
+from napari_radcnn.spec.shipped import shipped_weights
 
 #: Values of the label map; 0 is whatever lies outside the body: air, table, clothes.
 LUNG, AIRWAY, BONE, FAT, MUSCLE, SOFT, AIR, BODY = range(1, 9)
@@ -30,15 +31,23 @@ class CtTissuesOptions(CheckedOptions):
             "Count consolidated lung and pleural fluid as lung, where the rib cage and surrounding air show its extent"
         ),
     )
+    organs: bool = option(
+        True,
+        title="Ask ct-organs",
+        help=(
+            "Let the network of ct-organs say what is bone, named muscle, vessel or organ; without it, rules decide, "
+            "which takes less time and may call vessels and organs with contrast medium bone or muscle"
+        ),
+    )
 
 
 SPEC = ModelSpec(
     name="ct-tissues",
     title="Tissues of a body CT",
     task="segmentation",
-    version="1",
-    summary="Lung, airway, bone, fat, muscle, other soft tissue and air in a body CT, by rules (no network), in "
-    "seconds.",
+    version="2",
+    summary="Lung, airway, bone, fat, muscle, other soft tissue and air in a body CT, with or without "
+    "contrast medium, by rules and the network of ct-organs.",
     modalities=("CT",),
     body_part="trunk",
     pipeline="napari_radcnn.models.ct_tissues.run",
@@ -54,8 +63,9 @@ SPEC = ModelSpec(
         BODY: Label("body", (0.80, 0.65, 0.55)),
     },
     domain=Domain(regions=("neck", "chest", "abdomen", "pelvis", "limb"), is_hounsfield=True, thickest_mm=6.0),
-    licence="BSD-3-Clause (this project's own rules)",
+    licence="BSD-3-Clause (this project's own rules and weights)",
     citation="Hounsfield ranges of fat and muscle: Aubrey et al. 2014, Acta Physiologica 210, 489; "
     "lung by threshold and morphology: Hu, Hoffman, Reinhardt 2001, IEEE TMI 20, 490",
     card="models/ct_tissues/ct-tissues.md",
+    weights=shipped_weights("models/ct_organs/ct-organs"),
 )

@@ -21,7 +21,7 @@ from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
-from napari_radcnn.models.ct_tissues.run import check_hounsfield
+from napari_radcnn.models.hounsfield import check_hounsfield
 from napari_radcnn.models.lung_nodules.chest import Chest, Mask, cell_shape, prepare_chest
 from napari_radcnn.models.lung_nodules.evidence import MOST, evidence, judge
 from napari_radcnn.models.lung_nodules.network import ANSWERS, FOLD, SPACING, build_finder, build_second

@@ -1,0 +1,3 @@
+"""How `ct-organs` is made."""
+
+RECIPES = {"ct-organs": "recipe"}
