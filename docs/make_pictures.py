@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import napari
-import reading_session
+import reading_session  # beside this script
+from make_actions import Hand, disc
 from qtpy.QtWidgets import QApplication, QScrollArea
 
 import napari_radcnn as radcnn
@@ -25,8 +26,6 @@ from napari_radcnn.measure import Ruler
 
 #: In that CT, LPS mm.
 _AORTA = (16.0, -161.0, 370.0)
-sys.path.insert(0, str(Path(__file__).parent))
-from make_actions import Hand, disc  # beside this script
 
 _PICTURES = Path(__file__).parent / "pictures"
 
