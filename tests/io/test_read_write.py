@@ -16,7 +16,7 @@ import pytest
 import grids
 from dicom_factory import write_dicom_series
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.files import atomic_path, write_text
+from napari_radcnn.files import atomic_path, write_error, write_text
 from napari_radcnn.io import list_series, read, sniff, write
 from napari_radcnn.phantom import head, world_field
 from napari_radcnn.results import Classification, Detection, Detections
@@ -148,6 +148,35 @@ def test_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(WriteError, match="disk is full"):
         write(result, path, overwrite=overwrite)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".mhd"])
+def test_a_full_disk_that_simpleitk_does_not_notice_is_called_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    import SimpleITK
+
+    def writes_nothing(image: object, path: str, **options: object) -> None:
+        Path(path).write_bytes(b"")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SimpleITK, "WriteImage", writes_nothing)
+    with pytest.raises(WriteError, match="cannot be read back"):  # there is room: it is something else
+        write(SCAN, tmp_path / f"a{suffix}")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match="the disk is full"):
+        write(SCAN, tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(errno.EROFS, "the disk is read-only"), (errno.EACCES, "permission denied"), (errno.ENOSPC, "the disk is full")],
+)
+def test_each_cause_has_its_words(number: int, told: str) -> None:
+    assert told in str(write_error(Path("a.nii"), OSError(number, os.strerror(number))))
 
 
 def test_interrupted_block_leaves_nothing(tmp_path: Path) -> None:

@@ -279,7 +279,9 @@ def write_error(target: Path, error: OSError) -> WriteError:
     """Say in one line why the operating system did not write `target`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WriteError(f"{target}: the disk is full; free some space or write elsewhere. Nothing was written.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno == errno.EROFS:
+        return WriteError(f"{target}: the disk is read-only; write elsewhere. Nothing was written.")
+    if error.errno in (errno.EACCES, errno.EPERM):
         return WriteError(f"{target}: permission denied: you may not write to '{target.parent}'.")
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
         return WriteError(

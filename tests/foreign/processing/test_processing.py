@@ -18,6 +18,7 @@ from napari_radcnn.foreign.processing.steps import Decide, Invert, Orient, Proce
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
+from onnx_file import wide_onnx
 
 CPU = {"device": "cpu", "precision": "float32"}
 GRIDS = {
@@ -563,3 +564,15 @@ def test_labels_can_be_given_block_by_block_and_a_killed_run_goes_on(tmp_path, m
     run(again)
     assert again.marks[0] > killed.marks[-1] > 0
     assert np.array_equal(again.array, wanted)
+
+
+def test_the_memory_of_an_onnx_file_is_in_the_plan(tmp_path):
+    pytest.importorskip("openvino")
+    planned = {}
+    for channels in (4, 200):
+        (tmp_path / f"{channels}.onnx").write_bytes(wide_onnx(channels))
+        describe(tmp_path / f"{channels}.json", classes=["thing"], activation="sigmoid")
+        spec = radcnn.open_model(tmp_path / f"{channels}.onnx")
+        planned[channels] = radcnn.plan(_scan(oblique_geometry((20, 24, 19))), spec, device="cpu").memory_bytes
+    # the repeated channel and its sine are there at a time
+    assert planned[200] - planned[4] == pytest.approx(2 * 196 * 4 * 16**3, rel=0.02)

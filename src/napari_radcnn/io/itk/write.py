@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 from pathlib import Path
@@ -28,6 +29,9 @@ from napari_radcnn.io.itk.nrrd import read_nrrd
 from napari_radcnn.io.itk.segments import segment_keys
 from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume
+
+#: Bytes that fit on no disk that is full.
+_BLOCK = 1 << 16
 
 
 def write_itk(obj: Volume | LabelMap, path: Path, overwrite: bool = False) -> None:
@@ -66,7 +70,10 @@ def _write(image: object, obj: Volume | LabelMap, temporary: Path, target: Path)
     except RuntimeError as error:
         raise _cause(obj, temporary, target, error) from error
     reader = read_nrrd if temporary.suffix.lower() == ".nrrd" else read_metaimage
-    verify_written(obj, temporary, target, lambda path: reader(path, None, None))
+    try:
+        verify_written(obj, temporary, target, lambda path: reader(path, None, None))
+    except WriteError as error:  # SimpleITK does not notice that a disk is full
+        raise _full_disk(temporary, target) or error from error
 
 
 def _cause(obj: Volume | LabelMap, temporary: Path, target: Path, error: RuntimeError) -> WriteError:
@@ -81,6 +88,18 @@ def _cause(obj: Volume | LabelMap, temporary: Path, target: Path, error: Runtime
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[-1][:160] if lines else "it does not say why"
     return WriteError(f"{target}: SimpleITK could not write the file ({said}); write .nii.gz instead.")
+
+
+def _full_disk(temporary: Path, target: Path) -> WriteError | None:
+    """Find out whether a file is not what was written because there is no room for more."""
+    try:
+        with temporary.open("ab") as file:
+            file.write(bytes(_BLOCK))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return write_error(target, error)
+    return None
 
 
 def _write_pair(image: object, obj: Volume | LabelMap, path: Path, overwrite: bool) -> None:
