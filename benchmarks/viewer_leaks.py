@@ -8,18 +8,29 @@ import sys
 import time
 import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.common import ROOT, table
 
+if TYPE_CHECKING:
+    import napari
+
 _N_ROUNDS, _N_FIRST = 50, 5
 _SHAPE = (60, 128, 128)
+#: Opened by the layouts four, one, three and four.
+_N_CANVASES = 6
 _LIMIT_S = 3600
 
 
 def report() -> str:
     """Return the figures as Markdown; each kind of viewer in a process of its own."""
     rows = []
-    for name, kind in (("napari's own layers", "control"), ("a scan with labels, four-up", "room")):
+    kinds = (
+        ("napari's own layers", "control"),
+        (f"the same and {_N_CANVASES} further canvases of napari", "canvases"),
+        ("a scan with labels, four-up", "room"),
+    )
+    for name, kind in kinds:
         found = subprocess.run(
             [sys.executable, "-m", "benchmarks.viewer_leaks", kind, str(_N_ROUNDS)],
             cwd=ROOT,
@@ -39,7 +50,8 @@ def measure(kind: str, n_rounds: int) -> tuple[int, int, float, float]:
     Parameters
     ----------
     kind : str
-        ``"room"``, a scan of ours in all layouts, or ``"control"``, the same layers without this package.
+        ``"room"``, a scan of ours in all layouts; ``"control"``, the same layers without this package;
+        ``"canvases"``, these and as many further canvases as the layouts take.
     n_rounds : int
         The first five are not counted: caches fill.
 
@@ -80,10 +92,13 @@ def _round(kind: str) -> list[weakref.ref]:
     labels = np.zeros(_SHAPE, np.uint8)
     labels[20:40, 30:90, 30:90] = 1
     viewer = napari.Viewer()
-    if kind == "control":
+    if kind != "room":
         viewer.add_image(values, scale=(2.0, 0.8, 0.8))
         viewer.add_labels(labels, scale=(2.0, 0.8, 0.8))
         _pump(0.3)
+        if kind == "canvases":
+            for _ in range(_N_CANVASES):
+                _further_canvas(viewer)
     else:
         from napari_radcnn.geometry import Geometry
         from napari_radcnn.gui.layers.layers import layer_data
@@ -104,6 +119,24 @@ def _round(kind: str) -> list[weakref.ref]:
     references += [weakref.ref(widget) for widget in _children(viewer, QtViewer)]
     viewer.close()
     return references
+
+
+def _further_canvas(viewer: napari.Viewer) -> None:
+    """Open a canvas with the layers of a viewer, and close it."""
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from napari.qt import QtViewer
+
+    model = ViewerModel()
+    widget = QtViewer(model)
+    for layer in viewer.layers:
+        model.layers.append(Layer.create(*layer.as_layer_data_tuple()))
+    widget.show()
+    _pump(0.2)
+    model.layers.clear()
+    widget.close()
+    widget.deleteLater()
+    _pump(0.1)
 
 
 def _children(viewer: object, kind: type) -> list[object]:
