@@ -20,6 +20,7 @@ _PARTS = {
     "Opening a folder of 2,000 slices": "gui_opening",
     "What closed viewers leave in memory": "gui_leaks",
     "Measuring 104 labels, 512 x 512 x 600 voxels": "measuring",
+    "Cohorts": "cohort.measure",
     "Linked planes, 512 x 512 x 400 voxels with labels, in software": "linked_views",
     "What viewers leave behind": "viewer_leaks",
 }

@@ -23,8 +23,12 @@ _FEW, _MANY = 60, 6000
 _WAITING = 10_000
 
 
-def report(*, is_quick: bool = False) -> str:
+def report() -> str:
     """Return the figures as Markdown."""
+    return _report(is_quick=False)
+
+
+def _report(*, is_quick: bool) -> str:
     with tempfile.TemporaryDirectory(prefix="radcnn-cohorts-") as temporary:
         folder = Path(temporary)
         models = cohorts.lay_out_model(folder / "models")
@@ -156,7 +160,8 @@ def _submit_waiting(cluster: clusters.Processes, n: int) -> int:
             client.submit(remote.run_job, text, "t", b"", 60.0, key=f"radcnn-{k}", pure=False)
             for k, text in enumerate(texts)
         ]
-        while client.run_on_scheduler(_count_tasks) < n:
+        # a function without a name travels as a whole: the scheduler does not know this module
+        while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) < n:
             time.sleep(0.1)
         del held
         return len(texts[0])
@@ -164,14 +169,10 @@ def _submit_waiting(cluster: clusters.Processes, n: int) -> int:
         client.close()
 
 
-def _count_tasks(dask_scheduler: Any) -> int:
-    return len(dask_scheduler.tasks)
-
-
 def main() -> None:
     """Measure, print, and keep the figures."""
     is_quick = "--quick" in sys.argv[1:]
-    text = report(is_quick=is_quick)
+    text = _report(is_quick=is_quick)
     print(text)
     if not is_quick:
         target = RESULTS / "cohort.md"

@@ -12,6 +12,7 @@ import pytest
 import cohorts
 import napari_radcnn as radcnn
 import toy_package
+from napari_radcnn.cli import main
 from napari_radcnn.cohort import Step, read_chain, run
 from napari_radcnn.cohort.results.table import Log, read_log, read_table
 from napari_radcnn.cohort.work.workers import Here
@@ -202,6 +203,20 @@ def test_convert_is_an_operation_and_writes_in_another_format(tmp_path: Path) ->
     (volume,) = radcnn.read(tmp_path / "out" / "c000" / "raw.nrrd")
     assert volume.array.tolist() == cohorts.scan(0).array.tolist()
     assert cohorts.rows_of(tmp_path / "out")["c000"]["slices"] == "5"
+
+
+def test_convert_has_a_command_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 2)
+    words = ["cohort", "convert", str(cases), "-o", str(tmp_path / "out"), "--suffix", ".mha"]
+    assert main([*words, "--option", "deidentify=true"]) == 0
+    assert "2 cases done, 0 failed" in capsys.readouterr().out
+    (volume,) = radcnn.read(tmp_path / "out" / "c001" / "convert.mha")
+    assert volume.array.tolist() == cohorts.scan(1).array.tolist()
+    assert main([*words, "--option", "deidentify"]) == 2
+    assert "expected NAME=VALUE" in capsys.readouterr().err
+    chain = tmp_path / "chain.yaml"
+    chain.write_text("steps: [convert]")
+    assert main(["cohort", "run", str(chain), str(cases), "-o", str(tmp_path / "o"), "--suffix", ".mha"]) == 2
 
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:

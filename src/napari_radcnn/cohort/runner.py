@@ -71,6 +71,7 @@ def run(
     out: str | Path,
     *,
     options: Mapping[str, Any] | None = None,
+    suffix: str = "",
     inputs: Mapping[str, str] | None = None,
     jobs: int = 1,
     device: str = "auto",
@@ -98,6 +99,8 @@ def run(
         A new or empty folder, or that of the same run before.
     options : mapping, optional
         Of the model.
+    suffix : str
+        How the names of results end, such as ``".nrrd"`` or ``".seg.dcm"``.
     inputs : mapping of str to str, optional
         Which column of the list holds which input, where they are called differently.
     jobs : int
@@ -131,7 +134,7 @@ def run(
         If `cancel` was set; what was done stays done.
     """
     settings = RunSettings(device, precision)
-    steps = resolve(chain_of(model, options), precision=settings.precision, trust=trust, anyway=anyway)
+    steps = resolve(chain_of(model, options, suffix), precision=settings.precision, trust=trust, anyway=anyway)
     listed = cases if isinstance(cases, CaseList) else _cases(Path(cases), progress, cancel)
     session = _Session(
         Path(out), steps, listed, dict(inputs or {}), check_layout(layout), settings.device, trust,

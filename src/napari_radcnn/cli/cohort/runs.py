@@ -1,4 +1,4 @@
-"""``radcnn cohort run``: a model, an operation or a chain over a list of cases."""
+"""``radcnn cohort run | convert | measure | evaluate``: a model, an operation or a chain over a list of cases."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from napari_radcnn.cohort.work.workers import Workers
 
 _MOST_TOLD = 20
+#: Operations that have a command of their own.
+_ALIASES = {
+    "convert": "write every scan of a list in another format",
+    "measure": "measure the labels of every case of a list on its scan",
+    "evaluate": "compare the columns prediction and reference of every case of a list",
+}
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command of this module."""
-    from napari_radcnn.inference.settings import RunSettings
-
+    """Add the commands of this module."""
     runner = commands.add_parser(
         "run",
         help="run a model, an operation or a chain on every case of a list",
@@ -34,6 +38,17 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     runner.add_argument(
         "model", metavar="MODEL", help="a model, `convert`, `measure`, `evaluate`, or a chain: a .yaml file"
     )
+    _add_rest(runner)
+    for name, what in _ALIASES.items():
+        alias = commands.add_parser(name, help=what, description=f"The same as `radcnn cohort run {name}`: {what}.")
+        alias.set_defaults(model=name)
+        _add_rest(alias)
+
+
+def _add_rest(runner: argparse.ArgumentParser) -> None:
+    """Add everything but the model."""
+    from napari_radcnn.inference.settings import RunSettings
+
     runner.add_argument("cases", metavar="CASES", type=Path, help="a list (.csv, .tsv, .xlsx, .json) or a folder")
     runner.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder for the results")
     runner.add_argument(
@@ -43,6 +58,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=[],
         help="an option of the model, see `radcnn run MODEL --help`; may be repeated",
     )
+    runner.add_argument("--suffix", metavar="SUFFIX", default="", help="how names of results end: .nrrd, .seg.dcm, ...")
     runner.add_argument(
         "--input",
         metavar="NAME=COLUMN",
@@ -101,6 +117,7 @@ def _run(parsed: argparse.Namespace) -> None:
                 parsed.cases,
                 parsed.output,
                 options={name: _value(text) for name, text in _pairs(parsed.option, "--option").items()},
+                suffix=parsed.suffix,
                 inputs=_pairs(parsed.input, "--input"),
                 jobs=parsed.jobs,
                 device=parsed.device,

@@ -46,7 +46,9 @@ class Step:
     anyway: bool = False
 
 
-def chain_of(what: str | Path | Sequence[Step], options: Mapping[str, Any] | None = None) -> tuple[Step, ...]:
+def chain_of(
+    what: str | Path | Sequence[Step], options: Mapping[str, Any] | None = None, suffix: str = ""
+) -> tuple[Step, ...]:
     """Return the steps that are meant.
 
     Parameters
@@ -56,6 +58,8 @@ def chain_of(what: str | Path | Sequence[Step], options: Mapping[str, Any] | Non
         (``.yaml``, ``.yml``), or steps.
     options : mapping, optional
         Of the one step; a chain has its own.
+    suffix : str
+        Of the one step.
 
     Raises
     ------
@@ -68,13 +72,13 @@ def chain_of(what: str | Path | Sequence[Step], options: Mapping[str, Any] | Non
         return _checked(tuple(what), "the steps")
     path = Path(what)
     if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
-        if options:
-            raise OptionError(f"{path}: a chain names the options of each step itself; write them there.")
+        if options or suffix:
+            raise OptionError(f"{path}: a chain names options and suffix of each step itself; write them there.")
         return read_chain(path)
     if str(what) in OPERATIONS:
-        return (Step(str(what), str(what), "", dict(options or {})),)
+        return (Step(str(what), str(what), "", dict(options or {}), suffix=suffix),)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.partition(".")[0] if path.exists() else str(what))
-    return (Step(name.strip("-._") or "model", "run", str(what), dict(options or {})),)
+    return (Step(name.strip("-._") or "model", "run", str(what), dict(options or {}), suffix=suffix),)
 
 
 def read_chain(path: Path) -> tuple[Step, ...]:
