@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.common import ROOT
@@ -33,14 +35,13 @@ def seconds_of(out: Path) -> float:
 
 def told_peak(words: list[str], models: Path) -> tuple[float, str]:
     """Run the command line to its end; return the most memory it took, MB, and what it said."""
-    import time
-
-    with cohorts.started(words, models) as process:
+    with cohorts.started(words, models) as process, ThreadPoolExecutor(1) as reader:
+        said = reader.submit(process.communicate)  # a pipe that nobody reads would stop the process
         most = 0.0
-        while process.poll() is None:
+        while not said.done():
             most = max(most, peak_mb(process.pid))
             time.sleep(0.05)
-        told, errors = process.communicate()
+        told, errors = said.result()
         if process.returncode:
             raise SystemExit(errors)
     return most, told
