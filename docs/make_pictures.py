@@ -26,7 +26,6 @@ from napari_radcnn.measure import Ruler
 
 #: In that CT, LPS mm.
 _AORTA = (16.0, -161.0, 370.0)
-
 _PICTURES = Path(__file__).parent / "pictures"
 
 
