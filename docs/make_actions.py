@@ -340,6 +340,13 @@ class Jobs:
             lambda: layer.contrast_limits != before,
             lambda: setattr(layer, "contrast_limits", before),
         )
+        self.do(
+            "The first window again",
+            lambda: hand.key(Qt.Key.Key_0, _ALT),
+            lambda: hand.key(Qt.Key.Key_0, _ALT),
+            lambda: np.allclose(layer.contrast_limits, before),
+            lambda: hand.key(number, _ALT),
+        )
 
     def to_picture(self) -> None:
         """Give the keyboard to the picture, if it is in the panel."""
@@ -474,7 +481,7 @@ class Jobs:
         )
         hand.count = 0
         segment.end()
-        wait(lambda: not segment.editing.is_open, 60)
+        wait(limit=3)
 
 
 def main() -> None:

@@ -199,11 +199,12 @@ def day(head: radcnn.Volume) -> None:
             _wait(lambda: models.job is None, 300)  # noqa: B023
             _wait()
             _save(viewer, f"day-3-result-{width}.png")
-            viewer.layers.selection.active = viewer.layers[1]
-            viewer.layers[1].visible, viewer.layers[0].visible = True, False
+            hand.click(hand.panel.buttons["Scans"])
+            hand.click(scans.tree.viewport(), scans.tree.visualItemRect(second).center())
             _wait(limit=2)
             _save(viewer, f"day-4-changed-{width}.png")
-            viewer.layers.remove(viewer.layers[1])
+            viewer.layers.remove(viewer.layers.selection.active)
+            hand.click(scans.tree.viewport(), scans.tree.visualItemRect(first).center())
             _wait(limit=2)
             _save(viewer, f"day-5-closed-{width}.png")
             viewer.close()
