@@ -41,7 +41,7 @@ def docked(make_napari_viewer):
 
 
 def wait_for_end(qtbot, dock):
-    qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
 
 
 def rows(dock):
