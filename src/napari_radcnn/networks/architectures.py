@@ -87,15 +87,15 @@ def check_architecture(architecture: Architecture, shown: str) -> None:
             f"{shown}: the network '{str(architecture.name)[:60]}' is not on the list of supported networks: "
             f"{', '.join(names())}."
         )
+    for key, value in architecture.arguments.items():
+        if key in _REFUSED and value not in (False, None):
+            raise ModelError(f"{shown}: '{key}' of the network '{architecture.name}' would access files; leave it out.")
+        _check_literal(value, f"{shown}: '{key}' of the network '{architecture.name}'", 0)
     dims = architecture.arguments.get("spatial_dims", 3)
     if isinstance(dims, bool) or not isinstance(dims, int) or dims not in (2, 3):
         raise ModelError(
             f"{shown}: 'spatial_dims' of the network '{architecture.name}' is {str(dims)[:60]}; it must be 2 or 3."
         )
-    for key, value in architecture.arguments.items():
-        if key in _REFUSED and value not in (False, None):
-            raise ModelError(f"{shown}: '{key}' of the network '{architecture.name}' would access files; leave it out.")
-        _check_literal(value, f"{shown}: '{key}' of the network '{architecture.name}'", 0)
 
 
 def _check_literal(value: Any, shown: str, depth: int) -> None:
