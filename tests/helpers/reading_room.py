@@ -64,10 +64,16 @@ class Reading:
         pump()
 
     def key(self, key, modifiers=PLAIN):
-        self.canvas.window().activateWindow()
-        self.qtbot.waitUntil(self.canvas.window().isActiveWindow)
+        self.qtbot.waitUntil(self._is_active)
         QTest.keyClick(self.canvas, key, modifiers)
         pump(3)
+
+    def _is_active(self):
+        """Ask for the keyboard, and return whether the window has it: one of other tests may take it away again."""
+        window = self.canvas.window()
+        if not window.isActiveWindow():
+            window.activateWindow()
+        return window.isActiveWindow()
 
     def mouse(self, kind, where, button=LEFT, buttons=LEFT, modifiers=PLAIN, canvas=None):
         canvas = canvas or self.canvas
@@ -87,9 +93,15 @@ class Reading:
         self.drag([point], button, canvas=canvas)
 
     def hover(self, point, canvas=None):
-        """Move the mouse, as fast as one likes, and wait until the line below the pictures can have changed."""
-        self.mouse(QEvent.Type.MouseMove, point, NONE, NONE, canvas=canvas)
-        self.qtbot.wait(50)
+        """Move the mouse, as fast as one likes, and wait until the line below the pictures can have changed.
+
+        Where the display is shared, a window of other tests may take the pointer away meanwhile: it moves again then.
+        """
+        for _ in range(20):
+            self.mouse(QEvent.Type.MouseMove, point, NONE, NONE, canvas=canvas)
+            self.qtbot.wait(50)
+            if self.room._pointed is not None and self.viewer.status:
+                break
 
     def wheel(self, n, modifiers=PLAIN, canvas=None):
         """Turn the wheel over the middle by n notches, down where negative."""

@@ -65,10 +65,11 @@ def test_a_network_that_never_ends_is_cancelled(tmp_path: Path) -> None:
     assert network.file.path.stat().st_size < 400
     timer = threading.Timer(3.0, cancel.set)
     timer.start()
+    before = set(psutil.Process().children())  # of other tests
     with pytest.raises(CancelledError):
         _at_work(network, cancel)
     assert running() == ()
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= before
     timer.join()
 
 
