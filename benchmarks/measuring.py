@@ -18,7 +18,8 @@ _COUNTS = (13, 4, 2)
 #: Labels that SimpleITK's loop measures; all take it as long, as each is a filter over the whole scan.
 _OF_THE_LOOP = 4
 _MEMORY = """
-import resource, psutil
+import os, psutil
+from benchmarks.common import peak_mb
 from benchmarks.measuring import scan
 from napari_radcnn.measure import segments
 labels, image = scan()
@@ -26,7 +27,7 @@ labels.array[...] |= 0  # an array of zeros is in memory once it is written to
 segments(*scan(shape=(65, 64, 64)))  # what is imported and made once
 before = psutil.Process().memory_info().rss
 segments(labels, image)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+after = peak_mb(os.getpid()) * 1_024_000  # what Linux calls kB are KiB
 print(1 + (after - before) / (labels.array.nbytes + image.array.nbytes))
 """
 

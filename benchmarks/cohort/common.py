@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.common import ROOT
+from benchmarks.common import ROOT, peak_mb
 
 sys.path.append(str(ROOT / "tests" / "helpers"))
 
@@ -15,15 +15,6 @@ import clusters
 import cohorts
 
 __all__ = ["clusters", "cohorts", "peak_mb", "seconds_of", "told_peak"]
-
-
-def peak_mb(pid: int) -> float:
-    """Return the most memory that a process has taken so far, MB; 0 where it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
 def seconds_of(out: Path) -> float:
