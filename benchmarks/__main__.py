@@ -1,4 +1,4 @@
-"""Measure everything and write ``docs/figures.md``.
+"""Measure everything and write ``docs/figures.md``; or only the modules that are named, keeping the other sections.
 
 With the word ``models`` first, recompute the figures of the cards; with ``failures``, draw what the models do worst.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from benchmarks.common import ROOT, machine
 from benchmarks.models import failures, run as models
@@ -24,19 +25,40 @@ _PARTS = {
     "Linked planes, 512 x 512 x 400 voxels with labels, in software": "linked_views",
     "What viewers leave behind": "viewer_leaks",
 }
+_PAGE = ROOT / "docs" / "figures.md"
 
 
-def main() -> None:
-    """Run each part and write the page."""
-    lines = ["# Figures", "", "Written by `make benchmarks`; not edited by hand.", "", f"Measured on: {machine()}."]
+def main(names: list[str]) -> None:
+    """Run the parts with these names, or all, and write the page after each."""
+    unknown = sorted(set(names) - set(_PARTS.values()))
+    if unknown:
+        sys.exit(f"benchmarks: no part is called {unknown[0]}: choose from {', '.join(_PARTS.values())}.")
+    sections = _sections(_PAGE)
     for title, name in _PARTS.items():
+        if names and name not in names:
+            continue
         print(f"{title} ...", flush=True)
         text = import_module(f"benchmarks.{name}").report()
         print(text, flush=True)
-        lines += ["", f"## {title}", "", text]
-    target = ROOT / "docs" / "figures.md"
-    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"written: {target}")
+        sections[title] = f"{text}\n\nMeasured on: {machine()}."
+        _write(_PAGE, sections)
+
+
+def _sections(page: Path) -> dict[str, str]:
+    """Return the sections of the page as it is, by title."""
+    if not page.exists():
+        return {}
+    parts = page.read_text(encoding="utf-8").split("\n## ")[1:]
+    return {title: text.strip() for title, _, text in (part.partition("\n") for part in parts)}
+
+
+def _write(page: Path, sections: dict[str, str]) -> None:
+    lines = ["# Figures", "", "Written by `make benchmarks`; not edited by hand."]
+    for title in _PARTS:
+        if title in sections:
+            lines += ["", f"## {title}", "", sections[title]]
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"written: {page}", flush=True)
 
 
 if __name__ == "__main__":
@@ -45,4 +67,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["failures"]:
         failures.main(sys.argv[2:])
     else:
-        main()
+        main(sys.argv[1:])

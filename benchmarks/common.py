@@ -71,4 +71,16 @@ def machine() -> str:
     from napari_radcnn.provenance import versions
 
     names = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return f"{cpu_count()} processors ({platform.machine()}); {names}"
+    return f"{cpu_count()} processors ({_processor()}); {names}"
+
+
+def _processor() -> str:
+    """Return the processor's name and the widest vector units that networks compute with, as far as it can be known."""
+    about = Path("/proc/cpuinfo")
+    if not about.exists():
+        return platform.processor() or platform.machine()
+    lines = dict(line.split(":", 1) for line in about.read_text().splitlines() if ":" in line)
+    fields = {name.strip(): value.strip() for name, value in lines.items()}
+    flags = fields.get("flags", "").split()
+    units = next((unit for unit in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if unit in flags), "")
+    return ", ".join(filter(None, (fields.get("model name", platform.machine()), units)))

@@ -13,7 +13,7 @@ import torch
 from napari_radcnn.errors import ModelError
 from napari_radcnn.networks.safetensors import load_safetensors
 from napari_radcnn.training import run as run_module
-from napari_radcnn.training.run import Schedule, Training
+from napari_radcnn.training.run import Schedule, Training, mixed_precision
 
 
 class Clock:
@@ -343,3 +343,11 @@ def test_weights_say_what_they_began_with(tmp_path, clock):
     assert about["begun_with"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_suffix(".json").unlink()
     assert "begun_with" not in json.loads(second.write("net", []).with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize(("computes", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_networks_compute_in_bfloat16_only_where_the_processor_does(monkeypatch, computes, expected):
+    monkeypatch.setattr(run_module, "cpu_computes_bfloat16", lambda backend: computes)
+    layer = torch.nn.Linear(3, 2)
+    with mixed_precision():
+        assert layer(torch.ones(1, 3)).dtype == expected

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.backends.hardware import cpu_computes_bfloat16
 from napari_radcnn.networks.checkpoints import DAMAGE
 
 if TYPE_CHECKING:
@@ -308,6 +310,16 @@ def _freeze(network: torch.nn.Module, beginning: str) -> None:
     for name, module in network.named_modules():
         if name and f"{name}.".startswith(beginning):
             module.eval()
+
+
+def mixed_precision() -> AbstractContextManager[Any]:
+    """Return the context in which networks compute in bfloat16 where this processor has instructions for it.
+
+    On others torch would compute it by loops that take many times as long as float32.
+    """
+    import torch
+
+    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_computes_bfloat16("torch"))
 
 
 def append_row(path: Path, row: dict[str, str]) -> None:

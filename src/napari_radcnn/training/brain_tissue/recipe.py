@@ -16,7 +16,7 @@ import numpy as np
 from napari_radcnn.models.brain_tissue.network import CLASSES, build_network
 from napari_radcnn.training.brain_tissue.cases import load_anatomies
 from napari_radcnn.training.brain_tissue.samples import Sampler
-from napari_radcnn.training.run import Schedule, Training
+from napari_radcnn.training.run import Schedule, Training, mixed_precision
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +144,7 @@ class _Run(Training):
         """Learn from a batch."""
         import torch
 
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             logits = self.network(pictures.contiguous(memory_format=torch.channels_last_3d))
         loss, gray, white = _loss(logits.float(), labels)
         self.learn(loss, gray=gray, white=white)

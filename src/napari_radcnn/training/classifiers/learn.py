@@ -15,7 +15,7 @@ from napari_radcnn.models.classifiers.calibrated import Calibration, calibrate, 
 from napari_radcnn.models.classifiers.guard import Guard, features_of, fit, nearest, write_guard
 from napari_radcnn.networks.classifier import ClassifierShape, build_classifier
 from napari_radcnn.spec.weights import file_sha256
-from napari_radcnn.training.run import Schedule, Training, write_weights
+from napari_radcnn.training.run import Schedule, Training, mixed_precision, write_weights
 
 if TYPE_CHECKING:
     import torch
@@ -186,7 +186,7 @@ def _train_member(
         x, target = augment(inputs[chosen], generator), hot[chosen]
         if recipe.mixup:
             x, target = _mixed(x, target, recipe.mixup, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             answer = training.network(x.contiguous(memory_format=layout))
         training.learn(torch.nn.functional.cross_entropy(answer.float(), target))
         if training.keep() and recipe.patience:

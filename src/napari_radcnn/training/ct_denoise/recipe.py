@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_radcnn.models.ct_denoise.network import build_network
 from napari_radcnn.training.ct_denoise.samples import Sampler, load_scans, make_bank, names
-from napari_radcnn.training.run import Schedule, Training
+from napari_radcnn.training.run import Schedule, Training, mixed_precision
 
 NAME = "ct-denoise"
 
@@ -74,7 +74,7 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
             torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
             for name in ("channels", "noise", "weight")
         )
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             found = run.network(channels.contiguous(memory_format=torch.channels_last)).float()
         each = weight * (found - noise) ** 2
         before = float((weight * noise**2).mean())

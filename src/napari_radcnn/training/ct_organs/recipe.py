@@ -15,7 +15,7 @@ from napari_radcnn.training.ct_organs.held_out import test
 from napari_radcnn.training.ct_organs.samples import Sample, Sampler
 from napari_radcnn.training.ct_organs.scans import FOLDS, Scan, load_scans
 from napari_radcnn.training.curve import draw_curve
-from napari_radcnn.training.run import Schedule, Training, append_row
+from napari_radcnn.training.run import Schedule, Training, append_row, mixed_precision
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +117,7 @@ class _Run(Training):
 
         shown = torch.stack([sample.shown for sample in samples]).contiguous(memory_format=torch.channels_last_3d)
         chosen = torch.multinomial(_importance(samples), self._blocks, replacement=False, generator=self._random)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             logits = self.network.at(shown, chosen)
         allowed = _allowed(samples, chosen)
         counts = torch.cat([_in_blocks(sample.counts) for sample in samples])[chosen]

@@ -15,6 +15,7 @@ from napari_radcnn.interactive.engines.promptable.input import Grid
 from napari_radcnn.interactive.engines.region.engine import RegionEngine
 from napari_radcnn.interactive.simulate import Click, EnginePlayer, next_click
 from napari_radcnn.metrics import dice
+from napari_radcnn.training.run import mixed_precision
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class Player:
         if len(boards) == 1:  # torch is slow for a batch of one
             boards = boards * 2
         batch = torch.from_numpy(np.stack(boards)).contiguous(memory_format=torch.channels_last_3d)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), mixed_precision():
             logits, sizes = self._network(batch)
         answers = logits.float().numpy()[:, 0]
         return list(zip(grids, answers, strict=False)), sizes.float().numpy()[: len(grids)]

@@ -17,7 +17,7 @@ from napari_radcnn.training.few_clicks.games import Game, Games
 from napari_radcnn.training.few_clicks.held_out import HeldOut
 from napari_radcnn.training.few_clicks.prepare import prepare
 from napari_radcnn.training.few_clicks.scans import names
-from napari_radcnn.training.run import Schedule, Training, append_row
+from napari_radcnn.training.run import Schedule, Training, append_row, mixed_precision
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +113,7 @@ class _Run(Training):
         import torch
 
         batch = torch.from_numpy(channels).contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             logits, sizes = self.network(batch)
         logits = logits.float()
         target = torch.from_numpy(np.stack([game.target for game in games]))[:, None].float()

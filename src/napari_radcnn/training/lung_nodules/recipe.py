@@ -26,7 +26,7 @@ from napari_radcnn.models.lung_nodules.places import Places, cubes, find_places,
 from napari_radcnn.training.lung_nodules.lessons import Lesson, judge, make_lesson, mirrored
 from napari_radcnn.training.lung_nodules.samples import Nodule, Sample, Sampler
 from napari_radcnn.training.lung_nodules.scans import AROUND_LUNG, NOWHERE, SCANS, STEP, Chest, load_chests
-from napari_radcnn.training.run import Schedule, Training
+from napari_radcnn.training.run import Schedule, Training, mixed_precision
 
 if TYPE_CHECKING:
     import torch
@@ -133,7 +133,7 @@ class _Finder(Training):
             torch.from_numpy(np.stack([getattr(lesson, name) for lesson in lessons]))
             for name in ("cells", "peaks", "weight", "places")
         )
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             answer = self.network(cells.contiguous(memory_format=torch.channels_last_3d))
         loss, figures = _loss(answer.float(), peaks, weight, places)
         self.learn(loss, **figures)
@@ -143,7 +143,7 @@ class _Finder(Training):
         import torch
 
         voxels = shown(sample.hu)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), mixed_precision():
             answer = self.average(torch.from_numpy(fold(voxels))[None])[0].float().numpy()
         return voxels, in_lung(voxels, find_places(answer, fold(sample.depth).max(0) > AROUND_LUNG, most))
 
@@ -197,7 +197,7 @@ class _Second(Training):
         import torch
 
         target = torch.from_numpy(is_nodule.astype(np.float32))
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             logits = self.network(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last_3d))
         logits = logits.float()[:, 0]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
@@ -208,7 +208,7 @@ class _Second(Training):
         """Return what the running average of the weights says of places."""
         import torch
 
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), mixed_precision():
             found = [self.average(torch.from_numpy(cubes(voxels, center[None]))).float()[0, 0] for center in centers]
         return np.array(found, float)
 

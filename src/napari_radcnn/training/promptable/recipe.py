@@ -19,7 +19,7 @@ from napari_radcnn.interactive.engines.promptable.network import WIDTHS, build_n
 from napari_radcnn.training.pool import Pool
 from napari_radcnn.training.promptable.cases import load_cases, names
 from napari_radcnn.training.promptable.samples import Mask, Play, Sample, Sampler, crop_around
-from napari_radcnn.training.run import Schedule, Training
+from napari_radcnn.training.run import Schedule, Training, mixed_precision
 
 if TYPE_CHECKING:
     import torch
@@ -160,7 +160,7 @@ class _Run(Training):
 
         batch = torch.from_numpy(np.stack([play.channels for play in plays]))
         batch = batch.contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             answer = self.network(batch)
         return answer.float()
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_radcnn.models.super_resolution.network import build_network
 from napari_radcnn.training.physics.thick_slices import Sampler, Scan
-from napari_radcnn.training.run import Schedule, Training
+from napari_radcnn.training.run import Schedule, Training, mixed_precision
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ def learn(scans: Sequence[Scan], name: str, out: Path, recipe: Recipe, threads: 
         while training.share < 1:
             shown, answer = drawn.result()
             drawn = drawer.submit(_batch, sampler, recipe.batch)
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed_precision():
                 found = training.network(shown.contiguous(memory_format=torch.channels_last)).float()
             loss = torch.sqrt((found - answer) ** 2 + recipe.smooth**2).mean() - recipe.smooth
             training.learn(loss, gain_db=_gain(found.detach(), answer))
