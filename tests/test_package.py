@@ -45,6 +45,20 @@ def test_reading_and_listing_import_no_torch_and_no_qt():
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
+def test_a_fresh_program_finds_the_packages_and_reads_no_metadata():
+    code = (
+        "import sys, napari_radcnn as r\n"
+        "print('importlib.metadata' in sys.modules)\n"
+        "print(r.cohort.run.__module__, r.measure.segments.__module__, r.models.__name__)\n"
+    )
+    done = _run("-c", code)
+    read, where = done.stdout.splitlines()
+    assert read == "False", "importing takes several times as long with it"
+    assert where.split()[0].startswith("napari_radcnn.cohort.")
+    assert where.split()[1].startswith("napari_radcnn.measure.")
+    assert where.split()[2] == "napari_radcnn.models"
+
+
 def test_every_public_name_resolves_and_no_other_does():
     for name in radcnn.__all__:
         assert getattr(radcnn, name) is not None

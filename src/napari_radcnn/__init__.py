@@ -14,6 +14,6 @@ _attached, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("models", "cohort"):  # packages; that of the models can itself be called
+    if name == "models":  # a package that can itself be called
         return import_module(f"{__name__}.models")
     return _attached(name)

@@ -1,4 +1,4 @@
-from . import measure as measure
+from . import cohort as cohort, measure as measure
 from .errors import RadcnnError as RadcnnError
 from .foreign import open_model as open_model
 from .geometry import Geometry as Geometry
