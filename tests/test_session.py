@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import napari_radcnn
-from napari_radcnn.errors import CancelledError, JournalError, ModelError, ResourceError, SessionError
+from napari_radcnn.errors import CancelledError, JournalError, ModelError, OptionError, ResourceError, SessionError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.journal.journal import Journal, saved_sessions
 from napari_radcnn.interactive.prompts import Prompt
@@ -223,7 +223,7 @@ def test_tools_mend_and_the_scan_is_never_touched(session) -> None:
 
 def refused(session: PromptSession, what: Prompt, match: str, value: int | None = None) -> None:
     before, history = everything(session), session.history
-    with pytest.raises(SessionError, match=match):
+    with pytest.raises((SessionError, OptionError), match=match):
         session.add(what, value)
     assert everything(session) == before
     assert session.history == history
@@ -232,6 +232,7 @@ def refused(session: PromptSession, what: Prompt, match: str, value: int | None 
 def test_prompts_that_do_not_fit_are_refused(session) -> None:
     session.add(at(session, 6, 15, 18))
     refused(session, at(session, 6, 15, 40), "outside the scan")
+    refused(session, Prompt.scribble([session.volume.geometry.to_world((6, 15, 18)), (1e15, 0, 0)]), "more than 10 m")
     refused(session, at(session, 6, 15, 18, uid="9.9"), "different frames of reference")
     refused(session, at(session, 6, 15, 18), r"no object 7; objects: 1 \(object 1\)", value=7)
     session.lock(1)

@@ -10,7 +10,7 @@ from napari_radcnn.errors import SessionError
 from napari_radcnn.geometry import Box
 from napari_radcnn.interactive.colors import Color
 from napari_radcnn.interactive.history import SegmentedObject
-from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.prompts import Prompt, check_reach
 from napari_radcnn.interactive.rasterize import is_inside
 from napari_radcnn.interactive.tools.base import Tool
 from napari_radcnn.volume import Volume
@@ -52,9 +52,12 @@ def check_prompt(prompt: Prompt, volume: Volume) -> None:
 
     Raises
     ------
+    OptionError
+        If a point of it lies far away from the scan; see `check_reach`.
     SessionError
         If both name their patient space and these differ, or the prompt covers no voxel of the scan.
     """
+    check_reach(prompt.kind, prompt.points, volume.geometry)
     own, other = volume.metadata.frame_of_reference_uid, prompt.frame_of_reference_uid
     if own and other and own != other:
         raise SessionError(

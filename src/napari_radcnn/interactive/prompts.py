@@ -7,11 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_radcnn.errors import OptionError
+from napari_radcnn.geometry import Geometry
 
 PromptKind = Literal["point", "box", "scribble", "lasso"]
 Position = tuple[float, float, float]
 
+#: mm around a scan in which things are drawn: a mouse far outside a picture that is shown small does not reach farther.
+FARTHEST_MM = 10_000.0
 #: Fewest and most points of a kind.
 _COUNTS: Mapping[str, tuple[int, float]] = {
     "point": (1, 1),
@@ -58,8 +64,8 @@ class Prompt:
         low, high = _COUNTS[self.kind]
         if not low <= len(points) <= high:
             raise OptionError(f"A {self.kind} cannot have {len(points)} points; see the documentation.")
-        if not (math.isfinite(self.radius) and self.radius >= 0):
-            raise OptionError(f"The radius of a scribble must be at least 0 mm, got {self.radius}.")
+        if not 0 <= self.radius <= FARTHEST_MM:
+            raise OptionError(f"The radius of a scribble must be 0 to {FARTHEST_MM:g} mm, got {self.radius:g}.")
         object.__setattr__(self, "points", points)
 
     @classmethod
@@ -163,3 +169,31 @@ def _position(point: object) -> Position:
     if not all(math.isfinite(value) for value in (x, y, z)):
         raise OptionError(f"A position must be finite, got {[x, y, z]}.")
     return x, y, z
+
+
+def check_reach(what: str, points: npt.ArrayLike, geometry: Geometry) -> None:
+    """Raise if a point of a drawing is so far away from a scan that nobody can have drawn it there.
+
+    Parameters
+    ----------
+    what : str
+        What is drawn.
+    points : (n, 3) array
+        LPS mm.
+    geometry : Geometry
+        Of the scan.
+
+    Raises
+    ------
+    OptionError
+        If one lies more than `FARTHEST_MM` outside the box around the scan.
+    """
+    corners = geometry.corners
+    low, high = corners.min(axis=0) - FARTHEST_MM, corners.max(axis=0) + FARTHEST_MM
+    for point in np.asarray(points, float):
+        if (point < low).any() or (point > high).any():
+            x, y, z = point
+            raise OptionError(
+                f"The {what} reaches ({x:g}, {y:g}, {z:g}) mm, which is more than {FARTHEST_MM / 1000:g} m away from "
+                "the scan: give positions in the patient, LPS mm."
+            )

@@ -249,6 +249,7 @@ def test_a_stroke_can_be_stopped():
         {"points": None},
         {"radius": -0.1},
         {"radius": math.inf},
+        {"radius": 1e15},
         {"radius": "1"},
         {"radius": True},
         {"low": math.nan},
@@ -262,6 +263,20 @@ def test_a_stroke_can_be_stopped():
 def test_a_stroke_that_makes_no_sense_is_refused(values):
     with pytest.raises(OptionError):
         Paint(**{"points": ((1.0, 2.0, 3.0),), "radius": 1.0} | values)
+
+
+@pytest.mark.parametrize("points", [[(1e15, 0, 0)], [(0, 0, 0), (0, 1e15, 0)], [(0, -2e4, 0), (0, 0, 0)]])
+@pytest.mark.parametrize("is_flat", [True, False])
+def test_a_stroke_far_away_from_the_scan_is_refused(points, is_flat):
+    with pytest.raises(OptionError, match="more than 10 m away from the scan"):
+        applied(Paint(points, 2.0, is_flat=is_flat), state_of(EMPTY, GRIDS["oblique"]))
+
+
+def test_a_stroke_from_far_outside_is_clipped():
+    grid = GRIDS["oblique"]
+    start, stop = grid.to_world(MIDDLE), grid.to_world(np.add(MIDDLE, (0, 0, 3000)))
+    near = _distance_to_line(positions(grid), np.array([start, stop])) <= 2.2
+    np.testing.assert_array_equal(applied(Paint((start, stop), 2.2, is_flat=False), state_of(EMPTY, grid)), near)
 
 
 def test_a_stroke_survives_json():

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import OptionError
 from napari_radcnn.geometry import Box, Geometry
+from napari_radcnn.interactive.prompts import FARTHEST_MM, check_reach
 from napari_radcnn.interactive.tools.base import (
     TOLERANCE,
     Tool,
@@ -84,8 +85,8 @@ class Paint(Tool):
         if not points:
             raise OptionError("A stroke needs at least one point.")
         radius = as_number("The radius of a brush", self.radius)
-        if radius < 0:
-            raise OptionError(f"The radius of a brush must be at least 0 mm, got {radius:g}.")
+        if not 0 <= radius <= FARTHEST_MM:
+            raise OptionError(f"The radius of a brush must be 0 to {FARTHEST_MM:g} mm, got {radius:g}.")
         low = None if self.low is None else as_number("'low'", self.low)
         high = None if self.high is None else as_number("'high'", self.high)
         if low is not None and high is not None and low > high:
@@ -138,10 +139,11 @@ class Paint(Tool):
         Raises
         ------
         OptionError
-            If a range of values is asked for on a color image.
+            If a range of values is asked for on a color image, or a point lies more than 10 m away from the scan.
         """
         if (self.low is not None or self.high is not None) and state.volume.is_color:
             raise OptionError("A color image does not have one value per voxel: paint without a range of values.")
+        check_reach("stroke", self.points, state.geometry)
         covered = stroke(self, state.geometry, monitor)
         if covered is None:
             return None
