@@ -45,7 +45,7 @@ def test_of_many_volumes_the_first_few_become_layers_and_the_rest_is_told():
     assert [bool(lines) for lines in told] == [False, False, True, *[False] * (MOST_LAYERS - 1)]
     assert told[2][0].startswith("300 volumes belong together, of which the first 8 are layers here: ")
     labels = [replace(v, metadata=replace(v.metadata, is_label=True)) for v in many[:20]]
-    assert few_of(labels) == labels  # those are results, each of its own
+    assert few_of(labels).volumes == labels  # those are results, each of its own
 
 
 @pytest.mark.parametrize("change", ["file", "grid", "series", "labels", "unknown"])

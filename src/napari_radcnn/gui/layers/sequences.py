@@ -9,20 +9,60 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from napari_radcnn.gui.layers.layers import LayerData, layer_data
+from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData, layer_data
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.volume import Volume
 
 #: Of volumes that belong together so many become layers.
 MOST_LAYERS = 8
+#: Below the package's key in a layer's metadata: where its volume stands.
+STANDING = "standing"
 #: What readers put behind the name of the second volume of a file, and so on.
 _NUMBER = re.compile(r"(?<= · )\d+$")
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where a volume stands among those that belong together.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    places : tuple of int
+        Of all that belong together, in what was read from the scan, from 0.
+    """
+
+    number: int
+    places: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many belong together."""
+        return len(self.places)
+
+
+@dataclass(frozen=True, eq=False)
+class Few:
+    """The volumes that become layers.
+
+    Attributes
+    ----------
+    volumes : list of Volume
+        In order.
+    standings : list of Standing or None
+        Of each; None of one that stands alone.
+    """
+
+    volumes: list[Volume]
+    standings: list[Standing | None]
+
+
 def layers_of(
-    volumes: Sequence[Volume], *, progress: Progress | None = None, cancel: CancelEvent | None = None
+    volumes: Sequence[Volume] | Few, *, progress: Progress | None = None, cancel: CancelEvent | None = None
 ) -> list[LayerData]:
     """Return napari's layers for what was read from one file, folder or series.
 
@@ -36,37 +76,55 @@ def layers_of(
     CancelledError
         If `cancel` was set.
     """
-    volumes = few_of(volumes)
-    found = [layer_data(volume, progress=progress, cancel=cancel) for volume in volumes]
-    for sequence in _sequences(volumes):
-        width = len(str(len(sequence)))
-        for n, place in enumerate(sequence):
-            arguments = found[place][1]
-            arguments["name"] = _padded(arguments["name"], width)
-            arguments["visible"] = n == 0
+    few = volumes if isinstance(volumes, Few) else few_of(volumes)
+    found = [layer_data(volume, progress=progress, cancel=cancel) for volume in few.volumes]
+    for (_, arguments, _), volume, standing in zip(found, few.volumes, few.standings, strict=True):
+        if standing is not None:
+            arguments["metadata"][METADATA_KEY][STANDING] = standing
+        if standing is not None and not volume.metadata.is_label:
+            arguments["name"] = _padded(arguments["name"], len(str(standing.count)))
+            arguments["visible"] = standing.number == 1
     return found
 
 
-def few_of(volumes: Sequence[Volume]) -> list[Volume]:
+def few_of(volumes: Sequence[Volume], which: Sequence[int] | None = None) -> Few:
     """Return the volumes that become layers without asking: of more than eight that belong together, the first eight.
 
     Hundreds of layers would block the viewer for minutes. The first volume says what was left out, and how to get it.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        All that was read.
+    which : sequence of int, optional
+        The places of those that are asked for instead, from 0.
     """
+    standings: dict[int, Standing] = {}
     left_out: set[int] = set()
     told: dict[int, str] = {}
     for sequence in _sequences(volumes):
+        standings |= {place: Standing(n + 1, tuple(sequence)) for n, place in enumerate(sequence)}
         if len(sequence) > MOST_LAYERS:
             left_out.update(sequence[MOST_LAYERS:])
             told[sequence[0]] = (
-                f"{len(sequence)} volumes belong together, of which the first {MOST_LAYERS} are layers here: "
-                "`radcnn convert IN OUT --select N` writes any other as a file of its own, and `napari_radcnn.read` "
-                "returns all."
+                f"{len(sequence)} volumes belong together, of which the first {MOST_LAYERS} are layers here: the page "
+                "Scans adds any of the others, `radcnn convert IN OUT --select N` writes one as a file of its own, and "
+                "`napari_radcnn.read` returns all."
             )
-    return [
-        replace(volume, warnings=(*volume.warnings, told[n])) if n in told else volume
-        for n, volume in enumerate(volumes)
-        if n not in left_out
-    ]
+    kept = [n for n in range(len(volumes)) if n not in left_out] if which is None else list(which)
+    chosen = [volumes[n] for n in kept]
+    if which is None:
+        chosen = [
+            replace(volume, warnings=(*volume.warnings, told[n])) if n in told else volume
+            for n, volume in zip(kept, chosen, strict=True)
+        ]
+    return Few(chosen, [standings.get(n) for n in kept])
+
+
+def standing_of(layer: Any) -> Standing | None:
+    """Return where the volume of a layer stands; None of one that stands alone, or is not ours."""
+    kept = layer.metadata.get(METADATA_KEY)
+    return kept.get(STANDING) if isinstance(kept, dict) else None
 
 
 def _padded(name: str, width: int) -> str:

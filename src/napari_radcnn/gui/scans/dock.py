@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_radcnn.errors import RadcnnError
-from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
+from napari_radcnn.gui.layers.layers import is_ours
 from napari_radcnn.gui.layers.show import tell_of
 from napari_radcnn.gui.parts.job import Job, Work
 from napari_radcnn.gui.parts.widgets import WorkPanel, hold_painting
@@ -38,7 +38,17 @@ from napari_radcnn.gui.scans.consent import DefaultButton
 from napari_radcnn.gui.scans.drops import take_drops
 from napari_radcnn.gui.scans.folder import ListedScan, Listing, first_scan, list_paths, load, repaired
 from napari_radcnn.gui.scans.opening import hand_over
-from napari_radcnn.gui.scans.showing import as_other_kind, make_layers, other_kind, replace_layer, show_alone, warm_up
+from napari_radcnn.gui.scans.others import OthersRow, layer_of
+from napari_radcnn.gui.scans.showing import (
+    as_other_kind,
+    make_layers,
+    open_places,
+    other_kind,
+    replace_layer,
+    show_alone,
+    tell_whose,
+    warm_up,
+)
 from napari_radcnn.gui.scans.thumbnails import thumbnails
 from napari_radcnn.gui.scans.tree import ScanTree, scan_of_item
 from napari_radcnn.io import OnIrregular, SeriesInfo
@@ -107,6 +117,8 @@ class ScansDock(QWidget):
         layout.addWidget(self.repair_row)
         self.panel = WorkPanel("Load selected")
         layout.addWidget(self.panel)
+        self.others_row = OthersRow()
+        layout.addWidget(self.others_row)
         self.kind_button = QPushButton()
         layout.addWidget(self.kind_button)
         self.ask_box = QCheckBox("Ask if one slice means its series")
@@ -127,6 +139,8 @@ class ScansDock(QWidget):
         self.resample_button.clicked.connect(lambda: self._on_repair("resample"))
         self.split_button.clicked.connect(lambda: self._on_repair("split"))
         self.kind_button.clicked.connect(self._on_kind)
+        self.others_row.wanted.connect(self._on_others)
+        self.others_row.stopped.connect(self._on_stop)
         self.ask_box.clicked.connect(self._on_ask)
         self.viewer.layers.selection.events.active.connect(self._on_active)
         self.viewer.layers.events.removed.connect(self._on_removed)
@@ -214,24 +228,14 @@ class ScansDock(QWidget):
         self.tree.show_scans(listing.scans)
         for scan, _ in self._open:
             self._mark(scan)
-        self._tell_whose(listing)
+        for scan in listing.scans:
+            tell_whose(scan, self._layers_of(scan))
         if listing.slice is not None and len(listing.scans) > 1 and listing.scans[0].can_open:
             self._next = lambda: self._on_slice(listing.scans[0], listing.scans[1])
         elif listing.first and not any(self._layers_of(scan) for scan in listing.scans):
             self._next = lambda: self._choose(list(listing.first))
         count = sum(scan.can_open for scan in listing.scans)
         return f"{count} found; click on one to see it." if listing.scans else "No scans in this folder."
-
-    def _tell_whose(self, listing: Listing) -> None:
-        """Say of a scan that was shown before the rest was listed that there are scans of others, too."""
-        from napari.utils.notifications import show_warning
-
-        for scan in listing.scans:
-            for layer in self._layers_of(scan):
-                told = layer.metadata[METADATA_KEY].get("warnings", ())
-                notes = scan.source.notes if isinstance(scan.source, SeriesInfo) else ()
-                for note in (note for note in notes if note not in told):
-                    show_warning(f"{layer.name}: {note}")
 
     # -- one slice -------------------------------------------------------------------------------------------------
 
@@ -293,7 +297,7 @@ class ScansDock(QWidget):
         if not missing:
             show_alone(self.viewer, self._layers_of(scans[0]))
             return
-        places = self._places()
+        places = open_places(self.viewer)
 
         def work(progress: Progress, cancel: Event) -> list[list[Any]]:
             return [make_layers(load([scan], progress, cancel, places)) for scan in missing]
@@ -318,16 +322,17 @@ class ScansDock(QWidget):
     def _on_added(self, scan: ListedScan, ids: list[Hashable]) -> None:
         self._open.append((scan, ids))
         self._mark(scan)
+        self._offer_others()
 
     def _layers_of(self, scan: ListedScan) -> list[Any]:
         """Return the layers of a scan that are in the viewer."""
-        found = {one for known, ids in self._open if _key(known) == _key(scan) for one in ids}
+        found = {one for known, ids in self._open if known.key == scan.key for one in ids}
         return [layer for layer in self.viewer.layers if layer.unique_id in found]
 
     def _mark(self, scan: ListedScan) -> None:
         for item in self.tree.items():
             listed = scan_of_item(item)
-            if listed is not None and _key(listed) == _key(scan):
+            if listed is not None and listed.key == scan.key:
                 self.tree.mark(listed, bool(self._layers_of(scan)))
 
     def _on_removed(self, _event: Any = None) -> None:
@@ -335,12 +340,45 @@ class ScansDock(QWidget):
         self._open = [(scan, ids) for scan, ids in self._open if scan not in gone]
         for scan in gone:
             self._mark(scan)
+        self._offer_others()
 
-    def _places(self) -> list[Path]:
-        """Return the folders of the DICOM series that are open."""
-        volumes = [layer.metadata[METADATA_KEY].get("volume") for layer in self.viewer.layers if is_ours(layer)]
-        found = [one.metadata for one in volumes if one is not None and one.metadata.series_uid]
-        return list(dict.fromkeys(about.source for about in found if about.source is not None))
+    # -- further volumes -------------------------------------------------------------------------------------------
+
+    def _offer_others(self) -> None:
+        layer = self.viewer.layers.selection.active
+        scan = self._scan_of(layer)
+        self.others_row.offer(layer if scan else None, self._layers_of(scan) if scan else [])
+
+    def _scan_of(self, layer: Any | None) -> ListedScan | None:
+        return next((scan for scan, ids in self._open if layer is not None and layer.unique_id in ids), None)
+
+    def _on_others(self, places: tuple[int, ...]) -> None:
+        """Show a volume of the chosen scan by its place, or add several: those that are no layers yet are read."""
+        scan = self._scan_of(self.viewer.layers.selection.active)
+        if scan is None or self.job is not None:
+            return
+        seen = layer_of(places, self._layers_of(scan))
+        if seen is not None:
+            show_alone(self.viewer, [seen])
+            return
+        near = open_places(self.viewer)
+
+        def work(progress: Progress, cancel: Event) -> list[Any]:
+            return make_layers(load([scan], progress, cancel, near, places))
+
+        def add(layers: list[Any]) -> str:
+            self._steps += [partial(self._add_layer, layer) for layer in layers]
+            self._steps.append(partial(self._on_added, scan, [layer.unique_id for layer in layers]))
+            if len(layers) == 1:
+                self._steps.append(lambda: show_alone(self.viewer, layers))
+            self.others_row.set_busy(len(layers) > 1)
+            return f"{layers[0].name}." if len(layers) == 1 else f"Adding {len(layers)} layers."
+
+        self._start("Reading volumes", work, add)
+
+    def _on_stop(self) -> None:
+        """Add no more layers; those that are there stay."""
+        self._steps = deque(step for step in self._steps if getattr(step, "func", None) != self._add_layer)
 
     # -- labels or a scan ------------------------------------------------------------------------------------------
 
@@ -349,6 +387,7 @@ class ScansDock(QWidget):
         kind = other_kind(layer)
         self.kind_button.setVisible(bool(kind))
         self.kind_button.setText(f"Show '{layer.name}' as {'a scan' if kind == 'scan' else 'labels'}" if kind else "")
+        self._offer_others()
 
     def _on_kind(self) -> None:
         layer = self.viewer.layers.selection.active
@@ -385,6 +424,7 @@ class ScansDock(QWidget):
             self._steps.popleft()()
             return
         self._last = None
+        self.others_row.set_busy(False)
         self._update_buttons()
         what, self._next = self._next, None
         if what is not None:
@@ -453,10 +493,3 @@ def pages() -> list[ScansDock]:
 _WARM: list[bool] = []
 #: Of all viewers.
 _PAGES: list[weakref.ref[ScansDock]] = []
-
-
-def _key(scan: ListedScan) -> Hashable:
-    """Return what tells a scan from others, also where it is listed anew."""
-    if isinstance(scan.source, SeriesInfo):
-        return scan.source.series_uid, scan.source.files, scan.on_irregular
-    return scan.source

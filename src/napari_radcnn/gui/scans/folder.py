@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from napari_radcnn.errors import CancelledError, ReadError
 from napari_radcnn.files import binary_size
 from napari_radcnn.gui.layers.layers import LayerData
-from napari_radcnn.gui.layers.sequences import layers_of
+from napari_radcnn.gui.layers.sequences import few_of, layers_of
 from napari_radcnn.gui.scans.reading import layers_at
 from napari_radcnn.io import OnIrregular, Problem, ScansAtPath, SeriesInfo, read_series, sniff
 from napari_radcnn.io.contents import Kind, kind_of
@@ -74,6 +74,13 @@ class ListedScan:
     def is_result(self) -> bool:
         """Whether it holds labels that lie on another scan."""
         return isinstance(self.source, SeriesInfo) and self.source.modality in LABEL_MODALITIES
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from others, also where it is listed anew."""
+        if isinstance(self.source, SeriesInfo):
+            return self.source.series_uid, self.source.files, self.on_irregular
+        return self.source
 
     @property
     def details(self) -> str:
@@ -190,6 +197,7 @@ def load(
     progress: Progress | None = None,
     cancel: CancelEvent | None = None,
     places: Sequence[Path] = (),
+    which: Sequence[int] | None = None,
 ) -> list[LayerData]:
     """Return the layers of scans that `list_paths` found.
 
@@ -201,6 +209,8 @@ def load(
         As for `napari_radcnn.read`.
     places : sequence of Path
         Folders of series that are open: segmentations and contours without their series beside them look there.
+    which : sequence of int, optional
+        Which of the volumes of a scan, from 0; by default the first few.
 
     Raises
     ------
@@ -218,9 +228,9 @@ def load(
             if scan.is_result and not info.beside:
                 info = replace(info, beside=tuple(file for place in places for file in _files(place)))
             volumes = read_series(info, progress, cancel, scan.on_irregular)
-            layers += layers_of(volumes, progress=progress, cancel=cancel)
+            layers += layers_of(few_of(volumes, which), progress=progress, cancel=cancel)
         elif scan.source is not None:
-            layers += layers_at(scan.source, progress, cancel)
+            layers += layers_at(scan.source, progress, cancel, which)
     return layers
 
 

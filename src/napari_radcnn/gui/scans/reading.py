@@ -14,8 +14,13 @@ from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.volume import Volume
 
 
-def layers_at(path: Path, progress: Progress | None = None, cancel: CancelEvent | None = None) -> list[LayerData]:
-    """Return the layers of a file or folder, which may hold scans, labels, a report or findings.
+def layers_at(
+    path: Path,
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+    which: Sequence[int] | None = None,
+) -> list[LayerData]:
+    """Return the layers of a file or folder, which may hold scans, labels, a report or findings; `which` as `few_of`.
 
     Raises
     ------
@@ -31,13 +36,16 @@ def layers_at(path: Path, progress: Progress | None = None, cancel: CancelEvent 
         return [_report(path)]
     if kind is Kind.FINDINGS:
         return [_detections(path)]
-    return layers_of_files([path], progress, cancel)
+    return layers_of_files([path], progress, cancel, which)
 
 
 def layers_of_files(
-    paths: Sequence[Path], progress: Progress | None = None, cancel: CancelEvent | None = None
+    paths: Sequence[Path],
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+    which: Sequence[int] | None = None,
 ) -> list[LayerData]:
-    """Return the layers of files and folders with scans; slices of a series become one.
+    """Return the layers of files and folders with scans; slices of a series become one; `which` as for `few_of`.
 
     Raises
     ------
@@ -53,10 +61,12 @@ def layers_of_files(
     doubts = tuple(doubt for path in paths for doubt in doubts_of(path))
     if doubts:
         volumes = [replace(volume, warnings=(*volume.warnings, *doubts)) for volume in volumes]
-    volumes = few_of(volumes)
-    is_found = [_is_label_map(volume) for volume in volumes]
-    volumes = [_as_labels(volume) if found else volume for volume, found in zip(volumes, is_found, strict=True)]
-    layers = layers_of(volumes, progress=progress, cancel=cancel)
+    few = few_of(volumes, which)
+    is_found = [_is_label_map(volume) for volume in few.volumes]
+    few = replace(
+        few, volumes=[_as_labels(one) if found else one for one, found in zip(few.volumes, is_found, strict=True)]
+    )
+    layers = layers_of(few, progress=progress, cancel=cancel)
     for (_, arguments, _), found in zip(layers, is_found, strict=True):
         if found:
             arguments["metadata"][METADATA_KEY][RECOGNIZED] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from napari_radcnn.gui.layers.layers import (
     layer_data,
     volume_from_layer,
 )
+from napari_radcnn.gui.scans.folder import ListedScan
+from napari_radcnn.io import SeriesInfo
 from napari_radcnn.volume import Volume
 
 
@@ -64,6 +67,24 @@ def show_alone(viewer: Any, layers: Sequence[Any]) -> None:
     seen.visible = True
     viewer.layers.selection.active = seen
     _look_at(viewer, seen)
+
+
+def tell_whose(scan: ListedScan, layers: Sequence[Any]) -> None:
+    """Say of a scan that was shown before the rest was listed that there are scans of others, too."""
+    from napari.utils.notifications import show_warning
+
+    notes = scan.source.notes if isinstance(scan.source, SeriesInfo) else ()
+    for layer in layers:
+        told = layer.metadata[METADATA_KEY].get("warnings", ())
+        for note in (note for note in notes if note not in told):
+            show_warning(f"{layer.name}: {note}")
+
+
+def open_places(viewer: Any) -> list[Path]:
+    """Return the folders of the DICOM series that are open."""
+    volumes = [layer.metadata[METADATA_KEY].get("volume") for layer in viewer.layers if is_ours(layer)]
+    found = [one.metadata for one in volumes if one is not None and one.metadata.series_uid]
+    return list(dict.fromkeys(about.source for about in found if about.source is not None))
 
 
 def other_kind(layer: Any) -> str:
