@@ -182,8 +182,14 @@ def some_names(paths: Sequence[Path], most: int = 3) -> str:
     return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
 
 
+#: No file is as large as this, bytes.
+_BEYOND = 1 << 50
+
+
 def binary_size(n_bytes: int) -> str:
     """Return ``"3.2 GiB"``."""
+    if n_bytes >= _BEYOND:  # what a damaged header announces may have hundreds of digits
+        return "more than 1024 TiB"
     size = float(n_bytes)
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024 or unit == "TiB":

@@ -76,9 +76,11 @@ def read_bytes(path: Path, start: int, n_bytes: int, encoding: str, shown: str) 
         start = size - n_bytes
     if start < 0 or (size - start if encoding == "raw" else available) < n_bytes:
         got = max(size - max(start, 0), 0)
+        size_text = binary_size(n_bytes)
+        expected = f"{n_bytes} bytes ({size_text})" if n_bytes < 1 << 50 else size_text
         raise ReadError(
-            f"{shown}: the data is truncated or the sizes in the header are wrong: expected {n_bytes} bytes "
-            f"({binary_size(n_bytes)}), got {got} bytes; copy the file again."
+            f"{shown}: the data is truncated or the sizes in the header are wrong: expected {expected}, got {got} "
+            "bytes; copy the file again."
         )
     with path.open("rb") as file:
         file.seek(start)
