@@ -8,12 +8,16 @@ Every voxel holds the number of its volume and slice, so that a volume put toget
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +33,15 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import read
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.volume import Volume
-from vendor_series import LAYOUTS, Layout, values, write_layout
+from vendor_layouts import LAYOUTS
+from vendor_series import Layout, values, write_layout
 
 SHAPE = (4, 5, 6)
 GRIDS = (Geometry.from_parts(SHAPE, (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25)), oblique_geometry(SHAPE))
-#: Warnings that do not say that anything is wrong.
-_PLAIN = ("in its series, distinguished by", "SUV is not available")
+#: What volumes say of themselves whether or not anything is wrong.
+_PLAIN = "in its series, distinguished by"
 _TOO_LONG_S = 20.0
+_NEAR_MM = 1e-3
 #: What is damaged; values of the pixels and their layout are for the other fuzzer.
 _KEYWORDS = (
     "InstanceNumber",
@@ -57,53 +63,105 @@ _KEYWORDS = (
     "KVP",
     "NominalPercentageOfCardiacPhase",
 )
-#: "consistent": nothing in the headers contradicts what is not so; no reader could know.
+#: "consistent": the headers are those of an undamaged series; only the pixels know better.
 GOOD = ("right", "said", "refused", "consistent")
-_NUMBER = pydicom.tag.Tag("InstanceNumber")
+_TAGS = {pydicom.tag.Tag(keyword) for keyword in _KEYWORDS}
 _PRIVATE = (0x0019, 0x0043, 0x0065, 0x2001, 0x2005)
 _ODD: tuple[Any, ...] = ("", "nan", "1e99", "-1", "9" * 15, "x\\y", b"\xff\xfe", "1\\2\\3")
 
+#: What the headers of a file say of what may be damaged.
+Said = dict[Any, tuple[str, str]]
 
-def damaged(rng: random.Random, datasets: list[Dataset]) -> tuple[str, frozenset[int]]:
-    """Damage one tag of some slices and return what was done, and between which slices values were swapped."""
-    tags = [element.tag for element in datasets[0] if element.tag.group in _PRIVATE and element.tag.element > 0xFF]
-    tags += [pydicom.tag.Tag(keyword) for keyword in _KEYWORDS if any(keyword in one for one in datasets)]
-    tag = rng.choice(tags)
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A series before it is damaged.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        Its files, volume by volume.
+    said : tuple of dict
+        What the header of each says.
+    warnings : frozenset of str
+        What is said of it although nothing is wrong.
+    """
+
+    paths: tuple[Path, ...]
+    said: tuple[Said, ...]
+    warnings: frozenset[str]
+
+
+@cache
+def sound(layout: Layout, grid: Geometry) -> Sound:
+    """Write the series of a vendor once for all inputs."""
+    folder = Path(tempfile.mkdtemp(dir=_FOLDER.name))
+    paths = tuple(path for group in write_layout(folder, layout, grid) for path in group)
+    said = tuple(what_is_said(pydicom.dcmread(path)) for path in paths)
+    return Sound(paths, said, frozenset(line for volume in read(folder) for line in volume.warnings))
+
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-series-")
+
+
+def what_is_said(dataset: Dataset) -> Said:
+    """Return type and value of everything in a header that may be damaged."""
+    return {element.tag: (element.VR, str(element.value)) for element in dataset if _may_be_damaged(element.tag)}
+
+
+def _may_be_damaged(tag: Any) -> bool:
+    return tag in _TAGS or (tag.group in _PRIVATE and tag.element > 0xFF)
+
+
+class Copies(dict[int, Dataset]):
+    """The files of a series that are damaged, each read when it is."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __missing__(self, n: int) -> Dataset:
+        self[n] = pydicom.dcmread(self._paths[n])
+        return self[n]
+
+
+def damaged(rng: random.Random, whole: Sound, datasets: Copies) -> str:
+    """Damage one tag of some slices and return what was done."""
+    tag = rng.choice(sorted({tag for said in whole.said for tag in said}))
+    count = len(whole.paths)
     kind = rng.choice(("swap", "swap", "swap many", "drop", "drop all", "odd", "same"))
-    some = rng.sample(range(len(datasets)), 2)
+    some = rng.sample(range(count), 2)
     if kind == "swap many":
-        some = rng.sample(range(len(datasets)), 2 * rng.randint(1, len(datasets) // 2))
+        some = rng.sample(range(count), 2 * rng.randint(1, count // 2))
     if kind.startswith("swap"):
-        if tag == _NUMBER:  # between two slices of one place, where nothing else need tell, it is only another order
-            some = [
-                n for pair in zip(some[::2], some[1::2], strict=True) if (pair[0] - pair[1]) % SHAPE[0] for n in pair
-            ]
         for one, other in zip(some[::2], some[1::2], strict=True):
             _swap(datasets[one], datasets[other], tag)
     elif kind == "same":
-        for dataset in datasets:
+        for n in range(count):
             if tag in datasets[some[0]]:
                 element = datasets[some[0]][tag]
-                dataset[tag] = pydicom.DataElement(tag, element.VR, element.value)
+                datasets[n][tag] = pydicom.DataElement(tag, element.VR, element.value)
     else:
-        for n in some if kind != "drop all" else range(len(datasets)):
+        for n in some if kind != "drop all" else range(count):
             if kind == "odd":
                 _make_odd(datasets[n], tag, rng.choice(_ODD))
             elif tag in datasets[n]:
                 del datasets[n][tag]
-    return f"{kind} {tag} of {some}", frozenset(some) if kind.startswith("swap") else frozenset()
+    return f"{kind} {tag} {pydicom.datadict.keyword_for_tag(tag)} of {some}"
 
 
-def is_consistent(datasets: list[Dataset], swapped: tuple[frozenset[int], ...]) -> bool:
-    """Whether nothing in the headers contradicts: a scanner might have written them so.
+def is_consistent(before: Sequence[Said], after: Sequence[Said]) -> bool:
+    """Whether the headers are those of a series as the scanner writes it, so that they cannot contradict each other.
 
-    The numbers tell nothing, all was swapped between the same slices, or the slices of all volumes are in one order.
+    That is so where every header that there was is there again, be it with other pixels. What is the same in all files
+    tells nothing and is left out.
     """
-    numbers = {str(dataset.get("InstanceNumber")) for dataset in datasets}
-    if len(numbers) == 1 or (len(swapped) == 2 and len(set(swapped)) == 1 and bool(swapped[0])):
-        return True
-    places = [str(dataset.get("ImagePositionPatient")) for dataset in datasets]
-    return len({tuple(places[n : n + SHAPE[0]]) for n in range(0, len(places), SHAPE[0])}) == 1
+    tags = {tag for said in (*before, *after) for tag in said}
+    telling = sorted(tag for tag in tags if len({said.get(tag) for said in after}) > 1)
+    return Counter(map(_row(telling), before)) == Counter(map(_row(telling), after))
+
+
+def _row(tags: Sequence[Any]) -> Any:
+    return lambda said: tuple(said.get(tag) for tag in tags)
 
 
 def _swap(one: Dataset, other: Dataset, tag: Any) -> None:
@@ -120,40 +178,50 @@ def _make_odd(dataset: Dataset, tag: Any, value: Any) -> None:
     dataset[tag] = pydicom.DataElement(tag, "OB", raw + b"\0" * (len(raw) % 2))
 
 
-def verdict(volumes: list[Volume], layout: Layout) -> str:
+def verdict(volumes: list[Volume], layout: Layout, grid: Geometry, plain: frozenset[str]) -> str:
     """Return ``"right"``, ``"said"`` or ``"silently wrong"``."""
-    seen = []
-    for volume in volumes:
-        array = np.asarray(volume.array)
-        numbers = [int(v) // 1000 - 1 for v in array[:, 0, 0]]
-        slices = [int(v) % 1000 // 100 for v in array[:, 0, 0]]
-        is_whole = len(set(numbers)) == 1 and slices in ([*range(SHAPE[0])], [*range(SHAPE[0])][::-1])
-        seen.append((numbers[0], is_whole and np.array_equal(np.sort(array, 0), np.sort(values(SHAPE, numbers[0]), 0))))
-    told = [line for volume in volumes for line in volume.warnings if not any(plain in line for plain in _PLAIN)]
-    if all(is_whole for _, is_whole in seen) and {n for n, _ in seen} == set(range(layout.volumes)):
+    numbers = [_number(volume, grid) for volume in volumes]
+    told = {line for volume in volumes for line in volume.warnings if _PLAIN not in line} - plain
+    if None not in numbers and set(numbers) == set(range(layout.volumes)):
         return "right"
     return "said" if told else "silently wrong"
+
+
+def _number(volume: Volume, grid: Geometry) -> int | None:
+    """Return which of the volumes that were written this is, by its values; None if one of them is not in its place."""
+    array = np.asarray(volume.array)
+    n, slices = int(array[0, 0, 0]) // 1000 - 1, array[:, 0, 0].astype(int) % 1000 // 100
+    if array.shape != SHAPE or not np.array_equal(array, values(SHAPE, n)[slices]) or len(set(slices)) < SHAPE[0]:
+        return None
+    places = [volume.geometry.to_world((k, 0, 0)) for k in range(SHAPE[0])]
+    truth = [grid.to_world((int(k), 0, 0)) for k in slices]
+    return n if np.abs(np.array(places) - truth).max() < _NEAR_MM else None
 
 
 def one(seed: int, folder: Path) -> tuple[str, str]:
     """Damage a series and read it; return the verdict and what was done."""
     rng = random.Random(seed)
     layout, grid = rng.choice(LAYOUTS), rng.choice(GRIDS)
-    paths = [path for group in write_layout(folder, layout, grid) for path in group]
-    datasets = [pydicom.dcmread(path) for path in paths]
-    done, swapped = zip(*(damaged(rng, datasets) for _ in range(rng.choice((1, 1, 1, 2)))), strict=True)
-    for path, dataset in zip(paths, datasets, strict=True):
-        dataset.save_as(path)
-    start = time.monotonic()
+    whole = sound(layout, grid)
+    datasets = Copies(whole.paths)
+    done = [damaged(rng, whole, datasets) for _ in range(rng.choice((1, 1, 1, 2)))]
+    folder.mkdir(exist_ok=True)
+    for n, path in enumerate(whole.paths):
+        if n in datasets:
+            datasets[n].save_as(folder / path.name)
+        else:
+            os.link(path, folder / path.name)
+    start = time.process_time()
     try:
-        result = verdict(read(folder), layout)
+        result = verdict(read(folder), layout, grid, whole.warnings)
     except RadcnnError as error:
-        result = "refused" if any(path.name in str(error) for path in paths) else "refused without a file"
+        result = "refused" if any(path.name in str(error) for path in whole.paths) else "refused without a file"
     except Exception as error:  # noqa: BLE001  # that is what is looked for
         result = f"crash: {type(error).__name__}: {error}"
-    if result == "silently wrong" and is_consistent(datasets, swapped):
-        result = "consistent"
-    if time.monotonic() - start > _TOO_LONG_S:
+    if result == "silently wrong":
+        after = [what_is_said(datasets[n]) if n in datasets else said for n, said in enumerate(whole.said)]
+        result = "consistent" if is_consistent(whole.said, after) else result
+    if time.process_time() - start > _TOO_LONG_S:
         result = "hang"
     return result, f"{layout}: {'; '.join(done)}"
 

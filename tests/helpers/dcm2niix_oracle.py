@@ -41,12 +41,20 @@ def converted(folder: Path, out: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 def same_voxels(volume: Volume, other: tuple[np.ndarray, np.ndarray]) -> bool:
     """Whether the other volume has the same value at the place of every voxel, places within 0.001 mm."""
     data, affine = other
+    if data.size != volume.array.size or abs(np.linalg.det(affine)) == 0:
+        return False
     index = np.stack(np.meshgrid(*(np.arange(n) for n in volume.array.shape), indexing="ij"), -1).reshape(-1, 3)
     world = index @ volume.geometry.affine[:3, :3].T + volume.geometry.affine[:3, 3]
     inverse = np.linalg.inv(affine)
     found = np.rint(world @ inverse[:3, :3].T + inverse[:3, 3])
     away = np.abs(found @ affine[:3, :3].T + affine[:3, 3] - world).max()
     inside = (found >= 0).all() and (found < data.shape).all()
-    if data.size != volume.array.size or away > _MOST_MM or not inside:
+    if away > _MOST_MM or not inside:
         return False
     return bool(np.array_equal(data[tuple(found.astype(int).T)], np.asarray(volume.array).ravel()))
+
+
+def are_the_same(volumes: list[Volume], others: list[tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether each volume is one of the others, and each of the others one of the volumes."""
+    found = np.array([[same_voxels(volume, other) for other in others] for volume in volumes])
+    return bool(found.any(0).all() and found.any(1).all())

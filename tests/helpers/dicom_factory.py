@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,9 @@ def write_enhanced(
     volumes: list[Volume],
     order: np.ndarray,
     slopes: Callable[[int], float] = lambda k: 1.0,
+    groups: Callable[[int, int], dict[str, Any]] | None = None,
+    dimensions: Sequence[int] = (0x00209128, 0x00209057),
+    indices: Callable[[int, int], Sequence[int]] = lambda n, k: (n + 1, k + 1),
     **tags: Any,
 ) -> Path:
     """Write volumes as one enhanced MR whose frames stand in the given order; one dimension index is the volume.
@@ -126,6 +129,13 @@ def write_enhanced(
         Which frames are written, and in what order, counted through the volumes.
     slopes : callable
         RescaleSlope of slice k.
+    groups : callable, optional
+        What stands in the functional groups of slice k of volume n, beside place and rescale: by the keyword of the
+        sequence the tags of its item, which may be sequences again.
+    dimensions : sequence of int
+        The tags that DimensionIndexValues count.
+    indices : callable
+        DimensionIndexValues of slice k of volume n.
     **tags
         DICOM keywords with the value to put in; None deletes the attribute.
     """
@@ -138,12 +148,9 @@ def write_enhanced(
     dataset.Rows, dataset.Columns = geometry.shape[1:]
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
-    dimensions = []
-    for pointer in (0x00209128, 0x00209057):
-        item = Dataset()
-        item.DimensionIndexPointer, item.FunctionalGroupPointer = pointer, 0x00209111
-        dimensions.append(item)
-    dataset.DimensionIndexSequence = dimensions
+    dataset.DimensionIndexSequence = [
+        _item({"DimensionIndexPointer": pointer, "FunctionalGroupPointer": 0x00209111}) for pointer in dimensions
+    ]
     orientation, measures, shared = Dataset(), Dataset(), Dataset()
     direction = np.concatenate([geometry.direction[:, 2], geometry.direction[:, 1]])
     orientation.ImageOrientationPatient = [f"{v:.10f}" for v in direction]
@@ -154,11 +161,16 @@ def write_enhanced(
     for number in order:
         n, k = divmod(int(number), geometry.shape[0])
         group, content, position, rescale = Dataset(), Dataset(), Dataset(), Dataset()
-        content.DimensionIndexValues = [n + 1, k + 1]
+        content.DimensionIndexValues = list(indices(n, k))
         position.ImagePositionPatient = [f"{v:.8f}" for v in geometry.to_world((k, 0, 0))]
         rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = slopes(k), 0, "US"
         group.FrameContentSequence, group.PlanePositionSequence = [content], [position]
         group.PixelValueTransformationSequence = [rescale]
+        for keyword, values in (groups(n, k) if groups else {}).items():
+            if keyword in group:
+                group[keyword].value[0].update(_item(values))
+            else:
+                setattr(group, keyword, [_item(values)])
         frames.append(group)
         pixels.append(np.round(volumes[n].array[k] / slopes(k)).astype("<i2"))
     dataset.PerFrameFunctionalGroupsSequence = frames
@@ -167,6 +179,14 @@ def write_enhanced(
     for keyword, value in tags.items():
         delattr(dataset, keyword) if value is None else setattr(dataset, keyword, value)
     return save(dataset, path)
+
+
+def _item(values: dict[str, Any]) -> Dataset:
+    """Return an item with these tags; those that are tags themselves are sequences of one item."""
+    item = Dataset()
+    for keyword, value in values.items():
+        setattr(item, keyword, [_item(value)] if isinstance(value, dict) else value)
+    return item
 
 
 def htj2k_values() -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 from napari_radcnn.errors import ReadError
 from napari_radcnn.io.contents import ScansAtPath, find_scans
 from napari_radcnn.io.dicom import DicomFolder, SeriesInfo
+from napari_radcnn.io.dicom.division.slicewise import with_slices_together
 from napari_radcnn.io.dicom.headers import Instance, text
 from napari_radcnn.io.dicom.patients import belongings
 from napari_radcnn.io.dicom.series import Series, collect
@@ -173,7 +174,7 @@ def _merged(common: Path, folders: Sequence[DicomFolder]) -> DicomFolder:
             known = files.setdefault(key, [])
             paths = {instance.path for instance in known}
             known += [instance for instance in series.instances if instance.path not in paths]
-    lists = list(files.values())
+    lists = with_slices_together(list(files.values()))
     merged = DicomFolder(common)
     merged.series = [Series(*pair) for pair in zip(lists, belongings(lists), strict=True)]
     merged.others = [other for folder in folders for other in folder.others]

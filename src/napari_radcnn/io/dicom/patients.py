@@ -120,14 +120,21 @@ def _scattered(one: Sequence[Instance], same_uid: Sequence[Sequence[Instance]]) 
 
 
 def _inner(instances: Sequence[Instance]) -> list[str]:
-    """Say where files of one series state different birth dates."""
+    """Say where files of one series state different birth dates, or were several series."""
+    said = []
+    uids = {text(instance.tags, "SeriesInstanceUID") for instance in instances}
+    if len(uids) > 1:
+        said.append(
+            f"Each of the {len(uids)} slices is stored as a series of its own (SeriesInstanceUID), as some scanners of "
+            "Canon do: they are put together by SeriesNumber."
+        )
     by_date: dict[str, list[Instance]] = defaultdict(list)
     for instance in instances:
         by_date[text(instance.tags, "PatientBirthDate")].append(instance)
-    if len([date for date in by_date if date]) < 2:
-        return []
-    fewest = min(by_date.values(), key=len)
-    return [
-        f"{some_names([instance.path for instance in fewest])}: its PatientBirthDate differs from other slices of "
-        "the series: they may be of another patient."
-    ]
+    if len([date for date in by_date if date]) > 1:
+        fewest = min(by_date.values(), key=len)
+        said.append(
+            f"{some_names([instance.path for instance in fewest])}: its PatientBirthDate differs from other slices of "
+            "the series: they may be of another patient."
+        )
+    return said

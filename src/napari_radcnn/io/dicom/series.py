@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import some_names
+from napari_radcnn.io.dicom.division.slicewise import with_slices_together
 from napari_radcnn.io.dicom.frames import frames_of
 from napari_radcnn.io.dicom.headers import Instance, NoImage, damage, quiet, read_header, text
 from napari_radcnn.io.dicom.irregular import OnIrregular
@@ -302,8 +303,8 @@ def collect(
                 found.others.append(item)
             elif isinstance(item, Problem):
                 found.problems.append(item)
-    files_of = list(series.values())
     with quiet():
+        files_of = with_slices_together(list(series.values()))
         found.series = [Series(*pair) for pair in zip(files_of, belongings(files_of), strict=True)]
     return found
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ReadError
-from napari_radcnn.io.dicom.division.components import component
+from napari_radcnn.io.dicom.division.components import ORDER, component
 from napari_radcnn.io.dicom.division.places import places, same_place_mm
 from napari_radcnn.io.dicom.division.private import Private, PrivateValues
 from napari_radcnn.io.dicom.elements import Elements
@@ -25,11 +25,12 @@ Codes = npt.NDArray[np.intp]
 #: A kind is another sort of picture of the same thing (phase, another echo), a state one of several of the same sort.
 Role = Literal["kind", "state"]
 
-_GE_IMAGE, _GE_SCAN, _GE_SERIES = "GEMS_PARM_01", "GEMS_ACQU_01", "GEMS_RELA_01"
-_PHILIPS, _PHILIPS_MR, _PHILIPS_MORE = (
+_GE_IMAGE, _GE_SCAN = "GEMS_PARM_01", "GEMS_ACQU_01"
+_PHILIPS, _PHILIPS_MR, _PHILIPS_MORE, _PHILIPS_LAST = (
     "Philips Imaging DD 001",
     "Philips MR Imaging DD 001",
     "Philips MR Imaging DD 005",
+    "Philips MR Imaging DD 006",
 )
 _SIEMENS, _UIH = "SIEMENS MR HEADER", "Image Private Header"
 
@@ -91,6 +92,17 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         ),
     ),
     Attribute("gradient number", (), (Private(0x2005, _PHILIPS_MORE, 0x13, "IS"),)),
+    Attribute("diffusion order", (), (Private(0x2005, _PHILIPS_LAST, 0x96, "IS"),)),
+    Attribute("SequenceName", ("SequenceName",)),
+    Attribute(
+        "volume number",
+        (),
+        (
+            Private(0x2005, _PHILIPS_MR, 0x63, "SS"),
+            Private(0x0019, _GE_SCAN, 0xA2, "SL"),
+            Private(0x0065, _UIH, 0x2C, "IS"),
+        ),
+    ),
     Attribute("ImageComments", ("ImageComments",)),
     Attribute(
         "cardiac phase",
@@ -103,6 +115,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("flip angle", ("FlipAngle",)),
     Attribute("repetition time", ("RepetitionTime",)),
     Attribute("stack", ("StackID",)),
+    Attribute("InstanceNumber", ("InstanceNumber",)),
     Attribute("dimension index"),
     Attribute("frame time", ("FrameReferenceTime", "FrameReferenceDateTime")),
     Attribute("series time", ("SeriesTime",)),
@@ -305,7 +318,9 @@ def _plain(part: Any) -> float | str:
 
 
 def _sortable(part: Any) -> tuple[int, float, str]:
-    return (0, part, "") if isinstance(part, float | int) else (1, 0.0, str(part))
+    if isinstance(part, float | int):
+        return 0, part, ""
+    return (1, ORDER.index(part), "") if part in ORDER else (2, 0.0, str(part))
 
 
 def _plain_number(frame: Frame, keyword: str) -> float | None:

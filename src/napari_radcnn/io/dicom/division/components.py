@@ -15,6 +15,8 @@ _WORDS = {
     "imaginary": ("I", "IMAGINARY", "I_FFE", "I_SE", "I_IR"),
     "field map": ("B0", "B0 MAP", "B0_MAP", "B0MAP", "FIELD MAP", "FIELD_MAP", "FIELDMAP", "FIELD_MAPPING"),
 }
+#: In what order kinds are listed where nothing else says so.
+ORDER = tuple(_WORDS)
 _NAMES = {word: name for name, words in _WORDS.items() for word in words}
 _PHILIPS = Private(0x2005, "Philips MR Imaging DD 001", 0x11, "CS")
 #: GE numbers them: magnitude, phase, real, imaginary.

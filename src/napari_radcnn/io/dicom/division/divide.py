@@ -161,8 +161,12 @@ def _mixed(table: Table, volumes: Sequence[Codes]) -> list[str]:
 
 
 def _lowest_numbers(table: Table, codes: Codes) -> list[float]:
-    """Return the lowest number of a frame of every kind, by which kinds are ordered."""
+    """Return the lowest number of a frame of every kind, by which kinds are ordered; 0 where places disagree."""
+    count = int(codes.max()) + 1
     numbers = table.counter(COUNTERS[0])
     if numbers is None:
-        return [0.0] * (int(codes.max()) + 1)
-    return [float(numbers[codes == kind].min()) for kind in range(int(codes.max()) + 1)]
+        return [0.0] * count
+    lowest = np.full((int(table.place.max()) + 1, count), np.inf)
+    np.minimum.at(lowest, (table.place, codes), numbers)
+    order = np.argsort(lowest, axis=1)
+    return [float(n) for n in lowest.min(0)] if (order == order[0]).all() else [0.0] * count

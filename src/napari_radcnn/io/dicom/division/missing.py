@@ -81,7 +81,7 @@ def _reason(table: Table, rows: Codes, names: Sequence[str]) -> str:
     differ += [name for name in COUNTERS if table.counter(name) is not None]
     if not differ:
         return "nothing in their headers (acquisition, time, echo, b-value, number) indicates which belong together"
-    listed = ", ".join(differ[:_MOST_NAMED])
+    listed = ", ".join(list(dict.fromkeys(differ))[:_MOST_NAMED])
     counts = np.bincount(local(table.place[rows]))
     if counts.min() != counts.max():
         return (

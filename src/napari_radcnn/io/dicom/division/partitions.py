@@ -117,22 +117,40 @@ def by_counter(table: Table, rows: Codes) -> Iterator[Partition]:
         sequence = place[order]
         labels = np.empty(len(rows), np.intp)
         blocks = sequence.reshape(n_volumes, n_places)
-        same = (blocks == blocks[0]).all(1) | (blocks == blocks[0][::-1]).all(1)
-        is_regular = bool(same.all()) or _chance(n_volumes, n_places) < _LIKELY
-        if is_regular and (np.sort(blocks, axis=1) == np.arange(n_places)).all():
+        if (np.sort(blocks, axis=1) == np.arange(n_places)).all() and _is_regular(blocks):
             labels[order] = np.repeat(np.arange(n_volumes), n_places)
             yield Partition(name, labels)
             continue
         runs = sequence.reshape(n_places, n_volumes)
-        if (runs == runs[:, :1]).all() and len(np.unique(runs[:, 0])) == n_places:
+        is_run = (runs == runs[:, :1]).all() and len(np.unique(runs[:, 0])) == n_places
+        if is_run and (_is_in_order(runs[:, 0]) or _chance(n_volumes, n_places, 1) < _LIKELY):
             labels[order] = np.tile(np.arange(n_volumes), n_places)
             yield Partition(name, labels)
 
 
-def _chance(n_volumes: int, n_places: int) -> float:
-    """Return how probable it is that numbers without any order have every place once in each block."""
+def _is_regular(blocks: Codes) -> bool:
+    """Whether blocks of all places, in whatever order, are no accident: all in the same order, or in one of many."""
+    n_volumes, n_places = blocks.shape
+    same = bool(((blocks == blocks[0]).all(1) | (blocks == blocks[0][::-1]).all(1)).all())
+    if same and (_is_in_order(blocks[0]) or _chance(n_volumes, n_places, 1) < _LIKELY):
+        return True
+    return _chance(n_volumes, n_places, n_volumes) < _LIKELY
+
+
+def _is_in_order(sequence: Codes) -> bool:
+    """Whether places follow each other, or every second one does and then those between, as slices are scanned."""
+    n = len(sequence)
+    known = [np.arange(n), *(np.r_[first:n:2, 1 - first : n : 2] for first in (0, 1))]
+    return any(np.array_equal(sequence, order) or np.array_equal(sequence, order[::-1]) for order in known)
+
+
+def _chance(n_volumes: int, n_places: int, n_orders: int) -> float:
+    """Return how probable it is that numbers without any order have every place once in each block.
+
+    The places stand in `n_orders` orders: one for all blocks, or one for each.
+    """
     count, each, at = n_volumes * n_places, math.lgamma(n_places + 1), math.lgamma(n_volumes + 1)
-    return math.exp(n_volumes * each + n_places * at - math.lgamma(count + 1))
+    return math.exp(n_orders * each + n_places * at - math.lgamma(count + 1))
 
 
 def incomplete(table: Table, rows: Codes, names: Sequence[str]) -> Iterator[Partition]:
@@ -152,6 +170,9 @@ def incomplete(table: Table, rows: Codes, names: Sequence[str]) -> Iterator[Part
                 above, within = np.divmod(numbers[rows] - start, period)
                 labels, where = (above, within) if is_block else (within, above)
                 if labels.min() < 0 or labels.max() < 1 or not _are_bound(where, place):
+                    continue
+                sequence = np.argsort(where[np.unique(place, return_index=True)[1]])
+                if not _is_in_order(sequence) and _chance(n_volumes, n_places, 1) >= _LIKELY:
                     continue
                 labels = local(labels)
                 if _is_unique(labels, place):

@@ -16,6 +16,7 @@ from napari_radcnn.io.dicom.division.partitions import (
     by_counter,
     by_values,
     combined,
+    is_complete,
     is_numbered,
     local,
 )
@@ -25,12 +26,14 @@ STATES = tuple(one.name for one in ATTRIBUTES if one.role == "state")
 _ORDER = (
     "time point",
     "dimension index",
-    "mosaic",
+    "file",
+    "frame time",
+    "volume number",
+    "diffusion order",
     *COUNTERS,
     "acquisition",
     "acquisition time",
     "trigger time",
-    "frame time",
 )
 _MOST_NAMED = 4
 
@@ -152,10 +155,15 @@ def _in_order(table: Table, rows: Codes, chosen: Partition, supporters: Sequence
 
 
 def _by_lowest_number(table: Table, rows: Codes, way: Partition) -> Partition:
+    """Order volumes by their numbers, if these have them in the same order at every place: Philips's may have none."""
     numbers = table.counter(COUNTERS[0])
     if numbers is None:
         return way
-    lowest = [int(numbers[rows][way.labels == n].min()) for n in range(int(way.labels.max()) + 1)]
-    if len(set(lowest)) < len(lowest):
+    count = int(way.labels.max()) + 1
+    if (way.labels < 0).any() or not is_complete(way.labels, local(table.place[rows])):
         return way
-    return Partition(way.by, np.argsort(np.argsort(lowest))[way.labels])
+    order = np.lexsort((numbers[rows], table.place[rows]))
+    sequences = way.labels[order].reshape(-1, count)
+    if (sequences != sequences[0]).any():
+        return way
+    return Partition(way.by, np.argsort(sequences[0])[way.labels])
