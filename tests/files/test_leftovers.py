@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from napari_radcnn.cli import main
 from napari_radcnn.errors import WriteError, WriteWarning
 from napari_radcnn.files import owned, write_text
 from napari_radcnn.files.leftovers import clear, leftovers, sweep
-from napari_radcnn.files.lock import HeldError, Lock
+from napari_radcnn.files.lock import HeldError, Lock, is_held
 from napari_radcnn.files.owner import Owner
 
 LIVING = Owner.this_process()
@@ -52,6 +53,28 @@ def test_what_belongs_to_a_living_process_stays(tmp_path: Path) -> None:
     assert all(path.exists() for path in left)
     with pytest.raises(WriteError, match="this program is writing this just now"):
         write_text(tmp_path / "a.nii.gz", "text")
+
+
+@pytest.mark.parametrize("next_owner", [None, ELSEWHERE])
+def test_a_lock_that_changes_hands_while_it_is_looked_at_is_let_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, next_owner: Owner | None
+) -> None:
+    """The process that had it is done: its lock is gone, or under the same name there is that of the next one."""
+    lock, *made = leave(tmp_path, LIVING)
+    looks = []
+
+    def released(path: Path, signs: Iterable[Path] = ()) -> bool:
+        looks.append(path)
+        if len(looks) > 1:
+            return is_held(path, signs)
+        lock.unlink()
+        if next_owner is not None:
+            lock.write_text(json.dumps(asdict(next_owner)))
+        return False
+
+    monkeypatch.setattr("napari_radcnn.files.leftovers.is_held", released)
+    assert sweep(tmp_path) == []
+    assert [path.exists() for path in (lock, *made)] == [next_owner is not None, True, True]
 
 
 def test_a_newer_lock_counts_more_than_an_older_one(tmp_path: Path) -> None:

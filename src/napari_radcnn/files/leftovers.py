@@ -153,6 +153,8 @@ def _of_target(path: Path, target: Path, what: str, *, can_go_on: bool = False) 
 def _of_lock(path: Path, lock: Path, what: str, *, can_go_on: bool = False) -> Iterator[Leftover]:
     owner = owner_of(lock)
     is_alive = is_held(lock, [path])
+    if owner is not None and not is_alive and owner_of(lock) != owner:
+        return  # released while it was looked at, and perhaps taken by another process
     if owner is None and lock.exists() and not is_alive:
         yield from _made(path, what, "an unknown process", is_alive=False, can_go_on=can_go_on)
     elif owner is not None or is_alive:
