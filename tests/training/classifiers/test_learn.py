@@ -11,6 +11,7 @@ from napari_radcnn.networks.safetensors import load_safetensors
 from napari_radcnn.training import run
 from napari_radcnn.training.classifiers.learn import Cases, Recipe, find_file, folds, load_split, train_ensemble
 from napari_radcnn.training.views import gland_views, radiograph_views
+from ticking import Ticking
 
 torch = pytest.importorskip("torch")
 SHAPE = ClassifierShape(dims=2, channels=1, widths=(4, 8))
@@ -84,7 +85,8 @@ def separable(count=120):
     return Cases(pictures, classes)
 
 
-def test_an_ensemble_is_written_with_its_calibration(tmp_path):
+def test_an_ensemble_is_written_with_its_calibration(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "time", Ticking(0.05))
     recipe = Recipe(minutes=0.1, members=2, batch=8, mixup=0.2, views=1)
     path = train_ensemble("toy", separable(), SHAPE, lambda x, _: x, tmp_path, recipe, ["toy"])
     about = json.loads(path.with_suffix(".json").read_text())
@@ -110,6 +112,7 @@ def test_an_ensemble_is_written_with_its_calibration(tmp_path):
 
 def test_members_end_early_when_their_held_out_fold_is_told_no_better(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_LOG_SECONDS", 0.0)  # look at the held-out fold after each step
+    monkeypatch.setattr(run, "time", Ticking(0.01))
     recipe = Recipe(minutes=20, members=2, batch=8, rate=1e-2, patience=0.02)
     path = train_ensemble("toy", separable(), SHAPE, lambda x, _: x, tmp_path, recipe, ["toy"])
     for member in range(2):

@@ -12,6 +12,7 @@ from napari_radcnn.models.ct_denoise.network import CHANNELS, UNIT, build_networ
 from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.training.ct_denoise import recipe as ct_denoise, samples as ct_denoise_samples
 from napari_radcnn.training.ct_denoise.samples import SINGLE, VOLUMES, Sampler, load_scans, make_bank
+from ticking import Ticking
 
 
 def body(slices, rows, columns, seed):
@@ -104,7 +105,8 @@ def test_the_bank_holds_noise_of_five_slices(data):
     assert abs(np.corrcoef(bank[0, 0].ravel(), bank[0, 1].ravel())[0, 1]) < 0.05
 
 
-def test_training_learns_resumes_and_writes_weights(data, bank, tmp_path):
+def test_training_learns_resumes_and_writes_weights(data, bank, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_radcnn.training.run.time", Ticking(0.2))
     out = tmp_path / "out"
     out.mkdir()
     np.save(out / "noise.npy", bank)
