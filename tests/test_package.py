@@ -67,19 +67,22 @@ def test_every_public_name_resolves_and_no_other_does():
         _ = radcnn.segmnt
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
-def test_sources_keep_to_the_rules(path):
-    text = path.read_text(encoding="utf-8")
-    for forbidden in (
-        r"weights_only\s*=\s*False",
-        r"\bpickle\.",
-        r"allow_pickle\s*=\s*True",
-        r"napari\._",
-        r"except Exception",
-        r"except:\s",
-        r"https?://(pypi|files\.pythonhosted)",
-    ):
-        assert not re.search(forbidden, text), f"{path.name}: {forbidden}"
+#: What no source of ours does.
+FORBIDDEN = (
+    r"weights_only\s*=\s*False",
+    r"\bpickle\.",
+    r"allow_pickle\s*=\s*True",
+    r"napari\._",
+    r"except Exception",
+    r"except:\s",
+    r"https?://(pypi|files\.pythonhosted)",
+)
+
+
+def test_sources_keep_to_the_rules():
+    assert len(SOURCES) >= 400  # modules looked at
+    texts = {str(path.relative_to(ROOT / "src")): path.read_text(encoding="utf-8") for path in SOURCES}
+    assert [(name, rule) for name, text in texts.items() for rule in FORBIDDEN if re.search(rule, text)] == []
 
 
 def test_no_folder_is_crowded():

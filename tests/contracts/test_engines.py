@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fake_nninteractive
+from alike_engine import AlikeEngine
 from box_network import BrightInBox
 from bright_engine import BrightEngine
 from napari_radcnn.errors import CancelledError, RadcnnError, SessionError
@@ -29,6 +30,7 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 SETTINGS = RunSettings(device="cpu", precision="float32")
 #: Those whose network takes long, or whose weights are never here, with a stand-in for the network.
 STAND_INS = {
+    "few-clicks": AlikeEngine,
     "promptable-3d": BrightEngine,
     "litemedsam": lambda: LiteMedSamEngine(SETTINGS, BrightInBox()),
     "nninteractive": lambda: NnInteractiveEngine(SETTINGS),
@@ -120,6 +122,17 @@ def test_every_kind_of_prompt_is_answered_or_refused_in_a_line(make, kind):
         assert len(found) > 20
     else:
         assert 2 * (found & ball()).sum() > found.sum() > 0  # most of it is the ball
+
+
+def test_few_clicks_with_its_own_network_answers_every_kind_of_prompt_twice_alike():
+    engine, volume = open_engine("few-clicks", SETTINGS), scan()
+    found = {kind: ask(engine, volume, prompt) for kind, prompt in PROMPTS.items()}
+    for kind, mask in found.items():
+        assert 2 * (mask & ball()).sum() > mask.sum() > 0, kind  # most of it is the ball
+    np.testing.assert_array_equal(ask(engine, volume, PROMPTS["deep box"]), found["deep box"])
+    negative = Prompt.point(at(6, 19, 14), positive=False)
+    assert not ask(engine, volume, PROMPTS["point"], negative, current=found["point"])[6, 19, 14]
+    engine.close()
 
 
 def test_a_click_belongs_to_the_object_and_a_negative_one_does_not(make):

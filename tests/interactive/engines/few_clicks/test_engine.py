@@ -1,50 +1,20 @@
 """What becomes of prompts, with a network that does a known thing: scans and prompts of every awkward kind."""
 
-from pathlib import Path
 from threading import Event
 
 import numpy as np
 import pytest
 
+from alike_engine import AlikeEngine
 from napari_radcnn.errors import CancelledError, ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.few_clicks.channels import MIDDLE_AT, NEAR, ZOOM
-from napari_radcnn.interactive.engines.few_clicks.decision import Decision
 from napari_radcnn.interactive.engines.few_clicks.engine import FewClicksEngine
-from napari_radcnn.interactive.engines.few_clicks.features import NAMES
-from napari_radcnn.interactive.engines.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.metrics import dice
 from napari_radcnn.progress import Monitor
 from napari_radcnn.training.few_clicks.decision import box_around
 from napari_radcnn.volume import Volume
-
-
-def by_network() -> Decision:
-    """Return a decision that takes the network's word."""
-    weights = np.zeros((1, len(NAMES)), np.float32)
-    weights[0, NAMES.index("network")] = 3
-    return Decision.of({"0.weight": weights, "0.bias": np.zeros(1, np.float32)}, Path("d.safetensors"))
-
-
-class AlikeEngine(FewClicksEngine):
-    """Its network takes what is like the first click and within reach; objects are about 30 mm large."""
-
-    def __init__(self) -> None:
-        super().__init__(decision=by_network())
-        self.zooms: list[float] = []
-
-    def ask(self, channels, monitor):
-        monitor.check()
-        assert np.isfinite(channels).all()
-        zoom = float(4 ** channels[ZOOM].max())
-        self.zooms.append(zoom)
-        alike = (np.abs(channels[MIDDLE_AT]) < 0.7) & ((channels[NEAR] > 0.01) | ~channels[NEAR].any())
-        size = np.zeros(SIZE_BINS, np.float32)
-        share = np.log2(30 / (zoom * channels.shape[-1]))
-        size[int(np.clip(np.rint((share - FIRST_SIZE) / SIZE_STEP), 0, SIZE_BINS - 1))] = 8
-        return np.where(alike, np.float32(4), np.float32(-4)), size
 
 
 def oblique(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Geometry:
