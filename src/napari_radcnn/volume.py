@@ -72,6 +72,8 @@ class VolumeMetadata:
         ``"DICOM"``, ``"NIfTI"``, ``"NRRD"``, ``"MetaImage"``, ...
     is_calibrated : bool
         Whether the in-plane spacing is known; where it is not, a "mm" of the geometry is a pixel.
+    is_size_typed : bool
+        Whether it is known because somebody typed it, and not from the file.
     provenance : mapping
         For a volume that an operation made: the manifest of the run. Empty for a scan.
     acquisition : mapping
@@ -113,6 +115,7 @@ class VolumeMetadata:
     windows: tuple[VoiWindow, ...] = ()
     patient_name: str = field(default="", repr=False, compare=False)
     patient_id: str = field(default="", repr=False, compare=False)
+    is_size_typed: bool = False
 
     @property
     def labels(self) -> dict[int, Label]:

@@ -46,6 +46,16 @@ def add_on_irregular(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_pixel_size(parser: argparse.ArgumentParser) -> None:
+    """Let the user type the size of pixels that a picture's file does not say."""
+    parser.add_argument(
+        "--pixel-size",
+        metavar="MM",
+        type=float,
+        help="width and height of the pixels of a picture whose file does not say it, such as a radiograph as PNG",
+    )
+
+
 def add_options(group: argparse._ArgumentGroup, options: type) -> None:
     """Make a flag of every field of a dataclass of options."""
     for entry in describe(options):
@@ -67,11 +77,12 @@ def read_volumes(
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
     on_irregular: OnIrregular = "refuse",
+    pixel_size: float | None = None,
 ) -> list[Volume]:
     """Return the volumes at a path."""
     from napari_radcnn.io import read
 
-    return read(path, progress=progress, cancel=cancel, on_irregular=on_irregular)
+    return read(path, progress=progress, cancel=cancel, on_irregular=on_irregular, pixel_size=pixel_size)
 
 
 def choose(volumes: list[Volume], path: Path, select: int | None) -> Volume:

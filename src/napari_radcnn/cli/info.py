@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_radcnn.cli.common import add_on_irregular, read_volumes
+from napari_radcnn.cli.common import add_on_irregular, add_pixel_size, read_volumes
 from napari_radcnn.errors import JournalError, OptionError, ReadError
 from napari_radcnn.io.contents import Kind, kind_of
 from napari_radcnn.schemas import MANIFEST, check_schema
@@ -42,6 +42,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="of scans: say what each shows (modality, region, contrast, ...), what told it, and how sure that is",
     )
     add_on_irregular(info)
+    add_pixel_size(info)
     info.set_defaults(command=_info)
 
 
@@ -87,7 +88,7 @@ def _formats(parsed: argparse.Namespace) -> None:
 def _images(parsed: argparse.Namespace) -> None:
     from napari_radcnn.manifest import doubts_of
 
-    volumes = read_volumes(parsed.path, on_irregular=parsed.on_irregular)
+    volumes = read_volumes(parsed.path, on_irregular=parsed.on_irregular, pixel_size=parsed.pixel_size)
     doubts = tuple(doubts_of(parsed.path))
     volumes = [replace(volume, warnings=(*volume.warnings, *doubts)) for volume in volumes] if doubts else volumes
     if parsed.json:

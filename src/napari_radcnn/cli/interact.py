@@ -9,6 +9,7 @@ from napari_radcnn.cli.common import (
     Progress,
     add_on_irregular,
     add_options,
+    add_pixel_size,
     add_select,
     check_result_target,
     choose,
@@ -51,6 +52,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_labels(interact)
     add_select(interact)
     add_on_irregular(interact)
+    add_pixel_size(interact)
     interact.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     add_options(interact.add_argument_group("device and precision"), RunSettings)
     interact.set_defaults(command=_interact, device=None, precision=None)
@@ -80,7 +82,7 @@ def _interact(parsed: argparse.Namespace) -> None:
     settings = RunSettings(**{**script.settings, **given})
     with cancelling() as cancel, keeping(parsed.output):
         progress = Progress()
-        volumes = read_volumes(parsed.scan, progress, cancel, parsed.on_irregular)
+        volumes = read_volumes(parsed.scan, progress, cancel, parsed.on_irregular, parsed.pixel_size)
         volume = choose(volumes, parsed.scan, parsed.select)
         check_source(LabelMap, parsed.output, volume)
         warn(volume.warnings)

@@ -10,6 +10,7 @@ from typing import Any
 from napari_radcnn.cli.common import (
     Progress,
     add_on_irregular,
+    add_pixel_size,
     add_select,
     check_output,
     choose,
@@ -69,6 +70,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_select(measure)
     add_on_irregular(measure)
+    add_pixel_size(measure)
     measure.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     measure.set_defaults(command=_measure)
 
@@ -171,8 +173,9 @@ def _measure_rulers(parsed: argparse.Namespace) -> None:
 
 
 def _read(path: Path, parsed: argparse.Namespace, progress: Progress, cancel: Any, is_chosen: bool) -> Any:
-    """Return the volume at a path; --select is for the scan where there is one."""
-    volumes = read_volumes(path, progress, cancel, parsed.on_irregular)
+    """Return the volume at a path; --select and --pixel-size are for the scan where there is one."""
+    size = parsed.pixel_size if is_chosen else None
+    volumes = read_volumes(path, progress, cancel, parsed.on_irregular, size)
     return choose(volumes, path, parsed.select if is_chosen else None)
 
 

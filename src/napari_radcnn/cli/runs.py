@@ -15,6 +15,7 @@ from napari_radcnn.cli.common import (
     Progress,
     add_on_irregular,
     add_options,
+    add_pixel_size,
     add_select,
     check_output,
     check_result_target,
@@ -64,6 +65,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     )
     add_select(runner)
     add_on_irregular(runner)
+    add_pixel_size(runner)
     runner.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     runner.add_argument(
         "--evidence",
@@ -312,10 +314,12 @@ def _inputs(
     missing = [name for name in names if name not in paths]
     if missing:
         raise ReadError(f"The model '{spec.name}' takes {', '.join(names)}; missing: {', '.join(missing)}.")
-    return {
-        name: choose(read_volumes(paths[name], progress, cancel, parsed.on_irregular), paths[name], parsed.select)
-        for name in names
-    }
+
+    def read_one(path: Path) -> Volume:
+        volumes = read_volumes(path, progress, cancel, parsed.on_irregular, parsed.pixel_size)
+        return choose(volumes, path, parsed.select)
+
+    return {name: read_one(paths[name]) for name in names}
 
 
 def _is_streamed(volume: Volume, spec: ModelSpec, target: Path) -> bool:

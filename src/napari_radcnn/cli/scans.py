@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_radcnn.cli.common import add_on_irregular, add_select, check_output, choose, read_volumes, warn
+from napari_radcnn.cli.common import (
+    add_on_irregular,
+    add_pixel_size,
+    add_select,
+    check_output,
+    choose,
+    read_volumes,
+    warn,
+)
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.io.with_manifest import write_with_manifest
 from napari_radcnn.schemas import label_store
@@ -29,6 +37,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     convert.add_argument("output", metavar="OUT", type=Path)
     add_select(convert)
     add_on_irregular(convert)
+    add_pixel_size(convert)
     _add_export(convert)
     convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(command=_convert)
@@ -78,7 +87,8 @@ def _convert(parsed: argparse.Namespace) -> None:
         return
     check_reference(parsed.reference, target)
     deidentify = _deidentify(parsed)
-    volume = choose(read_volumes(parsed.input, on_irregular=parsed.on_irregular), parsed.input, parsed.select)
+    volumes = read_volumes(parsed.input, on_irregular=parsed.on_irregular, pixel_size=parsed.pixel_size)
+    volume = choose(volumes, parsed.input, parsed.select)
     warn(volume.warnings)
     if target.name.lower().endswith(".dcm") or label_store(target) is not None:
         volume = as_labels(volume, target)

@@ -18,6 +18,7 @@ from napari_radcnn.io.dicom_reading import read_dicom_folder
 from napari_radcnn.io.formats import ZIP
 from napari_radcnn.io.omezarr import is_zarr
 from napari_radcnn.io.problems import as_read_errors
+from napari_radcnn.pixel_size import with_typed_size
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel
 from napari_radcnn.volume import Volume
 
@@ -28,6 +29,7 @@ def read(
     progress: Progress | None = None,
     cancel: CancelEvent | None = None,
     on_irregular: OnIrregular = "refuse",
+    pixel_size: float | None = None,
 ) -> list[Volume]:
     """Read every volume of a file or folder.
 
@@ -46,6 +48,8 @@ def read(
         others where a grid of at least a quarter of the median gap meets them; masks and labels are taken from the
         nearest slice instead. ``"split"`` makes every run of evenly spaced slices a volume of its own. What was done
         stands in the warnings of the volumes. Other formats, and DICOM segmentations and contours, are read as ever.
+    pixel_size : float, optional
+        Width and height of the pixels of pictures whose file does not say it, such as a radiograph as PNG, mm.
 
     Returns
     -------
@@ -59,10 +63,13 @@ def read(
     CancelledError
         If `cancel` was set.
     OptionError
-        If `on_irregular` is no choice.
+        If `on_irregular` is no choice, or `pixel_size` is none, or is given for what states its own.
     """
     check_on_irregular(on_irregular)
-    path = Path(path)
+    return with_typed_size(_read(Path(path), progress, cancel, on_irregular), pixel_size)
+
+
+def _read(path: Path, progress: Progress | None, cancel: CancelEvent | None, on_irregular: OnIrregular) -> list[Volume]:
     if not os.path.lexists(path):
         recover(path.parent)
     with as_read_errors(path):

@@ -15,6 +15,7 @@ from napari_radcnn.manifest import check_replayable, doubts_of, is_same_result, 
 from napari_radcnn.models import ModelSpec, find_model, get_model
 from napari_radcnn.operations.planning import plan
 from napari_radcnn.operations.running import run
+from napari_radcnn.pixel_size import LARGEST_MM, SMALLEST_MM, can_be_typed, with_pixel_size
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import LabelMap, Result
 from napari_radcnn.spec.identity import is_same_identity
@@ -139,9 +140,17 @@ class _Reading:
 
         path = Path(identity["path"])
         for volume in read(path, progress=self.progress, cancel=self.cancel, on_irregular=self.on_irregular):
-            if provenance.identify(volume)["sha256"] == identity["sha256"]:
-                return volume
+            for found in (volume, *_with_size(volume, identity)):
+                if provenance.identify(found)["sha256"] == identity["sha256"]:
+                    return found
         raise ReadError(f"{path}: its voxels or its grid no longer match the manifest.")
+
+
+def _with_size(volume: Volume, identity: Mapping[str, Any]) -> list[Volume]:
+    """Return a picture with the pixel size that was typed when it was run on; nothing where none can have been."""
+    mm = (identity.get("spacing_mm") or [0.0])[-1]
+    is_typed = can_be_typed(volume) and volume.geometry.shape[0] == 1 and SMALLEST_MM <= mm <= LARGEST_MM
+    return [with_pixel_size(volume, mm)] if is_typed else []
 
 
 def _run(

@@ -7,52 +7,16 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
 
 import napari_radcnn as radcnn
-from dicom_factory import save, write_dicom_series
+from contour_files import box, write_contours
+from dicom_factory import write_dicom_series
 from napari_radcnn.errors import ReadError, WriteError
-from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import list_series
 from napari_radcnn.phantom import oblique_geometry, world_field
 from napari_radcnn.volume import Volume
 
 SHAPE = (3, 12, 15)
-
-
-def box(geometry: Geometry, k: float, low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
-    """Return the corners, in the patient, of a rectangle on slice k between two (j, i)."""
-    (a, b), (c, d) = low, high
-    return geometry.to_world([(k, a, b), (k, a, d), (k, c, d), (k, c, b)])
-
-
-def write_contours(path: Path, scan: Volume, regions: dict[str, list[np.ndarray]], kind: str = "CLOSED_PLANAR", **more):
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.481.3", generate_uid()
-    dataset.Modality, dataset.StudyInstanceUID = "RTSTRUCT", scan.metadata.study_uid
-    dataset.SeriesInstanceUID, dataset.SeriesNumber = generate_uid(), 9
-    frame, study, series = Dataset(), Dataset(), Dataset()
-    series.SeriesInstanceUID = scan.metadata.series_uid
-    study.RTReferencedSeriesSequence = [series]
-    frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = scan.metadata.frame_of_reference_uid, [study]
-    dataset.ReferencedFrameOfReferenceSequence = [frame]
-    dataset.StructureSetROISequence, dataset.ROIContourSequence = [], []
-    for n, (name, contours) in enumerate(regions.items(), 4):
-        roi, item = Dataset(), Dataset()
-        roi.ROINumber, roi.ROIName = n, name
-        item.ReferencedROINumber, item.ContourSequence = n, []
-        for points in contours:
-            contour = Dataset()
-            contour.ContourGeometricType = kind
-            contour.ContourData = [f"{value:.6f}" for value in np.ravel(points)]
-            contour.NumberOfContourPoints = len(points)
-            item.ContourSequence.append(contour)
-        dataset.StructureSetROISequence.append(roi)
-        dataset.ROIContourSequence.append(item)
-    for keyword, value in more.items():
-        setattr(dataset, keyword, value)
-    return save(dataset, path)
 
 
 @pytest.fixture
@@ -208,6 +172,15 @@ def test_a_region_in_several_items_is_one(scan: Volume, tmp_path: Path) -> None:
     assert ["are duplicate" in line for line in found.warnings] == [True]
 
 
+@pytest.mark.parametrize(("first", "values"), [(4, [4, 5]), (300, [300, 301]), (0, [1, 2]), (70_000, [1, 2])])
+def test_regions_keep_their_numbers_where_labels_can_have_them(first, values, scan: Volume, tmp_path: Path) -> None:
+    drawn = {name: [box(scan.geometry, 1, *corners)] for name, corners in (("a", CORE), ("b", BESIDE))}
+    write_contours(tmp_path / "rs.dcm", scan, drawn, first=first)
+    (found,) = radcnn.read(tmp_path / "rs.dcm")
+    np.testing.assert_array_equal(found.array[1], IN_CORE * values[0] + IN_BESIDE * values[1])
+    assert {value: label.name for value, label in found.labels.items()} == dict(zip(values, "ab", strict=True))
+
+
 def test_regions_without_a_number_are_not_one(scan: Volume, tmp_path: Path) -> None:
     drawn = {name: [box(scan.geometry, 1, *corners)] for name, corners in (("a", CORE), ("b", BESIDE))}
     write_contours(tmp_path / "rs.dcm", scan, drawn)
@@ -266,7 +239,7 @@ def test_a_contour_without_an_area_costs_itself_alone(count: int, where: str, sc
     write_contours(tmp_path / "rs.dcm", scan, regions)
     (found,) = radcnn.read(tmp_path / "rs.dcm")
     assert int((found.array > 0).sum()) == 9
-    number = 5 if where == "in a region behind" else 4
+    number = 2 if where == "in a region behind" else 1
     assert any(f"fewer than 3 points and enclose nothing (ROINumber {number})" in text for text in found.warnings)
 
 

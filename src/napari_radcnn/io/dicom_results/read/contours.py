@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _OFF_SLICE = 0.5
 #: Above this the contour is drawn on the nearest slice with a word about it.
 _TOLD_OFF_SLICE = 0.1
+#: Larger numbers of regions are no values of labels.
+_LARGEST_NUMBER = 65535
 #: Fewer points enclose no area.
 _LEAST_POINTS = 3
 #: Kinds of contours that enclose an area (DICOM PS3.3, C.8.8.6.3). The XOR kind says outright what holes need.
@@ -45,7 +47,8 @@ def read_contours(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
     Returns
     -------
     list of Volume
-        One, or several where regions overlap; ``labels`` are names and colors of the regions.
+        One, or several where regions overlap; values are the ROINumbers, or 1, 2, ... where these are none from 1 to
+        65535; ``labels`` are names and colors of the regions.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def read_contours(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
 
 
 def _volumes(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> list[Volume]:
-    stack = _stack(path, dataset, stacks)
+    stack = _stack(path, dataset, [stack for stack in stacks if stack.frames[0].position is not None], stacks)
     geometry = stack.geometry
     labels, regions, warnings = _regions(path, dataset, geometry)
     if not labels:
@@ -89,8 +92,14 @@ def _volumes(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> list[Volu
     return label_volumes(labels, slices, place, metadata, path)
 
 
-def _stack(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> Stack:
-    """Return the volume that the contours refer to (DICOM PS3.3, C.8.8.5), else one in their frame of reference."""
+def _stack(path: Path, dataset: Dataset, stacks: Sequence[Stack], others: Sequence[Stack]) -> Stack:
+    """Return the volume that the contours refer to (DICOM PS3.3, C.8.8.5), else one in their frame of reference.
+
+    Raises
+    ------
+    ReadError
+        If it is not among the volumes; says where it is a radiograph, which `others` has.
+    """
     frames, series = set(), set()
     for frame in dataset.get("ReferencedFrameOfReferenceSequence", []):
         frames.add(text(frame, "FrameOfReferenceUID"))
@@ -101,6 +110,11 @@ def _stack(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> Stack:
     by_series = [stack for stack in stacks if text(stack.frames[0].tags, "SeriesInstanceUID") in series]
     by_frame = [stack for stack in stacks if text(stack.frames[0].tags, "FrameOfReferenceUID") in frames - {""}]
     if not (by_series or by_frame):
+        if any(text(stack.frames[0].tags, "SeriesInstanceUID") in series for stack in others):
+            raise ReadError(
+                f"{path.name}: a set of contours (RTSTRUCT) that refers to a radiograph, which has no place in the "
+                "patient, while contours are positions in the patient: export it as a segmentation (SEG)."
+            )
         raise ReadError(
             f"{path.name}: a set of contours (RTSTRUCT), not an image: the series they were drawn on is not in the "
             "folder; put both into one folder and open that folder."
@@ -111,7 +125,7 @@ def _stack(path: Path, dataset: Dataset, stacks: Sequence[Stack]) -> Stack:
 def _regions(
     path: Path, dataset: Dataset, geometry: Geometry
 ) -> tuple[dict[int, Label], dict[int, Polygons], list[str]]:
-    """Return names, colors and the polygons of the regions, numbered 1, 2, ..., and what was left out."""
+    """Return names, colors and the polygons of the regions by their numbers, and what was left out."""
     given = {
         int(number(roi, "ROINumber", path) or 0): text(roi, "ROIName")
         for roi in dataset.get("StructureSetROISequence", [])
@@ -151,6 +165,7 @@ def _regions(
         labels.setdefault(value, Label(given.get(roi) or f"region {roi}", _color(item)))
         before = regions.get(value, {})
         regions[value] = {k: [*before.get(k, []), *polygons.get(k, [])] for k in (*before, *polygons)}
+    labels, regions = _by_number(labels, regions, {value: roi for roi, value in values.items()})
     if without:
         warnings.append(f"{without} regions have no closed contour on this series (points, lines): left out.")
     if lines:
@@ -164,6 +179,18 @@ def _regions(
     if moved:
         warnings.append(f"{moved} contours lie between slices: each was drawn on the nearest slice.")
     return labels, regions, warnings
+
+
+def _by_number(
+    labels: dict[int, Label], regions: dict[int, Polygons], numbers: Mapping[int, int]
+) -> tuple[dict[int, Label], dict[int, Polygons]]:
+    """Return names and polygons by the numbers that the file gives, where each has one that labels can have."""
+    if not all(1 <= numbers.get(value, 0) <= _LARGEST_NUMBER for value in labels):
+        return labels, regions
+    return (
+        {numbers[value]: label for value, label in labels.items()},
+        {numbers[value]: regions[value] for value in labels},
+    )
 
 
 def _points(path: Path, contour: Dataset) -> npt.NDArray[np.float64] | None:

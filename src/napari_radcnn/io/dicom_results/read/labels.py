@@ -49,14 +49,12 @@ def read_result(item: NoImage, series: Sequence[Series] = ()) -> list[Volume]:
 
 
 def stacks_beside(path: Path, study_uid: str) -> list[Stack]:
-    """Return the volumes of the same study that lie beside a file, or below its folder; those without a place not."""
+    """Return the volumes of the same study that lie beside a file, or below its folder."""
     return _stacks(_series_beside(path, study_uid))
 
 
 def _stacks(series: list[Series]) -> list[Stack]:
-    return [
-        stack for found in volumes_of_series(series) for stack in found.stacks if stack.frames[0].position is not None
-    ]
+    return [stack for found in volumes_of_series(series) for stack in found.stacks]
 
 
 def _series_beside(path: Path, study_uid: str) -> list[Series]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from napari_radcnn.io.dicom.headers import Instance, damage, number, quiet, text
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.equipment import PRODUCT
 from napari_radcnn.io.dicom_results.read.bits import SegmentPixels
+from napari_radcnn.io.dicom_results.read.films import Film, films_of
 from napari_radcnn.io.dicom_results.read.masks import Place, check_memory, label_volumes
 from napari_radcnn.io.dicom_results.read.placing import Placed, placed_on
 from napari_radcnn.io.dicom_results.read.segments import segment_label, segment_values
@@ -37,7 +39,8 @@ def read_segmentation(path: Path, stacks: Sequence[Stack] = ()) -> list[Volume]:
         A DICOM SEG file.
     stacks : sequence of Stack
         Volumes of the study; the one whose slices the segmentation lies on gives the grid. Without one, the grid
-        ends at the first and last slice that the file holds.
+        ends at the first and last slice that the file holds. One of a radiograph has no positions (DICOM PS3.3,
+        C.7.6.16.2.3.1): it lies on the picture that its frames name as their source.
 
     Returns
     -------
@@ -76,6 +79,8 @@ class _Segmentation:
         if len(dataset.get("PerFrameFunctionalGroupsSequence", [])) < frame_count(self.instance):
             raise ReadError(f"{path.name}: the segmentation has more frames than positions; the file is damaged.")
         self.frames = frames_of(self.instance)
+        if all(frame.position is None for frame in self.frames):  # of pictures without a place
+            return
         if any(frame.position is None or frame.cosines is None for frame in self.frames):
             raise ReadError(
                 f"{path.name}: the segmentation does not give the position of its frames (PlanePositionSequence)."
@@ -84,14 +89,28 @@ class _Segmentation:
             raise ReadError(f"{path.name}: the segmentation does not give its pixel spacing (PixelSpacing).")
 
     def volumes(self, stacks: Sequence[Stack]) -> list[Volume]:
-        place, placed = self._place(stacks)
-        ks = [one.k for one in placed]
+        if self.frames[0].position is None:
+            return [volume for film in films_of(self.path, self.frames, stacks) for volume in self._on_film(film)]
+        place, placed = self._place([stack for stack in stacks if stack.frames[0].position is not None])
+        return self._labels(place, dict(enumerate(placed)))
+
+    def _on_film(self, film: Film) -> list[Volume]:
+        """Return the labels of a radiograph, which have its sides."""
+        place = Place(film.stack.geometry, "", self._notes())
+        placed = Placed(0, slice(None), slice(None), (False, False))
+        return [
+            replace(volume, metadata=film.marked(volume.metadata))
+            for volume in self._labels(place, dict.fromkeys(film.frames, placed))
+        ]
+
+    def _labels(self, place: Place, placed: Mapping[int, Placed]) -> list[Volume]:
+        """Return the label volumes of some frames, of which it is known where they lie."""
         described = {
             int(item.SegmentNumber): item
             for item in self.dataset.get("SegmentSequence", [])
             if int(item.SegmentNumber) > 0
         }
-        by_segment = self._frames_of(described, ks)
+        by_segment = self._frames_of(described, placed)
         values = segment_values(described, is_ours=text(self.dataset, "ManufacturerModelName") == PRODUCT)
         segments = {value: segment for segment, value in values.items()}
         labels = {values[segment]: segment_label(segment, item) for segment, item in described.items()}
@@ -114,17 +133,19 @@ class _Segmentation:
         )
         return label_volumes(labels, slices, place, metadata, self.path)
 
-    def _frames_of(self, described: Mapping[int, Dataset], ks: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+    def _frames_of(
+        self, described: Mapping[int, Dataset], placed: Mapping[int, Placed]
+    ) -> dict[int, list[tuple[int, int]]]:
         """Return frame and slice of everything that belongs to each segment."""
         if self.kind == "LABELMAP":
-            return {segment: list(enumerate(ks)) for segment in described}
+            return {segment: [(n, one.k) for n, one in placed.items()] for segment in described}
         found: dict[int, list[tuple[int, int]]] = {segment: [] for segment in described}
-        for n, (frame, k) in enumerate(zip(self.frames, ks, strict=True)):
-            given = frame.tags.get("ReferencedSegmentNumber")
+        for n, one in placed.items():
+            given = self.frames[n].tags.get("ReferencedSegmentNumber")
             segment = int(given[0] if isinstance(given, list) else given)
             if segment not in found:
                 raise ReadError(f"{self.path.name}: a frame belongs to segment {segment}, which is not described.")
-            found[segment].append((n, k))
+            found[segment].append((n, one.k))
         return found
 
     def _mask(self, n: int, segment: int) -> npt.NDArray[np.bool_]:
@@ -136,14 +157,16 @@ class _Segmentation:
             return pixels.astype(float) >= 0.5 * float(number(self.dataset, "MaximumFractionalValue", self.path) or 255)
         return pixels > 0
 
+    def _notes(self) -> tuple[str, ...]:
+        is_cut = self.kind == "FRACTIONAL"
+        return ("A fractional segmentation: voxels of at least one half are shown.",) if is_cut else ()
+
     # -- where it lies --------------------------------------------------------------------------------------------
 
     def _place(self, stacks: Sequence[Stack]) -> tuple[Place, list[Placed]]:
         """Return the grid, and where on it each frame lies."""
         uid = text(self.frames[0].tags, "FrameOfReferenceUID")
-        warnings: list[str] = []
-        if self.kind == "FRACTIONAL":
-            warnings.append("A fractional segmentation: voxels of at least one half are shown.")
+        warnings = list(self._notes())
         referenced = {text(item, "SeriesInstanceUID") for item in self.dataset.get("ReferencedSeriesSequence", [])}
         ranked = sorted(stacks, key=lambda stack: text(stack.frames[0].tags, "SeriesInstanceUID") not in referenced)
         beside = [stack for stack in ranked if text(stack.frames[0].tags, "FrameOfReferenceUID") == uid]
