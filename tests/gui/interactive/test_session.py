@@ -8,6 +8,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+from napari.layers import Points
 from qtpy.QtCore import QEvent, Qt, QTimer
 
 from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_layer
@@ -79,6 +80,20 @@ def test_undo_and_redo_keys_serve_the_session_and_leave_other_labels_alone(make_
     played.qtbot.mouseClick(played.dock.undo_button, LEFT)
     played.idle()
     assert not session.labels.any()
+
+
+def test_a_slice_without_prompts_shows_none(make_napari_viewer, qtbot, engine):
+    played = started(make_napari_viewer, qtbot)
+    played.click(played.middle)
+    played.idle()
+    marks = next(layer for layer in played.viewer.layers if isinstance(layer, Points))
+    assert len(marks.data) == 1
+    played.show("axial", played.middle + np.array([0.0, 0.0, 20.0]))
+    pump()
+    with_marks = played.viewer.screenshot(canvas_only=True, flash=False)
+    marks.visible = False
+    pump()
+    np.testing.assert_array_equal(played.viewer.screenshot(canvas_only=True, flash=False), with_marks)
 
 
 def test_keys_are_bound_for_a_session_only(make_napari_viewer, qtbot, engine):

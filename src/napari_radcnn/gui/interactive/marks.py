@@ -21,7 +21,7 @@ from napari_radcnn.interactive.prompts import Prompt
 
 Color = tuple[float, float, float]
 
-#: Smallest and largest size on the screen, pixels: of an outline's dots and of the sign at its beginning.
+#: Size on the screen, pixels: of an outline's dots, and of the sign at its beginning.
 _DOT_PIXELS, _SIGN_PIXELS = 5.0, 17.0
 #: Distance of dots on the screen, pixels, and how many there are of one prompt at most.
 _DOT_STEP, _MOST_DOTS = 4.0, 150
@@ -71,7 +71,7 @@ class MarkLayer:
             np.zeros((0, 3)),
             ndim=3,
             name=name,
-            canvas_size_limits=(_DOT_PIXELS, _SIGN_PIXELS),
+            canvas_size_limits=(0, _SIGN_PIXELS),  # a smallest size would show napari's stand-in for no points at all
             border_width=0.15,
             border_color="black",  # with it colors are seen on bright tissue and on their own masks
             metadata={METADATA_KEY: {"is_session": True}},
@@ -111,10 +111,10 @@ class MarkLayer:
         layer.data = self._shown.in_layer(positions) if len(positions) else np.zeros((0, 3))
         if len(positions):
             layer.symbol = signs
-            # Sizes on the screen lie between the layer's two limits. None is much too large in the patient: "Home" in
-            # the viewer fits all of it in.
-            sign = _SIGN_PIXELS * _ZOOM_OUT * pixel_mm / float(np.mean(layer.scale))
-            layer.size = np.where(np.array(signs) == "disc", 1e-3, sign)
+            # Signs are not larger on the screen than the layer's limit. None is much too large in the patient: "Home"
+            # in the viewer fits all of it in.
+            pixel = pixel_mm / float(np.mean(layer.scale))
+            layer.size = np.where(np.array(signs) == "disc", _DOT_PIXELS, _SIGN_PIXELS * _ZOOM_OUT) * pixel
             layer.face_color = np.c_[colors, np.ones(len(colors))]
         layer.selected_data = set()
         self.lock()
