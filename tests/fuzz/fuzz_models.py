@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch  # here, so that a worker has it before its first model and loading it is not taken for a hang
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 
@@ -82,8 +83,6 @@ _ODD: tuple[Any, ...] = (
 
 def make_sources(folder: Path) -> dict[str, Path]:
     """Write one sound model of every format, each in a folder of its own; return what is opened."""
-    import torch
-
     from napari_radcnn.foreign.pack import pack
 
     network = unet()

@@ -144,10 +144,99 @@ def test_a_lost_slice_in_the_middle_costs_its_volume(tmp_path: Path, layout: Lay
     assert "Left out: number 2 of 4 volumes" in said(volumes)
 
 
+def test_a_scan_that_stopped_while_it_went_place_by_place_loses_a_place(tmp_path: Path) -> None:
+    layout = next(layout for layout in LAYOUTS if str(layout) == "GE cine")
+    files = write_layout(tmp_path, layout, GRIDS["axial"])
+    for n in (2, 3):
+        files[n][4].unlink()
+    volumes = read(tmp_path)
+    assert [int(volume.array[0, 0, 0]) // 1000 for volume in volumes] == [1, 2, 3, 4]
+    assert all(
+        np.array_equal(volume.array[:4], values(SHAPE, n)[:4]) and len(volume.array) == 4
+        for n, volume in enumerate(volumes)
+    )
+    assert "the last position has images of 2 of 4 volumes" in said(volumes)
+    assert files[0][4].name in said(volumes)
+
+
+def test_whole_volumes_of_an_aborted_scan_keep_their_order(tmp_path: Path) -> None:
+    layout = next(layout for layout in LAYOUTS if str(layout) == "GE DTI")
+    files = write_layout(tmp_path, layout, GRIDS["axial"])
+    for path in files[3][2:]:
+        path.unlink()
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [0, 1, 2]
+    assert "Left out: the last of 4 volumes" in said(volumes)
+
+
+def test_pet_frames_are_numbered_by_their_time(tmp_path: Path) -> None:
+    layout = next(layout for layout in LAYOUTS if layout.kind == "dynamic PET")
+    backwards = {
+        "FrameReferenceTime": lambda n, k: 30000 * (3 - n) + 15000,
+        "AcquisitionTime": lambda n, k: f"10{20 - n}00",
+    }
+    write_layout(tmp_path, layout, GRIDS["axial"], **backwards)
+    volumes = read(tmp_path)
+    assert order_of(volumes) == [3, 2, 1, 0]
+    assert "order" not in said(volumes)
+
+
+def test_slices_with_the_value_of_another_volume_are_named(tmp_path: Path) -> None:
+    def swapped(n: int, k: int) -> list[PrivateTag]:
+        return layout.private({(0, 2): 1, (1, 2): 0}.get((n, k), n), k)
+
+    layout = next(layout for layout in LAYOUTS if str(layout) == "Philips ASL")
+    files = write_layout(tmp_path, replace(layout, private=swapped), GRIDS["axial"])
+    told = said(read(tmp_path))
+    assert f"{files[0][2].name}, {files[1][2].name} have the labeling of another volume" in told
+
+
+def test_one_slice_of_another_echo_is_named(tmp_path: Path) -> None:
+    files = write_layout(tmp_path, FMRI, GRIDS["axial"], EchoTime=lambda n, k: 30.5 if (n, k) == (2, 4) else 30)
+    assert f"differ in their echo ({files[2][4].name})" in said(read(tmp_path))
+
+
+def test_times_that_run_otherwise_in_one_volume_tell_of_swapped_positions(tmp_path: Path) -> None:
+    grid = GRIDS["oblique"]
+
+    def position(n: int, k: int) -> list[str]:
+        return [f"{v:.6f}" for v in grid.to_world(({1: 3, 3: 1}.get(k, k) if n == 2 else k, 0, 0))]
+
+    layout = next(layout for layout in LAYOUTS if str(layout) == "any perfusion MR")
+    write_layout(tmp_path / "sound", layout, grid)
+    assert "ContentTime runs" not in said(read(tmp_path / "sound"))
+    write_layout(tmp_path / "swapped", layout, grid, ImagePositionPatient=position)
+    assert "ContentTime runs through the slices of volume 3 otherwise" in said(read(tmp_path / "swapped"))
+
+
+@pytest.mark.parametrize("numbers", [(4, 2, 8, 6, 3, 1, 7, 5), (6, 8, 4, 3, 2, 7, 1, 5)])
+def test_few_numbers_that_fit_by_accident_divide_nothing(tmp_path: Path, numbers: tuple[int, ...]) -> None:
+    layout = next(layout for layout in LAYOUTS if str(layout) == "GE field map")
+    grid = Geometry.from_parts((4, 5, 6), (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25))
+    files = write_layout(
+        tmp_path, layout, grid, InstanceNumber=lambda n, k: numbers[4 * n + k], AcquisitionTime=no_time
+    )
+    with pytest.raises(ReadError, match="does not divide") as caught:
+        read(tmp_path)
+    assert files[0][0].name in str(caught.value)
+
+
+def no_time(n: int, k: int) -> None:
+    return None
+
+
+def test_series_of_one_slice_each_of_other_vendors_stay_apart(tmp_path: Path) -> None:
+    layout = next(layout for layout in LAYOUTS if str(layout) == "Canon fMRI, a series for each slice")
+    write_layout(tmp_path / "canon", layout, GRIDS["axial"])
+    assert "stored as a series of its own" in said(read(tmp_path / "canon"))
+    write_layout(tmp_path / "other", replace(layout, manufacturer="GE MEDICAL SYSTEMS"), GRIDS["axial"])
+    assert {volume.array.shape for volume in read(tmp_path / "other")} == {(1, *SHAPE[1:])}
+
+
 def test_numbers_without_any_order_are_no_reason(tmp_path: Path) -> None:
     numbers = np.random.default_rng(5).permutation(20) + 1
     files = write_layout(tmp_path, FMRI, GRIDS["axial"], InstanceNumber=lambda n, k: int(numbers[5 * n + k]))
-    with pytest.raises(ReadError, match="InstanceNumber, which differ among them, do not divide") as caught:
+    with pytest.raises(ReadError, match="InstanceNumber, which differs among them, does not divide") as caught:
         read(tmp_path)
     assert files[0][0].name in str(caught.value)
 

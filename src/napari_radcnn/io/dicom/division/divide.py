@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom.division.attributes import ATTRIBUTES, CLOCKS, COUNTERS, Codes, Table
 from napari_radcnn.io.dicom.division.kinds import kind_names, kinds
 from napari_radcnn.io.dicom.division.partitions import Partition
@@ -18,6 +19,7 @@ from napari_radcnn.io.dicom.division.places import is_even
 from napari_radcnn.io.dicom.division.sequences import odd_sequences
 from napari_radcnn.io.dicom.division.shifted import LEAST_EVEN, shifted_volumes
 from napari_radcnn.io.dicom.division.states import disagreement, states, witnesses
+from napari_radcnn.io.dicom.division.strays import strays
 from napari_radcnn.io.dicom.frames import Frame
 
 #: What is the same in all slices of a volume, or it is no volume.
@@ -129,6 +131,7 @@ def _by_kinds(table: Table, used: tuple[str, ...], codes: Codes) -> Division | s
     notes += _other_opinion(table, volumes, by) if used else []
     notes += _mixed(table, [rows for rows, _ in volumes])
     notes += odd_sequences(table, [rows for rows, _ in volumes])
+    notes += strays(table, [rows for rows, _ in volumes])
     parts = [Part([table.frames[row] for row in rows], label) for rows, label in volumes]
     return Division(tuple(parts), " and ".join(by), tuple(dict.fromkeys(notes)))
 
@@ -148,15 +151,18 @@ def _other_opinion(table: Table, volumes: Sequence[tuple[Codes, str]], by: Seque
 def _mixed(table: Table, volumes: Sequence[Codes]) -> list[str]:
     """Say that volumes hold slices of several kinds; what differs more often than volumes do is no kind."""
     mixed = []
+    odd: list[int] = []
     for name in KINDS:
         codes = table.codes(name)
         if 0 < codes.max() < len(volumes) and any(np.ptp(codes[rows]) > 0 for rows in volumes):
             mixed.append(name)
+            odd += [int(row) for rows in volumes for row in rows[codes[rows] != np.bincount(codes[rows]).argmax()]]
     if not mixed:
         return []
+    named = some_names(list(dict.fromkeys(table.frames[row].path for row in odd)))
     return [
-        f"The slices of a volume differ in their {' and '.join(mixed)}: positions or headers may be wrong. Check the "
-        "volumes before you rely on them."
+        f"The slices of a volume differ in their {' and '.join(mixed)} ({named}): positions or headers may be wrong. "
+        "Check the volumes before you rely on them."
     ]
 
 

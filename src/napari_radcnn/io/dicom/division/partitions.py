@@ -131,8 +131,11 @@ def by_counter(table: Table, rows: Codes) -> Iterator[Partition]:
 def _is_regular(blocks: Codes) -> bool:
     """Whether blocks of all places, in whatever order, are no accident: all in the same order, or in one of many."""
     n_volumes, n_places = blocks.shape
-    same = bool(((blocks == blocks[0]).all(1) | (blocks == blocks[0][::-1]).all(1)).all())
-    if same and (_is_in_order(blocks[0]) or _chance(n_volumes, n_places, 1) < _LIKELY):
+    first = np.arange(n_places)
+    if ((blocks == first).all(1) | (blocks == first[::-1]).all(1)).all():
+        return True
+    is_same = bool((blocks == blocks[0]).all())
+    if is_same and (_is_in_order(blocks[0]) or _chance(n_volumes, n_places, 1) < _LIKELY):
         return True
     return _chance(n_volumes, n_places, n_volumes) < _LIKELY
 

@@ -10,10 +10,16 @@ import numpy.typing as npt
 
 from napari_radcnn.files import some_names
 from napari_radcnn.io.dicom.division.attributes import COUNTERS, Codes, Table
+from napari_radcnn.io.dicom.headers import text
 
 #: So many volumes and slices show what is usual; at most one in so many is odd.
 _LEAST_ALIKE = 3
 _CHECK = "positions may be wrong there. Check it before you rely on it."
+_NO_ORDER = f"in an order of its own: {_CHECK}"
+#: Whose scanners may number slices at random (https://github.com/rordenlab/dcm2niix/issues/529).
+_RANDOM = "philips"
+#: What confirms the order of the slices where InstanceNumber does not.
+_TIMES = {"acquisition time": "AcquisitionTime", "content time": "ContentTime"}
 
 
 def odd_sequences(table: Table, volumes: Sequence[Codes]) -> list[str]:
@@ -42,7 +48,29 @@ def odd_sequences(table: Table, volumes: Sequence[Codes]) -> list[str]:
             f"{len(unnumbered)} of {n_files} images have no InstanceNumber of their own ({named}), so that it does not "
             "confirm which slice is where. Check the volumes before you rely on them."
         ]
-    return _odd(np.array([table.place[rows][np.argsort(np.array(numbers)[rows])] for rows in volumes]))
+    blocks = _blocks(table, volumes, np.array(numbers, float))
+    said = _odd(blocks, "InstanceNumber")
+    if not said and len(blocks):
+        return []
+    if (
+        said
+        and said[0].endswith(_NO_ORDER)
+        and text(table.frames[0].tags, "Manufacturer").casefold().startswith(_RANDOM)
+    ):
+        said = []
+    for name, keyword in _TIMES.items():
+        times = table.clock(name)
+        if times is not None:
+            found = _odd(_blocks(table, volumes, times), keyword)
+            said += [line for line in found if not line.endswith(_NO_ORDER)]
+    return said
+
+
+def _blocks(table: Table, volumes: Sequence[Codes], values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Return the places of every volume in the order of numbers or times; none where two are the same."""
+    if any(len(np.unique(values[rows])) < len(rows) for rows in volumes):
+        return np.empty((0, 0), np.intp)
+    return np.array([table.place[rows][np.argsort(values[rows])] for rows in volumes])
 
 
 def _unnumbered(numbers: Sequence[int | None], volumes: Sequence[Codes]) -> list[int]:
@@ -54,9 +82,11 @@ def _unnumbered(numbers: Sequence[int | None], volumes: Sequence[Codes]) -> list
     return found
 
 
-def _odd(blocks: npt.NDArray[np.intp]) -> list[str]:
+def _odd(blocks: npt.NDArray[np.intp], what: str) -> list[str]:
     """Say which volumes (rows: places in the order of the numbers) are not as most are."""
     n_volumes, n_places = blocks.shape
+    if n_volumes == 0:
+        return []
     blocks = np.where(blocks[:, :1] > blocks[:, -1:], blocks[:, ::-1], blocks)  # downwards is the same as upwards
     sequences, counts = np.unique(blocks, axis=0, return_counts=True)
     if len(sequences) == 1:
@@ -66,8 +96,6 @@ def _odd(blocks: npt.NDArray[np.intp]) -> list[str]:
     if 2 * is_straight.sum() >= n_volumes:
         is_odd = ~is_straight
     elif _LEAST_ALIKE * is_odd.sum() > n_volumes:
-        return [f"InstanceNumber runs through the slices of each volume in an order of its own: {_CHECK}"]
+        return [f"{what} runs through the slices of each volume {_NO_ORDER}"]
     named = ", ".join(str(n + 1) for n in np.flatnonzero(is_odd)[:_LEAST_ALIKE])
-    return [
-        f"InstanceNumber runs through the slices of volume {named} otherwise than through those of the others: {_CHECK}"
-    ]
+    return [f"{what} runs through the slices of volume {named} otherwise than through those of the others: {_CHECK}"]

@@ -64,6 +64,8 @@ def states(table: Table, rows: Codes) -> States | str:
         return States("", np.zeros(len(rows), np.intp))
     strong = witnesses(table, rows)
     known = strong or list(_weaker(table, rows))
+    if strong and {way.by for way in strong} <= {*COUNTERS}:
+        known += by_clock(table, rows, is_loose=True)
     if not known:
         made = whole_volumes(table, rows, STATES)
         return made if isinstance(made, str) else States(made[0].by, made[0].labels, tuple(made[1]))
