@@ -1,4 +1,8 @@
-"""How long 104 labels take to be measured, and how much memory, beside a loop of SimpleITK's filters."""
+"""How long 104 labels take to be measured, and how much memory, beside a loop of SimpleITK's filters.
+
+``python -m benchmarks only measuring`` writes the section of ``docs/figures.md``; ``python -m benchmarks.measuring 120
+128 128`` prints the figures of a smaller scan of so many slices, rows and columns.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,11 @@ _COUNTS = (13, 4, 2)
 #: Labels that SimpleITK's loop measures; all take it as long, as each is a filter over the whole scan.
 _OF_THE_LOOP = 4
 _MEMORY = """
-import os, psutil
+import os, psutil, sys
 from benchmarks.common import peak_mb
 from benchmarks.measuring import scan
 from napari_radcnn.measure import segments
-labels, image = scan()
+labels, image = scan(tuple(map(int, sys.argv[1:4])))
 labels.array[...] |= 0  # an array of zeros is in memory once it is written to
 segments(*scan(shape=(65, 64, 64)))  # what is imported and made once
 before = psutil.Process().memory_info().rss
@@ -63,9 +67,9 @@ def _loop(labels: radcnn.Volume, image: radcnn.Volume, values: range) -> None:
         intensities.Execute(mask, scan_image)
 
 
-def report() -> str:
+def report(shape: tuple[int, int, int] = _SHAPE) -> str:
     """Return the figures as Markdown."""
-    labels, image = scan()
+    labels, image = scan(shape)
     started = time.perf_counter()
     found = segments(labels, image)["labels"]
     ours = time.perf_counter() - started
@@ -73,15 +77,18 @@ def report() -> str:
     _loop(labels, image, range(1, 1 + _OF_THE_LOOP))
     theirs = (time.perf_counter() - started) / _OF_THE_LOOP * len(found)
     del labels, image
-    memory = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=True).stdout
+    words = [sys.executable, "-c", _MEMORY, *map(str, shape)]
+    memory = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     rows = [
         ("`measure.segments`, all columns", f"{ours:.1f} s"),
         (f"SimpleITK, a mask and two filters a label ({_OF_THE_LOOP} of {len(found)} labels timed)", f"{theirs:.0f} s"),
         ("times as fast", f"{theirs / ours:.1f}"),
         ("peak memory, in sizes of the two arrays", f"{float(memory):.2f}"),
     ]
-    return table(("104 labels", "measured"), rows)
+    size = " x ".join(map(str, shape[::-1]))
+    return f"Ellipsoids in a CT of noise, {size} voxels:\n\n{table(('104 labels', 'measured'), rows)}"
 
 
 if __name__ == "__main__":
-    print(report())
+    asked = tuple(map(int, sys.argv[1:4]))
+    print(report(asked if len(asked) == 3 else _SHAPE))

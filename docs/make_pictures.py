@@ -12,17 +12,17 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import measuring_session  # beside this script
 import napari
-import reading_session  # beside this script
+import reading_session
 from make_actions import Hand, disc
-from qtpy.QtWidgets import QApplication, QScrollArea
+from qtpy.QtWidgets import QApplication
 
 import napari_radcnn as radcnn
 from napari_radcnn.gui.layers.layers import layer_data
 from napari_radcnn.gui.panel.panel import panel_of
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.prompts import Prompt
-from napari_radcnn.measure import Ruler
 
 #: In that CT, LPS mm.
 _AORTA = (16.0, -161.0, 370.0)
@@ -121,52 +121,9 @@ def reading(data: Path) -> None:
 
 
 def measuring(head: radcnn.Volume) -> None:
-    """Show the table of segments, and each ruler."""
-    viewer = napari.Viewer()
-    viewer.window.resize(1400, 1040)
-    add_to_viewer(viewer, layer_data(head))
-    add_to_viewer(viewer, layer_data(_ventricles(head)))
-    panel_of(viewer).open("Measure")
-    page = panel_of(viewer).page
-    viewer.dims.set_point(0, 20.0)
-    viewer.layers[-1].opacity = 0.45
-    _wait(lambda: page.table is not None and page.panel.job is None, 120)
-    viewer.reset_view()
-    _wait()
-    _save(viewer, "measure-segments.png")
-    viewer.layers.remove(viewer.layers[-1])
-    page.rulers.book.add(_rulers(head.metadata.frame_of_reference_uid))
-    viewer.reset_view()
-    page.findChild(QScrollArea).verticalScrollBar().setValue(10_000)
-    _wait()
-    _save(viewer, "measure-rulers.png")
-    viewer.close()
-
-
-def _ventricles(head: radcnn.Volume) -> radcnn.LabelMap:
-    """Outline both ventricles with a point each."""
-    with radcnn.PromptSession(head, autosave=False) as session:
-        for name, place in (("right ventricle", (-12.0, 20.0, 20.0)), ("left ventricle", (10.0, 12.0, 20.0))):
-            session.add(Prompt.point(place), session.add_object(name).value)
-        return session.result()
-
-
-def _rulers(space: str) -> list[Ruler]:
-    """Return one ruler of each kind, side by side in the axial slice at 20 mm."""
-    flat: dict[str, list[tuple[float, float]]] = {
-        "distance": [(-62, 20), (62, 20)],
-        "angle": [(-45, -45), (-45, -15), (-15, -15)],
-        "cobb": [(-55, 50), (-25, 55), (-55, 85), (-25, 75)],
-        "bidirectional": [(18, -48), (48, -38), (29, -31), (35, -49)],
-        "ellipse": [(-35, 35), (-11, 35), (-23, 27), (-23, 43)],
-        "rectangle": [(10, 30), (38, 30), (38, 44), (10, 44)],
-        "freehand": [(0, -60), (8, -52), (6, -40), (-4, -38), (-8, -50)],
-        "sphere": [(30, 70), (42, 70)],
-    }
-    return [
-        Ruler(kind, tuple((x, y, 20.0) for x, y in points), frame_of_reference_uid=space)  # type: ignore[arg-type]
-        for kind, points in flat.items()
-    ]
+    """Show the table of segments, each ruler, and target lesions over visits."""
+    for take in (measuring_session.tools, measuring_session.segments, measuring_session.follow_up):
+        take(head, _PICTURES)
 
 
 def day(head: radcnn.Volume) -> None:

@@ -93,6 +93,21 @@ def check_table(path: Path, overwrite: bool, sources: Sequence[Path], suffixes: 
     check_output(path, overwrite)
 
 
+def check_unit(image: Any, suv: bool) -> None:
+    """Refuse SUV of a scan without it before the work; say of a PET that has it that it is measured otherwise.
+
+    Raises
+    ------
+    OptionError
+        If `suv` is asked for, and the scan has none.
+    """
+    from napari_radcnn.measure.segments import unit_of
+
+    _, unit = unit_of(image, suv)
+    if not suv and image.suvbw_factor is not None:
+        warn([f"'{image.name}' is measured in {unit or 'its own unit'}; with --suv in SUV by body weight."])
+
+
 def _measure(parsed: argparse.Namespace) -> None:
     from napari_radcnn.measure import segments, write_table
 
@@ -111,6 +126,7 @@ def _measure(parsed: argparse.Namespace) -> None:
             image = None if parsed.image is None else _read(parsed.image, parsed, progress, cancel, True)
             if image is not None:
                 warn(image.warnings)
+                check_unit(image, parsed.suv)
             table = segments(
                 labels, image, parsed.suv, mtv_threshold=parsed.mtv_threshold, progress=progress, cancel=cancel
             )
@@ -148,9 +164,11 @@ def _measure_rulers(parsed: argparse.Namespace) -> None:
             image = _read(parsed.image, parsed, progress, cancel, True)
             progress.close()
         warn(image.warnings)
-        if parsed.suv and image.suvbw_factor is None:
-            raise OptionError(f"'{image.name}' has no SUV: measure it in its own unit, without --suv.")
+        check_unit(image, parsed.suv)
         unit = "SUVbw" if parsed.suv else image.metadata.units
+    away = [ruler.name or ruler.kind for ruler in rulers if image is not None and not ruler.is_in_space_of(image)]
+    if image is not None and away:
+        warn([f"in another patient space (frame of reference) than '{image.name}', not measured: {', '.join(away)}."])
     measured = [ruler.measure(image, parsed.suv) for ruler in rulers]
     visits, told = follow_up(rulers)
     warn(told)

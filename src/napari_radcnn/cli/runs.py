@@ -26,9 +26,9 @@ from napari_radcnn.cli.common import (
     warn,
 )
 from napari_radcnn.cli.interact import add_labels, read_label_maps
-from napari_radcnn.cli.measure import check_table
+from napari_radcnn.cli.measure import check_table, check_unit
 from napari_radcnn.cli.signals import cancelling
-from napari_radcnn.errors import ModelError, ReadError, WriteError
+from napari_radcnn.errors import ModelError, OptionError, ReadError, WriteError
 from napari_radcnn.files import together
 from napari_radcnn.inference.uncertainty import MAPS
 from napari_radcnn.interactive.engines.specs import check_runs_at_once
@@ -83,6 +83,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
         help="for a segmentation: also measure its labels on the scan, as `radcnn measure` does, and write the table "
         "(.csv or .json)",
     )
+    runner.add_argument("--suv", action="store_true", help="with --measure: measure a PET in SUV by body weight")
     _add_anyway(runner)
     runner.add_argument("--plan", action="store_true", help="estimate the cost of the run without running it")
     runner.add_argument(
@@ -159,6 +160,8 @@ def _run(parsed: argparse.Namespace) -> None:
             _print_plan(parsed, inputs, spec, options)
             return
         check_source(TASKS[spec.task].kind.result, parsed.output, volume)
+        if parsed.measure is not None:
+            check_unit(volume, parsed.suv)
         how = _How(spec, options, parsed.device, parsed.precision, progress, cancel, parsed.anyway)
         maps: list[Path] = []
         if _is_streamed(volume, spec, parsed.output):
@@ -193,7 +196,11 @@ def _check_table(parsed: argparse.Namespace, spec: ModelSpec) -> None:
     ------
     ModelError
         If the model makes no labels.
+    OptionError
+        If there is a unit, and no table.
     """
+    if parsed.suv and parsed.measure is None:
+        raise OptionError("--suv says in which unit --measure measures: name the table with --measure TABLE.")
     if parsed.measure is None or parsed.plan:
         return
     if TASKS[spec.task].kind.result is not LabelMap:
@@ -207,7 +214,7 @@ def _measure(
     """Write what the labels of a result measure on the scan."""
     from napari_radcnn.measure import segments, write_table
 
-    table = segments(result, volume, progress=progress, cancel=cancel)
+    table = segments(result, volume, parsed.suv, progress=progress, cancel=cancel)
     progress.close()
     warn(table["warnings"])
     write_table(table, parsed.measure, parsed.overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ def follow_up(rulers: Sequence[Ruler]) -> tuple[list[Visit], list[str]]:
     Parameters
     ----------
     rulers : sequence of Ruler
-        Those that are target lesions count; a lesion is followed by its name. A lesion that is gone has a diameter of
+        Those that are target lesions count; a lesion is followed by its name, and visits are in the order of theirs,
+        numbers by their value. A lesion that is gone has a diameter of
         0: a distance between two equal points.
 
     Raises
@@ -73,7 +75,7 @@ def follow_up(rulers: Sequence[Ruler]) -> tuple[list[Visit], list[str]]:
             raise OptionError(f"The target lesion '{ruler.name}' has no diameter: measure it with a distance.")
         by_visit.setdefault(ruler.visit, {})[ruler.name] = ruler.diameter
     visits: list[Visit] = []
-    names = sorted(by_visit)
+    names = sorted(by_visit, key=_in_order)
     told = []
     if names and len(by_visit[names[0]]) > _MOST_TARGETS:
         told.append(f"There are {len(by_visit[names[0]])} target lesions; RECIST 1.1 has at most {_MOST_TARGETS}.")
@@ -87,6 +89,11 @@ def follow_up(rulers: Sequence[Ruler]) -> tuple[list[Visit], list[str]]:
                 "whatever the sum."
             )
     return visits, told
+
+
+def _in_order(visit: str) -> list[tuple[int, str]]:
+    """Return what orders visits: numbers in a name by their value, so that week 12 comes after week 4."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", visit) if part]
 
 
 def _visit(name: str, found: dict[str, float], before: Sequence[Visit], nodes: set[str]) -> Visit:

@@ -140,14 +140,19 @@ class Ruler:
 
     # -- a scan ----------------------------------------------------------------------------------------------------
 
+    def is_in_space_of(self, image: Volume) -> bool:
+        """Whether it lies in the patient space of a scan, as far as both say (FrameOfReferenceUID)."""
+        ours, theirs = self.frame_of_reference_uid, image.metadata.frame_of_reference_uid
+        return not ours or not theirs or ours == theirs
+
     def measure(self, image: Volume | None = None, suv: bool = False) -> dict[str, float | int | None]:
         """Return its sizes and, of a region, the values of a scan in it.
 
         Parameters
         ----------
         image : Volume, optional
-            In the same patient space. Of a region in a plane those voxels count whose slice the plane lies in, and
-            whose center lies within the outline; of a sphere those whose center lies in it.
+            One in another patient space counts as none. Of a region in a plane those voxels count whose slice the plane
+            lies in, and whose center lies within the outline; of a sphere those whose center lies in it.
         suv : bool
             In SUV by body weight, where the scan has a factor.
 
@@ -158,7 +163,7 @@ class Ruler:
             the scan lies in it, as of a region outside of the scan.
         """
         found: dict[str, float | int | None] = dict(self.sizes)
-        if image is None or self.kind not in REGIONS or image.is_color:
+        if image is None or self.kind not in REGIONS or image.is_color or not self.is_in_space_of(image):
             return found
         values = values_of(image, self.inside(image.geometry))
         factor = image.suvbw_factor if suv and image.suvbw_factor is not None else 1.0

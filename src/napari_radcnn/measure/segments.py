@@ -91,7 +91,7 @@ def segments(
     >>> [(row["name"], 1400 < row["volume_ml"] < 1700) for row in table["labels"]]
     [('brain', True)]
     """
-    factor, unit = _unit(image, suv)
+    factor, unit = unit_of(image, suv)
     ours = _labels(labels)
     warnings: list[str] = []
     theirs, values = (None, None) if image is None else _on_scan(labels, ours, image, warnings)
@@ -119,8 +119,14 @@ def segments(
     }
 
 
-def _unit(image: Volume | None, suv: bool) -> tuple[float, str]:
-    """Return by what the values are multiplied, and their unit then."""
+def unit_of(image: Volume | None, suv: bool) -> tuple[float, str]:
+    """Return by what the values of a scan are multiplied, and their unit then.
+
+    Raises
+    ------
+    OptionError
+        If SUV is asked for and the scan has none, or it has colors.
+    """
     if image is None:
         if suv:
             raise OptionError("SUV needs a scan: name the PET that the labels are measured on.")

@@ -12,6 +12,8 @@ from napari_radcnn.gui.layers.belonging import is_map, says_scan
 from napari_radcnn.gui.layers.layers import METADATA_KEY
 
 _SAVED = "radcnn_saved"
+#: Where a layer that is no result says itself whether what it shows would be lost, such as rulers.
+_IS_UNSAVED = "radcnn_is_unsaved"
 
 
 def state_of(layer: Any) -> int:
@@ -43,12 +45,19 @@ def note_written(arguments: dict[str, Any], layer: Any) -> None:
     arguments["metadata"][_SAVED] = state_of(layer)
 
 
+def mark_unsaved(layer: Any, is_lost: bool) -> None:
+    """Let a layer that is no result of a model say whether what it shows would be lost."""
+    layer.metadata = {**layer.metadata, _IS_UNSAVED: is_lost}
+
+
 def is_unsaved(layer: Any) -> bool:
-    """Whether a layer is a result of a model or a session that is not written as it is now.
+    """Whether a layer is a result of a model or a session that is not written as it is now, or says so of itself.
 
     Maps that accompany a result, layers of a session, whose steps are on the disk, and labels that stay in their store
     do not count.
     """
+    if _IS_UNSAVED in layer.metadata:
+        return bool(layer.metadata[_IS_UNSAVED])
     kept = layer.metadata.get(METADATA_KEY)
     is_session = isinstance(kept, dict) and kept.get("is_session", False)
     if not says_scan(layer) or is_map(layer) or is_session or getattr(layer, "multiscale", False):

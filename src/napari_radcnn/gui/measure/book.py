@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from napari_radcnn.gui.measure.steps import Step, Steps
 from napari_radcnn.measure.rulers import Kind, Ruler
 
 #: How the kinds are called.
@@ -22,7 +23,7 @@ TITLES: dict[Kind, str] = {
 
 
 class RulerBook:
-    """A list of rulers that remembers what it was.
+    """A list of rulers that remembers what it was, and which of it is on the disk.
 
     Parameters
     ----------
@@ -32,42 +33,56 @@ class RulerBook:
 
     def __init__(self, changed: Callable[[], object]) -> None:
         self.rulers: tuple[Ruler, ...] = ()
-        self._before: list[tuple[Ruler, ...]] = []
+        self.steps = Steps()
+        self._saved: tuple[Ruler, ...] = ()
         self._changed = changed
 
     @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to be taken back."""
-        return bool(self._before)
+    def is_unsaved(self) -> bool:
+        """Whether rulers would be lost: there are some, and they are not as they were written or read last."""
+        return bool(self.rulers) and self.rulers != self._saved
 
-    def add(self, rulers: Iterable[Ruler]) -> None:
-        """Add rulers; those without a name get the next number of their kind."""
-        found = list(self.rulers)
+    def note_saved(self) -> None:
+        """Keep that all rulers are on the disk as they are now."""
+        self._saved = self.rulers
+        self._changed()
+
+    def add(self, rulers: Iterable[Ruler], *, are_on_disk: bool = False) -> None:
+        """Add rulers; those without a name get the next number of their kind.
+
+        Parameters
+        ----------
+        rulers : iterable of Ruler
+            In order.
+        are_on_disk : bool
+            Whether they were read from a file.
+        """
+        found, was_unsaved = list(self.rulers), self.is_unsaved
         for ruler in rulers:
             n = sum(other.kind == ruler.kind for other in found) + 1
             found.append(ruler if ruler.name else replace(ruler, name=f"{TITLES[ruler.kind]} {n}"))
-        self._set(tuple(found))
+        if are_on_disk and not was_unsaved:
+            self._saved = tuple(found)
+        self._set("Open" if are_on_disk else "Draw", tuple(found))
 
     def change(self, number: int, **fields: Any) -> None:
         """Change fields of a ruler, such as its name."""
         changed = replace(self.rulers[number], **fields)
         if changed != self.rulers[number]:
-            self._set((*self.rulers[:number], changed, *self.rulers[number + 1 :]))
+            self._set("Change", (*self.rulers[:number], changed, *self.rulers[number + 1 :]))
 
     def delete(self, numbers: Iterable[int]) -> None:
         """Delete rulers."""
         gone = set(numbers)
         if gone:
-            self._set(tuple(ruler for n, ruler in enumerate(self.rulers) if n not in gone))
+            self._set("Delete", tuple(ruler for n, ruler in enumerate(self.rulers) if n not in gone))
 
-    def undo(self) -> None:
-        """Take the last step back."""
-        if self._before:
-            self.rulers = self._before.pop()
-            self._changed()
+    def _set(self, name: str, rulers: tuple[Ruler, ...]) -> None:
+        before = self.rulers
+        self.steps.add(Step(name, lambda: self._show(before), lambda: self._show(rulers)))
+        self._show(rulers)
 
-    def _set(self, rulers: tuple[Ruler, ...]) -> None:
-        self._before.append(self.rulers)
+    def _show(self, rulers: tuple[Ruler, ...]) -> None:
         self.rulers = rulers
         self._changed()
 

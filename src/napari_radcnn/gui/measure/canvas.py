@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.gui.layers.layers import AXIS_LABELS, to_display
-from napari_radcnn.gui.measure.drawing import shapes_of
+from napari_radcnn.gui.layers.belonging import identity
+from napari_radcnn.gui.layers.layers import to_display
+from napari_radcnn.gui.measure.carried import COLOR, carry, shape_arguments, shapes_of
 from napari_radcnn.measure.rulers import Ruler
 
 NAME = "Rulers"
-_COLOR, _CHOSEN, _DRAWN = "#ffe05c", "#ff9d3c", "#7dff8a"
+_CHOSEN, _DRAWN = "#ff9d3c", "#7dff8a"
 
 
 class RulerLayer:
@@ -29,6 +30,11 @@ class RulerLayer:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layer: weakref.ref[Any] | None = None
+
+    def is_own(self, layer: Any) -> bool:
+        """Whether a layer is this one, be it in the viewer or not."""
+        own = None if self._layer is None else self._layer()
+        return own is not None and identity(own) == identity(layer)
 
     @property
     def layer(self) -> Any | None:
@@ -64,7 +70,7 @@ class RulerLayer:
                 shapes.append(points)
                 kinds.append(kind)
                 labels.append(text if part == 0 or ruler.kind == "sphere" else "")
-                colors.append(_CHOSEN if n == chosen else _COLOR)
+                colors.append(_CHOSEN if n == chosen else COLOR)
         if drawn is not None and len(drawn[1]) >= 2:
             kind, points = drawn
             outline = points
@@ -79,13 +85,31 @@ class RulerLayer:
         if not shapes and layer is None:
             return
         layer = self._made(scan) if layer is None else layer
-        self._fill(layer, shapes, kinds, labels, colors)
+        self._fill(layer, shapes, kinds, labels, colors, scan)
 
-    def _fill(self, layer: Any, shapes: list[Any], kinds: list[str], labels: list[str], colors: list[str]) -> None:
-        scale, translate = np.array(layer.scale)[-3:], np.array(layer.translate)[-3:]
-        data = [(to_display(points) - translate) / scale for points in shapes]
+    def keep(self, rulers: Sequence[Ruler], is_lost: bool, scan: Any | None) -> None:
+        """Let the layer carry all rulers, also those that another scan shows, and say whether they would be lost."""
+        layer = self.layer
+        if layer is None and rulers:
+            layer = self._made(scan)
+        if layer is not None:
+            carry(layer, rulers, is_lost)
+
+    def _fill(
+        self,
+        layer: Any,
+        shapes: list[Any],
+        kinds: list[str],
+        labels: list[str],
+        colors: list[str],
+        scan: Any | None,
+    ) -> None:
         with layer.events.set_data.blocker():  # shown once, when all of it is there
             layer.data = []
+            if scan is not None:  # its slices, which the shapes would otherwise add some between
+                layer.scale, layer.translate = np.array(scan.scale)[-3:], np.array(scan.translate)[-3:]
+            scale, translate = np.array(layer.scale)[-3:], np.array(layer.translate)[-3:]
+            data = [(to_display(points) - translate) / scale for points in shapes]
             if data:
                 layer.add(data, shape_type=kinds, edge_color=colors, face_color="transparent", edge_width=self._width())
             layer.features = {"label": labels}
@@ -102,22 +126,11 @@ class RulerLayer:
     def _made(self, scan: Any | None) -> Any:
         from napari.layers import Shapes
 
-        scale = np.ones(3) if scan is None else np.array(scan.scale)[-3:]
-        translate = np.zeros(3) if scan is None else np.array(scan.translate)[-3:]
-        layer = Shapes(
-            ndim=3,
-            name=NAME,
-            scale=scale,
-            translate=translate,
-            units="mm",
-            axis_labels=AXIS_LABELS,
-            opacity=1.0,
-            features={"label": []},
-            text={"string": "{label}", "size": 10, "color": _COLOR, "anchor": "upper_left"},
-        )
+        scale = (1.0, 1.0, 1.0) if scan is None else tuple(np.array(scan.scale)[-3:].tolist())
+        layer = Shapes(name=NAME, features={"label": []}, **shape_arguments(scale))
         active = self._viewer.layers.selection.active
+        self._layer = weakref.ref(layer)  # known before it is in the viewer
         self._viewer.add_layer(layer)
         if active is not None:
             self._viewer.layers.selection.active = active
-        self._layer = weakref.ref(layer)
         return layer

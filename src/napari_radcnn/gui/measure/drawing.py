@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -150,28 +150,3 @@ def _position(view: Any, event: Any) -> _Points:
     for axis in view.dims.not_displayed:
         world[axis] = view.dims.point[axis]
     return to_patient(world[-3:])
-
-
-def shapes_of(kind: str, points: _Points, outline: _Points) -> Sequence[tuple[str, _Points]]:
-    """Return what is drawn of a ruler as napari's shapes, in the patient.
-
-    Parameters
-    ----------
-    kind : str
-        Of the ruler.
-    points, outline : (n, 3) array
-        Its points, and the outline of a region.
-    """
-    if kind in ("cobb", "bidirectional"):
-        return [("path", points[n : n + 2]) for n in range(0, len(points) - 1, 2)]
-    if kind == "sphere":
-        radius = float(np.linalg.norm(points[1] - points[0]))
-        turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)[:, None]
-        planes = ((0, 1), (0, 2), (1, 2))
-        return [
-            ("polygon", points[0] + radius * (np.cos(turn) * np.eye(3)[a] + np.sin(turn) * np.eye(3)[b]))
-            for a, b in planes
-        ]
-    if kind in ("ellipse", "rectangle", "freehand"):
-        return [("polygon", outline)]
-    return [("path", points)]

@@ -1,15 +1,21 @@
-"""What is changed in a Labels layer from its table: names, colors, what is seen, voxels; each change can be undone."""
+"""What is changed in a Labels layer from its table: names, colors, what is seen, voxels; each change has a way back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from qtpy.QtCore import QTimer
 
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
+from napari_radcnn.gui.measure.steps import Step, Steps
+from napari_radcnn.gui.parts.keys import REDO, UNDO
+from napari_radcnn.gui.reading.strokes import voxels_of
 from napari_radcnn.results import Label
 
 #: What a layer of labels is called by in its table of features.
@@ -20,29 +26,49 @@ _LEAST_COLORS = 255
 Color = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A change, and the way back."""
-
-    name: str
-    undo: Callable[[], None]
-    are_voxels: bool
-
-
 class LabelEdits:
-    """Changes a Labels layer, and takes the changes back in turn.
+    """Changes a Labels layer, takes the changes back in turn, and keeps napari's brush out of locked labels.
 
     Parameters
     ----------
     layer : napari.layers.Labels
-        Of whatever origin.
+        Of whatever origin; not kept alive.
+    changed : callable
+        Called after a step that did not come from the table: a stroke of napari's tools, a key on the canvas. It gets
+        a line for the user, which may be empty. The layer keeps it alive.
     """
 
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-        self._steps: list[_Step] = []
+    def __init__(self, layer: Any, changed: Callable[[str], object] = lambda _line: None) -> None:
+        layer = getattr(layer, "__wrapped__", layer)
+        self._reference = weakref.ref(layer)
+        self._changed = changed
+        self._is_at_work = False
+        self._has_keys = False
+        self.steps = Steps()
         self.hidden: set[int] = set()
         self.locked: set[int] = set()
+        layer.events.paint.connect(self._on_paint)
+        layer.events.data.connect(self._on_data)
+        self._array = weakref.ref(layer.data) if isinstance(layer.data, np.ndarray) else None
+
+    @property
+    def _layer(self) -> Any:
+        """The layer.
+
+        Raises
+        ------
+        ReferenceError
+            If it is gone.
+        """
+        layer = self._reference()
+        if layer is None:
+            raise ReferenceError("the labels layer is gone")
+        return layer
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the layer is."""
+        return self._reference() is None
 
     # -- what there is ---------------------------------------------------------------------------------------------
 
@@ -62,8 +88,7 @@ class LabelEdits:
     @property
     def why_fixed(self) -> str:
         """Why voxels cannot be changed here; empty where they can."""
-        kept = self._layer.metadata.get(METADATA_KEY)
-        if isinstance(kept, dict) and kept.get("is_session", False):
+        if self.is_session:
             return "These labels belong to a session of the Segment page: change its objects there."
         data = self._layer.data
         if self._layer.multiscale or not isinstance(data, np.ndarray):
@@ -71,52 +96,138 @@ class LabelEdits:
         return ""
 
     @property
-    def last(self) -> str:
-        """What `undo` would take back; empty where there is nothing."""
-        return self._steps[-1].name if self._steps else ""
+    def is_session(self) -> bool:
+        """Whether the layer belongs to a session, which has a history and locks of its own."""
+        kept = self._layer.metadata.get(METADATA_KEY)
+        return isinstance(kept, dict) and bool(kept.get("is_session", False))
+
+    def locked_line(self, values: Iterable[int]) -> str:
+        """Return a line on those of some labels that are locked; empty where none is."""
+        names = self.names
+        found = [f"'{names.get(value, f'label {value}')}'" for value in values if value in self.locked]
+        if not found:
+            return ""
+        are, their = ("is", "its lock") if len(found) == 1 else ("are", "their locks")
+        return f"{', '.join(found)} {are} locked: click on {their} first."
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
     def rename(self, value: int, name: str) -> None:
         """Give a label another name, in the layer and in what is written of it."""
         before = self.names
-        self._name({**before, value: name})
-        self._steps.append(_Step("Rename", lambda: self._name(before), False))
+        self._do("Rename", lambda: self._name({**before, value: name}), lambda: self._name(before))
 
     def recolor(self, value: int, color: Color) -> None:
         """Give a label another color."""
         before = self.color(value)
-        self._paint({value: color})
-        self._steps.append(_Step("Recolor", lambda: self._paint({value: before}), False))
+        self._do("Recolor", lambda: self._paint({value: color}), lambda: self._paint({value: before}))
 
     def hide(self, values: Iterable[int], is_hidden: bool) -> None:
         """Hide labels, or show them again."""
         changed = [value for value in values if (value in self.hidden) != is_hidden]
-        if not changed:
-            return
-        self._hide(changed, is_hidden)
-        self._steps.append(_Step("Hide" if is_hidden else "Show", lambda: self._hide(changed, not is_hidden), False))
+        if changed:
+            name = "Hide" if is_hidden else "Show"
+            self._do(name, lambda: self._hide(changed, is_hidden), lambda: self._hide(changed, not is_hidden))
 
     def merge(self, values: Iterable[int]) -> bool:
-        """Make labels the first of them; those that are locked are left alone. Return whether anything changed."""
+        """Make labels the first of them, unless one is locked. Return whether anything changed."""
         first, *others = values
-        if first in self.locked:
-            return False
-        return self._replace([value for value in others if value not in self.locked], first, "Merge")
+        return not self.locked_line((first, *others)) and self._replace(others, first, "Merge")
 
     def delete(self, values: Iterable[int]) -> bool:
-        """Make labels background; those that are locked are left alone. Return whether anything changed."""
-        return self._replace([value for value in values if value not in self.locked], 0, "Delete")
+        """Make labels background, unless one is locked. Return whether anything changed."""
+        values = list(values)
+        return not self.locked_line(values) and self._replace(values, 0, "Delete")
 
     def undo(self) -> bool:
         """Take the last change back; return whether voxels changed."""
-        if not self._steps:
-            return False
-        step = self._steps.pop()
-        step.undo()
-        return step.are_voxels
+        with self._at_work():
+            step = self.steps.undo()
+        return step is not None and step.are_voxels
+
+    def redo(self) -> bool:
+        """Do the change again that was taken back last; return whether voxels changed."""
+        with self._at_work():
+            step = self.steps.redo()
+        return step is not None and step.are_voxels
+
+    # -- napari's tools and keys -----------------------------------------------------------------------------------
+
+    def _on_paint(self, event: Any) -> None:
+        """Take a stroke of napari's tools as a step; what it did to locked labels is set back."""
+        if self._is_at_work or self.is_session or not isinstance(self._layer.data, np.ndarray):
+            return
+        if self.locked:
+            stroke = list(event.value)
+            QTimer.singleShot(0, lambda: self._keep_locked(stroke))  # napari is still at work on its own history
+        else:
+            self._add_stroke()
+            self._changed("")
+
+    def _add_stroke(self) -> None:
+        self._add(Step("Paint", lambda: self._layer.undo(), lambda: self._layer.redo(), True))
+
+    def _keep_locked(self, stroke: Sequence[Any]) -> None:
+        """Leave of the stroke that was just drawn what touches no locked label."""
+        if self.is_gone:
+            return
+        layer, locked = self._layer, list(self.locked)
+        steps = [voxels_of(step, layer.data.shape) for step in stroke]
+        # the first that a stroke did to a voxel has what was there before
+        where, first = np.unique(np.concatenate([places for places, _ in steps]), return_index=True)
+        before = np.concatenate([values for _, values in steps])[first]
+        indices = np.unravel_index(where, layer.data.shape)
+        after = layer.data[indices]
+        is_kept = ~np.isin(before, locked) & ~np.isin(after, locked)
+        line = ""
+        with self._at_work():
+            if not is_kept.all():
+                line = self.locked_line(sorted({*before[~is_kept].tolist(), *after[~is_kept].tolist()}))
+                layer.undo()
+            if is_kept.any() and not is_kept.all():
+                with layer.block_history():
+                    layer.data_setitem(tuple(axis[is_kept] for axis in indices), after[is_kept])
+        if is_kept.any():
+            self._add_stroke()
+        self._changed(line)
+
+    def _on_data(self, _event: Any = None) -> None:
+        """Forget the steps where the layer has another array: they say nothing of it."""
+        data = self._layer.data
+        if isinstance(data, np.ndarray) and (self._array is None or self._array() is not data):
+            self._array = weakref.ref(data)
+            self.steps = Steps()
+
+    def _on_undo_key(self) -> None:
+        self.undo()
+        self._changed("")
+
+    def _on_redo_key(self) -> None:
+        self.redo()
+        self._changed("")
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Take nothing as a stroke meanwhile."""
+        self._is_at_work = True
+        try:
+            yield
+        finally:
+            self._is_at_work = False
 
     # -- how -------------------------------------------------------------------------------------------------------
+
+    def _do(self, name: str, do: Callable[[], object], undo: Callable[[], object]) -> None:
+        do()
+        self._add(Step(name, undo, do))
+
+    def _add(self, step: Step) -> None:
+        """Keep a step; from the first on, the layer's own keys go through them in their order."""
+        self.steps.add(step)
+        if not self._has_keys and not self.is_session:
+            self._has_keys = True
+            self._layer.bind_key(UNDO, lambda _layer: self._on_undo_key(), overwrite=True)
+            self._layer.bind_key(REDO, lambda _layer: self._on_redo_key(), overwrite=True)
 
     def _replace(self, values: list[int], new: int, name: str) -> bool:
         kept = [(value, *_packed(self._layer.data == value)) for value in values]
@@ -124,20 +235,17 @@ class LabelEdits:
         if not kept:
             return False
         native = self._native
-        for _, box, bits in kept:
-            _set(self._layer.data, box, bits, new)
-        if native is not None:
-            self._set_native(np.where(np.isin(native, values), native.dtype.type(new), native))
-        self._layer.refresh()
+        changed = None if native is None else np.where(np.isin(native, values), native.dtype.type(new), native)
 
-        def undo() -> None:
+        def do(to: Callable[[int], int], array: npt.NDArray[Any] | None) -> None:
             for value, box, bits in kept:
-                _set(self._layer.data, box, bits, value)
-            if native is not None:
-                self._set_native(native)
+                _set(self._layer.data, box, bits, to(value))
+            if array is not None:
+                self._set_native(array)
             self._layer.refresh()
 
-        self._steps.append(_Step(name, undo, True))
+        do(lambda _value: new, changed)
+        self._add(Step(name, lambda: do(lambda value: value, native), lambda: do(lambda _value: new, changed), True))
         return True
 
     @property

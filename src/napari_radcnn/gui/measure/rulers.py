@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QButtonGroup,
     QFileDialog,
@@ -26,8 +30,10 @@ from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.findings.view import go_to
 from napari_radcnn.gui.layers.belonging import identity, is_scan
 from napari_radcnn.gui.layers.layers import volume_from_layer
+from napari_radcnn.gui.layers.unsaved import is_unsaved, mark_unsaved
 from napari_radcnn.gui.measure.book import TITLES, RulerBook, tip_text
 from napari_radcnn.gui.measure.canvas import RulerLayer
+from napari_radcnn.gui.measure.carried import rulers_in
 from napari_radcnn.gui.measure.drawing import RulerMouse
 from napari_radcnn.gui.measure.tree import shrink
 from napari_radcnn.gui.parts.gone import when_gone
@@ -39,6 +45,8 @@ from napari_radcnn.volume import Volume
 
 _NAME, _VALUE, _TARGET, _NODE, _VISIT = range(5)
 _REPORT = ".sr.dcm"
+#: Of rulers that lie in another patient space than the scan, and are not drawn on it.
+_ELSEWHERE = QColor(128, 128, 128)
 
 
 class RulerSection(QWidget):
@@ -50,11 +58,16 @@ class RulerSection(QWidget):
         Whose canvas.
     scan_combo : LayerCombo
         The scan that regions are measured on.
+    in_suv : callable
+        Whether a PET is measured in SUV by body weight.
     """
 
-    def __init__(self, viewer: Any, scan_combo: LayerCombo) -> None:
+    #: The rulers, or what can be taken back, are others.
+    changed = Signal()
+
+    def __init__(self, viewer: Any, scan_combo: LayerCombo, in_suv: Callable[[], bool]) -> None:
         super().__init__()
-        self._viewer, self._scan_combo = viewer, scan_combo
+        self._viewer, self._scan_combo, self._in_suv = viewer, scan_combo, in_suv
         self._is_filling = False
         self._unit = ""
         self._followed = identity(scan_combo.layer)
@@ -65,6 +78,10 @@ class RulerSection(QWidget):
         self._build()
         when_gone(self, self.mouse.detach)
         self._update()
+        viewer.layers.events.inserted.connect(self._on_inserted, position="last")
+        viewer.layers.events.removed.connect(self._on_removed)
+        for layer in viewer.layers:
+            self._take_soon(layer)
 
     # -- what it looks like ----------------------------------------------------------------------------------------
 
@@ -108,11 +125,14 @@ class RulerSection(QWidget):
         self.sum_label = wrapped_label()
         layout.addWidget(self.sum_label)
         line = QHBoxLayout()
-        self.delete_button, self.undo_button = QPushButton("Delete"), QPushButton("Undo")
+        self.delete_button = QPushButton("Delete")
+        self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
+        self.undo_button.setToolTip("Take the last change of rulers back (Ctrl+Z)")
+        self.redo_button.setToolTip("Do it again (Ctrl+Shift+Z)")
         self.open_button, self.save_button = QPushButton("Open …"), QPushButton("Save …")
         self.open_button.setToolTip("Read rulers from .csv or a DICOM report")
         self.save_button.setToolTip("Write rulers to .csv, or to a DICOM report (.sr.dcm) in the scan's study")
-        for button in (self.delete_button, self.undo_button, self.open_button, self.save_button):
+        for button in (self.delete_button, self.undo_button, self.redo_button, self.open_button, self.save_button):
             shrink(button)
             line.addWidget(button)
         layout.addLayout(line)
@@ -121,7 +141,8 @@ class RulerSection(QWidget):
         self.list.itemChanged.connect(self._on_edited)
         self.list.itemSelectionChanged.connect(self._update)
         self.delete_button.clicked.connect(lambda: self.book.delete(self._selected))
-        self.undo_button.clicked.connect(self.book.undo)
+        self.undo_button.clicked.connect(self.book.steps.undo)
+        self.redo_button.clicked.connect(self.book.steps.redo)
         self.open_button.clicked.connect(self._choose_to_open)
         self.save_button.clicked.connect(self._choose_to_save)
 
@@ -157,8 +178,7 @@ class RulerSection(QWidget):
     @property
     def scan(self) -> Volume | None:
         """The chosen scan."""
-        layer = self._scan_combo.layer
-        return None if layer is None or not is_scan(layer) else volume_from_layer(layer)
+        return _volume(self._scan_combo.layer)
 
     def _on_tool(self, kind: Kind, is_on: bool) -> None:
         for other, button in self.tools.items():
@@ -187,15 +207,20 @@ class RulerSection(QWidget):
         chosen = identity(self._scan_combo.layer)
         if chosen != self._followed:
             self._followed = chosen
-            if self.book.rulers:
-                self._on_changed()
+            self.measure()
+
+    def measure(self) -> None:
+        """Measure all rulers anew, such as in another unit."""
+        if self.book.rulers:
+            self._on_changed()
 
     def _on_changed(self) -> None:
         scan = self.scan
         # a scan that is not in memory would be loaded as a whole for a circle
         image = scan if scan is not None and scan.is_loaded else None
-        self._unit = "" if scan is None else "SUVbw" if scan.suvbw_factor is not None else scan.metadata.units
-        self._measured = [self._measure(ruler, image) for ruler in self.book.rulers]
+        is_suv = scan is not None and scan.suvbw_factor is not None and self._in_suv()
+        self._unit = "" if scan is None else "SUVbw" if is_suv else scan.metadata.units
+        self._measured = [self._measure(ruler, image, is_suv) for ruler in self.book.rulers]
         self._is_filling = True
         self.list.clear()
         for ruler, found in zip(self.book.rulers, self._measured, strict=True):
@@ -205,17 +230,29 @@ class RulerSection(QWidget):
             item.setToolTip(_VALUE, tip_text(found, self._unit))
             for column, mark in ((_TARGET, ruler.is_target), (_NODE, ruler.is_node)):
                 item.setCheckState(column, Qt.CheckState.Checked if mark else Qt.CheckState.Unchecked)
+            if not self._is_here(ruler):
+                for column in (_NAME, _VALUE, _VISIT):
+                    item.setForeground(column, _ELSEWHERE)
+                item.setToolTip(_VALUE, f"{tip_text(found, self._unit)}\n{self._why_elsewhere()}")
             self.list.addTopLevelItem(item)
         self._is_filling = False
         self._show_sum()
         self._show()
+        self.shown.keep(self.book.rulers, self.book.is_unsaved, self._scan_combo.layer)
         self._update()
 
-    def _measure(self, ruler: Ruler, image: Volume | None) -> dict[str, float | int | None]:
-        space = ruler.frame_of_reference_uid
-        if image is not None and space and image.metadata.frame_of_reference_uid not in ("", space):
-            return dict(ruler.sizes)  # it lies in another patient space
-        return ruler.measure(image, suv=True)
+    def _measure(self, ruler: Ruler, image: Volume | None, is_suv: bool) -> dict[str, float | int | None]:
+        return ruler.measure(image if self._is_here(ruler) else None, suv=is_suv)
+
+    def _is_here(self, ruler: Ruler) -> bool:
+        """Whether a ruler lies in the patient space of the chosen scan, as far as both say; without a scan, too."""
+        scan = self.scan
+        return scan is None or ruler.is_in_space_of(scan)
+
+    def _why_elsewhere(self) -> str:
+        scan = self.scan
+        name = "the scan" if scan is None else f"'{scan.name}'"
+        return f"In another patient space (frame of reference) than {name}: not drawn on it."
 
     def _show_sum(self) -> None:
         try:
@@ -232,19 +269,33 @@ class RulerSection(QWidget):
         self.sum_label.setText("\n".join([*lines, *(f"⚠ {line}" for line in told)]))
 
     def _show(self, drawn: tuple[str, npt.NDArray[np.float64]] | None = None) -> None:
-        texts = [value_text(found, self._unit) for found in self._measured]
-        chosen = next(iter(self._selected), None)
-        self.shown.show(self.book.rulers, texts, self._scan_combo.layer, chosen, drawn)
+        here = [n for n, ruler in enumerate(self.book.rulers) if self._is_here(ruler)]
+        texts = [value_text(self._measured[n], self._unit) for n in here]
+        chosen = next((place for place, n in enumerate(here) if n in self._selected), None)
+        self.shown.show([self.book.rulers[n] for n in here], texts, self._scan_combo.layer, chosen, drawn)
 
     def _update(self) -> None:
+        steps = self.book.steps
         self.delete_button.setEnabled(bool(self._selected))
-        self.undo_button.setEnabled(self.book.can_undo)
+        self.undo_button.setEnabled(steps.last is not None)
+        self.redo_button.setEnabled(steps.next is not None)
         self.save_button.setEnabled(bool(self.book.rulers))
+        self.changed.emit()
 
     def _on_click(self, item: QTreeWidgetItem, column: int) -> None:
-        if column in (_NAME, _VALUE):
-            go_to(self._viewer, self.book.rulers[self.list.indexOfTopLevelItem(item)].center)
-            self._show()
+        if column not in (_NAME, _VALUE):
+            return
+        ruler = self.book.rulers[self.list.indexOfTopLevelItem(item)]
+        if not self._is_here(ruler):
+            scan = next((layer for layer in self._scan_combo.layers if _lies_on(ruler, _volume(layer))), None)
+            if scan is None:
+                self.tell(f"⚠ '{ruler.name}': {self._why_elsewhere()} Open the scan that it was drawn on.")
+                return
+            self._scan_combo.choose(scan)
+            for other in self._scan_combo.layers:
+                other.visible = other == scan
+        go_to(self._viewer, ruler.center)
+        self._show()
 
     def _on_double_click(self, item: QTreeWidgetItem, column: int) -> None:
         if column in (_NAME, _VISIT):
@@ -281,6 +332,7 @@ class RulerSection(QWidget):
         except RadcnnError as error:
             self.tell(f"⚠ {error}")
             return
+        self.book.note_saved()
         self.tell(f"Written: {path}")
 
     def open(self, path: Path) -> None:
@@ -292,8 +344,64 @@ class RulerSection(QWidget):
         except RadcnnError as error:
             self.tell(f"⚠ {error}")
             return
-        self.book.add(found)
-        self.tell(f"{len(found)} rulers read.")
+        self._take(found, path.name, are_on_disk=True)
+
+    def _take(self, rulers: Sequence[Ruler], name: str, are_on_disk: bool) -> None:
+        """Add rulers of a file, and show the scan that they lie on; say where there is none."""
+        self.book.add(rulers, are_on_disk=are_on_disk)
+        scans = self._scan_combo.layers
+        told = f"{_count(len(rulers))} from {name}."
+        here = [ruler for ruler in rulers if self._is_here(ruler)]
+        if not scans:
+            self.tell(f"⚠ {told} No scan is open: open the scan that they were drawn on to see them on it.")
+            return
+        if not here:  # of the scans that are open, perhaps another one
+            here = [ruler for ruler in rulers if any(_lies_on(ruler, _volume(scan)) for scan in scans)]
+        if not here:
+            self.tell(
+                f"⚠ {told} None of the open scans lies in their patient space (frame of reference): they are listed "
+                "and not drawn. Open the scan that they were drawn on."
+            )
+            return
+        row = self.book.rulers.index(here[0])
+        self._on_click(self.list.topLevelItem(row), _NAME)
+        scan, away = self.scan, len(rulers) - sum(self._is_here(ruler) for ruler in rulers)
+        if away:
+            told += f" {away} lie in another patient space than the scan: not drawn on it."
+        elif scan is not None and here[0].frame_of_reference_uid and not scan.metadata.frame_of_reference_uid:
+            told += (
+                f" '{scan.name}' does not say in which patient space it lies: they belong to it only if you know so."
+            )
+        self.tell(told)
+
+    # -- layers that carry rulers ----------------------------------------------------------------------------------
+
+    def _on_inserted(self, event: Any) -> None:
+        if isalive(self):
+            self._take_soon(event.value)
+
+    def _take_soon(self, layer: Any) -> None:
+        """Take over the rulers that a layer carries, once it is in the viewer and all that listens knows it."""
+        own, carrier = weakref.ref(self), weakref.ref(getattr(layer, "__wrapped__", layer))
+        if rulers_in(layer):
+            QTimer.singleShot(0, lambda: _take_over(own, carrier))
+
+    def take_over(self, layer: Any) -> None:
+        """Take over the rulers that a layer of the viewer carries; the section's own layer shows them then."""
+        if layer not in self._viewer.layers:
+            return
+        new = [ruler for ruler in rulers_in(layer) if ruler not in self.book.rulers]
+        are_on_disk, name = not is_unsaved(layer), layer.name
+        if not self.shown.is_own(layer):
+            mark_unsaved(layer, False)  # it is not lost
+            self._viewer.layers.remove(layer)
+        if new:
+            self._take(new, f"'{name}'", are_on_disk)
+
+    def _on_removed(self, event: Any) -> None:
+        """Delete the rulers with their layer; a step like others."""
+        if isalive(self) and self.window().isVisible() and self.shown.is_own(event.value):
+            self.book.delete(range(len(self.book.rulers)))
 
     def _choose_to_save(self) -> None:
         kinds = "Table (*.csv);;DICOM report (*.sr.dcm)"
@@ -306,3 +414,25 @@ class RulerSection(QWidget):
         found, _ = QFileDialog.getOpenFileName(self, "Read rulers from", str(Path.home()), kinds)
         if found:
             self.open(Path(found))
+
+
+def _volume(layer: Any | None) -> Volume | None:
+    """Return the scan of a layer; None for none, and for an image that is no volume."""
+    try:
+        return None if layer is None or not is_scan(layer) else volume_from_layer(layer)
+    except RadcnnError:
+        return None
+
+
+def _lies_on(ruler: Ruler, scan: Volume | None) -> bool:
+    return scan is not None and ruler.is_in_space_of(scan)
+
+
+def _count(n: int) -> str:
+    return "1 ruler" if n == 1 else f"{n} rulers"
+
+
+def _take_over(section: weakref.ref[RulerSection], carrier: weakref.ref[Any]) -> None:
+    there, layer = section(), carrier()
+    if there is not None and isalive(there) and layer is not None:
+        there.take_over(layer)

@@ -38,7 +38,6 @@ class SegmentTree(QTreeWidget):
     lock_clicked = Signal(int)
     color_clicked = Signal(int)
     renamed = Signal(int, str)
-    undone = Signal()
     copied = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -137,10 +136,8 @@ class SegmentTree(QTreeWidget):
         self._is_filling = False
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
-        """Undo and copy by their keys."""
-        if event.matches(QKeySequence.StandardKey.Undo):
-            self.undone.emit()
-        elif event.matches(QKeySequence.StandardKey.Copy):
+        """Copy by its key."""
+        if event.matches(QKeySequence.StandardKey.Copy):
             self.copied.emit()
         else:
             super().keyPressEvent(event)

@@ -71,7 +71,9 @@ class CloseGuard(QObject):
         box.setWindowTitle("Close without saving?")
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText("These results are not saved:\n\n" + "\n".join(listed))
-        box.setInformativeText("Export writes them. Sessions are saved as they are made and can be resumed.")
+        box.setInformativeText(
+            "Export writes them, and rulers the page Measure. Sessions are saved as they are made and can be resumed."
+        )
         close = box.addButton("Close without saving", QMessageBox.ButtonRole.DestructiveRole)
         keep = box.addButton("Keep open", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)

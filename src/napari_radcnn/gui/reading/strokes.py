@@ -73,7 +73,7 @@ class Tool:
         array = layer.data
         if self._clone.data is not array:
             return
-        steps = [_voxels_of(step, array.shape) for step in event.value]
+        steps = [voxels_of(step, array.shape) for step in event.value]
         where = np.unique(np.concatenate([places for places, _ in steps]))
         indices = np.unravel_index(where, array.shape)
         painted = array[indices]
@@ -85,7 +85,7 @@ class Tool:
         self._on_setting()
 
 
-def _voxels_of(step: Any, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
+def voxels_of(step: Any, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.intp], npt.NDArray[Any]]:
     """Return the voxels that a step of napari's history changed, as places in the flat array, and their values before.
 
     A step is indices, values before and after; since napari 0.10 also a box, a mask in it or None for all of it,

@@ -30,6 +30,7 @@ from qtpy.QtWidgets import (
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.layers.layers import is_ours
 from napari_radcnn.gui.layers.show import tell_of
+from napari_radcnn.gui.measure.carried import rulers_in
 from napari_radcnn.gui.parts.job import Job, Work
 from napari_radcnn.gui.parts.widgets import WorkPanel, hold_painting
 from napari_radcnn.gui.reading.show import add_to_viewer, first_steps, watch
@@ -37,7 +38,7 @@ from napari_radcnn.gui.scans import slices
 from napari_radcnn.gui.scans.consent import DefaultButton
 from napari_radcnn.gui.scans.drops import take_drops
 from napari_radcnn.gui.scans.folder import ListedScan, Listing, first_scan, list_paths, load, repaired
-from napari_radcnn.gui.scans.opening import hand_over
+from napari_radcnn.gui.scans.opening import hand_over, show_page
 from napari_radcnn.gui.scans.others import OthersRow, layer_of
 from napari_radcnn.gui.scans.showing import (
     as_other_kind,
@@ -310,13 +311,20 @@ class ScansDock(QWidget):
         for scan, layers in zip(scans, loaded, strict=True):
             self._steps += [partial(self._add_layer, layer) for layer in layers]
             self._steps.append(partial(self._on_added, scan, [layer.unique_id for layer in layers]))
-        self._steps.append(lambda: show_alone(self.viewer, self._layers_of(scans[0])))
+        self._steps.append(partial(self._show_first, scans[0]))
         return "1 scan loaded." if len(scans) == 1 else f"{len(scans)} scans loaded."
+
+    def _show_first(self, scan: ListedScan) -> None:
+        layers = self._layers_of(scan)
+        if layers:  # rulers are on the page of measurements by now
+            show_alone(self.viewer, layers)
 
     def _add_layer(self, layer: Any) -> None:
         hold_painting(self.window(), _PAUSE_MS)  # else it is painted in the midst of this
         add_to_viewer(self.viewer, layer)
-        if not is_ours(layer):
+        if rulers_in(layer):
+            show_page(self.viewer, "Measure")  # it takes them over
+        elif not is_ours(layer):
             tell_of(layer.name, layer.metadata)
 
     def _on_added(self, scan: ListedScan, ids: list[Hashable]) -> None:

@@ -47,12 +47,17 @@ def hand_over(viewer: Any, paths: Sequence[Path]) -> None:
 
 def scans_page(viewer: Any) -> ScansDock:
     """Return the Scans page of a viewer, which is shown."""
+    page: ScansDock = show_page(viewer, "Scans")  # type: ignore[assignment]
+    return page
+
+
+def show_page(viewer: Any, name: str) -> QWidget:
+    """Turn the panel of a viewer to a page, and return that."""
     from napari_radcnn.gui.panel.panel import panel_of
 
     panel = panel_of(viewer)
-    panel.open("Scans")
-    page: ScansDock = panel.turn("Scans")  # type: ignore[assignment]
-    return page
+    panel.open(name)
+    return panel.turn(name)
 
 
 class _Waiting(QObject):

@@ -10,6 +10,7 @@ from napari_radcnn.errors import ReadError
 from napari_radcnn.gui.findings.layer import detections_layer
 from napari_radcnn.gui.layers.layers import METADATA_KEY, RECOGNIZED, LayerData
 from napari_radcnn.gui.layers.sequences import few_of, layers_of
+from napari_radcnn.gui.measure.carried import rulers_layer
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.volume import Volume
 
@@ -92,9 +93,12 @@ def _is_label_map(volume: Volume) -> bool:
 
 
 def _report(path: Path) -> LayerData:
-    """Return the findings of a structured report in their place in the patient, and what is to be said of them."""
+    """Return the findings or the rulers of a structured report in their place in the patient."""
     from napari_radcnn.io import read_report
+    from napari_radcnn.io.dicom_results import is_ruler_report, read_ruler_report
 
+    if is_ruler_report(path):
+        return rulers_layer(read_ruler_report(path), path)
     report = read_report(path)
     without = len(report.findings) - len(report.detections.boxes)
     told = [*report.warnings, *([f"{without} findings have no position in the patient."] if without else [])]

@@ -5,7 +5,7 @@ Whatever is written refers to the DICOM series that the scan came from; without 
 
 from napari_radcnn.io.dicom_results.read.labels import read_result
 from napari_radcnn.io.dicom_results.read.report import is_report, read_report
-from napari_radcnn.io.dicom_results.read.rulers import read_ruler_report
+from napari_radcnn.io.dicom_results.read.rulers import is_ruler_report, read_ruler_report
 from napari_radcnn.io.dicom_results.source import Reference
 from napari_radcnn.io.dicom_results.write.derived import check_series, write_derived
 from napari_radcnn.io.dicom_results.write.report import write_detection_report, write_report
@@ -17,6 +17,7 @@ __all__ = [
     "as_label_map",
     "check_series",
     "is_report",
+    "is_ruler_report",
     "read_report",
     "read_result",
     "read_ruler_report",

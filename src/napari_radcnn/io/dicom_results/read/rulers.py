@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: Of four corners, how far from a right angle they may be for a rectangle, degrees; and two half axes of a sphere, mm.
 _RIGHT_DEGREES, _ROUND_MM = 0.5, 0.02
-#: UMLS's code of "Time Point", which pydicom's dictionary lacks; as highdicom writes it.
-_TIME_POINT = ("C2348792", "UMLS")
+#: The codes of "Time Point" and "Finding category", which pydicom's dictionary lacks; as highdicom writes them.
+_TIME_POINT, _CATEGORY = ("C2348792", "UMLS"), ("276214006", "SCT")
 _Points = npt.NDArray[np.float64]
 
 
@@ -59,6 +59,28 @@ def read_ruler_report(path: str | Path) -> list[Ruler]:
     return found
 
 
+def is_ruler_report(path: str | Path) -> bool:
+    """Return whether a file is a structured report of rulers that was written here.
+
+    Findings of a model, which are drawn as ellipsoids, have a category, and rulers have none.
+    """
+    path = Path(path)
+    try:
+        with quiet():
+            dataset = read_whole(path)
+            groups = list(groups_of(dataset))
+            is_ours = text(dataset, "ManufacturerModelName") == PRODUCT
+            return is_ours and bool(groups) and all(_is_ruler(group, path) for group in groups)
+    except (*damage(), OSError, ReadError):
+        return False
+
+
+def _is_ruler(group: Dataset, path: Path) -> bool:
+    items = items_of(group, "ContentSequence")
+    is_found = any(_is_named(item, _CATEGORY) for item in items)
+    return not is_found and any(True for _ in _drawn(items, path))
+
+
 def _ruler(group: Dataset, path: Path, is_ours: bool) -> Ruler | None:
     items = items_of(group, "ContentSequence")
     drawn = list(_drawn(items, path))
@@ -69,7 +91,7 @@ def _ruler(group: Dataset, path: Path, is_ours: bool) -> Ruler | None:
         return None
     identifier = identifier_in(items)
     findings = [meaning_of(item) for item in items if is_concept(item, "DCM", "Finding")]
-    visits = [text(item, "TextValue") for item in items if _is_time_point(item)]
+    visits = [text(item, "TextValue") for item in items if _is_named(item, _TIME_POINT)]
     uids = [text(item, "UID") for item in items if is_concept(item, "DCM", "TrackingUniqueIdentifier")]
     values = [_code_value(item) for item in items]
     try:
@@ -87,10 +109,10 @@ def _ruler(group: Dataset, path: Path, is_ours: bool) -> Ruler | None:
         raise ReadError(f"{path.name}: a ruler of the report has coordinates that do not fit it: {error}") from error
 
 
-def _is_time_point(item: Dataset) -> bool:
-    """Whether an item names the visit (TID 1502)."""
+def _is_named(item: Dataset, concept: tuple[str, str]) -> bool:
+    """Whether an item has a name by its code: that of the visit (TID 1502), or of the category of a finding."""
     names = items_of(item, "ConceptNameCodeSequence")
-    return [(text(name, "CodeValue"), text(name, "CodingSchemeDesignator")) for name in names] == [_TIME_POINT]
+    return [(text(name, "CodeValue"), text(name, "CodingSchemeDesignator")) for name in names] == [concept]
 
 
 def _code_value(item: Dataset) -> str:
