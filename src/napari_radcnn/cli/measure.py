@@ -224,3 +224,5 @@ def _print(table: Mapping[str, Any]) -> None:
         print("  ".join(cells).rstrip())
     if "mean" in rows[0]:
         print(f"unit of the values: {table['unit'] or 'unknown'}")
+    else:
+        print("no scan: volumes and diameters only; --image SCAN gives its values in each label")

@@ -1,4 +1,4 @@
-"""Steps of the page of measurements: taken back and done again by keys, refused by locks, asked for when closing."""
+"""UndoList of the page of measurements: taken back and done again by keys, refused by locks, asked for when closing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import napari_radcnn as radcnn
 from dicom_factory import write_dicom_series
 from napari_radcnn.gui.layers.layers import layer_data
 from napari_radcnn.gui.layers.unsaved import unsaved
-from napari_radcnn.gui.measure.steps import Step, Steps, last_of, next_of
+from napari_radcnn.gui.measure.undo import UndoList, UndoStep, last_of, next_of
 from napari_radcnn.gui.panel.closing import CloseGuard
 from napari_radcnn.gui.panel.panel import panel_of
 from napari_radcnn.gui.reading.show import add_to_viewer
@@ -86,9 +86,9 @@ def select(dock, *values):
 
 
 def test_lists_know_together_which_step_came_last():
-    said, one, two = [], Steps(), Steps()
+    said, one, two = [], UndoList(), UndoList()
     for steps, name in ((one, "a"), (two, "b"), (one, "c")):
-        steps.add(Step(name, lambda name=name: said.append(f"-{name}"), lambda name=name: said.append(f"+{name}")))
+        steps.add(UndoStep(name, lambda name=name: said.append(f"-{name}"), lambda name=name: said.append(f"+{name}")))
     assert last_of([one, two]) is one
     last_of([one, two]).undo()
     assert last_of([one, two]) is two
@@ -98,7 +98,7 @@ def test_lists_know_together_which_step_came_last():
     next_of([one, two]).redo()
     assert said == ["-c", "-b", "+b", "+c"]
     one.undo()
-    two.add(Step("d", lambda: None, lambda: None))
+    two.add(UndoStep("d", lambda: None, lambda: None))
     assert next_of([one, two]) is None  # something was done since
     assert last_of([]) is None
 
@@ -152,9 +152,9 @@ def test_the_key_of_a_session_is_its_own(opened, qtbot):
     qtbot.waitUntil(lambda: page.editing is not None and page.editing.is_open, timeout=30_000)
     page.editing.edit("New", lambda session: session.add_object("lesion"))
     qtbot.waitUntil(lambda: not page.editing.steps.unfinished, timeout=30_000)
-    n = len(page.editing.overview.objects)
+    n = len(page.editing.state.objects)
     press(reading)
-    qtbot.waitUntil(lambda: len(page.editing.overview.objects) == n - 1, timeout=30_000)
+    qtbot.waitUntil(lambda: len(page.editing.state.objects) == n - 1, timeout=30_000)
     assert len(dock.rulers.book.rulers) == 1
     panel_of(reading.viewer).open("Measure")
     pump()
@@ -198,6 +198,7 @@ def test_locked_labels_are_refused(opened, qtbot):
     select(dock, 1)
     dock.delete_button.click()
     assert not (layer.data == 1).any()
+    settled(qtbot, dock)
 
 
 def test_rulers_that_are_not_saved_are_asked_for(opened, qtbot, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from napari_radcnn.gui.measure.steps import Step, Steps
+from napari_radcnn.gui.measure.undo import UndoList, UndoStep
 from napari_radcnn.measure.rulers import Kind, Ruler
 
 #: How the kinds are called.
@@ -33,7 +33,7 @@ class RulerBook:
 
     def __init__(self, changed: Callable[[], object]) -> None:
         self.rulers: tuple[Ruler, ...] = ()
-        self.steps = Steps()
+        self.steps = UndoList()
         self._saved: tuple[Ruler, ...] = ()
         self._changed = changed
 
@@ -79,7 +79,7 @@ class RulerBook:
 
     def _set(self, name: str, rulers: tuple[Ruler, ...]) -> None:
         before = self.rulers
-        self.steps.add(Step(name, lambda: self._show(before), lambda: self._show(rulers)))
+        self.steps.add(UndoStep(name, lambda: self._show(before), lambda: self._show(rulers)))
         self._show(rulers)
 
     def _show(self, rulers: tuple[Ruler, ...]) -> None:

@@ -30,6 +30,7 @@ class RulerLayer:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layer: weakref.ref[Any] | None = None
+        viewer.dims.events.order.connect(self._on_turned)
 
     def is_own(self, layer: Any) -> bool:
         """Whether a layer is this one, be it in the viewer or not."""
@@ -87,6 +88,13 @@ class RulerLayer:
         layer = self._made(scan) if layer is None else layer
         self._fill(layer, shapes, kinds, labels, colors, scan)
 
+    def _on_turned(self, _event: Any = None) -> None:
+        """Have the values above the rulers also where the head is up, and napari counts upwards."""
+        layer = self.layer
+        if layer is not None:
+            vertical = str(self._viewer.scene.camera.orientation[1])
+            layer.text.anchor = "upper_left" if vertical == "down" else "lower_left"
+
     def keep(self, rulers: Sequence[Ruler], is_lost: bool, scan: Any | None) -> None:
         """Let the layer carry all rulers, also those that another scan shows, and say whether they would be lost."""
         layer = self.layer
@@ -104,7 +112,8 @@ class RulerLayer:
         colors: list[str],
         scan: Any | None,
     ) -> None:
-        with layer.events.set_data.blocker():  # shown once, when all of it is there
+        # shown once, when all of it is there: each of these events has every further view make its layer anew
+        with layer.events.set_data.blocker(), layer.events.data.blocker():
             layer.data = []
             if scan is not None:  # its slices, which the shapes would otherwise add some between
                 layer.scale, layer.translate = np.array(scan.scale)[-3:], np.array(scan.translate)[-3:]
@@ -113,6 +122,7 @@ class RulerLayer:
             if data:
                 layer.add(data, shape_type=kinds, edge_color=colors, face_color="transparent", edge_width=self._width())
             layer.features = {"label": labels}
+        self._on_turned()
         layer.selected_data = set()
         layer.editable = False
         layer.refresh()

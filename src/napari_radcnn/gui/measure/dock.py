@@ -37,8 +37,8 @@ from napari_radcnn.gui.layers.layers import (
 from napari_radcnn.gui.measure.edits import LabelEdits
 from napari_radcnn.gui.measure.keys import UndoKeys
 from napari_radcnn.gui.measure.rulers import RulerSection
-from napari_radcnn.gui.measure.steps import Steps
 from napari_radcnn.gui.measure.tree import SegmentTree, shrink
+from napari_radcnn.gui.measure.undo import UndoList
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.section import Section
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, wrapped_label
@@ -380,14 +380,14 @@ class MeasureDock(QWidget):
         if self.edits is not None and self.edits.steps.next is not None:
             self._after(self.edits.redo())
 
-    def _lists(self) -> list[Steps]:
+    def _lists(self) -> list[UndoList]:
         edits = self.edits
         return [self.rulers.book.steps, *([] if edits is None else [edits.steps])]
 
-    def _undo_of(self, steps: Steps) -> None:
+    def _undo_of(self, steps: UndoList) -> None:
         steps.undo() if steps is self.rulers.book.steps else self.undo()
 
-    def _redo_of(self, steps: Steps) -> None:
+    def _redo_of(self, steps: UndoList) -> None:
         steps.redo() if steps is self.rulers.book.steps else self.redo()
 
     def on_edited(self, line: str) -> None:

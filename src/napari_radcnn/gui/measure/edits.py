@@ -13,7 +13,7 @@ import numpy.typing as npt
 from qtpy.QtCore import QTimer
 
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
-from napari_radcnn.gui.measure.steps import Step, Steps
+from napari_radcnn.gui.measure.undo import UndoList, UndoStep
 from napari_radcnn.gui.parts.keys import REDO, UNDO
 from napari_radcnn.gui.reading.strokes import voxels_of
 from napari_radcnn.results import Label
@@ -44,7 +44,7 @@ class LabelEdits:
         self._changed = changed
         self._is_at_work = False
         self._has_keys = False
-        self.steps = Steps()
+        self.steps = UndoList()
         self.hidden: set[int] = set()
         self.locked: set[int] = set()
         layer.events.paint.connect(self._on_paint)
@@ -165,7 +165,7 @@ class LabelEdits:
             self._changed("")
 
     def _add_stroke(self) -> None:
-        self._add(Step("Paint", lambda: self._layer.undo(), lambda: self._layer.redo(), True))
+        self._add(UndoStep("Paint", lambda: self._layer.undo(), lambda: self._layer.redo(), True))
 
     def _keep_locked(self, stroke: Sequence[Any]) -> None:
         """Leave of the stroke that was just drawn what touches no locked label."""
@@ -196,7 +196,7 @@ class LabelEdits:
         data = self._layer.data
         if isinstance(data, np.ndarray) and (self._array is None or self._array() is not data):
             self._array = weakref.ref(data)
-            self.steps = Steps()
+            self.steps = UndoList()
 
     def _on_undo_key(self) -> None:
         self.undo()
@@ -219,9 +219,9 @@ class LabelEdits:
 
     def _do(self, name: str, do: Callable[[], object], undo: Callable[[], object]) -> None:
         do()
-        self._add(Step(name, undo, do))
+        self._add(UndoStep(name, undo, do))
 
-    def _add(self, step: Step) -> None:
+    def _add(self, step: UndoStep) -> None:
         """Keep a step; from the first on, the layer's own keys go through them in their order."""
         self.steps.add(step)
         if not self._has_keys and not self.is_session:
@@ -245,7 +245,9 @@ class LabelEdits:
             self._layer.refresh()
 
         do(lambda _value: new, changed)
-        self._add(Step(name, lambda: do(lambda value: value, native), lambda: do(lambda _value: new, changed), True))
+        self._add(
+            UndoStep(name, lambda: do(lambda value: value, native), lambda: do(lambda _value: new, changed), True)
+        )
         return True
 
     @property

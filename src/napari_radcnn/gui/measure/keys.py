@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject
 from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import QMainWindow, QWidget
 
-from napari_radcnn.gui.measure.steps import Steps, last_of, next_of
+from napari_radcnn.gui.measure.undo import UndoList, last_of, next_of
 
 _UNDO, _REDO = "Ctrl+Z", "Ctrl+Shift+Z"
 
@@ -32,9 +32,9 @@ class UndoKeys(QObject):
     def __init__(
         self,
         page: QWidget,
-        lists: Callable[[], Sequence[Steps]],
-        undo: Callable[[Steps], object],
-        redo: Callable[[Steps], object],
+        lists: Callable[[], Sequence[UndoList]],
+        undo: Callable[[UndoList], object],
+        redo: Callable[[UndoList], object],
     ) -> None:
         super().__init__(page)
         self._page, self._lists = page, lists
@@ -59,7 +59,7 @@ class UndoKeys(QObject):
             if action not in window.actions():
                 window.addAction(action)
 
-    def _do(self, find: Callable[[Sequence[Steps]], Steps | None], do: Callable[[Steps], object]) -> None:
+    def _do(self, find: Callable[[Sequence[UndoList]], UndoList | None], do: Callable[[UndoList], object]) -> None:
         found = find(self._lists())
         if found is not None:
             do(found)

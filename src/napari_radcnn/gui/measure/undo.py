@@ -11,7 +11,7 @@ _CLOCK = count(1)
 
 
 @dataclass(frozen=True)
-class Step:
+class UndoStep:
     """A change that was made.
 
     Attributes
@@ -30,22 +30,22 @@ class Step:
     are_voxels: bool = False
 
 
-class Steps:
+class UndoList:
     """The steps of one thing: done ones are taken back in turn, and done again until something else is done."""
 
     def __init__(self) -> None:
-        self._done: list[tuple[int, Step]] = []
-        self._undone: list[tuple[int, Step]] = []
+        self._done: list[tuple[int, UndoStep]] = []
+        self._undone: list[tuple[int, UndoStep]] = []
         #: When a step was added last, on a clock that all lists share; done again does not count.
         self.added_at = 0
 
     @property
-    def last(self) -> Step | None:
+    def last(self) -> UndoStep | None:
         """What `undo` takes back."""
         return self._done[-1][1] if self._done else None
 
     @property
-    def next(self) -> Step | None:
+    def next(self) -> UndoStep | None:
         """What `redo` does again."""
         return self._undone[-1][1] if self._undone else None
 
@@ -59,13 +59,13 @@ class Steps:
         """When the last step was taken back; 0 without one."""
         return self._undone[-1][0] if self._undone else 0
 
-    def add(self, step: Step) -> None:
+    def add(self, step: UndoStep) -> None:
         """Keep a step that was just done; what was taken back before cannot be done again."""
         self.added_at = next(_CLOCK)
         self._done.append((self.added_at, step))
         self._undone.clear()
 
-    def undo(self) -> Step | None:
+    def undo(self) -> UndoStep | None:
         """Take the last step back, and return it."""
         if not self._done:
             return None
@@ -74,7 +74,7 @@ class Steps:
         step.undo()
         return step
 
-    def redo(self) -> Step | None:
+    def redo(self) -> UndoStep | None:
         """Do the step again that was taken back last, and return it."""
         if not self._undone:
             return None
@@ -84,13 +84,13 @@ class Steps:
         return step
 
 
-def last_of(lists: Iterable[Steps]) -> Steps | None:
+def last_of(lists: Iterable[UndoList]) -> UndoList | None:
     """Return the list whose last step came last; None where nothing was done."""
     found = max(lists, key=lambda one: one.done_at, default=None)
     return found if found is not None and found.last is not None else None
 
 
-def next_of(lists: Iterable[Steps]) -> Steps | None:
+def next_of(lists: Iterable[UndoList]) -> UndoList | None:
     """Return the list whose step was taken back last; None where there is none, or something new was done since."""
     lists = list(lists)
     found = max(lists, key=lambda one: one.undone_at, default=None)
