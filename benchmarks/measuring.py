@@ -1,6 +1,6 @@
 """How long 104 labels take to be measured, and how much memory, beside a loop of SimpleITK's filters.
 
-``python -m benchmarks only measuring`` writes the section of ``docs/figures.md``; ``python -m benchmarks.measuring 120
+``python -m benchmarks measuring`` writes the section of ``docs/figures.md``; ``python -m benchmarks.measuring 120
 128 128`` prints the figures of a smaller scan of so many slices, rows and columns.
 """
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -44,8 +43,10 @@ TOOLS: dict[str, tuple[str, tuple[float, float, float], Strokes]] = {
         "Sagittal",
         (0.0, 10.0, 20.0),
         [
-            [(-40, 10), (-34, 0), (-22, -5), (-6, -7), (8, -6), (20, -1), (29, 6), (31, 13)]
-            + [(25, 14), (20, 7), (8, 1), (-6, 0), (-20, 2), (-28, 8), (-34, 16)]
+            [
+                *((-40, 10), (-34, 0), (-22, -5), (-6, -7), (8, -6), (20, -1), (29, 6), (31, 13)),
+                *((25, 14), (20, 7), (8, 1), (-6, 0), (-20, 2), (-28, 8), (-34, 16)),
+            ]
         ],
     ),
     "sphere": ("Axial", (-25.0, 25.0, 25.0), [[(0, 0), (12, 0)]]),
@@ -186,16 +187,24 @@ def _parts(head: radcnn.Volume) -> radcnn.LabelMap:
 
 def follow_up(head: radcnn.Volume, folder: Path) -> None:
     """Show two target lesions at three visits: the sums, and what they say by RECIST 1.1."""
-    hand = Hand(head, (1366, 768))
+    visits = (("2026-01", (30.0, 20.0)), ("2026-03", (19.0, 13.0)), ("2026-06", (26.0, 18.0)))
+    scans = [
+        head.with_metadata(name=f"T1 {visit}", frame_of_reference_uid=f"2.25.{n}")
+        for n, (visit, _) in enumerate(visits, 1)
+    ]
+    hand = Hand(scans[0], (1366, 768))
+    for scan in scans[1:]:
+        add_to_viewer(hand.viewer, layer_data(scan))
+    hand.viewer.layers.selection.active = hand.viewer.layers[-1]
     rulers = hand.page.rulers
-    space = head.metadata.frame_of_reference_uid
     found = []
-    for visit, sizes in (("2026-01", (30.0, 20.0)), ("2026-03", (19.0, 13.0)), ("2026-06", (26.0, 18.0))):
+    for scan, (visit, sizes) in zip(scans, visits, strict=True):
+        space = scan.metadata.frame_of_reference_uid
         for name, at, size in zip(("frontal", "parietal"), ((-25.0, -22.0), (28.0, 48.0)), sizes, strict=True):
             x, y = at
             points = ((x - size / 2, y), (x + size / 2, y), (x, y - size / 3), (x, y + size / 3))
             found.append(Ruler("bidirectional", tuple((*p, 20.0) for p in points), name, visit, True, False, space))
-    rulers.book.add([replace(ruler, uid="") for ruler in found])
+    rulers.book.add(found)
     hand.look("Axial", (0.0, 15.0, 20.0), 3.2)
     hand.page.findChild(QScrollArea).verticalScrollBar().setValue(10_000)
     hand.save(folder / "measure-recist.png")

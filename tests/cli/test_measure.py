@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import highdicom
 import numpy as np
@@ -126,6 +127,40 @@ def test_a_run_measures_what_it_found(tmp_path, capsys):
     assert "makes no labels" in capsys.readouterr().err
 
 
+def test_a_pet_is_measured_in_one_unit(tmp_path, capsys):
+    bundle, pet = str(write_bundle(tmp_path / "bundle", unet(2))), tmp_path / "pet.ome.zarr"
+    field = world_field(GRID)
+    scan = field.with_array(np.random.default_rng(0).normal(900, 300, field.shape).astype(np.float32))
+    scan = replace(scan.with_metadata(modality="PT", units="Bq/ml"), suvbw_factor=0.004)
+    radcnn.write(scan, pet)
+    out, table = tmp_path / "organs.nii.gz", tmp_path / "organs.json"
+    words = ["run", bundle, str(pet), "-o", str(out), "--device", "cpu", "--overwrite", "--measure", str(table)]
+    found = {}
+    for more, unit in (((), "Bq/ml"), (("--suv",), "SUVbw")):
+        assert main([*words, *more]) == 0
+        assert ("with --suv in SUV by body weight" in capsys.readouterr().err) == (not more)
+        ran = json.loads(table.read_text())
+        again = tmp_path / f"{unit[:2]}.json"
+        assert main(["measure", str(out), "--image", str(pet), *more, "-o", str(again)]) == 0
+        assert ("with --suv in SUV by body weight" in capsys.readouterr().err) == (not more)
+        measured = json.loads(again.read_text())
+        assert ran["unit"] == measured["unit"] == unit
+        for one, other in zip(ran["labels"], measured["labels"], strict=True):
+            assert one | {"name": ""} == other | {"name": ""}  # NIfTI has no names
+        found[unit] = ran["labels"]
+    for one, other in zip(*found.values(), strict=True):
+        assert other["mean"] == pytest.approx(0.004 * one["mean"])
+        assert other["suv_peak"] == pytest.approx(0.004 * one["suv_peak"])
+    # what cannot be is said before the run
+    radcnn.write(scan.with_metadata(modality="MR", units=""), tmp_path / "mr.nii.gz")
+    words = ["run", bundle, str(tmp_path / "mr.nii.gz"), "-o", str(tmp_path / "x.nii.gz"), "--device", "cpu", "--suv"]
+    for more, message in (([], "--measure TABLE"), (["--measure", str(tmp_path / "x.csv")], "SUV is not available")):
+        assert main([*words, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "x.nii.gz").exists()
+    assert not (tmp_path / "x.csv").exists()
+
+
 def test_rulers(study, capsys):
     (scan,) = radcnn.read(study / "ct")
     x, y, z = (float(value) for value in center_of(GRID))
@@ -140,11 +175,18 @@ def test_rulers(study, capsys):
     found = rulers[0].measure(scan)
     printed = capsys.readouterr().out
     assert f"ball: 3.05 ml · {found['mean']:.4g} ± {found['sd']:.3g} HU" in printed
-    assert "sum at 2026-02: 10.0 mm, -50 % of baseline PR" in printed
+    assert "sum at 2026-02: 10.0 mm, -50 % from baseline PR" in printed
     assert main([*words, "-o", str(study / "r.sr.dcm")]) == 0
     assert main(["measure", str(study / "r.sr.dcm"), "--image", str(study / "ct"), "-o", str(study / "again.csv")]) == 0
     rows = list(csv.DictReader((study / "again.csv").open()))
     assert float(rows[0]["mean"]) == pytest.approx(found["mean"], abs=0.1)
     assert [row["length_mm"] for row in rows[1:]] == ["20.0", "10.0"]
+    # drawn in another patient space: named, and not measured
+    write_rulers([replace(rulers[0], frame_of_reference_uid="9.8.7")], study / "away.csv")
+    capsys.readouterr()
+    assert main(["measure", str(study / "away.csv"), "--image", str(study / "ct")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "ball: 3.05 ml\n"
+    assert "in another patient space" in printed.err
     for more, status in (([], 0), (["-o", str(study / "r.json")], 3), (["-o", str(study / "x.sr.dcm")], 2)):
         assert main(["measure", str(study / "r.csv"), *more]) == status

@@ -144,6 +144,25 @@ def test_recist_over_visits():
     assert told == []
 
 
+def test_visits_are_in_the_order_of_their_numbers():
+    rulers = [*targets("week 12", a=30), *targets("week 4", a=20), *targets("baseline", a=40)]
+    visits, _ = follow_up(rulers)
+    assert [visit.name for visit in visits] == ["baseline", "week 4", "week 12"]
+    assert [visit.from_baseline for visit in visits[1:]] == pytest.approx([-50, -25])
+    assert visits[2].from_nadir == pytest.approx(50)  # of 20 mm
+    assert [visit.response for visit in visits] == ["", "PR", "PD"]
+
+
+def test_a_region_of_another_patient_space_has_no_values():
+    grid = GRIDS["axial"]
+    scan = Volume(np.ones(grid.shape), grid, VolumeMetadata(frame_of_reference_uid="1.2"))
+    points = (tuple(center_of(grid)), tuple(center_of(grid) + 5))
+    for space, is_measured in (("1.2", True), ("", True), ("1.3", False)):
+        ball = Ruler("sphere", points, frame_of_reference_uid=space)
+        assert ball.is_in_space_of(scan) == is_measured
+        assert ("mean" in ball.measure(scan)) == is_measured
+
+
 def test_recist_at_its_limits():
     # 20 % over the nadir is not enough below 5 mm
     visits, _ = follow_up([*targets("1", a=20), *targets("2", a=24)])

@@ -176,7 +176,7 @@ def _measure_rulers(parsed: argparse.Namespace) -> None:
         for ruler, found in zip(rulers, measured, strict=True):
             print(f"{ruler.name}: {value_text(found, unit)}")
         for visit in visits:
-            change = "" if visit.from_baseline is None else f", {visit.from_baseline:+.0f} % of baseline"
+            change = "" if visit.from_baseline is None else f", {visit.from_baseline:+.0f} % from baseline"
             print(f"sum at {visit.name}: {visit.total:.1f} mm{change} {visit.response}".rstrip())
         return
     if parsed.output.name.lower().endswith(_REPORT):

@@ -150,7 +150,7 @@ def test_lists_names_targets_and_files(page, tmp_path, monkeypatch):
     told = section.sum_label.text().splitlines()
     assert told[0].startswith("2026-01: sum ")
     assert told[1].startswith("2026-03: sum ")
-    assert "-20 % of baseline" in told[1]
+    assert "-20 % from baseline" in told[1]
     assert told[1].endswith("SD")
     # a click jumps
     reading.viewer.dims.set_point(0, 12.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data, to
 from napari_radcnn.gui.measure.dock import MeasureDock
 from napari_radcnn.gui.measure.tree import COLOR, EYE, LOCK, NAME
 from napari_radcnn.gui.reading.show import add_to_viewer
-from napari_radcnn.measure import segments
+from napari_radcnn.measure import Ruler, segments
 from napari_radcnn.phantom import oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
 
@@ -150,6 +151,35 @@ def test_each_change_and_the_way_back(opened, qtbot, tmp_path, monkeypatch):
     middle = np.argwhere(layer.data == 2).mean(axis=0).astype(int)[:, None] + np.indices((3, 3, 3)).reshape(3, -1)
     layer.data_setitem(tuple(middle), 9)
     qtbot.waitUntil(lambda: len(listed(dock)) == 4, timeout=30_000)
+
+
+def test_a_pet_is_measured_in_suv_or_in_its_own_unit(make_napari_viewer, qtbot):
+    """The numbers of Python and of the shell, in the unit that the page says."""
+    viewer = make_napari_viewer(show=True)
+    pet = replace(world_field(GRID).with_metadata(name="PT 4", modality="PT", units="Bq/ml"), suvbw_factor=0.004)
+    for one in (pet, labels()):
+        add_to_viewer(viewer, layer_data(one))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Measure")
+    wait(qtbot, dock)
+    center = tuple(GRID.to_world((8, 12, 10)).tolist())
+    ball = Ruler("sphere", (center, (center[0] + 6, *center[1:])))
+    dock.rulers.book.add([ball])
+    for unit, suv in (("SUVbw", True), ("Bq/ml", False)):
+        assert dock.table == segments(labels(), pet, suv)
+        assert dock.about_label.text() == f"Mean and SD in {unit} of 'PT 4'."
+        assert dock.rulers.measured == [ball.measure(pet, suv)]
+        assert dock.rulers.list.topLevelItem(0).text(1).endswith(unit)
+        assert not dock.suv_box.isHidden()
+        qtbot.mouseClick(dock.suv_box, LEFT, pos=QPoint(8, dock.suv_box.height() // 2))
+        assert dock.suv_box.isChecked() != suv
+        wait(qtbot, dock)
+    dock.rulers.book.delete([0])
+    # another scan that becomes active is what rulers are measured on; the labels stay on their own
+    add_to_viewer(viewer, layer_data(world_field(oblique_geometry((9, 11, 13))).with_metadata(name="CT 1")))
+    viewer.layers.selection.active = viewer.layers["CT 1"]
+    assert dock.scan_combo.layer.name == "CT 1"
+    assert dock.scan.name == "PT 4"
+    assert dock.suv_box.isHidden()
 
 
 def test_labels_from_elsewhere_and_those_of_a_session(make_napari_viewer, qtbot):

@@ -86,6 +86,7 @@ class MeasureDock(QWidget):
         self._show()
         self._on_layer()
         self._follow_scan()
+        self._on_scan()
 
     # -- what it looks like ----------------------------------------------------------------------------------------
 

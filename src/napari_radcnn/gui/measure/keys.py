@@ -55,7 +55,9 @@ class UndoKeys(QObject):
         window: Any = self._page
         while window is not None and not isinstance(window, QMainWindow):
             window = window.parentWidget()
-        for action in (self._undo, self._redo) if window is not None else ():
+        if window is None:
+            return
+        for action in (self._undo, self._redo):
             if action not in window.actions():
                 window.addAction(action)
 

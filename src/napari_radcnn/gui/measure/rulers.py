@@ -35,7 +35,7 @@ from napari_radcnn.gui.measure.book import TITLES, RulerBook, tip_text
 from napari_radcnn.gui.measure.canvas import RulerLayer
 from napari_radcnn.gui.measure.carried import rulers_in
 from napari_radcnn.gui.measure.drawing import RulerMouse
-from napari_radcnn.gui.measure.tree import shrink
+from napari_radcnn.gui.measure.tree import NARROW_HEADER, shrink
 from napari_radcnn.gui.parts.gone import when_gone
 from napari_radcnn.gui.parts.widgets import LayerCombo, wrapped_label
 from napari_radcnn.measure import follow_up, read_rulers, write_rulers
@@ -113,14 +113,15 @@ class RulerSection(QWidget):
         self.list.setEditTriggers(QTreeWidget.EditTrigger.NoEditTriggers)
         self.list.setSelectionMode(QTreeWidget.SelectionMode.ExtendedSelection)
         header = self.list.header()
+        header.setStyleSheet(NARROW_HEADER)
         header.setMinimumSectionSize(18)
         header.setStretchLastSection(False)
-        header.resizeSection(_NAME, 84)
+        header.resizeSection(_NAME, 66)
         for column in (_VALUE, _VISIT):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         for column in (_TARGET, _NODE):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
-            header.resizeSection(column, 24)
+            header.resizeSection(column, 20)
         layout.addWidget(self.list)
         self.sum_label = wrapped_label()
         layout.addWidget(self.sum_label)
@@ -264,7 +265,7 @@ class RulerSection(QWidget):
         for visit in visits:
             line = f"{visit.name or 'visit'}: sum {visit.total:.1f} mm"
             if visit.from_baseline is not None and visit.from_nadir is not None:
-                line += f", {visit.from_baseline:+.0f} % of baseline, {visit.from_nadir:+.0f} % of nadir"
+                line += f", {visit.from_baseline:+.0f} % from baseline, {visit.from_nadir:+.0f} % from nadir"
             lines.append(f"{line} {visit.response}".rstrip())
         self.sum_label.setText("\n".join([*lines, *(f"⚠ {line}" for line in told)]))
 

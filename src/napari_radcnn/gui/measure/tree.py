@@ -25,7 +25,9 @@ _NUMBERS = (("volume_ml", "ml", 2), ("mean", "Mean", 1), ("sd", "SD", 1), ("long
 _VALUE = Qt.ItemDataRole.UserRole
 _SIDE = 32
 #: Of the columns of icons and of names, pixels: the numbers are to be seen in a narrow panel, too.
-_ICON_WIDTH, _NAME_WIDTH = 20, 84
+_ICON_WIDTH, _NAME_WIDTH = 18, 68
+#: Of a table in a narrow panel.
+NARROW_HEADER = "QHeaderView::section { padding: 2px 2px; }"
 
 
 class SegmentTree(QTreeWidget):
@@ -65,6 +67,7 @@ class SegmentTree(QTreeWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSortingEnabled(True)
         self.header().setStretchLastSection(False)
+        self.header().setStyleSheet(NARROW_HEADER)
         self.header().setMinimumSectionSize(18)
         for column in range(self.columnCount()):
             self.header().setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)

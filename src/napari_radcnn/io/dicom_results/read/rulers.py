@@ -71,7 +71,9 @@ def is_ruler_report(path: str | Path) -> bool:
             groups = list(groups_of(dataset))
             is_ours = text(dataset, "ManufacturerModelName") == PRODUCT
             return is_ours and bool(groups) and all(_is_ruler(group, path) for group in groups)
-    except (*damage(), OSError, ReadError):
+    except damage():
+        return False
+    except (OSError, ReadError):
         return False
 
 
