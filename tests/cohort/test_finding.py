@@ -135,6 +135,30 @@ def test_files_of_a_folder_are_cases_and_by_rule_the_inputs_of_one(tmp_path: Pat
     assert "no scan for FLAIR" in second.doubt
 
 
+def test_rules_on_slices_read_the_headers_of_image_files(tmp_path: Path) -> None:
+    thick = oblique_geometry((9, 5, 4)).with_spacing((7.5, 0.8, 0.7))
+    for name, scan in (("thin", head(oblique_geometry((9, 5, 4)))), ("thick", head(thick))):
+        for suffix in (".nii.gz", ".nrrd", ".mha"):
+            radcnn.write(scan, tmp_path / f"{name}{suffix[1:3]}{suffix}")
+    (tmp_path / "broken.nii.gz").write_bytes(b"no scan")
+    found = {case.name: case for case in find_cases(tmp_path, parse_rules(["at least 4 slices, up to 3 mm"]))}
+    assert {name for name, case in found.items() if not case.doubt} == {"thinni", "thinnr", "thinmh"}
+    assert "(9 slices), the only scan" in found["thinnr"].why
+    assert "thickmh.mha (3 slices): 3 slices" in found["thickmh"].doubt
+    assert "unknown number of slices" in found["broken"].doubt
+
+
+def test_scans_whose_names_begin_alike_are_cases_of_their_own(tmp_path: Path) -> None:
+    _touch(tmp_path / "flat", "IMG_001.nii.gz", "IMG_002.nii.gz", "IMG_003.nii.gz", "IMG_003_mask.nii.gz")
+    found = find_cases(tmp_path / "flat", parse_rules(["at least 3 slices, not mask"]))
+    assert [(case.name, case.doubt) for case in found] == [(f"IMG_00{n}", "") for n in (1, 2, 3)]
+    # but not where the rule tells the scans of one case apart
+    _touch(tmp_path / "pairs", "a_t1.nii.gz", "a_flair.nii.gz", "b_t1.nii.gz", "b_t1_again.nii.gz", "c_t1.nii.gz")
+    found = {case.name: case for case in find_cases(tmp_path / "pairs", parse_rules(["t1"]))}
+    assert list(found) == ["a", "b", "c"]
+    assert [name for name, case in found.items() if case.doubt] == ["b"]
+
+
 @pytest.mark.parametrize("name", ["empty", "missing"])
 def test_a_folder_without_scans_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from napari_radcnn.cohort import read_list, write_list
-from napari_radcnn.cohort.cases import check_carried, inputs_for, missing_files
+from napari_radcnn.cohort.cases import check_carried, inputs_for, missing_files, shared_files
 from napari_radcnn.errors import ReadError
 
 _ROWS = [
@@ -95,6 +95,15 @@ def test_inputs_are_columns_and_a_close_name_is_offered(listed: Path) -> None:
     with pytest.raises(ReadError, match="there are: T1, FLAIR, age"):
         inputs_for(cases, ("image",))  # two columns name files: neither is taken
     assert check_carried(cases, ("T1", "FLAIR")) == ("age",)
+
+
+def test_a_column_that_is_called_otherwise_is_not_offered_and_the_same_scan_twice_is_seen(tmp_path: Path) -> None:
+    text = "case,T1,FLAIR,age\na,x,f,1\nb,x,g,2\nc,x,f,3\nd,,,4\ne,,,5\n"
+    cases = read_list(_write(tmp_path / "cases.csv", text))
+    with pytest.raises(ReadError, match="for the input 'image'; there are: T1, FLAIR, age"):
+        inputs_for(cases, ("image",))
+    assert shared_files(cases, ("T1", "FLAIR")) == [("a", "c")]
+    assert shared_files(cases, ("T1",)) == [("a", "b"), ("a", "c")]
 
 
 def test_the_only_column_with_files_is_the_image(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import cohorts
 from napari_radcnn.cohort import run
 from napari_radcnn.cohort.work.budget import MemoryBudget
 from napari_radcnn.cohort.work.workers import Processes
-from napari_radcnn.errors import CancelledError
+from napari_radcnn.errors import CancelledError, ExitStatus
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def _killed_and_gone_on(tmp_path: Path, models: Path, n_cases: int, seconds: flo
     (tmp_path / "in" / "scan005.nii.gz").unlink()
     words = ["cohort", "run", cohorts.MODEL, str(cases), "--jobs", "2", "--option", f"seconds={seconds}"]
     status, _, errors = cohorts.finished([*words, "-o", str(tmp_path / "whole")], models)
-    assert status == 0, errors
+    assert status == ExitStatus.INCOMPLETE, errors
     out = tmp_path / "out"
     kills = 0
     for delay in delays:
@@ -116,7 +116,7 @@ def _killed_and_gone_on(tmp_path: Path, models: Path, n_cases: int, seconds: flo
             process.kill()
     assert kills > 0
     status, told, errors = cohorts.finished([*words, "-o", str(out)], models)
-    assert status == 0, errors
+    assert status == ExitStatus.INCOMPLETE, errors
     assert f"{n_cases - 3} cases done" in told
     assert cohorts.table_without_times(out) == cohorts.table_without_times(tmp_path / "whole")
     assert cohorts.hashes_of(out) == cohorts.hashes_of(tmp_path / "whole")

@@ -16,7 +16,7 @@ from napari_radcnn.cli import main
 from napari_radcnn.cohort import Step, read_chain, run
 from napari_radcnn.cohort.results.table import Log, read_log, read_table
 from napari_radcnn.cohort.work.workers import Here
-from napari_radcnn.errors import CancelledError, ModelError, OptionError, RadcnnError, ReadError, WriteError
+from napari_radcnn.errors import CancelledError, ExitStatus, ModelError, OptionError, RadcnnError, ReadError, WriteError
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -212,6 +212,11 @@ def test_convert_has_a_command_of_its_own(tmp_path: Path, capsys: pytest.Capture
     assert "2 cases done, 0 failed" in capsys.readouterr().out
     (volume,) = radcnn.read(tmp_path / "out" / "c001" / "convert.mha")
     assert volume.array.tolist() == cohorts.scan(1).array.tolist()
+    # a case without a result is not what a script may take for success, nor for a run that could not begin
+    (tmp_path / "in" / "scan000.nii.gz").unlink()
+    assert main([*words, "--option", "deidentify=true"]) == ExitStatus.INCOMPLETE == 6
+    assert "1 cases done (1 of them before), 1 failed" in capsys.readouterr().out
+    assert main([*words[:2], str(tmp_path / "none.csv"), *words[3:]]) == ExitStatus.INPUT_OUTPUT
     assert main([*words, "--option", "deidentify"]) == 2
     assert "expected NAME=VALUE" in capsys.readouterr().err
     chain = tmp_path / "chain.yaml"

@@ -35,7 +35,7 @@ def _main(words: list[str]) -> int:
                 parser.print_help()
                 return ExitStatus.USAGE
             parsed = parser.parse_args(words)
-            parsed.command(parsed)
+            status = parsed.command(parsed) or ExitStatus.DONE
         sys.stdout.flush()
     except RadcnnError as error:
         print(f"radcnn: {error}", file=sys.stderr)
@@ -52,7 +52,7 @@ def _main(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("radcnn: stopped before it was done.", file=sys.stderr)
         return ExitStatus.CANCELLED
-    return ExitStatus.DONE
+    return int(status)
 
 
 def _shortened(name: str) -> str:

@@ -18,6 +18,8 @@ IMAGE = "image"
 RESULT_COLUMNS = ("case", "state", "reason", "seconds", "warnings")
 _UNSAFE = re.compile(r"[^\w.+=@-]+", re.UNICODE)
 _MOST_NAMED = 5
+#: How alike a name must be to be meant; "age" and "image" are 0.75.
+_CLOSE = 0.78
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,29 +170,29 @@ def inputs_for(cases: CaseList, wanted: Sequence[str], mapped: Mapping[str, str]
 
 
 def _missing_column(cases: CaseList, told: str, name: str) -> str:
-    close = get_close_matches(told, cases.columns, n=1)
+    close = get_close_matches(told, cases.columns, n=1, cutoff=_CLOSE)
     hint = f"did you mean '{close[0]}'? " if close else ""
     listed = ", ".join(cases.columns) or "none besides case and patient"
     return (
-        f"{cases.where}: no column '{told}' for the input '{name}'; {hint}there are: {listed}. Say which one holds it "
-        f"with --input {name}=COLUMN."
+        f"{cases.where}: no column '{told}' for the input '{name}'; {hint}there are: {listed}. Say which one holds it: "
+        f"--input {name}=COLUMN, or below the model on the Cohort page."
     )
 
 
 def _only_path_column(cases: CaseList) -> str | None:
     """Return the one column that names files; None where none or several do."""
-    from napari_radcnn.cohort.reading import locate
+    from napari_radcnn.cohort.reading import is_there, locate
 
     first = {
         column: next((case.values[column] for case in cases if column in case.values), "") for column in cases.columns
     }
-    holding = [column for column, text in first.items() if text and locate(text, cases.folder)[0].exists()]
+    holding = [column for column, text in first.items() if text and is_there(locate(text, cases.folder)[0])]
     return holding[0] if len(holding) == 1 else None
 
 
 def missing_files(cases: CaseList, columns: Iterable[str]) -> dict[str, str]:
     """Return which cases name no file or one that is not there, with the reason; nothing is opened."""
-    from napari_radcnn.cohort.reading import locate
+    from napari_radcnn.cohort.reading import is_there, locate
 
     found = {}
     listed = tuple(columns)
@@ -199,11 +201,22 @@ def missing_files(cases: CaseList, columns: Iterable[str]) -> dict[str, str]:
             text = case.values.get(column, "")
             if not text:
                 found[case.name] = f"No file in the column '{column}'." + (f" {case.doubt}" if case.doubt else "")
-            elif not (path := locate(text, cases.folder)[0]).exists():
+            elif not is_there(path := locate(text, cases.folder)[0]):
                 found[case.name] = f"{path}: no such file or folder; check the name."
             else:
                 continue
             break
+    return found
+
+
+def shared_files(cases: CaseList, columns: Sequence[str]) -> list[tuple[str, str]]:
+    """Return pairs of cases that name the very same files, each with the first that does."""
+    first: dict[tuple[str, ...], str] = {}
+    found = []
+    for case in cases:
+        named = tuple(case.values.get(column, "") for column in columns)
+        if any(named) and first.setdefault(named, case.name) != case.name:
+            found.append((first[named], case.name))
     return found
 
 

@@ -56,6 +56,8 @@ class Job:
         For each process; 0 for the default.
     trust : str or None
         As of `napari_radcnn.open_model`.
+    origins : mapping of str to str
+        Of steps whose model was sent: where it lies for whoever asked, which is what manifests say.
     version : str
         Of this package, where it was asked.
     """
@@ -70,6 +72,7 @@ class Job:
     device: str = "auto"
     threads: int = 0
     trust: str | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
 
     def to_dict(self) -> dict[str, Any]:

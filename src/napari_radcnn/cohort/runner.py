@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from napari_radcnn.cohort.cases import Case, CaseList, check_carried, inputs_for, missing_files
+from napari_radcnn.cohort.cases import Case, CaseList, check_carried, inputs_for, missing_files, shared_files
 from napari_radcnn.cohort.chain import Resolved, Step, chain_of, changes, keys_of, resolve, wanted_columns
 from napari_radcnn.cohort.finding import find_cases
 from napari_radcnn.cohort.jobs import Answer, Done, Job, Placed
 from napari_radcnn.cohort.reading import locate
 from napari_radcnn.cohort.results.folder import check_folder, describe_run, read_run
 from napari_radcnn.cohort.results.layout import (
+    BIDS_IGNORE,
     LOG,
     RECORDS,
     RUN,
@@ -220,6 +221,10 @@ class _Session:
             self.tell(
                 f"{len(missing)} of {len(self.cases)} cases lack a file ({names}); they will be listed as failed."
             )
+        shared = shared_files(self.cases, tuple(self.columns.values()))
+        if shared:
+            pairs = ", ".join(f"{one} and {other}" for one, other in shared[:3]) + (" ..." if len(shared) > 3 else "")
+            self.tell(f"{len(shared)} of {len(self.cases)} cases name the same files as an earlier one ({pairs}).")
         doubtful = len(self.cases.doubtful)
         if doubtful:
             self.tell(f"{doubtful} of {len(self.cases)} cases are marked as doubtful in the list.")
@@ -238,7 +243,7 @@ class _Session:
             if self.layout == "bids":
                 text = json.dumps(bids_description(__version__, self.steps), indent=1)
                 replace_text(self.out / "dataset_description.json", text + "\n")
-                replace_text(self.out / ".bidsignore", "records/\nresults.csv\nlog.jsonl\ncohort.json\n")
+                replace_text(self.out / ".bidsignore", BIDS_IGNORE)
             self.log.tell("began", run=self.name, cases=len(self.cases), steps=described, version=__version__)
             self.table = Table(self.out / TABLE, first_columns(self.carried, self.steps))
         except OSError as error:

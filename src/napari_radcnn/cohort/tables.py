@@ -86,10 +86,10 @@ def _row(case: Case, cases: CaseList, folder: Path) -> dict[str, str]:
 
 
 def _relative(text: str, base: Path, folder: Path) -> str:
-    from napari_radcnn.cohort.reading import locate
+    from napari_radcnn.cohort.reading import is_there, locate
 
     path, rest = locate(text, base)
-    if not path.exists():
+    if not is_there(path):
         return text
     absolute, root = path.absolute(), folder.absolute()
     named = absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)

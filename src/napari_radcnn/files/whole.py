@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -159,8 +159,15 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(parent))
 
 
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes; of a folder, that of the names and hashes of all files in it.
+def file_hash(path: Path, only: Iterable[Path] | None = None) -> str:
+    """Return the SHA-256 of a file's bytes; of a folder, that of the names and hashes of the files in it.
+
+    Parameters
+    ----------
+    path : path
+        A file or a folder.
+    only : iterable of path, optional
+        The files of the folder that count; by default all.
 
     Raises
     ------
@@ -170,7 +177,8 @@ def file_hash(path: Path) -> str:
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    files = sorted((one.relative_to(path).as_posix(), one) for one in path.rglob("*") if one.is_file())
+    inside = (one for one in path.rglob("*") if one.is_file()) if only is None else only
+    files = sorted((one.relative_to(path).as_posix(), one) for one in inside)
     lines = (f"{file_hash(one)}  {name}\n" for name, one in files)
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 

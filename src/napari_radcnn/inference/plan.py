@@ -30,6 +30,8 @@ class Plan:
         From earlier runs of this model on this computer; None before the first.
     first_seconds : float or None
         What the first may take: from figures of another computer, for models that state one.
+    elsewhere : str
+        Where another computer runs it, whose time and memory are not known here; empty for this computer.
     device : str
         As asked for: ``"auto"`` is settled when the run begins.
     warnings : tuple of str
@@ -50,9 +52,12 @@ class Plan:
     network_bytes: int = 0
     suitability: Suitability = field(default_factory=Suitability)
     first_seconds: float | None = None
+    elsewhere: str = ""
 
     def summary(self) -> str:
         """Return the cost as one line for a dock or a terminal."""
+        if self.elsewhere:
+            return f"Run by a worker of {self.elsewhere}: its time and memory are not known before the run."
         size = "x".join(str(n) for n in self.patch_shape)
         count = f"{self.patches} patches" if self.patches > 1 else "1 patch"
         time = "time unknown until the first run on this computer"

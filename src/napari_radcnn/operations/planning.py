@@ -31,13 +31,15 @@ def plan(
     device: str = "auto",
     precision: str = "auto",
     streamed: bool = False,
+    elsewhere: str = "",
 ) -> Plan:
     """Return what a run would cost and what speaks against it, without running it and without importing torch.
 
     Parameters and errors as in `napari_radcnn.operations.run`; `streamed` says that it will be `segment_to` that runs
-    it.
+    it, `elsewhere` whose workers will, if not this computer: then nothing is said of time and memory.
     """
-    return plan_of(replace(make_request(volume, model, options, device, precision, None, None), streams=streamed))
+    request = make_request(volume, model, options, device, precision, None, None)
+    return plan_of(replace(request, streams=streamed), elsewhere)
 
 
 def make_request(
@@ -77,12 +79,12 @@ def make_request(
     return Request(spec, volumes[0], make_options(spec.options, options), settings, count, volumes[1:], anyway=anyway)
 
 
-def plan_of(request: Request) -> Plan:
+def plan_of(request: Request, elsewhere: str = "") -> Plan:
     """Return the plan of a run, with what its inputs take and what speaks against running the model on them."""
     pipeline = get_pipeline(request.spec)
     bare = pipeline.plan(request)
     bare = replace(bare, memory_bytes=bare.memory_bytes + sum(_slab_bytes(volume) for volume in request.volumes))
-    memory = memory_warning(bare.memory_bytes)
+    memory = None if elsewhere else memory_warning(bare.memory_bytes)
     suits = judge(request.spec, request.volumes)
     others = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
     warnings = dict.fromkeys([*suits.reasons, *others])
@@ -91,9 +93,12 @@ def plan_of(request: Request) -> Plan:
     is_estimated = seconds is None and request.settings.device in ("auto", "cpu")
     if isinstance(reference, Mapping):
         reference = reference.get(request.spec.name)
+    if elsewhere:
+        seconds, is_estimated = None, False
     return replace(
         bare,
         seconds=seconds,
+        elsewhere=elsewhere,
         device=request.settings.device,
         warnings=tuple(warnings),
         suitability=suits,

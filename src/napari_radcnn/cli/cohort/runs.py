@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 from napari_radcnn.cli.cohort.clusters import add_certificates
 from napari_radcnn.cli.common import Progress, add_options, warn
 from napari_radcnn.cli.signals import cancelling
-from napari_radcnn.errors import OptionError
+from napari_radcnn.errors import ExitStatus, OptionError
 
 if TYPE_CHECKING:
     from napari_radcnn.cohort.runner import Summary
     from napari_radcnn.cohort.work.workers import Workers
 
 _MOST_TOLD = 20
+_STATUS = (
+    f"Exit status: {ExitStatus.DONE:d} every case has its results; {ExitStatus.INCOMPLETE:d} the run came to its end, "
+    f"and some cases have none: see OUT/results.csv; {ExitStatus.USAGE:d} to {ExitStatus.RESOURCES:d} it could not "
+    f"begin or go on, and says why; {ExitStatus.CANCELLED:d} stopped. The same command goes on in each case."
+)
 #: Operations that have a command of their own.
 _ALIASES = {
     "convert": "write every scan of a list in another format",
@@ -49,6 +54,7 @@ def _add_rest(runner: argparse.ArgumentParser) -> None:
     """Add everything but the model."""
     from napari_radcnn.inference.settings import RunSettings
 
+    runner.epilog = _STATUS
     runner.add_argument("cases", metavar="CASES", type=Path, help="a list (.csv, .tsv, .xlsx, .json) or a folder")
     runner.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder for the results")
     runner.add_argument(
@@ -106,7 +112,7 @@ class _Progress(Progress):
         self._told = done
 
 
-def _run(parsed: argparse.Namespace) -> None:
+def _run(parsed: argparse.Namespace) -> ExitStatus:
     from napari_radcnn.cohort import run
 
     with cancelling() as cancel:
@@ -133,6 +139,7 @@ def _run(parsed: argparse.Namespace) -> None:
         finally:
             progress.close()
     _print(summary)
+    return ExitStatus.INCOMPLETE if summary.n_failed else ExitStatus.DONE
 
 
 def _workers(parsed: argparse.Namespace) -> Workers | None:

@@ -14,8 +14,12 @@ from napari_radcnn.models import ModelSpec, find_model
 _NOT_STATED = "Not stated. The model was packed to travel to a worker of a cohort, and is not to be passed on."
 
 
-def packs_of(steps: Sequence[Resolved], trust: str | None) -> tuple[dict[str, bytes], tuple[Resolved, ...]]:
+def packs_of(
+    steps: Sequence[Resolved], trust: str | None
+) -> tuple[dict[str, bytes], tuple[Resolved, ...], dict[str, str]]:
     """Return the packs of all models that do not come with a package, and the steps with the names they get.
+
+    Last comes where each of those models lies here, by step.
 
     Raises
     ------
@@ -23,7 +27,7 @@ def packs_of(steps: Sequence[Resolved], trust: str | None) -> tuple[dict[str, by
         If one cannot be packed.
     """
     packs: dict[str, bytes] = {}
-    renamed = []
+    renamed, origins = [], {}
     for step in steps:
         spec = find_model(step.model, trust=trust) if step.model else None
         if spec is None or spec.origin is None:  # with this package, or one that is installed
@@ -31,8 +35,9 @@ def packs_of(steps: Sequence[Resolved], trust: str | None) -> tuple[dict[str, by
             continue
         name = f"sent-{step.identity.partition(':')[2][:16]}"
         packs[name] = _packed(spec, step.model, name, trust)
+        origins[step.name] = str(spec.origin.absolute())
         renamed.append(replace(step, model=name))
-    return packs, tuple(renamed)
+    return packs, tuple(renamed), origins
 
 
 def _packed(spec: ModelSpec, model: str, name: str, trust: str | None) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 
 from napari_radcnn.cohort.cluster.sending import packed, unpacked
 from napari_radcnn.cohort.jobs import Answer, Job
+from napari_radcnn.cohort.reading import is_there
 from napari_radcnn.cohort.work.budget import MemoryBudget
 from napari_radcnn.cohort.work.hands import Hand, HandLostError
 from napari_radcnn.errors import CancelledError, RadcnnError
@@ -39,7 +40,8 @@ def enter(text: str, packs: Mapping[str, bytes]) -> str:
     Parameters
     ----------
     text : str
-        JSON: ``version``, ``steps`` with ``model`` and ``identity``, ``trust``, ``sha256`` of each pack.
+        JSON: ``version``, ``steps`` with ``model`` and ``identity``, ``trust``, ``sha256`` of each pack, and ``paths``
+        that it must see as well, where files do not travel.
     packs : mapping of str to bytes
         Models that it does not have, by the name they are to get.
     """
@@ -47,6 +49,10 @@ def enter(text: str, packs: Mapping[str, bytes]) -> str:
     found = {"version": __version__, "python": platform.python_version(), "problem": ""}
     if asked["version"] != __version__:
         found["problem"] = f"has napari-radcnn {__version__}, not {asked['version']}: update it"
+        return json.dumps(found)
+    unseen = next((path for path in asked["paths"] if not is_there(Path(path))), None)
+    if unseen is not None:
+        found["problem"] = f"does not see {unseen}: share that folder with it, or let files travel (--send)"
         return json.dumps(found)
     try:
         for name, data in packs.items():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from napari_radcnn.cohort.jobs import Answer, Job
+from napari_radcnn.cohort.reading import files_of
 
 
 def pack_inputs(job: Job) -> bytes:
@@ -15,15 +17,15 @@ def pack_inputs(job: Job) -> bytes:
 
     Raises
     ------
-    OSError
+    OSError, ReadError
         If one cannot be read.
     """
     sent = io.BytesIO()
-    with zipfile.ZipFile(sent, "w") as archive:
+    with _archive(sent) as archive:
         for number, placed in enumerate(job.inputs.values()):
-            _add(archive, Path(placed.path), f"{number}")
+            _add(archive, Path(placed.path), f"{number}", files_of(Path(placed.path), placed.which))
         for name, path in job.reuse.items():
-            _add(archive, Path(path), f"step-{name}")
+            _add(archive, Path(path), f"step-{name}", files_of(Path(path)))
     return sent.getvalue()
 
 
@@ -46,10 +48,10 @@ def unpacked(job: Job, files: bytes, folder: Path) -> Job:
 def packed(answer: Answer, staging: Path) -> bytes:
     """Return the results of a case as a ZIP archive."""
     sent = io.BytesIO()
-    with zipfile.ZipFile(sent, "w") as archive:
+    with _archive(sent) as archive:
         for done in answer.steps:
             for name in (*done.files, *done.extra):
-                _add(archive, staging / name, "")
+                _add(archive, staging / name, "", files_of(staging / name))
     return sent.getvalue()
 
 
@@ -66,11 +68,13 @@ def unpack_results(data: bytes, staging: Path) -> None:
         archive.extractall(staging)
 
 
-def _add(archive: zipfile.ZipFile, path: Path, place: str) -> None:
+def _archive(target: io.BytesIO) -> zipfile.ZipFile:
+    # the time of a file does not matter, and ZIP has none before 1980
+    return zipfile.ZipFile(target, "w", strict_timestamps=False)
+
+
+def _add(archive: zipfile.ZipFile, path: Path, place: str, files: Iterable[Path]) -> None:
+    """Add files that lie in a folder, or one file itself."""
     before = f"{place}/" if place else ""
-    if not path.is_dir():
-        archive.write(path, f"{before}{path.name}")
-        return
-    for one in sorted(path.rglob("*")):
-        if one.is_file():
-            archive.write(one, f"{before}{path.name}/{one.relative_to(path).as_posix()}")
+    for one in files:
+        archive.write(one, f"{before}{one.relative_to(path.parent).as_posix()}")

@@ -14,7 +14,15 @@ from napari_radcnn.cohort.cluster.needed import needed
 from napari_radcnn.errors import OptionError
 
 #: A worker's death is not the fault of the third case that it worked on: as many tries as `MOST_TRIES`.
-SETTINGS = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2", "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "60s"}
+SETTINGS = {
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "60s",
+    # Both serve pages about cases and workers by plain HTTP, even without the dashboard: none here,
+    "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
+    "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
+}
+#: and nobody on another computer can ask for one.
+PAGES = "127.0.0.1:0"
 
 
 def scheduler_command(host: str, port: int, certificates: Path | None) -> list[str]:
@@ -26,7 +34,8 @@ def scheduler_command(host: str, port: int, certificates: Path | None) -> list[s
         If it would speak plain TCP to other computers, or certificates are missing.
     """
     tls = _tls(certificates, host, "scheduler")
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port)]
+    command += ["--no-dashboard", "--dashboard-address", PAGES]
     command += ["--protocol", "tls" if tls else "tcp", *(["--host", host] if host else [])]
     return [*command, *tls]
 
@@ -43,7 +52,15 @@ def worker_command(
     """
     host, _, is_encrypted = parsed(address)
     command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", str(jobs), "--nworkers", "1"]
-    command += ["--no-dashboard", "--memory-limit", "0", *(["--name", name] if name else []), *extra]
+    command += [
+        "--no-dashboard",
+        "--dashboard-address",
+        PAGES,
+        "--memory-limit",
+        "0",
+        *(["--name", name] if name else []),
+        *extra,
+    ]
     return [*command, *(_tls(certificates, host, "worker") if is_encrypted else [])]
 
 

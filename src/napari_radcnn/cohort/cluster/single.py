@@ -13,19 +13,23 @@ import numpy as np
 from napari_radcnn.cohort.chain import Resolved, Step, keys_of, resolve
 from napari_radcnn.cohort.cluster.workers import Cluster
 from napari_radcnn.cohort.jobs import Answer, Job, Placed
+from napari_radcnn.cohort.reading import told_of
 from napari_radcnn.errors import RadcnnError, ResourceError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.io import read, write
 from napari_radcnn.io.reports import read_classification, read_detections
 from napari_radcnn.manifest import read_beside
 from napari_radcnn.models import ModelSpec
+from napari_radcnn.operations.outcomes import manifest_of_run, result_of
+from napari_radcnn.operations.planning import make_request
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import Classification, Detections, LabelMap, Result
+from napari_radcnn.suitability import Suitability
 from napari_radcnn.tasks import TASKS
-from napari_radcnn.volume import Volume
+from napari_radcnn.volume import Volume, VolumeMetadata
 
 _CASE = "scan"
-#: What a NIfTI file does not hold and a model wants to know; whose scan it is stays here.
-_ABOUT = ("modality", "units", "description", "is_label", "padding_value", "is_calibrated", "is_placed")
 
 
 def run_elsewhere(
@@ -71,71 +75,107 @@ def run_elsewhere(
     CancelledError
         If `cancel` was set.
     """
+    request = make_request(volumes, spec, options, device, precision, None, None, anyway=anyway)
     model = spec.name if spec.origin is None or spec.pipeline.endswith(".installed") else str(spec.origin)
     steps = resolve([Step("result", "run", model, options)], precision=precision, trust=trust, anyway=anyway)
     with tempfile.TemporaryDirectory(prefix="radcnn-away-") as temporary:
         folder = Path(temporary)
         (folder / "out").mkdir()
-        placed = _written(volumes, steps[0], folder)
+        placed = _written(request.volumes, steps[0], folder)
         job = Job(
             _CASE, placed, steps, keys_of(steps), {"result": f"result{steps[0].suffix}"}, str(folder / "out"),
             device=device, trust=trust,
         )  # fmt: skip
-        answer = _asked(job, Cluster(address, certificates, send=True), progress, cancel)
+        answer = _asked(job, Cluster(address, certificates, send=True), request, progress, cancel)
         if answer.state != "done":
-            raise RadcnnError(answer.reason)
-        return _result(answer, folder / "out", spec, volumes[0])
+            raise RadcnnError(_with_names(answer.reason, request))
+        return _result(answer, folder / "out", request)
 
 
 def _written(volumes: Sequence[Volume], step: Resolved, folder: Path) -> dict[str, Placed]:
     placed = {}
+    spaces = [volume.metadata.frame_of_reference_uid for volume in volumes]
     for number, (where, volume) in enumerate(zip(step.inputs.values(), volumes, strict=True)):
         path = folder / f"{number}.nii"
-        write(replace(volume, metadata=replace(volume.metadata, source=None, provenance={})), path)
-        about: dict[str, Any] = {name: getattr(volume.metadata, name) for name in _ABOUT}
-        about |= {"name": volume.name, "acquisition": dict(volume.metadata.acquisition)}
-        shown = volume.metadata.source
-        placed[where.removeprefix("list:")] = Placed(
-            str(path), shown="" if shown is None else str(shown.absolute()), about=about
-        )
+        told = told_of(volume)
+        bare = VolumeMetadata(modality=volume.modality, is_label=volume.metadata.is_label)
+        write(replace(volume, metadata=bare, warnings=()), path)
+        # which of them lie in one space is told, and not what it is called
+        space = f"space {spaces.index(spaces[number])}" if spaces[number] else ""
+        about = told | {"name": _alias(number), "frame_of_reference_uid": space}
+        placed[where.removeprefix("list:")] = Placed(str(path), shown=path.name, about=about)
     return placed
 
 
-def _asked(job: Job, cluster: Cluster, progress: Progress | None, cancel: CancelEvent | None) -> Answer:
-    def tell(_case: str, done: int, total: int, message: str) -> None:
-        if progress is not None:
-            progress(done, total, message)
+def _asked(
+    job: Job, cluster: Cluster, request: Request, progress: Progress | None, cancel: CancelEvent | None
+) -> Answer:
+    last = (0, 1)
 
-    if progress is not None:
-        progress(0, 1, f"waiting for a worker of {cluster.address}")
+    def tell(_case: str, done: int, total: int, message: str) -> None:
+        nonlocal last
+        last = (done, total)
+        if progress is not None:
+            progress(done, total, _with_names(message, request))
+
+    def say(text: str) -> None:
+        if progress is not None:
+            progress(*last, text)
+
+    cluster.tell = say
+    say(f"waiting for a worker of {cluster.address}")
     for _, answer in cluster.work(iter([job]), tell, cancel):
         return answer
     raise ResourceError(f"{cluster.address}: no answer came.")
 
 
-def _result(answer: Answer, folder: Path, spec: ModelSpec, scan: Volume) -> Result:
+def _result(answer: Answer, folder: Path, request: Request) -> Result:
     """Return what a worker wrote as the operation would have returned it here."""
     (done,) = answer.steps
     first, *others = (folder / name for name in done.files)
-    made_by, warnings = read_beside(first), tuple(done.warnings)
-    name = f"{scan.name} · {spec.name}"
-    kind = TASKS[spec.task].kind.result
-    if kind is Detections:
-        return replace(read_detections(first), name=name, provenance=made_by, warnings=warnings)
-    if kind is Classification:
-        return replace(read_classification(first), name=name, provenance=made_by, warnings=warnings)
-    maps = tuple(_image(path, scan, f"{name} · {path.name.split('.')[1]}", made_by) for path in others)
-    if kind is LabelMap:
-        (volume,) = read(first)
-        array = np.asarray(volume.array).astype(np.min_scalar_type(int(volume.array.max(initial=0))))
-        return LabelMap(array, scan.geometry, dict(spec.labels), name, made_by, warnings, scan.metadata, maps)
-    return replace(_image(first, scan, name, made_by), warnings=warnings)
-
-
-def _image(path: Path, scan: Volume, name: str, made_by: Mapping[str, Any]) -> Volume:
-    (volume,) = read(path)
-    geometry = scan.geometry if volume.shape == scan.shape else volume.geometry
-    metadata = replace(
-        scan.metadata, name=name, source=None, source_format="", provenance=made_by, is_label=False, padding_value=None
+    away: dict[str, Any] = _with_names(read_beside(first), request)
+    kinds = away["result"].get("maps", {})
+    maps = {kind: _array(path) for kind, path in zip(kinds, others, strict=True)}
+    outcome = Outcome(
+        away["device"], away["precision"], maps=maps, facts=away["facts"], warnings=tuple(away["warnings"])
     )
-    return Volume(np.asarray(volume.array), geometry, metadata)
+    kind = TASKS[request.spec.task].kind.result
+    if kind is Detections:
+        outcome = replace(outcome, detections=read_detections(first).boxes)
+    elif kind is Classification:
+        outcome = replace(outcome, probabilities=read_classification(first).probabilities)
+    else:
+        array = _array(first)
+        grid = away["result"].get("affine")
+        if kind is LabelMap:
+            array = array.astype(np.min_scalar_type(int(array.max(initial=0))))
+        geometry = None if grid is None else Geometry(array.shape, np.array(grid))
+        outcome = replace(outcome, array=array, geometry=geometry)
+    here = manifest_of_run(
+        request, request.volumes, outcome, away["started"], away["seconds"], outcome.warnings, Suitability()
+    )
+    # The worker tells how it was computed, and this computer of what: the names of scan and model stayed here.
+    known = {key: here[key] for key in ("model", "input", "inputs") if key in here}
+    return result_of(request, outcome, {**away, **known}, outcome.warnings)
+
+
+def _array(path: Path) -> Any:
+    (volume,) = read(path)
+    return np.asarray(volume.array)
+
+
+def _with_names(plain: Any, request: Request) -> Any:
+    """Return JSON types in which scans are called as they are here."""
+    if isinstance(plain, Mapping):
+        return {key: _with_names(value, request) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_with_names(value, request) for value in plain]
+    if isinstance(plain, str):
+        for number, volume in enumerate(request.volumes):
+            plain = plain.replace(_alias(number), volume.name)
+    return plain
+
+
+def _alias(number: int) -> str:
+    """Return what a worker calls a scan, whose name stays here."""
+    return f"radcnn-scan-{number:03}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from napari_radcnn.cohort.cluster.certificates import default_folder, security_of
 from napari_radcnn.cohort.cluster.needed import needed
+from napari_radcnn.cohort.cluster.serving import PAGES
 from napari_radcnn.cohort.cluster.workers import Cluster
 from napari_radcnn.cohort.jobs import Answer, Job
 from napari_radcnn.cohort.work.hands import PATIENCE
@@ -174,8 +175,8 @@ class Slurm(Cluster):
             python=profile.python or None,
             interface=profile.interface or None,
             log_directory=profile.logs or None,
-            worker_extra_args=["--nthreads", str(profile.cases), "--no-dashboard"],
-            scheduler_options={"dashboard": False, "dashboard_address": None, "allowed_failures": 2, **where},
+            worker_extra_args=["--nthreads", str(profile.cases), "--no-dashboard", "--dashboard-address", PAGES],
+            scheduler_options={"dashboard": False, "dashboard_address": PAGES, "allowed_failures": 2, **where},
             security=self._security(),
         )
         self._submit_jobs(cluster)

@@ -19,9 +19,11 @@ from napari_radcnn.cohort.cluster.connecting import connect
 from napari_radcnn.cohort.cluster.models import packs_of
 from napari_radcnn.cohort.cluster.sending import pack_inputs, unpack_results
 from napari_radcnn.cohort.jobs import Answer, Job
+from napari_radcnn.cohort.reading import is_there
+from napari_radcnn.cohort.results.layout import RUN
 from napari_radcnn.cohort.work.hands import MOST_TRIES, PATIENCE, lost_answer
 from napari_radcnn.cohort.work.workers import CaseProgress
-from napari_radcnn.errors import CancelledError, ModelError, ResourceError
+from napari_radcnn.errors import CancelledError, ModelError, RadcnnError, ResourceError
 from napari_radcnn.progress import CancelEvent
 from napari_radcnn.version import __version__
 
@@ -33,6 +35,8 @@ _POLL = 0.2
 _LOOK = 1.0
 #: How long a scheduler may be away, and how long there may be no worker, s.
 _AWAY, _NOBODY = 30.0, 120.0
+#: How long that may be before it is told, s.
+_SOON = 3.0
 #: Cases that wait at the scheduler for each that is worked on: a worker never waits for the client.
 _AHEAD = 2
 
@@ -42,7 +46,7 @@ class _Task:
     """A case that is at the scheduler."""
 
     job: Job
-    future: Future[Any]
+    future: Future[Any] | None
     allowed: frozenset[str]
     lost: list[str] = field(default_factory=list)
     avoided: frozenset[str] = frozenset()
@@ -77,7 +81,8 @@ class Cluster:
         self.address, self.certificates, self.send, self.patience = address, certificates, send, patience
         self.tell = tell or _nobody
         self._entered: dict[str, str] = {}
-        self._done: queue.Queue[tuple[_Task, Any]] = queue.Queue()
+        self._done: queue.Queue[tuple[_Task, Future[Any] | Answer]] = queue.Queue()
+        self._is_told = False
 
     def work(
         self, jobs: Iterator[Job], progress: CaseProgress, cancel: CancelEvent | None
@@ -115,6 +120,18 @@ class Cluster:
         """
         if seconds > _NOBODY:
             raise ResourceError(f"{self.address}: there has been no worker for {_NOBODY:g} s; start one.")
+        if seconds > _SOON:
+            self.tell_once(f"{self.address}: there is no worker; waiting up to {_NOBODY:g} s for one.")
+
+    def tell_once(self, text: str) -> None:
+        """Tell why nothing goes on, once until it does."""
+        if not self._is_told:
+            self._is_told = True
+            self.tell(text)
+
+    def goes_on(self) -> None:
+        """Note that there are workers."""
+        self._is_told = False
 
     def _work(
         self, client: Client, topic: str, jobs: Iterator[Job], cancel: CancelEvent | None
@@ -123,47 +140,51 @@ class Cluster:
         job = next(jobs, None)
         if job is None:
             return
-        packs, steps = packs_of(job.steps, job.trust) if self.send else ({}, job.steps)
+        packs, steps, origins = packs_of(job.steps, job.trust) if self.send else ({}, job.steps, {})
         self._watch = _Watch(self, client, job, steps, packs)
         while running or job is not None:
             self._watch.look()
             while job is not None and len(running) < self._watch.n_wanted:
                 if cancel is not None and cancel.is_set():
                     break
-                sent = replace(job, steps=steps)
+                sent = replace(job, steps=steps, origins=origins)
                 running[job.case] = self._submit(client, topic, sent, frozenset(), [])
                 job = next(jobs, None)
             if cancel is not None and cancel.is_set():
-                client.cancel([task.future for task in running.values()], force=True)
+                client.cancel([task.future for task in running.values() if task.future is not None], force=True)
                 raise CancelledError
             for task in self._watch.stranded(running):
-                task.future.cancel()
+                if task.future is not None:
+                    task.future.cancel()
                 running[task.job.case] = self._submit(client, topic, task.job, task.avoided, task.lost)
             try:
-                task, future = self._done.get(timeout=_POLL)
+                task, found = self._done.get(timeout=_POLL)
             except queue.Empty:
                 continue
             if running.get(task.job.case) is not task:  # what was given to somebody else meanwhile
                 continue
-            answer = self._answer(task, future)
+            answer = found if isinstance(found, Answer) else self._answer(task, found)
             if answer is None:
                 running[task.job.case] = self._submit(client, topic, task.job, task.avoided, task.lost)
                 continue
             del running[task.job.case]
-            done = task.job
-            del task, future  # the scheduler forgets what nobody holds
+            done, task.future = task.job, None
+            del task, found  # the scheduler forgets what nobody holds
             yield done, answer
 
     def _submit(self, client: Client, topic: str, job: Job, avoided: frozenset[str], lost: list[str]) -> _Task:
         allowed = self._watch.allowed - avoided or self._watch.allowed
-        files = pack_inputs(job) if self.send else b""
-        future = client.submit(
+        task = _Task(job, None, allowed, lost, avoided)
+        files, problem = _packed(job) if self.send else (b"", "")
+        if problem:  # of this case alone: the others go on
+            self._done.put((task, Answer(job.case, "failed", problem, [])))
+            return task
+        task.future = client.submit(
             remote.run_job, json.dumps(job.to_dict()), topic, files, self.patience,
             key=f"radcnn-{secrets.token_hex(8)}", pure=False, workers=sorted(allowed) or None,
             allow_other_workers=False,
         )  # fmt: skip
-        task = _Task(job, future, allowed, lost, avoided)
-        future.add_done_callback(lambda found: self._done.put((task, found)))
+        task.future.add_done_callback(lambda found: self._done.put((task, found)))
         return task
 
     def _answer(self, task: _Task, future: Future[Any]) -> Answer | None:
@@ -175,6 +196,8 @@ class Cluster:
             except OSError as error:  # the worker that held it went away before it was fetched
                 return self._lost(task, f"its worker went away ({error})", "")
             answer = Answer.from_dict(json.loads(text))
+            if answer.is_full and self.send:  # its own disk, not the one that results come to
+                return self._lost(task, f"the disk of {answer.where} is full", answer.where)
             if answer.state in ("done", "failed"):
                 if self.send and made:
                     unpack_results(made, Path(task.job.staging))
@@ -210,6 +233,7 @@ class _Watch:
                 "steps": [{"model": step.model, "identity": step.identity} for step in steps if step.model],
                 "trust": job.trust,
                 "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in packs.items()},
+                "paths": [] if cluster.send else _shared(job),
             }
         )
         self.allowed: frozenset[str] = frozenset()
@@ -234,6 +258,9 @@ class _Watch:
             return
         self._looked = now
         if self._client.status != "running":
+            self._cluster.tell_once(
+                f"{self._cluster.address}: the scheduler does not answer; waiting up to {_AWAY:g} s for it."
+            )
             if now - self._seen > _AWAY or self._client.status == "closed":
                 raise ResourceError(
                     f"{self._cluster.address}: the scheduler has gone away. Start it again, and run the same command: "
@@ -251,6 +278,7 @@ class _Watch:
         self.n_wanted = (n_threads + 1) if self._cluster.send else n_threads * _AHEAD
         if self.allowed:
             self._peopled = now
+            self._cluster.goes_on()
         elif threads and len(threads) == sum(address in self._problems for address in threads):
             address, problem = next(iter((a, self._problems[a]) for a in threads))
             raise ModelError(f"{self._cluster.address}: no worker can be used: {self._names.get(address)} {problem}.")
@@ -287,6 +315,22 @@ class _Watch:
                 self._cluster.tell(
                     f"worker {self._names.get(address, address)} is not used: {self._problems[address]}."
                 )
+
+
+def _packed(job: Job) -> tuple[bytes, str]:
+    """Return the files of a case as they travel, or why they cannot."""
+    try:
+        return pack_inputs(job), ""
+    except RadcnnError as error:
+        return b"", str(error)
+    except OSError as error:
+        return b"", f"{error.filename or job.case}: {error.strerror or error}."
+
+
+def _shared(job: Job) -> list[str]:
+    """Return what whoever works must see under the same path: the folder of the run, and the files of a case."""
+    places = [Path(job.staging).parents[1] / RUN, *(Path(placed.path) for placed in job.inputs.values())]
+    return [str(path) for path in places if is_there(path)]
 
 
 def _nobody(text: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from napari_radcnn.cohort.cases import IMAGE, Case, CaseList
 from napari_radcnn.cohort.finding.choice import Candidate, Choice, choose
@@ -13,6 +15,7 @@ from napari_radcnn.io.contents import ScansAtPath, find_scans
 from napari_radcnn.io.omezarr import is_zarr
 
 _SUFFIXES = re.compile(r"(\.ome)?\.(nii|zarr|nrrd|mha|mhd|mgz|mgh|dcm|png|jpe?g|tiff?)(\.gz)?$", re.I)
+_NIBABEL, _ITK = re.compile(r"\.(nii(\.gz)?|mgz|mgh)$", re.I), re.compile(r"\.(nrrd|mha|mhd)$", re.I)
 _ENTITY = re.compile(r"([a-zA-Z0-9]+)-([a-zA-Z0-9]+)")
 #: Parts of names of what is no scan but was drawn on one.
 _DRAWN = re.compile(r"(^|[_.\-])(seg|segmentation|mask|label|labels|lesion|roi|dseg|gt)([_.\-]|$)", re.I)
@@ -36,6 +39,8 @@ def cases_of_folder(found: ScansAtPath, rules: Sequence[Rule]) -> CaseList:
         cases = [_single(path) for path in direct]
         return CaseList(_numbered(cases), (IMAGE,), folder)
     groups = _groups(folder, direct)
+    if direct and len(rules) == 1:
+        groups = _one_each(groups, rules[0])
     wanted = tuple(rules) or (Rule(),)
     cases = [_grouped(name, paths, wanted, is_default=not rules) for name, paths in groups.items()]
     return CaseList(_numbered(cases), tuple(rule.name for rule in wanted), folder)
@@ -81,7 +86,9 @@ def _by_suffix(name: str, scans: Sequence[Path]) -> Case:
     for path in scans:
         by_suffix.setdefault(_stem(path).rpartition("_")[2], []).append(path)
     choices = {
-        suffix: choose([_candidate(path, n) for n, path in enumerate(paths)], Rule(suffix), is_default=True)
+        suffix: choose(
+            [_candidate(path, n, is_measured=False) for n, path in enumerate(paths)], Rule(suffix), is_default=True
+        )
         for suffix, paths in by_suffix.items()
     }
     return _case(name, choices, "no scan in the folders of BIDS" if not scans else "")
@@ -89,7 +96,8 @@ def _by_suffix(name: str, scans: Sequence[Path]) -> Case:
 
 def _grouped(name: str, paths: Sequence[Path], rules: Sequence[Rule], *, is_default: bool) -> Case:
     scans = [path for path in paths if is_default is False or not _DRAWN.search(_stem(path))] or list(paths)
-    candidates = [_candidate(path, n) for n, path in enumerate(scans)]
+    is_measured = any(map(_asks_for_size, rules))
+    candidates = [_candidate(path, n, is_measured=is_measured) for n, path in enumerate(scans)]
     return _case(name, {rule.name: choose(candidates, rule, is_default=is_default) for rule in rules}, "")
 
 
@@ -116,9 +124,56 @@ def _groups(folder: Path, direct: Sequence[Path]) -> dict[str, list[Path]]:
     return {path.name: list(find_scans(path).images) for path in inner}
 
 
-def _candidate(path: Path, order: int) -> Candidate:
+def _one_each(groups: dict[str, list[Path]], rule: Rule) -> dict[str, list[Path]]:
+    """Return a group for each file that fits, where most names that begin alike are of several cases: IMG_1, IMG_2."""
+    is_measured = _asks_for_size(rule)
+    fitting = {
+        name: [path for path in paths if not rule.against(_candidate(path, 0, is_measured=is_measured).facts)]
+        for name, paths in groups.items()
+    }
+    if 2 * sum(len(paths) > 1 for paths in fitting.values()) <= len(groups):
+        return groups
+    found: dict[str, list[Path]] = {}
+    for path in (path for paths in fitting.values() for path in paths):
+        found.setdefault(_stem(path), []).append(path)
+    return found
+
+
+def _candidate(path: Path, order: int, *, is_measured: bool) -> Candidate:
     entities = " ".join(value for _, value in _ENTITY.findall(_stem(path)))
-    return Candidate(str(path.absolute()), path.name, Facts("", f"{_stem(path)} {entities}"), order=order)
+    slices, spacing = _size(path) if is_measured else (None, None)
+    title = path.name if slices is None else f"{path.name} ({slices} slices)"
+    facts = Facts("", f"{_stem(path)} {entities}", slices, spacing)
+    return Candidate(str(path.absolute()), title, facts, order=order)
+
+
+def _asks_for_size(rule: Rule) -> bool:
+    return (rule.fewest, rule.most, rule.thickest_mm) != (None, None, None)
+
+
+def _size(path: Path) -> tuple[int | None, float | None]:
+    """Return the number of slices of an image and the distance between them, mm, from its header; None if unknown."""
+    if _NIBABEL.search(path.name):
+        import nibabel
+
+        try:
+            header: Any = nibabel.load(path).header  # type: ignore[attr-defined]  the voxels stay on the disk
+            shape, zooms = header.get_data_shape(), header.get_zooms()
+        except (OSError, ValueError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError):
+            return None, None
+        return (int(shape[2]), float(zooms[2])) if len(shape) > 2 else (1, None)
+    if _ITK.search(path.name):
+        import SimpleITK
+
+        reader = SimpleITK.ImageFileReader()
+        reader.SetFileName(str(path))
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            return None, None
+        size = reader.GetSize()
+        return (int(size[2]), float(reader.GetSpacing()[2])) if len(size) > 2 else (1, None)
+    return None, None
 
 
 def _numbered(cases: Sequence[Case]) -> tuple[Case, ...]:

@@ -14,6 +14,8 @@ from napari_radcnn.errors import OptionError
 Layout = Literal["cases", "bids"]
 #: Of a run, in its folder.
 TABLE, LOG, RUN, RECORDS, WORK = "results.csv", "log.jsonl", "cohort.json", "records", ".radcnn-work"
+#: What stands among the derivatives and has no name in BIDS.
+BIDS_IGNORE = "".join(f"{name}\n" for name in (f"{RECORDS}/", TABLE, LOG, RUN, "*.radcnn.json", "*_measures.json"))
 _WORDS = re.compile(r"[^A-Za-z0-9]+")
 _ENTITIES = re.compile(r"(sub-[A-Za-z0-9]+(?:_(?:ses|acq|ce|rec|run|echo)-[A-Za-z0-9]+)*)_([A-Za-z0-9]+)$")
 _DATATYPES = ("anat", "pet", "ct", "dwi", "perf", "func")

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_radcnn.cohort.jobs import Answer, Done, Job
+from napari_radcnn.cohort.jobs import Answer, Done, Job, Placed
+from napari_radcnn.cohort.reading import hash_of
+from napari_radcnn.errors import RadcnnError
 from napari_radcnn.files import file_hash, replace_text
 
 SCHEMA = "radcnn-case/1"
@@ -56,8 +58,11 @@ class Record:
             path = Path(placed.path)
             if known.get("which", "") != placed.which or not path.exists():
                 return False
-            # The same time and size, or else the same bytes: a copy is as good.
-            if known.get("stat") != stat_of(path) and known.get("sha256") != file_hash(path):
+            try:
+                # The same time and size, or else the same bytes: a copy is as good.
+                if known.get("stat") != stat_of(path) and known.get("sha256") != hash_of(path, placed.which):
+                    return False
+            except (OSError, RadcnnError):  # whoever works on it says what is wrong with it
                 return False
         return set(self.inputs) == set(job.inputs)
 
@@ -128,16 +133,7 @@ def commit(out: Path, folder: str, job: Job, answer: Answer, kept: Sequence[Done
         for name in gone - (remaining if before.folder == folder else set()):
             with suppress(OSError):
                 _remove(out / before.folder / name)
-    inputs = {
-        name: {
-            "path": placed.path,
-            "which": placed.which,
-            "stat": stat_of(Path(placed.path)),
-            "sha256": answer.inputs.get(name, "") or file_hash(Path(placed.path)),
-        }
-        for name, placed in job.inputs.items()
-        if Path(placed.path).exists()
-    }
+    inputs = {name: _known(placed, answer.inputs.get(name, "")) for name, placed in job.inputs.items()}
     record = Record(answer.case, folder, steps, inputs)
     told = {"schema": SCHEMA, "case": record.case, "folder": folder, "state": answer.state, "inputs": inputs}
     plain = {**told, "steps": [asdict(done) for done in steps]}
@@ -146,6 +142,16 @@ def commit(out: Path, folder: str, job: Job, answer: Answer, kept: Sequence[Done
     replace_text(place, json.dumps(plain, indent=1) + "\n")
     shutil.rmtree(staging, ignore_errors=True)
     return record
+
+
+def _known(placed: Placed, sha256: str) -> dict[str, Any]:
+    """Return what tells a file of a case from another one; nothing of one that cannot be read."""
+    path = Path(placed.path)
+    told: dict[str, Any] = {"path": placed.path, "which": placed.which}
+    try:
+        return {**told, "stat": stat_of(path), "sha256": sha256 or hash_of(path, placed.which)}
+    except (OSError, RadcnnError):
+        return {**told, "stat": None, "sha256": ""}
 
 
 def record_path(out: Path, case: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 from napari_radcnn.cohort.chain.kinds import OPERATIONS, VERBS
 from napari_radcnn.cohort.chain.resolved import Resolved
 from napari_radcnn.cohort.jobs import Answer, Done, Job, Placed
-from napari_radcnn.cohort.reading import read_scan
+from napari_radcnn.cohort.reading import hash_of, read_scan, with_told
 from napari_radcnn.cohort.steps.numbers import numbers_of_result
 from napari_radcnn.errors import ModelError, RadcnnError, ResourceError
 from napari_radcnn.files import file_hash
@@ -73,7 +73,7 @@ class Context:
                 self.scans[where] = read_scan(self.path(where), "", self.progress, self.cancel)
             else:
                 found = read_scan(Path(placed.path), placed.which, self.progress, self.cancel)
-                self.scans[where] = replace(found, metadata=replace(found.metadata, **placed.about))
+                self.scans[where] = with_told(found, placed.about)
         return self.scans[where]
 
     def target(self, step: Resolved) -> Path:
@@ -165,7 +165,7 @@ def _run_model(step: Resolved, context: Context) -> tuple[list[Path], dict[str, 
             volumes, spec, step.options, **how, threads=job.threads or None, anyway=step.anyway,
             progress=context.progress, cancel=context.cancel,
         )  # fmt: skip
-    result = _told(result, job)
+    result = _told(_called(result, spec.name, step, job), job)
     target = context.target(step)
     write_with_manifest(result, target, overwrite=True)
     made = [target]
@@ -176,6 +176,20 @@ def _run_model(step: Resolved, context: Context) -> tuple[list[Path], dict[str, 
     seen = [warning for volume in volumes for warning in volume.warnings]
     warnings = list(dict.fromkeys([*seen, *result.warnings]))
     return made, numbers_of_result(result), warnings
+
+
+def _called(result: Result, name: str, step: Resolved, job: Job) -> Result:
+    """Return a result whose manifest calls a model that was sent here as the one who asked calls it."""
+    if name == step.title:
+        return result
+    model = {**result.provenance["model"], "name": step.title}
+    if step.name in job.origins:
+        model["origin"] = job.origins[step.name]
+    made_by = {**result.provenance, "model": model}
+    called = result.name.replace(f" · {name}", f" · {step.title}")
+    if isinstance(result, Volume):
+        return result.with_metadata(name=called, provenance=made_by)
+    return replace(result, name=called, provenance=made_by)  # type: ignore[type-var]
 
 
 def _told(result: Result, job: Job) -> Result:
@@ -198,9 +212,8 @@ def _renamed(plain: Any, shown: Mapping[str, str]) -> Any:
 
 
 def _hash(placed: Placed) -> str:
-    """Return the hash of an input; that of one series is of its whole folder, which is read anyway."""
     path = Path(placed.path)
-    return file_hash(path) if path.exists() else ""
+    return hash_of(path, placed.which) if path.exists() else ""
 
 
 def _reason(error: RadcnnError | MemoryError | OSError, step: str, n_steps: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -18,7 +19,6 @@ from qtpy.QtWidgets import (
     QMenu,
     QPushButton,
     QSpinBox,
-    QTableView,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -26,13 +26,15 @@ from qtpy.QtWidgets import (
 
 from napari_radcnn.cohort import Case, CaseList, Summary, find_cases, read_list, run
 from napari_radcnn.cohort.chain.kinds import OPERATIONS
-from napari_radcnn.cohort.reading import locate
+from napari_radcnn.cohort.reading import is_there, locate
 from napari_radcnn.cohort.results.layout import TABLE
 from napari_radcnn.cohort.results.record import read_record, record_path
 from napari_radcnn.cohort.results.table import read_table
 from napari_radcnn.cohort.tables import SUFFIXES
 from napari_radcnn.errors import RadcnnError
-from napari_radcnn.gui.cohort.rows import CaseRows
+from napari_radcnn.gui.cohort.choices import InputColumns, ModelChoices, wanted_of
+from napari_radcnn.gui.cohort.rows import CaseRows, CaseTable
+from napari_radcnn.gui.panel.panel import panel_of
 from napari_radcnn.gui.parts.where import WhereBox
 from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, narrow_combo, wrapped_label
 from napari_radcnn.gui.scans.opening import scans_page
@@ -41,6 +43,8 @@ from napari_radcnn.progress import Progress
 from napari_radcnn.tasks import TASKS
 
 _REFRESH_MS = 1000
+#: Pages of the panel: this one, and the one that opens scans.
+_NAME, _OPENS = "Cohort", "Scans"
 #: Of the time, what reading a long table again may take.
 _SHARE = 0.1
 
@@ -65,6 +69,7 @@ class CohortDock(QWidget):
         self._timer.setInterval(_REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
         self._connect()
+        self._show_choices()
         self._update_ready()
 
     # -- what it looks like ----------------------------------------------------------------------------------------
@@ -88,6 +93,9 @@ class CohortDock(QWidget):
         self.model_combo.setMinimumContentsLength(10)
         self.model_combo.setToolTip("What is done with every case; a chain is a small YAML file")
         form.addRow("Model", self.model_combo)
+        self.columns, self.choices = InputColumns(), ModelChoices()
+        form.addRow(self.columns)
+        form.addRow(self.choices)
         self.out_line, self.out_button = QLineEdit(), QPushButton("…")
         self.out_line.setPlaceholderText("a new folder, or that of a run to go on with")
         self.out_button.setMaximumWidth(30)
@@ -105,7 +113,7 @@ class CohortDock(QWidget):
         self.note_label.hide()
         layout.addWidget(self.note_label)
         self.rows = CaseRows(self)
-        self.table = QTableView()
+        self.table = CaseTable()
         self.table.setModel(self.rows)
         self.rows.modelReset.connect(self.table.resizeColumnsToContents)
         self.table.setMinimumHeight(220)
@@ -123,6 +131,7 @@ class CohortDock(QWidget):
     def _connect(self) -> None:
         self.cases_line.editingFinished.connect(self._on_cases_typed)
         self.model_combo.activated.connect(self._on_model)
+        self.model_combo.currentIndexChanged.connect(self._show_choices)
         self.out_button.clicked.connect(self._choose_out)
         self.out_line.editingFinished.connect(self._on_out)
         self.where.changed.connect(self._update_ready)
@@ -131,11 +140,12 @@ class CohortDock(QWidget):
         self.table.selectionModel().currentRowChanged.connect(self._on_row)
         self.table.doubleClicked.connect(self._on_double_click)
         self.open_button.clicked.connect(self.open_case)
+        self.table.entered_case.connect(self.open_case)
 
     def _fill_models(self) -> None:
-        for spec in models():
-            if TASKS[spec.task].build and spec.is_available:
-                self.model_combo.addItem(f"{spec.title} ({spec.name})", spec.name)
+        self._specs = {spec.name: spec for spec in models() if TASKS[spec.task].build and spec.is_available}
+        for spec in self._specs.values():
+            self.model_combo.addItem(f"{spec.title} ({spec.name})", spec.name)
         for name in OPERATIONS:
             self.model_combo.addItem(name, name)
         self.model_combo.addItem("A chain …", "")
@@ -162,6 +172,7 @@ class CohortDock(QWidget):
     def _show_cases(self, cases: CaseList) -> str:
         self.cases = cases
         self.rows.set_cases(cases.cases)
+        self._show_columns()
         if self.out is None and cases.source is not None:
             self.out_line.setText(str(cases.source.parent / f"{cases.source.stem}-results"))
         self._table_read = 0.0
@@ -189,6 +200,20 @@ class CohortDock(QWidget):
         if self.model_combo.currentData() == "":
             path, _ = QFileDialog.getOpenFileName(self, "Chain", "", "Chains (*.yaml *.yml)")
             self.choose_chain(Path(path) if path else None)
+
+    def _show_choices(self, *_: Any) -> None:
+        """Show the options of what is done, and which columns it takes."""
+        self.choices.show_for(self._specs.get(self._what))
+        self._show_columns()
+
+    def _show_columns(self) -> None:
+        what = self._what
+        self.columns.show_for(wanted_of(what, self._specs.get(what)) if what else (), self.cases)
+
+    @property
+    def _what(self) -> str:
+        """The name of a model or an operation, or the path of a chain."""
+        return str(self.model_combo.currentData() or "")
 
     def choose_chain(self, path: Path | None) -> None:
         """Offer a chain among the models, and choose it; without one the first model."""
@@ -220,11 +245,13 @@ class CohortDock(QWidget):
             return
         try:
             cluster = self.where.cluster()
+            options = self.choices.options()
         except RadcnnError as error:
             self.panel.fail(str(error))
             return
         notes: list[str] = []
-        work = partial(_work, str(self.model_combo.currentData()), cases, out, self.jobs_box.value(), cluster, notes)
+        how = {"options": options, "inputs": self.columns.mapping(), "anyway": self.choices.anyway}
+        work = partial(_work, self._what, cases, out, {**how, "jobs": self.jobs_box.value()}, cluster, notes)
         self.note_label.hide()
         self.panel.start("Cohort", work, partial(self._told, notes), lambda: "Stopped; Run goes on.")
         if self.panel.job is not None:
@@ -238,11 +265,11 @@ class CohortDock(QWidget):
         return f"{summary.n_done} cases done{kept}, {summary.n_failed} failed, in {summary.seconds:.0f} s."
 
     def _on_progress(self, _done: int, _total: int, message: str) -> None:
-        self.rows.set_working(message.partition(": ")[0])
+        self.rows.set_working(message)
 
     def _on_ended(self) -> None:
         self._timer.stop()
-        self.rows.set_working("")
+        self.rows.end_work()
         self._rest = 0.0
         self.refresh()
         self._update_ready()
@@ -279,21 +306,31 @@ class CohortDock(QWidget):
         self.open_case()
 
     def open_case(self) -> None:
-        """Open the scans of the chosen case and what was made of them, on the Scans page."""
+        """Open the scans of the chosen case with their results by the Scans page, and come back for the next."""
         case = self._case()
         if case is None or self.cases is None:
             return
         paths = paths_of(case, self.cases, self.out)
-        if paths:
-            scans_page(self._viewer).open_paths(paths)
-        else:
+        if not paths:
             self.panel.fail(f"{case.name}: none of its files is there.")
+            return
+        page = scans_page(self._viewer)
+        page.open_paths(paths)
+
+        def come_back() -> None:
+            page.panel.ended.disconnect(come_back)
+            panel = panel_of(self._viewer)
+            if panel.name == _OPENS:  # the user has not turned elsewhere meanwhile
+                panel.open(_NAME)
+                self.table.setFocus()
+
+        page.panel.ended.connect(come_back)
 
 
 def paths_of(case: Case, cases: CaseList, out: Path | None) -> list[Path]:
     """Return the files of a case that the viewer opens: its scans first, then the images among its results."""
     named = [locate(text, cases.folder)[0] for text in case.values.values()]
-    found = [path for path in named if path.exists()]
+    found = [path for path in named if is_there(path)]
     record = None if out is None else read_record(record_path(out, case.name))
     if record is not None and out is not None:
         files = (out / record.folder / name for done in record.steps for name in done.files)
@@ -312,7 +349,7 @@ def _work(
     model: str,
     cases: CaseList,
     out: Path,
-    jobs: int,
+    how: Mapping[str, Any],
     cluster: tuple[str, Path | None] | None,
     notes: list[str],
     progress: Progress,
@@ -324,9 +361,7 @@ def _work(
         from napari_radcnn.cohort.cluster.workers import Cluster
 
         workers = Cluster(*cluster, send=True, tell=notes.append)
-    return run(
-        model, cases, out, jobs=jobs, workers=workers, progress=progress, cancel=cancel, tell=notes.append
-    )  # fmt: skip
+    return run(model, cases, out, workers=workers, progress=progress, cancel=cancel, tell=notes.append, **how)
 
 
 def _in_a_line(*widgets: QWidget) -> QHBoxLayout:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QTableView
 
 from napari_radcnn.cohort import Case
 from napari_radcnn.cohort.cases import RESULT_COLUMNS
@@ -18,6 +20,20 @@ _MOST_NUMBERS = 6
 #: What numbers are called that are shown before others.
 _KEY = (("_ml", "findings", "probability_", " dice"), ("best_score", "largest_mm", " mean"))
 _States = Mapping[str, Mapping[str, str]]
+
+
+class CaseTable(QTableView):
+    """The list of cases, in which Return opens the chosen one."""
+
+    entered_case = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
+        """Take Return, alone: with Ctrl it starts the run."""
+        is_return = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if is_return and not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+            self.entered_case.emit()
+        else:
+            super().keyPressEvent(event)
 
 
 class CaseRows(QAbstractTableModel):
@@ -35,12 +51,12 @@ class CaseRows(QAbstractTableModel):
         self._results: _States = {}
         self._numbers: list[str] = []
         self._rows: dict[str, int] = {}
-        self._working = ""
+        self._working: set[str] = set()
 
     def set_cases(self, cases: Sequence[Case]) -> None:
         """Show other cases."""
         self.beginResetModel()
-        self.cases, self._results, self._numbers, self._working = tuple(cases), {}, [], ""
+        self.cases, self._results, self._numbers, self._working = tuple(cases), {}, [], set()
         self._rows = {case.name: row for row, case in enumerate(self.cases)}
         self.endResetModel()
 
@@ -66,13 +82,24 @@ class CaseRows(QAbstractTableModel):
         if self.cases:
             self.dataChanged.emit(self.index(0, 0), self.index(len(self.cases) - 1, self.columnCount() - 1))
 
-    def set_working(self, case: str) -> None:
-        """Mark a case that is being worked on; an empty name marks none."""
-        before, self._working = self._working, case
-        for name in (before, case):
-            if name in self._rows:
-                place = self.index(self._rows[name], 1)
-                self.dataChanged.emit(place, place)
+    def set_working(self, message: str) -> None:
+        """Mark the case that a line of progress begins with (``"sub-01: patch 3"``) as being worked on."""
+        pieces = message.split(": ")
+        starts = (": ".join(pieces[:n]) for n in range(1, len(pieces)))
+        name = next((start for start in starts if start in self._rows), None)
+        if name is not None and name not in self._working:
+            self._working.add(name)
+            self._show_state(name)
+
+    def end_work(self) -> None:
+        """Mark no case as being worked on."""
+        before, self._working = self._working, set()
+        for name in before:
+            self._show_state(name)
+
+    def _show_state(self, name: str) -> None:
+        place = self.index(self._rows[name], 1)
+        self.dataChanged.emit(place, place)
 
     def count(self, state: str) -> int:
         """Return how many cases are in a state."""
@@ -83,7 +110,7 @@ class CaseRows(QAbstractTableModel):
         state = self._results.get(case.name, {}).get("state", "")
         if state:
             return state
-        if case.name == self._working:
+        if case.name in self._working:
             return "working"
         return "in doubt" if case.doubt else "waiting"
 

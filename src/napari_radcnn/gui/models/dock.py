@@ -35,7 +35,7 @@ from napari_radcnn.gui.models.queue import RunQueue, WaitingRun
 from napari_radcnn.gui.models.replayed import ask_for_manifest, replay_and_show, replay_button
 from napari_radcnn.gui.models.result_table import ResultTable
 from napari_radcnn.gui.models.run import ModelRun, can_be_input
-from napari_radcnn.gui.models.streamed import Preview, label_bytes, must_stream
+from napari_radcnn.gui.models.streamed import TOO_LARGE_FOR_CLUSTER, Preview, label_bytes, must_stream
 from napari_radcnn.gui.models.suited import judge_all
 from napari_radcnn.gui.models.text import about, suitability_line
 from napari_radcnn.gui.parts.form import OptionsForm
@@ -275,6 +275,8 @@ class ModelsDock(QWidget):
             return ""
         options = None if self.options_form is None else self.options_form.value()
         settings, where = self.settings_form.value(), self.where.cluster()
+        if where is not None and must_stream(spec, self.layer):
+            return TOO_LARGE_FOR_CLUSTER
         return ModelRun(spec, tuple(self.inputs.layers), options, settings, where=where)
 
     def update_plan(self) -> None:

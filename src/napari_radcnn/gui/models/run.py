@@ -89,11 +89,14 @@ class ModelRun:
         return [scan_volume(layer) for layer in self.layers]
 
     def plan(self) -> Plan:
-        """Return what it would cost."""
+        """Return what it would cost here; of a run elsewhere only what speaks against it."""
         from napari_radcnn.operations import plan
 
         settings = self.settings
-        return plan(self.volumes(), self.spec, self.options, device=settings.device, precision=settings.precision)
+        how = {"device": settings.device, "precision": settings.precision}
+        return plan(
+            self.volumes(), self.spec, self.options, **how, elsewhere="" if self.where is None else self.where[0]
+        )
 
     def run(self, progress: Progress, cancel: Event) -> Shown:
         """Run the model in memory, here or by a worker of a cluster."""

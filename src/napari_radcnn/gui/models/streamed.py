@@ -25,6 +25,11 @@ from napari_radcnn.voxels import box_ends
 _PART_OF_FREE = 0.25
 #: The most voxels of what is seen while a model runs.
 _MOST_SEEN = 16_000_000
+#: What is said where a worker elsewhere was to find them.
+TOO_LARGE_FOR_CLUSTER = (
+    "The labels are too large for this computer's memory, into which a cluster sends them back: choose "
+    "'This computer', which writes them to a folder, or run `radcnn cohort run` on the cluster."
+)
 
 
 def must_stream(spec: ModelSpec, layer: Any) -> bool:
