@@ -1,16 +1,67 @@
-"""Shared by all tests: nothing is written into the user's folders, no network is reached."""
+"""Shared by all tests: nothing is written into the user's folders, no network is reached, no display is shared."""
 
 from __future__ import annotations
 
+import gc
+import itertools
+import os
 import socket
+from typing import Any
 
 import pytest
+
+from displays import Display
+
+_DISPLAYS: dict[str, Display] = {}
+_HOMES = itertools.count()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let each of several processes compute with one thread: together they have the processors."""
+    for name in ("OMP_NUM_THREADS", "LP_NUM_THREADS"):  # of torch and NumPy; of OpenGL in software
+        os.environ.setdefault(name, "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give each of several processes a display of its own: windows take pointer and keyboard from each other."""
+    if Display.can_be_made():
+        display = _DISPLAYS[node.gateway.id] = Display()
+        node.workerinput["display"] = display.name
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """End the display of a process that has ended."""
+    if node.gateway.id in _DISPLAYS:
+        _DISPLAYS.pop(node.gateway.id).close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Use the display that this process was given; Qt asks for it when the first window opens."""
+    display = getattr(config, "workerinput", {}).get("display")
+    if display:
+        os.environ["DISPLAY"] = display
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of every later search for garbage; each viewer begins and ends with one."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """End the displays that are left."""
+    while _DISPLAYS:
+        _DISPLAYS.popitem()[1].close()
 
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep caches and settings of a test in a folder of its own."""
-    home = tmp_path_factory.mktemp("home")
+    home = tmp_path_factory.getbasetemp() / "homes" / str(next(_HOMES))  # `mktemp` would look at all before it
+    home.mkdir(parents=True)
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name.lower()))
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -30,3 +35,18 @@ def _own_napari_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     settings.plugins.extension2reader = {}
     yield
     settings.plugins.extension2reader = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _manifests_are_read_once() -> Iterator[None]:
+    """Read the manifests of installed plugins once a process: for napari, they are a tenth of making a viewer."""
+    from npe2 import PluginManifest
+
+    discover = PluginManifest.discover
+    known = functools.cache(lambda _: list(discover()))
+
+    def discovered(paths: Sequence[str | Path] = ()) -> Iterator[Any]:
+        return iter(discover(paths) if paths else known(tuple(sys.path)))
+
+    with patch.object(PluginManifest, "discover", staticmethod(discovered)):
+        yield

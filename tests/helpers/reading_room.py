@@ -63,17 +63,20 @@ class Reading:
         self.viewer.reset_view()
         pump()
 
+    def show(self, *volumes):
+        """Show other scans instead, as they are first seen: axial, whole, with the windows of their files."""
+        self.viewer.layers.clear()
+        self.layers = [add_to_viewer(self.viewer, layer_data(volume)) for volume in volumes]
+        self.viewer.dims.order = tuple(range(self.viewer.dims.ndim))
+        pump()
+        self.viewer.reset_view()
+        pump()
+
     def key(self, key, modifiers=PLAIN):
-        self.qtbot.waitUntil(self._is_active)
+        self.canvas.window().activateWindow()
+        self.qtbot.waitUntil(self.canvas.window().isActiveWindow)
         QTest.keyClick(self.canvas, key, modifiers)
         pump(3)
-
-    def _is_active(self):
-        """Ask for the keyboard, and return whether the window has it: one of other tests may take it away again."""
-        window = self.canvas.window()
-        if not window.isActiveWindow():
-            window.activateWindow()
-        return window.isActiveWindow()
 
     def mouse(self, kind, where, button=LEFT, buttons=LEFT, modifiers=PLAIN, canvas=None):
         canvas = canvas or self.canvas
@@ -93,15 +96,9 @@ class Reading:
         self.drag([point], button, canvas=canvas)
 
     def hover(self, point, canvas=None):
-        """Move the mouse, as fast as one likes, and wait until the line below the pictures can have changed.
-
-        Where the display is shared, a window of other tests may take the pointer away meanwhile: it moves again then.
-        """
-        for _ in range(20):
-            self.mouse(QEvent.Type.MouseMove, point, NONE, NONE, canvas=canvas)
-            self.qtbot.wait(50)
-            if self.room._pointed is not None and self.viewer.status:
-                break
+        """Move the mouse, as fast as one likes, and wait until the line below the pictures can have changed."""
+        self.mouse(QEvent.Type.MouseMove, point, NONE, NONE, canvas=canvas)
+        self.qtbot.wait(50)
 
     def wheel(self, n, modifiers=PLAIN, canvas=None):
         """Turn the wheel over the middle by n notches, down where negative."""

@@ -30,21 +30,19 @@ def _run(request, _monitor):
     return Outcome("cpu", "float32", probabilities={"normal": 0.2, "mass": 0.8}, maps=maps)
 
 
-@pytest.mark.parametrize("is_asked", [True, False])
-def test_the_maps_lie_over_the_scan(make_napari_viewer, qtbot, monkeypatch, is_asked):
+def test_the_maps_lie_over_the_scan_where_they_are_asked_for(make_napari_viewer, qtbot, monkeypatch):
     _, pipeline = fake_models.register(monkeypatch, options=_Options, task="classification")
     monkeypatch.setattr(pipeline, "run", _run)
     scan = tiny_head("PIR")
     viewer, dock = docked(make_napari_viewer, scan)
     choose(dock, "fake")
-    dock.options_form.editors["explain"].setChecked(is_asked)
-    wait_for_plan(dock)
-    click(qtbot, dock.panel.start_button)
-    wait_for_end(qtbot, dock)
     names = [f"{scan.name} · fake · {kind}" for kind in ("Grad-CAM", "occlusion")]
-    assert [name in viewer.layers for name in names] == [is_asked, is_asked]
-    if not is_asked:
-        return
+    for is_asked in (False, True):
+        dock.options_form.editors["explain"].setChecked(is_asked)
+        wait_for_plan(dock)
+        click(qtbot, dock.panel.start_button)
+        wait_for_end(qtbot, dock)
+        assert [name in viewer.layers for name in names] == [is_asked, is_asked]
     cam, occlusion = (viewer.layers[name] for name in names)
     assert isinstance(cam, Image)
     assert (cam.visible, occlusion.visible) == (True, False)

@@ -68,21 +68,19 @@ def test_an_interactive_result_is_made_again(make_napari_viewer, qtbot, monkeypa
     assert np.array_equal(label_map_from_layer(viewer.layers[-1]).array, result.array)
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [('{"schema": "radcnn-manifest/7"}', "update"), ("{}", "manifest of a run"), (None, "No such file")],
-)
-def test_what_cannot_be_replayed_is_said_in_one_line(make_napari_viewer, qtbot, monkeypatch, tmp_path, text, problem):
+def test_what_cannot_be_replayed_is_said_in_one_line(make_napari_viewer, qtbot, monkeypatch, tmp_path):
     lines = []
     monkeypatch.setattr("napari.utils.notifications.show_error", lines.append)
-    path = tmp_path / "x.radcnn.json"
-    if text is not None:
-        path.write_text(text)
     viewer, dock = docked(make_napari_viewer)
-    told = replayed(qtbot, monkeypatch, dock, path)
-    assert problem in told
-    assert "x.radcnn.json" in told
-    assert len(viewer.layers) == 0
+    path = tmp_path / "x.radcnn.json"
+    cases = ((None, "No such file"), ('{"schema": "radcnn-manifest/7"}', "update"), ("{}", "manifest of a run"))
+    for text, problem in cases:
+        if text is not None:
+            path.write_text(text)
+        told = replayed(qtbot, monkeypatch, dock, path)
+        assert problem in told
+        assert "x.radcnn.json" in told
+        assert len(viewer.layers) == 0
 
 
 def test_nothing_happens_where_no_manifest_is_chosen(make_napari_viewer, qtbot, monkeypatch):

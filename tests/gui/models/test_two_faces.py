@@ -94,16 +94,19 @@ def test_both_faces_run_a_foreign_model_alike(make_napari_viewer, qtbot, tmp_pat
         assert json.loads(json.dumps(ours[key])) == manifest[key], key
 
 
-@pytest.mark.parametrize("spec", [one for one in models() if one.task != "interactive"], ids=lambda spec: spec.name)
-def test_both_faces_offer_the_same_options(make_napari_viewer, spec):
-    parser = _parser(["run", spec.name])
-    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    actions = {action.dest: action for action in commands.choices["run"]._actions}
+def test_both_faces_offer_the_same_options(make_napari_viewer):
     viewer = make_napari_viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Models")
-    dock.model_combo.setCurrentIndex(dock.model_combo.findData(spec.name))
-    for described, form in ((spec.options, dock.options_form), (RunSettings, dock.settings_form)):
-        assert list(form.editors) == [entry.name for entry in describe(described)]
-        for entry in describe(described):
-            assert actions[entry.name].default == getattr(form.value(), entry.name) == entry.default
-            assert tuple(actions[entry.name].choices or ()) == entry.choices
+    run = [spec for spec in models() if spec.task != "interactive"]
+    assert len(run) >= 10
+    for spec in run:
+        parser = _parser(["run", spec.name])
+        (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+        actions = {action.dest: action for action in commands.choices["run"]._actions}
+        dock.model_combo.setCurrentIndex(dock.model_combo.findData(spec.name))
+        assert dock.spec == spec
+        for described, form in ((spec.options, dock.options_form), (RunSettings, dock.settings_form)):
+            assert list(form.editors) == [entry.name for entry in describe(described)]
+            for entry in describe(described):
+                assert actions[entry.name].default == getattr(form.value(), entry.name) == entry.default
+                assert tuple(actions[entry.name].choices or ()) == entry.choices

@@ -21,8 +21,7 @@ class _Options(CheckedOptions):
     uncertainty: bool = option(False, title="Show uncertainty", help="maps")
 
 
-@pytest.mark.parametrize("is_asked", [True, False])
-def test_the_maps_are_hidden_layers_in_the_same_place(make_napari_viewer, qtbot, monkeypatch, is_asked):
+def test_the_maps_are_hidden_layers_in_the_same_place_where_they_are_asked_for(make_napari_viewer, qtbot, monkeypatch):
     _, pipeline = fake_models.register(monkeypatch, options=_Options)
 
     def run(request, monitor):
@@ -35,14 +34,14 @@ def test_the_maps_are_hidden_layers_in_the_same_place(make_napari_viewer, qtbot,
     scan = tiny_head("PIR")
     viewer, dock = docked(make_napari_viewer, scan)
     choose(dock, "fake")
-    dock.options_form.editors["uncertainty"].setChecked(is_asked)
-    wait_for_plan(dock)
-    click(qtbot, dock.panel.start_button)
-    wait_for_end(qtbot, dock)
     name = f"{scan.name} · fake · entropy"
-    assert (name in viewer.layers) is is_asked
-    if not is_asked:
-        return
+    for is_asked in (False, True):
+        del viewer.layers[1:]  # the scan stays
+        dock.options_form.editors["uncertainty"].setChecked(is_asked)
+        wait_for_plan(dock)
+        click(qtbot, dock.panel.start_button)
+        wait_for_end(qtbot, dock)
+        assert (name in viewer.layers) is is_asked
     layer = viewer.layers[name]
     assert isinstance(layer, Image)
     assert not layer.visible

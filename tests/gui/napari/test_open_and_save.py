@@ -34,16 +34,17 @@ def int_field(geometry: Geometry) -> Volume:
     return field.with_array(np.rint(field.array * 10).astype(np.int16))
 
 
-@pytest.mark.parametrize("orientation", PLANES)
-def test_a_shuffled_series_stands_at_its_place(make_napari_viewer, tmp_path, orientation):
-    write_dicom_series(tmp_path / "series", int_field(plane_geometry(orientation)), shuffle=True)
+def test_a_shuffled_series_of_each_plane_stands_at_its_place(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer()
-    (layer,) = viewer.open(str(tmp_path / "series"), plugin="napari-radcnn")
-    for index in np.random.default_rng(2).integers(0, layer.data.shape, (1000, 3)):
-        z, y, x = layer.data_to_world(tuple(index.astype(float)))
-        # half a unit of rounding over the gradient's length is 0.0055 mm
-        assert abs(layer.data[tuple(index)] / 10 - np.dot((x, y, z), FIELD_COEFFICIENTS)) <= 0.0501
-    assert viewer.canvas.overlays["radcnn_letter_left"].text == "R"
+    for orientation in PLANES:
+        write_dicom_series(tmp_path / orientation, int_field(plane_geometry(orientation)), shuffle=True)
+        (layer,) = viewer.open(str(tmp_path / orientation), plugin="napari-radcnn")
+        for index in np.random.default_rng(2).integers(0, layer.data.shape, (1000, 3)):
+            z, y, x = layer.data_to_world(tuple(index.astype(float)))
+            # half a unit of rounding over the gradient's length is 0.0055 mm
+            assert abs(layer.data[tuple(index)] / 10 - np.dot((x, y, z), FIELD_COEFFICIENTS)) <= 0.0501, orientation
+        assert viewer.canvas.overlays["radcnn_letter_left"].text == "R"
+        viewer.layers.clear()
 
 
 def test_an_oblique_series_stands_at_its_place(make_napari_viewer, tmp_path):
@@ -89,14 +90,14 @@ def test_only_what_is_shown_is_taken(tmp_path):
         assert (reader.get_reader(str(path)) is not None) is is_shown, path
 
 
-@pytest.mark.parametrize("suffix", [".json", ".csv", ".sr.dcm"])
-def test_findings_of_every_format_open_in_their_place(make_napari_viewer, tmp_path, suffix):
+def test_findings_of_every_format_open_in_their_place(make_napari_viewer, tmp_path):
     write_dicom_series(tmp_path / "series", int_field(oblique_geometry()))
-    path = tmp_path / f"found{suffix}"
-    io.write(FINDINGS, path, reference=tmp_path / "series" if suffix == ".sr.dcm" else None)
     viewer = make_napari_viewer()
-    (layer,) = viewer.open(str(path), plugin="napari-radcnn")
-    assert np.allclose(layer.data_to_world(layer.data[0])[::-1], FINDINGS.boxes[0].center, atol=1e-3)
+    for suffix in (".json", ".csv", ".sr.dcm"):
+        path = tmp_path / f"found{suffix}"
+        io.write(FINDINGS, path, reference=tmp_path / "series" if suffix == ".sr.dcm" else None)
+        (layer,) = viewer.open(str(path), plugin="napari-radcnn")
+        assert np.allclose(layer.data_to_world(layer.data[0])[::-1], FINDINGS.boxes[0].center, atol=1e-3), suffix
 
 
 def test_findings_beside_a_newer_manifest_open_with_a_warning(make_napari_viewer, tmp_path, monkeypatch):
@@ -121,19 +122,19 @@ def test_a_damaged_file_is_refused_in_one_line(make_napari_viewer, tmp_path):
     assert not viewer.layers
 
 
-@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".ome.zarr", ".zarr"])
-def test_an_oblique_scan_is_saved_on_its_own_grid(make_napari_viewer, tmp_path, suffix):
+def test_an_oblique_scan_is_saved_on_its_own_grid(make_napari_viewer, tmp_path):
     volume = world_field(oblique_geometry())
     io.write(volume, tmp_path / "in.nrrd")
     viewer = make_napari_viewer()
     (layer,) = viewer.open(str(tmp_path / "in.nrrd"), plugin="napari-radcnn")
-    target = tmp_path / f"out{suffix}"
-    if not suffix.endswith("zarr"):
-        target.write_bytes(b"old")  # napari's dialog has asked
-    assert layer.save(str(target), plugin="napari-radcnn")
-    (back,) = io.read(target)
-    assert back.geometry.is_close(volume.geometry)
-    assert np.allclose(back.array, volume.array)
+    for suffix in (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".ome.zarr", ".zarr"):
+        target = tmp_path / f"out{suffix}"
+        if not suffix.endswith("zarr"):
+            target.write_bytes(b"old")  # napari's dialog has asked
+        assert layer.save(str(target), plugin="napari-radcnn")
+        (back,) = io.read(target)
+        assert back.geometry.is_close(volume.geometry), suffix
+        assert np.allclose(back.array, volume.array), suffix
 
 
 def test_the_manifest_is_saved_beside_and_goes_with_what_it_tells_of(make_napari_viewer, tmp_path):
@@ -154,29 +155,30 @@ def test_the_manifest_is_saved_beside_and_goes_with_what_it_tells_of(make_napari
     assert not beside.exists()
 
 
-@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
-def test_painted_labels_are_saved_where_they_were_painted(make_napari_viewer, tmp_path, suffix):
+def test_painted_labels_are_saved_where_they_were_painted(make_napari_viewer, tmp_path):
     geometry = plane_geometry("LIP")
     volume = Volume(np.zeros(geometry.shape, np.uint8), geometry, VolumeMetadata(is_label=True))
     viewer = make_napari_viewer()
     layer = add_to_viewer(viewer, layer_data(volume))
     layer.data_setitem((np.array([3]), np.array([5]), np.array([7])), 2)
     world = np.array(layer.data_to_world((3, 5, 7)))[::-1]
-    target = tmp_path / f"labels{suffix}"
-    assert layer.save(str(target), plugin="napari-radcnn")
-    (back,) = io.read(target)
-    assert back.geometry.shape == volume.geometry.shape
-    (index,) = np.argwhere(back.array == 2)
-    assert np.allclose(back.geometry.to_world(index), world, atol=0.01)
+    for suffix in (".nii.gz", ".nrrd", ".mha"):
+        target = tmp_path / f"labels{suffix}"
+        assert layer.save(str(target), plugin="napari-radcnn")
+        (back,) = io.read(target)
+        assert back.geometry.shape == volume.geometry.shape
+        (index,) = np.argwhere(back.array == 2)
+        assert np.allclose(back.geometry.to_world(index), world, atol=0.01), suffix
 
 
 def test_samples_open_with_the_radiological_view(make_napari_viewer):
+    viewer = make_napari_viewer()
     for key in ("head", "disks", "oblique-head"):
-        viewer = make_napari_viewer()
         viewer.open_sample("napari-radcnn", key)
         assert len(viewer.layers) == 1
         assert viewer.canvas.overlays["radcnn_letter_top"].text == "A"
-        viewer.close()
+        viewer.layers.clear()
+        assert viewer.canvas.overlays["radcnn_letter_top"].text == ""
 
 
 def test_the_sample_files_are_what_their_readme_says(tmp_path):

@@ -74,7 +74,8 @@ def test_keys_that_close_the_window_ask_too_and_a_program_is_not_asked(make_napa
     monkeypatch.setattr(get_settings().application, "confirm_close_window", False)  # napari's own names nothing
     window = dock.window()
     for key in (Qt.Key.Key_Q, Qt.Key.Key_W):
-        qtbot.waitUntil(lambda: window.isActiveWindow() or bool(window.activateWindow()))
+        window.activateWindow()
+        qtbot.waitUntil(window.isActiveWindow)
         qtbot.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)
         qtbot.waitUntil(lambda: window.findChild(QMessageBox, "radcnn_unsaved") is not None)
         box = window.findChild(QMessageBox, "radcnn_unsaved")

@@ -200,7 +200,7 @@ def test_keys_go_to_the_panel_turn_its_pages_reach_every_control_and_go_back(mak
     panel = panel_of(viewer)
     window = panel.window()
     window.activateWindow()
-    qtbot.waitUntil(lambda: window.isActiveWindow() or bool(window.activateWindow()))
+    qtbot.waitUntil(window.isActiveWindow)
     pump()
     qtbot.keyClick(window, Qt.Key.Key_F9)
     assert panel.buttons["Scans"].hasFocus()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
@@ -40,28 +42,27 @@ def grays(reading):
 TABLE = tuple((np.linspace(0, 1, 400) ** 0.5).tolist())
 
 
-@pytest.mark.parametrize("is_inverted", [False, True])
-@pytest.mark.parametrize(
-    "window",
-    [
-        VoiWindow(40, 400, "a", "LINEAR"),
-        VoiWindow(40, 400, "a", "LINEAR_EXACT"),
-        VoiWindow(300, 350, "a", "SIGMOID"),
-        VoiWindow.of_limits((-50, 700), "a", "TABLE", TABLE),
-    ],
-    ids=lambda window: window.function,
+WINDOWS = (
+    VoiWindow(40, 400, "a", "LINEAR"),
+    VoiWindow(40, 400, "a", "LINEAR_EXACT"),
+    VoiWindow(300, 350, "a", "SIGMOID"),
+    VoiWindow.of_limits((-50, 700), "a", "TABLE", TABLE),
 )
-def test_the_screen_shows_the_function_of_the_file(make_napari_viewer, qtbot, window, is_inverted):
-    reading = Reading(make_napari_viewer, qtbot, ramp(windows=(window,), is_inverted=is_inverted))
-    expected = window.brightness(RAMP)
-    expected = 1 - expected if is_inverted else expected
-    found = grays(reading)
-    assert np.abs(found - expected).max() < 2.5 / 255
-    assert np.ptp(found) > 0.9
-    assert np.array_equal(np.asarray(reading.layers[0].data)[0, 0], RAMP)  # the voxels are those of the scan
-    shown = windowing.present_window(reading.layers[0])
-    assert (shown.center, shown.width) == pytest.approx((window.center, window.width))
-    assert (shown.name, shown.function) == ("a", window.function)
+
+
+def test_the_screen_shows_the_function_of_the_file(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot)
+    for window, is_inverted in product(WINDOWS, (False, True)):
+        reading.show(ramp(windows=(window,), is_inverted=is_inverted))
+        expected = window.brightness(RAMP)
+        expected = 1 - expected if is_inverted else expected
+        found = grays(reading)
+        assert np.abs(found - expected).max() < 2.5 / 255, (window, is_inverted)
+        assert np.ptp(found) > 0.9
+        assert np.array_equal(np.asarray(reading.layers[0].data)[0, 0], RAMP)  # the voxels are those of the scan
+        shown = windowing.present_window(reading.layers[0])
+        assert (shown.center, shown.width) == pytest.approx((window.center, window.width))
+        assert (shown.name, shown.function) == ("a", window.function)
 
 
 def test_the_slider_reaches_the_range_of_the_scan(make_napari_viewer, qtbot):
