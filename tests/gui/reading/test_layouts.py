@@ -27,8 +27,8 @@ from screens import pump
 
 pytestmark = pytest.mark.gui
 
-#: Random points on each of six scans: 1,000 in all, and with the slow tests on each.
-N_POINTS, N_MANY_POINTS = 167, 1000
+#: Random points on each of six scans; the slow tests take many.
+N_POINTS, N_MANY_POINTS = 24, 1000
 LETTERS = {
     "Axial": {"top": "A", "bottom": "P", "left": "R", "right": "L"},
     "Coronal": {"top": "S", "bottom": "I", "left": "R", "right": "L"},
