@@ -123,12 +123,8 @@ def test_a_program_killed_fifty_times_loses_no_acknowledged_step(tmp_path, seed)
     assert _kill_again_and_again(tmp_path, 10, seed) > 10
 
 
-#: Nothing of a record, a part of its head, its head, a part of what it holds; the slow tests take more of them.
-CUTS, MORE_CUTS = ((1, 0), (1, 60), (7, 3), (7, 28), (7, 100)), ((1, 10), (1, 400), (7, 0), (7, 20))
-
-
 @pytest.mark.parametrize(
-    ("record", "n_bytes"), [*CUTS, *(pytest.param(*cut, marks=pytest.mark.slow) for cut in MORE_CUTS)]
+    ("record", "n_bytes"), [(1, 0), (1, 10), (1, 60), (1, 400), (7, 0), (7, 3), (7, 20), (7, 28), (7, 100)]
 )
 def test_a_program_killed_within_a_record_loses_that_step_alone(tmp_path, record, n_bytes):
     folder, seed = tmp_path / "sessions", 4
