@@ -37,12 +37,11 @@ class OthersRow(QWidget):
         self.all_button = QPushButton()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.label)
-        row = QHBoxLayout()
-        row.addWidget(self.number_box, 1)
-        row.addWidget(self.show_button)
-        row.addWidget(self.all_button)
-        layout.addLayout(row)
+        for left, right in ((self.label, self.all_button), (self.number_box, self.show_button)):
+            row = QHBoxLayout()
+            row.addWidget(left, 1)
+            row.addWidget(right)
+            layout.addLayout(row)
         self.show_button.clicked.connect(self._on_show)
         self.number_box.lineEdit().returnPressed.connect(self._on_show)
         self.all_button.clicked.connect(self._on_all)
@@ -58,8 +57,7 @@ class OthersRow(QWidget):
         layers : sequence of napari layer
             All of its scan.
         """
-        before, self._standing = self._standing, None if layer is None else standing_of(layer)
-        standing = self._standing
+        standing = self._standing = None if layer is None else standing_of(layer)
         self.setVisible(standing is not None and standing.count > MOST_LAYERS)
         if standing is None or layer is None:
             return
@@ -68,10 +66,7 @@ class OthersRow(QWidget):
         self._bytes_each = int(getattr(layer.data, "nbytes", 0))
         self.label.setText(f"{standing.count - len(self._missing)} of the {standing.count} volumes are layers.")
         self.number_box.setRange(1, standing.count)
-        self.number_box.setSuffix(f" of {standing.count}")
-        if before is None or before.places != standing.places:
-            first = standing.places.index(self._missing[0]) if self._missing else 0
-            self.number_box.setValue(first + 1)
+        self.number_box.setValue(standing.number)
         self._update()
 
     def set_busy(self, is_busy: bool) -> None:
