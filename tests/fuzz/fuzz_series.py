@@ -156,10 +156,19 @@ def is_consistent(before: Sequence[Said], after: Sequence[Said], tags: set[Any])
     That is so where every header that there was is there again, be it with other pixels, or where the places have
     changed as a whole. What is the same in all files tells nothing and is left out.
     """
-    telling = sorted(tag for tag in tags - {_PLACE} if len({said.get(tag) for said in after}) > 1)
-    return _places(before, telling, named=True) == _places(after, telling, named=True) or (
-        _places(before, telling, named=False) == _places(after, telling, named=False)
-    )
+    telling = sorted(tag for tag in tags if _varies(before, tag) and _varies(after, tag))
+    if _PLACE not in telling:
+        return _rows(before, telling) == _rows(after, telling)
+    telling.remove(_PLACE)
+    return any(_places(before, telling, named=named) == _places(after, telling, named=named) for named in (True, False))
+
+
+def _varies(every: Sequence[Said], tag: Any) -> bool:
+    return len({said.get(tag) for said in every}) > 1
+
+
+def _rows(every: Sequence[Said], tags: Sequence[Any]) -> Counter[Any]:
+    return Counter(tuple(said.get(tag) for tag in tags) for said in every)
 
 
 def _places(every: Sequence[Said], tags: Sequence[Any], *, named: bool) -> Counter[Any]:
