@@ -24,6 +24,7 @@ import numpy as np
 import napari_radcnn as radcnn
 from benchmarks.cohort.common import clusters, cohorts
 from benchmarks.common import table
+from napari_radcnn.cohort.results.table import read_log
 from napari_radcnn.errors import ExitStatus
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.suitability import what_is
@@ -129,7 +130,7 @@ def _report(source: Path, n_kills: int) -> str:
         assert status == ExitStatus.INCOMPLETE, errors
         print(told, flush=True)
         with clusters.Processes(folder, models) as cluster:
-            killed = Counter(_kill(cluster, [*run, "-o", str(out)], out, models, n_kills))
+            victims, answered = _kill(cluster, [*run, "-o", str(out)], out, models, n_kills)
             _start_all(cluster)
             status, told, errors = cohorts.finished([*run, "-o", str(out), *cluster.words], models)
         assert status == ExitStatus.INCOMPLETE, errors
@@ -142,8 +143,10 @@ def _report(source: Path, n_kills: int) -> str:
         }
         n_files = sum(map(len, hashes.values()))
     lines = "".join(f"\n* {reason.replace(str(folder / 'in') + '/', '')}" for reason in reasons)
+    killed = ", ".join(f"{what} {n} times" for what, n in Counter(victims).items())
     rows = [
-        ("killed (kill -9)", ", ".join(f"{what} {n} times" for what, n in killed.items())),
+        ("killed (kill -9)", killed),
+        ("cases answered between start and kill", ", ".join(map(str, answered))),
         ("cases with a result, and without", f"{states['done']}, {states['failed']}"),
         ("the same table as an undisturbed run's", "yes" if is_same["table"] else "NO"),
         (f"the same hashes of its {n_files} results", "yes" if is_same["hashes"] else "NO"),
@@ -156,16 +159,24 @@ def main(words: Sequence[str]) -> None:
     print(_report(Path(words[0]), int(words[1]) if len(words) > 1 else _N_KILLS))
 
 
-def _kill(cluster: clusters.Processes, run: list[str], out: Path, models: Path, n_kills: int) -> list[str]:
-    chance, killed = random.Random(23), list[str]()
+def _kill(
+    cluster: clusters.Processes, run: list[str], out: Path, models: Path, n_kills: int
+) -> tuple[list[str], list[int]]:
+    """Kill so often; return who it was each time, and how many cases had been answered by then since the start."""
+    chance, killed, answered = random.Random(23), list[str](), list[int]()
     while len(killed) < n_kills:
         _start_all(cluster)
+        before, waits = _events(out, "began"), chance.random() > 0.2
         with cohorts.started([*run, *cluster.words], models) as process:
-            time.sleep(chance.uniform(1.0, 14.0))
+            # one in five while it starts, the others while it works, however long starting takes
+            while waits and _events(out, "began") == before and process.poll() is None:
+                time.sleep(0.1)
+            time.sleep(chance.uniform(0.0, 12.0))
             if process.poll() is not None:  # done: half of it is begun anew, so that each kill meets a run under way
                 for path in sorted((out / "records").glob("*.json"))[::2]:
                     path.unlink()
                 continue
+            answered.append(_events(out, "answered", since=before))
             victim = _VICTIMS[len(killed) % len(_VICTIMS)]
             killed.append(victim)
             if victim in ("one", "two"):
@@ -173,7 +184,16 @@ def _kill(cluster: clusters.Processes, run: list[str], out: Path, models: Path, 
                 time.sleep(chance.uniform(0.0, 3.0))
             elif victim == "scheduler":
                 cluster.close()
-    return killed
+    return killed, answered
+
+
+def _events(out: Path, kind: str, since: int = 0) -> int:
+    """Return how many events of a kind the log holds, after so many beginnings."""
+    found, began = 0, 0
+    for event in read_log(out / "log.jsonl") if (out / "log.jsonl").exists() else ():
+        found += event["event"] == kind and (kind == "began" or began > since)
+        began += event["event"] == "began"
+    return found
 
 
 def _start_all(cluster: clusters.Processes) -> None:
