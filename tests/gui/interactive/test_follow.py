@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_radcnn.gui.layers.layers import layer_data
+from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
 from played import LEFT, Played, named, scan, use_engine
 from screens import pump
@@ -23,8 +24,8 @@ def engine(monkeypatch):
 
 
 def caption(played):
-    overlays = played.viewer.canvas.overlays
-    return overlays["radcnn_session"].text.strip() if "radcnn_session" in overlays else ""
+    lines = open_room(played.viewer)._own_corners().top_right
+    return next((line for line in lines if line.startswith("Segmenting")), "")
 
 
 @pytest.mark.usefixtures("engine")

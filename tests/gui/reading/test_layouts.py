@@ -7,21 +7,20 @@ import weakref
 
 import numpy as np
 import pytest
-from napari.layers import Image, Points
+from napari.layers import Image, Points, Shapes, Tracks, Vectors
 from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers import view
-from napari_radcnn.gui.layers.layers import layer_data, to_patient
+from napari_radcnn.gui.layers.layers import layer_data, to_display, to_patient
 from napari_radcnn.gui.reading import planes, words
-from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import FIELD_COEFFICIENTS
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
-from played import LEFT, Played, oblique_scan, scan, use_engine
+from played import LEFT
 from reading_room import ALT, CONTROL, RIGHT, SCANS, SHIFT, Reading, canvas_of, field
 from screens import pump
 
@@ -252,6 +251,77 @@ def test_layers_of_other_plugins_are_shown_in_every_view(make_napari_viewer, qtb
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def pixel_of(reading, model, canvas, position):
+    """Return the color, red, green, blue, of a view's picture at an LPS position of the slice that it shows."""
+    widget = next(each for each in QApplication.allWidgets() if isinstance(each, QtViewer) and each.viewer is model)
+    picture = widget.screenshot(flash=False)
+    scale = picture.shape[1] / canvas.width()
+    x, y = reading.pixel(position, model, canvas)
+    return picture[round(y * scale), round(x * scale), :3].tolist()
+
+
+def test_what_others_draw_is_seen_in_each_plane_on_its_slice(make_napari_viewer, qtbot):
+    grid = SCANS["left_handed"]
+    reading = Reading(make_napari_viewer, qtbot, field(grid))
+    reading.key(Qt.Key.Key_F6)
+    viewer, room = reading.viewer, reading.room
+    canvases = [reading.canvas, *map(canvas_of, room.layouts.panes)]
+    shown = reading.layers[0].metadata["radcnn"]["place"].shown
+    place, beside = shown.to_world((4, 7, 8)), shown.to_world((4, 9, 5))
+    axes = {"scale": shown.spacing, "translate": shown.origin[::-1], "units": "mm", "axis_labels": ("S", "P", "L")}
+    points = viewer.add_layer(Points(np.array([[4.0, 7, 8]]), size=2, face_color="red", border_width=0, **axes))
+    flat = np.array([[4.0, 8, 4], [4, 8, 6], [4, 10, 6], [4, 10, 4]])  # about `beside`, in an axial plane
+    shapes = viewer.add_layer(
+        Shapes([flat], shape_type="polygon", face_color="lime", edge_width=0, opacity=1.0, **axes)
+    )
+    arrows = viewer.add_layer(Vectors(np.array([[[4.0, 7, 8], [1, 2, 3]]]), **axes))
+    tracks = viewer.add_layer(Tracks(np.array([[1.0, 3, 7, 8], [1, 4, 7, 8], [1, 5, 6, 8]]), **axes))
+    for layer in (arrows, tracks):
+        layer.visible = False
+    viewer.dims.set_point([0, 1, 2], to_display(place).tolist())
+    pump()
+    before = [np.array(layer.data, copy=True) for layer in (points, arrows, tracks)]
+    for model, canvas in zip(room.layouts.models, canvases, strict=True):
+        assert [layer.name for layer in model.layers] == [layer.name for layer in viewer.layers]
+        assert pixel_of(reading, model, canvas, place) == [255, 0, 0]
+        assert np.array_equal(model.layers[arrows.name].data, arrows.data)
+        assert np.array_equal(model.layers[tracks.name].data, tracks.data)
+    # a shape lies in one plane; a point leaves a plane with its slice, and stays in the others
+    axial, coronal, _ = zip(room.layouts.models, canvases, strict=True)
+    assert pixel_of(reading, *axial, beside) == [0, 255, 0]
+    viewer.dims.set_point([1, 2], to_display(beside)[1:].tolist())
+    pump()
+    assert pixel_of(reading, *coronal, beside) != [0, 255, 0]
+    viewer.dims.set_point([0, 1, 2], to_display(place).tolist())
+    coronal[0].dims.set_point(1, to_display(shown.to_world((4, 9, 8)))[1])
+    pump()
+    assert pixel_of(reading, *coronal, place) != [255, 0, 0]
+    assert pixel_of(reading, *axial, place) == [255, 0, 0]
+    viewer.dims.set_point([0, 1, 2], to_display(place).tolist())
+    # whatever is changed of them is changed everywhere, a moment later
+    points.data = np.array([[4.0, 7, 8], [1, 2, 3]])
+    points.face_color = ["blue", "yellow"]
+    points.features = {"score": [0.5, 0.75]}
+    points.text = "{score}"
+    shapes.edge_color = "magenta"
+    shapes.add([np.add(flat, (1, 0, 0))], shape_type="polygon", face_color="cyan")
+    arrows.edge_color = "green"
+    qtbot.wait(100)
+    for model, canvas in zip(room.layouts.models, canvases, strict=True):
+        assert pixel_of(reading, model, canvas, place) == [0, 0, 255]
+        assert model.layers[points.name].text.values.tolist() == ["0.5", "0.75"]
+        assert np.array_equal(model.layers[shapes.name].face_color, shapes.face_color)
+        assert np.array_equal(model.layers[shapes.name].edge_color, shapes.edge_color)
+        assert np.array_equal(model.layers[arrows.name].edge_color, arrows.edge_color)
+    points.data = np.zeros((0, 3))
+    shapes.data = []
+    qtbot.wait(100)
+    assert [len(model.layers[points.name].data) for model in room.layouts.models] == [0, 0, 0]
+    assert [len(model.layers[shapes.name].data) for model in room.layouts.models] == [0, 0, 0]
+    assert np.array_equal(before[1], arrows.data)
+    assert np.array_equal(before[2], tracks.data)
+
+
 @pytest.mark.parametrize(("shape", "spacing"), [((1, 20, 30), (5.0, 0.7, 0.7)), ((3, 400, 8), (2000.0, 0.5, 2.0))])
 def test_scans_of_one_slice_and_of_odd_voxels_have_layouts(make_napari_viewer, qtbot, shape, spacing):
     reading = Reading(make_napari_viewer, qtbot, field(Geometry.from_parts(shape, spacing, (-31.0, 17.5, 40.25))))
@@ -316,59 +386,3 @@ def test_the_viewer_may_be_closed_with_all_views_open_in_the_middle_of_a_drag(ma
     layouts = reading.room.layouts
     reading.viewer.close()
     assert layouts.panes == []
-
-
-# -- the tools of a session --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", [scan, oblique_scan], ids=["turned", "oblique"])
-def test_tools_work_in_every_plane_and_are_undone_across_them(make_napari_viewer, qtbot, monkeypatch, kind):
-    engine = use_engine(monkeypatch)
-    engine.radius = 3.0
-    volume = kind()
-    played = Played(make_napari_viewer, qtbot, volume).start()
-    room = open_room(played.viewer)
-    room.choose_layout("three")
-    pump()
-    main, canvas = played.viewer, played.canvas
-    shown = played.editing.shown.place.shown
-    middle = shown.to_world((np.array(shown.shape) - 1) // 2)
-    labels = played.session.labels
-    states = [labels.copy()]
-    for pane in room.layouts.panes:
-        main.dims.set_point([0, 1, 2], middle[::-1].tolist())
-        played.viewer, played.canvas = pane.model, canvas_of(pane)
-        place = middle.copy()
-        across = [axis for axis in range(3) if axis != planes.PATIENT_AXIS[words.PLANES[pane.plane][0]]]
-        place[across] += (2.1, -1.3)
-        played.dock.palette_box.choose("point")
-        played.click(place)
-        played.idle()
-        assert not played.warning
-        prompt = played.session.prompts(played.session.active)[-1]
-        assert prompt.points[0] == pytest.approx(place, abs=1 / pane.model.scene.camera.zoom)
-        assert labels[tuple(np.rint(volume.geometry.to_index(place)).astype(int))] == played.session.active
-        states.append(labels.copy())
-        # a stroke as a new object, seen in every plane
-        played.dock.add_object()
-        played.idle()
-        played.dock.palette_box.choose("brush")
-        played.dock.palette_box.radius_spin.setValue(1.5)
-        played.drag([place, middle])
-        played.idle()
-        assert labels[tuple(np.rint(volume.geometry.to_index(middle)).astype(int))] == played.session.active
-        name = played.editing.labels_layer.name
-        for model in room.layouts.models:
-            drawn = next(layer for layer in model.layers if layer.name == name)
-            assert drawn.get_value(tuple(middle[::-1]), world=True) == played.session.active
-        states.append(labels.copy())
-    played.viewer, played.canvas = main, canvas
-    main.dims.set_point([0, 1, 2], middle[::-1].tolist())
-    for state in reversed(states[:-1]):
-        while not np.array_equal(labels, state):
-            assert played.editing.state.undo_title
-            played.undo()
-            played.idle()
-    for model in room.layouts.models:
-        drawn = next(layer for layer in model.layers if layer.name == name)
-        assert not drawn.get_value(tuple(middle[::-1]), world=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qtpy.QtCore import QEvent, QObject, QPointF, Qt
-from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
 _TEXT, _SHADOW, _LINE = QColor(240, 236, 200), QColor(0, 0, 0, 235), QColor(120, 220, 255, 190)
+#: Where the dark rim of text is painted, pixels; that of a letter of the patient's sides is seen on bone, too.
+_THIN = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (1, 0))
+_WIDE = tuple((across, down) for across in (-2, -1, 0, 1, 2) for down in (-2, -1, 0, 1, 2) if across or down)
 #: As large and as white as those that napari draws in the first view.
 _LETTER, _LETTER_POINTS = QColor(255, 255, 255), 14
 _MARGIN = 7
+#: To either side of the middle, kept free of the lines in the corners for the letters.
+_LETTER_ROOM = 16
 #: Of the cross-hair, left free about the point, in pixels.
 _GAP = 12.0
 
@@ -53,6 +58,21 @@ class Corners:
     private: tuple[str, ...] = ()
     letters: Mapping[str, str] = field(default_factory=dict)
     cross: tuple[float, float] | None = None
+
+
+def broken(lines: Sequence[str], metrics: QFontMetrics, width: int) -> list[str]:
+    """Return lines that are no wider than a number of pixels: long ones go on in the next, a long word is shortened."""
+    found = []
+    for line in lines:
+        now = ""
+        for word in line.split(" "):
+            longer = f"{now} {word}" if now else word
+            if now and metrics.horizontalAdvance(longer) > width:
+                found.append(now)
+                longer = word
+            now = metrics.elidedText(longer, Qt.TextElideMode.ElideMiddle, max(width, 1)) if longer == word else longer
+        found.append(now)
+    return found
 
 
 class CornersOverlay(QWidget):
@@ -99,17 +119,19 @@ class CornersOverlay(QWidget):
         corners = self._corners()
         painter = QPainter(self)
         self._paint_cross(painter, corners)
-        height = painter.fontMetrics().lineSpacing()
-        top = _MARGIN + painter.fontMetrics().ascent()
-        bottom = self.height() - _MARGIN - height * (len(corners.bottom_left) - 1)
+        metrics = painter.fontMetrics()
+        height, room = metrics.lineSpacing(), self.width() // 2 - _MARGIN - _LETTER_ROOM
         private = corners.private if is_on_screen(painter) else ()
+        below = broken(corners.bottom_left, metrics, room)
+        top = _MARGIN + metrics.ascent()
+        bottom = self.height() - _MARGIN - height * (len(below) - 1)
         for lines, start, is_right in (
-            ((*corners.top_left, *private), top, False),
-            (corners.top_right, top, True),
-            (corners.bottom_left, bottom, False),
+            (broken((*corners.top_left, *private), metrics, room), top, False),
+            (broken(corners.top_right, metrics, room), top, True),
+            (below, bottom, False),
         ):
             for n, line in enumerate(lines):
-                x = self.width() - _MARGIN - painter.fontMetrics().horizontalAdvance(line) if is_right else _MARGIN
+                x = self.width() - _MARGIN - metrics.horizontalAdvance(line) if is_right else _MARGIN
                 self._paint_line(painter, line, QPointF(x, start + n * height))
         self._paint_letters(painter, corners.letters)
         painter.end()
@@ -123,12 +145,14 @@ class CornersOverlay(QWidget):
             across, up = metrics.horizontalAdvance(letter), metrics.ascent()
             x = {"left": _MARGIN, "right": self.width() - _MARGIN - across}.get(edge, (self.width() - across) // 2)
             y = {"top": _MARGIN + up, "bottom": self.height() - _MARGIN}.get(edge, (self.height() + up) // 2)
-            self._paint_line(painter, letter, QPointF(x, y), _LETTER)
+            self._paint_line(painter, letter, QPointF(x, y), _LETTER, _WIDE)
 
     @staticmethod
-    def _paint_line(painter: QPainter, line: str, where: QPointF, color: QColor = _TEXT) -> None:
+    def _paint_line(
+        painter: QPainter, line: str, where: QPointF, color: QColor = _TEXT, rim: Sequence[tuple[int, int]] = _THIN
+    ) -> None:
         painter.setPen(_SHADOW)
-        for across, down in ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (1, 0)):
+        for across, down in rim:
             painter.drawText(where + QPointF(across, down), line)
         painter.setPen(color)
         painter.drawText(where, line)

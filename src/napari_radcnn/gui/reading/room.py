@@ -32,10 +32,13 @@ _LINE_MS = 30
 def open_room(viewer: Any) -> Room | None:
     """Return the room of a viewer, made at the first call; None for a model of a viewer that is in no window."""
     qt_viewer = _viewer_widget_of(viewer)
-    if qt_viewer is None:
-        return None
-    room = qt_viewer.findChild(QObject, Room.NAME)
-    return room if isinstance(room, Room) else Room(qt_viewer)
+    return None if qt_viewer is None else _room_in(qt_viewer) or Room(qt_viewer)
+
+
+def room_of(viewer: Any) -> Room | None:
+    """Return the room of a viewer; None where it has none yet, because no scan has been in it."""
+    qt_viewer = _viewer_widget_of(viewer)
+    return None if qt_viewer is None else _room_in(qt_viewer)
 
 
 class Room(QObject):
@@ -60,6 +63,7 @@ class Room(QObject):
         self._line_timer.setInterval(_LINE_MS)
         self._line_timer.timeout.connect(self._show_line)
         self.names_patient, self.is_named_in_pictures = True, False
+        self.said = ""
         self.bar = ReadingBar(self)
         self.grid = QGridLayout()
         _put_on_stage(qt_viewer, self.bar, self.grid)
@@ -214,6 +218,12 @@ class Room(QObject):
         self.names_patient, self.is_named_in_pictures = is_named, is_named and in_pictures
         self._repaint()
 
+    def say(self, line: str) -> None:
+        """Have a line in the upper right corner, below those on window and zoom; an empty one takes it away."""
+        if line != self.said:
+            self.said = line
+            self._repaint()
+
     @staticmethod
     def _keyed(layer: Any) -> dict[int, Preset]:
         look = windowing.look_for(layer)
@@ -288,11 +298,13 @@ class Room(QObject):
         below = (planes.slice_words(model),)
         if model is not viewer:
             return Corners((), (zoom,) if zoom else (), below, (), letters(model), cross)
-        left = ("", scan.name) if seen_hanging(viewer).caption else (scan.name,)  # napari writes it into the first line
+        # napari writes a caption over the first two lines.
+        left = ("", "", scan.name) if seen_hanging(viewer).caption else (scan.name,)
         whose = self._patient_words()
         if self.is_named_in_pictures:
             left, whose = (*left, *whose), ()
-        return Corners(left, (*self._window_words(), *((zoom,) if zoom else ())), below, whose, {}, cross)
+        right = tuple(line for line in (*self._window_words(), zoom, self.said) if line)
+        return Corners(left, right, below, whose, {}, cross)
 
     def _patient_words(self) -> tuple[str, ...]:
         """Return name and ID of the patient whose scans are seen, and what the file calls the series of the uppermost.
@@ -334,6 +346,11 @@ def _put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout) -> None:
         each.activate()  # now, so that the first scan is fitted to the canvas as it is with the bar
     if len(qt_viewer.viewer.layers) == 1:
         qt_viewer.viewer.reset_view()
+
+
+def _room_in(qt_viewer: Any) -> Room | None:
+    room = qt_viewer.findChild(QObject, Room.NAME)
+    return room if isinstance(room, Room) else None
 
 
 def _viewer_widget_of(viewer: Any) -> Any | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QTimer
 
+from napari_radcnn.gui.reading.drawings import bring_up_to_date, copy_of
 from napari_radcnn.gui.reading.strokes import Tool
 
 #: While a stroke is drawn in one view, ms until the others show it: a mouse moves more often than they can be drawn.
@@ -31,6 +32,45 @@ _LOOK = (
     "rotate",
     "shear",
     "affine",
+    "units",
+    "projection_mode",
+    "show_selected_label",
+)
+_VOXELS = ("data", "set_data", "paint")
+#: What points, shapes, vectors, tracks and surfaces have besides; all of it is taken over when any of it changes.
+_DRAWN = (
+    "data",
+    "set_data",
+    "features",
+    "properties",
+    "size",
+    "symbol",
+    "face_color",
+    "border_color",
+    "border_width",
+    "border_width_is_relative",
+    "edge_color",
+    "edge_color_mode",
+    "edge_width",
+    "shading",
+    "antialiasing",
+    "canvas_size_limits",
+    "length",
+    "vector_style",
+    "tail_width",
+    "tail_length",
+    "head_length",
+    "display_id",
+    "display_tail",
+    "display_graph",
+    "color_by",
+    "rebuild_tracks",
+    "rebuild_graph",
+    "hide_completed_tracks",
+    "wireframe",
+    "normals",
+    "texture",
+    "texcoords",
 )
 
 
@@ -46,12 +86,11 @@ class Twin:
     """
 
     def __init__(self, layer: Any, viewer: Any) -> None:
-        from napari.layers import Image, Labels, Layer
+        from napari.layers import Image, Labels
 
         self.layer, self._viewer = layer, viewer
-        self.shares_array = isinstance(layer, Image | Labels)
-        self.clone = Layer.create(*layer.as_layer_data_tuple())
-        self.clone.editable = False
+        self._shares_array = isinstance(layer, Image | Labels)
+        self.clone = copy_of(layer)
         self.tool = Tool(layer, self.clone) if isinstance(layer, Labels) and not layer.multiscale else None
         self._place = self._shown_place()
         self._list: Any = None
@@ -59,15 +98,18 @@ class Twin:
             emitter = getattr(layer.events, name, None)
             if emitter is not None:
                 emitter.connect(self._on_look)
-        for name in ("data", "set_data", "paint"):
-            emitter = getattr(layer.events, name, None)
-            if emitter is not None:
-                emitter.connect(self._on_voxels)
         self._behind: Any = None
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MS)
-        self._timer.timeout.connect(self._catch_up)
+        follow, names = (self._on_voxels, _VOXELS) if self._shares_array else (self._on_drawing, _DRAWN)
+        self._timer.timeout.connect(self._catch_up if self._shares_array else self._take_over)
+        for name in names:
+            emitter = getattr(layer.events, name, None)
+            if emitter is not None:
+                emitter.connect(follow)
+        if hasattr(layer, "text"):
+            layer.text.events.connect(self._on_drawing)
         if self.tool is not None:
             for each in (layer, self.clone):
                 each.events.labels_update.connect(self._on_drawn)
@@ -79,8 +121,10 @@ class Twin:
             self.tool.part()
             self.clone.events.labels_update.disconnect(self._on_drawn)
         for emitter in self.layer.events.emitters.values():
-            for callback in (self._on_look, self._on_voxels, self._on_drawn):
+            for callback in (self._on_look, self._on_voxels, self._on_drawing, self._on_drawn):
                 emitter.disconnect(callback)
+        if hasattr(self.layer, "text"):
+            self.layer.text.events.disconnect(self._on_drawing)
 
     def _on_drawn(self, event: Any) -> None:
         """Show a stroke that goes on in the other of the two, which has not ended and is no step yet."""
@@ -101,30 +145,33 @@ class Twin:
         if value is not None and hasattr(self.clone, name):
             setattr(self.clone, name, value)
 
-    def _on_voxels(self, event: Any) -> None:
-        """Show the voxels again where they changed, and not where the layer only shows another slice of them."""
-        if event.type == "paint":
-            self._timer.stop()
+    def _is_other_slice(self, event: Any) -> bool:
+        """Whether the layer only shows another slice of what it has."""
         place, before = self._shown_place(), self._place
         self._place = place
-        if event.type == "set_data" and place != before:
+        return event.type == "set_data" and place != before
+
+    def _on_voxels(self, event: Any) -> None:
+        """Show the voxels again where they changed."""
+        if event.type == "paint":
+            self._timer.stop()
+        if self._is_other_slice(event):
             return
-        if not self.shares_array:
-            self._take_over()
-        elif event.type == "data" and self.clone.data is not self.layer.data:
+        if event.type == "data" and self.clone.data is not self.layer.data:
             self.clone.data = self.layer.data
         else:
             self.clone.refresh(extent=False, thumbnail=False, highlight=False)
 
+    def _on_drawing(self, event: Any) -> None:
+        """Take over points and shapes soon: one change of them is told in several events."""
+        if not self._is_other_slice(event):
+            self._timer.start()
+
     def _take_over(self) -> None:
         """Take over points and shapes with all that each of them has of its own."""
-        if type(self.clone).__name__ not in ("Points", "Shapes", "Vectors", "Tracks"):
+        if bring_up_to_date(self.clone, self.layer):
             return
-        from napari.layers import Layer
-
-        data, state, kind = self.layer.as_layer_data_tuple()
-        fresh = Layer.create(data, state, kind)
-        fresh.editable = False
+        fresh = copy_of(self.layer)
         if self._list is not None:
             index = self._list.index(self.clone)
             self._list.remove(self.clone)  # napari's canvas does not follow an exchange in the list
