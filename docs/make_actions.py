@@ -34,6 +34,7 @@ from dicom_factory import write_dicom_series  # only the repository has it
 _PAGE = Path(__file__).parent / "actions.md"
 _LEFT, _NO = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 _CONTROL, _ALT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
+_SHIFT = Qt.KeyboardModifier.ShiftModifier
 _MODEL = "brain-extraction"
 
 
@@ -323,12 +324,19 @@ class Jobs:
             lambda: room.layouts.name == "three",
             lambda: room.choose_layout("one"),
         )
-        point = tuple(viewer.dims.point)
+        start = tuple(viewer.dims.current_step)
+        reached: list[tuple[int, ...]] = []
+
+        def click_there() -> None:
+            hand.click(hand.canvas, QPoint(hand.canvas.width() * 2 // 5, hand.canvas.height() * 2 // 5))
+            reached.append(tuple(viewer.dims.current_step))
+
         self.do(
             "All planes to one place",
-            lambda: hand.click(hand.canvas, QPoint(hand.canvas.width() // 3, hand.canvas.height() // 3)),
-            None,
-            lambda: tuple(viewer.dims.point) != point,
+            click_there,
+            lambda: (self.to_picture(), self.cross_to(reached[0])),
+            lambda: tuple(viewer.dims.current_step) == reached[0] != start,
+            lambda: setattr(viewer.dims, "current_step", start),
         )
         room.choose_layout("one")
         keys = [key for _, key, is_shown, _ in room.window_entries() if key and not is_shown]
@@ -347,6 +355,17 @@ class Jobs:
             lambda: np.allclose(layer.contrast_limits, before),
             lambda: hand.key(number, _ALT),
         )
+
+    def cross_to(self, wanted: tuple[int, ...]) -> None:
+        """Move the cross-hair of an axial plane with Shift and the arrows, ten steps at once with Ctrl."""
+        keys = {1: (Qt.Key.Key_Up, Qt.Key.Key_Down), 2: (Qt.Key.Key_Left, Qt.Key.Key_Right)}
+        for axis, (less, more) in keys.items():
+            for _ in range(200):
+                left = wanted[axis] - self.viewer.dims.current_step[axis]
+                if not left:
+                    break
+                far = _SHIFT | _CONTROL if abs(left) >= 10 else _SHIFT
+                self.hand.key(less if left < 0 else more, far)
 
     def to_picture(self) -> None:
         """Give the keyboard to the picture, if it is in the panel."""
@@ -473,11 +492,30 @@ class Jobs:
             wait(lambda: segment.editing.is_open, 60)
             hand.click(hand.canvas, hand.canvas.rect().center())
 
+        def outline_with_keys() -> None:
+            hand.turn_page("Interactive segmentation")
+            hand.key(Qt.Key.Key_Return, _CONTROL)
+            wait(lambda: segment.editing.is_open, 60)
+            self.to_picture()
+            hand.key(Qt.Key.Key_Right, _SHIFT)
+            hand.key(Qt.Key.Key_Return)
+
+        def is_outlined() -> bool:
+            editing = segment.editing
+            is_idle = editing is not None and editing.is_open and not editing.steps.unfinished
+            return is_idle and any(editing.state.prompts.values())
+
+        def end_session() -> None:
+            segment.end()
+            wait(limit=3)
+            self.page("Scans")
+
         self.do(
             "An object outlined by a click",
             outline,
-            None,
-            lambda: segment.editing.is_open and not segment.editing.steps.unfinished,
+            outline_with_keys,
+            is_outlined,
+            end_session,
         )
         hand.count = 0
         segment.end()

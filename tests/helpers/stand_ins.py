@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import napari_radcnn as radcnn
 import nnunet_folder
@@ -73,6 +74,11 @@ def _radiograph(path: Path) -> None:
     written.rename(path)
 
 
+def _film(path: Path) -> None:
+    """Write a picture whose pixels have no known size."""
+    Image.fromarray(np.arange(12 * 15, dtype=np.uint8).reshape(12, 15)).save(path)
+
+
 def _bundle_of_four(folder: Path) -> None:
     inputs = {"modality": "MR", "num_channels": 4, "channel_def": {str(n): name for n, name in enumerate(_MODALITIES)}}
     described = METADATA["network_data_format"] | {"inputs": {"image": inputs}}
@@ -106,6 +112,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "t2.nii.gz": _small_head,
     "flair.nii.gz": _small_head,
     "chest.dcm": _radiograph,
+    "film.png": _film,
     "scan/": _series,
     "segments.nii.gz": _segments,
     "pet/": _pet,

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from napari.layers import Points
 from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtTest import QTest
 
-from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_layer
+from napari_radcnn.gui.layers.layers import label_map_from_layer, to_patient, volume_from_layer
 from napari_radcnn.interactive.tools import Grow, ToolState
 from napari_radcnn.progress import Monitor
 from napari_radcnn.session import PromptSession
@@ -445,3 +446,30 @@ def test_an_engine_that_fails_is_one_line_and_the_session_goes_on(make_napari_vi
     played.idle()
     assert not played.warning
     assert played.session.labels.any()
+
+
+def test_keys_move_the_cross_and_prompt_there(make_napari_viewer, qtbot, engine):
+    played = started(make_napari_viewer, qtbot)
+    played.viewer.layers.selection.active = played.scans[0]
+    played.key(Qt.Key.Key_Return)  # where it would be is not seen yet
+    assert not played.session.objects
+    assert "Return marks there" in played.dock.message_label.text()
+    before = to_patient(np.array(played.viewer.dims.point))
+    window = played.canvas.window()
+    played.canvas.setFocus()
+    qtbot.waitUntil(lambda: window.activateWindow() or window.isActiveWindow())  # shortcuts are those of the active one
+    for _ in range(2):
+        QTest.keyClick(played.canvas, Qt.Key.Key_Right, SHIFT)
+    wanted = before + np.array([2 * played.scans[0].scale[2], 0, 0])
+    played.key(Qt.Key.Key_Return)
+    played.idle()
+    QTest.keyClick(played.canvas, Qt.Key.Key_Down, SHIFT)
+    played.key(Qt.Key.Key_Return, SHIFT)
+    played.idle()
+    (prompts,) = played.editing.state.prompts.values()
+    assert [prompt.positive for prompt in prompts] == [True, False]
+    assert prompts[0].points[0] == pytest.approx(wanted)
+    assert prompts[1].points[0] == pytest.approx(wanted + np.array([0, played.scans[0].scale[1], 0]))
+    played.dock.palette_box.choose("lasso")
+    played.key(Qt.Key.Key_Return)
+    assert "drawn with the mouse" in played.dock.message_label.text()

@@ -236,3 +236,33 @@ def test_a_file_of_labels_becomes_a_labels_layer_of_unsigned_integers():
     bad = Volume(np.full((3, 4, 5), -1, np.int16), aligned("IPL"), VolumeMetadata(is_label=True))
     with pytest.raises(RadcnnError, match="-1"):
         layer_data(bad)
+
+
+#: Machado, Oliveira and Fernandes (2009), complete, on linear red, green and blue.
+SEEN_AS = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("kind", SEEN_AS)
+def test_color_blind_people_tell_the_first_seven_labels_apart(kind):
+    """By CIELAB: less than 10 apart is hard to tell, and napari's own colors come as near as 1.5."""
+    grid = Geometry.from_parts((2, 3, 4), (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25))
+    names = {value: Label(f"part {value}") for value in range(1, 8)}
+    layer = Layer.create(*layer_data(LabelMap(np.zeros((2, 3, 4), np.uint8), grid, names, "parts")))
+    colors = np.array([layer.colormap.map(value)[:3] for value in names])
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+    lab = lab_of(np.clip(linear @ np.array(SEEN_AS[kind]).T, 0, 1))
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
+    assert apart[~np.eye(7, dtype=bool)].min() > 15
+    assert tuple(layer.colormap.map(8)[:3]) not in {tuple(color) for color in colors}  # painted later
+
+
+def lab_of(linear):
+    """Return CIELAB of linear sRGB, D65."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x = linear @ to_xyz.T / (0.9505, 1.0, 1.089)
+    f = np.where(x > 0.008856, np.cbrt(x), 7.787 * x + 16 / 116)
+    return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=-1)

@@ -192,3 +192,40 @@ def test_one_layer_without_suffix_is_a_file(viewer, tmp_path):
         viewer.layers.selection = {viewer.layers[1]}
         viewer.layers.save(str(tmp_path / "liver"), selected=True, plugin="napari-radcnn")
     assert names(tmp_path) == ["liver.nii.gz", "liver.nii.gz.radcnn.json"]
+
+
+def test_four_kinds_at_once_are_written_at_their_place_from_python(viewer, tmp_path, lines):
+    viewer.add_points(np.zeros((2, 3)), name="marks")
+    viewer.add_shapes([np.array([[0, 0, 0], [0, 4, 4.0]])], shape_type="line", name="line")
+    viewer.layers.save(str(tmp_path / "study"))
+    assert_both_lie_at_their_place(tmp_path / "study")
+    assert lines == ["Written by napari's own writers, without position in the patient: marks, line."]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_one_layer_without_suffix_keeps_its_place_from_python(viewer, tmp_path, whole):
+    for layer, name in zip(viewer.layers, ("scan", "liver"), strict=True):
+        viewer.layers.selection = {layer}
+        if whole:
+            viewer.layers.save(str(tmp_path / name), selected=True)
+        else:
+            layer.save(str(tmp_path / name))
+    assert names(tmp_path) == ["liver.nii.gz", "liver.nii.gz.radcnn.json", "scan.nii.gz"]
+    for name in ("scan", "liver"):
+        assert io.read(tmp_path / f"{name}.nii.gz")[0].geometry.is_close(oblique_geometry(), tolerance=1e-4)
+
+
+def test_a_picture_format_says_before_what_it_loses_and_a_named_plugin_is_obeyed(viewer, tmp_path, lines):
+    viewer.layers[0].save(str(tmp_path / "scan.tif"))
+    assert names(tmp_path) == ["scan.tif"]
+    assert [line.startswith("scan.tif: a TIF file holds no position in the patient") for line in lines] == [True]
+    viewer.layers[0].save(str(tmp_path / "other"), plugin="napari")
+    assert names(tmp_path) == ["other.tif", "scan.tif"]
+    assert len(lines) == 1
+
+
+def test_layers_of_others_are_saved_as_ever_beside_ours(viewer, tmp_path, lines):
+    other = viewer.add_image(np.zeros((3, 4, 5), np.uint8), name="other")
+    other.save(str(tmp_path / "other"))
+    assert names(tmp_path) == ["other.tif"]
+    assert lines == []

@@ -1,11 +1,13 @@
 """The one panel: a dock at any time, turned to the page that a button, a menu or a script asks for."""
 
 import gc
+import weakref
 
 import pytest
 from napari.layers import Image
+from napari.qt import QtViewer
 from napari.settings import get_settings
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
@@ -14,11 +16,13 @@ from qtpy.QtWidgets import (
     QDockWidget,
     QLabel,
     QLineEdit,
+    QMainWindow,
     QScrollArea,
     QSlider,
 )
 
 from models_dock import choose, tiny_head
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.interactive.dock import InteractiveDock
 from napari_radcnn.gui.layers.layers import layer_data
@@ -45,6 +49,26 @@ def opened(viewer, name):
 def press(qtbot, panel, name):
     qtbot.mouseClick(panel.buttons[name], Qt.MouseButton.LeftButton)
     pump()
+
+
+def menu_action(viewer, text):
+    """Return the entry of a menu, at any depth."""
+
+    def entries(menu):
+        for action in menu.actions():
+            if action.menu() is None:
+                yield action
+            else:
+                action.menu().aboutToShow.emit()
+                yield from entries(action.menu())
+
+    return next(action for action in entries(panel_window(viewer).menuBar()) if action.text() == text)
+
+
+def panel_window(viewer):
+    """Return the main window of a viewer, also where it has no panel."""
+    windows = [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, QMainWindow)]
+    return next(window for window in windows if any(each.viewer is viewer for each in window.findChildren(QtViewer)))
 
 
 def docks(viewer):
@@ -133,6 +157,39 @@ def test_a_panel_that_is_closed_is_made_anew(make_napari_viewer, qtbot):
     assert sum(isinstance(widget, Panel) for widget in again.window().findChildren(Panel)) == 1
     del before, dock, page
     gc.collect()
+
+
+@pytest.mark.parametrize("way", ["dock", "native", "all", "close"])
+def test_however_it_is_taken_away_it_comes_back_by_the_menu(make_napari_viewer, qtbot, way):
+    viewer = make_napari_viewer(show=True)
+    dock, page = opened(viewer, "Models")
+    press(qtbot, panel_of(viewer), "Export")
+    panel, gone = panel_of(viewer), [weakref.ref(page), weakref.ref(panel_of(viewer).page)]
+    taken = {"dock": panel.parentWidget(), "native": page.native, "all": "all"}
+    if way == "close":  # the cross hides a dock, as it hides napari's own
+        panel.parentWidget().close()
+    else:
+        viewer.window.remove_dock_widget(taken[way])
+    del dock, page, taken
+    add_to_viewer(
+        viewer, layer_data(head(Geometry.from_parts((12, 16, 14), (16.0, 12.0, 14.0), (-91.0, -90.0, -88.0))))
+    )
+    viewer.layers.clear()
+    assert panel.is_closed == (way != "close")
+    del panel
+    menu_action(viewer, "Models (RadCNN)").trigger()
+    pump()
+    again = panel_of(viewer)
+    assert again.isVisible()
+    assert again.name == "Models"
+    assert len(again.window().findChildren(Panel)) == 1
+    if way != "close":
+        del again
+        for _ in range(3):
+            gc.collect()
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+            pump()
+        assert [each() for each in gone] == [None, None]
 
 
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080)])

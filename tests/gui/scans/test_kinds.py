@@ -1,19 +1,27 @@
 """What opens as what: label maps that do not say so, segmentations whose series is open, radiographs as pictures."""
 
+import subprocess
+import sys
+
 import nibabel
 import numpy as np
 import pytest
 from napari.layers import Image, Labels
 from PIL import Image as Picture
+from pydicom import dcmread
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QDialog
 
+from contour_files import write_contours
 from dicom_factory import write_dicom_series
+from film_segmentation import film_with_segments
 from films import corner_picture
 from mixed_folders import labels_on
 from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_layer
+from napari_radcnn.gui.layers.view import letters
 from napari_radcnn.gui.scans.dock import ScansDock
+from napari_radcnn.io import read
 from napari_radcnn.phantom import oblique_geometry, world_field
 
 pytestmark = pytest.mark.gui
@@ -84,7 +92,8 @@ def test_a_scan_that_is_shown_as_labels_against_its_values_stays(opened, qtbot, 
     viewer, dock = opened(tmp_path / "a.nii.gz")
     qtbot.mouseClick(dock.kind_button, Qt.MouseButton.LeftButton)
     assert isinstance(viewer.layers[0], Image)
-    assert "labels must be 0" in lines[0]
+    assert "labels must be 0" in dock.panel.message_label.text()
+    assert lines == []
 
 
 def test_a_segmentation_finds_its_series_among_open_layers(opened, tmp_path):
@@ -105,13 +114,47 @@ def test_a_segmentation_finds_its_series_among_open_layers(opened, tmp_path):
     assert scan.visible
 
 
+def test_a_segmentation_of_a_film_lies_on_it_with_its_letters(opened, tmp_path):
+    _, path = film_with_segments(tmp_path, corner_picture(), PatientOrientation=["R", "F"], ViewPosition="AP")
+    viewer, _ = opened(tmp_path / "film")
+    opened(path)
+    film, labels = viewer.layers
+    hung = {"top": "S", "bottom": "I", "left": "R", "right": "L"}
+    assert letters(viewer) == hung
+    assert np.array_equal(label_map_from_layer(labels).array[0] > 0, corner_picture() > 500)
+    assert labels.extent.world.tolist() == film.extent.world.tolist()
+    film.visible = False
+    assert letters(viewer) == hung
+
+
+def test_contours_find_their_series_among_open_layers_and_keep_numbers_and_colors(opened, tmp_path):
+    field = world_field(oblique_geometry((6, 12, 15)))
+    write_dicom_series(tmp_path / "ct", field.with_array(np.rint(field.array).astype(np.int16)), modality="CT")
+    (scan,) = read(tmp_path / "ct")
+    corners = [(2, 2.5, 3.5), (2, 2.5, 11.5), (2, 8.5, 11.5), (2, 8.5, 3.5)]
+    (tmp_path / "elsewhere").mkdir()
+    path = write_contours(
+        tmp_path / "elsewhere" / "rs.dcm", scan, {"Liver": [scan.geometry.to_world(corners)]}, first=7
+    )
+    dataset = dcmread(path)
+    dataset.ROIContourSequence[0].ROIDisplayColor = [255, 0, 51]
+    dataset.save_as(path)
+    viewer, _ = opened(tmp_path / "ct")
+    opened(path)
+    _, labels = viewer.layers
+    found = label_map_from_layer(labels)
+    assert found.geometry.is_close(scan.geometry)
+    assert {value: (label.name, label.color) for value, label in found.labels.items()} == {7: ("Liver", (1.0, 0, 0.2))}
+    assert labels.get_color(7)[:3] == pytest.approx((1.0, 0.0, 0.2), abs=0.01)
+
+
 def test_a_picture_opens_as_a_radiograph(opened, tmp_path):
     Picture.fromarray(corner_picture().astype(np.uint16)).save(tmp_path / "film.png")
     viewer, _ = opened(tmp_path / "film.png")
     (layer,) = viewer.layers
     assert np.array_equal(volume_from_layer(layer).array[0], corner_picture())
     assert viewer.canvas.overlays["radcnn_letter_left"].text == ""
-    assert viewer.canvas.overlays["radcnn_caption"].text == "sides not stated"
+    assert viewer.canvas.overlays["radcnn_caption"].text == "sides not stated · pixel size not known"
 
 
 def drop(viewer, path):
@@ -162,3 +205,25 @@ def test_a_scan_without_orientation_has_no_letters_and_says_so(opened, tmp_path,
     for edge in ("top", "bottom", "left", "right"):
         assert viewer.canvas.overlays[f"radcnn_letter_{edge}"].text == ""
     assert viewer.canvas.overlays["radcnn_caption"].text == "sides not stated"
+
+
+def test_a_layer_may_be_made_while_the_first_is_prepared_beside_the_viewer():
+    """In a program of its own, since units are listed once: this one has long done so."""
+    program = """
+import sys, threading
+import numpy as np, pint
+from napari.layers import Image
+from napari_radcnn.gui.scans.showing import warm_up
+sys.setswitchinterval(1e-5)
+wrong = []
+threading.excepthook = lambda args: wrong.append(args.exc_value)
+thread = threading.Thread(target=warm_up)
+thread.start()
+while thread.is_alive() and type(pint.get_application_registry().get()) is pint.registry.LazyRegistry:
+    pass  # until the units are there, or someone is about to list them
+Image(np.zeros((2, 3, 4)), units="mm")
+thread.join()
+assert not wrong, wrong
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ from napari_radcnn.gui.interactive.sessions import Sessions
 from napari_radcnn.gui.layers.belonging import identity, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.parts.form import OptionsForm
-from napari_radcnn.gui.parts.keys import KEY_SHEET, REDO, UNDO, Action, Keys
+from napari_radcnn.gui.parts.keys import CLICK, KEY_SHEET, OTHER_CLICK, REDO, UNDO, Action, Keys
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.section import Section
 from napari_radcnn.gui.parts.widgets import (
@@ -34,6 +34,7 @@ from napari_radcnn.gui.parts.widgets import (
     narrow_combo,
     wrapped_label,
 )
+from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import watch
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.registry import engine_spec, engine_specs
@@ -388,6 +389,8 @@ class InteractiveDock(QWidget):
         actions: dict[str, Action] = {
             UNDO: self._call(Editing.undo),
             REDO: self._call(Editing.redo),
+            CLICK: partial(self._on_enter, positive=True),
+            OTHER_CLICK: partial(self._on_enter, positive=False),
             "N": self.add_object,
             "Escape": self.cancel,
             "[": lambda: self.palette_box.scale_radius(larger=False),
@@ -398,6 +401,15 @@ class InteractiveDock(QWidget):
         for digit in range(1, 10):
             actions[str(digit)] = partial(self.objects.activate_row, digit - 1)
         return actions
+
+    def _on_enter(self, *, positive: bool) -> None:
+        """Give a prompt at the cross-hair; where there is none, show it first."""
+        room = open_room(self._viewer)
+        if room is not None and not room.shows_cross:
+            room.move_point(0, 0)
+            self._tell("Shift and arrows move the cross-hair; Return marks there.")
+        else:
+            self.sessions.mouse.click_at_point(positive=positive)
 
     def _on_hold(self, is_held: bool) -> None:
         """Let the mouse move the view while the space bar is held."""

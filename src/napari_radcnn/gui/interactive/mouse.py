@@ -18,6 +18,8 @@ ToolName = Literal["navigate", "point", "box", "scribble", "lasso", "brush", "er
 
 #: napari's numbers of the mouse buttons.
 _LEFT, _RIGHT = 1, 2
+#: Tools that one place is enough for.
+_CLICKED = ("point", "brush", "eraser", "keep", "remove")
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,24 @@ class Mouse:
         if self.is_drawing and canvas is not None:
             self._is_given_up = True
             canvas.drop()
+
+    def click_at_point(self, *, positive: bool) -> None:
+        """Give a prompt or a dab of the brush at the point that all views show, as a click there would."""
+        canvas, viewer = self._canvas(), self._viewer
+        if canvas is None or (shown := canvas.shown()) is None or self.is_drawing:
+            return
+        if canvas.tool() not in _CLICKED:
+            canvas.tell("Choose the tool Point (P), Brush (D) or Eraser (E): the others are drawn with the mouse.")
+            return
+        axes = self._displayed(viewer)
+        if viewer.dims.ndisplay != 2 or len(axes) != 2:
+            canvas.tell("Prompts need a slice view of this scan.")
+            return
+        down, right = (_UNITS[axis] for axis in axes)
+        x, y, z = shown.on_slice(viewer.dims.point, axes).tolist()
+        drawn = Drawn(canvas.tool(), positive, ((x, y, z),), right, down)
+        canvas.draw(drawn)
+        canvas.finish(drawn)
 
     # -- events ----------------------------------------------------------------------------------------------------
 

@@ -51,9 +51,15 @@ def is_map(layer: Any) -> bool:
     return bool(layer.metadata.get(_IS_MAP, False))
 
 
+def made_for(layer: Any) -> Hashable | None:
+    """Return the `identity` of the scan that a layer was made of, be it open or not; None where it does not say."""
+    known: Hashable | None = layer.metadata.get(_SCAN)
+    return known
+
+
 def says_scan(layer: Any) -> bool:
     """Whether a layer says of which scan it was made, be it open or not."""
-    return layer.metadata.get(_SCAN) is not None
+    return made_for(layer) is not None
 
 
 def scan_of(layer: Any | None, layers: Iterable[Any]) -> Any | None:

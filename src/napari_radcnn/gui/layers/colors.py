@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_radcnn.interactive.colors import object_color
 from napari_radcnn.results import Label
 from napari_radcnn.voi import VoiWindow
 
@@ -15,18 +16,32 @@ WARNING_COLOR = "#d08a20"
 #: How the names of colormaps begin that follow a window's function.
 CURVE_NAME = "window"
 _CURVE_STEPS = 1024
+#: Values of labels that have colors before there is such a label.
+_MOST_VALUES = 50
 
 
 def label_colormap(labels: Mapping[int, Label]) -> Any | None:
-    """Return napari's colormap for labels of which some have a color of their own; None where none has."""
+    """Return napari's colormap for labels: their own colors, else those that color-blind people tell apart.
+
+    Returns
+    -------
+    DirectLabelColormap or None
+        None, for napari's own colors, where no label has a color and the values are large. It holds colors of values
+        that are no labels yet, for what is painted later.
+    """
     from napari.utils.colormaps import DirectLabelColormap, label_colormap
 
-    if not any(label.color for label in labels.values()):
+    most = max(labels, default=0)
+    if most > _MOST_VALUES and not any(label.color for label in labels.values()):
         return None
-    default = label_colormap()
     colors: dict[int | None, Any] = {None: (1.0, 0.0, 1.0, 1.0), 0: (0.0, 0.0, 0.0, 0.0)}
+    colors |= {value: (*object_color(value), 1.0) for value in range(1, _MOST_VALUES + 1)}
+    default = label_colormap()
     for value, label in labels.items():
-        colors[value] = (*label.color, 1.0) if label.color else default.map(value)
+        if label.color:
+            colors[value] = (*label.color, 1.0)
+        elif value > _MOST_VALUES:
+            colors[value] = default.map(value)
     return DirectLabelColormap(color_dict=colors)
 
 

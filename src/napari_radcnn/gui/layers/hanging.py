@@ -36,6 +36,8 @@ class Hanging:
         Where on the screen the two run, in napari's words.
     caption : str
         What is shown in the corner.
+    is_calibrated : bool
+        Whether the size of its pixels is known, so that there is a scale.
     """
 
     towards: tuple[str, str, str] = AXIS_LABELS
@@ -44,6 +46,7 @@ class Hanging:
     vertical: Literal["down", "up"] = "down"
     horizontal: Literal["right", "left"] = "right"
     caption: str = ""
+    is_calibrated: bool = True
 
     def letter(self, axis: int | None) -> str:
         """Return towards what a world axis runs; nothing for an axis that is none of the scan's."""
@@ -56,15 +59,16 @@ class Hanging:
 
 def hanging_of(metadata: VolumeMetadata) -> Hanging:
     """Return how a scan is hung by what is known of it."""
+    size = "" if metadata.is_calibrated else "pixel size not known"
     if metadata.is_placed:
-        return Hanging()
+        return Hanging(caption=size, is_calibrated=metadata.is_calibrated)
     sides, view = metadata.sides, metadata.acquisition.get("view", "")
-    caption = " · ".join(
-        word for word in (view, _LATERALITY.get(metadata.acquisition.get("laterality", ""), "")) if word
-    )
+    laterality = _LATERALITY.get(metadata.acquisition.get("laterality", ""), "")
+    caption = " · ".join(filter(None, (view, laterality, "" if sides is not None else "sides not stated", size)))
     if sides is None:
-        return Hanging(_UNKNOWN, False, caption=" · ".join([*filter(None, [caption]), "sides not stated"]))
-    stored = Hanging(("", sides.column, sides.row), False, caption=caption)
+        return Hanging(_UNKNOWN, False, caption=caption, is_calibrated=metadata.is_calibrated)
+    towards = ("", sides.column, sides.row)
+    stored = Hanging(towards, False, caption=caption, is_calibrated=metadata.is_calibrated)
     if view not in _HUNG_VIEWS or not sides.is_frontal:
         return stored
     axes = (1, 2) if sides.column[0] in "SI" else (2, 1)

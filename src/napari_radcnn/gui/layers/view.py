@@ -17,6 +17,7 @@ import numpy as np
 from napari_radcnn.gui.layers.hanging import Hanging, seen_hanging
 from napari_radcnn.gui.layers.layers import is_ours
 from napari_radcnn.gui.layers.save_dialog import prefer_our_writers
+from napari_radcnn.gui.layers.save_guard import guard_saving
 
 _CAPTION = "radcnn_caption"
 _OVERLAYS = {
@@ -25,6 +26,8 @@ _OVERLAYS = {
     "left": "middle_left",
     "right": "middle_right",
 }
+#: What a letter is drawn as before there is one: vispy makes what draws a text when it first draws any of it.
+_BLANK = " "
 _SAGITTAL_OR_CORONAL = ("up", "right")
 _AXIAL = ("down", "right")
 #: Seen from the front: the eye looks towards posterior, the head is up. In (S, P, L).
@@ -34,6 +37,7 @@ _FRONT_VIEW, _FRONT_UP = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)
 def watch(viewer: Any) -> None:
     """Set the radiological view as soon as `viewer` holds the first layer of ours; at once if it does already."""
     prefer_our_writers()
+    guard_saving(viewer)
     if any(is_ours(layer) for layer in viewer.layers):
         apply_radiological_view(viewer)
         return
@@ -50,13 +54,13 @@ def watch(viewer: Any) -> None:
 
 
 def overlay_steps(viewer: Any) -> list[Callable[[], None]]:
-    """Return what adds the letters that are not there yet, empty, and the scale bar: each takes vispy a moment."""
+    """Return what adds the letters that are not there yet, blank, and the scale bar: each takes vispy a moment."""
     from napari.components.overlays import TextOverlay
 
     overlays = viewer.canvas.overlays
 
     def add(edge: str) -> None:
-        overlay = TextOverlay(text="", position=_OVERLAYS[edge], visible=True, font_size=14)
+        overlay = TextOverlay(text=_BLANK, position=_OVERLAYS[edge], visible=True, font_size=14)
         overlays[_overlay_name(edge)] = overlay
 
     def show_scale() -> None:
@@ -80,7 +84,7 @@ def apply_radiological_view(viewer: Any) -> None:
 
     for add in overlay_steps(viewer):
         add()
-    overlays[_CAPTION] = TextOverlay(text="", position="top_left", visible=True, font_size=10)
+    overlays[_CAPTION] = TextOverlay(text=_BLANK, position="top_left", visible=True, font_size=8)
     keep_upright(viewer)
 
 
@@ -130,6 +134,8 @@ def _follow_layers(viewer: Any) -> None:
         before, hung = hung, seen_hanging(viewer_now)
         if hung != before:
             _hang(viewer_now, hung, before)
+        if hung.is_calibrated != before.is_calibrated:  # a bar in mm would be wrong
+            viewer_now.canvas.overlays["scale_bar"].visible = hung.is_calibrated
         _update_letters(viewer_now)
 
     for layer in viewer.layers:

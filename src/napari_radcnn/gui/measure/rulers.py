@@ -47,6 +47,8 @@ _NAME, _VALUE, _TARGET, _NODE, _VISIT = range(5)
 _REPORT = ".sr.dcm"
 #: Of rulers that lie in another patient space than the scan, and are not drawn on it.
 _ELSEWHERE = QColor(128, 128, 128)
+#: What is measured of a picture whose pixels have no known size, too.
+_WITHOUT_MM = ("angle", "cobb")
 
 
 class RulerSection(QWidget):
@@ -162,6 +164,10 @@ class RulerSection(QWidget):
         scan = self.scan
         if not len(points):
             self._show()
+            return
+        if scan is not None and not scan.metadata.is_calibrated and kind not in _WITHOUT_MM:
+            self._show()
+            self.tell("The pixel size is not known, so nothing is measured in mm: type it on the page Scans.")
             return
         ruler = Ruler(
             kind,

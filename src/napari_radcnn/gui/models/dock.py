@@ -43,7 +43,7 @@ from napari_radcnn.gui.parts.job import Job
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.section import Section
 from napari_radcnn.gui.parts.where import WhereBox
-from napari_radcnn.gui.parts.widgets import LayerCombo, LinesBox, WorkPanel, fill_scrolled, wrapped_label
+from napari_radcnn.gui.parts.widgets import LayerCombo, LinesBox, WorkPanel, fill_scrolled, is_seen, wrapped_label
 from napari_radcnn.gui.reading.show import add_to_viewer, watch
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
@@ -70,7 +70,7 @@ class ModelsDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._preview: tuple[Preview, Any] | None = None
-        self._suitability = Suitability()
+        self._suitability, self._cost_warnings = Suitability(), tuple[str, ...]()
         self._shown_for: tuple[Hashable | None, ModelSpec | None] = (None, None)
         self._running: ModelRun | None = None
         self._planner = Planner(self, self.update_plan)
@@ -308,6 +308,7 @@ class ModelsDock(QWidget):
         self._show_suitability(cost.suitability)
         self.warning_label.setText("\n".join(f"⚠ {line}" for line in cost.warnings))
         self.warning_label.setVisible(bool(cost.warnings))
+        self._cost_warnings = tuple(cost.warnings)
         self._update_ready()
         self._sort_models()
 
@@ -445,7 +446,7 @@ class ModelsDock(QWidget):
 
     def _show_result(self, shown: Shown, spec: ModelSpec, scan: Hashable | None, name: str) -> str:
         """Add the layers of a result, and show the rest of it if its scan is still the chosen one."""
-        told = self._add_layers(shown, scan)
+        told = self._add_layers(shown, scan, is_told=is_seen(self) and self._is_shown(scan, spec))
         kept = Kept.of(spec, told, shown.task, shown.result, shown.rows)
         self.answers.keep(scan, kept)
         if self._is_shown(scan, spec):
@@ -455,17 +456,18 @@ class ModelsDock(QWidget):
             return f"Done: {spec.title} on '{name}'. Choose that scan and model to see the result."
         return told if shown.data is not None else f"'{name}' was closed: the result of {spec.title} is not shown."
 
-    def _add_layers(self, shown: Shown, scan: Hashable | None) -> str:
+    def _add_layers(self, shown: Shown, scan: Hashable | None, *, is_told: bool = False) -> str:
         """Add the layers of a result, leaving another scan active that is being looked at by now."""
         layers = self._viewer.layers
         active = layers.selection.active
         for further in shown.maps:
-            add_to_viewer(self._viewer, made_of(further, scan, is_map=True))
+            add_to_viewer(self._viewer, made_of(further, scan, is_map=True), is_told=is_told)
         told = f"Done: {getattr(shown.result, 'name', '')}"
         if shown.data is not None:
-            told = f"Done: layer '{add_to_viewer(self._viewer, made_of(shown.data, scan)).name}'"
-        else:
-            told = "\n".join((told, *(f"⚠ {warning}" for warning in shown.result.warnings)))
+            told = f"Done: layer '{add_to_viewer(self._viewer, made_of(shown.data, scan), is_told=is_told).name}'"
+        if shown.data is None or is_told:  # what was said of the run before it stands above it
+            new = (warning for warning in shown.result.warnings if warning not in self._cost_warnings)
+            told = "\n".join((told, *(f"⚠ {warning}" for warning in new)))
         is_elsewhere = active in layers and identity(scan_of(active, layers)) != scan
         if scan is not None and is_elsewhere:
             layers.selection.active = active

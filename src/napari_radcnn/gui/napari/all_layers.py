@@ -6,7 +6,6 @@ written as by themselves, and what they cannot be written as, such as shapes, is
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from napari_radcnn.files import together
 from napari_radcnn.gui.export.saving import kind_of, result_of, safe_stem
 from napari_radcnn.gui.findings.layer import review_of
 from napari_radcnn.gui.layers.layers import LayerData, is_ours
+from napari_radcnn.gui.layers.save_guard import WITHOUT_PLACE
 from napari_radcnn.gui.layers.unsaved import note_written
 from napari_radcnn.io.formats import writable_suffixes
 from napari_radcnn.io.with_manifest import write_with_manifest
@@ -27,8 +27,6 @@ from napari_radcnn.volume import Volume
 
 #: What a scan and its labels are written as where the name does not say it; a scan that stays in its store, as a store.
 _USUAL, _STORE, _FINDINGS = ".nii.gz", ".ome.zarr", ".json"
-#: Endings of formats that hold an array and no place.
-_WITHOUT_PLACE = re.compile(r"\.(tiff?|png|jpe?g|jp2|bmp|gif|npz|npy|csv|lsm|stk)", re.IGNORECASE)
 
 
 @dataclass
@@ -100,7 +98,7 @@ def _split(path: Path) -> tuple[Path, str]:
     WriteError
         If the name asks for a format that holds no place.
     """
-    if _WITHOUT_PLACE.fullmatch(path.suffix):
+    if path.suffix.lower() in (*WITHOUT_PLACE, ".csv"):
         raise WriteError(
             f"{path.name}: a {path.suffix[1:].upper()} file holds no position in the patient; give a name without "
             f"suffix for a folder, or with one of {', '.join(writable_suffixes())}."

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QDockWidget,
     QHBoxLayout,
     QMainWindow,
+    QPushButton,
     QSizePolicy,
     QStackedWidget,
     QToolButton,
@@ -30,7 +31,6 @@ from qtpy.QtWidgets import (
 from napari_radcnn.gui.panel.closing import CloseGuard, PutBack
 from napari_radcnn.gui.panel.icons import icon
 from napari_radcnn.gui.panel.table import PAGES, entry
-from napari_radcnn.gui.parts.widgets import WorkPanel
 
 #: Goes to the panel and back to the picture; Tab goes on from there.
 KEY = "F9"
@@ -197,9 +197,10 @@ class Panel(QWidget):
 
     def _on_start(self) -> None:
         """Press the button that starts the work of the page."""
-        work = getattr(self.page, "panel", None)
-        if isinstance(work, WorkPanel):
-            work.start_button.click()
+        work = getattr(self.page, "panel", self.page)
+        button = getattr(work, "start_button", None)
+        if isinstance(button, QPushButton):
+            button.click()
 
     # -- docks -----------------------------------------------------------------------------------------------------
 

@@ -92,6 +92,8 @@ class Job(QObject):
         self._bar: Any = None
         self._is_showing = False
         self.is_running = False
+        #: Whether napari has shown why it failed, with a traceback: a defect.
+        self.is_told = False
         # Silent work is short, and nothing of it is missed when its window is closed.
         self._window = None if is_silent else _main_window(widget)
         if self._window is not None:
@@ -166,6 +168,7 @@ class Job(QObject):
 
     def _on_errored(self, error: Exception) -> None:
         """Tell of a defect of ours; napari shows the traceback on demand."""
+        self.is_told = True
         self._finish()
         _RUNNING.discard(self)
         self.failed.emit(f"Unexpected error; please report it: {type(error).__name__}: {error}")

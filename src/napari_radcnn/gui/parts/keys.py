@@ -8,6 +8,8 @@ from typing import Any
 #: What the dock tells about keys and mouse, and napari's name of a key where one is bound; "1" stands for 1 to 9.
 KEY_SHEET: tuple[tuple[str, str], ...] = (
     ("Left / right button", "positive / negative prompt; paint / erase"),
+    ("Shift+arrows", "move the cross-hair; with Ctrl ten steps at once"),
+    ("Return / Shift+Return", "positive / negative prompt at the cross-hair"),
     ("Space, held", "pan the view with the mouse"),
     ("H", "tool Navigate: the mouse pans and zooms the view"),
     ("P, B, S, L", "tools Point, Box, Scribble, Lasso"),
@@ -23,6 +25,7 @@ KEY_SHEET: tuple[tuple[str, str], ...] = (
 
 #: Names as napari understands them.
 UNDO, REDO, HOLD = "Control-Z", "Control-Shift-Z", "Space"
+CLICK, OTHER_CLICK = "Enter", "Shift-Enter"
 
 Action = Callable[[], object]
 

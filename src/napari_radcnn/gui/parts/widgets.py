@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable
 from threading import Event
@@ -24,6 +25,8 @@ from qtpy.QtWidgets import (
 
 from napari_radcnn.gui.parts.job import Job
 from napari_radcnn.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 
 def narrow_combo() -> QComboBox:
@@ -69,6 +72,25 @@ def reveal(widget: QWidget) -> None:
         above = above.parentWidget()
     if above is not None:
         above.ensureWidgetVisible(widget)
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text with an ellipsis in its middle where it is longer.
+
+    Examples
+    --------
+    >>> shortened("T1 MPRAGE sagittal after contrast", 20)
+    'T1 MPRAGE…r contrast'
+    """
+    if len(text) <= length:
+        return text
+    end = (length - 1) // 2 + 1
+    return f"{text[: length - 1 - end]}…{text[-end:]}"
+
+
+def is_seen(widget: QWidget) -> bool:
+    """Whether any of a widget is on the screen: its page is shown, its dock is not behind another."""
+    return bool(widget.isVisible() and not widget.visibleRegion().isEmpty())
 
 
 def keep_place(widget: QWidget) -> None:
@@ -288,7 +310,7 @@ class WorkPanel(QWidget):
         self.job = Job(self, title, work)
         self.job.progressed.connect(self._on_progress)
         self.job.succeeded.connect(self._on_succeeded)
-        self.job.failed.connect(self.fail)
+        self.job.failed.connect(self._on_failed)
         self.job.cancelled.connect(self._on_cancelled)
         self.job.ended.connect(self._on_ended)
         self._say(f"{title} …")
@@ -305,11 +327,15 @@ class WorkPanel(QWidget):
             self.job.cancel()
 
     def fail(self, line: str) -> None:
-        """Show why it went wrong, here and as napari's notification."""
+        """Show why it went wrong: here, and where that is not seen as napari's notification; once in the log."""
         from napari.utils.notifications import show_error
 
         self._say(line)
-        show_error(self.message_label.text())
+        reveal(self)
+        if is_seen(self.message_label):
+            _log.error("%s", self.message_label.text())
+        else:
+            show_error(self.message_label.text())  # napari prints it, too
 
     def say_again(self) -> None:
         """Show the last line of the work that is under way, whose it is by now."""
@@ -327,6 +353,12 @@ class WorkPanel(QWidget):
             self.progress_bar.setValue(done)
             self._done = done
             self._say(message)
+
+    def _on_failed(self, line: str) -> None:
+        if self.job is not None and self.job.is_told:
+            self._say(line)
+        else:
+            self.fail(line)
 
     def _on_succeeded(self, result: Any) -> None:
         self.message_label.setText(self._tell_success(result))

@@ -20,6 +20,7 @@ from napari_radcnn.gui.reading import planes, windowing, words
 from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, Entry, ReadingBar
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
 from napari_radcnn.gui.reading.cursor import under_cursor
+from napari_radcnn.gui.reading.keyed import add_point_keys, move_point
 from napari_radcnn.gui.reading.layouts import ONE, Layouts
 
 #: How much larger the picture gets by a notch of the wheel.
@@ -68,6 +69,9 @@ class Room(QObject):
         self.grid = QGridLayout()
         _put_on_stage(qt_viewer, self.bar, self.grid)
         self.overlay = CornersOverlay(qt_viewer.canvas.native, self._own_corners, self._on_own_mouse)
+        #: Whether the cross-hair stands in a single view, too: the point is moved by keys.
+        self.is_keyed = False
+        add_point_keys(self.bar.parentWidget(), self.move_point)
         self.layouts = Layouts(qt_viewer.viewer, qt_viewer, self.grid, self._corners, self._on_wheel, self._on_mouse)
         for each in (qt_viewer, qt_viewer.window()):
             each.installEventFilter(self)
@@ -170,8 +174,21 @@ class Room(QObject):
             planes.show_plane(self.viewer, plane)
             self._show_state()
 
+    @property
+    def shows_cross(self) -> bool:
+        """Whether the point that all views show is marked by a cross-hair."""
+        return self.is_keyed or self.layouts.name != ONE
+
+    def move_point(self, right: int, down: int) -> None:
+        """Move the point by steps within the plane of the first view, under a cross-hair from now on."""
+        self.is_keyed = True
+        if self.viewer is not None:
+            move_point(self.viewer, right, down)
+            self._repaint()
+
     def choose_layout(self, name: str) -> None:
         """Show one view, three planes, or these and the scan in 3-D."""
+        self.is_keyed = False
         self.layouts.choose(name)
         self._show_state()
 
@@ -240,6 +257,7 @@ class Room(QObject):
         viewer = self.viewer
         if viewer is None or event.handled or model.dims.ndisplay != 2:
             return
+        self.is_keyed = False
         active, layer = viewer.layers.selection.active, self._window_layer()
         if layer is not None and windowing.is_window_drag(active, event):
             yield from windowing.drag(layer, event)
@@ -293,7 +311,7 @@ class Room(QObject):
             return Corners()
         zoom = planes.zoom_words(model)
         cross = None
-        if self.layouts.name != ONE and planes.plane_of(model) and model.dims.ndim == viewer.dims.ndim:
+        if self.shows_cross and planes.deep_axis(model) is not None and model.dims.ndim == viewer.dims.ndim:
             cross = planes.offset_of(model, viewer.dims.point)
         below = (planes.slice_words(model),)
         if model is not viewer:

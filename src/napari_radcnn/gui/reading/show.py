@@ -40,14 +40,34 @@ def first_steps(viewer: Any) -> list[Callable[[], object]]:
 
     if any(is_ours(layer) for layer in viewer.layers):
         return []
-    return [*view.overlay_steps(viewer), lambda: view.apply_radiological_view(viewer), lambda: open_room(viewer)]
+
+    def add_sliders() -> None:
+        if not viewer.layers:  # else the first layer brings them, and the canvas is laid out in the midst of it
+            viewer.dims.ndim = 3
+
+    return [
+        *view.overlay_steps(viewer),
+        lambda: view.apply_radiological_view(viewer),
+        lambda: open_room(viewer),
+        add_sliders,
+    ]
 
 
-def add_to_viewer(viewer: Any, data: LayerData | Any) -> Any:
-    """Add a layer, made already or not, with what reading it needs if it is the first of ours, and return it."""
+def add_to_viewer(viewer: Any, data: LayerData | Any, *, is_told: bool = False) -> Any:
+    """Add a layer, made already or not, with what reading it needs if it is the first of ours, and return it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where.
+    data : LayerData or napari layer
+        What is added.
+    is_told : bool
+        Whether what must be known of it stands on a page that is seen, and needs no notification.
+    """
     from napari.layers import Layer
 
     watch(viewer)
     layer = viewer.add_layer(data if isinstance(data, Layer) else Layer.create(*data))
-    tell(layer)
+    tell(layer, viewer.layers, is_shown=is_told)
     return layer

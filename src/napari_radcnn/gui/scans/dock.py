@@ -29,17 +29,19 @@ from qtpy.QtWidgets import (
 
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.layers.layers import is_ours
-from napari_radcnn.gui.layers.show import tell_of
+from napari_radcnn.gui.layers.show import log_of, tell_of
 from napari_radcnn.gui.measure.carried import rulers_in
 from napari_radcnn.gui.parts.job import Job, Work
-from napari_radcnn.gui.parts.widgets import WorkPanel, hold_painting
+from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, hold_painting, is_seen, shortened
 from napari_radcnn.gui.reading.show import add_to_viewer, first_steps, watch
 from napari_radcnn.gui.scans import slices
 from napari_radcnn.gui.scans.consent import DefaultButton
 from napari_radcnn.gui.scans.drops import take_drops
 from napari_radcnn.gui.scans.folder import ListedScan, Listing, first_scan, list_paths, load, repaired
+from napari_radcnn.gui.scans.notes import ScanNotes
 from napari_radcnn.gui.scans.opening import hand_over, show_page
 from napari_radcnn.gui.scans.others import OthersRow, layer_of
+from napari_radcnn.gui.scans.pixel_size import PixelSizeRow
 from napari_radcnn.gui.scans.showing import (
     as_other_kind,
     make_layers,
@@ -47,7 +49,6 @@ from napari_radcnn.gui.scans.showing import (
     other_kind,
     replace_layer,
     show_alone,
-    tell_whose,
     warm_up,
 )
 from napari_radcnn.gui.scans.thumbnails import thumbnails
@@ -55,6 +56,8 @@ from napari_radcnn.gui.scans.tree import ScanTree, scan_of_item
 from napari_radcnn.io import OnIrregular, SeriesInfo
 from napari_radcnn.progress import Progress
 
+#: Of a layer's name on a button.
+_NAME_LENGTH = 22
 #: Between two pieces of work, ms: events are processed, and the picture is painted.
 _PAUSE_MS = 10
 
@@ -97,7 +100,10 @@ class ScansDock(QWidget):
             Job(self, "Layers", lambda _progress, _cancel: warm_up(), is_silent=True).start()
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setSpacing(4)  # all of it fits into the height that a small screen leaves
+        layout.setContentsMargins(9, 6, 9, 4)
         top = QHBoxLayout()
         self.path_line = QLineEdit()
         self.path_line.setPlaceholderText("Folder: type its path, choose it, or drop it here")
@@ -106,7 +112,7 @@ class ScansDock(QWidget):
         top.addWidget(self.open_button)
         layout.addLayout(top)
         self.tree = ScanTree()
-        layout.addWidget(self.tree)
+        layout.addWidget(self.tree, 1)
         self.repair_row = QWidget()
         row = QHBoxLayout(self.repair_row)
         row.setContentsMargins(0, 0, 0, 0)
@@ -116,10 +122,14 @@ class ScansDock(QWidget):
         row.addWidget(self.split_button)
         self.repair_row.hide()
         layout.addWidget(self.repair_row)
+        self.notes = ScanNotes(self.viewer)
+        layout.addWidget(self.notes)
         self.panel = WorkPanel("Load selected")
         layout.addWidget(self.panel)
         self.others_row = OthersRow()
         layout.addWidget(self.others_row)
+        self.pixel_size = PixelSizeRow(self.viewer, self.panel.fail)
+        layout.addWidget(self.pixel_size)
         self.kind_button = QPushButton()
         layout.addWidget(self.kind_button)
         self.ask_box = QCheckBox("Ask if one slice means its series")
@@ -127,7 +137,7 @@ class ScansDock(QWidget):
         layout.addWidget(self.ask_box)
         self.default_button = DefaultButton(self.panel.message_label.setText)
         layout.addWidget(self.default_button)
-        self.setMinimumWidth(300)
+        fill_scrolled(self, inside)
 
     def _connect(self) -> None:
         self.open_button.clicked.connect(self._choose_folder)
@@ -230,7 +240,7 @@ class ScansDock(QWidget):
         for scan, _ in self._open:
             self._mark(scan)
         for scan in listing.scans:
-            tell_whose(scan, self._layers_of(scan))
+            self.notes.tell_whose(scan, self._layers_of(scan))
         if listing.slice is not None and len(listing.scans) > 1 and listing.scans[0].can_open:
             self._next = lambda: self._on_slice(listing.scans[0], listing.scans[1])
         elif listing.first and not any(self._layers_of(scan) for scan in listing.scans):
@@ -321,11 +331,11 @@ class ScansDock(QWidget):
 
     def _add_layer(self, layer: Any) -> None:
         hold_painting(self.window(), _PAUSE_MS)  # else it is painted in the midst of this
-        add_to_viewer(self.viewer, layer)
+        add_to_viewer(self.viewer, layer, is_told=is_seen(self))
         if rulers_in(layer):
             show_page(self.viewer, "Measure")  # it takes them over
         elif not is_ours(layer):
-            tell_of(layer.name, layer.metadata)
+            (log_of if is_seen(self) else tell_of)(layer.name, layer.metadata)
 
     def _on_added(self, scan: ListedScan, ids: list[Hashable]) -> None:
         self._open.append((scan, ids))
@@ -394,7 +404,10 @@ class ScansDock(QWidget):
         layer = self.viewer.layers.selection.active
         kind = other_kind(layer)
         self.kind_button.setVisible(bool(kind))
-        self.kind_button.setText(f"Show '{layer.name}' as {'a scan' if kind == 'scan' else 'labels'}" if kind else "")
+        name = "" if layer is None else layer.name
+        what = "a scan" if kind == "scan" else "labels"
+        self.kind_button.setText(f"Show '{shortened(name, _NAME_LENGTH)}' as {what}" if kind else "")
+        self.kind_button.setToolTip(f"Show '{name}' as {what}" if kind else "")
         self._offer_others()
 
     def _on_kind(self) -> None:

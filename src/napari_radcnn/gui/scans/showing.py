@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_radcnn.gui.layers.belonging import is_made_of, says_scan
 from napari_radcnn.gui.layers.layers import (
     METADATA_KEY,
     RECOGNIZED,
@@ -18,9 +20,10 @@ from napari_radcnn.gui.layers.layers import (
     layer_data,
     volume_from_layer,
 )
-from napari_radcnn.gui.scans.folder import ListedScan
-from napari_radcnn.io import SeriesInfo
 from napari_radcnn.volume import Volume
+
+#: Layers that are hidden since another scan is shown alone, and not by the user.
+_HIDDEN: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def make_layers(data: Sequence[LayerData]) -> list[Any]:
@@ -35,17 +38,29 @@ def make_layers(data: Sequence[LayerData]) -> list[Any]:
 
 
 def warm_up() -> None:
-    """Make a layer that nobody sees: the first of a program takes a second, for units and a part of SciPy."""
+    """Make a layer that nobody sees: the first of a program takes a second, for units and a part of SciPy.
+
+    Beside the viewer, which may make a layer at the same time: pint fills its list of units at the first use, and
+    whoever else looks into it then finds half of it. It gets a whole one instead, unless it has been used before.
+    """
+    import pint
     from napari.layers import Image
 
-    Image(np.zeros((2, 2, 2), np.uint8), units="mm")
+    units = pint.get_application_registry()
+    if type(units.get()) is pint.registry.LazyRegistry:  # not isinstance: it changes its class when it is used
+        filled: Any = pint.UnitRegistry(on_redefinition="raise")
+        filled.Unit("mm")
+        if type(units.get()) is pint.registry.LazyRegistry:
+            pint.set_application_registry(filled)
+        Image(np.zeros((2, 2, 2), np.uint8), units="mm")
 
 
 def show_alone(viewer: Any, layers: Sequence[Any]) -> None:
     """Show the first of the layers of a scan, and hide other scans of ours and what lies on them.
 
-    Labels, and what was made on the grid of the scan, stay as they are, and so do layers of other plugins. Layers
-    without an image, such as a segmentation, lie on the scan that is seen, and hide nothing.
+    What was made of the scan, or of another of the same patient on its grid, stays as it is, and so do layers of other
+    plugins; what this has hidden before is shown again with its scan. Layers without an image, such as a segmentation,
+    lie on the scan that is seen, and hide nothing.
 
     Parameters
     ----------
@@ -60,24 +75,20 @@ def show_alone(viewer: Any, layers: Sequence[Any]) -> None:
     if images:
         seen = images[0]
         for other in viewer.layers:
-            if METADATA_KEY in other.metadata and other not in layers and not _lies_on(other, seen):
-                other.visible = False
+            if METADATA_KEY not in other.metadata or other in layers:
+                continue
+            if not _lies_on(other, seen):
+                if other.visible:
+                    other.visible = False
+                    _HIDDEN.add(other)
+            elif other in _HIDDEN:
+                _HIDDEN.discard(other)
+                other.visible = True
     else:
         seen = layers[0]
     seen.visible = True
     viewer.layers.selection.active = seen
     _look_at(viewer, seen)
-
-
-def tell_whose(scan: ListedScan, layers: Sequence[Any]) -> None:
-    """Say of a scan that was shown before the rest was listed that there are scans of others, too."""
-    from napari.utils.notifications import show_warning
-
-    notes = scan.source.notes if isinstance(scan.source, SeriesInfo) else ()
-    for layer in layers:
-        told = layer.metadata[METADATA_KEY].get("warnings", ())
-        for note in (note for note in notes if note not in told):
-            show_warning(f"{layer.name}: {note}")
 
 
 def open_places(viewer: Any) -> list[Path]:
@@ -132,14 +143,32 @@ def replace_layer(viewer: Any, layer: Any, data: LayerData) -> Any:
 
 
 def _lies_on(layer: Any, scan: Any) -> bool:
-    """Return whether a layer is no other scan but lies on the grid of one: its labels, a map, what is fused with it."""
+    """Return whether a layer is no other scan but lies on one: its labels, its findings, a map, what is fused with it.
+
+    Scans of two patients may have one grid: what says of which scan it was made lies on another only where both state
+    the same space of one patient.
+    """
+    if is_made_of(layer, scan):
+        return True
     if not is_ours(layer) or not is_ours(scan):
         return False
     volume = layer.metadata[METADATA_KEY].get("volume")
     if volume is not None and not volume.metadata.provenance:
         return False
+    spaces = {_space_of(layer), _space_of(scan)}
+    if len(spaces) > 1 and (says_scan(layer) or "" not in spaces):
+        return False
+    if spaces == {""} and says_scan(layer):
+        return False
     one, two = (each.metadata[METADATA_KEY]["place"].native for each in (layer, scan))
     return bool(one.is_close(two))
+
+
+def _space_of(layer: Any) -> str:
+    """Return what names the space of the patient that a layer of ours lies in; empty where it does not say."""
+    kept = layer.metadata[METADATA_KEY]
+    found = kept.get("volume") or kept.get("labels")
+    return "" if found is None else str(found.metadata.frame_of_reference_uid)
 
 
 def _look_at(viewer: Any, layer: Any) -> None:

@@ -22,7 +22,7 @@ class ScanTree(QTreeWidget):
         super().__init__()
         self.setHeaderHidden(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setMinimumHeight(140)
+        self.setMinimumHeight(110)
         self.setIndentation(8)
         self.setWordWrap(True)
         self.setIconSize(QSize(SIDE, SIDE))
