@@ -155,7 +155,7 @@ def _result(answer: Answer, folder: Path, request: Request) -> Result:
         request, request.volumes, outcome, away["started"], away["seconds"], outcome.warnings, Suitability()
     )
     # The worker tells how it was computed, and this computer of what: the names of scan and model stayed here.
-    known = {key: here[key] for key in ("model", "input", "inputs") if key in here}
+    known: dict[str, Any] = {key: value for key, value in here.items() if key in ("model", "input", "inputs")}
     return result_of(request, outcome, {**away, **known}, outcome.warnings)
 
 

@@ -92,10 +92,13 @@ class ModelRun:
         """Return what it would cost here; of a run elsewhere only what speaks against it."""
         from napari_radcnn.operations import plan
 
-        settings = self.settings
-        how = {"device": settings.device, "precision": settings.precision}
         return plan(
-            self.volumes(), self.spec, self.options, **how, elsewhere="" if self.where is None else self.where[0]
+            self.volumes(),
+            self.spec,
+            self.options,
+            device=self.settings.device,
+            precision=self.settings.precision,
+            elsewhere="" if self.where is None else self.where[0],
         )
 
     def run(self, progress: Progress, cancel: Event) -> Shown:

@@ -27,27 +27,24 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.layers.layers import is_ours
 from napari_radcnn.gui.layers.show import log_of, tell_of
 from napari_radcnn.gui.measure.carried import rulers_in
 from napari_radcnn.gui.parts.job import Job, Work
-from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, hold_painting, is_seen, shortened
+from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, hold_painting, is_seen
 from napari_radcnn.gui.reading.show import add_to_viewer, first_steps, watch
 from napari_radcnn.gui.scans import slices
 from napari_radcnn.gui.scans.consent import DefaultButton
 from napari_radcnn.gui.scans.drops import take_drops
 from napari_radcnn.gui.scans.folder import ListedScan, Listing, first_scan, list_paths, load, repaired
+from napari_radcnn.gui.scans.kind_button import KindButton
 from napari_radcnn.gui.scans.notes import ScanNotes
 from napari_radcnn.gui.scans.opening import hand_over, show_page
 from napari_radcnn.gui.scans.others import OthersRow, layer_of
 from napari_radcnn.gui.scans.pixel_size import PixelSizeRow
 from napari_radcnn.gui.scans.showing import (
-    as_other_kind,
     make_layers,
     open_places,
-    other_kind,
-    replace_layer,
     show_alone,
     warm_up,
 )
@@ -56,8 +53,6 @@ from napari_radcnn.gui.scans.tree import ScanTree, scan_of_item
 from napari_radcnn.io import OnIrregular, SeriesInfo
 from napari_radcnn.progress import Progress
 
-#: Of a layer's name on a button.
-_NAME_LENGTH = 22
 #: Between two pieces of work, ms: events are processed, and the picture is painted.
 _PAUSE_MS = 10
 
@@ -130,7 +125,7 @@ class ScansDock(QWidget):
         layout.addWidget(self.others_row)
         self.pixel_size = PixelSizeRow(self.viewer, self.panel.fail)
         layout.addWidget(self.pixel_size)
-        self.kind_button = QPushButton()
+        self.kind_button = KindButton(self.viewer, self._on_replaced, self.panel.fail)
         layout.addWidget(self.kind_button)
         self.ask_box = QCheckBox("Ask if one slice means its series")
         self.ask_box.setChecked(slices.kept_answer() is None)
@@ -149,7 +144,6 @@ class ScansDock(QWidget):
         self.panel.ended.connect(self._on_ended)
         self.resample_button.clicked.connect(lambda: self._on_repair("resample"))
         self.split_button.clicked.connect(lambda: self._on_repair("split"))
-        self.kind_button.clicked.connect(self._on_kind)
         self.others_row.wanted.connect(self._on_others)
         self.others_row.stopped.connect(self._on_stop)
         self.ask_box.clicked.connect(self._on_ask)
@@ -398,28 +392,13 @@ class ScansDock(QWidget):
         """Add no more layers; those that are there stay."""
         self._steps = deque(step for step in self._steps if getattr(step, "func", None) != self._add_layer)
 
-    # -- labels or a scan ------------------------------------------------------------------------------------------
-
     def _on_active(self, _event: Any = None) -> None:
-        layer = self.viewer.layers.selection.active
-        kind = other_kind(layer)
-        self.kind_button.setVisible(bool(kind))
-        name = "" if layer is None else layer.name
-        what = "a scan" if kind == "scan" else "labels"
-        self.kind_button.setText(f"Show '{shortened(name, _NAME_LENGTH)}' as {what}" if kind else "")
-        self.kind_button.setToolTip(f"Show '{name}' as {what}" if kind else "")
+        self.kind_button.show_active()
         self._offer_others()
 
-    def _on_kind(self) -> None:
-        layer = self.viewer.layers.selection.active
-        before = layer.unique_id
-        try:
-            made = replace_layer(self.viewer, layer, as_other_kind(layer))
-        except RadcnnError as error:
-            self.panel.fail(str(error))
-            return
+    def _on_replaced(self, before: Hashable, after: Hashable) -> None:
         for _, ids in self._open:
-            ids[:] = [made.unique_id if one == before else one for one in ids]
+            ids[:] = [after if one == before else one for one in ids]
 
     # -- work ------------------------------------------------------------------------------------------------------
 
