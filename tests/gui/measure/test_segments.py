@@ -47,7 +47,7 @@ def opened(make_napari_viewer, qtbot):
 
 
 def wait(qtbot, dock):
-    qtbot.waitUntil(lambda: dock.panel.job is None and dock.table is not None and not dock._is_due, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.panel.job is None and dock.table is not None and not dock._is_due, timeout=180_000)
 
 
 def place(dock, name, column):

@@ -64,7 +64,7 @@ def opened(make_napari_viewer, qtbot):
 def settled(qtbot, dock):
     qtbot.waitUntil(
         lambda: dock.panel.job is None and dock.table is not None and not dock._is_due and not dock._quiet.isActive(),
-        timeout=30_000,
+        timeout=180_000,
     )
 
 

@@ -184,7 +184,7 @@ class MeasureDock(QWidget):
             return None
         if identity(layer) not in self._edits:
             own = weakref.ref(self)
-            self._edits[identity(layer)] = LabelEdits(layer, lambda line: _on_edited(own, line))
+            self._edits[identity(layer)] = LabelEdits(layer, lambda voxels, line: _on_edited(own, voxels, line))
         return self._edits[identity(layer)]
 
     def _forget(self, _event: Any = None) -> None:
@@ -391,11 +391,16 @@ class MeasureDock(QWidget):
     def _redo_of(self, steps: UndoList) -> None:
         steps.redo() if steps is self.rulers.book.steps else self.redo()
 
-    def on_edited(self, line: str) -> None:
+    def on_edited(self, are_voxels_new: bool, line: str) -> None:
         """Follow a step that did not come from here: napari's brush, a key on the canvas."""
-        if line:
+        from napari.utils.notifications import show_warning
+
+        if line:  # the line of this page soon says how many segments were measured
             self.panel.message_label.setText(f"⚠ {line}")
+            show_warning(line)
         self._show()
+        if are_voxels_new:
+            self._on_painted()
 
     def copy(self) -> None:
         """Copy the selected rows, else all, for a spreadsheet."""
@@ -489,7 +494,7 @@ def _is_labels(layer: Any) -> bool:
     return isinstance(layer, Labels)
 
 
-def _on_edited(page: weakref.ref[MeasureDock], line: str) -> None:
+def _on_edited(page: weakref.ref[MeasureDock], are_voxels_new: bool, line: str) -> None:
     there = page()
     if there is not None and isalive(there):
-        there.on_edited(line)
+        there.on_edited(are_voxels_new, line)

@@ -35,10 +35,10 @@ class LabelEdits:
         Of whatever origin; not kept alive.
     changed : callable
         Called after a step that did not come from the table: a stroke of napari's tools, a key on the canvas. It gets
-        a line for the user, which may be empty. The layer keeps it alive.
+        whether voxels changed, and a line for the user, which may be empty. The layer keeps it alive.
     """
 
-    def __init__(self, layer: Any, changed: Callable[[str], object] = lambda _line: None) -> None:
+    def __init__(self, layer: Any, changed: Callable[[bool, str], object] = lambda _voxels, _line: None) -> None:
         layer = getattr(layer, "__wrapped__", layer)
         self._reference = weakref.ref(layer)
         self._changed = changed
@@ -162,7 +162,7 @@ class LabelEdits:
             QTimer.singleShot(0, lambda: self._keep_locked(stroke))  # napari is still at work on its own history
         else:
             self._add_stroke()
-            self._changed("")
+            self._changed(True, "")
 
     def _add_stroke(self) -> None:
         self._add(UndoStep("Paint", lambda: self._layer.undo(), lambda: self._layer.redo(), True))
@@ -189,7 +189,7 @@ class LabelEdits:
                     layer.data_setitem(tuple(axis[is_kept] for axis in indices), after[is_kept])
         if is_kept.any():
             self._add_stroke()
-        self._changed(line)
+        self._changed(True, line)
 
     def _on_data(self, _event: Any = None) -> None:
         """Forget the steps where the layer has another array: they say nothing of it."""
@@ -199,12 +199,10 @@ class LabelEdits:
             self.steps = UndoList()
 
     def _on_undo_key(self) -> None:
-        self.undo()
-        self._changed("")
+        self._changed(self.undo(), "")
 
     def _on_redo_key(self) -> None:
-        self.redo()
-        self._changed("")
+        self._changed(self.redo(), "")
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
