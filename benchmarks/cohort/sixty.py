@@ -166,12 +166,12 @@ def _kill(
     chance, killed, answered = random.Random(23), list[str](), list[int]()
     while len(killed) < n_kills:
         _start_all(cluster)
-        before, waits = _events(out, "began"), chance.random() > 0.2
+        before, n_answers = _events(out, "began"), max(0, chance.randint(-3, 9))
         with cohorts.started([*run, *cluster.words], models) as process:
-            # one in five while it starts, the others while it works, however long starting takes
-            while waits and _events(out, "began") == before and process.poll() is None:
+            # some while it starts, the others while it works, however long either takes
+            while _events(out, "answered", since=before) < n_answers and process.poll() is None:
                 time.sleep(0.1)
-            time.sleep(chance.uniform(0.0, 12.0))
+            time.sleep(chance.uniform(0.0, 2.0))
             if process.poll() is not None:  # done: half of it is begun anew, so that each kill meets a run under way
                 for path in sorted((out / "records").glob("*.json"))[::2]:
                     path.unlink()

@@ -157,7 +157,7 @@ def _size(path: Path) -> tuple[int | None, float | None]:
         import nibabel
 
         try:
-            header: Any = nibabel.load(path).header  # type: ignore[attr-defined]  the voxels stay on the disk
+            header: Any = nibabel.load(path).header  # type: ignore[attr-defined]  # voxels stay on the disk
             shape, zooms = header.get_data_shape(), header.get_zooms()
         except (OSError, ValueError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError):
             return None, None

@@ -355,13 +355,23 @@ def _work(
     progress: Progress,
     cancel: Event,
 ) -> Summary:
-    """Run a cohort; on a thread."""
-    workers = None
+    """Run a cohort; on a thread. What is told meanwhile is seen at once, and kept for the end."""
+    workers, last = None, (0, len(cases))
+
+    def tracked(done: int, total: int, message: str) -> None:
+        nonlocal last
+        last = (done, total)
+        progress(done, total, message)
+
+    def tell(text: str) -> None:
+        notes.append(text)
+        progress(*last, text)
+
     if cluster is not None:
         from napari_radcnn.cohort.cluster.workers import Cluster
 
-        workers = Cluster(*cluster, send=True, tell=notes.append)
-    return run(model, cases, out, workers=workers, progress=progress, cancel=cancel, tell=notes.append, **how)
+        workers = Cluster(*cluster, send=True, tell=tell)
+    return run(model, cases, out, workers=workers, progress=tracked, cancel=cancel, tell=tell, **how)
 
 
 def _in_a_line(*widgets: QWidget) -> QHBoxLayout:
