@@ -29,8 +29,12 @@ _BRIDGE = "radcnnbr0"
 _N_CASES = 40
 
 
-def report(cut_seconds: float = 60.0) -> str:
+def report() -> str:
     """Return the figures as Markdown; where namespaces cannot be made, that they were not measured."""
+    return _report(60.0)
+
+
+def _report(cut_seconds: float) -> str:
     if which("ip") is None or os.geteuid() != 0:
         return "Not measured: network namespaces need Linux, `ip`, and the rights of root."
     with tempfile.TemporaryDirectory(prefix="radcnn-namespaces-") as temporary:
@@ -44,7 +48,7 @@ def report(cut_seconds: float = 60.0) -> str:
 
 def main(cut_seconds: float = 60.0) -> None:
     """Run the experiment and print what came of it."""
-    print(report(cut_seconds))
+    print(_report(cut_seconds))
 
 
 def _experiment(folder: Path, cut_seconds: float) -> list[tuple[str, str]]:
