@@ -15,8 +15,14 @@ from napari_radcnn.errors import ExitStatus, OptionError, ReadError
 _SBATCH = """#!{python}
 import os, shutil, subprocess, sys
 folder = {folder!r}
-number = len([name for name in os.listdir(folder) if name.endswith(".sh")]) + 1
-script = os.path.join(folder, f"{{number}}.sh")
+number = 1
+while True:  # jobs are submitted at the same time: each takes a number of its own
+    script = os.path.join(folder, f"{{number}}.sh")
+    try:
+        os.close(os.open(script, os.O_CREAT | os.O_EXCL))
+        break
+    except FileExistsError:
+        number += 1
 shutil.copy(sys.argv[-1], script)
 job = ["false"] if number <= {dead} else ["bash", script]
 with open(os.path.join(folder, f"{{number}}.log"), "wb") as log:

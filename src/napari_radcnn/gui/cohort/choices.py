@@ -27,6 +27,7 @@ class InputColumns(QWidget):
         super().__init__()
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)  # the panel is narrow
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.combos: dict[str, QComboBox] = {}
         self.show_for((), None)
@@ -39,12 +40,13 @@ class InputColumns(QWidget):
         columns = () if cases is None else cases.columns
         for name in wanted if columns else ():
             combo = self.combos[name] = narrow_combo()
+            combo.setMinimumContentsLength(8)
             combo.setToolTip(f"The column of the list that holds '{name}' of each case")
             combo.addItem("choose a column", "")
             for column in columns:
                 combo.addItem(column, column)
             combo.setCurrentIndex(max(0, combo.findData(_column_of(name, cases))))
-            self._form.addRow(f"Column of {name}", combo)
+            self._form.addRow(name, combo)
         self.setVisible(bool(self.combos))
 
     def mapping(self) -> dict[str, str]:
