@@ -163,39 +163,6 @@ def elsewhere(head: radcnn.Volume) -> None:
         viewer.close()
 
 
-def elsewhere(head: radcnn.Volume) -> None:
-    """Let a worker of a scheduler, both on this computer, segment a brain: while it does, and what came of it."""
-    radcnn_cohort = [sys.executable, "-m", "napari_radcnn.cli", "cohort"]
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        certificates = Path(name) / "certificates"
-        subprocess.run([*radcnn_cohort, "certificates", str(certificates)], check=True, capture_output=True)
-        address = "tls://127.0.0.1:8786"
-        for words in (["scheduler", "--host", "127.0.0.1"], ["worker", address, "--name", "workstation"]):
-            process = subprocess.Popen(
-                [*radcnn_cohort, *words, "--certificates", str(certificates)], stderr=subprocess.DEVNULL
-            )
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-        viewer = napari.Viewer()
-        viewer.window.resize(1400, 1000)
-        add_to_viewer(viewer, layer_data(head))
-        panel_of(viewer).open("Models")
-        dock = panel_of(viewer).page
-        dock.model_combo.setCurrentIndex(dock.model_combo.findData("brain-extraction"))
-        dock.where.where_combo.setCurrentText("Cluster")
-        dock.where.address_line.setText(address)
-        dock.where.certificates_line.setText(str(certificates))
-        dock.update_plan()
-        _wait(lambda: not dock.is_planning, 60)
-        _wait(lambda: why_refused("127.0.0.1", 8786, certificates) == "", 60)
-        dock.run()
-        _wait(lambda: "segmenting" in dock.panel.message_label.text(), 300)
-        dock.where.certificates_line.setText("~/.config/radcnn/certificates")  # not the folder of this picture
-        _save(viewer, "models-cluster.png")
-        _wait(lambda: dock.job is None, 300)
-        viewer.close()
-
-
 def day(head: radcnn.Volume) -> None:
     """Drop three studies, look at a second series, run a model, change the scan, and close one, on two screens."""
     for width, height in ((1366, 768), (1920, 1080)):

@@ -23,6 +23,7 @@ from napari_radcnn.progress import CancelEvent
 
 #: How often the queue is asked, s, and how often jobs that ended without a word are submitted again.
 _ASK, _MOST_SUBMITTED = 10.0, 3
+_POLL = 0.1
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,9 @@ class Slurm(Cluster):
             raise ResourceError(f"The jobs of Slurm ended {self._submitted} times before they worked on a case{logs}.")
         self.tell("the jobs of Slurm have ended; they are submitted again.")
         self._cluster.scale(0)
+        until = time.monotonic() + _ASK  # dask takes what it has not closed yet for a job of the same name
+        while self._cluster.workers and time.monotonic() < until:
+            time.sleep(_POLL)
         self._submit_jobs(self._cluster)
 
     def _queue(self) -> list[str] | None:
