@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import subprocess
 import sys
@@ -159,9 +160,13 @@ def _pump(seconds: float) -> None:
 
 
 def _clean() -> None:
+    """Let go of all that nobody needs; have glibc give back what it keeps of it, which varies by 15 MB."""
     for _ in range(3):
         _pump(0.1)
         gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _megabytes() -> float:
