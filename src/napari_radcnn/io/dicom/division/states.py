@@ -80,7 +80,7 @@ def states(table: Table, rows: Codes) -> States | str:
             f"The volumes are those of {' and '.join(sorted(by))} alone, which InstanceNumber does not confirm. Check "
             "them before you rely on them."
         )
-    if int(place.max()) == 0 and by <= {*COUNTERS, *CLOCKS}:
+    if int(place.max()) == 0:
         notes.append(f"All {len(rows)} images lie at the same position: each is a volume of one slice.")
     labels, order_notes = _in_order(table, rows, chosen, supporters)
     return States(chosen.by, labels, (*notes, *order_notes))
@@ -166,6 +166,7 @@ def _by_lowest_number(table: Table, rows: Codes, way: Partition) -> Partition:
         return way
     order = np.lexsort((numbers[rows], table.place[rows]))
     sequences = way.labels[order].reshape(-1, count)
-    if (sequences != sequences[0]).any():
+    has_ties = (np.diff(numbers[rows][order].reshape(-1, count), axis=1) == 0).any()
+    if has_ties or (sequences != sequences[0]).any():
         return way
     return Partition(way.by, np.argsort(sequences[0])[way.labels])
