@@ -238,7 +238,7 @@ class Jobs:
                 wait()
             self.hand.count = 0
             way()
-            wait(is_done, 120)
+            wait(is_done, 600)
             if not is_done():
                 raise SystemExit(f"{what}: not done")
             counts.append(str(self.hand.count))
@@ -377,19 +377,19 @@ class Jobs:
         hand, viewer = self.hand, self.viewer
         page = self.page("Models")
         page.model_combo.setCurrentIndex(page.model_combo.findData(_MODEL))
-        wait(lambda: not page.is_planning and page.panel.start_button.isEnabled(), 60)
+        wait(lambda: not page.is_planning and page.panel.start_button.isEnabled(), 300)
         scan = viewer.layers.selection.active
         self.page("Scans")
         before = len(viewer.layers)
 
         def click_run() -> None:
             hand.click(hand.panel.buttons["Models"])
-            wait(page.panel.start_button.isEnabled, 60)
+            wait(page.panel.start_button.isEnabled, 300)
             hand.click(page.panel.start_button)
 
         def key_run() -> None:
             hand.turn_page("Models")
-            wait(page.panel.start_button.isEnabled, 60)
+            wait(page.panel.start_button.isEnabled, 300)
             hand.key(Qt.Key.Key_Return, _CONTROL)
 
         def without() -> None:
@@ -489,13 +489,13 @@ class Jobs:
         def outline() -> None:
             hand.click(hand.panel.buttons["Interactive segmentation"])
             hand.click(segment.start_button)
-            wait(lambda: segment.editing.is_open, 60)
+            wait(lambda: segment.editing.is_open, 300)
             hand.click(hand.canvas, hand.canvas.rect().center())
 
         def outline_with_keys() -> None:
             hand.turn_page("Interactive segmentation")
             hand.key(Qt.Key.Key_Return, _CONTROL)
-            wait(lambda: segment.editing.is_open, 60)
+            wait(lambda: segment.editing.is_open, 300)
             self.to_picture()
             hand.key(Qt.Key.Key_Right, _SHIFT)
             hand.key(Qt.Key.Key_Return)

@@ -121,9 +121,9 @@ def drop(viewer, paths):
 def page(qtbot):
     """The Scans page, when it has come to rest."""
 
-    qtbot.waitUntil(lambda: bool(pages()), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(pages()), timeout=60_000)
     (dock,) = pages()
-    qtbot.waitUntil(lambda: dock.job is None and dock.tree.topLevelItemCount() > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.job is None and dock.tree.topLevelItemCount() > 0, timeout=60_000)
     return dock
 
 
@@ -131,7 +131,7 @@ def question(qtbot, dock):
     def seen():
         return [box for box in dock.findChildren(QMessageBox, "radcnn_slice_question") if box.isVisible()]
 
-    qtbot.waitUntil(lambda: bool(seen()), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(seen()), timeout=60_000)
     return seen()[0]
 
 
@@ -144,7 +144,7 @@ def answer(qtbot, box, text, *, always=False):
 def test_twelve_dropped_slices_are_one_layer(viewer, qtbot, files):
     drop(viewer, files[0])
     page(qtbot)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=60_000)
     assert_is_scan(viewer.layers[0])
 
 
@@ -156,7 +156,7 @@ def test_one_dropped_slice_is_asked_about(viewer, qtbot, files, text, n_slices):
     assert "is one of 12 slices of the series" in box.text()
     assert not viewer.layers
     answer(qtbot, box, text)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 1 and dock.job is None, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1 and dock.job is None, timeout=60_000)
     assert volume_from_layer(viewer.layers[0]).shape[0] == n_slices
     assert recall("opening", "one slice")["answer"] is None
     assert len(list(dock.tree.items())) == 2  # the other is one click away
@@ -166,10 +166,10 @@ def test_the_answer_is_kept_until_it_is_taken_back(viewer, qtbot, files):
     drop(viewer, files[0][4:5])
     dock = page(qtbot)
     answer(qtbot, question(qtbot, dock), "Open the series", always=True)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 1 and dock.job is None, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1 and dock.job is None, timeout=60_000)
     assert not dock.ask_box.isChecked()
     drop(viewer, files[1][4:5])
-    qtbot.waitUntil(lambda: len(viewer.layers) == 2 and dock.job is None, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2 and dock.job is None, timeout=60_000)
     assert_is_scan(viewer.layers[1], 7)
     assert not viewer.layers[0].visible
     qtbot.mouseClick(dock.ask_box, Qt.MouseButton.LeftButton)
@@ -188,7 +188,7 @@ def test_giving_up_the_question_opens_nothing(viewer, qtbot, files):
 def test_a_dropped_folder_shows_its_first_series_and_lists_the_other(viewer, qtbot, files):
     drop(viewer, [files[0][0].parent])
     dock = page(qtbot)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=60_000)
     assert_is_scan(viewer.layers[0])
     first, second = dock.tree.items()
     assert first.font(0).bold()
@@ -196,7 +196,7 @@ def test_a_dropped_folder_shows_its_first_series_and_lists_the_other(viewer, qtb
     assert "TEST, PATIENT (ID-SECRET-1)" in dock.tree.topLevelItem(0).text(0)
     where = dock.tree.visualItemRect(second).center()
     qtbot.mouseClick(dock.tree.viewport(), Qt.MouseButton.LeftButton, pos=where)
-    qtbot.waitUntil(lambda: len(viewer.layers) == 2 and dock.job is None, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2 and dock.job is None, timeout=60_000)
     assert [layer.visible for layer in viewer.layers] == [False, True]
     assert_is_scan(viewer.layers[1], 7)
     where = dock.tree.visualItemRect(first).center()
@@ -213,5 +213,5 @@ def test_a_second_drop_waits_for_the_first(viewer, qtbot, files, tmp_path):
     drop(viewer, [files[0][0].parent])
     dock = page(qtbot)
     drop(viewer, [tmp_path / "field.nii.gz"])
-    qtbot.waitUntil(lambda: len(viewer.layers) == 2 and dock.job is None, timeout=10_000)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2 and dock.job is None, timeout=60_000)
     assert viewer.layers[1].name == "field"

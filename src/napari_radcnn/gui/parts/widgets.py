@@ -56,6 +56,7 @@ def fill_scrolled(dock: QWidget, inside: QWidget, foot: QWidget | None = None) -
     scroll.setWidgetResizable(True)
     scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+    scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes from control to control, and the page follows
     scroll.setWidget(inside)
     whole = QVBoxLayout(dock)
     whole.setContentsMargins(0, 0, 0, 0)
