@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QOpenGLWidget
 import fake_models
 from dicom_factory import write_dicom_series
 from napari_radcnn import io
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.findings.layer import detections_layer, findings_from_layer, review_of
 from napari_radcnn.gui.layers.layers import layer_data, to_patient
@@ -191,6 +192,21 @@ def test_a_finding_between_thick_slices_is_seen_in_one(reviewed):
     assert shown.layer._view_indices.tolist() == [0]
     shown.viewer.dims.set_point(0, shown.viewer.dims.point[0] + 6.0)
     assert shown.layer._view_indices.tolist() == []
+
+
+def test_a_slice_without_findings_shows_none(reviewed):
+    made = scan()
+    affine = made.geometry.affine.copy()
+    affine[:3, 3] -= made.geometry.to_world(np.subtract(made.geometry.shape, 1) / 2)  # 0, 0, 0 mm lies in the picture
+    volume = replace(made, geometry=Geometry(made.geometry.shape, affine))
+    shown = reviewed(volume, boxes=boxes_in(volume)[1:2])  # small, and in the middle
+    assert len(shown.layer.data) == 1
+    shown.viewer.dims.set_point(0, shown.viewer.dims.range[0][0])
+    pump()
+    with_findings = shown.viewer.screenshot(canvas_only=True, flash=False)
+    shown.layer.visible = False
+    pump()
+    np.testing.assert_array_equal(shown.viewer.screenshot(canvas_only=True, flash=False), with_findings)
 
 
 def test_up_and_down_go_through_the_findings_that_are_shown(reviewed):

@@ -26,8 +26,9 @@ STATE_COLORS: dict[FindingState, str] = {"candidate": "#e69f00", "accepted": "#5
 _OPACITY: dict[FindingState, float] = {"candidate": 1.0, "accepted": 1.0, "rejected": 0.35}
 #: How strongly the finding that is looked at is filled, and how much wider its ring is.
 _FILLED, _WIDER = 0.2, 2.0
-#: Width of a ring, mm, and its least and largest size on the screen, pixels.
-_LINE_MM, _ON_SCREEN = 0.8, (12, 10_000)
+#: Width of a ring, mm, and its least and largest size on the screen, pixels; a least one would also show what napari
+#: draws at the first voxel of slices without any point.
+_LINE_MM, _ON_SCREEN = 0.8, (0, 10_000)
 #: How far apart slices are taken to be where the scan is not known, mm.
 _USUAL_SPACING = 5.0
 #: By how much a ring is larger than the gap between two slices, so that one of them always meets it.
