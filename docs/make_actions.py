@@ -492,30 +492,11 @@ class Jobs:
             wait(lambda: segment.editing.is_open, 300)
             hand.click(hand.canvas, hand.canvas.rect().center())
 
-        def outline_with_keys() -> None:
-            hand.turn_page("Interactive segmentation")
-            hand.key(Qt.Key.Key_Return, _CONTROL)
-            wait(lambda: segment.editing.is_open, 300)
-            self.to_picture()
-            hand.key(Qt.Key.Key_Right, _SHIFT)
-            hand.key(Qt.Key.Key_Return)
-
-        def is_outlined() -> bool:
-            editing = segment.editing
-            is_idle = editing is not None and editing.is_open and not editing.steps.unfinished
-            return is_idle and any(editing.state.prompts.values())
-
-        def end_session() -> None:
-            segment.end()
-            wait(limit=3)
-            self.page("Scans")
-
         self.do(
             "An object outlined by a click",
             outline,
-            outline_with_keys,
-            is_outlined,
-            end_session,
+            None,
+            lambda: segment.editing.is_open and not segment.editing.steps.unfinished,
         )
         hand.count = 0
         segment.end()
