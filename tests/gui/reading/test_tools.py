@@ -19,6 +19,7 @@ pytestmark = pytest.mark.gui
 KINDS = {
     "turned": scan,
     "flipped": lambda: scan(orientation="IAR"),
+    "left_handed": lambda: scan(orientation="SAL"),
 }
 
 
@@ -73,7 +74,7 @@ class Views:
         return session.prompts(session.active)[-1]
 
 
-@pytest.mark.parametrize(("kind", "layout"), [("turned", "four"), ("flipped", "three")])
+@pytest.mark.parametrize(("kind", "layout"), [("turned", "four"), ("flipped", "three"), ("left_handed", "four")])
 def test_prompts_and_strokes_land_under_the_mouse_in_every_plane(make_napari_viewer, qtbot, monkeypatch, kind, layout):
     use_engine(monkeypatch).radius = 3.0
     volume = KINDS[kind]()
@@ -161,6 +162,22 @@ def test_prompts_and_strokes_land_under_the_mouse_in_every_plane(make_napari_vie
     assert not labels.any()
     assert views.seen(views.middle) <= {0, None}
     assert np.array_equal(volume.array, KINDS[kind]().array)
+
+
+def test_the_right_button_sets_the_window_while_no_tool_is_chosen(make_napari_viewer, qtbot, monkeypatch):
+    engine = use_engine(monkeypatch)
+    views = Views(make_napari_viewer, qtbot, scan(), "three")
+    played = views.played
+    for plane in views.canvases:
+        at = views.enter(plane)
+        played.dock.palette_box.choose("navigate")
+        before = list(played.scans[0].contrast_limits)
+        played.drag([at(0, 0), at(3, 0)], RIGHT)
+        played.idle()
+        assert list(played.scans[0].contrast_limits) != before
+        assert not engine.requests
+        shown = {tuple(model.layers[0].contrast_limits) for model, _ in views.canvases.values()}
+        assert len(shown) == 1
 
 
 def test_tools_work_in_every_plane_of_an_oblique_scan_and_are_undone_across_them(
