@@ -67,8 +67,13 @@ def _loop(labels: radcnn.Volume, image: radcnn.Volume, values: range) -> None:
         intensities.Execute(mask, scan_image)
 
 
-def report(shape: tuple[int, int, int] = _SHAPE) -> str:
+def report() -> str:
     """Return the figures as Markdown."""
+    return figures(_SHAPE)
+
+
+def figures(shape: tuple[int, int, int]) -> str:
+    """Return the figures of a scan of so many slices, rows and columns as Markdown."""
     labels, image = scan(shape)
     started = time.perf_counter()
     found = segments(labels, image)["labels"]
@@ -91,4 +96,4 @@ def report(shape: tuple[int, int, int] = _SHAPE) -> str:
 
 if __name__ == "__main__":
     asked = tuple(map(int, sys.argv[1:4]))
-    print(report(asked if len(asked) == 3 else _SHAPE))
+    print(figures(asked if len(asked) == 3 else _SHAPE))
