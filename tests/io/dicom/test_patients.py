@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def test_a_slice_of_another_birth_date(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+def deny(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
     """Let the system refuse to list folders, also where the tests run as root."""
     scandir, listdir = os.scandir, os.listdir
     denied: set[str] = set()
@@ -118,9 +118,10 @@ def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
         return call
 
-    monkeypatch.setattr(os, "scandir", guarded(scandir))
-    monkeypatch.setattr(os, "listdir", guarded(listdir))
-    return lambda path: denied.add(os.fspath(path))
+    with pytest.MonkeyPatch.context() as patch:  # undone before the folder of the test goes
+        patch.setattr(os, "scandir", guarded(scandir))
+        patch.setattr(os, "listdir", guarded(listdir))
+        yield lambda path: denied.add(os.fspath(path))
 
 
 @pytest.mark.parametrize("where", [".", "inner"])
