@@ -88,6 +88,8 @@ class VolumeMetadata:
         All display windows and tables that the scan carries, by name; the first is how it is meant to be seen first.
     patient_name, patient_id : str
         Whose it is, for the screen alone, family name first; never written, and in neither `repr` nor equality.
+    study_date : str
+        DICOM's StudyDate as ``YYYY-MM-DD``, empty where unknown: what a visit is called; in neither of both.
     """
 
     name: str = "volume"
@@ -115,6 +117,7 @@ class VolumeMetadata:
     windows: tuple[VoiWindow, ...] = ()
     patient_name: str = field(default="", repr=False, compare=False)
     patient_id: str = field(default="", repr=False, compare=False)
+    study_date: str = field(default="", repr=False, compare=False)
     is_size_typed: bool = False
 
     @property

@@ -182,3 +182,12 @@ def test_the_screen_knows_whose_scan_it_is_and_files_do_not(
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         assert PATIENT_ID.encode() not in data
     assert read(tmp_path / "out" / "scan.nii.gz")[0].metadata.patient_id == ""
+
+
+@pytest.mark.parametrize(
+    ("stored", "date"), [("20260314", "2026-03-14"), ("2026.03.14", "2026-03-14"), ("", ""), ("20261399", "")]
+)
+def test_a_scan_knows_the_day_of_its_study(tmp_path: Path, stored: str, date: str) -> None:
+    write_dicom_series(tmp_path, SCAN, StudyDate=stored)
+    (volume,) = read(tmp_path)
+    assert volume.metadata.study_date == date

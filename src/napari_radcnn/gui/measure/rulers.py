@@ -172,7 +172,7 @@ class RulerSection(QWidget):
         ruler = Ruler(
             kind,
             tuple((float(x), float(y), float(z)) for x, y, z in points),
-            visit="" if scan is None else scan.name,
+            visit="" if scan is None else scan.metadata.study_date or scan.name,
             frame_of_reference_uid="" if scan is None else scan.metadata.frame_of_reference_uid,
         )
         self.book.add([ruler])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,19 @@ def make_volume(
             sides=sides_of(stack.frames) if first.position is None else None,
             patient_name=readable_name(text(first.instance.tags, "PatientName")),
             patient_id=text(first.instance.tags, "PatientID"),
+            study_date=_iso_date(text(first.instance.tags, "StudyDate")),
         ),
         tuple(dict.fromkeys(warnings)),
         factor,
     )
+
+
+def _iso_date(text: str) -> str:
+    """Return a date of DICOM as ``YYYY-MM-DD``; empty where it is none."""
+    try:
+        return date.fromisoformat(text.replace(".", "")).isoformat()  # dots: before DICOM 3.0
+    except ValueError:
+        return ""
 
 
 def _array(
