@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_radcnn.errors import OptionError, ReadError
+from napari_radcnn.errors import OptionError, ReadError, WriteError
 from napari_radcnn.measure import Ruler, follow_up, read_rulers, write_rulers
 from napari_radcnn.phantom import rotation
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -116,6 +116,12 @@ def test_rulers_are_read_as_they_were_written(tmp_path):
     (tmp_path / "other.csv").write_text("case,score\n1,2\n")
     with pytest.raises(ReadError, match="line 2: no ruler"):
         read_rulers(tmp_path / "other.csv")
+
+
+def test_a_table_is_not_written_under_the_name_of_a_report(tmp_path):
+    with pytest.raises(WriteError, match="write_ruler_report"):
+        write_rulers([Ruler("distance", placed((0, 0), (3, 4)))], tmp_path / "r.sr.dcm")
+    assert not list(tmp_path.iterdir())
 
 
 def targets(visit, **sizes):

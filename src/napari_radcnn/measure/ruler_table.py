@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from napari_radcnn.errors import OptionError, ReadError
+from napari_radcnn.errors import OptionError, ReadError, WriteError
 from napari_radcnn.files import write_text
 from napari_radcnn.measure.rulers import Ruler
 
@@ -55,8 +55,13 @@ def write_rulers(
     Raises
     ------
     WriteError
-        If it cannot be written.
+        If it cannot be written, or its name is that of another format.
     """
+    if Path(path).suffix.lower() != ".csv":
+        raise WriteError(
+            f"{path}: rulers are written as .csv here; the page Measure, and in Python "
+            "napari_radcnn.io.dicom_results.write.rulers.write_ruler_report, write .sr.dcm."
+        )
     figures = measured or [ruler.sizes for ruler in rulers]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
