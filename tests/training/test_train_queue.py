@@ -133,6 +133,11 @@ def test_it_stands_back_behind_whatever_else_runs(repository):
     _wait_for(lambda: os.getpriority(os.PRIO_PROCESS, process) == 19, "the lowest priority")
     if hasattr(os, "sched_getaffinity"):
         _wait_for(lambda: os.sched_getaffinity(process) == {max(os.sched_getaffinity(0))}, "one core")
+    if Path("/proc/self/autogroup").exists():  # processes of other sessions are only behind by the group's niceness
+        queue = state / "queue.json"
+        _wait_for(lambda: "training" in json.loads(queue.read_text()), "a training")
+        group = Path("/proc") / str(json.loads(queue.read_text())["training"]) / "autogroup"
+        _wait_for(lambda: group.read_text().endswith("nice 19\n"), "the lowest priority of its group")
 
 
 def test_files_that_move_after_the_start_do_no_harm(repository):
