@@ -19,7 +19,7 @@ DOCUMENTED = re.findall(r"^\.\. auto(?:function|class|exception):: ([\w.]+)$", R
 
 def test_every_public_name_stands_once_in_the_reference():
     names = sorted(name.split(".")[-1] for name in DOCUMENTED)
-    assert names == sorted(set(radcnn.__all__) - {"__version__", "measure"})  # a module has a page of its own
+    assert names == sorted(set(radcnn.__all__) - {"__version__", "cohort", "measure"})  # these have pages of their own
 
 
 def test_every_page_of_the_reference_is_listed():
