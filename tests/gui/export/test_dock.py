@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(make_napari_viewer, qtbo
     wait_for_end(qtbot, dock)
     line = dock.panel.message_label.text()
     assert "does not exist; create it first" in line
-    assert shown == [line]
+    assert shown == []  # it stands on the page, which is seen
     with pytest.raises(WriteError) as caught:  # the very line that the command line prints
         io.write(labels(), tmp_path / "nowhere" / "a.nii.gz")
     assert line == str(caught.value)
@@ -231,7 +231,7 @@ def test_no_layer_and_layers_of_the_wrong_kind(make_napari_viewer, qtbot, tmp_pa
     click_write(qtbot, dock)
     wait_for_end(qtbot, dock)
     assert "has 4 axes" in dock.panel.message_label.text()
-    assert shown == [dock.panel.message_label.text()]
+    assert shown == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -331,7 +331,7 @@ def test_without_the_series_dicom_is_refused_in_one_line(make_napari_viewer, qtb
     click_write(qtbot, dock)
     wait_for_end(qtbot, dock)
     assert "needs the original DICOM series" in dock.panel.message_label.text()
-    assert shown == [dock.panel.message_label.text()]
+    assert shown == []
     assert list(tmp_path.iterdir()) == []
 
 
