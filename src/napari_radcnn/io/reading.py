@@ -17,8 +17,8 @@ from napari_radcnn.io.dicom import OnIrregular, check_on_irregular
 from napari_radcnn.io.dicom_reading import read_dicom_folder
 from napari_radcnn.io.formats import ZIP
 from napari_radcnn.io.omezarr import is_zarr
+from napari_radcnn.io.pixel_size import with_typed_size
 from napari_radcnn.io.problems import as_read_errors
-from napari_radcnn.pixel_size import with_typed_size
 from napari_radcnn.progress import CancelEvent, Progress, checked_cancel
 from napari_radcnn.volume import Volume
 

@@ -11,11 +11,11 @@ from napari_radcnn import provenance
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.foreign.installed import identity_of
 from napari_radcnn.interactive.engines.registry import find_engine
+from napari_radcnn.io.pixel_size import LARGEST_MM, SMALLEST_MM, can_be_typed, with_pixel_size
 from napari_radcnn.manifest import check_replayable, doubts_of, is_same_result, read_manifest, suitability_of
 from napari_radcnn.models import ModelSpec, find_model, get_model
 from napari_radcnn.operations.planning import plan
 from napari_radcnn.operations.running import run
-from napari_radcnn.pixel_size import LARGEST_MM, SMALLEST_MM, can_be_typed, with_pixel_size
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import LabelMap, Result
 from napari_radcnn.spec.identity import is_same_identity

@@ -9,7 +9,7 @@ from napari_radcnn.errors import OptionError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.belonging import is_made_of, is_scan, made_for, scan_of
 from napari_radcnn.gui.layers.layers import METADATA_KEY, Place, is_ours
-from napari_radcnn.pixel_size import can_be_typed, said_of_typed, with_pixel_size
+from napari_radcnn.io.pixel_size import can_be_typed, said_of_typed, with_pixel_size
 from napari_radcnn.volume import Volume
 
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 from napari_radcnn.errors import OptionError
 from napari_radcnn.gui.layers.calibrating import film_of, set_pixel_size
 from napari_radcnn.gui.layers.layers import METADATA_KEY
-from napari_radcnn.pixel_size import LARGEST_MM, SMALLEST_MM
+from napari_radcnn.io.pixel_size import LARGEST_MM, SMALLEST_MM
 
 
 class PixelSizeRow(QWidget):

@@ -13,8 +13,8 @@ from films import COLUMNS, ROWS, corner_picture, read_film
 from napari_radcnn.cli import main
 from napari_radcnn.errors import OptionError
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.io.pixel_size import with_pixel_size
 from napari_radcnn.phantom import world_field
-from napari_radcnn.pixel_size import with_pixel_size
 
 
 @pytest.fixture
