@@ -87,6 +87,12 @@ def test_only_norms_over_many_voxels_are_replaced():
     assert count((64, 64, 65), "float32", nn.BatchNorm3d(4)) == 0
 
 
+def test_group_norms_are_replaced_in_float32_however_small():
+    assert count((8, 8, 8), "float32", nn.GroupNorm(2, 4)) == 1
+    assert count((8, 8, 8), "bfloat16", nn.GroupNorm(2, 4)) == 0
+    assert count((176, 160, 160), "bfloat16", nn.GroupNorm(2, 4)) == 1
+
+
 @pytest.mark.parametrize(("size", "expected"), [(1, 1), (16, 16), (128, 16), (96, 16), (20, 10), (74, 2), (127, 127)])
 def test_an_axis_is_averaged_over_in_equal_parts(size, expected):
     assert stage(size) == expected
