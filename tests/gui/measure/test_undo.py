@@ -72,7 +72,8 @@ def press(reading, *modifiers):
     both = CONTROL
     for each in modifiers:
         both |= each
-    reading.qtbot.waitUntil(reading._is_active)
+    reading.canvas.window().activateWindow()
+    reading.qtbot.waitUntil(reading.canvas.window().isActiveWindow)
     reading.canvas.setFocus()
     QTest.keyClick(reading.canvas, Qt.Key.Key_Z, both)
     pump(5)
