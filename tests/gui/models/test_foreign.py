@@ -197,8 +197,8 @@ def test_a_pickle_that_would_run_code_is_refused_in_one_line(make_napari_viewer,
     drop(dock, path)
     wait_for_end(qtbot, dock)
     assert dock.panel.message_label.text().startswith("model.pt: refused")
-    assert shown == [dock.panel.message_label.text()]
-    assert "\n" not in shown[0]
+    assert "\n" not in dock.panel.message_label.text()
+    assert shown == []  # it stands on the page, which is seen
     assert dock.model_combo.count() == before
     assert not mark.exists()
     assert foreign.recent_paths() == []
@@ -374,7 +374,7 @@ def test_a_remembered_path_that_vanished_is_told_and_forgotten(make_napari_viewe
     recent(dock)[0].trigger()
     wait_for_end(qtbot, dock)
     assert dock.panel.message_label.text() == f"{gone}: no such file or folder."
-    assert shown == [dock.panel.message_label.text()]
+    assert shown == []
     assert foreign.recent_paths() == [kept]
 
 
