@@ -209,5 +209,8 @@ def _reduced(layer: Any) -> Any:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    same = one == other
+    try:
+        same = one == other
+    except ValueError:  # napari cannot compare colormaps with unlike numbers of colors
+        return False
     return bool(np.all(same))
