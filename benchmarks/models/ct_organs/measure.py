@@ -27,7 +27,7 @@ from napari_radcnn.models.ct_organs.network import CHANNELS, CLASSES, SPACING, b
 from napari_radcnn.models.ct_organs.run import find_classes
 from napari_radcnn.models.ct_organs.structures import LABELS, STRUCTURES, Structure
 from napari_radcnn.networks.shipped import ShippedNetwork
-from napari_radcnn.training.ct_organs.scans import load_scans, most_of, voxel_ml
+from napari_radcnn.training.ct_organs.scans import most_of
 
 #: The models whose figures `evaluate` returns.
 NAMES = ("ct-organs",)
@@ -56,8 +56,7 @@ def evaluate(data: Path) -> dict[str, Any]:
     cropped = [case for case in angiographies(data) if case.fold in tested_folds()]
     answers = [answer(case) for case in whole]
     rules = [guess(case.scan) for case in whole]
-    shown = {fold: _shown(data, learned_from(fold)) for fold in tested_folds()}
-    rows = [_row(structure, whole, answers, rules, shown) for structure in STRUCTURES]
+    rows = [_row(structure, whole, answers, rules) for structure in STRUCTURES]
     figures = {
         "folds": {fold: {"trained_on": learned_from(fold)} for fold in tested_folds()},
         "scans": [case.title for case in whole],
@@ -67,18 +66,6 @@ def evaluate(data: Path) -> dict[str, Any]:
         "changed": _changed(whole[0], answers[0]),
     }
     return {"ct-organs": figures}
-
-
-def _shown(data: Path, names: Sequence[str]) -> list[set[str]]:
-    """Return which classes each of some scans shows enough of to learn from, as far as its map names them."""
-    found = []
-    for scan in load_scans(data):
-        if scan.name in names:
-            counts = np.bincount(scan.labels.ravel(), minlength=len(scan.sets))
-            certain = scan.sets.sum(1) == 1
-            enough = certain & (counts[: len(scan.sets)] * voxel_ml() >= FEWEST_ML)
-            found.append({CLASSES[int(np.argmax(row))] for row in scan.sets[enough]})
-    return found
 
 
 def _hidden(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -109,17 +96,15 @@ def _row(
     cases: Sequence[Case],
     answers: Sequence[npt.NDArray[np.uint8]],
     rules: Sequence[Mapping[str, npt.NDArray[np.bool_]]],
-    shown: Mapping[str, Sequence[set[str]]],
 ) -> dict[str, Any]:
     """Return how a structure is found, over the scans that show it; empty where none does."""
-    dices, learned, errors, rivals, teachers = [], [], [], [], []
+    dices, learned, errors, rivals = [], [], [], []
     for case, found, guessed in zip(cases, answers, rules, strict=True):
         theirs, ours = is_class(case.classes, *structure.classes), np.isin(found, values_of(structure))
         ml = case.scan.geometry.voxel_volume / 1000
         if np.count_nonzero(theirs) * ml < FEWEST_ML:
             continue
         dices.append(dice(theirs, ours))
-        teachers.append(sum(1 for classes in shown[case.fold] if classes & set(structure.classes)))
         learned.append(dice(theirs[case.first :], ours[case.first :]))
         errors.append(np.count_nonzero(ours) / np.count_nonzero(theirs) - 1)
         rival = guessed.get(structure.name)
@@ -130,7 +115,6 @@ def _row(
         return {}
     return {
         "name": structure.name,
-        "learned_from": min(teachers),
         "tested": len(dices),
         "dice": round(float(np.mean(dices)), 4),
         "learned_parts": round(float(np.mean(learned)), 4),
