@@ -351,3 +351,14 @@ def test_networks_compute_in_bfloat16_only_where_the_processor_does(monkeypatch,
     layer = torch.nn.Linear(3, 2)
     with mixed_precision():
         assert layer(torch.ones(1, 3)).dtype == expected
+
+
+def test_a_training_that_goes_on_only_to_its_end_adds_no_row(tmp_path, clock):
+    training = Training(_build, tmp_path, Schedule(minutes=10))
+    _step(training, 0)
+    training.keep(now=True)
+    again = Training(_build, tmp_path, Schedule(minutes=10))
+    again.keep(now=True)
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [row["steps"] for row in rows] == ["1"]
+    assert math.isfinite(float(rows[0]["loss"]))

@@ -211,7 +211,8 @@ class Training:
         """
         is_logged = time.monotonic() - self._logged > _LOG_SECONDS or now
         if is_logged:
-            self._log(columns)
+            if self._steps_since_log:  # one that only goes on to its end has nothing to add
+                self._log(columns)
             self._logged = time.monotonic()
         if time.monotonic() - self._kept > _KEEP_SECONDS or now:
             self._checkpoint()
@@ -219,11 +220,7 @@ class Training:
         return is_logged
 
     def _log(self, columns: dict[str, float]) -> None:
-        names = list(self._steps_since_log[0]) if self._steps_since_log else ["loss"]
-        means = {
-            name: np.mean([row[name] for row in self._steps_since_log]) if self._steps_since_log else math.nan
-            for name in names
-        }
+        means = {name: np.mean([row[name] for row in self._steps_since_log]) for name in self._steps_since_log[0]}
         self._steps_since_log = []
         counted = {"samples": self.samples} if self.samples else {}
         row = {
