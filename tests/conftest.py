@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import os
 import socket
 from typing import Any
@@ -64,6 +65,17 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     home.mkdir(parents=True)
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name.lower()))
+
+
+@pytest.fixture(autouse=True)
+def _own_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the package's logs reach a test, whatever libraries that were imported or run before did to logging."""
+    logging.disable(logging.NOTSET)
+    for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "napari_radcnn"]:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)  # which forgets what was enabled before
+        for attribute, value in {"disabled": False, "propagate": True}.items():
+            monkeypatch.setattr(logger, attribute, value)
 
 
 @pytest.fixture(autouse=True)

@@ -631,8 +631,6 @@ def test_a_disk_that_fails_is_one_warning_and_nothing_is_lost(session, tmp_path,
     session.on_warning = lines.append
     write = Journal._write
     logger = logging.getLogger("napari_radcnn.interactive.autosave")
-    for name, value in {"disabled": False, "propagate": False, "handlers": [caplog.handler]}.items():
-        monkeypatch.setattr(logger, name, value)  # whatever libraries did to logging before
     caplog.set_level(logging.WARNING, logger.name)
 
     def full(self: Journal, kind: str, payload: bytes) -> None:
