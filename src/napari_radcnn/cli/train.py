@@ -40,6 +40,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=float,
         help="stop after this many minutes without improvement on held-out cases (classifiers only)",
     )
+    training.add_argument(
+        "--fold", metavar="NAME", help="hold out the scans of this fold to test on (where a recipe has folds)"
+    )
     training.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: all)")
     training.set_defaults(command=lambda parsed: _train(parsed, training))
 
@@ -54,7 +57,7 @@ def _train(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if parsed.recipe is None:
         parser.error("name a RECIPE, or pass --list")
     changed = {"minutes": parsed.minutes, "seed": parsed.seed, "init_from": parsed.init_from}
-    recipe = make_recipe(parsed.recipe, **changed, frozen=parsed.freeze, patience=parsed.patience)
+    recipe = make_recipe(parsed.recipe, **changed, frozen=parsed.freeze, patience=parsed.patience, fold=parsed.fold)
     if parsed.data is None or parsed.out is None:
         parser.error("--data and --out are needed")
     if not parsed.data.is_dir():

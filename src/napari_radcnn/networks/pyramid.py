@@ -66,3 +66,17 @@ class Pyramid(nn.Module):
         for lateral, block, skip in steps:
             y = block(nn.functional.interpolate(lateral(y), scale_factor=2.0, mode="nearest") + skip)
         return y
+
+
+def depth_to_space(x: torch.Tensor) -> torch.Tensor:
+    """Return eight channels as one with twice the voxels along each axis (Shi et al. 2016, CVPR)."""
+    batch, channels, k, j, i = x.shape
+    x = x.reshape(batch, channels // 8, 2, 2, 2, k, j, i).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return x.reshape(batch, channels // 8, 2 * k, 2 * j, 2 * i)
+
+
+def space_to_depth(x: torch.Tensor) -> torch.Tensor:
+    """Return the inverse of `depth_to_space`: every two voxels along each axis become eight channels."""
+    batch, channels, k, j, i = x.shape
+    x = x.reshape(batch, channels, k // 2, 2, j // 2, 2, i // 2, 2).permute(0, 1, 3, 5, 7, 2, 4, 6)
+    return x.reshape(batch, 8 * channels, k // 2, j // 2, i // 2)

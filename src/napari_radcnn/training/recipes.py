@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -78,6 +79,7 @@ def make_recipe(
     init_from: Path | None = None,
     frozen: Sequence[str] = (),
     patience: float | None = None,
+    fold: str | None = None,
 ) -> Schedule:
     """Return the settings that a model was made with, others where they are given; see `Schedule`.
 
@@ -86,8 +88,8 @@ def make_recipe(
     ModelError
         If there is no recipe of that name.
     OptionError
-        If the minutes are not more than none, the seed is below 0, or patience is given to a recipe that holds out no
-        cases.
+        If the minutes are not more than none, the seed is below 0, patience is given to a recipe that holds out no
+        cases, or a fold to one that has none.
     """
     given: dict[str, Any] = {"frozen": tuple(frozen)} if frozen else {}
     if init_from is not None:
@@ -107,4 +109,8 @@ def make_recipe(
         if not 0 <= patience < float("inf"):
             raise OptionError(f"patience is {patience:g} minutes: it must be 0 or more.")
         given["patience"] = patience
+    if fold is not None:
+        if "fold" not in {one.name for one in fields(made)}:
+            raise OptionError(f"'{name}' has no folds: omit the fold.")
+        given["fold"] = fold
     return made(**given)

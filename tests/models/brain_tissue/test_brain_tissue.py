@@ -10,7 +10,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.request import Outcome
 from napari_radcnn.metrics import dice
 from napari_radcnn.models.brain_extraction import run as brain_extraction
-from napari_radcnn.models.brain_tissue import run as brain_tissue, spec as model
+from napari_radcnn.models.brain_tissue import answer, run as brain_tissue, spec as model
 from napari_radcnn.phantom import head, rotation
 from napari_radcnn.spec.weights import find_weights
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -43,7 +43,7 @@ def test_thick_oblique_slices_come_back_on_their_own_grid(spec):
 
 def test_a_brain_larger_than_a_patch_has_no_seams(spec, monkeypatch):
     scan, labels = shells()
-    monkeypatch.setattr(brain_tissue, "_PATCH", (32, 64, 32))
+    monkeypatch.setattr(answer, "PATCH", (32, 64, 32))
     found = radcnn.segment(scan, spec, {"mirrored": False})
     assert found.provenance["facts"]["patches"] > 4
     assert (found.array == labels).all()

@@ -82,7 +82,7 @@ def test_plain_cubes_look_like_t1_and_varied_ones_do_not(anatomy):
 def test_a_blur_keeps_the_sum_and_has_the_spread_it_is_asked_for():
     volume = torch.zeros(31, 33, 35)
     volume[15, 16, 17] = 1
-    blurred = brain_tissue_samples._blurred(volume, (1.5, 0.0, 2.5)).numpy()
+    blurred = brain_tissue_samples.blurred(volume, (1.5, 0.0, 2.5)).numpy()
     assert blurred.sum() == pytest.approx(1, abs=1e-5)
     for axis, sigma in enumerate((1.5, 0.0, 2.5)):
         profile = blurred.sum(tuple(n for n in range(3) if n != axis))

@@ -421,7 +421,7 @@ def test_a_teacher_that_is_none_is_refused(tmp_path):
     volume = Volume(np.zeros((4, 5, 6), np.float32), Geometry((4, 5, 6), np.eye(4)))
     with pytest.raises(ModelError, match=r"model\.json cannot be read"):
         map_brain(volume, tmp_path)
-    with pytest.raises(ModelError, match="ELU between them is expected, got"):
+    with pytest.raises(ModelError, match="elu, relu, gelu between them is expected, got"):
         map_brain(volume, _write_teacher(tmp_path, activation="softmax"))
     _write_teacher(tmp_path)
     (tmp_path / "model.bin").write_bytes(b"\0" * 40)

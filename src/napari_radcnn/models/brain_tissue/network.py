@@ -25,29 +25,44 @@ def build_network() -> torch.nn.Module:
     several times faster than with convolutions at full resolution; one small convolution there evens out what the eight
     disagree about. Batch normalization, so that an answer does not depend on what else the patch holds.
     """
+    return build_pyramid()
+
+
+def build_pyramid(others: int = 0) -> torch.nn.Module:
+    """Return the network with `others` further classes, whose logits follow those of the tissues.
+
+    They have a last layer of their own, so that weights of a network without them can be taken over.
+    """
     import torch
     from torch import nn
 
-    from napari_radcnn.networks.pyramid import Pyramid
+    from napari_radcnn.networks.pyramid import Pyramid, depth_to_space, space_to_depth
 
     class BrainTissueNet(Pyramid):
         def __init__(self) -> None:
             super().__init__(WIDTHS)
             self.stem = nn.Conv3d(8, WIDTHS[0], 3, 1, 1, bias=False)
             self.norm = nn.BatchNorm3d(WIDTHS[0])
-            self.answer = nn.Conv3d(WIDTHS[0] + 8, 8 * CLASSES, 1)
-            self.even = nn.Conv3d(CLASSES, CLASSES, 3, 1, 1)
-            nn.init.zeros_(self.even.weight)
-            nn.init.zeros_(self.even.bias)
+            self.answer, self.even = _last(CLASSES)
+            if others:
+                self.other_answer, self.other_even = _last(others)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            batch, _, k, j, i = x.shape
-            x = x.reshape(batch, k // 2, 2, j // 2, 2, i // 2, 2).permute(0, 2, 4, 6, 1, 3, 5)
-            x = x.reshape(batch, 8, k // 2, j // 2, i // 2).contiguous(memory_format=torch.channels_last_3d)
+            x = space_to_depth(x).contiguous(memory_format=torch.channels_last_3d)
             y = self.climb(torch.relu(self.norm(self.stem(x))))
-            y = self.answer(torch.cat([y, x.to(y.dtype)], 1))
-            y = y.reshape(batch, CLASSES, 2, 2, 2, k // 2, j // 2, i // 2).permute(0, 1, 5, 2, 6, 3, 7, 4)
-            y = y.reshape(batch, CLASSES, k, j, i)
-            return y + self.even(y)
+            y = torch.cat([y, x.to(y.dtype)], 1)
+            tissue = depth_to_space(self.answer(y))
+            tissue = tissue + self.even(tissue)
+            if not others:
+                return tissue
+            further = depth_to_space(self.other_answer(y))
+            return torch.cat([tissue, further + self.other_even(further)], 1)
+
+    def _last(classes: int) -> tuple[nn.Conv3d, nn.Conv3d]:
+        answer, even = nn.Conv3d(WIDTHS[0] + 8, 8 * classes, 1), nn.Conv3d(classes, classes, 3, 1, 1)
+        nn.init.zeros_(even.weight)
+        if even.bias is not None:
+            nn.init.zeros_(even.bias)
+        return answer, even
 
     return BrainTissueNet()

@@ -80,6 +80,8 @@ def build_network() -> torch.nn.Module:
     from torch import nn
     from torch.nn import functional
 
+    from napari_radcnn.networks.pyramid import depth_to_space, space_to_depth
+
     class Block(nn.Module):
         def __init__(self, features: int) -> None:
             super().__init__()
@@ -128,7 +130,7 @@ def build_network() -> torch.nn.Module:
             """Return the logits of the eight voxels of some at 6 mm: (chosen, 8, classes)."""
             y = self.trunk(x).permute(0, 2, 3, 4, 1)
             below = self.spread(y.reshape(-1, y.shape[-1])[chosen].T[None, :, :, None, None])[0, :, :, 0, 0].T
-            again = _space_to_depth(self.again(x[:, :_SEEN_AGAIN])).permute(0, 2, 3, 4, 1)
+            again = space_to_depth(self.again(x[:, :_SEEN_AGAIN])).permute(0, 2, 3, 4, 1)
             again = again.reshape(-1, again.shape[-1])[chosen]
             both = [below.reshape(-1, _BELOW, 8), again.reshape(-1, _SCAN, 8)]
             rows = torch.relu(torch.cat(both, 1)).permute(0, 2, 1).reshape(-1, _BELOW + _SCAN)
@@ -136,22 +138,8 @@ def build_network() -> torch.nn.Module:
             return functional.linear(rows, self.answer.weight.flatten(1), self.answer.bias).reshape(-1, 8, len(CLASSES))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            below = _depth_to_space(self.spread(self.trunk(x)))
+            below = depth_to_space(self.spread(self.trunk(x)))
             again = self.again(x[:, :_SEEN_AGAIN])
             return self.answer(torch.relu(self.last(torch.relu(torch.cat([below, again], 1)))))
 
     return OrganNet()
-
-
-def _depth_to_space(x: torch.Tensor) -> torch.Tensor:
-    """Return eight channels as one with twice the voxels along each axis (Shi et al. 2016, CVPR)."""
-    batch, channels, k, j, i = x.shape
-    x = x.reshape(batch, channels // 8, 2, 2, 2, k, j, i).permute(0, 1, 5, 2, 6, 3, 7, 4)
-    return x.reshape(batch, channels // 8, 2 * k, 2 * j, 2 * i)
-
-
-def _space_to_depth(x: torch.Tensor) -> torch.Tensor:
-    """Return the inverse of `_depth_to_space`."""
-    batch, channels, k, j, i = x.shape
-    x = x.reshape(batch, channels, k // 2, 2, j // 2, 2, i // 2, 2).permute(0, 1, 3, 5, 7, 2, 4, 6)
-    return x.reshape(batch, 8 * channels, k // 2, j // 2, i // 2)

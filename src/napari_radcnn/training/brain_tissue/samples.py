@@ -72,12 +72,19 @@ class Sampler:
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Return a picture ``(1, n, n, n)``, normalized as the network expects, and labels ``(n, n, n)`` of int64."""
+        number = self.any_head()
+        picture, label, _ = self.show(number, self.places(number))
+        return picture, label
+
+    def any_head(self) -> int:
+        """Return the number of a head."""
+        return int(self._rng.choice(len(self._heads), p=self._odds))
+
+    def show(self, number: int, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return picture and labels of a cube, and where it shows anything: ``(n, n, n)`` of bool."""
         import torch
 
-        rng = self._rng
-        number = int(rng.choice(len(self._heads), p=self._odds))
-        head = self._heads[number]
-        places = self._places(number)
+        rng, head = self._rng, self._heads[number]
         stack = torch.nn.functional.grid_sample(
             self._stacks[number], places, mode="bilinear", padding_mode="border", align_corners=True
         )[0]
@@ -100,22 +107,27 @@ class Sampler:
         fluid = 1 - gray - white
         label = torch.where(white > gray, WHITE, GRAY)
         label = torch.where(fluid > torch.maximum(gray, white), FLUID, label) * mask
-        picture = _scanned(rng, picture)
+        picture = scanned(rng, picture)
         if values[0] > max(values[1:]):  # the network sees a scan with bright fluid reversed, as in T2
             picture = -picture
-        return _normalized(rng, picture, mask)[None], label
+        return _normalized(rng, picture, mask)[None], label, mask
 
-    def _places(self, number: int) -> Tensor:
-        """Return where each voxel of a cube lies in a head, as `grid_sample` takes it."""
+    def middle(self, number: int) -> np.ndarray:
+        """Return at random the voxel of a head in the middle of a cube: in the brain or close to it."""
+        near = self._near[number]
+        return np.asarray(near[self._rng.integers(len(near))] + self._rng.uniform(-2, 2, 3))
+
+    def places(self, number: int) -> Tensor:
+        """Return at random where each voxel of a cube lies in a head, as `grid_sample` takes it."""
         import torch
 
         rng, size, shape = self._rng, self._size, self._heads[number].gray.shape
-        center = self._near[number][rng.integers(len(self._near[number]))] + rng.uniform(-2, 2, 3)
+        center = self.middle(number)
         axis = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
         grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-        places = torch.einsum("ab,bijk->aijk", torch.from_numpy(_turn(rng)), grid)
+        places = torch.einsum("ab,bijk->aijk", torch.from_numpy(turn(rng)), grid)
         for knots, most in ((4, 5.0), (7, 2.5), (14, 0.9)):
-            places += _smooth(rng, size, knots, 3) * float(rng.uniform(0, most))
+            places += smooth(rng, size, knots, 3) * float(rng.uniform(0, most))
         places += torch.from_numpy(center.astype(np.float32)).view(3, 1, 1, 1)
         if rng.random() < 0.5:  # ventricles are wider or narrower
             middle = self._ventricles[number][rng.integers(len(self._ventricles[number]))].astype(np.float32)
@@ -126,22 +138,22 @@ class Sampler:
         return (2 * places / ends - 1).flip(0).permute(1, 2, 3, 0)[None]
 
 
-def _turn(rng: Rng) -> np.ndarray:
-    """Return a 3x3 matrix: rotation, size, shear, and left for right in half of the cases."""
-    angles = rng.normal(0, math.radians(9), 3)
+def turn(rng: Rng, degrees: float = 9.0) -> np.ndarray:
+    """Return a 3x3 matrix: rotation by about so many degrees, size, shear, and left for right in half of the cases."""
+    angles = rng.normal(0, math.radians(degrees), 3)
     matrix = np.eye(3)
     for (a, b), angle in zip(((0, 1), (0, 2), (1, 2)), angles, strict=True):
-        turn = np.eye(3)
-        turn[a, a] = turn[b, b] = math.cos(angle)
-        turn[a, b], turn[b, a] = -math.sin(angle), math.sin(angle)
-        matrix = matrix @ turn
+        rotation = np.eye(3)
+        rotation[a, a] = rotation[b, b] = math.cos(angle)
+        rotation[a, b], rotation[b, a] = -math.sin(angle), math.sin(angle)
+        matrix = matrix @ rotation
     matrix = matrix @ (np.eye(3) + rng.normal(0, 0.04, (3, 3)))
     scale = rng.uniform(0.82, 1.2) * np.exp(rng.normal(0, 0.05, 3))
     flip = np.array([rng.choice((-1, 1)), 1, 1])
     return np.asarray(matrix * scale * flip, np.float32)
 
 
-def _smooth(rng: Rng, size: int, knots: int, channels: int) -> Tensor:
+def smooth(rng: Rng, size: int, knots: int, channels: int) -> Tensor:
     """Return smooth noise ``(channels, n, n, n)`` of about unit spread."""
     import torch
 
@@ -149,7 +161,7 @@ def _smooth(rng: Rng, size: int, knots: int, channels: int) -> Tensor:
     return torch.nn.functional.interpolate(values, size=(size, size, size), mode="trilinear", align_corners=True)[0]
 
 
-def _blurred(volume: Tensor, sigmas: Sequence[float]) -> Tensor:
+def blurred(volume: Tensor, sigmas: Sequence[float]) -> Tensor:
     """Return a volume smoothed by a Gaussian of so many voxels along each axis."""
     import torch
 
@@ -175,7 +187,7 @@ def _shrunk(rng: Rng, gray: Tensor, white: Tensor) -> tuple[Tensor, Tensor]:
 
     if rng.random() > 0.35:
         return gray, white
-    fluid = _blurred((1 - gray - white).clamp(0, 1), (1.0, 1.0, 1.0))
+    fluid = blurred((1 - gray - white).clamp(0, 1), (1.0, 1.0, 1.0))
     kept = torch.sigmoid((float(rng.uniform(0.25, 0.55)) - fluid) / 0.06)
     return gray * kept, white
 
@@ -197,18 +209,18 @@ def _painted(
     whites[STEM] -= step * rng.uniform(-0.1, 0.4)
     inside = torch.from_numpy(grays.astype(np.float32))[part] * gray
     inside = inside + torch.from_numpy(whites.astype(np.float32))[part] * white
-    folds = fluid_value + rng.normal(0, 0.06) + rng.normal(0, 0.08) * _smooth(rng, size, 6, 1)[0]
+    folds = fluid_value + rng.normal(0, 0.06) + rng.normal(0, 0.08) * smooth(rng, size, 6, 1)[0]
     fluid = torch.where(distance < -14, torch.full_like(gray, fluid_value), folds)
     picture = inside + fluid * (1 - gray - white).clamp(min=0)
     if rng.random() < 0.35:
         picture = _with_lesions(rng, picture, distance)
     head = _around(rng, distance)
     if rng.random() < 0.5:
-        picture = _blurred(picture, [float(rng.uniform(0.2, 0.8))] * 3)
-    edge = torch.sigmoid((distance - float(rng.uniform(0.3, 2.5)) - 0.7 * _smooth(rng, size, 8, 1)[0]) / 0.5)
+        picture = blurred(picture, [float(rng.uniform(0.2, 0.8))] * 3)
+    edge = torch.sigmoid((distance - float(rng.uniform(0.3, 2.5)) - 0.7 * smooth(rng, size, 8, 1)[0]) / 0.5)
     picture = picture * (1 - edge) + head * edge
     texture = torch.from_numpy(rng.normal(0, 1, picture.shape).astype(np.float32))
-    return picture + float(rng.uniform(0, 0.06)) * _blurred(texture, [float(rng.uniform(0.3, 1.2))] * 3) * 2
+    return picture + float(rng.uniform(0, 0.06)) * blurred(texture, [float(rng.uniform(0.3, 1.2))] * 3) * 2
 
 
 def _tissue_values(rng: Rng, number: int | None = None) -> tuple[float, float, float]:
@@ -228,7 +240,7 @@ def _with_lesions(rng: Rng, picture: Tensor, distance: Tensor) -> Tensor:
     size = picture.shape[0]
     axis = torch.arange(size, dtype=torch.float32)
     grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
-    ragged = 0.25 * _smooth(rng, size, 12, 1)[0]
+    ragged = 0.25 * smooth(rng, size, 12, 1)[0]
     for _ in range(int(rng.integers(1, 6))):
         middle = torch.from_numpy(rng.uniform(0, size, 3).astype(np.float32)).view(3, 1, 1, 1)
         radii = torch.from_numpy(rng.uniform(2, 12, 3).astype(np.float32)).view(3, 1, 1, 1)
@@ -244,11 +256,11 @@ def _around(rng: Rng, distance: Tensor) -> Tensor:
     size = distance.shape[0]
     values = rng.uniform(0, 1.3, 4)
     values[1] = rng.uniform(0, 0.15)
-    wavy = distance + 1.5 * _smooth(rng, size, 10, 1)[0]
+    wavy = distance + 1.5 * smooth(rng, size, 10, 1)[0]
     ends = np.cumsum([rng.uniform(0.5, 3), rng.uniform(2, 7), rng.uniform(2, 8)])
     layer = torch.bucketize(wavy, torch.from_numpy(ends.astype(np.float32)))
     around = torch.from_numpy(values.astype(np.float32))[layer]
-    return around + 0.15 * _smooth(rng, size, 20, 1)[0]
+    return around + 0.15 * smooth(rng, size, 20, 1)[0]
 
 
 def _exchanged(rng: Rng, t1: Tensor, levels: tuple[float, float, float], values: tuple[float, float, float]) -> Tensor:
@@ -267,24 +279,24 @@ def _stripped(rng: Rng, distance: Tensor) -> Tensor:
     if how == 3:
         return distance < REACH - 1
     limits, rough = (((-0.5, 2.5), 0.8), ((2, 9), 2.5), ((-1.5, 0), 0.5))[how]
-    wavy = distance + rough * _smooth(rng, distance.shape[0], int(rng.integers(5, 16)), 1)[0]
+    wavy = distance + rough * smooth(rng, distance.shape[0], int(rng.integers(5, 16)), 1)[0]
     return wavy < float(rng.uniform(*limits))
 
 
-def _scanned(rng: Rng, picture: Tensor) -> Tensor:
+def scanned(rng: Rng, picture: Tensor) -> Tensor:
     """Return what a scanner makes of it: contrast curve, uneven coils, thick slices, blur, noise."""
     import torch
 
     size = picture.shape[0]
     picture = picture.clamp(min=0) ** float(np.exp(rng.normal(0, 0.18)))
-    picture = picture * torch.exp(float(rng.uniform(0, 0.3)) * _smooth(rng, size, int(rng.integers(2, 5)), 1)[0])
+    picture = picture * torch.exp(float(rng.uniform(0, 0.3)) * smooth(rng, size, int(rng.integers(2, 5)), 1)[0])
     noise = float(rng.uniform(0, 0.05) if rng.random() < 0.8 else rng.uniform(0.05, 0.1))
     if rng.random() < 0.3:
         picture = _thick(rng, picture, noise)
     else:
         picture = _with_noise(rng, picture, noise)
         if rng.random() < 0.4:
-            picture = _blurred(picture, [float(rng.uniform(0.2, 0.75))] * 3)
+            picture = blurred(picture, [float(rng.uniform(0.2, 0.75))] * 3)
     return picture
 
 
@@ -297,7 +309,7 @@ def _thick(rng: Rng, picture: Tensor, noise: float) -> Tensor:
     sigmas[axis] = spacing / 2.355
     shape = [size, size, size]
     shape[axis] = max(4, round(size / spacing))
-    thick = torch.nn.functional.interpolate(_blurred(picture, sigmas)[None, None], size=shape, mode="trilinear")
+    thick = torch.nn.functional.interpolate(blurred(picture, sigmas)[None, None], size=shape, mode="trilinear")
     thick = _with_noise(rng, thick, noise)
     return torch.nn.functional.interpolate(thick, size=(size, size, size), mode="trilinear")[0, 0]
 

@@ -1,0 +1,152 @@
+"""What the networks of brains are shown: the brain outlined, its gray values scaled, at 1 mm, upright."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import GeometryError, ModelError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.inference.cost.growth import check_own_spacing
+from napari_radcnn.inference.request import Request
+from napari_radcnn.models.brain_extraction import run as brain_extraction
+from napari_radcnn.models.brain_extraction.spec import SPEC as EXTRACTION
+from napari_radcnn.models.brain_tissue.network import OUTSIDE
+from napari_radcnn.models.brain_tissue.stripped import Mask, has_bright_fluid, is_stripped, scaled_inside, shown_mask
+from napari_radcnn.preprocessing import Crop, Reorient, resample
+from napari_radcnn.progress import Monitor
+
+#: The network's orientation, its voxels in mm, and how far from that a scan's own may be without being resampled: it
+#: was trained with heads of 0.8 to 1.2 times their size.
+ORIENTATION, _SPACING, _AS_IT_IS = "RAS", 1.0, (0.8, 1.2)
+#: Voxels around the brain that the network sees.
+_MARGIN = 4
+#: Slices and mm that a scan must have along each axis.
+_LEAST_SLICES, _LEAST_MM = 8, 40.0
+
+
+def refuse_shape(request: Request) -> None:
+    """Raise a `GeometryError` for too few slices, a `ModelError` for voxels out of all proportion to 1 mm."""
+    geometry = request.volume.geometry
+    for count, spacing in zip(geometry.shape, geometry.spacing, strict=True):
+        if count < _LEAST_SLICES or count * spacing < _LEAST_MM:
+            raise GeometryError(
+                f"'{request.volume.name}' has {count} slices over {count * spacing:.0f} mm along one axis: "
+                f"'{request.spec.name}' needs a scan of the brain in three dimensions, at least {_LEAST_SLICES} slices "
+                f"and {_LEAST_MM:.0f} mm. Choose the 3-D series, or open all slices of it together."
+            )
+    check_own_spacing(request.volume, _SPACING)
+
+
+@dataclass(frozen=True, eq=False)
+class Brain:
+    """The outline, where it comes from, and what must be told of it."""
+
+    mask: Mask
+    source: str
+    warnings: tuple[str, ...] = ()
+
+
+def find_brain(request: Request, values: npt.NDArray[np.float32], monitor: Monitor) -> Brain:
+    """Return where the brain is: what a stripped scan shows, or what `brain-extraction` returns."""
+    scan = request.volume
+    if float(values.max()) == float(values.min()):
+        raise ModelError(f"'{scan.name}' has the same value everywhere: it shows nothing.")
+    mask, share = shown_mask(scan, values)
+    wanted = request.options.brain
+    if wanted == "stripped" or (wanted == "auto" and is_stripped(scan, mask, share)):
+        return Brain(mask, "as shown")
+    require_extraction(request)
+    monitor.say("extracting the brain")
+    found = brain_extraction.run(extraction_request(request), _Within(monitor))
+    if found.array is None:
+        raise ModelError(f"'{EXTRACTION.name}' returned no brain mask of '{scan.name}'.")
+    told = (
+        f"The brain was extracted with '{EXTRACTION.name}', which was made for T1-weighted scans: check its border. "
+        "If the scan already shows only the brain, set brain to stripped.",
+        *found.warnings,
+    )
+    return Brain(found.array > 0, EXTRACTION.name, told)
+
+
+class _Within(Monitor):
+    """Passes on what another model's pipeline says within this one's only step, and cancels with it."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__(monitor.total)
+        self._monitor = monitor
+
+    def check(self) -> None:
+        self._monitor.check()
+
+    def say(self, message: str) -> None:
+        self._monitor.say(message)
+
+
+def require_extraction(request: Request) -> None:
+    """Raise a `ModelError` where the brain cannot be extracted."""
+    if not EXTRACTION.is_available:
+        raise ModelError(
+            f"'{request.volume.name}' shows the whole head, and extracting the brain needs deepbet, which is not "
+            f"installed: {EXTRACTION.install_command}, or use a skull-stripped scan. If it already is one, set brain "
+            "to stripped."
+        )
+
+
+def extraction_request(request: Request) -> Request:
+    """Return what `brain-extraction` is given of a request."""
+    return replace(request, spec=EXTRACTION, options=EXTRACTION.options(), sink=None, streams=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The brain as the network sees it, and where that lies."""
+
+    picture: npt.NDArray[np.float32]
+    crop: Crop
+    upright: Geometry
+    grid: Geometry
+    is_reversed: bool
+
+
+def prepare(request: Request, values: npt.NDArray[np.float32], mask: Mask) -> Prepared:
+    """Return the brain as the network sees it."""
+    if not mask.any():
+        raise ModelError(f"'{request.volume.name}' is empty.")
+    turn = Reorient(ORIENTATION)
+    head = turn.apply(request.volume.with_array(values))
+    brain = turn.apply(request.volume.with_array(mask)).array
+    shape = [_count(n, s) for n, s in zip(head.geometry.shape, head.geometry.spacing, strict=True)]
+    grid = head.geometry
+    seen: npt.NDArray[Any] = head.array
+    if tuple(shape) != grid.shape:
+        grid = head.geometry.with_shape(shape)
+        seen = resample(seen, head.geometry, grid, interpolation="linear", fill=float(values.min()))
+        share = resample(brain.astype(np.float32), head.geometry, grid, interpolation="linear")
+        brain = share > 0.5
+        if not brain.any():
+            raise ModelError(f"'{request.volume.name}' shows too little to segment.")
+    crop = Crop(_box_around(brain))
+    box = tuple(slice(*ends) for ends in crop.box)
+    seen, brain = seen[box], brain[box]
+    is_reversed = has_bright_fluid(seen, brain)
+    picture = scaled_inside(-seen if is_reversed else seen, brain, OUTSIDE)
+    return Prepared(picture, crop, head.geometry, grid, is_reversed)
+
+
+def _count(count: int, spacing: float) -> int:
+    """Return along an axis how many voxels the network gets."""
+    if _AS_IT_IS[0] <= spacing / _SPACING <= _AS_IT_IS[1]:
+        return count
+    return max(1, round(count * spacing / _SPACING))
+
+
+def _box_around(mask: Mask) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    box = []
+    for axis, size in enumerate(mask.shape):
+        rows = np.flatnonzero(mask.any(tuple(n for n in range(3) if n != axis)))
+        box.append((max(0, int(rows[0]) - _MARGIN), min(size, int(rows[-1]) + 1 + _MARGIN)))
+    return box[0], box[1], box[2]
