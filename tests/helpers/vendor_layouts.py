@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import cache
 
+from ct_layouts import CT_LAYOUTS
 from vendor_series import Layout, PrivateTag, Tags, downwards, in_blocks, interleaved
 
 DIRECTIONS = ((0.0, 0.0, 0.0), (0.6, 0.0, 0.8), (0.0, -0.8, 0.6), (0.8, 0.6, 0.0))
@@ -95,11 +96,6 @@ def _slice_uid(n: int, k: int) -> Tags:
     return {"SeriesInstanceUID": f"1.2.392.200036.9116.4.2.9106.366.10001.0.0.1.{k + 1}"}
 
 
-def _by_place(n: int, k: int) -> Tags:
-    """Return times of a scanner that takes all times at a place before it goes to the next one."""
-    return {"AcquisitionTime": f"10{15 + k:02d}{2 * n:02d}", "ContentTime": f"11{15 + k:02d}{2 * n:02d}"}
-
-
 @cache
 def _shuffled(count: int) -> tuple[int, ...]:
     return tuple(random.Random(count).sample(range(1, count + 1), count))
@@ -167,23 +163,6 @@ LAYOUTS: tuple[Layout, ...] = (
         tags=lambda n, k: {"EchoTime": 2.25 + 2.5 * n, "EchoNumbers": n + 1},
     ),
     Layout(
-        "GE",
-        "perfusion CT (cine)",
-        "InstanceNumber slice by slice, AcquisitionTime, ContentTime",
-        GE,
-        tags=_by_place,
-        number=interleaved,
-        modality="CT",
-    ),
-    Layout(
-        "Canon",
-        "perfusion CT (dynamic volume)",
-        "AcquisitionTime, InstanceNumber",
-        "CANON_MEC",
-        tags=lambda n, k: {"AcquisitionTime": f"1015{2 * n:02d}.25", "ContentTime": f"1016{2 * n:02d}.75"},
-        modality="CT",
-    ),
-    Layout(
         "Canon",
         "perfusion MR",
         "TriggerTime, AcquisitionTime, InstanceNumber",
@@ -215,15 +194,6 @@ LAYOUTS: tuple[Layout, ...] = (
         "CANON_MEC",
         tags=lambda n, k: _slice_uid(n, k) | _canon_comment(n, k),
         is_read_by_dcm2niix=False,
-    ),
-    Layout(
-        "Toshiba",
-        "perfusion CT (dynamic volume)",
-        "AcquisitionNumber, AcquisitionTime",
-        "TOSHIBA",
-        tags=lambda n, k: {"AcquisitionNumber": n + 1, "AcquisitionTime": f"1015{2 * n:02d}.35"},
-        number=downwards,
-        modality="CT",
     ),
     Layout(
         "Toshiba",
@@ -350,15 +320,6 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
     Layout(
         "Siemens",
-        "perfusion CT",
-        "AcquisitionNumber, AcquisitionTime, InstanceNumber from the head down",
-        SIEMENS,
-        tags=lambda n, k: {"AcquisitionNumber": n + 1, "AcquisitionTime": f"1015{3 * n:02d}.5"},
-        number=downwards,
-        modality="CT",
-    ),
-    Layout(
-        "Siemens",
         "echoes",
         "EchoTime, EchoNumbers",
         SIEMENS,
@@ -449,22 +410,6 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
     Layout(
         "any",
-        "cardiac CT",
-        "NominalPercentageOfCardiacPhase",
-        "any",
-        modality="CT",
-        tags=lambda n, k: {"NominalPercentageOfCardiacPhase": 10.0 * n, "AcquisitionNumber": n + 1},
-    ),
-    Layout(
-        "any",
-        "respiratory CT",
-        "NominalPercentageOfRespiratoryPhase, InstanceNumber",
-        "any",
-        modality="CT",
-        tags=lambda n, k: {"NominalPercentageOfRespiratoryPhase": 25.0 * n},
-    ),
-    Layout(
-        "any",
         "perfusion MR",
         "ContentTime",
         "any",
@@ -472,16 +417,7 @@ LAYOUTS: tuple[Layout, ...] = (
         number=at_random,
         is_read_by_dcm2niix=False,
     ),
-    Layout(
-        "any",
-        "dual-energy CT",
-        "KVP",
-        "any",
-        modality="CT",
-        volumes=2,
-        names=("80 kV", "140 kV"),
-        tags=lambda n, k: {"KVP": (80, 140)[n], "AcquisitionNumber": n + 1},
-    ),
+    *CT_LAYOUTS,
 )
 
 

@@ -21,7 +21,7 @@ from napari_radcnn.io import read
 from napari_radcnn.phantom import oblique_geometry, rotation
 from napari_radcnn.volume import Volume
 from vendor_grids import GRIDS, SHAPE
-from vendor_layouts import LAYOUTS, table
+from vendor_layouts import LAYOUTS, at_random, table
 from vendor_series import Layout, PrivateTag, no_private, values, write_layout
 
 
@@ -90,6 +90,42 @@ def test_kinds_that_numbers_contradict_are_told(tmp_path: Path) -> None:
 
     write_layout(tmp_path, layout, GRIDS["axial"], ImageType=swapped)
     assert "contradict each other" in said(read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("layout", "changes"),
+    [
+        ("GE cardiac CT", {"NominalPercentageOfCardiacPhase": lambda n, k: 5.0 + 30 * _exchanged(n, k)}),
+        ("Siemens cardiac CT", {"ScanOptions": lambda n, k: f"TP{100 * _exchanged(n, k):04d}MS"}),
+        ("Siemens dual-energy CT (two tubes)", {"KVP": lambda n, k: (100, 140)[_exchanged(n, k)]}),
+        ("Toshiba perfusion CT (dynamic volume)", {"AcquisitionNumber": lambda n, k: _exchanged(n, k) + 1}),
+    ],
+)
+def test_one_tag_against_another_is_told(tmp_path: Path, layout: str, changes: dict[str, Any]) -> None:
+    """The value of one slice says that it is another volume's, and its number does not."""
+    made = next(each for each in LAYOUTS if str(each) == layout)
+    write_layout(tmp_path, replace(made, private=no_private), GRIDS["oblique"], **changes)
+    assert "contradict each other" in said(read(tmp_path))
+
+
+def _exchanged(n: int, k: int) -> int:
+    return {(0, 2): 1, (1, 2): 0}.get((n, k), n)
+
+
+@pytest.mark.parametrize("layout", ["GE cardiac CT", "Toshiba cardiac CT", "Siemens cardiac CT"])
+def test_phases_of_the_heart_are_told_apart_and_ordered_without_numbers(tmp_path: Path, layout: str) -> None:
+    made = next(each for each in LAYOUTS if str(each) == layout)
+    changes = {
+        "InstanceNumber": lambda n, k: at_random(n, k, 4, SHAPE[0]),
+        "NominalPercentageOfCardiacPhase": lambda n, k: None,
+    }
+    if "Siemens" in layout:
+        changes["ScanOptions"] = lambda n, k: f"TP{50 * n}MS"
+    write_layout(tmp_path, made, GRIDS["sagittal"], **changes)
+    volumes = read(tmp_path)
+    found = [np.asarray(volume.array)[::-1] for volume in volumes]  # the slices were stored from the other end
+    assert [int(array[0, 0, 0]) // 1000 for array in found] == [1, 2, 3, 4]
+    assert all(np.array_equal(array, values(SHAPE, n)) for n, array in enumerate(found))
 
 
 def test_times_that_run_backwards_are_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -25,14 +26,14 @@ Codes = npt.NDArray[np.intp]
 #: A kind is another sort of picture of the same thing (phase, another echo), a state one of several of the same sort.
 Role = Literal["kind", "state"]
 
-_GE_IMAGE, _GE_SCAN = "GEMS_PARM_01", "GEMS_ACQU_01"
+_GE_IMAGE, _GE_SCAN, _GE_CT = "GEMS_PARM_01", "GEMS_ACQU_01", "GEMS_HELIOS_01"
 _PHILIPS, _PHILIPS_MR, _PHILIPS_MORE, _PHILIPS_LAST = (
     "Philips Imaging DD 001",
     "Philips MR Imaging DD 001",
     "Philips MR Imaging DD 005",
     "Philips MR Imaging DD 006",
 )
-_SIEMENS, _UIH = "SIEMENS MR HEADER", "Image Private Header"
+_SIEMENS, _UIH, _TOSHIBA_CT = "SIEMENS MR HEADER", "Image Private Header", "TOSHIBA_MEC_CT3"
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,15 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(
         "cardiac phase",
         ("NominalPercentageOfCardiacPhase",),
-        (Private(0x2001, _PHILIPS, 0x08, "IS"), Private(0x0019, _GE_SCAN, 0xD7, "SS")),
+        (
+            Private(0x2001, _PHILIPS, 0x08, "IS"),
+            Private(0x0019, _GE_SCAN, 0xD7, "SS"),
+            Private(0x0045, _GE_CT, 0x33, "CS"),
+            Private(0x7005, _TOSHIBA_CT, 0x04, "SH"),
+        ),
     ),
+    # Siemens's CT says the phase of the heart there (https://github.com/fedorov/MultiVolumeImporter/pull/25).
+    Attribute("ScanOptions", ("ScanOptions",)),
     Attribute("trigger time", ("TriggerTime", "NominalCardiacTriggerDelayTime")),
     Attribute("respiratory phase", ("NominalPercentageOfRespiratoryPhase",)),
     Attribute("inversion time", ("InversionTime", "InversionTimes")),
@@ -317,10 +325,14 @@ def _plain(part: Any) -> float | str:
     return value if math.isfinite(value) else str(part)
 
 
-def _sortable(part: Any) -> tuple[int, float, str]:
+def _sortable(part: Any) -> tuple[Any, ...]:
+    """Return what values are ordered by: numbers in text count as numbers, so that 5 % comes before 35 %."""
     if isinstance(part, float | int):
-        return 0, part, ""
-    return (1, ORDER.index(part), "") if part in ORDER else (2, 0.0, str(part))
+        return 0, part
+    if part in ORDER:
+        return 1, ORDER.index(part)
+    words = re.split(r"([0-9]+)", str(part))
+    return 2, *(int(word) if n % 2 else word for n, word in enumerate(words))
 
 
 def _plain_number(frame: Frame, keyword: str) -> float | None:
