@@ -12,7 +12,7 @@ import cohorts
 from napari_radcnn.cohort import Case
 from napari_radcnn.errors import OptionError
 from napari_radcnn.gui.cohort.dock import CohortDock
-from napari_radcnn.gui.cohort.rows import CaseRows
+from napari_radcnn.gui.cohort.rows import CaseRows, CaseTable
 from napari_radcnn.gui.layers.layers import label_map_from_layer
 from napari_radcnn.gui.panel.panel import panel_of
 from napari_radcnn.gui.parts.where import CLUSTER, WhereBox
@@ -174,6 +174,18 @@ def test_states_and_numbers_of_cases(qtbot) -> None:
     rows.set_results({"a": chain | {f"z: f{n}": "1" for n in range(9)}}, [])
     shown = [rows.headerData(column, Qt.Orientation.Horizontal) for column in range(rows.columnCount())]
     assert shown == ["Case", "State", "e_ml", "a mean", "b area", "c area", "d area", "f0", "Note"]
+    # in a narrow panel the first of them are seen, and all in the tool tip of the case
+    table = CaseTable()
+    qtbot.addWidget(table)
+    table.setModel(rows)
+    table.resize(280, 200)
+    table.show()
+    assert [column for column in range(9) if not table.isColumnHidden(column)] in ([0, 1, 2, 8], [0, 1, 2, 3, 8])
+    assert table.columnWidth(8) >= 50
+    assert table.horizontalHeader().length() <= table.viewport().width() + 1
+    assert "z: f0: 1" in rows.data(rows.index(0, 0), Qt.ItemDataRole.ToolTipRole)
+    table.resize(900, 200)
+    assert not any(table.isColumnHidden(column) for column in range(9))
 
 
 def test_where_is_this_computer_until_a_cluster_is_named(qtbot) -> None:

@@ -76,8 +76,11 @@ def test_what_is_listed_sorted_and_jumped_to(opened, qtbot):
     assert listed(dock) == sorted(expected) == ["cyst", "liver", "spleen"]
     for n, name in enumerate(listed(dock)):
         row, columns = expected[name], (("volume_ml", 2), ("mean", 1), ("sd", 1), ("longest_diameter_mm", 1))
-        numbers = [f"{row[key]:.{digits}f}" for key, digits in columns]
-        assert [dock.tree.topLevelItem(n).text(NAME + 1 + column) for column in range(4)] == numbers
+        for column, (key, digits) in enumerate(columns, NAME + 1):
+            shown = dock.tree.topLevelItem(n).text(column)
+            coarsest = max(0.5 * 10**-digits, 5e-4 * abs(row[key]))  # four digits, or as many behind the point
+            assert float(shown) == pytest.approx(row[key], abs=1.001 * coarsest)
+    assert not dock.tree.horizontalScrollBar().maximum()  # all columns are seen on a small screen
     header = dock.tree.header()
     for order in (["cyst", "liver", "spleen"], ["spleen", "liver", "cyst"]):
         there = QPoint(header.sectionViewportPosition(NAME + 1) + 8, 6)

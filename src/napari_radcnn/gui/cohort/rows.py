@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtCore import QAbstractItemModel, QAbstractTableModel, QModelIndex, QObject, Qt, Signal
+from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import QTableView
 
 from napari_radcnn.cohort import Case
@@ -17,15 +17,50 @@ _LAST = "Note"
 #: Columns of the table of results that are no key numbers.
 _NO_NUMBERS = frozenset((*RESULT_COLUMNS, "patient"))
 _MOST_NUMBERS = 6
+#: Of the width of the table, what the names of cases take at most; and the least for the note, pixels.
+_CASE_SHARE, _NOTE_WIDTH = 0.4, 50
 #: What numbers are called that are shown before others.
 _KEY = (("_ml", "findings", "probability_", " dice"), ("best_score", "largest_mm", " mean"))
 _States = Mapping[str, Mapping[str, str]]
 
 
 class CaseTable(QTableView):
-    """The list of cases, in which Return opens the chosen one."""
+    """The list of cases, in which Return opens the chosen one.
+
+    It has no bar to scroll sideways: of the key numbers as many are seen as there is room for, and all of them in the
+    tool tip of the case.
+    """
 
     entered_case = Signal()
+
+    def setModel(self, model: QAbstractItemModel | None) -> None:  # noqa: N802  Qt's name
+        """Show cases."""
+        super().setModel(model)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.horizontalHeader().setStretchLastSection(True)
+        if model is not None:
+            model.modelReset.connect(self.fit)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
+        """Show as many numbers as there is room for."""
+        super().resizeEvent(event)
+        self.fit()
+
+    def fit(self) -> None:
+        """Share the width: names of cases get a part of it, the note what is left, numbers what they need."""
+        model = self.model()
+        last = -1 if model is None else model.columnCount() - 1
+        if last < len(_FIRST):
+            return
+        for column in range(last + 1):
+            self.setColumnHidden(column, False)
+        header, width = self.horizontalHeader(), self.viewport().width()
+        self.resizeColumnsToContents()
+        header.resizeSection(0, min(header.sectionSize(0), int(_CASE_SHARE * width)))
+        left = width - header.sectionSize(0) - header.sectionSize(1) - _NOTE_WIDTH
+        for column in range(len(_FIRST), last):
+            left -= header.sectionSize(column)
+            self.setColumnHidden(column, left < 0)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
         """Take Return, alone: with Ctrl it starts the run."""
@@ -144,12 +179,17 @@ class CaseRows(QAbstractTableModel):
         row = self._results.get(case.name, {})
         column = index.column()
         if column == 0:
-            return case.name if role == Qt.ItemDataRole.DisplayRole else case.why or case.name
+            return case.name if role == Qt.ItemDataRole.DisplayRole else self._about(case, row)
         if column == 1:
             return self.state_of(case)
         if column < len(_FIRST) + len(self._numbers):
             return _short(row.get(self._numbers[column - len(_FIRST)], ""))
         return row.get("reason") or row.get("warnings") or case.doubt
+
+    def _about(self, case: Case, row: Mapping[str, str]) -> str:
+        """Return the name of a case, why it was chosen, and its key numbers, each in a line."""
+        numbers = [f"{name}: {_short(row[name])}" for name in self._numbers if row.get(name)]
+        return "\n".join(line for line in (case.name, case.why, *numbers) if line)
 
 
 def _rank(name: str) -> int:

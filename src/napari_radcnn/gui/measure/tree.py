@@ -24,8 +24,11 @@ EYE, LOCK, COLOR, NAME = range(4)
 _NUMBERS = (("volume_ml", "ml", 2), ("mean", "Mean", 1), ("sd", "SD", 1), ("longest_diameter_mm", "mm", 1))
 _VALUE = Qt.ItemDataRole.UserRole
 _SIDE = 32
-#: Of the columns of icons and of names, pixels: the numbers are to be seen in a narrow panel, too.
-_ICON_WIDTH, _NAME_WIDTH = 18, 68
+#: Of the columns of icons, of what stands beside a number, and of the mark of the sorted column, pixels: all columns
+#: are to be seen in a narrow panel, and names take what is left, whole in their tool tips.
+_ICON_WIDTH, _BESIDE, _MARK = 18, 8, 12
+#: Digits that count.
+_MOST_DIGITS = 4
 #: Of a table in a narrow panel.
 NARROW_HEADER = "QHeaderView::section { padding: 2px 2px; }"
 
@@ -69,13 +72,11 @@ class SegmentTree(QTreeWidget):
         self.header().setStretchLastSection(False)
         self.header().setStyleSheet(NARROW_HEADER)
         self.header().setMinimumSectionSize(18)
-        for column in range(self.columnCount()):
-            self.header().setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         for column in (EYE, LOCK, COLOR):
             self.header().setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             self.header().resizeSection(column, _ICON_WIDTH)
-        self.header().setSectionResizeMode(NAME, QHeaderView.ResizeMode.Interactive)
-        self.header().resizeSection(NAME, _NAME_WIDTH)
+        self.header().setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        self.header().sortIndicatorChanged.connect(self._fit)
         self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
         self.itemClicked.connect(self._on_click)
         self.itemDoubleClicked.connect(self._on_double_click)
@@ -112,13 +113,14 @@ class SegmentTree(QTreeWidget):
             item.setToolTip(NAME, f"{row['name']} (label {row['label']})")
             for column, (key, _, digits) in enumerate(_NUMBERS, NAME + 1):
                 value = row.get(key)
-                item.setText(column, "" if value is None else f"{value:.{digits}f}")
+                item.setText(column, "" if value is None else number(value, digits))
                 item.setData(column, _VALUE, float("-inf") if value is None else float(value))
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.addTopLevelItem(item)
             item.setSelected(int(row["label"]) in selected)
         self.setSortingEnabled(True)
         self._is_filling = False
+        self._fit()
         self.show_states(color, hidden, locked)
 
     def show_states(self, color: Callable[[int], Color], hidden: set[int], locked: set[int]) -> None:
@@ -145,6 +147,16 @@ class SegmentTree(QTreeWidget):
         else:
             super().keyPressEvent(event)
 
+    def _fit(self, *_: object) -> None:
+        """Give the columns of numbers what they need and no more: Qt keeps room for the mark in each of them."""
+        rows = [self.topLevelItem(n) for n in range(self.topLevelItemCount())]
+        widths = self.fontMetrics(), self.header().fontMetrics()
+        for column in range(NAME + 1, self.columnCount()):
+            title = widths[1].horizontalAdvance(self.headerItem().text(column))
+            title += _MARK if column == self.sortColumn() else 0
+            numbers = [widths[0].horizontalAdvance(row.text(column)) for row in rows]
+            self.header().resizeSection(column, max([title, *numbers]) + _BESIDE)
+
     def _on_click(self, item: QTreeWidgetItem, column: int) -> None:
         value = item.data(NAME, _VALUE)
         signals = {EYE: self.eye_clicked, LOCK: self.lock_clicked, COLOR: self.color_clicked}
@@ -168,6 +180,18 @@ class _Row(QTreeWidgetItem):
         if column == NAME:
             return self.text(NAME).casefold() < other.text(NAME).casefold()
         return bool((self.data(column, _VALUE) or 0.0) < (other.data(column, _VALUE) or 0.0))
+
+
+def number(value: float, digits: int) -> str:
+    """Return a number with so many digits behind the point, fewer where there are four before it.
+
+    Examples
+    --------
+    >>> number(44.1, 2), number(340.2, 2), number(-1023.96, 1), number(float("nan"), 1)
+    ('44.10', '340.2', '-1024', 'nan')
+    """
+    before = len(f"{abs(value):.0f}")
+    return f"{value:.{min(digits, max(0, _MOST_DIGITS - before))}f}"
 
 
 def shrink(button: QPushButton) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QResizeEvent
+from qtpy.QtGui import QHelpEvent, QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -19,6 +19,10 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QToolTip,
     QVBoxLayout,
     QWidget,
 )
@@ -27,13 +31,42 @@ from napari_radcnn.gui.parts.job import Job
 from napari_radcnn.progress import Progress
 
 _log = logging.getLogger(__name__)
+#: Beside the text of a combo box, pixels.
+_COMBO_MARGIN = 4
+
+
+class NarrowCombo(QComboBox):
+    """A combo box that does not make its dock as wide as its longest entry, and ends a longer one with an ellipsis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(14)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+        """Draw the chosen entry as far as there is room for it."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        field = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        option.currentText = self.fontMetrics().elidedText(
+            self.currentText(), Qt.TextElideMode.ElideRight, field.width() - _COMBO_MARGIN
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def event(self, event: QEvent) -> bool:
+        """Show the whole entry as a tool tip, where there is no other."""
+        if event.type() == QEvent.Type.ToolTip and not self.toolTip() and isinstance(event, QHelpEvent):
+            QToolTip.showText(event.globalPos(), self.currentText(), self)
+            return True
+        return bool(super().event(event))
 
 
 def narrow_combo() -> QComboBox:
     """Return a combo box that does not make its dock as wide as its longest entry."""
-    combo = QComboBox()
-    _make_narrow(combo)
-    return combo
+    return NarrowCombo()
 
 
 def wrapped_label(color: str = "") -> QLabel:
@@ -156,7 +189,7 @@ class LinesBox(QScrollArea):
             inside.resize(width, inside.layout().heightForWidth(width))
 
 
-class LayerCombo(QComboBox):
+class LayerCombo(NarrowCombo):
     """Offers the layers of a viewer, follows them, and keeps the choice.
 
     Parameters
@@ -172,7 +205,6 @@ class LayerCombo(QComboBox):
 
     def __init__(self, viewer: Any, accepts: Callable[[Any], bool]) -> None:
         super().__init__()
-        _make_narrow(self)
         self._viewer = viewer
         self._accepts = accepts
         self._empty_entry = ""
@@ -376,8 +408,3 @@ class WorkPanel(QWidget):
     def _update(self) -> None:
         self.start_button.setEnabled(self._is_ready and (self.takes_more or self.job is None))
         self.cancel_button.setEnabled(self.job is not None)
-
-
-def _make_narrow(combo: QComboBox) -> None:
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(14)
