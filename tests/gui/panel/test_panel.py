@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import numpy as np
 import pytest
 from napari.layers import Image
 from napari.qt import QtViewer
@@ -27,6 +28,7 @@ from napari_radcnn.gui.export.dock import ExportDock
 from napari_radcnn.gui.interactive.dock import InteractiveDock
 from napari_radcnn.gui.layers.layers import layer_data
 from napari_radcnn.gui.models.dock import ModelsDock
+from napari_radcnn.gui.panel import panel as panel_module
 from napari_radcnn.gui.panel.panel import Panel, panel_of
 from napari_radcnn.gui.panel.table import PAGES, PageEntry, entry
 from napari_radcnn.gui.reading.show import add_to_viewer
@@ -229,6 +231,23 @@ def test_on_a_large_screen_the_side_remembered_from_a_small_one_makes_no_sliver(
     for name in ("Models", "Export", "Scans"):
         press(qtbot, panel, name)
         assert abs(panel.height() - height) <= 2, name
+
+
+def test_on_a_low_screen_the_layer_list_is_a_tab_and_the_window_fits(make_napari_viewer, qtbot, monkeypatch):
+    viewer = make_napari_viewer(show=True)
+    window = panel_window(viewer)
+    window.resize(911, 570)
+    high = window.minimumSizeHint().height()
+    monkeypatch.setattr(panel_module, "_LOW_SCREEN", window.screen().availableGeometry().height() + 1)
+    add_to_viewer(viewer, layer_data(tiny_head()))
+    viewer.add_labels(np.zeros((3, 4, 5), np.uint8))  # napari's controls of labels are the highest
+    dock, _ = opened(viewer, "Scans")
+    pump()
+    assert {tab.windowTitle() for tab in window.tabifiedDockWidgets(dock)} == {"layer controls", "layer list"}
+    for each in PAGES:
+        press(qtbot, panel_of(viewer), each.name)
+        assert not panel_of(viewer).visibleRegion().isEmpty(), each.name  # no other tab is in front of it
+        assert window.minimumSizeHint().height() <= min(high, 512), each.name  # 768 at 150 %
 
 
 def test_run_and_what_speaks_against_it_are_seen_without_scrolling_on_a_small_screen(make_napari_viewer, qtbot):

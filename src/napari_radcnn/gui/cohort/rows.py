@@ -37,7 +37,6 @@ class CaseTable(QTableView):
         """Show cases."""
         super().setModel(model)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.horizontalHeader().setStretchLastSection(True)
         if model is not None:
             model.modelReset.connect(self.fit)
 
@@ -57,10 +56,13 @@ class CaseTable(QTableView):
         header, width = self.horizontalHeader(), self.viewport().width()
         self.resizeColumnsToContents()
         header.resizeSection(0, min(header.sectionSize(0), int(_CASE_SHARE * width)))
-        left = width - header.sectionSize(0) - header.sectionSize(1) - _NOTE_WIDTH
-        for column in range(len(_FIRST), last):
-            left -= header.sectionSize(column)
-            self.setColumnHidden(column, left < 0)
+        numbers = range(len(_FIRST), last)
+        left = width - sum(header.sectionSize(column) for column in (0, 1, *numbers))
+        for column in reversed(numbers):
+            is_seen = left >= _NOTE_WIDTH
+            left += 0 if is_seen else header.sectionSize(column)
+            self.setColumnHidden(column, not is_seen)
+        header.resizeSection(last, max(left, _NOTE_WIDTH))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
         """Take Return, alone: with Ctrl it starts the run."""

@@ -49,6 +49,8 @@ QToolButton { border: none; border-bottom: 3px solid transparent; padding: 3px 0
 QToolButton:checked { background: rgba(128, 128, 128, 90); border-bottom-color: #4f8fd6; }
 QToolButton:hover, QToolButton:focus { background: rgba(128, 128, 128, 60); }
 """
+#: On a screen of fewer pixels (768 at 125 %) napari's layer controls and list do not fit below each other.
+_LOW_SCREEN = 700
 #: Of the main window's width, what the canvas is to have.
 _CANVAS_SHARE = 0.61
 
@@ -289,7 +291,12 @@ class Panel(QWidget):
         window.tabifyDockWidget(controls, dock)
         dock.show()
         dock.raise_()
-        if layers is not None:
+        height = window.screen().availableGeometry().height()
+        if layers is not None and height < _LOW_SCREEN:
+            window.tabifyDockWidget(controls, layers)
+            dock.raise_()
+            window.resize(window.width(), min(window.height(), height))  # it had to be higher before
+        elif layers is not None:
             window.resizeDocks([dock, layers], [window.height(), 1], Qt.Orientation.Vertical)
 
     def _close(self) -> None:
