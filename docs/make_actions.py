@@ -290,6 +290,7 @@ class Jobs:
         self._reading()
         self._models()
         self._results()
+        self._outlining()
 
     def _reading(self) -> None:
         hand, viewer = self.hand, self.viewer
@@ -482,22 +483,48 @@ class Jobs:
             lambda: labels in viewer.layers,
             remove,
         )
+
+    def _outlining(self) -> None:
+        hand, viewer = self.hand, self.viewer
         segment = self.page("Interactive segmentation")
         viewer.layers.selection.active = viewer.layers[0]
         self.page("Scans")
 
+        def start() -> None:
+            wait(lambda: segment.editing is not None and segment.editing.is_open, 300)
+
         def outline() -> None:
             hand.click(hand.panel.buttons["Interactive segmentation"])
             hand.click(segment.start_button)
-            wait(lambda: segment.editing.is_open, 300)
+            start()
             hand.click(hand.canvas, hand.canvas.rect().center())
 
-        self.do(
-            "An object outlined by a click",
-            outline,
-            None,
-            lambda: segment.editing.is_open and not segment.editing.steps.unfinished,
-        )
+        def key_outline() -> None:
+            hand.turn_page("Interactive segmentation")
+            hand.key(Qt.Key.Key_Return, _CONTROL)
+            start()
+            self.to_picture()
+            hand.key(Qt.Key.Key_Return)  # shows the cross-hair
+            hand.key(Qt.Key.Key_Return)
+
+        def without() -> None:
+            kept = list(viewer.layers)[:n_before]
+            segment.end()
+            wait(lambda: segment.editing is None, 60)
+            for layer in [layer for layer in viewer.layers if layer not in kept]:
+                viewer.layers.remove(layer)
+            hand.panel.put_back.drop()
+            viewer.layers.selection.active = viewer.layers[0]
+            self.page("Scans")
+
+        def is_outlined() -> bool:
+            editing = segment.editing
+            if editing is None or not editing.is_open or editing.steps.unfinished:
+                return False
+            return any(editing.state.volumes_ml.values())
+
+        n_before = len(viewer.layers)
+        self.do("An object outlined by a click", outline, key_outline, is_outlined, without)
         hand.count = 0
         segment.end()
         wait(limit=3)
