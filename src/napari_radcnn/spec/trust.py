@@ -90,7 +90,7 @@ def require_trust(path: Path, sha256: str, reasons: Sequence[str], trust: str | 
     other = "" if trust is None else " It does not match the SHA-256 passed with trust."
     raise TrustError(
         f"{path.name}: this model contains code, which was not run: {shown}.{other} If you trust its authors, open "
-        f"it with trust='{sha256}'.",
+        f"it with trust='{sha256}' (in a shell: --trust and the same).",
         sha256,
         tuple(reasons),
     )

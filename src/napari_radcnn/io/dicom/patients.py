@@ -61,12 +61,12 @@ def belongings(series: Sequence[Sequence[Instance]]) -> list[Belonging]:
     notes = [_scattered(instances, by_uid[_series_uid(instances)]) + _inner(instances) for instances in series]
     if len(people) < 2:
         return [Belonging(0, tuple(said)) for said in notes]
-    what = " and ".join(kinds)
+    what = " and ".join(kinds) + (" differs" if len(kinds) == 1 else " differ")
     return [
         Belonging(
             number,
             (
-                f"This folder contains scans of {len(people)} patients ({what} differs); this scan is of patient "
+                f"This folder contains scans of {len(people)} patients ({what}); this scan is of patient "
                 f"{number}. Make sure that results are assigned to the right patient.",
                 *said,
             ),
