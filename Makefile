@@ -3,19 +3,23 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 XVFB := xvfb-run -a -s "-screen 0 1600x1000x24"
 VENV := .venv/.ready
-# What share of the lines and branches the tests run; `make test COVERAGE=` leaves it out and is faster.
+# What share of the lines and branches the tests run.
 COVERAGE := --cov=napari_radcnn --cov-branch --cov-report= --cov-fail-under=90
 
 # Processes that the tests run in; each takes up to 2 GB.
 WORKERS ?= 2
+PYTEST := $(XVFB) .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
+# Compiled files are kept: else each process, and each program that a test starts, compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slow lint docs-pictures benchmarks benchmark-interactive benchmark-models benchmark-suitability cards clean
+.PHONY: help demo test test-slow test-older coverage lint docs-pictures benchmarks benchmark-interactive benchmark-models benchmark-suitability cards clean
 
 help:
 	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
-	@echo "make test           run the linters and all tests, those of the viewer under a virtual display"
+	@echo "make test           run the linters and the tests, those of the viewer under a virtual display"
 	@echo "make lint           run the linters, the type checker and the contracts of imports"
-	@echo "make test-slow      run the tests that take minutes, and the viewer's on napari 0.9"
+	@echo "make test-slow      run the tests that make test leaves out, and the viewer's on napari 0.9"
+	@echo "make coverage       run all tests, slow ones too, and say what share of the lines and branches they run"
 	@echo "make docs           build the documentation, build/docs/index.html; a warning is an error"
 	@echo "make docs-pictures  take the README's screenshots from the real program; those of the reading room with DATA=folder"
 	@echo "make benchmarks     measure what docs/figures.md quotes"
@@ -32,12 +36,19 @@ demo: $(VENV)
 
 test: lint
 	@bash scripts/system_packages.sh
-	$(XVFB) .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal $(COVERAGE)
+	$(PYTEST)
 
 test-slow: $(VENV)
 	@bash scripts/system_packages.sh
-	$(XVFB) .venv/bin/python -m pytest -m slow
+	$(PYTEST) -m slow
+	$(MAKE) test-older
+
+test-older: $(VENV)
 	$(XVFB) bash scripts/older_napari.sh
+
+coverage: $(VENV)
+	@bash scripts/system_packages.sh
+	$(PYTEST) -m "slow or not slow" $(COVERAGE)
 
 lint: $(VENV)
 	.venv/bin/ruff check .

@@ -6,7 +6,11 @@ import gc
 import itertools
 import logging
 import os
+import resource
 import socket
+import time
+from collections import Counter
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -15,6 +19,58 @@ from displays import Display
 
 _DISPLAYS: dict[str, Display] = {}
 _HOMES = itertools.count()
+_COST = "cpu_s"
+_BEGUN = pytest.StashKey[float]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run list its costly tests."""
+    parser.addoption(
+        "--costs",
+        type=float,
+        metavar="SECONDS",
+        help="list the tests that took more seconds of processor time than this, with the programs they started",
+    )
+
+
+def _processor_time() -> float:
+    """Return the seconds of processor time of this process and of the programs that it started and that have ended."""
+    started = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + started.ru_utime + started.ru_stime
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Note when a test begins."""
+    item.stash[_BEGUN] = _processor_time()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write into the report of each part of a test what it took; other processes send it along."""
+    report = yield
+    now = _processor_time()
+    report.user_properties = [*report.user_properties, (_COST, now - item.stash[_BEGUN])]
+    item.stash[_BEGUN] = now
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """List the costly tests, the dearest first."""
+    least = config.getoption("--costs")
+    if least is None:
+        return
+    costs: Counter[str] = Counter()
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == _COST:
+                costs[report.nodeid] += value
+    terminalreporter.section(f"tests that took more than {least:g} s of processor time")
+    for test, seconds in costs.most_common():
+        if seconds > least:
+            terminalreporter.write_line(f"{seconds:7.1f} s  {test}")
+    terminalreporter.write_line(f"{costs.total():7.1f} s  all {len(costs)} tests")
 
 
 @pytest.hookimpl(optionalhook=True)
