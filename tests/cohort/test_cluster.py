@@ -197,10 +197,8 @@ def test_a_worker_that_is_killed_loses_nothing(
     assert _is_same(out, whole)
 
 
-def test_others_do_not_get_in_and_workers_that_do_not_fit_are_named(
-    cluster: clusters.Processes, cohort: tuple[Path, Path], tmp_path: Path, models: Path
-) -> None:
-    cases, whole = cohort
+def test_others_do_not_get_in(cluster: clusters.Processes, tmp_path: Path, models: Path) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 1)
     make_certificates(tmp_path / "others")
     words = ["cohort", "run", cohorts.MODEL, str(cases), "-o", str(tmp_path / "out"), *_OPTION]
     with_others = ["--scheduler", cluster.address, "--certificates", str(tmp_path / "others")]
@@ -216,6 +214,14 @@ def test_others_do_not_get_in_and_workers_that_do_not_fit_are_named(
     status, _, errors = cohorts.finished([*words, "--scheduler", cluster.address, "--certificates", nowhere], models)
     assert status == 2
     assert "no such certificate" in errors
+
+
+@pytest.mark.slow  # `test_a_worker_says_before_the_work_what_keeps_it_from_it` asks without processes
+def test_workers_that_do_not_fit_are_named(
+    cluster: clusters.Processes, cohort: tuple[Path, Path], tmp_path: Path, models: Path
+) -> None:
+    cases, whole = cohort
+    words = ["cohort", "run", cohorts.MODEL, str(cases), "-o", str(tmp_path / "out"), *_OPTION]
     # a worker of another version, and one that has no such model
     older = tmp_path / "older"
     older.mkdir()

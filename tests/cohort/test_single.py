@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import clusters
 import cohorts
 
@@ -71,6 +73,7 @@ except RadcnnError as error:
 """
 
 
+@pytest.mark.slow  # `test_sending` has what travels and comes back, without processes
 def test_a_model_runs_elsewhere_as_it_does_here(tmp_path: Path) -> None:
     import nnunet_folder
 

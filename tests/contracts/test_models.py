@@ -29,6 +29,8 @@ from samples import sample_for
 LISTED = models()
 #: Those that run on a scan and are done; engines answer prompts.
 RUN = [spec for spec in LISTED if spec.task != "interactive"]
+#: Those whose run takes seconds, and is looked at by their own tests, too; a model that is new is not among them.
+COSTLY = {"brain-extraction", "brain-tissue", "lung-nodules", "mr-super-resolution", "ct-super-resolution"}
 
 
 def test_there_are_models_to_look_at():
@@ -96,7 +98,11 @@ class Ran:
         self.result = run(self.scan, spec, device="cpu", anyway=True, progress=lambda *step: self.steps.append(step))
 
 
-@pytest.fixture(scope="module", params=RUN, ids=lambda spec: spec.name)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(spec, marks=pytest.mark.slow) if spec.name in COSTLY else spec for spec in RUN],
+    ids=[spec.name for spec in RUN],
+)
 def ran(request):
     if not request.param.is_available:
         pytest.skip(request.param.how_to_install)

@@ -24,9 +24,15 @@ from vendor_grids import GRIDS, SHAPE
 from vendor_layouts import LAYOUTS, at_random, table
 from vendor_series import Layout, PrivateTag, no_private, values, write_layout
 
+#: Each layout on the oblique grid, and two on each grid; on all of them in the slow tests.
+CASES = [
+    pytest.param(layout, grid, marks=[] if n < 2 or grid == "oblique" else pytest.mark.slow, id=f"{layout}-{grid}")
+    for n, layout in enumerate(LAYOUTS)
+    for grid in GRIDS
+]
 
-@pytest.mark.parametrize("grid", GRIDS)
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+
+@pytest.mark.parametrize(("layout", "grid"), CASES)
 def test_volumes_are_those_of_the_scanner(tmp_path: Path, layout: Layout, grid: str) -> None:
     syntax = ImplicitVRLittleEndian if grid == "oblique" else ExplicitVRLittleEndian
     write_layout(tmp_path / "in", layout, GRIDS[grid], syntax=syntax)

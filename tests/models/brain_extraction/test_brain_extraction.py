@@ -57,6 +57,15 @@ def test_it_agrees_with_deepbet_s_own_runner(head_path, head, brain, tmp_path):
     assert _dice(brain.array > 0, theirs.array > 0) >= 0.99
 
 
+def test_a_higher_threshold_gives_less_and_it_is_least_sure_at_the_border(head, brain):
+    found = radcnn.segment(head, "brain-extraction", {"uncertainty": True, "threshold": 0.95})
+    assert 0.9 * np.count_nonzero(brain.array) < np.count_nonzero(found.array) < np.count_nonzero(brain.array)
+    _, entropy = (image.array for image in found.maps)
+    depth = ndimage.distance_transform_edt(found.array, head.geometry.spacing)
+    assert entropy[(depth > 0) & (depth <= 2)].mean() > 10 * entropy[depth > 8].mean()
+
+
+@pytest.mark.slow
 def test_it_is_least_sure_at_the_border(head, brain):
     found = radcnn.segment(head, "brain-extraction", {"uncertainty": True})
     assert _dice(found.array > 0, brain.array > 0) > 0.99
@@ -69,6 +78,7 @@ def test_it_is_least_sure_at_the_border(head, brain):
     assert probability[depth > 8].mean() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _DEBIAN.is_dir(), reason="needs Debian's mricron-data, which `make test` installs")
 def test_it_agrees_with_the_reference_of_colin27():
     (scan,) = radcnn.read(_DEBIAN / "ch2.nii.gz")
@@ -78,6 +88,17 @@ def test_it_agrees_with_the_reference_of_colin27():
     assert _dice(found.array > 0, reference.array > 0) >= 0.93
 
 
+def test_a_turned_scan_with_voxels_that_are_no_number_has_the_same_brain(head, brain):
+    turned = head.reoriented("IPR")
+    holed = np.array(turned.array, np.float32)
+    holed[:, :2] = np.nan
+    holed[0, 0, -1] = np.inf
+    found = radcnn.segment(turned.with_array(holed), "brain-extraction")
+    back = head.geometry.axis_map("IPR").invert(found.array)
+    assert _dice(back > 0, brain.array > 0) >= 0.98
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ["RAS", "IPR", "AIL"])
 def test_the_orientation_of_the_scan_changes_nothing(head, brain, orientation):
     turned = head.reoriented(orientation)
@@ -95,6 +116,7 @@ def test_none_of_the_48_orientations_changes_anything(head, brain, orientation):
     assert _dice(back > 0, brain.array > 0) >= 0.98
 
 
+@pytest.mark.slow
 def test_the_voxel_size_changes_next_to_nothing(head, brain):
     # 2 x 1 x 1.5 mm in the scan's (k, j, i), compared in patient space on the scan's own grid.
     grid = head.geometry.with_spacing((2.0, 1.0, 1.5))
@@ -121,6 +143,7 @@ def test_cancel_ends_it_between_the_two_networks(head):
     assert {total for _, total, _ in told} == {2}
 
 
+@pytest.mark.slow
 def test_a_higher_threshold_gives_less_and_growing_gives_more(head, brain):
     strict = radcnn.segment(head, "brain-extraction", {"threshold": 0.95})
     assert np.count_nonzero(strict.array) < np.count_nonzero(brain.array)
@@ -146,6 +169,7 @@ def test_a_scan_without_a_brain_is_a_clear_error():
         radcnn.segment(flat, "brain-extraction", anyway=True)
 
 
+@pytest.mark.slow
 def test_an_implausible_volume_is_said(head, brain):
     from dataclasses import replace
 
@@ -155,6 +179,7 @@ def test_an_implausible_volume_is_said(head, brain):
     assert any("liters" in text for text in small.warnings)
 
 
+@pytest.mark.slow
 def test_voxels_that_are_no_number_do_no_harm(head, brain):
     holed = np.array(head.array, np.float32)
     holed[:2] = np.nan
@@ -163,6 +188,7 @@ def test_voxels_that_are_no_number_do_no_harm(head, brain):
     assert _dice(found.array > 0, brain.array > 0) >= 0.98
 
 
+@pytest.mark.slow
 def test_half_precision_gives_the_same_mask(head, brain):
     found = radcnn.segment(head, "brain-extraction", precision="bfloat16")
     assert found.provenance["precision"] == "bfloat16"

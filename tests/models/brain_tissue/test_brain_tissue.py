@@ -20,7 +20,9 @@ from shells import shells
 PHANTOM = 0.6
 
 
-@pytest.mark.parametrize("orientation", ["SPL", "RAS", "AIR"])
+@pytest.mark.parametrize(
+    "orientation", [pytest.param("SPL", marks=pytest.mark.slow), pytest.param("RAS", marks=pytest.mark.slow), "AIR"]
+)
 def test_each_voxel_gets_its_tissue_whatever_the_orientation(spec, orientation):
     scan, labels = shells()
     turned = scan.geometry.axis_map(orientation)
@@ -139,7 +141,7 @@ def test_labels_of_the_wrong_scan_are_not_returned_as_a_brain(spec):
         radcnn.segment(scan.with_array(values), spec, anyway=True)
 
 
-@pytest.mark.parametrize("levels", [(0.1, 0.5, 0.9), (0.95, 0.4, 0.15)])
+@pytest.mark.parametrize("levels", [(0.1, 0.5, 0.9), pytest.param((0.95, 0.4, 0.15), marks=pytest.mark.slow)])
 def test_the_network_that_ships_tells_gray_from_white_matter_in_a_phantom(levels):
     assert model.SPEC.weights
     scan, labels = shells((120, 150, 128), levels=levels)

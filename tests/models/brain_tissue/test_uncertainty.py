@@ -9,7 +9,7 @@ from napari_radcnn.phantom import rotation
 from shells import shells
 
 
-@pytest.mark.parametrize("orientation", ["SPL", "AIR"])
+@pytest.mark.parametrize("orientation", [pytest.param("SPL", marks=pytest.mark.slow), "AIR"])
 def test_it_is_undecided_where_gray_values_lie_between_two_tissues(spec, orientation):
     scan, labels = shells()
     between = np.zeros(labels.shape, bool)

@@ -61,7 +61,9 @@ def test_it_is_the_same_every_time(found):
     assert np.array_equal(radcnn.segment(scan, "ct-tissues", RULES, threads=2).array, result.array)
 
 
-@pytest.mark.parametrize("orientation", ["RAS", "IPR", "AIL"])
+@pytest.mark.parametrize(
+    "orientation", [pytest.param("RAS", marks=pytest.mark.slow), "IPR", pytest.param("AIL", marks=pytest.mark.slow)]
+)
 def test_the_order_of_the_axes_changes_nothing(found, orientation):
     scan, _, result = found
     turned = radcnn.segment(scan.reoriented(orientation), "ct-tissues", RULES)

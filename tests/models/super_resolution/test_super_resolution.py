@@ -281,7 +281,9 @@ def test_progress_reaches_its_end(fake):
     assert told[-1][0] == told[-1][1] == radcnn.plan(scan, NAMES[1]).patches == 3 + 3
 
 
-@pytest.mark.parametrize("factor", [2, 3, 5])
+@pytest.mark.parametrize(
+    "factor", [pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_thin_slices_of_a_phantom_come_nearer_to_the_truth_than_the_spline(factor):
     fine = Geometry.from_parts((60, 48, 52), (1.0, 0.9, 0.8), (-20.8, -21.6, -30.0))
     k, j, i = np.meshgrid(*map(np.arange, fine.shape), indexing="ij")
