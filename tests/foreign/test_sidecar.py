@@ -14,7 +14,7 @@ import napari_radcnn as radcnn
 from model_factory import UNET, describe, unet, write_onnx, write_safetensors
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.processing import steps as steps
-from napari_radcnn.foreign.sidecar import _INTENSITY
+from napari_radcnn.foreign.sidecar.input import INTENSITY
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
 
@@ -58,7 +58,7 @@ def test_every_key_and_step_is_documented():
     for example in EXAMPLES:
         for key in example:
             assert f"`{key}`" in text, key
-    for step in _INTENSITY:
+    for step in INTENSITY:
         assert f"| `{step}` |" in text, step
 
 
@@ -69,7 +69,7 @@ def _refusal(folder: Path, **changes: Any) -> str:
     describe(folder / "a.json", **description)
     with pytest.raises(ModelError) as caught:
         radcnn.open_model(folder / "a.safetensors")
-    assert str(caught.value).startswith(("a.json: ", "a.safetensors: "))
+    assert str(caught.value).startswith(("a.json: ", "a.json, line ", "a.safetensors: "))
     return str(caught.value)
 
 
@@ -149,8 +149,8 @@ def test_an_output_is_chosen_by_name_or_number(tmp_path, chosen, scale, shift):
         (..., r"two.onnx has 2 outputs: 0 'aux' \(.*1 'main' \(.*Add \"output\""),
         ("other", r"two.onnx has no output 'other'; its outputs are: 0 'aux'"),
         (2, "two.onnx has no output 2"),
-        (-1, "two.json: 'output' must be"),
-        (True, "two.json: 'output' must be"),
+        (-1, "two.json, line 1: 'output' must be"),
+        (True, "two.json, line 1: 'output' must be"),
     ],
 )
 def test_several_outputs_without_a_choice_are_refused_when_the_model_is_opened(tmp_path, chosen, told):

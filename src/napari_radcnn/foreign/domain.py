@@ -57,11 +57,11 @@ def stated_domain(a: Arguments) -> Domain | None:
     if given is None:
         return None
     if not isinstance(given, Mapping):
-        raise a.wrong('\'domain\' must be a mapping, such as {"regions": ["chest"]}')
-    inner = Arguments("'domain'", given)
+        raise a.wrong('\'domain\' must be a mapping, such as {"regions": ["chest"]}', "domain")
+    inner = a.inside(given, "domain", what="'domain'")
     stripped = inner.take("stripped", None)
     if stripped not in (None, True, False):
-        raise a.wrong("'stripped' in 'domain' must be true or false")
+        raise inner.wrong("'stripped' in 'domain' must be true or false", "stripped")
     found = Domain(
         regions=_words(inner, "regions", REGIONS),
         layout=inner.only("layout", ["", "volume", "projection"], ""),
@@ -81,7 +81,7 @@ def stated_domain(a: Arguments) -> Domain | None:
 def _words(a: Arguments, name: str, known: tuple[Any, ...]) -> tuple[Any, ...]:
     given = a.take(name, [])
     if not isinstance(given, list) or not all(word in known for word in given):
-        raise a.wrong(f"'{name}' must be a list of: {', '.join(known)}")
+        raise a.wrong(f"'{name}' must be a list of: {', '.join(known)}", name)
     return tuple(given)
 
 
@@ -90,7 +90,7 @@ def _pair(a: Arguments, name: str) -> tuple[float, float] | None:
     if given is None:
         return None
     if len(given) != 2 or given[0] > given[1]:
-        raise a.wrong(f"'{name}' must be two numbers, the lower first")
+        raise a.wrong(f"'{name}' must be two numbers, the lower first", name)
     return given[0], given[1]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_radcnn.errors import ModelError, ReadError
 from napari_radcnn.foreign.bundle.open import is_bundle, open_bundle
 from napari_radcnn.foreign.nnunet.open import is_nnunet, open_nnunet
-from napari_radcnn.foreign.sidecar import open_sidecar, open_weights, weights_kind
+from napari_radcnn.foreign.sidecar.opening import open_sidecar, open_weights, weights_kind
 from napari_radcnn.foreign.unpacked import unpacked
 from napari_radcnn.schemas import PACK_LIST
 from napari_radcnn.spec.model import ModelSpec

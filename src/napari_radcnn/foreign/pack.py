@@ -389,7 +389,7 @@ def _files_of(spec: ModelSpec, origin: Path) -> dict[str, Path]:
         paths = (p for p in sorted(root.rglob("*")) if p.is_file())
         inside = {p.relative_to(root).as_posix(): p for p in paths}
         return {name: path for name, path in inside.items() if not _LEFT_OUT.search(name)}
-    from napari_radcnn.foreign.sidecar import find_sidecar
+    from napari_radcnn.foreign.sidecar.opening import find_sidecar
 
     weights = spec.files[0].path
     sidecar = origin if origin.suffix == ".json" else find_sidecar(weights)
