@@ -10,6 +10,7 @@ from .operations import (
     denoise as denoise,
     detect as detect,
     plan as plan,
+    regress as regress,
     replay as replay,
     resample_to as resample_to,
     segment as segment,
@@ -23,6 +24,7 @@ from .results import (
     Label as Label,
     LabelMap as LabelMap,
     Measurement as Measurement,
+    Regression as Regression,
     Report as Report,
 )
 from .session import PromptSession as PromptSession, SegmentedObject as SegmentedObject
@@ -41,6 +43,7 @@ __all__ = [
     "Prompt",
     "PromptSession",
     "RadcnnError",
+    "Regression",
     "Report",
     "SegmentedObject",
     "Volume",
@@ -55,6 +58,7 @@ __all__ = [
     "plan",
     "read",
     "read_report",
+    "regress",
     "replay",
     "resample_to",
     "segment",

@@ -1,4 +1,4 @@
-"""What a model gives back: label maps, detections, classifications. A restored image is a `Volume`."""
+"""What a model gives back: label maps, detections, classifications, values. A restored image is a `Volume`."""
 
 from __future__ import annotations
 
@@ -218,12 +218,35 @@ class Report:
         return Detections(tuple(boxes), self.name, warnings=self.warnings)
 
 
+#: Whether one of the classes is so, any number of them may be, or they are grades, the lowest first.
+ClassKind = Literal["exclusive", "multi-label", "ordinal"]
+#: From which probability a class counts where its model states nothing.
+_HALF = 0.5
+
+
 @dataclass(frozen=True)
 class Classification:
-    """Probabilities of classes for one scan; they need not add to one where several findings may stand together.
+    """Probabilities of classes for one scan.
 
-    `evidence`, or `maps`, holds images on the scan's grid that show what spoke for the likeliest class; see
-    `napari_radcnn.evidence`.
+    Parameters
+    ----------
+    probabilities : mapping of str to float
+        0..1 for each class; they add to one unless several may stand together. Of grades the lowest first.
+    name, provenance, warnings
+        As of `LabelMap`.
+    evidence : tuple of Volume
+        Images on the scan's grid that show what spoke for the likeliest class, see `napari_radcnn.evidence`; `maps` is
+        their other name.
+    kind : {"exclusive", "multi-label", "ordinal"}
+        Whether one of the classes is so, any number of them may be, or they are grades.
+    thresholds : mapping of str to float
+        From which probability a class counts, 0.5 where it is not named; of a grade, from which probability of "at
+        least this" it is reached. Of exclusive classes only one may be named, of two.
+
+    Examples
+    --------
+    >>> Classification({"F0": 0.1, "F1": 0.3, "F2": 0.6}, kind="ordinal").decided
+    ('F2',)
     """
 
     probabilities: Mapping[str, float]
@@ -231,8 +254,71 @@ class Classification:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     evidence: tuple[Volume, ...] = ()
+    kind: ClassKind = "exclusive"
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def maps(self) -> tuple[Volume, ...]:
         """What results of every kind call their `evidence`."""
         return self.evidence
+
+    def threshold(self, name: str) -> float:
+        """Return from which probability a class counts, or "at least this grade" does."""
+        return self.thresholds.get(name, _HALF)
+
+    @property
+    def at_least(self) -> dict[str, float]:
+        """Of grades: the probability that it is this one or a higher, 0..1; 1 for the lowest."""
+        names, shares = list(self.probabilities), list(self.probabilities.values())
+        return {name: 1.0 if number == 0 else sum(shares[number:]) for number, name in enumerate(names)}
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """The class or grade that it comes to; of classes that may stand together all that count, perhaps none."""
+        if not self.probabilities:
+            return ()
+        names = list(self.probabilities)
+        if self.kind == "multi-label":
+            return tuple(name for name in names if self.probabilities[name] >= self.threshold(name))
+        if self.kind == "ordinal":
+            reached = [name for name in names[1:] if self.at_least[name] >= self.threshold(name)]
+            return (reached[-1] if reached else names[0],)
+        if len(names) == 2 and self.thresholds:  # an operating point: the other class is what is not this one
+            named = next(iter(self.thresholds))
+            is_so = self.probabilities[named] >= self.thresholds[named]
+            return (named if is_so else next(name for name in names if name != named),)
+        return (max(names, key=lambda name: self.probabilities[name]),)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A value that a model read off a scan.
+
+    Parameters
+    ----------
+    value : float
+        Finite.
+    unit : str
+        UCUM's code where there is one: ``"mo"``, ``"mm"``; ``"1"`` for a number without one.
+    interval : (float, float) or None
+        Lower and upper end, in the same unit; None where the model does not say how sure it is.
+    quantity : str
+        What it is: ``"bone age"``.
+    level : float
+        What share of such intervals holds the true value, by the model's word, 0..1.
+    limits : (float, float) or None
+        What the value can be.
+    name, provenance, warnings, maps
+        As of `LabelMap`.
+    """
+
+    value: float
+    unit: str
+    interval: tuple[float, float] | None = None
+    quantity: str = "value"
+    level: float = 0.95
+    limits: tuple[float, float] | None = None
+    name: str = "value"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    maps: tuple[Volume, ...] = ()

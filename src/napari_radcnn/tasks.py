@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
-from napari_radcnn.results import Classification, Detections, LabelMap, Result
+from napari_radcnn.results import Classification, Detections, LabelMap, Regression, Result
 from napari_radcnn.volume import Volume
 
-TaskName = Literal["segmentation", "detection", "classification", "denoising", "super-resolution", "interactive"]
+TaskName = Literal[
+    "segmentation", "detection", "classification", "regression", "denoising", "super-resolution", "interactive"
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,16 @@ CLASSIFICATION = ResultKind(
     Classification,
     "a classification is",
     {".json": "napari_radcnn.io.reports:write_classification"},
+    numbers=f"{_RUN}.classifying:numbers",
     compare=f"{_RUN}.classifying:compare_classifications",
+)
+VALUE = ResultKind(
+    "value",
+    Regression,
+    "a value is",
+    {".json": "napari_radcnn.io.reports:write_value"},
+    numbers=f"{_RUN}.regressing:numbers",
+    compare=f"{_RUN}.regressing:compare_values",
 )
 
 #: The table.
@@ -126,6 +137,7 @@ TASKS: dict[str, Task] = {
     "interactive": Task(LABELS, "napari_radcnn.gui.interactive.dock:InteractiveDock"),
     "detection": Task(DETECTIONS, f"{_PAGES}:DetectionsPage", f"{_RUN}.detecting:detections"),
     "classification": Task(CLASSIFICATION, f"{_PAGES}:ClassificationPage", f"{_RUN}.classifying:classification"),
+    "regression": Task(VALUE, f"{_PAGES}:ValuePage", f"{_RUN}.regressing:regression"),
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import napari_radcnn as radcnn
 from model_factory import UNET, describe, unet, write_safetensors
+from napari_radcnn.cli import main
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.sidecar.lines import lines_of, repeated_key
 
@@ -47,7 +48,7 @@ def test_a_key_that_stands_twice_is_found_within_its_own_mapping():
         ({"inputs": [{"name": "CT"}, {"name": ""}]}, '"name": ""', "an entry of 'inputs'"),
         ({"intensity": [{"step": "bounds"}, {"step": "range", "low": "x"}]}, '"low"', "intensity step 'range': 'low'"),
         ({"domain": {"regions": ["liver"]}}, '"regions"', "'domain': 'regions'"),
-        ({"overlapp": 0.5}, '"overlapp"', "did you mean 'overlap'?"),
+        ({"overlapping": 0.5}, '"overlapping"', "did you mean 'overlap'?"),
         ({"architecture": {"name": "os.system", "arguments": {}}}, '"architecture"', "not on the list"),
     ],
 )
@@ -70,3 +71,16 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"patch"', '"spacing": null,\n"spacing": null, "patch"', 1))
     with pytest.raises(ModelError, match=r"a\.json, line 1: 'spacing' occurs twice\."):
         radcnn.open_model(path.with_suffix(".safetensors"))
+
+
+def test_the_shell_checks_a_description(tmp_path, capsys):
+    path = write_safetensors(tmp_path / "a.safetensors", unet().state_dict())
+    describe(tmp_path / "a.json", architecture={"name": "UNet", "arguments": UNET})
+    assert main(["models", "check", str(path)]) == 0
+    assert "gives: liver, spleen\n" in (told := capsys.readouterr().out)
+    assert told.endswith("no error found\n")
+    described = describe(tmp_path / "a.json", architecture={"name": "UNet", "arguments": UNET}, overlap=3)
+    described.write_text(json.dumps(json.loads(described.read_text()), indent=0))
+    assert main(["models", "check", str(path)]) == 4
+    line = 1 + next(n for n, text in enumerate(described.read_text().split("\n")) if "overlap" in text)
+    assert f"a.json, line {line}: overlap must be" in capsys.readouterr().err

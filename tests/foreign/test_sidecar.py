@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import napari_radcnn as radcnn
+from answering import compute_here, scan as scan_of, write_network
 from model_factory import UNET, describe, unet, write_onnx, write_safetensors
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.processing import steps as steps
@@ -53,11 +54,45 @@ def test_the_documented_denoiser_runs(tmp_path):
     assert np.allclose(restored.array, scan.array / 2 - 512 + 4095 / 4, atol=0.01)
 
 
+def test_the_documented_classifier_of_findings_runs(tmp_path, monkeypatch):
+    compute_here(monkeypatch, [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, -1.0]], [0.0, 0.5, 0.0])
+    (tmp_path / "chest.json").write_text(json.dumps(EXAMPLES[2]))
+    write_network(tmp_path / "chest.onnx", [[0.0] * 3] * 3, [0.0] * 3, (64, 64))
+    scan = scan_of(shape=(1, 80, 90)).with_metadata(modality="DX")
+    found = radcnn.classify(scan, radcnn.open_model(tmp_path / "chest.onnx"), anyway=True)
+    assert found.probabilities["pneumothorax"] == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert (found.threshold("pneumothorax"), found.threshold("mass")) == (0.25, 0.5)
+
+
+def test_the_documented_grades_are_told(tmp_path):
+    from monai.networks.nets import DenseNet
+
+    example = EXAMPLES[3]
+    network = DenseNet(**example["architecture"]["arguments"])
+    write_safetensors(tmp_path / example["weights"], network.state_dict())
+    (tmp_path / "model.json").write_text(json.dumps(example))
+    found = radcnn.classify(scan_of(), radcnn.open_model(tmp_path), device="cpu")
+    assert (found.kind, list(found.probabilities)) == ("ordinal", ["F0", "F1", "F2", "F3"])
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+
+
+def test_the_documented_value_has_an_interval(tmp_path, monkeypatch):
+    compute_here(monkeypatch, [[1.0], [0.0]], [0.2, -4.0])
+    (tmp_path / "age.json").write_text(json.dumps(EXAMPLES[4]))
+    write_network(tmp_path / "age.onnx", [[0.0]] * 2, [0.0] * 2, (64, 64))
+    scan = scan_of(0.3, (1, 64, 64)).with_metadata(modality="DX")
+    found = radcnn.regress(scan, radcnn.open_model(tmp_path / "age.onnx"), anyway=True)
+    assert found.value == pytest.approx(120, abs=1e-3)
+    assert found.interval == pytest.approx(
+        (120 - 1.644854 * 240 * np.exp(-2), 120 + 1.644854 * 240 * np.exp(-2)), abs=1e-3
+    )
+
+
 def test_every_key_and_step_is_documented():
     text = DOCUMENT.read_text()
     for example in EXAMPLES:
         for key in example:
-            assert f"`{key}`" in text, key
+            assert f"| `{key}`" in text or f", `{key}`" in text, key
     for step in INTENSITY:
         assert f"| `{step}` |" in text, step
 
@@ -76,7 +111,7 @@ def _refusal(folder: Path, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"schema": "radcnn-model/9"}, "radcnn-model/1"),
+        ({"schema": "radcnn-model/9"}, "this version reads radcnn-model/2"),
         ({"task": "magic"}, "task='magic'"),
         ({"task": ...}, "task=None"),
         ({"typo": 1}, "'typo' is not supported"),

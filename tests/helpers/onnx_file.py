@@ -88,3 +88,19 @@ def wide_onnx(channels: int) -> bytes:
     graph += _bytes(2, "g") + _bytes(5, repeats) + _bytes(5, axes)
     graph += _bytes(11, _value("x", ("n", 1, "k", "j", "i"))) + _bytes(12, _value("y", ("n", 1, "k", "j", "i")))
     return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))
+
+
+def mean_onnx(weight: list[list[float]], bias: list[float], patch: tuple[int, ...], end: str = "") -> bytes:
+    """Return a model: bias + weight (answers x channels) @ the mean of each channel, then the activation `end`."""
+    answers, channels = len(weight), len(weight[0])
+    node = _bytes(1, "x") + _bytes(2, "mean") + _bytes(4, "GlobalAveragePool")
+    flat = _bytes(1, "mean") + _bytes(2, "row") + _bytes(4, "Flatten")
+    product = _bytes(1, "row") + _bytes(1, "w") + _bytes(2, "product") + _bytes(4, "MatMul")
+    total = _bytes(1, "product") + _bytes(1, "b") + _bytes(2, "logits" if end else "y") + _bytes(4, "Add")
+    graph = _bytes(1, node) + _bytes(1, flat) + _bytes(1, product) + _bytes(1, total) + _bytes(2, "g")
+    if end:
+        graph += _bytes(1, _bytes(1, "logits") + _bytes(2, "y") + _bytes(4, end))
+    columns = [row[channel] for channel in range(channels) for row in weight]
+    graph += _bytes(5, _tensor("w", (channels, answers), columns)) + _bytes(5, _tensor("b", (answers,), bias))
+    graph += _bytes(11, _value("x", (1, channels, *patch))) + _bytes(12, _value("y", (1, answers)))
+    return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))

@@ -15,12 +15,14 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command of this module."""
     evaluate = commands.add_parser(
         "evaluate",
-        help="compare a prediction with its reference: labels, images, findings or classes",
+        help="compare a prediction with its reference: labels, images, findings, classes or values",
         description="Compare a prediction with its reference. Scans and label maps must lie on the same grid. "
         "Detections: two files as written by `radcnn run`, or two folders with one JSON file for each "
         "scan, named alike in both. Classifications: two CSV files with the case in the first column; "
-        "REFERENCE has the true class in the second column, PREDICTION one column of probabilities for "
-        "each class.",
+        "REFERENCE has the true class in the second column, or of findings that may stand together a column of "
+        "0 and 1 for each; PREDICTION one column of probabilities for each class. Values: two CSV files with a "
+        "column 'value' (in PREDICTION also 'low' and 'high' for its interval), or two folders with one JSON file for "
+        "each scan.",
     )
     evaluate.add_argument("reference", metavar="REFERENCE", type=Path)
     evaluate.add_argument("prediction", metavar="PREDICTION", type=Path)

@@ -218,12 +218,29 @@ def _classes(parsed: argparse.Namespace) -> None:
     manifest, warnings = _beside(parsed.path)
     if parsed.json:
         made = {"made_by": _model(manifest)} if manifest else {}
-        described = {"name": found.name, "probabilities": dict(found.probabilities), **made}
+        described = {"name": found.name, "probabilities": dict(found.probabilities), "kind": found.kind, **made}
         _print_json(parsed, classification=described, warnings=warnings)
         return
     print(f"{found.name} · {_count(len(found.probabilities), 'class', 'classes')}")
     for name, probability in sorted(found.probabilities.items(), key=lambda pair: -pair[1]):
         print(f"     {name} {probability:.3f}")
+    _tell_origin(manifest, warnings)
+
+
+def _value(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io.reports import read_value
+    from napari_radcnn.operations.regressing import numbers
+
+    found = read_value(parsed.path)
+    manifest, warnings = _beside(parsed.path)
+    if parsed.json:
+        made = {"made_by": _model(manifest)} if manifest else {}
+        described = {"name": found.name, "value": found.value, "unit": found.unit, "interval": found.interval, **made}
+        _print_json(parsed, value=described, warnings=warnings)
+        return
+    print(found.name)
+    for name, told in numbers(found):
+        print(f"     {name}: {told}")
     _tell_origin(manifest, warnings)
 
 
@@ -362,6 +379,7 @@ _TELLERS: Mapping[Kind | None, Callable[[argparse.Namespace], None]] = {
     Kind.REPORT: _report,
     Kind.FINDINGS: _findings,
     Kind.CLASSES: _classes,
+    Kind.VALUE: _value,
     Kind.MANIFEST: _manifest,
     Kind.SCRIPT: _script,
     Kind.SESSION: _session,

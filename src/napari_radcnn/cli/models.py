@@ -21,7 +21,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
         "models",
         help="list the models, print a model card, pack a model into a file, install a pack",
         description="List the models. With the name of a model: describe it, or print its card (`radcnn models NAME "
-        "--card`). The commands find, pack, verify, install and remove manage models from elsewhere.",
+        "--card`). The commands found, check, pack, verify, install and remove manage models from elsewhere.",
     )
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.add_argument(
@@ -55,6 +55,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], 
     )
     packer.add_argument("--overwrite", action="store_true", help="replace PACK if it exists")
     packer.set_defaults(command=_pack)
+
+    checker = more.add_parser(
+        "check",
+        help="open a model from elsewhere and say what it takes and gives, or what is wrong with its description",
+        description="Open a model from elsewhere without running it: a model.json is checked key by key, and its "
+        "network against it. What is wrong is named with its line.",
+    )
+    checker.add_argument("model", metavar="PATH", type=Path, help="file or folder of the model")
+    checker.add_argument("--trust", metavar="SHA256", help="SHA-256 of the code that you trust")
+    checker.set_defaults(command=_check)
 
     verifier = more.add_parser("verify", help="check that a pack is complete and unchanged")
     verifier.add_argument("pack", metavar="PACK", type=Path)
@@ -182,6 +192,20 @@ def _pack(parsed: argparse.Namespace) -> None:
         overwrite=parsed.overwrite,
     )
     print(f"written: {written}")
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.foreign import open_model
+
+    spec = open_model(parsed.model, trust=parsed.trust)
+    _tell(spec)
+    names = [label.name for label in spec.labels.values()] or list(spec.classes)
+    told = [
+        *([f"gives: {', '.join(names)}"] if names else []),
+        f"network: {', '.join(f.path.name for f in spec.files)}",
+    ]
+    for line in (*told, "no error found"):
+        print(f"    {line}")
 
 
 def _verify(parsed: argparse.Namespace) -> None:

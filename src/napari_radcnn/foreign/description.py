@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.domain import domain_of
 from napari_radcnn.foreign.processing.steps import NetworkOptions, Processing
+from napari_radcnn.geometry import Shape
 from napari_radcnn.results import Label
 from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
 from napari_radcnn.spec.weights import file_sha256
+from napari_radcnn.tasks import TaskName
 
 #: What files call a modality, as DICOM's code.
 _MODALITIES = {"ct": "CT", "mr": "MR", "mri": "MR", "pet": "PT", "pt": "PT", "us": "US", "cr": "CR", "dx": "DX"}
@@ -51,32 +54,74 @@ def make_spec(
     domain: Domain | None = None,
 ) -> ModelSpec:
     """Return the description of a network that `napari_radcnn.foreign.processing.run` runs."""
-    order = _in_scan_order(processing)
+    task: TaskName = "segmentation" if processing.output == "labels" else "denoising"
+    pipeline = "napari_radcnn.foreign.processing.run"
+    spec = spec_of(words, task, pipeline, processing, file, inputs, origin, labels.values(), domain)
+    return replace(spec, patch=None if processing.sampling is None else processing.sampling.patch, labels=labels)
+
+
+class Axes(Protocol):
+    """What of a description says how the axes of its network lie in a scan."""
+
+    @property
+    def orientation(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def stored_order(self) -> Shape: ...  # noqa: D102
+
+    @property
+    def spacing(self) -> tuple[float, float, float] | None: ...  # noqa: D102
+
+
+def spec_of(
+    words: Words,
+    task: TaskName,
+    pipeline: str,
+    network: Axes,
+    file: NetworkFile,
+    inputs: Sequence[InputSlot],
+    origin: Path,
+    labels: Iterable[Label] = (),
+    domain: Domain | None = None,
+) -> ModelSpec:
+    """Return what the descriptions of all networks in files have in common.
+
+    Parameters
+    ----------
+    words, file, inputs, origin, domain
+        As of `ModelSpec`.
+    task, pipeline : str
+        As of `ModelSpec`.
+    network : Axes
+        How it is run, for the pipeline.
+    labels : iterable of Label
+        What it outlines, which tells the region of the body.
+    """
+    order = _in_scan_order(network)
+    spacing = network.spacing
     return ModelSpec(
         name=slug(words.name),
         title=words.title or words.name,
-        task="segmentation" if processing.output == "labels" else "denoising",
+        task=task,
         version=words.version,
         summary=words.summary,
         modalities=tuple(dict.fromkeys(code for slot in inputs for code in slot.modalities)),
-        pipeline="napari_radcnn.foreign.processing.run",
+        pipeline=pipeline,
         options=NetworkOptions,
         licence=words.licence or "not stated",
         citation=words.citation,
         card="",
         body_part=words.body_part,
-        spacing=None if processing.spacing is None or 0 in processing.spacing else order(processing.spacing),
-        patch=None if processing.sampling is None else processing.sampling.patch,
-        labels=labels,
+        spacing=None if spacing is None or 0 in spacing else order(spacing),
         inputs=tuple(inputs),
         files=(file,),
-        network=processing,
+        network=network,
         origin=origin,
-        domain=domain_of(words.body_part, words.summary, labels.values(), domain),
+        domain=domain_of(words.body_part, words.summary, labels, domain),
     )
 
 
-def _in_scan_order(processing: Processing):  # type: ignore[no-untyped-def]
+def _in_scan_order(processing: Axes):  # type: ignore[no-untyped-def]
     """Return a function that puts three values along the network's axes into the order of a usual scan's."""
     letters = processing.orientation
     if letters is None:

@@ -7,8 +7,8 @@ needed. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_radcnn.errors import ModelError
@@ -41,6 +41,8 @@ class OnnxInfo:
 
     inputs: tuple[OnnxValue, ...]
     outputs: tuple[OnnxValue, ...]
+    #: What kind of node makes each of the main graph's values, by its name: ``"Softmax"``.
+    ends: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_onnx(path: Path) -> OnnxInfo:
@@ -69,6 +71,7 @@ class _Walk:
         self.inputs: list[OnnxValue] = []
         self.outputs: list[OnnxValue] = []
         self.weights: set[str] = set()
+        self.kinds: dict[str, str] = {}
 
     def run(self) -> OnnxInfo:
         has_graph = False
@@ -82,7 +85,8 @@ class _Walk:
         inputs = tuple(value for value in self.inputs if value.name not in self.weights)
         if not inputs or not self.outputs:
             raise self.damaged("its graph has no input or no output")
-        return OnnxInfo(inputs, tuple(self.outputs))
+        made = {value.name: self.kinds[value.name] for value in self.outputs if value.name in self.kinds}
+        return OnnxInfo(inputs, tuple(self.outputs), made)
 
     def visit(self, what: str, start: int, stop: int, depth: int) -> None:
         self.messages += 1
@@ -98,7 +102,19 @@ class _Walk:
                 if depth == 1:  # of the main graph; those of loops and branches are of no interest
                     (self.inputs if inner == "input" else self.outputs).append(self.value(first, last))
             else:
+                if inner == "node" and depth == 1:
+                    self.node(first, last)
                 self.visit(inner, first, last, depth + 1)
+
+    def node(self, start: int, stop: int) -> None:
+        """Note what kind of node makes which values: output (2), op_type (4)."""
+        texts = [
+            (number, self.text(first, last))
+            for number, kind, first, last in self.fields(start, stop)
+            if kind == _BYTES and number in (2, 4)
+        ]
+        kind_of_node = next((text for number, text in texts if number == 4), "")
+        self.kinds |= {text: kind_of_node for number, text in texts if number == 2}
 
     def tensor(self, start: int, stop: int, is_weight: bool) -> None:
         place = ""

@@ -336,7 +336,7 @@ def open_installed(spec: ModelSpec) -> ModelSpec:
         raise ModelError(f"'{spec.name}' is not installed.")
     installed_sha256(spec)
     opened = open_model(spec.origin)
-    for what in ("task", "labels", "inputs", "spacing", "patch", "modalities"):
+    for what in ("task", "labels", "classes", "inputs", "spacing", "patch", "modalities"):
         if getattr(opened, what) != getattr(spec, what):
             raise _changed(spec, PACK_LIST, f"its {what} differ from those of the model")
     return replace(opened, name=spec.name, licence=spec.licence, card=spec.card)

@@ -11,7 +11,11 @@ from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
 
 #: What a pack calls the module that runs its model.
-_PIPELINES = {"napari_radcnn.foreign.processing.run": "network", "napari_radcnn.foreign.nnunet.run": "nnunet"}
+_PIPELINES = {
+    "napari_radcnn.foreign.processing.run": "network",
+    "napari_radcnn.foreign.nnunet.run": "nnunet",
+    "napari_radcnn.foreign.answers.run": "answer",
+}
 #: Entries that are text.
 WORDS = ("name", "title", "task", "version", "summary", "licence", "citation", "body_part")
 
@@ -30,6 +34,7 @@ def words_of(spec: ModelSpec) -> dict[str, Any]:
         "spacing": spec.spacing,
         "patch": spec.patch,
         "labels": {str(value): {"name": label.name, "color": label.color} for value, label in spec.labels.items()},
+        "classes": list(spec.classes),
         "inputs": [{"name": slot.name, "modalities": list(slot.modalities)} for slot in spec.inputs],
     }
 
@@ -57,6 +62,7 @@ def listed_spec(place: Path, words: Mapping[str, Any]) -> ModelSpec:
         spacing=None if words["spacing"] is None else _three(words["spacing"]),
         patch=None if patch is None else (int(patch[0]), int(patch[1]), int(patch[2])),
         labels=labels,
+        classes=tuple(map(str, words.get("classes", ()))),
         inputs=tuple(InputSlot(str(s["name"]), tuple(map(str, s["modalities"]))) for s in words["inputs"]),
         files=tuple(NetworkFile(place / "model" / f["path"], f["sha256"], f["kind"]) for f in words["weights"]),
         origin=entry_path(place, words),

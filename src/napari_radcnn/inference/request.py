@@ -16,7 +16,7 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.progress import Monitor
 from napari_radcnn.provenance import identify
-from napari_radcnn.results import Detection
+from napari_radcnn.results import ClassKind, Detection
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.volume import Volume
 
@@ -87,6 +87,20 @@ class Request:
         return str(identify(self.volume if self.original is None else self.original)["sha256"])
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What a classifier says of its classes besides their probabilities: the `Outcome.answer` of one.
+
+    Attributes
+    ----------
+    kind, thresholds
+        As of `napari_radcnn.results.Classification`.
+    """
+
+    kind: ClassKind = "exclusive"
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What a pipeline found.
@@ -112,7 +126,10 @@ class Outcome:
     doubts : tuple of str
         Why the model may not suit the scan, found while it ran.
     answer : object
-        What was found for a task of another kind; the function of its task makes the result of it.
+        What was found for a task of another kind, or what is said of probabilities besides; the function of its task
+        makes the result of it.
+    numbers : mapping of str to float
+        Figures that are the answer itself: a replay compares them.
     geometry : Geometry or None
         The grid of a restored `array` where it is not that of the request's volume.
     """
@@ -129,6 +146,7 @@ class Outcome:
     geometry: Geometry | None = None
     answer: Any = None
     doubts: tuple[str, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 class Pipeline(Protocol):

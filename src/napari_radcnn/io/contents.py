@@ -46,6 +46,8 @@ class Kind(StrEnum):
     FINDINGS = "findings"
     #: The probabilities of a classification.
     CLASSES = "class probabilities"
+    #: A value that was read off a scan.
+    VALUE = "a value"
     #: What made a result.
     MANIFEST = "the manifest of a result"
     #: Prompts and tools, to be played on a scan.
@@ -65,7 +67,7 @@ SHOWN = (Kind.IMAGES, Kind.REPORT, Kind.FINDINGS)
 _BEGINNING = 1024
 _PARSED_WHOLE = 1 << 20
 #: The first key of what is written here -> what the file holds.
-_FIRST_KEYS = {"detections": Kind.FINDINGS, "probabilities": Kind.CLASSES, "steps": Kind.SCRIPT}
+_FIRST_KEYS = {"detections": Kind.FINDINGS, "probabilities": Kind.CLASSES, "value": Kind.VALUE, "steps": Kind.SCRIPT}
 #: What lies in the folder of a model, at whatever depth.
 _MODEL_FILES = ("configs/inference.json", "configs/inference.yaml", "configs/metadata.json", "plans.json", "model.json")
 _MODEL_MEMBER = re.compile(rf"(?:[^/]+/){{0,2}}(?:{'|'.join(map(re.escape, _MODEL_FILES))})")

@@ -1,4 +1,4 @@
-"""Detections and classifications as JSON or CSV."""
+"""Detections, classifications and values as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import Any, get_args
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import write_text
 from napari_radcnn.manifest import suitability_of
-from napari_radcnn.results import Classification, Detection, Detections, FindingState
+from napari_radcnn.results import Classification, ClassKind, Detection, Detections, FindingState, Regression, Result
 
 #: Bytes that are looked at to tell what a file holds.
 _BEGINNING = 1024
 #: The columns of a table of findings; a further one is their state.
 _COLUMNS = ("label", "score", "x_mm", "y_mm", "z_mm", "dx_mm", "dy_mm", "dz_mm")
+#: The columns of a table of values after that of the case; the ends of the interval and the unit may be missing.
+_VALUE, _LOW, _HIGH, _UNIT = "value", "low", "high", "unit"
 
 
 def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> None:
@@ -44,7 +46,7 @@ def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> No
         return
     boxes = [describe_detection(box) for box in obj.boxes]
     write_text(
-        path, json.dumps({"detections": boxes, **_suitability(obj)}, indent=2, ensure_ascii=False) + "\n", overwrite
+        path, json.dumps({"detections": boxes, **suitability_in(obj)}, indent=2, ensure_ascii=False) + "\n", overwrite
     )
 
 
@@ -68,22 +70,21 @@ def _state(box: Detection) -> dict[str, str]:
 
 
 def write_classification(obj: Classification, path: Path, overwrite: bool = False) -> None:
-    """Write the probability of every class.
+    """Write the probability of every class; of those that do not merely exclude each other also what they come to.
 
     Raises
     ------
     WriteError
         If the file cannot be written.
     """
-    probabilities = {name: float(value) for name, value in obj.probabilities.items()}
-    write_text(
-        path,
-        json.dumps({"probabilities": probabilities, **_suitability(obj)}, indent=2, ensure_ascii=False) + "\n",
-        overwrite,
-    )
+    plain: dict[str, Any] = {"probabilities": {name: float(value) for name, value in obj.probabilities.items()}}
+    if obj.kind != "exclusive" or obj.thresholds:
+        plain |= {"kind": obj.kind, "decided": list(obj.decided)}
+        plain["thresholds"] = {name: float(value) for name, value in obj.thresholds.items()}
+    write_text(path, json.dumps({**plain, **suitability_in(obj)}, indent=2, ensure_ascii=False) + "\n", overwrite)
 
 
-def _suitability(obj: Detections | Classification) -> dict[str, Any]:
+def suitability_in(obj: Result) -> dict[str, Any]:
     """Return how the model suits the scan, for the file of its result; nothing where no model made it."""
     stated = suitability_of(obj.provenance)
     return {"suitability": stated} if stated else {}
@@ -159,8 +160,12 @@ def read_classification(path: Path) -> Classification:
         If it cannot be read, or holds none.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))["probabilities"]
-        probabilities = {str(name): float(value) for name, value in plain.items()}
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        probabilities = {str(name): float(value) for name, value in plain["probabilities"].items()}
+        thresholds = {str(name): float(value) for name, value in plain.get("thresholds", {}).items()}
+        kind = plain.get("kind", "exclusive")
+        if kind not in get_args(ClassKind) or not set(thresholds) <= set(probabilities):
+            raise ValueError(f"{kind!r} or the names of thresholds are not known")
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -168,7 +173,7 @@ def read_classification(path: Path) -> Classification:
             f"{path} contains no class probabilities: an object 'probabilities' with a number for each "
             "class is expected."
         ) from error
-    return Classification(probabilities, path.stem)
+    return Classification(probabilities, path.stem, kind=kind, thresholds=thresholds)
 
 
 def read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:
@@ -197,3 +202,88 @@ def read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:
     if len(found) != len(rows):
         raise ReadError(f"{path}: a case occurs twice in the first column.")
     return head[1:], found
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def write_value(obj: Regression, path: Path, overwrite: bool = False) -> None:
+    """Write a value with its unit and interval; the interval is null where the model states none.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    plain: dict[str, Any] = {
+        "value": float(obj.value),
+        "unit": obj.unit,
+        "interval": None if obj.interval is None else [float(end) for end in obj.interval],
+        "quantity": obj.quantity,
+        **({} if obj.interval is None else {"level": obj.level}),
+        **({} if obj.limits is None else {"limits": list(obj.limits)}),
+        **suitability_in(obj),
+    }
+    write_text(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n", overwrite)
+
+
+def read_value(path: Path) -> Regression:
+    """Return the value of a JSON file that `write_value` wrote; all but value and unit may be missing.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or holds no finite value with a unit.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        interval, limits = _pair(plain.get("interval")), _pair(plain.get("limits"))
+        value, unit = float(plain["value"]), plain["unit"]
+        level = float(plain.get("level", 0.95))
+        if not math.isfinite(value) or not isinstance(unit, str) or not unit:
+            raise ValueError("a finite value and its unit are expected")
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ReadError(f'{path} contains no value: {{"value": 12.3, "unit": "mo", "interval": [...]}}.') from error
+    return Regression(value, unit, interval, str(plain.get("quantity", "value")), level, limits, path.stem)
+
+
+def _pair(given: Any) -> tuple[float, float] | None:
+    if given is None:
+        return None
+    low, high = (float(end) for end in given)
+    if not low <= high:  # also where one is NaN
+        raise ValueError("the lower end comes first")
+    return low, high
+
+
+def read_value_table(path: Path) -> dict[str, Regression] | None:
+    """Return the values of a CSV file by the case in its first column; None where it has no column ``value``.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or a value is not a finite number.
+    """
+    try:
+        names, rows = read_table(path)
+    except ReadError:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            if _VALUE not in [name.strip() for name in file.readline().split(",")]:
+                return None
+        raise
+    if _VALUE not in names:
+        return None
+    found = {}
+    for case, cells in rows.items():
+        row = dict(zip(names, cells, strict=True))
+        try:
+            interval = _pair([row[_LOW], row[_HIGH]]) if row.get(_LOW) and row.get(_HIGH) else None
+            value = float(row[_VALUE])
+            if not math.isfinite(value):
+                raise ValueError(f"{value} is not finite")
+        except ValueError as error:
+            raise ReadError(f"{path}: the value of case '{case}' is not valid: {error}.") from error
+        found[case] = Regression(value, row.get(_UNIT) or "", interval, name=case)
+    return found

@@ -120,6 +120,76 @@ def calibration_error(is_right: npt.ArrayLike, confidence: npt.ArrayLike, bins: 
     return float(np.abs(off).sum() / right.size)
 
 
+def kappa(truth: npt.ArrayLike, decided: npt.ArrayLike, classes: int, *, is_quadratic: bool = False) -> float | None:
+    """Return Cohen's kappa: how far two agree beyond chance, 1 for always; None where one class is all there is.
+
+    Parameters
+    ----------
+    truth, decided : (n,) array-like of int
+        Numbers of classes from 0; of grades the lowest first.
+    classes : int
+        How many there are.
+    is_quadratic : bool
+        Whether a difference counts by its square (weighted kappa, Cohen 1968), as grades have it.
+    """
+    table = np.zeros((classes, classes))
+    np.add.at(table, (np.asarray(truth, int), np.asarray(decided, int)), 1)
+    chance = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    apart = np.subtract.outer(np.arange(classes), np.arange(classes))
+    weight = apart**2 if is_quadratic else apart != 0
+    expected = float((weight * chance).sum())
+    return None if expected == 0 else 1 - float((weight * table).sum()) / expected
+
+
+def compare_present(
+    truth: Mapping[str, Sequence[bool]], probabilities: Mapping[str, Sequence[float]]
+) -> dict[str, Any]:
+    """Return how well probabilities of findings that may stand together agree with the truth, as JSON types.
+
+    Parameters
+    ----------
+    truth : mapping of str to sequence of bool
+        For each finding whether it is there in every case.
+    probabilities : mapping of str to sequence of float
+        Its probability in every case, 0..1; from 0.5 on it counts as there.
+
+    Returns
+    -------
+    dict
+        ``n``, ``mean_auc`` over the findings that have one, ``all_right`` (the share of cases of which every finding is
+        right), and ``classes`` as of `compare_classes`.
+
+    Raises
+    ------
+    OptionError
+        If there is no case, numbers of cases or names differ, or a probability is not within 0..1.
+    """
+    if set(truth) != set(probabilities):
+        name = min(set(truth) ^ set(probabilities))
+        raise OptionError(f"'{name}' is in only one of reference and prediction: both need a column for each finding.")
+    names = list(truth)
+    is_so = np.array([list(truth[name]) for name in names], bool)
+    table = np.array([list(probabilities[name]) for name in names], float)
+    if not table.size or is_so.shape != table.shape:
+        raise OptionError("One probability of each finding is needed for each case, and at least one case.")
+    if not ((table >= 0) & (table <= 1)).all():
+        raise OptionError("Probabilities must be between 0 and 1.")
+    is_said = table >= 0.5
+    classes = {}
+    for number, name in enumerate(names):
+        limits = roc_auc_interval(is_so[number], table[number])
+        classes[name] = {
+            "n": int(is_so[number].sum()),
+            "auc": roc_auc(is_so[number], table[number]),
+            "auc_interval": None if limits is None else list(limits),
+            **decisions(is_so[number], is_said[number]),
+        }
+    areas = [one["auc"] for one in classes.values() if one["auc"] is not None]
+    right = float((is_so == is_said).all(0).mean())
+    mean = float(np.mean(areas)) if areas else None
+    return {"n": table.shape[1], "mean_auc": mean, "all_right": right, "classes": classes}
+
+
 def compare_classes(truth: Sequence[str], probabilities: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """Return how well probabilities agree with the true classes, as JSON types.
 
@@ -134,7 +204,9 @@ def compare_classes(truth: Sequence[str], probabilities: Mapping[str, Sequence[f
     Returns
     -------
     dict
-        ``n``, ``accuracy``, ``calibration_error``, and ``classes``: for each class, held against all others, ``n``,
+        ``n``, ``accuracy``, ``calibration_error``, ``kappa``, of three classes and more ``quadratic_kappa`` (for grades
+        in the order of `probabilities`) and ``top_2`` (the share of cases whose class is among the two likeliest), and
+        ``classes``: for each class, held against all others, ``n``,
         ``auc``, ``auc_interval`` (95 %), ``sensitivity``, ``specificity``, ``ppv``, ``npv``. Figures that cannot be
         computed are None.
 
@@ -163,7 +235,12 @@ def compare_classes(truth: Sequence[str], probabilities: Mapping[str, Sequence[f
         }
     right = decided == number
     error = calibration_error(right, table.max(0))
-    return {"n": len(truth), "accuracy": float(right.mean()), "calibration_error": error, "classes": classes}
+    agreement: dict[str, Any] = {"kappa": kappa(number, decided, len(names))}
+    if len(names) > 2:
+        agreement["quadratic_kappa"] = kappa(number, decided, len(names), is_quadratic=True)
+        agreement["top_2"] = float((np.argsort(-table, 0, kind="stable")[:2] == number).any(0).mean())
+    head = {"n": len(truth), "accuracy": float(right.mean()), "calibration_error": error}
+    return {**head, **agreement, "classes": classes}
 
 
 def _check(truth: Sequence[str], names: list[str], table: Floats) -> None:

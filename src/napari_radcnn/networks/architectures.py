@@ -6,6 +6,7 @@ Arguments are literals and must fit the constructor's signature, so that a typin
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -35,15 +36,56 @@ _MONAI = frozenset(
         "AutoEncoder",
     }
 )
+#: Of `monai.networks.nets`; those that answer with a row of numbers for the whole input.
+_ONCE = frozenset(
+    {
+        "DenseNet",
+        "DenseNet121",
+        "DenseNet169",
+        "DenseNet201",
+        "DenseNet264",
+        "ResNet",
+        "resnet10",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+        "resnet200",
+        "SENet154",
+        "SEResNet50",
+        "SEResNet101",
+        "SEResNet152",
+        "SEResNext50",
+        "SEResNext101",
+        "EfficientNetBN",
+        "ViT",
+    }
+)
 #: Of `napari_radcnn.networks.nnunet_networks`.
 _NNUNET = frozenset({"PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"})
 #: What a network imports besides MONAI, some of it only when it runs.
-_NEEDS = {"UNETR": "einops", "SwinUNETR": "einops"}
+_NEEDS = {"UNETR": "einops", "SwinUNETR": "einops", "ViT": "einops"}
 #: Arguments that older versions of MONAI took and that changed nothing of the weights.
 _GONE = {"SwinUNETR": frozenset({"img_size"})}
 #: Arguments that reach for files or the network.
 _REFUSED = frozenset({"pretrained", "progress", "download"})
-_ALIASES = {"Unet": "UNet", "unet": "UNet", "BasicUnet": "BasicUNet", "DynUnet": "DynUNet", "Vnet": "VNet"}
+#: Arguments whose default would load weights from the network.
+_SET = {"EfficientNetBN": {"pretrained": False}}
+_ALIASES = {
+    "Unet": "UNet",
+    "unet": "UNet",
+    "BasicUnet": "BasicUNet",
+    "DynUnet": "DynUNet",
+    "Vnet": "VNet",
+    **{name.lower(): name for name in ("DenseNet121", "DenseNet169", "DenseNet201", "DenseNet264", "SENet154")},
+    **{
+        f"{kind}{depth}": f"{name}{depth}"
+        for kind, name in (("seresnet", "SEResNet"), ("seresnext", "SEResNext"))
+        for depth in (50, 101, 152)
+        if (kind, depth) != ("seresnext", 152)
+    },
+}
 
 
 #: What constructors raise for arguments that do not go together.
@@ -63,15 +105,20 @@ _REFUSALS = (
 def known_name(name: str) -> str | None:
     """Return the name on the list that `name`, bare or with MONAI's package before it, stands for; else None."""
     package, _, last = name.rpartition(".")
-    if package and package not in ("monai.networks.nets", f"monai.networks.nets.{last.lower()}"):
+    if package and not re.fullmatch(r"monai\.networks\.nets(\.\w+)?", package):
         return None
     last = _ALIASES.get(last, last)
-    return last if last in _MONAI or (last in _NNUNET and not package) else None
+    return last if last in _MONAI | _ONCE or (last in _NNUNET and not package) else None
+
+
+def answers_once(name: str) -> bool:
+    """Return whether a network on the list answers with a row of numbers for its whole input, not for every voxel."""
+    return known_name(name) in _ONCE
 
 
 def names() -> list[str]:
     """Return the list."""
-    return sorted(_MONAI | _NNUNET)
+    return sorted(_MONAI | _ONCE | _NNUNET)
 
 
 def check_architecture(architecture: Architecture, shown: str) -> None:
@@ -146,6 +193,7 @@ def build(architecture: Architecture, shown: str, *, meta: bool = False) -> torc
         raise ModelError(f"{shown}: the network '{name}' needs the package {_NEEDS[name]}: pip install {_NEEDS[name]}")
     make = _constructor(name)
     arguments = {key: value for key, value in architecture.arguments.items() if key not in _GONE.get(name, ())}
+    arguments |= _SET.get(name, {})
     try:
         inspect.signature(make).bind(**arguments)
     except TypeError as error:

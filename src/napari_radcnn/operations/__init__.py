@@ -8,6 +8,7 @@ from napari_radcnn.operations.classifying import classify
 from napari_radcnn.operations.comparing import evaluate
 from napari_radcnn.operations.detecting import detect
 from napari_radcnn.operations.planning import models_for, plan
+from napari_radcnn.operations.regressing import regress
 from napari_radcnn.operations.replaying import Replay, replay
 from napari_radcnn.operations.restoring import denoise, super_resolve
 from napari_radcnn.operations.running import run
@@ -26,6 +27,7 @@ __all__ = [
     "is_store_target",
     "models_for",
     "plan",
+    "regress",
     "replay",
     "resample_to",
     "run",

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 def evaluate(
     reference: str | Path, prediction: str | Path, *, tolerance_mm: float = 2.0, taken_as: TakenAs = "auto"
 ) -> dict[str, Any]:
-    """Compare a prediction with its reference: label maps, images, findings, or classes.
+    """Compare a prediction with its reference: label maps, images, findings, classes, or values.
 
     Parameters
     ----------
     reference, prediction : path
         Scans or label maps on the same grid; findings, two files as they are written here, or two folders with a
         JSON file of a name for each scan; classes, two CSV files with the case in the first column, of which
-        `reference` holds its class in the second and `prediction` a column of probabilities for each class.
+        `reference` holds its class in the second, or of findings that may stand together 0 or 1 in a column for each,
+        and `prediction` a column of probabilities for each class; values, two CSV files with a column ``value``, in
+        `prediction` also ``low`` and ``high`` of the interval, or two folders with a JSON file for each scan.
     tolerance_mm : float
         Of the surface Dice of labels.
     taken_as : str

@@ -20,6 +20,8 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 
 #: What stands behind the name of a result of a scan that the model was not made for.
 UNSUITABLE = " (not made for this scan)"
+#: Of the numbers that a replay compares.
+_DIGITS = 5
 
 
 def result_of(request: Request, outcome: Outcome, provenance: Mapping[str, Any], warnings: tuple[str, ...]) -> Result:
@@ -77,6 +79,9 @@ def _hashes(request: Request, outcome: Outcome) -> dict[str, Any]:
     found: dict[str, Any] = {} if array is None else {"sha256": provenance.voxel_hash(array, grid)}
     if outcome.maps:
         found["maps"] = {kind: provenance.voxel_hash(values, grid) for kind, values in outcome.maps.items()}
+    numbers = {**outcome.probabilities, **outcome.numbers}
+    if numbers:  # the digits that do not hang on the number of threads
+        found["numbers"] = {name: float(f"{value:.{_DIGITS}g}") for name, value in numbers.items()}
     if outcome.geometry is not None:
         found |= {"shape": list(grid.shape), "spacing_mm": [round(s, 6) for s in grid.spacing]}
         found["affine"] = grid.affine.tolist()

@@ -162,6 +162,7 @@ class ModelSpec:
             "modalities": list(self.modalities),
             "body_part": self.body_part,
             "labels": {str(value): label.name for value, label in self.labels.items()},
+            "classes": list(self.classes),
             "weights": [
                 *(asdict(weights) for weights in self.weights),
                 *({"path": str(file.path), "sha256": file.sha256} for file in self.files),

@@ -11,6 +11,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "segment": ("segmentation",),
     "detect": ("detection",),
     "classify": ("classification",),
+    "regress": ("regression",),
     "denoise": ("denoising",),
     "super_resolve": ("super-resolution",),
 }

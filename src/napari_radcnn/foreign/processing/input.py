@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from napari_radcnn.foreign.processing.nodes import (
     ValuesNode,
     slabs_of,
 )
-from napari_radcnn.foreign.processing.steps import Processing
+from napari_radcnn.foreign.processing.resizing import ResizedNode, resized_shape
 from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.cost.growth import check_growth
 from napari_radcnn.inference.patches.turned import TurnedScans
@@ -46,6 +46,19 @@ class Intensity:
     shift: _Floats
 
 
+class Shown(Protocol):
+    """What of a description says how scans are shown to a network."""
+
+    @property
+    def steps(self) -> tuple[steps.Step, ...]: ...  # noqa: D102  what is done to the scan, in order
+
+    @property
+    def orientation(self) -> str | None: ...  # noqa: D102  three letters; None where a scan is taken as it is stored
+
+    @property
+    def stored_order(self) -> Shape: ...  # noqa: D102  which axis of the scan is each of the network's axes
+
+
 class RecipeInput:
     """Scans as the network sees them.
 
@@ -53,7 +66,7 @@ class RecipeInput:
     ----------
     volumes : sequence of Volume
         One a channel, all on one grid.
-    processing : Processing
+    processing : Shown
         How they are changed.
     budget_bytes : int
         What may be kept in memory.
@@ -66,6 +79,8 @@ class RecipeInput:
         The scans with the axes of the network.
     shape : tuple of int
         Of the network's grid.
+    channels : int
+        Of what the network sees.
     changes : tuple of GridChange
         From the scans' grid, turned, to the network's.
     intensities : tuple of Intensity
@@ -78,7 +93,7 @@ class RecipeInput:
     """
 
     def __init__(
-        self, volumes: Sequence[Volume], processing: Processing, budget_bytes: int = 0, monitor: Monitor | None = None
+        self, volumes: Sequence[Volume], processing: Shown, budget_bytes: int = 0, monitor: Monitor | None = None
     ) -> None:
         self.scans = turned_scans(volumes, processing)
         self.changes: tuple[GridChange, ...] = ()
@@ -91,6 +106,7 @@ class RecipeInput:
                 self._add(step)
         self._node = self._kept(self._node, slabs=True)
         self.shape = self._node.shape
+        self.channels = self._channels
 
     def read(self, box: Box) -> _Floats:
         """Return a box of the network's input, ``(channels, k, j, i)``."""
@@ -99,13 +115,20 @@ class RecipeInput:
     # -- steps ------------------------------------------------------------------------------------------------
 
     def _add(self, step: steps.Step) -> None:
+        if isinstance(step, steps.Repeat):
+            times, self._channels = step.times, self._channels * step.times
+            self._values(lambda values: np.repeat(values, times, axis=0))
+            return
+        if isinstance(step, steps.Resize):
+            self._node = ResizedNode(self._kept(self._node), resized_shape(step, self._node.shape), step.kind)
+            return
         change = grid_change(step, self._node.shape, self.scans.volumes[0].name, turned_axes(self.scans))
         if isinstance(step, steps.CropForeground):
             change = self._foreground(step)
         if change is not None:
             self.changes += (change,)
             self._node = SpacedNode(self._node, change) if isinstance(change, Spaced) else BoxNode(self._node, change)
-        elif not isinstance(step, steps.Space | steps.Pad):
+        elif not isinstance(step, steps.Space | steps.Pad | steps.Center):
             self._change_values(step)
 
     def _change_values(self, step: steps.Step) -> None:
@@ -286,7 +309,7 @@ class RecipeInput:
 # -- grids ----------------------------------------------------------------------------------------------------------
 
 
-def turned_scans(volumes: Sequence[Volume], processing: Processing) -> TurnedScans:
+def turned_scans(volumes: Sequence[Volume], processing: Shown) -> TurnedScans:
     """Return the scans with the axes of the network."""
     if processing.orientation is not None:
         return TurnedScans(tuple(volumes), processing.orientation, (0, 1, 2))
@@ -321,6 +344,11 @@ def grid_change(step: steps.Step, shape: Shape, name: str, axes: npt.NDArray[np.
             return None
         after = (sizes[0], sizes[1], sizes[2])
         return Boxed((-before[0], -before[1], -before[2]), shape, after, step.repeats_border)
+    if isinstance(step, steps.Center):
+        k, j, i = (wanted or n for wanted, n in zip(step.shape, shape, strict=True))
+        # as MONAI's ResizeWithPadOrCrop has it
+        starts = [n // 2 - w // 2 if w < n else -((w - n) // 2) for w, n in zip((k, j, i), shape, strict=True)]
+        return None if (k, j, i) == shape else Boxed((starts[0], starts[1], starts[2]), shape, (k, j, i))
     return None
 
 

@@ -155,6 +155,44 @@ class Pad:
     repeats_border: bool = False
 
 
+#: ``"linear"`` and ``"area"`` as `torch.nn.functional.interpolate` has them (corners not aligned); ``"antialias"``
+#: widens the linear weights where voxels become larger, as torchvision's `Resize` does.
+ResizeKind = Literal["linear", "area", "antialias"]
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Interpolate to a number of voxels, whatever their size.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Voxels along the network's axes; 0 keeps those there are.
+    kind : str
+        How.
+    shorter : int
+        Instead of `shape`: how many voxels the shorter of the last two axes gets; the other keeps its proportion.
+    """
+
+    shape: Shape = (0, 0, 0)
+    kind: ResizeKind = "linear"
+    shorter: int = 0
+
+
+@dataclass(frozen=True)
+class Center:
+    """Cut out the middle, or put zeros around it, to a number of voxels; 0 keeps those there are."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Show one scan as this many equal channels."""
+
+    times: int
+
+
 Step = (
     Orient
     | Space
@@ -167,6 +205,9 @@ Step = (
     | Normalize
     | CropForeground
     | Pad
+    | Resize
+    | Center
+    | Repeat
 )
 
 

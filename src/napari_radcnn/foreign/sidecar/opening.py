@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.answers.fitting import check_fits
+from napari_radcnn.foreign.answers.specified import answering_spec
 from napari_radcnn.foreign.arguments import Arguments
 from napari_radcnn.foreign.bundle.config import read_config
 from napari_radcnn.foreign.description import Words, make_spec, network_file, text_of
 from napari_radcnn.foreign.domain import stated_domain
 from napari_radcnn.foreign.onnx import read_onnx
 from napari_radcnn.foreign.processing.steps import Processing
+from napari_radcnn.foreign.sidecar.answers import read_answering
 from napari_radcnn.foreign.sidecar.input import read_inputs
 from napari_radcnn.foreign.sidecar.lines import lines_of, repeated_key
 from napari_radcnn.foreign.sidecar.maps import read_maps
 from napari_radcnn.geometry import Shape
-from napari_radcnn.networks.architectures import check_architecture
+from napari_radcnn.networks.architectures import answers_once, check_architecture
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
 from napari_radcnn.networks.files import check_weights
 from napari_radcnn.networks.outputs import choose_name
@@ -29,9 +32,9 @@ from napari_radcnn.spec.patches import Architecture, NetworkFile
 from napari_radcnn.spec.trust import require_trust
 
 #: What this version writes about; older files stay valid.
-SCHEMA = "radcnn-model/1"
+SCHEMA = "radcnn-model/2"
 #: The tasks that each version of the schema added.
-TASKS: dict[int, tuple[str, ...]] = {1: ("segmentation", "denoising")}
+TASKS: dict[int, tuple[str, ...]] = {1: ("segmentation", "denoising"), 2: ("classification", "regression")}
 _WHAT_IT_HOLDS = (
     "name, task, inputs, classes, orientation, spacing, intensity and patch; see docs/model_json.md for an example"
 )
@@ -91,7 +94,9 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     words = _words(a, path)
     inputs = read_inputs(a)
     task = _task(a, version)
-    processing, labels = read_maps(a, task, len(inputs))
+    is_map = task in TASKS[1]
+    processing, labels = read_maps(a, task, len(inputs)) if is_map else (None, {})
+    how = None if is_map else read_answering(a, task, len(inputs))
     architecture = _architecture(a)
     output = _output(a)
     domain = stated_domain(a)
@@ -99,6 +104,15 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     file = replace(_file(weights, architecture, trust), output=output)
     if file.architecture is not None:
         check_weights(file)
+    if how is not None:
+        check_fits(file, how, path.name)
+        return answering_spec(words, how, file, inputs, weights, domain)
+    if processing is None:
+        raise TypeError("either a map or an answer")
+    if architecture is not None and answers_once(architecture.name):
+        raise a.wrong(
+            f"the network '{architecture.name}' answers once for its whole input, not for every voxel", "task"
+        )
     if file.kind == "onnx":
         _check_onnx(file, processing)
     return make_spec(words, processing, file, inputs, labels, weights, domain)

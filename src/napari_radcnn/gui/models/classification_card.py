@@ -1,6 +1,9 @@
-"""A classification as a card: a bar for every class, and how far the networks that were asked agree."""
+"""A classification as a card: a bar for every class or a scale of grades, and what it comes to."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
@@ -12,14 +15,15 @@ from napari_radcnn.results import Classification
 #: Of the most likely class and of the others; both stand out from napari's dark and its light theme.
 _MOST, _OTHER = QColor("#3f8fd2"), QColor("#7d8794")
 _BAR_HEIGHT = 14
+_SCALE_HEIGHT = 36
 
 
 class Bar(QWidget):
-    """A horizontal bar that is filled as far as a probability, with a mark at one half."""
+    """A horizontal bar that is filled as far as a probability, with a mark from where on it counts."""
 
-    def __init__(self, share: float, color: QColor) -> None:
+    def __init__(self, share: float, color: QColor, mark: float = 0.5) -> None:
         super().__init__()
-        self.share, self._color = min(1.0, max(0.0, share)), color
+        self.share, self._color, self.mark = min(1.0, max(0.0, share)), color, mark
         self.setMinimumSize(60, _BAR_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
@@ -37,7 +41,41 @@ class Bar(QWidget):
         painter.drawRoundedRect(QRectF(0, 0, whole.width() * self.share, whole.height()), 3, 3)
         mark = self.palette().windowText().color()
         mark.setAlphaF(0.6)
-        painter.fillRect(QRectF(whole.width() / 2 - 0.5, 0, 1, whole.height()), mark)
+        painter.fillRect(QRectF(whole.width() * self.mark - 0.5, 0, 1, whole.height()), mark)
+        painter.end()
+
+
+class GradeScale(QWidget):
+    """Grades from the lowest to the highest, filled as far as each is likely, with a frame around what it comes to."""
+
+    def __init__(self, shares: Mapping[str, float], decided: str) -> None:
+        super().__init__()
+        self.shares, self.decided = dict(shares), decided
+        self.setMinimumSize(120, _SCALE_HEIGHT + self.fontMetrics().height() + 4)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+        """Draw the grades side by side, their names below."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        width = self.width() / max(1, len(self.shares))
+        text = self.palette().windowText().color()
+        for number, (name, share) in enumerate(self.shares.items()):
+            box = QRectF(number * width + 1, 1, width - 2, _SCALE_HEIGHT)
+            is_decided = name == self.decided
+            color = QColor(_MOST if is_decided else _OTHER)
+            painter.setPen(Qt.PenStyle.NoPen)
+            filled = box.height() * min(1.0, max(0.0, share))
+            groove = QColor(color)
+            groove.setAlphaF(0.22)
+            painter.fillRect(box, groove)
+            painter.fillRect(QRectF(box.left(), box.bottom() - filled, box.width(), filled), color)
+            painter.setPen(text)
+            if is_decided:
+                painter.drawRect(box)
+            below = QRectF(number * width, _SCALE_HEIGHT + 2, width, self.height() - _SCALE_HEIGHT - 2)
+            shown = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideRight, int(width) - 2)
+            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, shown)
         painter.end()
 
 
@@ -52,13 +90,16 @@ class ClassificationCard(QFrame):
         self.title.setTextFormat(Qt.TextFormat.PlainText)  # the scan's name is anybody's
         self.title.setStyleSheet("font-weight: bold")
         layout.addWidget(self.title)
+        self.answer = wrapped_label()
+        self.answer.setTextFormat(Qt.TextFormat.PlainText)
+        layout.addWidget(self.answer)
         self._place = QVBoxLayout()
         layout.addLayout(self._place)
         self.note = wrapped_label()
         self.note.setTextFormat(Qt.TextFormat.PlainText)
         layout.addWidget(self.note)
         self._bars: QWidget | None = None
-        #: What is shown, most likely first: the class, its probability as text, its bar.
+        #: What is shown: the class or grade, its probability as text, its bar.
         self.rows: list[tuple[str, str, Bar]] = []
         self.hide()
 
@@ -76,20 +117,75 @@ class ClassificationCard(QFrame):
         grid = QGridLayout(self._bars)
         grid.setContentsMargins(0, 2, 0, 2)
         grid.setColumnStretch(1, 1)
-        ordered = sorted(result.probabilities.items(), key=lambda pair: -pair[1])
-        for number, (name, probability) in enumerate(ordered):
-            bar, told = Bar(probability, _OTHER if number else _MOST), f"{probability:.2f}"
-            label = QLabel(name)
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            value = QLabel(told)
-            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            for column, widget in enumerate((label, bar, value)):
-                grid.addWidget(widget, number, column)
-            self.rows.append((name, told, bar))
+        if result.kind == "ordinal":
+            grid.addWidget(GradeScale(result.probabilities, result.decided[0]), 0, 0, 1, 4)
+        for number, row in enumerate(_rows(result), 1):
+            self._add_row(grid, number, row)
         self._place.addWidget(self._bars)
         self.title.setText(result.name)
+        self.answer.setText(_answer(result))
+        self.answer.setVisible(bool(self.answer.text()))
         self.note.setText(_agreement(result))
         self.show()
+
+    def _add_row(self, grid: QGridLayout, number: int, row: _Row) -> None:
+        bar = Bar(row.share, _MOST if row.is_marked else _OTHER, row.threshold)
+        label, told = QLabel(row.name), f"{row.share:.2f}"
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        value, counts = QLabel(told), QLabel(row.counts)
+        value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        for column, widget in enumerate((label, bar, value, counts)):
+            grid.addWidget(widget, number, column)
+        counts.setVisible(bool(row.counts))
+        bar.setToolTip(f"It counts from {row.threshold:.2f} on")
+        self.rows.append((row.name, told, bar))
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    share: float
+    threshold: float
+    is_marked: bool
+    counts: str = ""
+
+
+def _rows(result: Classification) -> list[_Row]:
+    """Return a row a class, the likeliest first; of grades one for each that may be reached, the lowest first."""
+    if result.kind == "ordinal":
+        reached = {name: share >= result.threshold(name) for name, share in result.at_least.items()}
+        return [
+            _Row(f"{name} or more", share, result.threshold(name), reached[name], "reached" if reached[name] else "no")
+            for name, share in list(result.at_least.items())[1:]
+        ]
+    ordered = sorted(result.probabilities.items(), key=lambda pair: -pair[1])
+    if result.kind == "multi-label":
+        present = result.decided
+        return [
+            _Row(name, share, result.threshold(name), name in present, "present" if name in present else "")
+            for name, share in ordered
+        ]
+    return [_Row(name, share, _mark(result, name), name in result.decided) for name, share in ordered]
+
+
+def _mark(result: Classification, name: str) -> float:
+    """Return from where on one of two classes counts: the operating point, seen from either of them."""
+    if not result.thresholds or name in result.thresholds:
+        return result.threshold(name)
+    return 1 - next(iter(result.thresholds.values()))
+
+
+def _answer(result: Classification) -> str:
+    """Return what it comes to, where the bars alone do not say it."""
+    if result.kind == "ordinal":
+        return f"Grade: {result.decided[0]}"
+    if result.kind == "multi-label":
+        return f"Present: {', '.join(result.decided) or 'none of them'}"
+    return (
+        f"{result.decided[0]} (operating point {next(iter(result.thresholds.values())):.2f})"
+        if result.thresholds
+        else ""
+    )
 
 
 def _agreement(result: Classification) -> str:

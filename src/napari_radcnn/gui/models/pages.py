@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from qtpy.QtCore import QTimer
@@ -20,6 +20,7 @@ from napari_radcnn.gui.findings.panel import FindingsPanel
 from napari_radcnn.gui.layers.layers import LayerData, layer_data
 from napari_radcnn.gui.models.classification_card import ClassificationCard
 from napari_radcnn.gui.models.restored import beside_restored
+from napari_radcnn.gui.models.value_card import ValueCard
 from napari_radcnn.progress import Progress
 from napari_radcnn.tasks import TASKS, load, numbers_of
 from napari_radcnn.volume import Volume
@@ -73,6 +74,8 @@ class Page(ABC):
 
     #: What it adds to the dock below the numbers; None for nothing.
     widget: QWidget | None
+    #: Whether the numbers of a result are listed above it; not where the widget shows them.
+    lists_numbers: ClassVar[bool] = True
 
     def __init__(self, viewer: Any) -> None:  # noqa: ARG002  for pages that need it
         self.widget = None
@@ -160,9 +163,33 @@ class ClassificationPage(Page):
     """A card with a bar for each class, and the evidence as layers."""
 
     widget: ClassificationCard
+    lists_numbers = False
 
     def __init__(self, viewer: Any) -> None:  # noqa: ARG002
         self.widget = ClassificationCard()
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
+        """Return the evidence."""
+        return PageLayers(None, tuple(_evidence_layer(image, progress, cancel) for image in result.maps))
+
+    def show(self, result: Any) -> None:
+        """Show the card."""
+        self.widget.show_result(result)
+
+    def clear(self) -> None:
+        """Hide the card."""
+        self.widget.show_result(None)
+
+
+class ValuePage(Page):
+    """A card with the value, its unit and its interval on a scale."""
+
+    widget: ValueCard
+    lists_numbers = False
+
+    def __init__(self, viewer: Any) -> None:  # noqa: ARG002
+        self.widget = ValueCard()
 
     @staticmethod
     def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
@@ -190,8 +217,10 @@ def page_class(task: str) -> type[Page]:
 
 def shown(task: str, result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> Shown:
     """Return a result of a task with all that is shown of it; on a thread beside the viewer."""
-    made = page_class(task).layers(result, scan, layer, progress, cancel)
-    return Shown(task, result, made.data, numbers_of(result, task), made.maps, made.notes)
+    page = page_class(task)
+    made = page.layers(result, scan, layer, progress, cancel)
+    rows = numbers_of(result, task) if page.lists_numbers else ()
+    return Shown(task, result, made.data, rows, made.maps, made.notes)
 
 
 def _map_layer(image: Volume, progress: Progress, cancel: Event) -> LayerData:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from napari_radcnn.inference.backends.base import Patch
 
-#: What a network's outputs are: classes that exclude each other, channels that may overlap, or gray values.
-Outputs = Literal["classes", "channels", "values"]
+#: What a network's outputs are: classes that exclude each other, channels that may overlap, gray values, or one answer
+#: for the whole input, which is not compared.
+Outputs = Literal["classes", "channels", "values", "answer"]
 #: Fewer voxels off the commonest label than this say nothing about the others.
 _FEWEST = 100
 #: Off the commonest label, this many times as many voxels may differ: structures are thin, and differ at their rim.

@@ -108,6 +108,8 @@ def _open_chosen(
     """Open what was chosen earlier, or choose; parameters as of `open_predictor`."""
     is_onnx = source.onnx_path is not None
     ways = candidates(settings, is_onnx=is_onnx)
+    if outputs == "answer":  # computed once: PyTorch needs no conversion
+        ways = tuple(sorted(ways, key=lambda way: way.backend == "openvino"))
     opening = _Opening(source, patch, settings, threads, is_onnx, monitor)
     key = _key(source, patch, settings, ways, tolerance, outputs)
     known = _known_choice(key, ways)

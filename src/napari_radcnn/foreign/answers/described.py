@@ -1,0 +1,143 @@
+"""How a foreign network that answers once for a whole scan is run: what it is shown, and what its numbers mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_radcnn.foreign.processing.steps import Orient, Space, Step
+from napari_radcnn.geometry import Shape
+from napari_radcnn.results import ClassKind
+
+Activation = Literal["softmax", "sigmoid", "none"]
+#: How sure a regression says it is: not at all; always alike; by its second output, a standard deviation or the
+#: logarithm of a variance; or by three outputs, the lower end, the value and the upper end.
+IntervalKind = Literal["none", "fixed", "deviation", "log-variance", "quantiles"]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Numbers that are, or become, probabilities of classes.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The classes; of ordinal ones the lowest grade first.
+    kind : {"exclusive", "multi-label", "ordinal"}
+        Whether one of them is so, any number of them, or they are grades.
+    activation : str
+        What makes probabilities of the network's numbers.
+    is_cumulative : bool
+        Whether a grade's number says "at least this grade": one number fewer than grades.
+    temperature : float
+        Logits are divided by it.
+    thresholds : tuple of float
+        From which probability a class counts; of grades, from which probability of "at least" each but the lowest is
+        reached. Empty: 0.5, and of exclusive classes the likeliest.
+    """
+
+    names: tuple[str, ...]
+    kind: ClassKind = "exclusive"
+    activation: Activation = "softmax"
+    is_cumulative: bool = False
+    temperature: float = 1.0
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many numbers the network answers with."""
+        if self.is_cumulative or (self.kind == "exclusive" and self.activation == "sigmoid"):
+            return len(self.names) - 1
+        return len(self.names)
+
+    @property
+    def expected(self) -> str:
+        """In the words of messages."""
+        return f"{self.count} for the {len(self.names)} classes"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with a unit.
+
+    Attributes
+    ----------
+    name : str
+        What it is: ``"bone age"``.
+    unit : str
+        UCUM's code where there is one: ``"mo"``, ``"mm"``, ``"1"``.
+    slope, intercept : float
+        From the network's number to the value: of a calibration line, or of the training's scale.
+    limits : (low, high) or None
+        What the value can be.
+    interval : str
+        How sure it is, see `IntervalKind`.
+    half_width : float
+        For ``"fixed"``, in the unit.
+    level : float
+        What share of such intervals holds the true value, 0..1.
+    """
+
+    name: str
+    unit: str
+    slope: float = 1.0
+    intercept: float = 0.0
+    limits: tuple[float, float] | None = None
+    interval: IntervalKind = "none"
+    half_width: float = 0.0
+    level: float = 0.95
+
+    @property
+    def count(self) -> int:
+        """How many numbers the network answers with."""
+        return {"none": 1, "fixed": 1, "deviation": 2, "log-variance": 2, "quantiles": 3}[self.interval]
+
+    @property
+    def expected(self) -> str:
+        """In the words of messages."""
+        return f"{self.count} for a value with {'no' if self.interval == 'none' else 'a ' + self.interval} interval"
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How a network is run once for a whole scan.
+
+    Attributes
+    ----------
+    scans : int
+        How many it takes.
+    channels : int
+        Of its input.
+    steps : tuple
+        What is done to the scans, in order.
+    shape : tuple of int
+        What it sees, along its axes; with a leading 1 for a network of two dimensions.
+    answer : Classes or Quantity
+        What its numbers mean.
+    spatial_dims : int
+        2 or 3.
+    slices : {"one", "mean", "max"}
+        What a network of two dimensions makes of several slices: nothing, the mean of what it says of each, or of
+        classes the greatest.
+    stored_order : tuple of int
+        Without an `Orient`: which axis of the scan is each of the network's axes.
+    """
+
+    scans: int
+    channels: int
+    steps: tuple[Step, ...]
+    shape: Shape
+    answer: Classes | Quantity
+    spatial_dims: int = 3
+    slices: Literal["one", "mean", "max"] = "one"
+    stored_order: Shape = (0, 1, 2)
+
+    @property
+    def orientation(self) -> str | None:
+        """Three letters for the network's axes; None where it takes a scan as it is stored."""
+        return next((step.axes for step in self.steps if isinstance(step, Orient)), None)
+
+    @property
+    def spacing(self) -> tuple[float, float, float] | None:
+        """Spacing it works at, mm along its axes; None where it takes the scan's own."""
+        return next((step.spacing for step in self.steps if isinstance(step, Space)), None)

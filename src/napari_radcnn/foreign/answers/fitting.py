@@ -1,0 +1,107 @@
+"""Whether what a network answers fits what its description says, found before it is run."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.answers.described import Answering, Classes
+from napari_radcnn.foreign.onnx import OnnxInfo, read_onnx
+from napari_radcnn.networks.architectures import answers_once, build, names
+from napari_radcnn.networks.outputs import choose_name, choose_output
+from napari_radcnn.spec.patches import BUNDLE_CODE, NetworkFile
+
+#: What an ONNX graph calls an activation that ends it.
+_ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+
+
+def check_fits(file: NetworkFile, how: Answering, shown: str) -> None:
+    """Refuse a description that does not fit its network, as far as that is known without running it.
+
+    Parameters
+    ----------
+    file : NetworkFile
+        The network. Of a TorchScript file nothing is known.
+    how : Answering
+        Its description.
+    shown : str
+        The file that describes it, for messages.
+
+    Raises
+    ------
+    ModelError
+        If shapes or the number of answers differ, or an activation would be applied twice.
+    """
+    if file.kind == "onnx":
+        _check_onnx(file, how, shown)
+    elif file.architecture is not None and file.architecture.name != BUNDLE_CODE:
+        if not answers_once(file.architecture.name):
+            raise ModelError(
+                f"{shown}: the network '{file.architecture.name}' answers for every voxel; one that answers once for a "
+                f"scan is needed: {', '.join(name for name in names() if answers_once(name))}."
+            )
+        _check_shapes(file, how, shown)
+
+
+def _check_onnx(file: NetworkFile, how: Answering, shown: str) -> None:
+    info = read_onnx(file.path)
+    wanted = (1, how.channels, *how.shape[3 - how.spatial_dims :])
+    if len(info.inputs) > 1:
+        raise ModelError(
+            f"{file.path.name}: the network has {len(info.inputs)} inputs; one input with channels is expected."
+        )
+    shape = info.inputs[0].shape
+    if len(shape) != len(wanted) or any(n is not None and n != w for n, w in zip(shape, wanted, strict=True)):
+        raise ModelError(
+            f"{file.path.name}: the network expects input of shape {_told(shape)}, but {shown} gives {_told(wanted)} "
+            "(batch, channels, patch)."
+        )
+    number = choose_name(
+        [value.name for value in info.outputs], [value.shape for value in info.outputs], file.output, file.path.name
+    )
+    output = info.outputs[number].shape
+    if output and None not in output[1:]:
+        _check_count(math.prod(n for n in output[1:] if n is not None), how, f"{file.path.name}: the network", shown)
+    _check_end(info, number, how, shown)
+
+
+def _check_end(info: OnnxInfo, number: int, how: Answering, shown: str) -> None:
+    end = _ENDS.get(info.ends.get(info.outputs[number].name, ""))
+    if end is None or not isinstance(how.answer, Classes) or how.answer.activation == "none":
+        return
+    raise ModelError(
+        f'{shown}: the network ends in a {end} of its own, and "activation": "{how.answer.activation}" would be '
+        'applied to probabilities: set it to "none".'
+    )
+
+
+def _check_shapes(file: NetworkFile, how: Answering, shown: str) -> None:
+    """Let the network compute with shapes alone, on torch's meta device."""
+    import torch
+
+    if file.architecture is None:
+        return
+    network = build(file.architecture, shown, meta=True).eval().to("meta")
+    given = torch.empty((1, how.channels, *how.shape[3 - how.spatial_dims :]), device="meta")
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = choose_output(network(given), file.output)
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        brief = " ".join(str(error).split())[:160]
+        raise ModelError(
+            f"{shown}: the network '{file.architecture.name}' does not take an input of {_told(tuple(given.shape))} "
+            f"(batch, channels, patch): {brief}"
+        ) from error
+    _check_count(math.prod(found.shape[1:]), how, f"{shown}: the network '{file.architecture.name}'", shown)
+
+
+def _check_count(count: int, how: Answering, network: str, shown: str) -> None:
+    if count != how.answer.count:
+        raise ModelError(f"{network} answers with {count} numbers, but {shown} expects {how.answer.expected}.")
+
+
+def _told(shape: Sequence[int | None]) -> str:
+    return " x ".join("any" if n is None else str(n) for n in shape)

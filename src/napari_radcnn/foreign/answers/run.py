@@ -1,0 +1,157 @@
+"""A foreign network that is run once for a whole scan, or once for each slice, in float32."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.answers.classes import probabilities_of
+from napari_radcnn.foreign.answers.described import Answering, Classes, Quantity
+from napari_radcnn.foreign.answers.quantity import value_of
+from napari_radcnn.foreign.processing.input import RecipeInput, turned_scans
+from napari_radcnn.geometry import Shape
+from napari_radcnn.inference.backends import late_warnings
+from napari_radcnn.inference.backends.apart.predictor import open_file_network
+from napari_radcnn.inference.cost.costs import LIBRARY_BYTES, keeping_budget, kept_bytes, network_bytes
+from napari_radcnn.inference.plan import Plan
+from napari_radcnn.inference.request import Decided, Outcome, Request
+from napari_radcnn.networks.files import open_network
+from napari_radcnn.progress import Monitor
+from napari_radcnn.results import Regression
+
+_Floats = npt.NDArray[np.float64]
+#: Peak memory of a network at work, a voxel of its input, before its first run on this computer.
+_BYTES_A_VOXEL = 800
+
+
+def plan(request: Request) -> Plan:
+    """Return the cost: the network is run once, or once a slice."""
+    how = _answering(request)
+    scans = turned_scans(request.volumes, how)
+    count = _count(how, scans.shape[0] if how.spatial_dims == 2 else 1, request)
+    file = request.spec.files[0].path
+    weights = file.stat().st_size if file.exists() else 0
+    at_first = LIBRARY_BYTES + 2 * weights + _BYTES_A_VOXEL * prod(how.shape)
+    network = network_bytes(request, how.shape, at_first)
+    memory = network + kept_bytes(how.channels, prod(scans.shape))
+    return Plan(request.spec.name, count, how.shape, memory, network_bytes=network)
+
+
+def run(request: Request, monitor: Monitor) -> Outcome:
+    """Run the network.
+
+    Raises
+    ------
+    ModelError
+        If the scan does not become what the network takes, or its answer is not what its description says.
+    """
+    how = _answering(request)
+    monitor.say("preparing the scan")
+    seen = RecipeInput(request.volumes, how, keeping_budget(), monitor)
+    _check_shape(how, seen.shape, request)
+    count = _count(how, seen.shape[0] if how.spatial_dims == 2 else 1, request)
+    monitor.total = count
+    started = time.perf_counter()
+    file = request.spec.files[0]
+    network = open_network(file, channels=how.channels, spatial_dims=how.spatial_dims)
+    settings = request.settings
+    if settings.precision == "auto":  # one answer, whose digits count: nothing to be gained by fewer of them
+        settings = replace(settings, precision="float32")
+    predictor, told = open_file_network(
+        network, how.shape, settings, threads=request.threads, outputs="answer", monitor=monitor
+    )
+    opening = time.perf_counter() - started
+    try:
+        each = []
+        for k in range(count):
+            planes = slice(k, k + 1) if how.spatial_dims == 2 else slice(0, seen.shape[0])
+            given = seen.read((planes, slice(0, seen.shape[1]), slice(0, seen.shape[2])))
+            answer = np.array(predictor(given), np.float64).ravel()
+            _check_answer(answer, how, request.spec.name)
+            each.append(answer)
+            monitor.step("computing")
+        told = (*told, *late_warnings([predictor]))
+        facts: dict[str, Any] = {"backend": predictor.backend, "network_shape": list(how.shape)}
+        if count > 1:
+            facts |= {"slices": count, "of_slices": how.slices}
+        bare = Outcome(predictor.device, predictor.precision, facts=facts, warnings=told, opening_seconds=opening)
+    finally:
+        predictor.close()
+    if isinstance(how.answer, Classes):
+        return _classified(each, how, how.answer, request.spec.name, bare)
+    return _valued(each, how.answer, request.spec.name, bare)
+
+
+def _classified(each: list[_Floats], how: Answering, classes: Classes, shown: str, bare: Outcome) -> Outcome:
+    found = [probabilities_of(answer, classes, shown) for answer in each]
+    table = np.stack([one for one, _ in found])
+    joined = table.max(0) if how.slices == "max" else table.mean(0)
+    if how.slices == "max" and classes.kind != "multi-label" and len(each) > 1:
+        joined = joined / joined.sum()
+    told = tuple(dict.fromkeys(text for _, texts in found for text in texts))
+    first = len(classes.names) - len(classes.thresholds)
+    decided = Decided(classes.kind, dict(zip(classes.names[first:], classes.thresholds, strict=True)))
+    named = {name: float(value) for name, value in zip(classes.names, joined, strict=True)}
+    return replace(bare, probabilities=named, answer=decided, warnings=(*bare.warnings, *told))
+
+
+def _valued(each: list[_Floats], quantity: Quantity, shown: str, bare: Outcome) -> Outcome:
+    value, interval, told = value_of(np.mean(each, 0), quantity, shown)
+    found = Regression(value, quantity.unit, interval, quantity.name, quantity.level, quantity.limits)
+    numbers = {"value": value} | ({} if interval is None else {"low": interval[0], "high": interval[1]})
+    return replace(bare, answer=found, numbers=numbers, warnings=(*bare.warnings, *told))
+
+
+# -- checked ----------------------------------------------------------------------------------------------------------
+
+
+def _answering(request: Request) -> Answering:
+    how = request.spec.network
+    if not isinstance(how, Answering) or not request.spec.files:
+        raise ModelError(f"'{request.spec.name}' does not describe how to run its network.")
+    if len(request.volumes) != how.scans:
+        raise ModelError(
+            f"'{request.spec.name}' takes {how.scans} scans "
+            f"({', '.join(s.name for s in request.spec.inputs)}), got {len(request.volumes)}."
+        )
+    return how
+
+
+def _count(how: Answering, slices: int, request: Request) -> int:
+    """Return how often the network is run."""
+    if slices > 1 and how.slices == "one":
+        raise ModelError(
+            f"'{request.spec.name}' takes a single picture, but '{request.volume.name}' has {slices} slices: choose "
+            'one, or set "slices" to "mean" or "max" in its model.json.'
+        )
+    return slices
+
+
+def _check_shape(how: Answering, shape: Shape, request: Request) -> None:
+    wanted = (shape[0], *how.shape[1:]) if how.spatial_dims == 2 else how.shape
+    if shape != wanted:
+        here, there = (" x ".join(map(str, one[3 - how.spatial_dims :])) for one in (shape, wanted))
+        raise ModelError(
+            f"'{request.volume.name}' is {here} voxels where the network takes {there}: set \"fit\" in the model.json "
+            "of the model, so that any scan is brought to that size."
+        )
+
+
+def _check_answer(answer: _Floats, how: Answering, shown: str) -> None:
+    if answer.size != how.answer.count:
+        raise ModelError(
+            f"{shown}: the network answers with {answer.size} numbers, but its description expects "
+            f"{how.answer.expected}."
+        )
+    if not np.isfinite(answer).all():
+        bad = "NaN" if np.isnan(answer).any() else "infinity"
+        raise ModelError(
+            f"{shown}: the network answered with {bad}, which means nothing: the scan may not be what it was trained "
+            "with, or its weights are damaged."
+        )

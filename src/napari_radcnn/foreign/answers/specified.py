@@ -1,0 +1,37 @@
+"""The description of a model that answers once for a whole scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from napari_radcnn.foreign.answers.described import Answering, Classes
+from napari_radcnn.foreign.description import Words, spec_of
+from napari_radcnn.spec.domain import Domain
+from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.patches import InputSlot, NetworkFile
+
+
+def answering_spec(
+    words: Words,
+    how: Answering,
+    file: NetworkFile,
+    inputs: Sequence[InputSlot],
+    origin: Path,
+    domain: Domain | None = None,
+) -> ModelSpec:
+    """Return the description of a network that `napari_radcnn.foreign.answers.run` runs."""
+    is_classes = isinstance(how.answer, Classes)
+    spec = spec_of(
+        words,
+        "classification" if is_classes else "regression",
+        "napari_radcnn.foreign.answers.run",
+        how,
+        file,
+        inputs,
+        origin,
+        domain=domain,
+    )
+    names = how.answer.names if isinstance(how.answer, Classes) else ()
+    return replace(spec, patch=how.shape, classes=names)

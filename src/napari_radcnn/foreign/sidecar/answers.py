@@ -1,0 +1,139 @@
+"""The part of a ``model.json`` for a network that answers once for a whole scan: a classification, or a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from napari_radcnn.foreign.answers.described import Answering, Classes, IntervalKind, Quantity
+from napari_radcnn.foreign.arguments import Arguments
+from napari_radcnn.foreign.processing import steps as steps
+from napari_radcnn.foreign.sidecar.input import read_intensity, read_orientation, read_patch, read_spacing
+from napari_radcnn.foreign.sidecar.maps import read_names
+from napari_radcnn.geometry import Shape
+from napari_radcnn.results import ClassKind
+
+_FITS = ("linear", "area", "antialias", "center", "exact")
+
+
+def read_answering(a: Arguments, task: str, scans: int) -> Answering:
+    """Return how the network of a classification or a regression is run."""
+    dims = a.only("spatial_dims", [2, 3], 3)
+    turn, shape = read_orientation(a), read_patch(a, dims)
+    copies = a.counts("repeat_channels", 1, length=1)[0]
+    if not 1 <= copies <= 64 or (copies > 1 and scans > 1):
+        raise a.wrong(
+            "'repeat_channels' must be a number from 1 to 64, and 1 for a network of several inputs", "repeat_channels"
+        )
+    spacing = read_spacing(a)
+    crop = (steps.CropForeground(),) if a.flag("crop_foreground") else ()
+    there = (
+        *turn,
+        *spacing,
+        *((steps.Repeat(copies),) if copies > 1 else ()),
+        *read_intensity(a, (*crop, *_fit(a, shape, dims))),
+    )
+    slices = a.only("slices", ["one", "mean", "max"], "one")
+    if slices != "one" and dims == 3:
+        raise a.wrong("'slices' is for networks of two dimensions", "slices")
+    if slices == "max" and task == "regression":
+        raise a.wrong("the slices of a value can only be joined by their mean", "slices")
+    answer = _classes(a) if task == "classification" else _quantity(a)
+    return Answering(scans, scans * copies, there, shape, answer, dims, slices)
+
+
+def _fit(a: Arguments, shape: Shape, dims: int) -> tuple[steps.Step, ...]:
+    """Return what brings a scan to the size of the patch."""
+    kind = a.take("fit", None)
+    if kind not in _FITS:
+        what = "is missing" if kind is None else f"is {str(kind)[:40]!r}"
+        raise a.wrong(
+            f"'fit' {what}: how a scan is brought to the size of the patch: 'linear', 'area' or 'antialias' "
+            "(interpolated), 'center' (cut out of its middle, zeros around a smaller one) or 'exact' (it has it)",
+            "fit",
+        )
+    wanted = (0, shape[1], shape[2]) if dims == 2 else shape
+    shorter = a.counts("shorter", 0, length=1)[0]
+    if shorter and (kind != "center" or dims != 2 or not 1 <= shorter <= 4096):
+        raise a.wrong('\'shorter\' is a number of pixels for two dimensions with "fit": "center"', "shorter")
+    if kind == "center":
+        return (*((steps.Resize(kind="antialias", shorter=shorter),) if shorter else ()), steps.Center(wanted))
+    return () if kind == "exact" else (steps.Resize(wanted, kind),)
+
+
+# -- classes ----------------------------------------------------------------------------------------------------------
+
+
+def _classes(a: Arguments) -> Classes:
+    names = read_names(a)
+    if len(names) < 1 or len(set(names)) != len(names):
+        raise a.wrong("'classes' must name each class, none twice", "classes")
+    kind: ClassKind = a.only("kind", list(get_args(ClassKind)), "exclusive")
+    if kind != "multi-label" and len(names) < 2:
+        raise a.wrong(f"{kind} classes are two or more", "classes")
+    usual = {"exclusive": "softmax", "multi-label": "sigmoid", "ordinal": "softmax"}[kind]
+    activation = a.only("activation", ["softmax", "sigmoid", "none"], usual)
+    if kind == "multi-label" and activation == "softmax":
+        raise a.wrong("with softmax the classes exclude each other: 'kind' must be 'exclusive'", "activation")
+    if kind == "exclusive" and activation == "sigmoid" and len(names) > 2:
+        raise a.wrong("with sigmoid several classes may be present: 'kind' must be 'multi-label'", "activation")
+    is_cumulative = a.flag("cumulative", kind == "ordinal" and activation == "sigmoid")
+    if is_cumulative and (kind != "ordinal" or activation == "softmax"):
+        raise a.wrong("'cumulative' is for ordinal classes without softmax", "cumulative")
+    if kind == "ordinal" and activation == "sigmoid" and not is_cumulative:
+        raise a.wrong("ordinal classes with sigmoid are 'cumulative'", "cumulative")
+    temperature = a.number("temperature", 1.0)
+    if not temperature > 0 or (temperature != 1.0 and activation == "none"):
+        raise a.wrong(
+            "'temperature' must be more than 0, and 1 where the network answers with probabilities", "temperature"
+        )
+    thresholds = _thresholds(a, names, kind)
+    return Classes(tuple(names), kind, activation, is_cumulative, temperature, thresholds)
+
+
+def _thresholds(a: Arguments, names: list[str], kind: ClassKind) -> tuple[float, ...]:
+    """Return the thresholds of the last names: all of them, all grades but the lowest, or the second of two classes."""
+    given = a.take("thresholds", {})
+    allowed = names if kind == "multi-label" else names[1:]
+    if not isinstance(given, Mapping) or not set(given) <= set(allowed):
+        raise a.wrong(f"'thresholds' must give a probability for names of: {', '.join(allowed)}", "thresholds")
+    if given and kind == "exclusive" and len(names) > 2:
+        raise a.wrong("of more than two exclusive classes the likeliest counts: omit 'thresholds'", "thresholds")
+    for name, value in given.items():
+        if type(value) not in (int, float) or not 0 < value < 1:
+            raise a.wrong(f"the threshold of '{name}' must be between 0 and 1", "thresholds", name)
+    return tuple(float(given.get(name, 0.5)) for name in allowed) if given else ()
+
+
+# -- a value ----------------------------------------------------------------------------------------------------------
+
+
+def _quantity(a: Arguments) -> Quantity:
+    name, unit = a.text("quantity"), a.text("unit")
+    if not name or not unit:
+        raise a.wrong("'quantity' and 'unit' must not be empty; the unit of a plain number is \"1\"", "unit")
+    scale = _mapping(a, "scale", '{"slope": 240, "intercept": 0}')
+    slope, intercept = scale.number("slope", 1.0), scale.number("intercept", 0.0)
+    scale.done()
+    if slope == 0:
+        raise scale.wrong("the slope must not be 0", "slope")
+    limits = a.numbers("limits")
+    if limits is not None and (len(limits) != 2 or not limits[0] < limits[1]):
+        raise a.wrong("'limits' must be two numbers, the lower first", "limits")
+    inner = _mapping(a, "interval", '{"kind": "fixed", "half_width": 6, "level": 0.95}')
+    kind: IntervalKind = inner.only("kind", list(get_args(IntervalKind)), "none")
+    half_width, level = inner.number("half_width", 0.0), inner.number("level", 0.95)
+    inner.done()
+    if (half_width > 0) != (kind == "fixed"):
+        raise inner.wrong("'half_width' is more than 0 for a fixed interval, and for no other", "half_width")
+    if not 0 < level < 1:
+        raise inner.wrong("'level' must be between 0 and 1", "level")
+    bounds = None if limits is None else (limits[0], limits[1])
+    return Quantity(name, unit, slope, intercept, bounds, kind, half_width, level)
+
+
+def _mapping(a: Arguments, name: str, example: str) -> Arguments:
+    given: Any = a.take(name, {})
+    if not isinstance(given, Mapping):
+        raise a.wrong(f"'{name}' must be a mapping, such as {example}", name)
+    return a.inside(given, name, what=f"'{name}'")

@@ -1,0 +1,85 @@
+"""Classifiers and regressors from elsewhere in the Models dock: the numbers of Python, on their cards."""
+
+import pytest
+
+import napari_radcnn as radcnn
+from answering import compute_here, describe_answer, open_trusted, scan, value_keys, write_network
+from models_dock import click, docked, wait_for_end
+from napari_radcnn.gui.models import foreign
+from napari_radcnn.gui.models.classification_card import GradeScale
+from screens import wait_for_plan
+
+pytestmark = pytest.mark.gui
+
+WEIGHT, BIAS = [[-4.0], [0.5], [3.0]], [0.2, 0.1, -0.4]
+
+
+@pytest.fixture
+def run(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    """Return a function that describes a network, runs it in the dock, and returns its page and what Python says."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(foreign, "_OPENED", {})
+    volume = scan()
+    _, dock = docked(make_napari_viewer, volume)
+
+    def make(name, weight, bias, **changes):
+        compute_here(monkeypatch, weight, bias)
+        path = write_network(tmp_path / f"{name}.ts", weight, bias)
+        describe_answer(path.with_suffix(".json"), name=name, **changes)
+        spec = open_trusted(path)
+        dock.chooser.open_path(path, trust=spec.files[0].sha256)
+        wait_for_end(qtbot, dock)
+        wait_for_plan(dock)
+        click(qtbot, dock.panel.start_button)
+        wait_for_end(qtbot, dock)
+        task = radcnn.classify if spec.task == "classification" else radcnn.regress
+        return dock, dock.page(spec.task).widget, task(volume, spec, device="cpu")
+
+    return make
+
+
+def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run):
+    """One viewer for all: exclusive, multi-label, ordinal, and a value with its interval."""
+    dock, card, expected = run("Exclusive", WEIGHT, BIAS)
+    assert [row[:2] for row in card.rows] == [
+        (name, f"{share:.2f}") for name, share in sorted(expected.probabilities.items(), key=lambda pair: -pair[1])
+    ]
+    assert card.isVisible()
+    assert card.answer.isHidden()  # the bars say it
+    assert dock.results.isHidden()  # and no list repeats them
+
+    _, card, expected = run("Several", WEIGHT, BIAS, kind="multi-label", thresholds={"middle": 0.6, "low": 0.2})
+    assert expected.decided == ("low", "high")
+    assert card.answer.text() == "Present: low, high"
+    marks = {name: bar.mark for name, _, bar in card.rows}
+    assert marks == {"low": 0.2, "middle": 0.6, "high": 0.5}
+    assert {name: told for name, told, _ in card.rows} == {
+        name: f"{share:.2f}" for name, share in expected.probabilities.items()
+    }
+
+    grades = {"classes": ["F0", "F1", "F2"], "kind": "ordinal", "activation": "sigmoid", "thresholds": {"F2": 0.3}}
+    _, card, expected = run("Grades", [[4.0], [-1.0]], [0.0, -0.3], **grades)
+    assert card.answer.text() == f"Grade: {expected.decided[0]}" == "Grade: F2"
+    (scale,) = card.findChildren(GradeScale)
+    assert scale.shares == expected.probabilities
+    assert [(name, told, bar.mark) for name, told, bar in card.rows] == [
+        ("F1 or more", f"{expected.at_least['F1']:.2f}", 0.5),
+        ("F2 or more", f"{expected.at_least['F2']:.2f}", 0.3),
+    ]
+
+    interval = {"kind": "fixed", "half_width": 6}
+    dock, card, expected = run("Age", [[20.0]], [3.0], **value_keys(interval=interval, limits=[0, 24]))
+    assert expected.value == pytest.approx(9, abs=1e-4)
+    assert card.value.text() == "bone age: 9 mo"
+    assert card.interval.text() == "95 % interval 3 to 15 mo"
+    assert (card.scale.ends, card.scale.interval) == ((0, 24), expected.interval)
+    left, middle, right = (card.scale.place(value) for value in (0, 12, 24))
+    assert middle == pytest.approx((left + right) / 2)
+    assert not dock.page("classification").widget.isVisible()
+    assert dock.results.isHidden()
+
+    _, card, expected = run("Beyond", [[20.0]], [30.0], **value_keys(limits=[0, 24]))
+    assert card.value.text() == "bone age: 36 mo"
+    assert card.interval.text() == "The model does not say how sure it is."
+    assert card.note.text().startswith("Outside of what the model can answer.")
+    assert "do not rely on it" in dock.panel.message_label.text()
