@@ -146,6 +146,8 @@ def test_shell_file_manifest_and_replay_say_the_same(tmp_path, capsys):
     assert manifest["model"]["task"] == "classification"
     assert manifest["precision"] == "float32"
     assert list(manifest["result"]["numbers"]) == ["low", "middle", "high"]
+    assert main(["replay", str(tmp_path / "out.json.radcnn.json")]) == 0
+    assert "identical: the numbers of out.json" in capsys.readouterr().out
     again = radcnn.replay(tmp_path / "out.json.radcnn.json")
     assert again.is_same is True
     assert again.result.decided == ("high",)

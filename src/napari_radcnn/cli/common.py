@@ -103,10 +103,10 @@ def choose(volumes: list[Volume], path: Path, select: int | None) -> Volume:
 
 
 def print_same(replayed: Replay) -> None:
-    """Print whether a replay gave the voxels that its manifest says; nothing where it does not say."""
+    """Print whether a replay gave the voxels or numbers that its manifest says; nothing where it does not say."""
     if replayed.is_same is not None:
         name = replayed.manifest.get("output", "the result")
-        print(f"{'identical' if replayed.is_same else 'different'}: the voxels of {name}")
+        print(f"{'identical' if replayed.is_same else 'different'}: the {replayed.compared} of {name}")
 
 
 def check_result_target(target: Path, kind: type, overwrite: bool, sources: Sequence[Path]) -> None:

@@ -41,13 +41,20 @@ class Replay:
     scans : tuple of Volume
         What it was made from, the model's inputs in order.
     is_same : bool or None
-        Whether the result is the same to the last voxel; None where the manifest does not say what it was.
+        Whether the result is the same to the last voxel, or in the first five digits of its numbers; None where the
+        manifest does not say what it was.
     """
 
     result: Result
     manifest: Mapping[str, Any]
     scans: tuple[Volume, ...]
     is_same: bool | None
+
+    @property
+    def compared(self) -> str:
+        """What `is_same` is about: ``"voxels"``, or the ``"numbers"`` of a classification or a value."""
+        recorded = self.manifest.get("result")
+        return "numbers" if isinstance(recorded, Mapping) and "numbers" in recorded else "voxels"
 
 
 def replay(

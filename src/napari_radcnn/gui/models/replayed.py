@@ -55,10 +55,11 @@ def replay_and_show(path: Path, labels_layers: Sequence[Any], progress: Progress
     label_maps = [label_map_from_layer(layer) for layer in labels_layers]
     replayed = replay(path, label_maps=label_maps, warn=spoken_against.extend, progress=progress, cancel=cancel)
     name = replayed.manifest.get("output", "the result")
+    what = replayed.compared
     compared = {
-        True: f"Identical: the voxels equal those of {name}.",
-        False: f"Different: the voxels differ from those of {name}.",
-        None: f"The manifest does not record the voxels of {name}.",
+        True: f"Identical: the {what} equal those of {name}.",
+        False: f"Different: the {what} differ from those of {name}.",
+        None: f"The manifest does not record the {what} of {name}.",
     }[replayed.is_same]
     notes = [compared, *(f"⚠ {line}" for line in dict.fromkeys(spoken_against))]
     found = shown(task_of(replayed.manifest), replayed.result, replayed.scans[0], None, progress, cancel)
