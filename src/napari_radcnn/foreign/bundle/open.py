@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.answers.fitting import check_fits
+from napari_radcnn.foreign.answers.specified import answering_spec
+from napari_radcnn.foreign.bundle.answers import answering_of, is_answer
 from napari_radcnn.foreign.bundle.config import Resolver, Unresolved, code_in, read_config
 from napari_radcnn.foreign.bundle.transforms import (
     is_known,
@@ -36,6 +39,8 @@ from napari_radcnn.spec.trust import refuse_linked_folders, require_trust, tree_
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.safetensors", "model.pt", "model.pth", "model.ts")
+#: What networks call the number of channels of their input.
+_CHANNELS = ("in_channels", "n_channels", "n_input_channels")
 _NETWORKS = ("network_def", "network", "net", "model")
 #: What logs to the screen; any other handler of a logging.conf is made by evaluating its text.
 _PLAIN_LOGGING = {"class": {"StreamHandler", ""}, "args": {"(sys.stdout,)", "(sys.stderr,)", "()", ""}}
@@ -122,6 +127,8 @@ class _Bundle:
         architecture = self.architecture(may_run_code)
         image, prediction = self.format_of("inputs", "image"), self.format_of("outputs", "pred")
         file = self.weights(architecture, trust)
+        if is_answer(architecture, prediction):
+            return self.answering(architecture, image, prediction, file)
         processing = self.processing(architecture, image, prediction)
         labels: dict[int, Any] = {}
         if processing.output == "labels":
@@ -138,6 +145,38 @@ class _Bundle:
         names = _channel_names(image, processing.channels)
         inputs = tuple(InputSlot(name, modality_codes(name) or codes) for name in names)
         return make_spec(self.words(), processing, file, inputs, labels, self.shown)
+
+    def answering(
+        self, architecture: Architecture, image: Mapping[str, Any], prediction: Mapping[str, Any], file: NetworkFile
+    ) -> ModelSpec:
+        """Return the description of a network that classifies whole scans."""
+        there, back, inferer = self.steps()
+        sampling, _, _ = sampling_of(inferer, self.name)
+        if sampling is not None:
+            raise ModelError(f"{self.name}: a network that answers once for a scan is not shown patches of it.")
+        # only the number of the patch's dimensions tells where the network says nothing
+        dims = architecture.arguments.get("spatial_dims", 2 if architecture.name == "EfficientNetBN" else None)
+        shape = image.get("spatial_shape")
+        dims = dims or (len(shape) if isinstance(shape, list) and len(shape) in (2, 3) else 3)
+        there, order = _slices_first(there, None) if dims == 2 else (there, (2, 1, 0))
+        channels = self.count(architecture, image, _CHANNELS, "inputs")
+        classes = self.count(architecture, prediction, ("out_channels", "num_classes"), "outputs")
+        names = _channel_names(prediction, classes)
+        how = answering_of(there, back, names, channels, dims, order, image, self.name)
+        if file.architecture is not None:
+            check_weights(file)
+        check_fits(file, how, self.name)
+        codes = modality_codes(image.get("modality"))
+        inputs = [InputSlot(name, modality_codes(name) or codes) for name in _channel_names(image, how.scans)]
+        return answering_spec(self.words(), how, file, inputs, self.shown)
+
+    def steps(self) -> tuple[tuple[steps.Step, ...], tuple[steps.BackStep, ...], Any]:
+        """Return what is done before and after the network, and the inferer."""
+        there = steps_there(transforms_in(self.part("preprocessing"), self.name), self.name)
+        back_key = next((k for k in ("postprocessing", "post_transform") if k in self.config), None)
+        back = () if back_key is None else steps_back(transforms_in(self.part(back_key), self.name), self.name)
+        inferer = self.part("inferer") if "inferer" in self.config else {"_target_": "SimpleInferer"}
+        return there, back, inferer
 
     def painted(
         self, painted: Mapping[int, int], names: list[str], is_argmax: bool
@@ -217,10 +256,13 @@ class _Bundle:
     def processing(
         self, architecture: Architecture, image: Mapping[str, Any], prediction: Mapping[str, Any]
     ) -> Processing:
-        there = steps_there(transforms_in(self.part("preprocessing"), self.name), self.name)
-        back_key = next((k for k in ("postprocessing", "post_transform") if k in self.config), None)
-        back = () if back_key is None else steps_back(transforms_in(self.part(back_key), self.name), self.name)
-        inferer = self.part("inferer") if "inferer" in self.config else {"_target_": "SimpleInferer"}
+        there, back, inferer = self.steps()
+        for step in there:
+            if isinstance(step, steps.Resize | steps.Repeat):
+                raise ModelError(
+                    f"{self.name}: '{type(step).__name__}' in the preprocessing is supported only for a network that "
+                    "answers once for a whole scan."
+                )
         sampling, dims, axis = sampling_of(inferer, self.name)
         if sampling is None and architecture.arguments.get("spatial_dims") == 2:
             dims = 2
@@ -229,7 +271,7 @@ class _Bundle:
         else:
             order = (2, 1, 0)
         there += padding_of(inferer, sampling)
-        channels = self.count(architecture, image, ("in_channels", "n_channels"), "inputs")
+        channels = self.count(architecture, image, _CHANNELS, "inputs")
         classes = self.count(architecture, prediction, ("out_channels", "num_classes"), "outputs")
         is_image = prediction.get("format") != "segmentation" and not any(isinstance(s, steps.Decide) for s in back)
         if not is_image:
@@ -292,6 +334,8 @@ def _slices_first(
                 changed.append(replace(step, spacing=turned(step.spacing)))
             case steps.CropForeground():
                 changed.append(replace(step, margin=turned(step.margin), divisible=turned(step.divisible)))
+            case steps.Resize() | steps.Center():
+                changed.append(replace(step, shape=(0, *turned(step.shape)[1:])))
             case steps.Pad():
                 changed.append(replace(step, shape=turned(step.shape), divisible=turned(step.divisible)))
             case _:

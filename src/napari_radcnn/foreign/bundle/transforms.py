@@ -260,6 +260,43 @@ def _divisible_pad(a: Arguments) -> Step:
     return processing.Pad(divisible=_three(a.counts("k")), at_end=at_end)
 
 
+def _resize(a: Arguments) -> Step:
+    a.only("size_mode", ["all"], "all")
+    a.only("anti_aliasing", [False, None], False)
+    a.only("align_corners", [False, None], None)
+    a.ignore("anti_aliasing_sigma")
+    mode = one_value(a.take("mode", "area"))
+    kinds: dict[str, processing.ResizeKind] = {"area": "area", "bilinear": "linear", "trilinear": "linear"}
+    if mode not in kinds:
+        raise a.wrong(f"mode={str(mode)[:40]!r} is not supported; supported: {', '.join(kinds)}")
+    return processing.Resize(_sides(a, "spatial_size"), kinds[mode])
+
+
+def _fit_middle(name: str) -> Callable[[Arguments], Step]:
+    def made(a: Arguments) -> Step:
+        a.only("mode", ["constant"], "constant")
+        a.only("method", ["symmetric"], "symmetric")
+        return processing.Center(_sides(a, name))
+
+    return made
+
+
+def _sides(a: Arguments, name: str) -> Shape:
+    """Return numbers of voxels; of two, the third, along which slices lie, is 0: it is kept."""
+    given = a.take(name)
+    values = list(given) if isinstance(given, list | tuple) else [given] * 3
+    if len(values) not in (2, 3) or not all(type(n) is int and -1 <= n <= 4096 for n in values):
+        raise a.wrong(f"'{name}' must be two or three numbers of voxels, got {str(given)[:60]}")
+    return _three((*values, 0)[:3])
+
+
+def _repeat(a: Arguments) -> Step:
+    (times,) = a.counts("repeats", length=1)
+    if not 1 <= times <= 64:
+        raise a.wrong(f"repeats={times} must be a number from 1 to 64")
+    return processing.Repeat(times)
+
+
 def _three(values: tuple[int, ...]) -> Shape:
     return max(0, values[0]), max(0, values[1]), max(0, values[2])
 
@@ -276,6 +313,9 @@ _THERE: dict[str, Callable[[Arguments], Step]] = {
     "CropForeground": _crop_foreground,
     "SpatialPad": _spatial_pad,
     "DivisiblePad": _divisible_pad,
+    "Resize": _resize,
+    "ResizeWithPadOrCrop": _fit_middle("spatial_size"),
+    "RepeatChannel": _repeat,
 }
 
 # -- back ---------------------------------------------------------------------------------------------------------
