@@ -31,7 +31,7 @@ from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.state import MOST_OBJECTS
 from napari_radcnn.interactive.timeline import Change, Timeline
 from napari_radcnn.interactive.tools.base import Tool, ToolState
-from napari_radcnn.interactive.update import MaskUpdate
+from napari_radcnn.interactive.update import LabelsUpdate, MaskUpdate
 from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.schemas import SESSION
@@ -235,12 +235,14 @@ class PromptSession(EditedScan):
             request = EngineRequest(volume, prompts, state.lend([item.value], "object"), forbidden)
         else:
             objects = (*self.objects, item) if is_new else self.objects
-            request = ToolState(volume, state.labels, item.value, objects, state.box(item.value))
+            box = state.box_of_all() if what.is_of_all else state.box(item.value)
+            locked = [other.value for other in self.objects if other.is_locked]
+            request = ToolState(volume, state.labels, item.value, objects, box, locked)
         return Pending(what, item, is_new, volume, request, self._answering, self._mark(what, item))
 
     def predict(
         self, pending: Pending, progress: Progress | None = None, cancel: CancelEvent | None = None
-    ) -> MaskUpdate | None:
+    ) -> MaskUpdate | LabelsUpdate | None:
         """Return the answer to what was begun; touches nothing of the session, so that it may run on another thread.
 
         Raises
@@ -260,7 +262,7 @@ class PromptSession(EditedScan):
         monitor.check()
         return pending.what.apply(pending.request, monitor)
 
-    def commit(self, pending: Pending, update: MaskUpdate | None) -> Change:
+    def commit(self, pending: Pending, update: MaskUpdate | LabelsUpdate | None) -> Change:
         """Take the answer over, as one step.
 
         Raises
@@ -278,7 +280,10 @@ class PromptSession(EditedScan):
         difference = None
         if update is not None:
             check_box(update.box, self.geometry.shape)
-            difference = self._state.compare(item.value, update)
+            if isinstance(update, LabelsUpdate):
+                difference = self._state.compare_labels(update)
+            else:
+                difference = self._state.compare(item.value, update)
         prompts = self.prompts(item.value) if not pending.is_new else ()
         if isinstance(what, Prompt):
             edit = ObjectEdit(None if pending.is_new else item, item, len(prompts), added=(what,))

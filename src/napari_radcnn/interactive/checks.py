@@ -106,6 +106,6 @@ def checked_color(color: Iterable[float]) -> Color:
 def step_title(what: Prompt | Tool, item: SegmentedObject) -> str:
     """Return what the history calls a prompt or a tool."""
     if not isinstance(what, Prompt):
-        return f"{what.title}: {item.name}"
+        return what.title if what.is_of_all else f"{what.title}: {item.name}"
     where = "outside" if not what.positive else "around" if what.kind == "box" else "in"
     return f"{what.kind.capitalize()} {where} {item.name}"

@@ -13,7 +13,7 @@ from napari_radcnn.interactive.difference import Difference, Labels
 from napari_radcnn.interactive.history import ObjectEdit, SegmentedObject
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.tools.base import moved
-from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, box_shape, joined
+from napari_radcnn.interactive.update import LabelsUpdate, Mask, MaskUpdate, box_of, box_shape, joined
 
 #: Labels are uint16, and 0 is background.
 MOST_OBJECTS = 65535
@@ -70,6 +70,13 @@ class State:
     def box(self, value: int) -> Box:
         """Return a box that holds all voxels of an object; it may be larger than needed."""
         return self._boxes.get(value) or (slice(0, 0), slice(0, 0), slice(0, 0))
+
+    def box_of_all(self) -> Box:
+        """Return a box that holds the voxels of all objects; it may be larger than needed."""
+        found: Box | None = None
+        for item in self.objects:
+            found = joined(found, self._boxes.get(item.value))
+        return found or (slice(0, 0), slice(0, 0), slice(0, 0))
 
     def revision(self, value: int) -> int:
         """Return a number that grows whenever a step, its undo or its redo is about that object."""
@@ -148,6 +155,23 @@ class State:
         gained = {other: -count for other, count in lost.items()}
         gained[value] = n_added - n_removed
         return Difference.pack(box, xor, tuple(sorted(kinds)), {v: n for v, n in gained.items() if v})
+
+    def compare_labels(self, update: LabelsUpdate) -> Difference | None:
+        """Return what changes where voxels become those of other objects, but for locked ones; None for nothing."""
+        before = self._labels[update.box]
+        xor = np.bitwise_xor(before, update.labels)
+        locked = [item.value for item in self.objects if item.is_locked]
+        if locked:
+            xor[_members(before, locked) | _members(update.labels, locked)] = 0
+        inner = box_of(xor != 0)
+        if inner is None:
+            return None
+        box, xor = moved(inner, update.box), np.ascontiguousarray(xor[inner])
+        changed = xor != 0
+        lost, won = _counted(before[inner][changed]), _counted(update.labels[inner][changed])
+        # One that won as many voxels as it lost is another one all the same.
+        gained = {value: won.get(value, 0) - lost.get(value, 0) for value in sorted(lost | won) if value}
+        return Difference.pack(box, xor, tuple(value for value in _counted(xor.ravel()) if value), gained)
 
     def erase(self, value: int) -> Difference | None:
         """Return what changes where an object loses all its voxels; None for an empty object."""

@@ -1,4 +1,4 @@
-"""What an engine or a tool gives back: the new mask of one object, in one box."""
+"""What an engine or a tool gives back: the new mask of one object, or new labels of several, in one box."""
 
 from __future__ import annotations
 
@@ -34,6 +34,30 @@ class MaskUpdate:
             raise GeometryError(
                 f"The mask of a box of {shape} voxels must be boolean and of that shape, "
                 f"got {self.mask.dtype} of shape {self.mask.shape}."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class LabelsUpdate:
+    """The voxels of several objects inside a box; outside the box all objects stay as they were.
+
+    Parameters
+    ----------
+    box : tuple of slice
+        In (k, j, i), within the volume.
+    labels : (k, j, i) array of uint16
+        Of the box's shape: the value of the object that each voxel belongs to, 0 for none.
+    """
+
+    box: Box
+    labels: npt.NDArray[np.uint16]
+
+    def __post_init__(self) -> None:
+        shape = box_shape(self.box)
+        if self.labels.shape != shape or self.labels.dtype != np.uint16:
+            raise GeometryError(
+                f"The labels of a box of {shape} voxels must be uint16 and of that shape, "
+                f"got {self.labels.dtype} of shape {self.labels.shape}."
             )
 
 

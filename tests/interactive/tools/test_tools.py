@@ -16,10 +16,14 @@ from napari_radcnn.interactive.tools import (
     Grow,
     KeepIsland,
     KeepLargest,
+    Margin,
     Paint,
     RemoveIsland,
+    Scissors,
     Shrink,
     Smooth,
+    Threshold,
+    TraceLevel,
     tool_from_dict,
 )
 from napari_radcnn.progress import Monitor
@@ -45,6 +49,29 @@ ALL = {
     RemoveIsland((-1, 2, 3)): {"name": "remove_island", "position_mm": [-1, 2, 3]},
     Combine(2, "difference", 3.0): {"name": "combine", "other": 2, "operation": "difference", "margin_mm": 3.0},
     Clear(): {"name": "clear"},
+    Threshold(-200, 300.5, "add", 2, "j", (-31, 26.5, 48)): {
+        "name": "threshold",
+        "operation": "add",
+        "low": -200,
+        "high": 300.5,
+        "within": 2,
+        "axis": "j",
+        "position_mm": [-31, 26.5, 48],
+    },
+    Margin(3.5, -5, None): {"name": "margin", "distance_mm": 3.5, "low": -5},
+    TraceLevel((-31, 26.5, 48), "i", True): {
+        "name": "trace_level",
+        "position_mm": [-31, 26.5, 48],
+        "axis": "i",
+        "erase": True,
+    },
+    Scissors(((-31, 17, 40), (-31, 30, 40), (-28, 25, 60)), "erase_outside", False, (1, 0, 0.5)): {
+        "name": "scissors",
+        "points_mm": [[-31, 17, 40], [-31, 30, 40], [-28, 25, 60]],
+        "operation": "erase_outside",
+        "is_through": False,
+        "normal": [1, 0, 0.5],
+    },
 }
 tools = pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
 
@@ -117,7 +144,7 @@ def test_a_tool_touches_nothing(tool):
     grid = GRIDS["oblique"]
     if isinstance(tool, KeepIsland | RemoveIsland):
         tool = type(tool)(grid.to_world((4, 11, 12)))
-    state = state_of(labels, grid)
+    state = state_of(labels, grid, array=np.indices(SHAPE, np.int16).sum(axis=0))
     before = tool.apply(state, Monitor(1))
     np.testing.assert_array_equal(state.labels, labels)
     after = tool.apply(state, Monitor(1))

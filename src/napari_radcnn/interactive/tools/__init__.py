@@ -17,11 +17,14 @@ from typing import Any
 from napari_radcnn.errors import OptionError
 from napari_radcnn.interactive.tools.base import FormTool, Tool, ToolState
 from napari_radcnn.interactive.tools.between import FillBetweenSlices
+from napari_radcnn.interactive.tools.contours import Scissors, TraceLevel
 from napari_radcnn.interactive.tools.distance import Grow, Shrink
 from napari_radcnn.interactive.tools.islands import KeepIsland, KeepLargest, RemoveIsland
 from napari_radcnn.interactive.tools.objects import Clear, Combine, CopyLabel
 from napari_radcnn.interactive.tools.paint import Paint
 from napari_radcnn.interactive.tools.shape import FillHoles, Smooth
+from napari_radcnn.interactive.tools.smart import similar_range
+from napari_radcnn.interactive.tools.threshold import Margin, Threshold
 from napari_radcnn.results import LabelMap
 
 __all__ = [
@@ -35,12 +38,17 @@ __all__ = [
     "Grow",
     "KeepIsland",
     "KeepLargest",
+    "Margin",
     "Paint",
     "RemoveIsland",
+    "Scissors",
     "Shrink",
     "Smooth",
+    "Threshold",
     "Tool",
     "ToolState",
+    "TraceLevel",
+    "similar_range",
     "tool_from_dict",
 ]
 
@@ -57,6 +65,10 @@ _ALL: tuple[type[Tool], ...] = (
     Combine,
     CopyLabel,
     Clear,
+    Threshold,
+    Margin,
+    TraceLevel,
+    Scissors,
 )
 #: All tools by name.
 TOOLS: Mapping[str, type[Tool]] = {tool.name: tool for tool in _ALL}

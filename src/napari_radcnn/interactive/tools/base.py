@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, OptionError, SessionError
 from napari_radcnn.geometry import Box, Geometry
-from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, box_shape, whole_box
+from napari_radcnn.interactive.update import LabelsUpdate, Mask, MaskUpdate, box_of, box_shape, whole_box
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.options import CheckedOptions, describe, make_options
 from napari_radcnn.volume import Volume
@@ -44,7 +44,11 @@ class ToolState:
         All objects of the session.
     object_box : tuple of slice, optional
         A box that holds all voxels of the object, where it is known; larger than needed does no harm. Without it a
-        tool that needs the object looks through the whole label map.
+        tool that needs the object looks through the whole label map. For a tool that is of all objects it holds those
+        of all of them.
+    locked : collection of int
+        Objects whose voxels must not change. Whoever takes the answer over sees to that anyway; a tool that is of all
+        objects goes round them.
 
     Raises
     ------
@@ -59,6 +63,7 @@ class ToolState:
     value: int
     objects: Sequence[NumberedObject]
     object_box: Box | None = None
+    locked: Collection[int] = ()
 
     def __post_init__(self) -> None:
         self.check_object(self.value)
@@ -107,9 +112,13 @@ class Tool(ABC):
     ----------
     name : str
         In scripts and histories: ``"grow"``.
+    is_of_all : bool
+        Whether it changes several objects at once.
     """
 
     name: ClassVar[str]
+    #: Whether it changes all objects, and not only the one that it is applied to.
+    is_of_all: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -117,8 +126,10 @@ class Tool(ABC):
         """What a history calls it: ``"Grow by 2 mm"``."""
 
     @abstractmethod
-    def apply(self, state: ToolState, monitor: Monitor) -> MaskUpdate | None:
+    def apply(self, state: ToolState, monitor: Monitor) -> MaskUpdate | LabelsUpdate | None:
         """Return the object's new mask in the smallest box that holds all changes; None where nothing changes.
+
+        A tool that is of all objects returns their new labels.
 
         Raises
         ------

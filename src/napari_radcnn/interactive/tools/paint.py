@@ -26,6 +26,7 @@ from napari_radcnn.interactive.tools.base import (
     reach,
     relative,
 )
+from napari_radcnn.interactive.tools.ranges import checked_range, in_range, refuse_color
 from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, joined, whole_box
 from napari_radcnn.progress import Monitor
 
@@ -40,6 +41,7 @@ _KEYS = {
     "high": "high",
     "is_flat": "is_flat",
     "normal": "normal",
+    "is_connected": "is_connected",
 }
 
 
@@ -62,6 +64,9 @@ class Paint(Tool):
     normal : (x, y, z) or None
         Of the plane of a flat brush, in the patient, of any length. None is the plane of the scan's slices. A voxel is
         in the plane where its body, not just its center, meets it.
+    is_connected : bool
+        Whether of the voxels in the range only those change that hang together, over faces and edges, with some under
+        the line, within what the brush covers: the smart brush, which does not reach over an edge.
 
     Raises
     ------
@@ -77,6 +82,7 @@ class Paint(Tool):
     high: float | None = None
     is_flat: bool = True
     normal: tuple[float, float, float] | None = None
+    is_connected: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.points, str | bytes | Mapping) or not hasattr(self.points, "__len__"):
@@ -87,11 +93,8 @@ class Paint(Tool):
         radius = as_number("The radius of a brush", self.radius)
         if not 0 <= radius <= FARTHEST_MM:
             raise OptionError(f"The radius of a brush must be 0 to {FARTHEST_MM:g} mm, got {radius:g}.")
-        low = None if self.low is None else as_number("'low'", self.low)
-        high = None if self.high is None else as_number("'high'", self.high)
-        if low is not None and high is not None and low > high:
-            raise OptionError(f"The range of values {low:g} to {high:g} is empty.")
-        for name in ("erase", "is_flat"):
+        low, high = checked_range(self.low, self.high)
+        for name in ("erase", "is_flat", "is_connected"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"'{name}' must be true or false, got {getattr(self, name)!r}.")
         normal = None if self.normal is None else as_triple("The normal of a plane", self.normal)
@@ -103,6 +106,8 @@ class Paint(Tool):
     @property
     def title(self) -> str:
         """What a history calls it."""
+        if self.is_connected:
+            return "Smart eraser" if self.erase else "Smart brush"
         return "Eraser" if self.erase else "Brush"
 
     @classmethod
@@ -131,6 +136,8 @@ class Paint(Tool):
                 plain[key] = getattr(self, key)
         if self.normal is not None:
             plain["normal"] = list(self.normal)
+        if self.is_connected:
+            plain["is_connected"] = True
         return plain
 
     def apply(self, state: ToolState, monitor: Monitor) -> MaskUpdate | None:
@@ -141,18 +148,18 @@ class Paint(Tool):
         OptionError
             If a range of values is asked for on a color image, or a point lies more than 10 m away from the scan.
         """
-        if (self.low is not None or self.high is not None) and state.volume.is_color:
-            raise OptionError("A color image does not have one value per voxel: paint without a range of values.")
+        has_range = self.low is not None or self.high is not None
+        if has_range:
+            refuse_color(state.volume)
         check_reach("stroke", self.points, state.geometry)
         covered = stroke(self, state.geometry, monitor)
         if covered is None:
             return None
         box, mask = covered
-        if self.low is not None or self.high is not None:
-            values = state.volume.read_block(box)
-            with np.errstate(invalid="ignore"):
-                mask &= values >= (-np.inf if self.low is None else self.low)
-                mask &= values <= (np.inf if self.high is None else self.high)
+        if has_range:
+            mask &= in_range(state.volume.read_block(box), self.low, self.high)
+        if self.is_connected:
+            mask = _with_line(mask, box, _segments(self, state.geometry))
         before = state.mask(box)
         return state.update(box, before & ~mask if self.erase else before | mask)
 
@@ -294,6 +301,15 @@ def _squared(axes: list[npt.NDArray[np.float32]], gram: npt.NDArray[np.float64])
     squared *= i
     squared += kk * k**2 + jj * j**2 + 2 * kj * k * j
     return np.asarray(squared)
+
+
+def _with_line(mask: Mask, box: Box, segments: list[Segment]) -> Mask:
+    """Return the parts of a mask that hang together, over faces and edges, with a voxel under a line."""
+    from scipy import ndimage
+
+    line = np.zeros(mask.shape, bool)
+    _draw_line(line, box, segments)
+    return np.asarray(ndimage.binary_propagation(line & mask, ndimage.generate_binary_structure(3, 2), mask))
 
 
 def _draw_line(mask: Mask, box: Box, segments: list[Segment]) -> None:
