@@ -22,6 +22,7 @@ from napari_radcnn.interactive.tools.distance import Grow, Shrink
 from napari_radcnn.interactive.tools.islands import KeepIsland, KeepLargest, RemoveIsland
 from napari_radcnn.interactive.tools.objects import Clear, Combine, CopyLabel
 from napari_radcnn.interactive.tools.paint import Paint
+from napari_radcnn.interactive.tools.seeds import GrowFromSeeds
 from napari_radcnn.interactive.tools.shape import FillHoles, Smooth
 from napari_radcnn.interactive.tools.smart import similar_range
 from napari_radcnn.interactive.tools.threshold import Margin, Threshold
@@ -36,6 +37,7 @@ __all__ = [
     "FillHoles",
     "FormTool",
     "Grow",
+    "GrowFromSeeds",
     "KeepIsland",
     "KeepLargest",
     "Margin",
@@ -69,6 +71,7 @@ _ALL: tuple[type[Tool], ...] = (
     Margin,
     TraceLevel,
     Scissors,
+    GrowFromSeeds,
 )
 #: All tools by name.
 TOOLS: Mapping[str, type[Tool]] = {tool.name: tool for tool in _ALL}
