@@ -26,7 +26,7 @@ from napari_radcnn.spec.trust import remember_trust, trusted
 from napari_radcnn.user_folders import recall, remember
 from written import GEOMETRY, OUTPUTS, SHAPE, labels
 
-NUMBERS = [2, 4]
+NUMBERS = [pytest.param(2, marks=pytest.mark.slow), 4]
 
 
 def race(n: int, folder: Path, work: Callable[[int], object]) -> list[str]:

@@ -75,14 +75,14 @@ def make_napari_viewer(request: pytest.FixtureRequest, qtbot: Any, _kept_viewers
             _kept_viewers.pop().close()
         yield request.getfixturevalue("make_napari_viewer")
         return
+    if not _kept_viewers:
+        _kept_viewers.append(KeptViewer())
     n_made = 0
 
     def viewer(*, show: bool = False) -> Any:
         nonlocal n_made
         n_made += 1
         assert n_made == 1, "a test with two viewers needs the mark own_window"
-        if not _kept_viewers:
-            _kept_viewers.append(KeptViewer())
         return _kept_viewers[0].viewer
 
     yield viewer

@@ -9,15 +9,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 from unittest.mock import patch
 
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QDialog, QDockWidget, QMainWindow, QWidget
 
 from screens import pump
-
-_CALLBACKS = ("mouse_drag_callbacks", "mouse_move_callbacks", "mouse_wheel_callbacks", "mouse_double_click_callbacks")
 
 
 @contextmanager
@@ -64,9 +61,7 @@ class KeptViewer:
         )
         self._size, self._title = self.window.size(), self.viewer.title
         self._docks = self.window.findChildren(QDockWidget)
-        self._areas = [(dock, self.window.dockWidgetArea(dock)) for dock in self._docks]
         self._state = self.window.saveState()
-        self._callbacks: dict[str, list[Any]] | None = None
 
     def put_back(self) -> None:
         """Take away what a test has left: pages, layers, questions, further views, and what it set."""
@@ -89,16 +84,15 @@ class KeptViewer:
             room.say("")
         viewer.layers.clear()
         viewer.dims.reset()
-        viewer.scene.camera.reset() if hasattr(viewer.scene.camera, "reset") else None
         viewer.reset_view()
         get_settings().reset()
         viewer.theme = get_settings().appearance.theme
         viewer.title, viewer.status, viewer.help = self._title, "Ready", ""
         viewer.keymap.clear()
-        viewer.cursor_style_clear() if hasattr(viewer, "cursor_style_clear") else None
         self.window.showNormal()
         self.window.resize(self._size)
-        self.window.restoreState(self._state)
+        if self.window.saveState() != self._state:
+            self.window.restoreState(self._state)
         for dock in self._docks:
             dock.show()
         gc.collect(1)
@@ -119,7 +113,7 @@ class KeptViewer:
         """Close it as a program does."""
         with patch.object(self.window, "_save_current_window_settings"):
             self.viewer.close()
-        del self.viewer, self.window, self._docks, self._areas
+        del self.viewer, self.window, self._docks
         self._stack.close()
         pump(3)
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

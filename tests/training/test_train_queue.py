@@ -47,7 +47,7 @@ def repository(tmp_path):
     """A repository of the queue, the package without its weights, and the toy recipe."""
     root = tmp_path / "repository"
     package = root / "src" / "napari_radcnn"
-    no_weights = shutil.ignore_patterns("__pycache__", "*.safetensors")
+    no_weights = shutil.ignore_patterns("*.safetensors")
     shutil.copytree(REPOSITORY / "src" / "napari_radcnn", package, ignore=no_weights)
     toy = package / "training" / "toy"
     toy.mkdir()

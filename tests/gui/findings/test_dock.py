@@ -13,6 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QOpenGLWidget
 
 import fake_models
+from costly import few_of
 from dicom_factory import write_dicom_series
 from napari_radcnn import io
 from napari_radcnn.geometry import Geometry
@@ -127,7 +128,7 @@ def test_findings_lie_on_their_voxels_and_are_listed_best_first(reviewed, kind):
     assert np.allclose(steps, shown.viewer.layers[0].scale)
 
 
-@pytest.mark.parametrize("kind", SCANS)
+@pytest.mark.parametrize("kind", few_of(SCANS, "turned"))
 def test_choosing_a_row_shows_the_finding_under_the_cursor(reviewed, kind):
     shown = reviewed(SCANS[kind]())
     image = shown.viewer.layers[0]
@@ -290,7 +291,7 @@ def test_keys_in_the_canvas_decide_whichever_layer_is_active(reviewed):
     assert [row[4] for row in shown.rows] == ["accepted", "candidate", "candidate", "candidate"]
 
 
-@pytest.mark.parametrize("kind", SCANS)
+@pytest.mark.parametrize("kind", few_of(SCANS, "oblique"))
 def test_a_click_on_a_finding_chooses_its_row(reviewed, kind):
     shown = reviewed(SCANS[kind]())
     shown.viewer.layers.selection.active = shown.viewer.layers[0]  # whichever layer is active

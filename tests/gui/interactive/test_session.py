@@ -12,6 +12,7 @@ from napari.layers import Points
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtTest import QTest
 
+from costly import few_of
 from napari_radcnn.gui.layers.layers import label_map_from_layer, to_patient, volume_from_layer
 from napari_radcnn.interactive.tools import Grow, ToolState
 from napari_radcnn.progress import Monitor
@@ -234,7 +235,7 @@ def test_an_object_deleted_while_it_is_computed_stays_deleted(make_napari_viewer
     assert played.dock.objects.tree.topLevelItemCount() == 1
 
 
-@pytest.mark.parametrize("which", ["scan", "labels", "all"])
+@pytest.mark.parametrize("which", few_of(["scan", "labels", "all"], "labels"))
 def test_a_layer_removed_while_it_computes_ends_the_session_and_nothing_is_lost(
     make_napari_viewer, qtbot, engine, which
 ):

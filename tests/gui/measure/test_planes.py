@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, Qt
 
+from costly import few_of
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data, to_display, to_patient
 from napari_radcnn.gui.reading.show import add_to_viewer
@@ -108,7 +109,7 @@ def drawing(make_napari_viewer, qtbot, name):
     return reading, section, draw
 
 
-@pytest.mark.parametrize("name", SCANS)
+@pytest.mark.parametrize("name", few_of(SCANS, "oblique"))
 def test_each_ruler_in_each_plane(name, make_napari_viewer, qtbot):
     reading, section, draw = drawing(make_napari_viewer, qtbot, name)
     scan, drawn = section.scan, 24

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
+from costly import few_of
 from napari_radcnn import operations
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data, volume_from_layer
@@ -58,7 +59,7 @@ def shown(make_napari_viewer, qtbot, geometry, **metadata):
     return scan, viewer.layers[0], layer
 
 
-@pytest.mark.parametrize("stored", ["SPL", "LIP", "ARS"])
+@pytest.mark.parametrize("stored", few_of(["SPL", "LIP", "ARS"], "LIP"))
 def test_a_slice_of_the_scan_has_its_own_place_among_the_thin_ones(make_napari_viewer, qtbot, spline_alone, stored):
     usual = Geometry.from_parts((24, 12, 14), (6.0, 2.0, 1.5), (-31.0, 17.5, 40.25))
     scan, thick, thin = shown(make_napari_viewer, qtbot, usual.reoriented(usual.axis_map(stored)))

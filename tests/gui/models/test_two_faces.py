@@ -33,7 +33,10 @@ def _oblique_path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("model", "scan", "option", "value"),
-    [("brain-extraction", _head_path, "grow_mm", 2.5), ("nlm-denoise", _oblique_path, "strength", 1.3)],
+    [
+        pytest.param("brain-extraction", _head_path, "grow_mm", 2.5, marks=pytest.mark.slow),
+        ("nlm-denoise", _oblique_path, "strength", 1.3),
+    ],
 )
 def test_both_faces_give_the_same_voxels(make_napari_viewer, qtbot, tmp_path, capsys, model, scan, option, value):
     path, out = scan(tmp_path), tmp_path / "out.nii.gz"

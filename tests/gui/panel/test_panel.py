@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QSlider,
 )
 
+from costly import few_of
 from models_dock import choose, tiny_head
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.export.dock import ExportDock
@@ -161,7 +162,7 @@ def test_a_panel_that_is_closed_is_made_anew(make_napari_viewer, qtbot):
     gc.collect()
 
 
-@pytest.mark.parametrize("way", ["dock", "native", "all", "close"])
+@pytest.mark.parametrize("way", few_of(["dock", "native", "all", "close"], "dock", "close"))
 def test_however_it_is_taken_away_it_comes_back_by_the_menu(make_napari_viewer, qtbot, way):
     viewer = make_napari_viewer(show=True)
     dock, page = opened(viewer, "Models")
@@ -194,7 +195,7 @@ def test_however_it_is_taken_away_it_comes_back_by_the_menu(make_napari_viewer, 
         assert [each() for each in gone] == [None, None]
 
 
-@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080)])
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), pytest.param(1920, 1080, marks=pytest.mark.slow)])
 def test_the_canvas_keeps_three_fifths_and_nothing_is_cut_off(make_napari_viewer, qtbot, width, height):
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(width, height)

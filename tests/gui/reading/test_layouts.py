@@ -12,6 +12,7 @@ from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
+from costly import few_of
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers import view
 from napari_radcnn.gui.layers.layers import layer_data, to_display, to_patient
@@ -45,7 +46,7 @@ def under_cross_hair(room, model):
     return to_patient(point)
 
 
-@pytest.mark.parametrize("name", SCANS)
+@pytest.mark.parametrize("name", few_of(SCANS, "oblique", "left_handed"))
 def test_the_same_point_is_under_every_cross_hair(make_napari_viewer, qtbot, name):
     check_cross_hairs(make_napari_viewer, qtbot, name, N_POINTS)
 
@@ -322,7 +323,10 @@ def test_what_others_draw_is_seen_in_each_plane_on_its_slice(make_napari_viewer,
     assert np.array_equal(before[2], tracks.data)
 
 
-@pytest.mark.parametrize(("shape", "spacing"), [((1, 20, 30), (5.0, 0.7, 0.7)), ((3, 400, 8), (2000.0, 0.5, 2.0))])
+@pytest.mark.parametrize(
+    ("shape", "spacing"),
+    [((1, 20, 30), (5.0, 0.7, 0.7)), pytest.param((3, 400, 8), (2000.0, 0.5, 2.0), marks=pytest.mark.slow)],
+)
 def test_scans_of_one_slice_and_of_odd_voxels_have_layouts(make_napari_viewer, qtbot, shape, spacing):
     reading = Reading(make_napari_viewer, qtbot, field(Geometry.from_parts(shape, spacing, (-31.0, 17.5, 40.25))))
     reading.key(Qt.Key.Key_F7)

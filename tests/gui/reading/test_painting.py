@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, Qt
 
+from costly import few_of
 from napari_radcnn.gui.layers.layers import layer_data, to_display
 from napari_radcnn.gui.reading import planes, words
 from napari_radcnn.gui.reading.show import add_to_viewer
@@ -47,7 +48,7 @@ def stroke(reading, pane_model, canvas, positions):
     reading.mouse(QEvent.Type.MouseButtonRelease, points[-1], LEFT, NONE, canvas=canvas)
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", few_of(GRIDS, "oblique"))
 def test_a_brush_paints_under_the_mouse_in_each_plane_and_every_stroke_is_undone(make_napari_viewer, qtbot, name):
     reading, layer = open_labels(make_napari_viewer, qtbot, GRIDS[name])
     viewer, room = reading.viewer, reading.room

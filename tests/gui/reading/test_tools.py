@@ -74,7 +74,14 @@ class Views:
         return session.prompts(session.active)[-1]
 
 
-@pytest.mark.parametrize(("kind", "layout"), [("turned", "four"), ("flipped", "three"), ("left_handed", "four")])
+@pytest.mark.parametrize(
+    ("kind", "layout"),
+    [
+        ("turned", "four"),
+        pytest.param("flipped", "three", marks=pytest.mark.slow),
+        pytest.param("left_handed", "four", marks=pytest.mark.slow),
+    ],
+)
 def test_prompts_and_strokes_land_under_the_mouse_in_every_plane(make_napari_viewer, qtbot, monkeypatch, kind, layout):
     use_engine(monkeypatch).radius = 3.0
     volume = KINDS[kind]()

@@ -22,7 +22,7 @@ from napari_radcnn.gui.scans.tree import scan_of_item
 from napari_radcnn.phantom import disks, head, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.one_window]
 
 
 @pytest.fixture

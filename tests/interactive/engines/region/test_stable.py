@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from costly import few_together
 from napari_radcnn.errors import CancelledError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.base import EngineRequest
@@ -65,9 +66,13 @@ def one_click(volume: Volume, index: tuple[int, ...]) -> np.ndarray:
     return mask
 
 
-@pytest.mark.parametrize("noise", [0.0, 5.0, 60.0])
-@pytest.mark.parametrize("spacing", SPACINGS, ids=str)
-@pytest.mark.parametrize("shape", [sphere, ellipsoid, tube, shell], ids=lambda shape: shape.__name__)
+#: One of each shape, grid and noise; all together in the slow tests.
+FEW = [(sphere, SPACINGS[1], 60.0), (ellipsoid, SPACINGS[2], 5.0), (tube, SPACINGS[1], 0.0), (shell, SPACINGS[0], 5.0)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "noise"), few_together(FEW, [sphere, ellipsoid, tube, shell], SPACINGS, [0.0, 5.0, 60.0])
+)
 def test_one_click_finds_what_has_a_clear_outline(shape, spacing, noise) -> None:
     geometry = grid(spacing)
     truth, index = shape(geometry)
