@@ -86,7 +86,8 @@ def make_napari_viewer(request: pytest.FixtureRequest, qtbot: Any, _kept_viewers
         return _kept_viewers[0].viewer
 
     yield viewer
-    if request.node.rep_call.failed:  # whatever went wrong is not handed on
+    called = getattr(request.node, "rep_call", None)  # by napari's own fixtures; none where the setup failed
+    if called is None or called.failed:  # whatever went wrong is not handed on
         while _kept_viewers:
             _kept_viewers.pop().close()
     elif n_made:

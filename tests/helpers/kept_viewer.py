@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from qtpy.QtCore import QEvent
@@ -41,6 +42,13 @@ def _application() -> Iterator[None]:
             forget()
 
 
+def _no_console(_self: Any) -> QWidget:
+    """Return what stands for napari's console, which no test needs and which takes long."""
+    stand_in = QWidget()
+    stand_in._update_theme = lambda *_: None
+    return stand_in
+
+
 class KeptViewer:
     """A viewer in a window that is shown, with napari's line below the pictures still."""
 
@@ -52,7 +60,7 @@ class KeptViewer:
         self._stack = ExitStack()
         self._stack.enter_context(_application())
         self._stack.enter_context(patch("napari._qt.threads.status_checker.StatusChecker.start", lambda _self: None))
-        self._stack.enter_context(patch("napari._qt.qt_viewer.QtViewer._get_console", lambda _self: QWidget()))
+        self._stack.enter_context(patch("napari._qt.qt_viewer.QtViewer._get_console", _no_console))
         get_settings().reset()
         self.viewer = napari.Viewer(show=True, show_welcome_screen=False)
         windows = [each for each in QApplication.topLevelWidgets() if isinstance(each, QMainWindow)]
@@ -60,7 +68,7 @@ class KeptViewer:
             each for each in windows if any(inner.viewer is self.viewer for inner in each.findChildren(QtViewer))
         )
         self._size, self._title = self.window.size(), self.viewer.title
-        self._docks = self.window.findChildren(QDockWidget)
+        self._docks = {dock: dock.isHidden() for dock in self.window.findChildren(QDockWidget)}
         self._state = self.window.saveState()
 
     def put_back(self) -> None:
@@ -93,8 +101,8 @@ class KeptViewer:
         self.window.resize(self._size)
         if self.window.saveState() != self._state:
             self.window.restoreState(self._state)
-        for dock in self._docks:
-            dock.show()
+        for dock, is_hidden in self._docks.items():
+            dock.setVisible(not is_hidden)
         gc.collect(1)
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         pump(3)
@@ -111,10 +119,12 @@ class KeptViewer:
 
     def close(self) -> None:
         """Close it as a program does."""
-        with patch.object(self.window, "_save_current_window_settings"):
-            self.viewer.close()
-        del self.viewer, self.window, self._docks
-        self._stack.close()
+        try:
+            with patch.object(self.window, "_save_current_window_settings"):
+                self.viewer.close()
+        finally:
+            del self.viewer, self.window, self._docks
+            self._stack.close()
         pump(3)
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         gc.collect()

@@ -297,6 +297,7 @@ def test_two_series_in_one_folder_stay_apart(tmp_path: Path) -> None:
     assert len({volume.metadata.series_uid for volume in volumes}) == 2
 
 
+@pytest.mark.slow
 def test_a_thousand_volumes(tmp_path: Path) -> None:
     grid = Geometry.from_parts((2, 3, 4), (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25))
     files = write_layout(tmp_path, replace(FMRI, volumes=30, private=lambda n, k: []), grid)
