@@ -17,7 +17,16 @@ from napari_radcnn.errors import ModelError, WriteError
 from napari_radcnn.io.writing import check_suffix
 from napari_radcnn.models import models
 from napari_radcnn.phantom import world_field
-from napari_radcnn.results import Classification, Detection, Detections, Label, LabelMap, Regression
+from napari_radcnn.results import (
+    Classification,
+    Detection,
+    Detections,
+    Label,
+    LabelMap,
+    Landmark,
+    Landmarks,
+    Regression,
+)
 from napari_radcnn.volume import Volume
 
 RESULTS = {
@@ -26,6 +35,7 @@ RESULTS = {
     "detections": Detections((Detection("nodule", 0.5, (1, 2, 3), (4, 5, 6)),)),
     "classification": Classification({"a": 0.25, "b": 0.75}),
     "value": Regression(3.5, "mm"),
+    "landmarks": Landmarks((Landmark("tip", (1.0, 2.0, 3.0), 0.5),)),
 }
 
 
@@ -70,6 +80,7 @@ def test_what_is_no_result_has_no_kind(tmp_path):
         (Detections, ".csv", ""),
         (Classification, ".json", ".csv"),
         (Regression, ".json", ".csv"),
+        (Landmarks, ".csv", ".nii.gz"),
     ],
 )
 def test_the_table_says_under_which_names_a_result_is_written(tmp_path, kind, suffix, other):

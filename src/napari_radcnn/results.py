@@ -322,3 +322,41 @@ class Regression:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     maps: tuple[Volume, ...] = ()
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """A named place in the patient.
+
+    Attributes
+    ----------
+    name : str
+        What lies there.
+    position : tuple of float
+        ``(x, y, z)``, LPS mm.
+    score : float
+        0..1; NaN where the model gives none.
+    """
+
+    name: str
+    position: tuple[float, float, float]
+    score: float = math.nan
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The landmarks that were found in one scan, in the order of their model.
+
+    Parameters
+    ----------
+    points : tuple of Landmark
+        Those that were found; what was looked for and not found stands among the warnings.
+    name, provenance, warnings, maps
+        As of `LabelMap`.
+    """
+
+    points: tuple[Landmark, ...]
+    name: str = "landmarks"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    maps: tuple[Volume, ...] = ()

@@ -11,11 +11,18 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
-from napari_radcnn.results import Classification, Detections, LabelMap, Regression, Result
+from napari_radcnn.results import Classification, Detections, LabelMap, Landmarks, Regression, Result
 from napari_radcnn.volume import Volume
 
 TaskName = Literal[
-    "segmentation", "detection", "classification", "regression", "denoising", "super-resolution", "interactive"
+    "segmentation",
+    "detection",
+    "classification",
+    "regression",
+    "landmarks",
+    "denoising",
+    "super-resolution",
+    "interactive",
 ]
 
 
@@ -128,6 +135,17 @@ VALUE = ResultKind(
     numbers=f"{_RUN}.regressing:numbers",
     compare=f"{_RUN}.regressing:compare_values",
 )
+LANDMARKS = ResultKind(
+    "landmarks",
+    Landmarks,
+    "landmarks are",
+    {
+        ".json": "napari_radcnn.io.reports:write_landmarks",
+        ".csv": "napari_radcnn.io.reports:write_landmarks",
+    },
+    numbers=f"{_RUN}.landmarking:numbers",
+    compare=f"{_RUN}.landmarking:compare_landmarks",
+)
 
 #: The table.
 TASKS: dict[str, Task] = {
@@ -138,6 +156,7 @@ TASKS: dict[str, Task] = {
     "detection": Task(DETECTIONS, f"{_PAGES}:DetectionsPage", f"{_RUN}.detecting:detections"),
     "classification": Task(CLASSIFICATION, f"{_PAGES}:ClassificationPage", f"{_RUN}.classifying:classification"),
     "regression": Task(VALUE, f"{_PAGES}:ValuePage", f"{_RUN}.regressing:regression"),
+    "landmarks": Task(LANDMARKS, f"{_PAGES}:LandmarksPage", f"{_RUN}.landmarking:found"),
 }
 
 

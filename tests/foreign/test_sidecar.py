@@ -88,6 +88,15 @@ def test_the_documented_value_has_an_interval(tmp_path, monkeypatch):
     )
 
 
+def test_the_documented_landmarks_are_found(tmp_path):
+    example = EXAMPLES[5]
+    write_safetensors(tmp_path / example["weights"], unet(2).state_dict())
+    (tmp_path / "model.json").write_text(json.dumps(example))
+    scan = scan_of().with_metadata(modality="MR")
+    found = radcnn.landmarks(scan, radcnn.open_model(tmp_path), device="cpu", anyway=True)
+    assert {point.name for point in found.points} <= set(example["landmarks"])
+
+
 def test_every_key_and_step_is_documented():
     text = DOCUMENT.read_text()
     for example in EXAMPLES:

@@ -244,6 +244,23 @@ def _value(parsed: argparse.Namespace) -> None:
     _tell_origin(manifest, warnings)
 
 
+def _landmarks(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io.reports import read_landmarks
+    from napari_radcnn.operations.landmarking import numbers
+
+    found = read_landmarks(parsed.path)
+    manifest, warnings = _beside(parsed.path)
+    if parsed.json:
+        made = {"made_by": _model(manifest)} if manifest else {}
+        listed = [{"name": point.name, "position_mm": list(point.position)} for point in found.points]
+        _print_json(parsed, landmarks={"name": found.name, "points": listed, **made}, warnings=warnings)
+        return
+    print(f"{found.name} · {_count(len(found.points), 'landmark')}")
+    for name, told in numbers(found):
+        print(f"     {name}: {told}")
+    _tell_origin(manifest, warnings)
+
+
 def _beside(path: Path) -> tuple[Mapping[str, Any], list[str]]:
     """Return the manifest of a result and what it warns of; one that cannot be read is a warning itself."""
     from napari_radcnn.manifest import doubts_of, read_beside
@@ -380,6 +397,7 @@ _TELLERS: Mapping[Kind | None, Callable[[argparse.Namespace], None]] = {
     Kind.FINDINGS: _findings,
     Kind.CLASSES: _classes,
     Kind.VALUE: _value,
+    Kind.LANDMARKS: _landmarks,
     Kind.MANIFEST: _manifest,
     Kind.SCRIPT: _script,
     Kind.SESSION: _session,

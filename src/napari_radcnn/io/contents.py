@@ -48,6 +48,8 @@ class Kind(StrEnum):
     CLASSES = "class probabilities"
     #: A value that was read off a scan.
     VALUE = "a value"
+    #: Named places in the patient.
+    LANDMARKS = "landmarks"
     #: What made a result.
     MANIFEST = "the manifest of a result"
     #: Prompts and tools, to be played on a scan.
@@ -67,7 +69,13 @@ SHOWN = (Kind.IMAGES, Kind.REPORT, Kind.FINDINGS)
 _BEGINNING = 1024
 _PARSED_WHOLE = 1 << 20
 #: The first key of what is written here -> what the file holds.
-_FIRST_KEYS = {"detections": Kind.FINDINGS, "probabilities": Kind.CLASSES, "value": Kind.VALUE, "steps": Kind.SCRIPT}
+_FIRST_KEYS = {
+    "detections": Kind.FINDINGS,
+    "probabilities": Kind.CLASSES,
+    "value": Kind.VALUE,
+    "landmarks": Kind.LANDMARKS,
+    "steps": Kind.SCRIPT,
+}
 #: What lies in the folder of a model, at whatever depth.
 _MODEL_FILES = ("configs/inference.json", "configs/inference.yaml", "configs/metadata.json", "plans.json", "model.json")
 _MODEL_MEMBER = re.compile(rf"(?:[^/]+/){{0,2}}(?:{'|'.join(map(re.escape, _MODEL_FILES))})")

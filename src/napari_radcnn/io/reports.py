@@ -1,4 +1,4 @@
-"""Detections, classifications and values as JSON or CSV."""
+"""Detections, classifications, values and landmarks as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -13,12 +13,24 @@ from typing import Any, get_args
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import write_text
 from napari_radcnn.manifest import suitability_of
-from napari_radcnn.results import Classification, ClassKind, Detection, Detections, FindingState, Regression, Result
+from napari_radcnn.results import (
+    Classification,
+    ClassKind,
+    Detection,
+    Detections,
+    FindingState,
+    Landmark,
+    Landmarks,
+    Regression,
+    Result,
+)
 
 #: Bytes that are looked at to tell what a file holds.
 _BEGINNING = 1024
 #: The columns of a table of findings; a further one is their state.
 _COLUMNS = ("label", "score", "x_mm", "y_mm", "z_mm", "dx_mm", "dy_mm", "dz_mm")
+#: The columns of a table of landmarks.
+_LANDMARK_COLUMNS = ("name", "score", "x_mm", "y_mm", "z_mm")
 #: The columns of a table of values after that of the case; the ends of the interval and the unit may be missing.
 _VALUE, _LOW, _HIGH, _UNIT = "value", "low", "high", "unit"
 
@@ -287,3 +299,58 @@ def read_value_table(path: Path) -> dict[str, Regression] | None:
             raise ReadError(f"{path}: the value of case '{case}' is not valid: {error}.") from error
         found[case] = Regression(value, row.get(_UNIT) or "", interval, name=case)
     return found
+
+
+# -- landmarks ---------------------------------------------------------------------------------------------------------
+
+
+def write_landmarks(obj: Landmarks, path: Path, overwrite: bool = False) -> None:
+    """Write landmarks, one object or row each, positions in LPS mm; an unknown score is null, or empty.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    scores = [None if math.isnan(point.score) else float(point.score) for point in obj.points]
+    if path.suffix.lower() == ".csv":
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(_LANDMARK_COLUMNS)
+        for point, score in zip(obj.points, scores, strict=True):
+            writer.writerow([point.name, "" if score is None else score, *map(float, point.position)])
+        write_text(path, table.getvalue(), overwrite)
+        return
+    listed = [
+        {"name": point.name, "position_mm": [float(v) for v in point.position], "score": score}
+        for point, score in zip(obj.points, scores, strict=True)
+    ]
+    plain = {"landmarks": listed, **suitability_in(obj)}
+    write_text(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n", overwrite)
+
+
+def read_landmarks(path: Path) -> Landmarks:
+    """Return the landmarks of a JSON file that `write_landmarks` wrote; scores may be missing.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or a landmark has no name or no three finite numbers as its place.
+    """
+    try:
+        points = tuple(map(_landmark, json.loads(path.read_text(encoding="utf-8"))["landmarks"]))
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ReadError(
+            f"{path} contains no valid landmarks: expected: a list 'landmarks' of name, position_mm and score."
+        ) from error
+    return Landmarks(points, path.stem)
+
+
+def _landmark(one: Any) -> Landmark:
+    x, y, z = (float(value) for value in one["position_mm"])
+    score = math.nan if one.get("score") is None else float(one["score"])
+    if not all(map(math.isfinite, (x, y, z))) or not isinstance(one["name"], str):
+        raise ValueError("a name and three finite numbers are expected")
+    return Landmark(one["name"], (x, y, z), score)

@@ -72,7 +72,7 @@ def run(
 
     Returns
     -------
-    LabelMap, Volume, Detections, Classification or Regression
+    LabelMap, Volume, Detections, Classification, Regression or Landmarks
         By the model's task; labels and denoised images lie on the volume's own grid, super-resolved ones on a finer.
 
     Raises

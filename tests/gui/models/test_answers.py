@@ -1,6 +1,8 @@
 """Classifiers and regressors from elsewhere in the Models dock: the numbers of Python, on their cards."""
 
+import numpy as np
 import pytest
+from napari.layers import Points
 
 import napari_radcnn as radcnn
 from answering import compute_here, describe_answer, open_trusted, scan, value_keys, write_network
@@ -20,7 +22,7 @@ def run(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(foreign, "_OPENED", {})
     volume = scan()
-    _, dock = docked(make_napari_viewer, volume)
+    viewer, dock = docked(make_napari_viewer, volume)
 
     def make(name, weight, bias, **changes):
         compute_here(monkeypatch, weight, bias)
@@ -32,9 +34,9 @@ def run(make_napari_viewer, qtbot, tmp_path, monkeypatch):
         wait_for_plan(dock)
         click(qtbot, dock.panel.start_button)
         wait_for_end(qtbot, dock)
-        task = radcnn.classify if spec.task == "classification" else radcnn.regress
-        return dock, dock.page(spec.task).widget, task(volume, spec, device="cpu")
+        return dock, dock.page(spec.task).widget, radcnn.operations.run(volume, spec, device="cpu")
 
+    make.viewer, make.volume = viewer, volume
     return make
 
 
@@ -83,3 +85,20 @@ def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run):
     assert card.interval.text() == "The model does not say how sure it is."
     assert card.note.text().startswith("Outside of what the model can answer.")
     assert "do not rely on it" in dock.panel.message_label.text()
+
+
+def test_landmarks_are_points_with_names_in_their_place(run):
+    keys = {"task": "landmarks", "classes": ..., "landmarks": ["tip", "base"], "form": "coordinates"}
+    # bias + 0 * mean: the places are known, in voxels of the patch, which has half the voxels of the scan
+    dock, widget, expected = run("Places", [[0.0]] * 6, [2.0, 3.0, 1.0, 4.5, 1.0, 3.0], **keys)
+    assert widget is None
+    layer = run.viewer.layers[-1]
+    assert isinstance(layer, Points)
+    world = run.volume.geometry.to_world([[4.5, 6.5, 2.5], [9.5, 2.5, 6.5]])
+    np.testing.assert_allclose((layer.data * layer.scale)[:, ::-1], world, atol=1e-3)  # napari has z, y, x
+    np.testing.assert_allclose([point.position for point in expected.points], world, atol=1e-3)
+    assert list(layer.features["name"]) == ["tip", "base"]
+    assert layer.text.values.tolist() == ["tip", "base"]
+    x, y, z = world[0]
+    assert dock.results.topLevelItem(0).text(0) == "tip"
+    assert dock.results.topLevelItem(0).text(1) == f"{x:.1f} {y:.1f} {z:.1f} mm"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from napari_radcnn.results import Classification, Detections, LabelMap, Regression, Result
+from napari_radcnn.results import Classification, Detections, LabelMap, Landmarks, Regression, Result
 
 Number = float | int | str | bool | None
 
@@ -33,6 +33,12 @@ def numbers_of_result(result: Result) -> dict[str, Number]:
         found = {f"probability_{name}": round(value, 6) for name, value in result.probabilities.items()}
         if result.kind != "exclusive":
             found["decided"] = "; ".join(result.decided)
+    elif isinstance(result, Landmarks):
+        found = {
+            f"{point.name}_{axis}_mm": round(value, 3)
+            for point in result.points
+            for axis, value in zip("xyz", point.position, strict=True)
+        }
     elif isinstance(result, Regression):
         low, high = (None, None) if result.interval is None else (round(end, 6) for end in result.interval)
         found = {"value": round(result.value, 6), "low": low, "high": high, "unit": result.unit}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 from napari_radcnn.foreign.processing.steps import Orient, Space, Step
@@ -50,10 +51,9 @@ class Classes:
             return len(self.names) - 1
         return len(self.names)
 
-    @property
-    def expected(self) -> str:
-        """In the words of messages."""
-        return f"{self.count} for the {len(self.names)} classes"
+    def mismatch(self, shape: tuple[int, ...], dims: int) -> str:  # noqa: ARG002  as of the other answers
+        """Return what differs from an answer of a shape, without the batch; empty where nothing does."""
+        return _numbers_mismatch(shape, self.count, f"{self.count} for the {len(self.names)} classes")
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,61 @@ class Quantity:
         """How many numbers the network answers with."""
         return {"none": 1, "fixed": 1, "deviation": 2, "log-variance": 2, "quantiles": 3}[self.interval]
 
-    @property
-    def expected(self) -> str:
-        """In the words of messages."""
-        return f"{self.count} for a value with {'no' if self.interval == 'none' else 'a ' + self.interval} interval"
+    def mismatch(self, shape: tuple[int, ...], dims: int) -> str:  # noqa: ARG002  as of the other answers
+        """Return what differs from an answer of a shape, without the batch; empty where nothing does."""
+        kind = "no" if self.interval == "none" else f"a {self.interval}"
+        return _numbers_mismatch(shape, self.count, f"{self.count} for a value with {kind} interval")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Places of landmarks: a map for each, or coordinates.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The landmarks.
+    form : {"heat-maps", "coordinates"}
+        What the network answers with.
+    activation : str
+        What makes scores of its numbers: of a map ``"softmax"`` is over all voxels.
+    position : {"peak", "mean"}
+        Of a map: its greatest voxel, or the mean place weighted with it.
+    unit : {"voxel", "fraction", "signed"}
+        Of coordinates: voxels of what the network saw, the center of the first is 0; or 0..1, or -1..1, from edge to
+        edge.
+    is_reversed : bool
+        Whether coordinates come with the last axis first: x, y, z.
+    has_scores : bool
+        Whether a score follows the coordinates of each.
+    least_score : float
+        Below it a landmark is not found.
+    """
+
+    names: tuple[str, ...]
+    form: Literal["heat-maps", "coordinates"] = "heat-maps"
+    activation: Activation = "none"
+    position: Literal["peak", "mean"] = "peak"
+    unit: Literal["voxel", "fraction", "signed"] = "voxel"
+    is_reversed: bool = False
+    has_scores: bool = False
+    least_score: float = 0.0
+
+    def mismatch(self, shape: tuple[int, ...], dims: int) -> str:
+        """Return what differs from an answer of a shape, without the batch; empty where nothing does."""
+        names = len(self.names)
+        if self.form == "heat-maps":
+            if len(shape) == dims + 1 and shape[0] == names:
+                return ""
+            given = " x ".join(map(str, shape))
+            return f"answers with {given} numbers, but {{}} expects {names} maps of {dims} dimensions"
+        count = names * (dims + self.has_scores)
+        return _numbers_mismatch(shape, count, f"{count} for {names} landmarks of {dims} coordinates")
+
+
+def _numbers_mismatch(shape: tuple[int, ...], count: int, expected: str) -> str:
+    """Return what differs from a row of numbers; ``{}`` stands for what expects them."""
+    return "" if prod(shape) == count else f"answers with {prod(shape)} numbers, but {{}} expects {expected}"
 
 
 @dataclass(frozen=True)
@@ -112,7 +163,7 @@ class Answering:
         What is done to the scans, in order.
     shape : tuple of int
         What it sees, along its axes; with a leading 1 for a network of two dimensions.
-    answer : Classes or Quantity
+    answer : Classes, Quantity or Points
         What its numbers mean.
     spatial_dims : int
         2 or 3.
@@ -127,7 +178,7 @@ class Answering:
     channels: int
     steps: tuple[Step, ...]
     shape: Shape
-    answer: Classes | Quantity
+    answer: Classes | Quantity | Points
     spatial_dims: int = 3
     slices: Literal["one", "mean", "max"] = "one"
     stored_order: Shape = (0, 1, 2)

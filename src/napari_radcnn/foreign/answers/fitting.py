@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.foreign.answers.described import Answering, Classes
+from napari_radcnn.foreign.answers.described import Answering, Classes, Points
 from napari_radcnn.foreign.onnx import OnnxInfo, read_onnx
 from napari_radcnn.networks.architectures import answers_once, build, names
 from napari_radcnn.networks.outputs import choose_name, choose_output
@@ -37,11 +36,14 @@ def check_fits(file: NetworkFile, how: Answering, shown: str) -> None:
     if file.kind == "onnx":
         _check_onnx(file, how, shown)
     elif file.architecture is not None and file.architecture.name != BUNDLE_CODE:
-        if not answers_once(file.architecture.name):
-            raise ModelError(
-                f"{shown}: the network '{file.architecture.name}' answers for every voxel; one that answers once for a "
-                f"scan is needed: {', '.join(name for name in names() if answers_once(name))}."
-            )
+        needs_maps = isinstance(how.answer, Points) and how.answer.form == "heat-maps"
+        if needs_maps == answers_once(file.architecture.name):
+            wanted = "a map for each landmark is expected"
+            if not needs_maps:
+                listed = ", ".join(name for name in names() if answers_once(name))
+                wanted = f"one that answers once for a scan is needed: {listed}"
+            does = "once for its whole input" if needs_maps else "for every voxel"
+            raise ModelError(f"{shown}: the network '{file.architecture.name}' answers {does}; {wanted}.")
         _check_shapes(file, how, shown)
 
 
@@ -62,8 +64,9 @@ def _check_onnx(file: NetworkFile, how: Answering, shown: str) -> None:
         [value.name for value in info.outputs], [value.shape for value in info.outputs], file.output, file.path.name
     )
     output = info.outputs[number].shape
-    if output and None not in output[1:]:
-        _check_count(math.prod(n for n in output[1:] if n is not None), how, f"{file.path.name}: the network", shown)
+    known = tuple(n for n in output[1:] if n is not None)
+    if output and len(known) == len(output) - 1:
+        _check_answer(known, how, f"{file.path.name}: the network", shown)
     _check_end(info, number, how, shown)
 
 
@@ -95,12 +98,13 @@ def _check_shapes(file: NetworkFile, how: Answering, shown: str) -> None:
             f"{shown}: the network '{file.architecture.name}' does not take an input of {_told(tuple(given.shape))} "
             f"(batch, channels, patch): {brief}"
         ) from error
-    _check_count(math.prod(found.shape[1:]), how, f"{shown}: the network '{file.architecture.name}'", shown)
+    _check_answer(tuple(found.shape[1:]), how, f"{shown}: the network '{file.architecture.name}'", shown)
 
 
-def _check_count(count: int, how: Answering, network: str, shown: str) -> None:
-    if count != how.answer.count:
-        raise ModelError(f"{network} answers with {count} numbers, but {shown} expects {how.answer.expected}.")
+def _check_answer(shape: tuple[int, ...], how: Answering, network: str, shown: str) -> None:
+    told = how.answer.mismatch(shape, how.spatial_dims)
+    if told:
+        raise ModelError(f"{network} {told.format(shown)}.")
 
 
 def _told(shape: Sequence[int | None]) -> str:

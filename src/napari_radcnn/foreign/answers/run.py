@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.classes import probabilities_of
-from napari_radcnn.foreign.answers.described import Answering, Classes, Quantity
+from napari_radcnn.foreign.answers.described import Answering, Classes, Points, Quantity
+from napari_radcnn.foreign.answers.points import places_of
 from napari_radcnn.foreign.answers.quantity import value_of
 from napari_radcnn.foreign.processing.input import RecipeInput, turned_scans
 from napari_radcnn.geometry import Shape
@@ -23,7 +24,7 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Decided, Outcome, Request
 from napari_radcnn.networks.files import open_network
 from napari_radcnn.progress import Monitor
-from napari_radcnn.results import Regression
+from napari_radcnn.results import Landmark, Regression
 
 _Floats = npt.NDArray[np.float64]
 #: Peak memory of a network at work, a voxel of its input, before its first run on this computer.
@@ -72,7 +73,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         for k in range(count):
             planes = slice(k, k + 1) if how.spatial_dims == 2 else slice(0, seen.shape[0])
             given = seen.read((planes, slice(0, seen.shape[1]), slice(0, seen.shape[2])))
-            answer = np.array(predictor(given), np.float64).ravel()
+            answer = np.array(predictor(given), np.float64)
             _check_answer(answer, how, request.spec.name)
             each.append(answer)
             monitor.step("computing")
@@ -83,9 +84,12 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         bare = Outcome(predictor.device, predictor.precision, facts=facts, warnings=told, opening_seconds=opening)
     finally:
         predictor.close()
+    if isinstance(how.answer, Points):
+        return _placed(each[0], how, how.answer, seen, bare)
+    rows = [answer.ravel() for answer in each]
     if isinstance(how.answer, Classes):
-        return _classified(each, how, how.answer, request.spec.name, bare)
-    return _valued(each, how.answer, request.spec.name, bare)
+        return _classified(rows, how, how.answer, request.spec.name, bare)
+    return _valued(rows, how.answer, request.spec.name, bare)
 
 
 def _classified(each: list[_Floats], how: Answering, classes: Classes, shown: str, bare: Outcome) -> Outcome:
@@ -106,6 +110,27 @@ def _valued(each: list[_Floats], quantity: Quantity, shown: str, bare: Outcome) 
     found = Regression(value, quantity.unit, interval, quantity.name, quantity.level, quantity.limits)
     numbers = {"value": value} | ({} if interval is None else {"low": interval[0], "high": interval[1]})
     return replace(bare, answer=found, numbers=numbers, warnings=(*bare.warnings, *told))
+
+
+def _placed(answer: _Floats, how: Answering, points: Points, seen: RecipeInput, bare: Outcome) -> Outcome:
+    """Return the landmarks in the patient; those that are not found, or lie outside of the scan, are told."""
+    places, scores = places_of(answer, points, seen.shape, how.spatial_dims)
+    indices = seen.indices_of(places)
+    inside = np.all((indices >= -0.5) & (indices <= np.array(seen.scans.volumes[0].shape) - 0.5), axis=1)
+    world = seen.scans.volumes[0].geometry.to_world(indices)
+    found: list[Landmark] = []
+    numbers: dict[str, float] = {}
+    told: list[str] = []
+    for name, place, score, is_inside in zip(points.names, world, scores, inside.tolist(), strict=True):
+        if score < points.least_score:
+            told.append(f"'{name}' was not found: its score is {score:.2f}, below {points.least_score:g}.")
+        elif not is_inside:
+            told.append(f"'{name}' was not found: the network places it outside of the scan.")
+        else:
+            x, y, z = map(float, place)
+            found.append(Landmark(name, (x, y, z), float(score)))
+            numbers |= {f"{name} {axis}": value for axis, value in zip("xyz", (x, y, z), strict=True)}
+    return replace(bare, answer=tuple(found), numbers=numbers, warnings=(*bare.warnings, *told))
 
 
 # -- checked ----------------------------------------------------------------------------------------------------------
@@ -144,11 +169,11 @@ def _check_shape(how: Answering, shape: Shape, request: Request) -> None:
 
 
 def _check_answer(answer: _Floats, how: Answering, shown: str) -> None:
-    if answer.size != how.answer.count:
-        raise ModelError(
-            f"{shown}: the network answers with {answer.size} numbers, but its description expects "
-            f"{how.answer.expected}."
-        )
+    # of two dimensions the answer has an axis of slices, of length 1
+    shape = (answer.shape[0], *answer.shape[2:]) if how.spatial_dims == 2 else answer.shape
+    mismatch = how.answer.mismatch(shape, how.spatial_dims)
+    if mismatch:
+        raise ModelError(f"{shown}: the network {mismatch.format('its description')}.")
     if not np.isfinite(answer).all():
         bad = "NaN" if np.isnan(answer).any() else "infinity"
         raise ModelError(

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_radcnn.foreign.answers.described import Answering, Classes
+from napari_radcnn.foreign.answers.described import Answering, Classes, Points
 from napari_radcnn.foreign.description import Words, spec_of
 from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
+from napari_radcnn.tasks import TaskName
 
 
 def answering_spec(
@@ -22,10 +23,14 @@ def answering_spec(
     domain: Domain | None = None,
 ) -> ModelSpec:
     """Return the description of a network that `napari_radcnn.foreign.answers.run` runs."""
-    is_classes = isinstance(how.answer, Classes)
+    task: TaskName = "regression"
+    if isinstance(how.answer, Classes):
+        task = "classification"
+    elif isinstance(how.answer, Points):
+        task = "landmarks"
     spec = spec_of(
         words,
-        "classification" if is_classes else "regression",
+        task,
         "napari_radcnn.foreign.answers.run",
         how,
         file,
@@ -33,5 +38,5 @@ def answering_spec(
         origin,
         domain=domain,
     )
-    names = how.answer.names if isinstance(how.answer, Classes) else ()
+    names = how.answer.names if isinstance(how.answer, Classes | Points) else ()
     return replace(spec, patch=how.shape, classes=names)

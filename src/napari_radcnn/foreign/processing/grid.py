@@ -98,7 +98,26 @@ class Boxed:
     repeats_border: bool = False
 
 
-GridChange = Spaced | Boxed
+@dataclass(frozen=True)
+class Resized:
+    """Interpolation to a number of voxels, from edge to edge."""
+
+    before: Shape
+    after: Shape
+
+
+GridChange = Spaced | Boxed | Resized
+
+
+def before_change(places: npt.NDArray[np.float64], change: GridChange) -> npt.NDArray[np.float64]:
+    """Return places ``(n, 3)`` in voxels of the grid before a change, given those in voxels after it."""
+    if isinstance(change, Spaced):
+        return np.asarray(np.array(change.start) + places * np.array(change.ratio))
+    if isinstance(change, Boxed):
+        return np.asarray(places + np.array(change.offset))
+    return np.asarray((places + 0.5) * np.array(change.before) / np.array(change.after) - 0.5)
+
+
 #: MONAI takes spacings as the same within this, mm.
 _SAME_SPACING = 1e-3
 

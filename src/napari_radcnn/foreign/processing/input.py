@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.processing import steps as steps
-from napari_radcnn.foreign.processing.grid import Boxed, GridChange, Spaced, spaced_as_monai
+from napari_radcnn.foreign.processing.grid import (
+    Boxed,
+    GridChange,
+    Resized,
+    Spaced,
+    before_change,
+    spaced_as_monai,
+)
 from napari_radcnn.foreign.processing.nodes import (
     ArrayNode,
     BoxNode,
@@ -112,6 +119,17 @@ class RecipeInput:
         """Return a box of the network's input, ``(channels, k, j, i)``."""
         return self._node.read(box)
 
+    def indices_of(self, places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return places ``(n, 3)`` as indices (k, j, i) of the scans' own grid, given those in the network's voxels."""
+        for change in reversed(self.changes):
+            places = before_change(places, change)
+        indices = np.empty_like(places)
+        indices[:, list(self.scans.transpose)] = places
+        if not self.scans.orientation:
+            return indices
+        own, turned = self.scans.volumes[0].geometry, self.scans.turned[0].geometry
+        return np.asarray(own.to_index(turned.to_world(indices)))
+
     # -- steps ------------------------------------------------------------------------------------------------
 
     def _add(self, step: steps.Step) -> None:
@@ -120,14 +138,19 @@ class RecipeInput:
             self._values(lambda values: np.repeat(values, times, axis=0))
             return
         if isinstance(step, steps.Resize):
-            self._node = ResizedNode(self._kept(self._node), resized_shape(step, self._node.shape), step.kind)
+            before, after = self._node.shape, resized_shape(step, self._node.shape)
+            self._node = ResizedNode(self._kept(self._node), after, step.kind)
+            self.changes += (Resized(before, after),)
             return
         change = grid_change(step, self._node.shape, self.scans.volumes[0].name, turned_axes(self.scans))
         if isinstance(step, steps.CropForeground):
             change = self._foreground(step)
         if change is not None:
             self.changes += (change,)
-            self._node = SpacedNode(self._node, change) if isinstance(change, Spaced) else BoxNode(self._node, change)
+            if isinstance(change, Spaced):
+                self._node = SpacedNode(self._node, change)
+            elif isinstance(change, Boxed):
+                self._node = BoxNode(self._node, change)
         elif not isinstance(step, steps.Space | steps.Pad | steps.Center):
             self._change_values(step)
 

@@ -1,11 +1,11 @@
-"""The part of a ``model.json`` for a network that answers once for a whole scan: a classification, or a value."""
+"""The part of a ``model.json`` for a network that answers once for a whole scan: classes, a value, landmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from napari_radcnn.foreign.answers.described import Answering, Classes, IntervalKind, Quantity
+from napari_radcnn.foreign.answers.described import Answering, Classes, IntervalKind, Points, Quantity
 from napari_radcnn.foreign.arguments import Arguments
 from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.sidecar.input import read_intensity, read_orientation, read_patch, read_spacing
@@ -17,7 +17,7 @@ _FITS = ("linear", "area", "antialias", "center", "exact")
 
 
 def read_answering(a: Arguments, task: str, scans: int) -> Answering:
-    """Return how the network of a classification or a regression is run."""
+    """Return how a network that answers once for a whole scan is run."""
     dims = a.only("spatial_dims", [2, 3], 3)
     turn, shape = read_orientation(a), read_patch(a, dims)
     copies = a.counts("repeat_channels", 1, length=1)[0]
@@ -38,7 +38,9 @@ def read_answering(a: Arguments, task: str, scans: int) -> Answering:
         raise a.wrong("'slices' is for networks of two dimensions", "slices")
     if slices == "max" and task == "regression":
         raise a.wrong("the slices of a value can only be joined by their mean", "slices")
-    answer = _classes(a) if task == "classification" else _quantity(a)
+    if slices != "one" and task == "landmarks":
+        raise a.wrong("landmarks are found in one slice", "slices")
+    answer = _ANSWERS[task](a)
     return Answering(scans, scans * copies, there, shape, answer, dims, slices)
 
 
@@ -132,8 +134,40 @@ def _quantity(a: Arguments) -> Quantity:
     return Quantity(name, unit, slope, intercept, bounds, kind, half_width, level)
 
 
+# -- landmarks --------------------------------------------------------------------------------------------------------
+
+
+def _points(a: Arguments) -> Points:
+    names = a.take("landmarks", [])
+    if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names) or not 1 <= len(names) <= 4096:
+        raise a.wrong("'landmarks' must be a list of names, one for each map or point of the output", "landmarks")
+    if len(set(names)) != len(names):
+        raise a.wrong("'landmarks' must name each landmark, none twice", "landmarks")
+    form = a.only("form", ["heat-maps", "coordinates"], "heat-maps")
+    least = a.number("least_score", 0.0)
+    if not 0 <= least <= 1:
+        raise a.wrong("'least_score' must be between 0 and 1", "least_score")
+    if form == "heat-maps":
+        activation = a.only("activation", ["none", "sigmoid", "softmax"], "none")
+        return Points(tuple(names), form, activation, a.only("position", ["peak", "mean"], "peak"), least_score=least)
+    unit = a.only("coordinates", ["voxel", "fraction", "signed"], "voxel")
+    is_reversed = a.only("order", ["axes", "reversed"], "axes") == "reversed"
+    has_scores = a.flag("scores")
+    activation = a.only("activation", ["none", "sigmoid"], "none")
+    if not has_scores and (least > 0 or activation != "none"):
+        raise a.wrong("without 'scores' there is neither a 'least_score' nor an 'activation'", "scores")
+    return Points(tuple(names), form, activation, "peak", unit, is_reversed, has_scores, least)
+
+
 def _mapping(a: Arguments, name: str, example: str) -> Arguments:
     given: Any = a.take(name, {})
     if not isinstance(given, Mapping):
         raise a.wrong(f"'{name}' must be a mapping, such as {example}", name)
     return a.inside(given, name, what=f"'{name}'")
+
+
+_ANSWERS: dict[str, Callable[[Arguments], Classes | Quantity | Points]] = {
+    "classification": _classes,
+    "regression": _quantity,
+    "landmarks": _points,
+}

@@ -34,7 +34,7 @@ from napari_radcnn.spec.trust import require_trust
 #: What this version writes about; older files stay valid.
 SCHEMA = "radcnn-model/2"
 #: The tasks that each version of the schema added.
-TASKS: dict[int, tuple[str, ...]] = {1: ("segmentation", "denoising"), 2: ("classification", "regression")}
+TASKS: dict[int, tuple[str, ...]] = {1: ("segmentation", "denoising"), 2: ("classification", "regression", "landmarks")}
 _WHAT_IT_HOLDS = (
     "name, task, inputs, classes, orientation, spacing, intensity and patch; see docs/model_json.md for an example"
 )

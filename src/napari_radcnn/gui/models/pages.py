@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_radcnn.gui.findings.layer import detections_layer
 from napari_radcnn.gui.findings.panel import FindingsPanel
+from napari_radcnn.gui.layers.landmarks import landmarks_layer
 from napari_radcnn.gui.layers.layers import LayerData, layer_data
 from napari_radcnn.gui.models.classification_card import ClassificationCard
 from napari_radcnn.gui.models.restored import beside_restored
@@ -203,6 +204,16 @@ class ValuePage(Page):
     def clear(self) -> None:
         """Hide the card."""
         self.widget.show_result(None)
+
+
+class LandmarksPage(Page):
+    """A layer of named points; the dock lists them."""
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
+        """Return the points, and the evidence."""
+        maps = tuple(_evidence_layer(image, progress, cancel) for image in result.maps)
+        return PageLayers(landmarks_layer(result, scan.geometry), maps)
 
 
 def page_class(task: str) -> type[Page]:
