@@ -17,6 +17,7 @@ from pathlib import Path
 import measuring_session  # beside this script
 import napari
 import reading_session
+import segmenting_session
 from make_actions import Hand, disc
 from qtpy.QtWidgets import QApplication
 
@@ -65,6 +66,7 @@ def main() -> None:
     _save(viewer, "coronal.png")
     viewer.close()
     _interactive(head)
+    segmenting_session.main(_PICTURES)
     suitability(head)
     if len(sys.argv) > 1:
         reading(Path(sys.argv[1]))

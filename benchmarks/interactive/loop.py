@@ -113,6 +113,10 @@ class Screen:
         """Move with the left button down."""
         self._send(QEvent.Type.MouseMove, where, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton)
 
+    def hover(self, where: QPointF) -> None:
+        """Move with no button down."""
+        self._send(QEvent.Type.MouseMove, where, Qt.MouseButton.NoButton, Qt.MouseButton.NoButton)
+
     def release(self, where: QPointF, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
         """Let go of a button."""
         self._send(QEvent.Type.MouseButtonRelease, where, button, Qt.MouseButton.NoButton)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.interactive.answering import Answering
+from napari_radcnn.interactive.checks import step_title
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.history import SegmentedObject
 from napari_radcnn.interactive.prompts import Prompt
@@ -46,3 +47,8 @@ class Pending:
     def value(self) -> int:
         """The object's."""
         return self.item.value
+
+    @property
+    def title(self) -> str:
+        """What a history calls it."""
+        return step_title(self.what, self.item)

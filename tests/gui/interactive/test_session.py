@@ -60,7 +60,7 @@ def test_undo_and_redo_keys_serve_the_session_and_leave_other_labels_alone(make_
     viewer, session = played.viewer, played.session
     own = viewer.add_labels(np.zeros((4, 5, 6), np.uint8), name="mine")
     own.data_setitem((np.array([1]), np.array([1]), np.array([1])), 7)
-    assert [str(layer.mode) for layer in viewer.layers if not layer.editable] == ["pan_zoom"] * 2
+    assert [str(layer.mode) for layer in viewer.layers if not layer.editable] == ["pan_zoom"] * 4
     seen = []
     for layer in (played.scans[0], played.editing.labels_layer, None):
         viewer.layers.selection.active = layer

@@ -67,6 +67,12 @@ def test_where_there_is_no_contour_it_says_so(at, value, words):
         TraceLevel(tuple(grid.to_world(at))).apply(state, Monitor(1))
 
 
+@pytest.mark.parametrize("far", [1e4, 1e15, 1e300])
+def test_a_position_far_away_is_outside(far):
+    with pytest.raises(OptionError, match="outside the scan"):
+        TraceLevel((far, 0, 0)).apply(state_of(np.zeros(SHAPE), GRIDS["oblique"]), Monitor(1))
+
+
 def _frame(grid, normal):
     """Two unit vectors across a normal."""
     normal = np.array(normal) / np.linalg.norm(normal)

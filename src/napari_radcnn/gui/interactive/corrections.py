@@ -7,6 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QGridLayout,
@@ -17,8 +18,8 @@ from qtpy.QtWidgets import (
 
 from napari_radcnn.gui.interactive.overview import Overview
 from napari_radcnn.gui.layers.layers import METADATA_KEY
-from napari_radcnn.gui.parts.widgets import LayerCombo, narrow_combo
-from napari_radcnn.interactive.tools import Clear, Combine, FillHoles, Grow, KeepLargest, Shrink, Smooth, Tool
+from napari_radcnn.gui.parts.widgets import LayerCombo, narrow_combo, number_spin
+from napari_radcnn.interactive.tools import Clear, Combine, FillHoles, Grow, KeepLargest, Margin, Shrink, Smooth, Tool
 
 #: Which island tools wait for a click, what stands on their buttons, and what they do.
 _CLICKED = (
@@ -57,6 +58,8 @@ class Corrections(QWidget):
     armed = Signal(str)
     #: A Labels layer and the label in it that is to be copied.
     copy_asked = Signal(object, int)
+    #: Make what is previewed a step.
+    take_asked = Signal()
     #: Everything of the active object anew.
     reset_asked = Signal()
 
@@ -77,24 +80,42 @@ class Corrections(QWidget):
         self._put(1, 0, "Grow", "Move the surface outward by the distance", lambda: Grow(distance()))
         self._put(1, 1, "Shrink", "Move the surface inward by the distance", lambda: Shrink(distance()))
         self._put(1, 2, "Smooth", "Smooth out details finer than about twice the distance", lambda: Smooth(distance()))
-        self._put(2, 0, "Fill holes", "Add the voxels that the object encloses", FillHoles)
-        self._put(2, 1, "Largest only", "Keep the largest connected part", KeepLargest)
-        self._put(2, 2, "Empty", "Remove all voxels of the object; its prompts stay", Clear)
+        self.low_spin = number_spin(0.0, -1e9, 1e9, "", "Lowest value that Margin adds")
+        self.high_spin = number_spin(0.0, -1e9, 1e9, "", "Highest value that Margin adds")
+        self._grid.addWidget(self.low_spin, 2, 0)
+        self._grid.addWidget(self.high_spin, 2, 1)
+        self._put(2, 2, "Margin", "Grow by the distance into voxels with values in this range", self._margin)
+        self._put(3, 0, "Fill holes", "Add the voxels that the object encloses", FillHoles)
+        self._put(3, 1, "Largest only", "Keep the largest connected part", KeepLargest)
+        self._put(3, 2, "Empty", "Remove all voxels of the object; its prompts stay", Clear)
         for column, (name, text, tip) in enumerate(_CLICKED):
-            button = self._button(3, column, name, text, tip)
+            button = self._button(4, column, name, text, tip)
             button.setCheckable(True)
             button.toggled.connect(lambda is_on, name=name: self._on_armed(name, is_on))
         between = self._button(
-            3, 2, "between", "Fill between", "Draw on some slices; this fills in the slices between them"
+            4, 2, "between", "Fill between", "Draw on some slices; this fills in the slices between them"
         )
         between.clicked.connect(self.between_asked.emit)
-        self._build_combine(4)
-        self._build_copy(7, viewer)
+        self._build_combine(5)
+        self._build_copy(8, viewer)
         reset = self._button(
-            9, 0, "reset", "Clear the object", "Remove the voxels and prompts of the object; Undo restores both"
+            10, 0, "reset", "Clear the object", "Remove the voxels and prompts of the object; Undo restores both"
         )
-        self._grid.addWidget(reset, 9, 0, 1, 3)
+        self._grid.addWidget(reset, 10, 0, 1, 3)
         reset.clicked.connect(self.reset_asked.emit)
+        self.preview_check = QCheckBox("Preview first")
+        self.preview_check.setToolTip("Show what a button would change; Return applies it, Esc discards it")
+        self._grid.addWidget(self.preview_check, 11, 0, 1, 2)
+        take = self._button(11, 2, "take", "Apply", "Make what is previewed one step (Return)")
+        take.clicked.connect(self.take_asked.emit)
+
+    def set_range(self, low: float, high: float) -> None:
+        """Offer a range of values of the scan."""
+        digits = 0 if high - low > 50 else 3
+        for spin, value in ((self.low_spin, low), (self.high_spin, high)):
+            spin.setDecimals(digits)
+            spin.setSingleStep(max((high - low) / 50, 10.0**-digits))
+            spin.setValue(value)
 
     def show_state(self, state: Overview) -> None:
         """Offer the other objects of a session."""
@@ -154,6 +175,10 @@ class Corrections(QWidget):
         return button
 
     # -- what the user does ----------------------------------------------------------------------------------------
+
+    def _margin(self) -> Tool:
+        low, high = self.low_spin.value(), self.high_spin.value()
+        return Margin(self.distance_spin.value(), min(low, high), max(low, high))
 
     def _combine(self) -> Tool:
         return Combine(

@@ -11,7 +11,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_radcnn.errors import RadcnnError
-from napari_radcnn.gui.interactive.caption import show_caption
+from napari_radcnn.gui.interactive.caption import engine_words, show_caption
 from napari_radcnn.gui.interactive.corrections import Corrections
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.editing import Editing
@@ -20,6 +20,7 @@ from napari_radcnn.gui.interactive.objects import ObjectList
 from napari_radcnn.gui.interactive.palette import TOOLS, Palette, is_brush
 from napari_radcnn.gui.interactive.saved import SavedChoice
 from napari_radcnn.gui.interactive.sessions import Sessions
+from napari_radcnn.gui.interactive.value_tools import ValueTools
 from napari_radcnn.gui.layers.belonging import identity, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.parts.form import OptionsForm
@@ -38,8 +39,7 @@ from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import watch
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.registry import engine_spec, engine_specs
-from napari_radcnn.interactive.tools import KeepIsland, RemoveIsland
-from napari_radcnn.models import ModelSpec
+from napari_radcnn.interactive.tools import FillBetweenSlices, KeepIsland, RemoveIsland
 
 #: Room for what is told: the tools below it do not move.
 _LINES = 3
@@ -65,6 +65,7 @@ class InteractiveDock(QWidget):
         self._told_of: Hashable | None = None
         self._build()
         self.sessions = Sessions(napari_viewer, self, Keys(self._key_actions(), self._on_hold))
+        self.values = ValueTools(napari_viewer, self.palette_box, lambda: self.editing, self._tell, self._fail)
         self._connect()
         watch(napari_viewer)
         self.pin = Pin(napari_viewer, self.layer_combo, self._scan_for, self._held)
@@ -180,7 +181,8 @@ class InteractiveDock(QWidget):
         objects.removed.connect(lambda value: self._call(lambda editing: editing.remove_object(value))())
         self.corrections.asked.connect(self._on_correction)
         self.corrections.armed.connect(self._on_armed)
-        self.corrections.between_asked.connect(self._call(Editing.fill_between))
+        self.corrections.between_asked.connect(self._fill_between)
+        self.corrections.take_asked.connect(self.values.take)
         self.corrections.copy_asked.connect(lambda layer, v: self._call(lambda editing: editing.copy(layer, v))())
         self.corrections.reset_asked.connect(lambda: self._edit("Clear object", lambda s: s.reset()))
         self.sessions.changed.connect(self._update)
@@ -254,8 +256,7 @@ class InteractiveDock(QWidget):
             editing.set_engine(self.engine, self.settings_form.value())
 
     def _tell_engine(self) -> None:
-        spec = engine_spec(self.engine)
-        self.engine_label.setText(f"{spec.summary}\n{_licence(spec)}\n{spec.how_to_install}".strip())
+        self.engine_label.setText(engine_words(engine_spec(self.engine)))
 
     # -- sessions --------------------------------------------------------------------------------------------------
 
@@ -288,6 +289,8 @@ class InteractiveDock(QWidget):
         if self.sessions.mouse.is_drawing:
             self.sessions.mouse.give_up()
             return
+        if self.values.discard():
+            return
         self.corrections.disarm()
         editing = self.editing
         if editing is not None:
@@ -306,7 +309,7 @@ class InteractiveDock(QWidget):
 
     def draw(self, drawn: Drawn) -> None:
         """Show what has been drawn so far."""
-        self._with_drawn(drawn, Editing.draw_stroke, Editing.draw_prompt)
+        self._with_drawn(drawn, Editing.draw_stroke, Editing.draw_prompt, ValueTools.draw)
 
     def finish(self, drawn: Drawn) -> None:
         """Ask for what was drawn."""
@@ -316,7 +319,7 @@ class InteractiveDock(QWidget):
             self.corrections.disarm()
             editing.apply(island(drawn.points[0]))
             return
-        self._with_drawn(drawn, Editing.finish_stroke, Editing.finish_prompt)
+        self._with_drawn(drawn, Editing.finish_stroke, Editing.finish_prompt, ValueTools.finish)
 
     def drop(self) -> None:
         """Forget what was drawn."""
@@ -329,13 +332,17 @@ class InteractiveDock(QWidget):
         """Show one line."""
         self._tell(line)
 
-    def _with_drawn(self, drawn: Drawn, stroke: Callable[..., Any], prompt: Callable[..., Any]) -> None:
+    def _with_drawn(
+        self, drawn: Drawn, stroke: Callable[..., Any], prompt: Callable[..., Any], other: Callable[..., Any]
+    ) -> None:
         editing = self.editing
         if editing is None or editing.session is None or self._clicked is not None:
             return
         try:
             if is_brush(drawn.tool):
-                stroke(editing, self.palette_box.paint(drawn))
+                stroke(editing, self.values.paint(drawn))
+            elif self.values.draws(drawn):
+                other(self.values, drawn)
             else:
                 uid = editing.volume.metadata.frame_of_reference_uid
                 prompt(editing, self.palette_box.prompt(drawn, uid))
@@ -363,9 +370,15 @@ class InteractiveDock(QWidget):
         if editing is None:
             return
         try:
-            editing.apply(make())
+            do = editing.previews.ask if self.corrections.preview_check.isChecked() else editing.apply
+            do(make())
         except RadcnnError as error:
             self._fail(str(error))
+
+    def _fill_between(self) -> None:
+        editing = self.editing
+        if editing is not None and (axis := editing.seen_axis()):
+            self._on_correction(lambda: FillBetweenSlices(axis))
 
     def _edit(self, title: str, act: Callable[[Any], Any]) -> None:
         editing = self.editing
@@ -403,7 +416,9 @@ class InteractiveDock(QWidget):
         return actions
 
     def _on_enter(self, *, positive: bool) -> None:
-        """Give a prompt at the cross-hair; where there is none, show it first."""
+        """Apply what is previewed; else give a prompt at the cross-hair, and where there is none, show it first."""
+        if positive and self.values.apply():
+            return
         room = open_room(self._viewer)
         if room is not None and not room.shows_cross:
             room.move_point(0, 0)
@@ -419,7 +434,8 @@ class InteractiveDock(QWidget):
 
     def _on_opened(self, editing: Editing) -> None:
         if editing is self.editing and editing.session is not None:
-            self.palette_box.set_range(*editing.volume.contrast_limits())
+            for part in (self.palette_box, self.corrections):
+                part.set_range(*editing.volume.contrast_limits())
             self.palette_box.choose("point")
             self._on_scan()
             self._tell("Left-click on the object; right-click outside it. '?' below lists the keys.")
@@ -450,6 +466,7 @@ class InteractiveDock(QWidget):
         editing = self.editing
         is_open = editing is not None and editing.is_open
         show_caption(self._viewer, editing)
+        self.values.update()
         self.start_button.setEnabled(editing is None and self.layer_combo.layer is not None)
         self.end_button.setEnabled(is_open)
         self.saved.set_ready(editing is None, self.layer_combo.layer)
@@ -474,14 +491,6 @@ class InteractiveDock(QWidget):
         self.redo_button.setToolTip(f"Redo: {state.redo_title} (Ctrl+Shift+Z)")
         self.objects.show_state(state)
         self.corrections.show_state(state)
-
-
-def _licence(spec: ModelSpec) -> str:
-    """Return what an engine may be used for, and the license that says so."""
-    if "not for commercial" in spec.licence:
-        return f"Not for commercial use. License: {spec.licence}."
-    is_free = spec.licence.startswith(("BSD", "MIT", "Apache")) and "research only" not in spec.licence
-    return f"{('Free for any use. ' if is_free else '')}License: {spec.licence}."
 
 
 def _is_scan(layer: Any) -> bool:

@@ -15,6 +15,7 @@ from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.layers import SessionLayers
 from napari_radcnn.gui.interactive.marks import Mark
 from napari_radcnn.gui.interactive.overview import Overview
+from napari_radcnn.gui.interactive.preview import Previewed, Previews, ToolPreview
 from napari_radcnn.gui.interactive.steps import Step, Steps
 from napari_radcnn.gui.layers.belonging import identity, made_of
 from napari_radcnn.gui.layers.layers import (
@@ -25,11 +26,12 @@ from napari_radcnn.gui.layers.layers import (
     snapshot,
 )
 from napari_radcnn.gui.reading.show import add_to_viewer
-from napari_radcnn.interactive.prompts import Prompt
-from napari_radcnn.interactive.tools import CopyLabel, FillBetweenSlices, Paint, Tool
+from napari_radcnn.interactive.colors import object_color
+from napari_radcnn.interactive.prompts import Position, Prompt
+from napari_radcnn.interactive.tools import CopyLabel, Paint, Tool
 from napari_radcnn.interactive.update import whole_box
 from napari_radcnn.progress import Progress
-from napari_radcnn.session import Change, PromptSession
+from napari_radcnn.session import Change, PromptSession, SegmentedObject
 from napari_radcnn.volume import Volume
 
 #: How long a viewer that is being closed waits for its session, s.
@@ -85,6 +87,8 @@ class Editing(QObject):
         self.session: PromptSession | None = None
         self.shown: ShownLabels | None = None
         self.steps = Steps()
+        #: What a tool would change, shown before it is a step.
+        self.previews = Previews(self.steps, lambda: self.session, self.preview_layer, self._ask)
         self._layers: SessionLayers | None = None
         self._new_session: PromptSession | None = None
         self._drawn: Mark | None = None
@@ -93,6 +97,7 @@ class Editing(QObject):
         self._redraw.setSingleShot(True)
         self._redraw.timeout.connect(self._draw_marks)
         self._warned.connect(self.failed.emit, Qt.ConnectionType.QueuedConnection)
+        self.previews.told.connect(self.told.emit)
         self.steps.done.connect(self._on_done)
         self.steps.failed.connect(self._on_failed)
         self.steps.dropped.connect(self._on_dropped)
@@ -123,6 +128,10 @@ class Editing(QObject):
         """The layer of the result."""
         return None if self._layers is None else self._layers.labels
 
+    def preview_layer(self) -> ToolPreview | None:
+        """Return what shows the changes of a tool before it is applied; None while there is no session."""
+        return None if self._layers is None else self._layers.preview
+
     @property
     def volume(self) -> Volume:
         """The scan, while the session is open."""
@@ -152,13 +161,22 @@ class Editing(QObject):
             tool if isinstance(tool, Paint) else None,
         )
 
-    def fill_between(self) -> None:
-        """Complete the active object between the slices of the plane that is shown."""
-        if self.session is not None:
-            across = self._viewer.dims.order[-3] - (self._viewer.dims.ndim - 3)
-            if across in range(3):
-                axis = self.session.geometry.axis_map("".join(AXIS_LABELS)).order[across]
-                self.apply(FillBetweenSlices("kji"[axis]))
+    def seen_axis(self) -> str:
+        """Return the scan's axis across the plane that is shown, ``"k"``, ``"j"`` or ``"i"``; empty for none."""
+        across = self._viewer.dims.order[-3] - (self._viewer.dims.ndim - 3)
+        if self.session is None or across not in range(3):
+            return ""
+        return "kji"[self.session.geometry.axis_map("".join(AXIS_LABELS)).order[across]]
+
+    def seen_position(self) -> Position:
+        """Return a position, LPS mm, on the slice that is shown."""
+        x, y, z = cast(ShownLabels, self.shown).on_slice(self._viewer.dims.point, ()).tolist()
+        return x, y, z
+
+    def active_object(self) -> SegmentedObject:
+        """Return the object that tools change; the one that would be begun where there is none."""
+        found = self.state.object(self.state.active)
+        return SegmentedObject(1, "", object_color(1)) if found is None else found
 
     def copy(self, layer: Any, label: int) -> None:
         """Make the active object a copy of a label in a Labels layer."""
@@ -264,7 +282,7 @@ class Editing(QObject):
         self._redraw.start()
 
     def begin_strokes(self) -> None:
-        """Get ready to show strokes, which takes a moment the first time."""
+        """Get ready to show strokes."""
         if self._layers is not None:
             self._layers.begin_strokes()
 
@@ -341,6 +359,8 @@ class Editing(QObject):
             self._on_opened(result)
         elif isinstance(result, _Outcome):
             self._on_outcome(result)
+        elif isinstance(result, Previewed):
+            self.previews.show(result)
         elif step.title in (_RESULT, _FINISH):
             self._on_result(step, result)
         self._after(step)
@@ -367,6 +387,8 @@ class Editing(QObject):
 
     def _on_outcome(self, outcome: _Outcome) -> None:
         self.state = outcome.state
+        if outcome.box is not None:
+            self.previews.forget()
         if self._layers is not None:
             self._layers.show(self.state, are_voxels_new=outcome.box is not None)
         if outcome.line:

@@ -8,6 +8,7 @@ from typing import Any
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.marks import Color, Mark, MarkLayer
 from napari_radcnn.gui.interactive.overview import Overview
+from napari_radcnn.gui.interactive.preview import ToolPreview
 from napari_radcnn.gui.interactive.stroke import StrokePreview
 from napari_radcnn.gui.layers.colors import label_colormap
 from napari_radcnn.gui.layers.layers import METADATA_KEY
@@ -40,7 +41,7 @@ class SessionLayers:
 
         self._viewer, self._session, self._volume, self._name = viewer, session, volume, name
         self._overview = Overview()
-        self._preview: StrokePreview | None = None
+        self._shown = shown
         self.labels = Labels(
             shown.data,
             name=f"{name} · interactive",
@@ -50,13 +51,16 @@ class SessionLayers:
         self._lock()
         self.labels.events.editable.connect(self._lock)
         self._marks = MarkLayer(shown, f"{name} · prompts")
-        self._add(self.labels)
-        self._add(self._marks.layer)
+        # Now, while the user waits anyway: to add a layer takes napari a third of a second.
+        self._stroke = StrokePreview(session, volume, f"{name} · stroke")
+        self._preview = ToolPreview(session, volume, shown, f"{name} · preview", self._put_back)
+        for layer in (self.labels, self._marks.layer, self._stroke.layer, self._preview.layer):
+            self._add(layer)
 
     @property
     def present(self) -> list[Any]:
         """Those that are in the viewer."""
-        own = [self.labels, self._marks.layer, *([] if self._preview is None else [self._preview.layer])]
+        own = [self.labels, self._marks.layer, self._stroke.layer, self._preview.layer]
         return [layer for layer in own if layer in self._viewer.layers]
 
     @property
@@ -74,9 +78,11 @@ class SessionLayers:
         """Show names and colors of the objects, and their voxels again where they changed."""
         if overview.objects != self._overview.objects:
             self._show_objects(overview)
-        self._overview = overview
+        before, self._overview = self._overview, overview
         if are_voxels_new:
-            self.labels.refresh(extent=False, thumbnail=False)
+            # A small picture is made of each slice that is shown; one of an object that is gone would stay until then.
+            is_gone = any(volume > 0 and not overview.volumes_ml.get(n) for n, volume in before.volumes_ml.items())
+            self.labels.refresh(extent=False, thumbnail=is_gone)
 
     def show_marks(self, waiting: Sequence[Mark]) -> None:
         """Show all prompts that were answered and those that wait."""
@@ -110,10 +116,10 @@ class SessionLayers:
     # -- strokes ---------------------------------------------------------------------------------------------------
 
     def begin_strokes(self) -> None:
-        """Get ready to show strokes, which takes a moment the first time."""
-        if self._preview is None or self._preview.layer not in self._viewer.layers:
-            self._preview = StrokePreview(self._session, self._volume, f"{self._name} · stroke")
-            self._add(self._preview.layer)
+        """Get ready to show strokes, where the user has removed their layer."""
+        if self._stroke.layer not in self._viewer.layers:
+            self._stroke = StrokePreview(self._session, self._volume, f"{self._name} · stroke")
+            self._add(self._stroke.layer)
 
     def draw_stroke(self, paint: Paint) -> None:
         """Show a stroke that is still being drawn.
@@ -123,15 +129,24 @@ class SessionLayers:
         RadcnnError
             If the scan cannot be painted so.
         """
-        if self._preview is not None:
-            self._preview.draw(paint, self._overview.active or 1, self.color)
+        self._stroke.draw(paint, self._overview.active or 1, self.color)
 
     def end_stroke(self) -> None:
         """Let the next `draw_stroke` begin another stroke; what was drawn stays."""
-        if self._preview is not None:
-            self._preview.end_stroke()
+        self._stroke.end_stroke()
 
     def clear_strokes(self) -> None:
         """Forget all strokes."""
-        if self._preview is not None:
-            self._preview.clear()
+        self._stroke.clear()
+
+    # -- what a tool would change ----------------------------------------------------------------------------------
+
+    @property
+    def preview(self) -> ToolPreview:
+        """What shows it."""
+        return self._preview
+
+    def _put_back(self, layer: Any) -> None:
+        """Add a layer again that the user has removed."""
+        if layer not in self._viewer.layers:
+            self._add(layer)

@@ -14,12 +14,27 @@ from napari_radcnn.gui.layers.layers import to_patient
 from napari_radcnn.gui.layers.pointer import world_position
 from napari_radcnn.interactive.prompts import Position
 
-ToolName = Literal["navigate", "point", "box", "scribble", "lasso", "brush", "eraser", "keep", "remove"]
+ToolName = Literal[
+    "navigate",
+    "point",
+    "box",
+    "scribble",
+    "lasso",
+    "brush",
+    "eraser",
+    "smart",
+    "threshold",
+    "seeds",
+    "trace",
+    "scissors",
+    "keep",
+    "remove",
+]
 
 #: napari's numbers of the mouse buttons.
 _LEFT, _RIGHT = 1, 2
 #: Tools that one place is enough for.
-_CLICKED = ("point", "brush", "eraser", "keep", "remove")
+_CLICKED = ("point", "brush", "eraser", "smart", "seeds", "trace", "keep", "remove")
 
 
 @dataclass(frozen=True)
@@ -130,7 +145,9 @@ class Mouse:
         if canvas is None or (shown := canvas.shown()) is None or self.is_drawing:
             return
         if canvas.tool() not in _CLICKED:
-            canvas.tell("Choose the tool Point (P), Brush (D) or Eraser (E): the others are drawn with the mouse.")
+            canvas.tell(
+                "Choose Point (P), a brush (D, E, W, G) or Level tracing (V): the others are drawn with the mouse."
+            )
             return
         axes = self._displayed(viewer)
         if viewer.dims.ndisplay != 2 or len(axes) != 2:

@@ -7,18 +7,21 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
-    QDoubleSpinBox,
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_radcnn.gui.interactive.mouse import Drawn, ToolName
+from napari_radcnn.gui.interactive.seeds_box import SeedsBox
+from napari_radcnn.gui.interactive.threshold_box import ThresholdBox
+from napari_radcnn.gui.parts.widgets import narrow_combo, number_spin
 from napari_radcnn.interactive.prompts import Position, Prompt
-from napari_radcnn.interactive.tools import Paint
+from napari_radcnn.interactive.tools import Paint, Scissors
 
 #: Tool, text on the button, key, tool tip.
 TOOLS: tuple[tuple[ToolName, str, str, str], ...] = (
@@ -29,11 +32,24 @@ TOOLS: tuple[tuple[ToolName, str, str, str], ...] = (
     ("lasso", "Lasso", "L", "Draw around the object; with the right button, around what is not part of it"),
     ("brush", "Brush", "D", "Paint voxels of the object; the right button erases"),
     ("eraser", "Eraser", "E", "Erase voxels of the object; the right button paints"),
+    ("smart", "Smart", "W", "Paint what has the values under the click, up to its edge; the right button erases"),
+    ("threshold", "Threshold", "T", "Choose a range of values: drag over what belongs to it, or click two voxels"),
+    ("seeds", "Seeds", "G", "Draw strokes inside several objects, which then grow until they meet"),
+    ("trace", "Trace", "V", "Click to add what the contour through the voxel encloses; the right button erases"),
+    ("scissors", "Scissors", "C", "Draw a closed line to cut the object; with the right button, the other side of it"),
 )
 _PER_ROW = 4
 #: Next radius by a key, and the largest, mm.
 _FACTOR, _LARGEST = 1.25, 200.0
-_WITH_RADIUS, _BRUSHES = ("scribble", "brush", "eraser"), ("brush", "eraser")
+_BRUSHES = ("brush", "eraser", "smart", "seeds")
+#: Those that are as wide as twice the radius.
+WITH_RADIUS = ("scribble", *_BRUSHES)
+#: What scissors cut, and what they do with the other button.
+_CUTS = (
+    ("erase_inside", "Erase inside the line", "erase_outside"),
+    ("erase_outside", "Erase outside the line", "erase_inside"),
+    ("fill_inside", "Fill inside the line", "erase_inside"),
+)
 
 
 class Palette(QWidget):
@@ -55,22 +71,25 @@ class Palette(QWidget):
             button.setToolTip(f"{tip} ({key})")
             button.setStyleSheet("QPushButton { padding: 4px 1px; }")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # columns of one width
             self._group.addButton(button)
             self.buttons[name] = button
             grid.addWidget(button, *divmod(place, _PER_ROW))
+        for column in range(_PER_ROW):
+            grid.setColumnStretch(column, 1)
         layout.addLayout(grid)
         self._settings = QFormLayout()
         self._settings.setContentsMargins(0, 0, 0, 0)
-        self.radius_spin = _number(2.0, 0.0, _LARGEST, " mm", "Radius of the brush; half the width of a scribble")
-        self.depth_spin = _number(
+        self.radius_spin = number_spin(2.0, 0.0, _LARGEST, " mm", "Radius of the brush; half the width of a scribble")
+        self.depth_spin = number_spin(
             0.0, 0.0, _LARGEST, " mm", "Depth of the box across slices, half to each side; 0: this slice only"
         )
         self.ball_check = QCheckBox("On all slices (ball)")
         self.ball_check.setToolTip("The brush is a ball; otherwise a disk on the current slice")
         self.range_check = QCheckBox("Values from … to")
         self.range_check.setToolTip("Paint and erase only voxels whose value in the scan lies in this range")
-        self.low_spin = _number(0.0, -1e9, 1e9, "", "Lowest value")
-        self.high_spin = _number(0.0, -1e9, 1e9, "", "Highest value")
+        self.low_spin = number_spin(0.0, -1e9, 1e9, "", "Lowest value")
+        self.high_spin = number_spin(0.0, -1e9, 1e9, "", "Highest value")
         ends = QHBoxLayout()
         for widget in (self.low_spin, self.high_spin):
             ends.addWidget(widget)
@@ -82,10 +101,29 @@ class Palette(QWidget):
         self._settings.addRow(self.ball_check)
         self._settings.addRow(self.range_check)
         self._settings.addRow(self._range)
+        self._build_values()
         layout.addLayout(self._settings)
         self._group.buttonClicked.connect(lambda _button: self._on_choice())
         self.range_check.toggled.connect(lambda _on: self._update())
         self.choose("navigate")
+
+    def _build_values(self) -> None:
+        """Lay out the settings of the tools that ask the scan's values, and of the scissors."""
+        self.tolerance_check = QCheckBox("Values within ±")
+        self.tolerance_check.setToolTip("How far values may lie from those under the click; otherwise up to the edge")
+        self.tolerance_spin = number_spin(50.0, 0.0, 1e9, "", "In the unit of the scan")
+        self.cut_combo = narrow_combo()
+        for name, text, _ in _CUTS:
+            self.cut_combo.addItem(text, name)
+        self.through_check = QCheckBox("Through all slices")
+        self.through_check.setChecked(True)
+        self.through_check.setToolTip("Otherwise only the slice that is shown is cut")
+        self.threshold_box, self.seeds_box = ThresholdBox(), SeedsBox()
+        self._settings.addRow(self.tolerance_check, self.tolerance_spin)
+        self._settings.addRow(self.cut_combo)
+        self._settings.addRow(self.through_check)
+        self._settings.addRow(self.threshold_box)
+        self._settings.addRow(self.seeds_box)
 
     @property
     def tool(self) -> ToolName:
@@ -104,10 +142,17 @@ class Palette(QWidget):
     def set_range(self, low: float, high: float) -> None:
         """Offer a range of values of the scan."""
         digits = 0 if high - low > 50 else 3
-        for spin, value in ((self.low_spin, low), (self.high_spin, high)):
+        step = max((high - low) / 50, 10.0**-digits)
+        for spin, value in (
+            (self.low_spin, low),
+            (self.high_spin, high),
+            (self.tolerance_spin, (high - low) / 10),
+        ):
             spin.setDecimals(digits)
-            spin.setSingleStep(max((high - low) / 50, 10.0**-digits))
+            spin.setSingleStep(step)
             spin.setValue(value)
+        self.threshold_box.set_steps(digits, step)
+        self.threshold_box.set_range((low + high) / 2, high)
 
     # -- of what was drawn -----------------------------------------------------------------------------------------
 
@@ -127,24 +172,43 @@ class Palette(QWidget):
                 return Prompt.box(*corners, positive=drawn.positive, frame_of_reference_uid=uid)
         return None
 
-    def paint(self, drawn: Drawn) -> Paint:
-        """Return the stroke that was drawn.
+    def tolerance(self) -> float | None:
+        """Return how far values may lie from those under the click of the smart brush; None for up to the edge."""
+        return self.tolerance_spin.value() if self.tolerance_check.isChecked() else None
+
+    def scissors(self, drawn: Drawn) -> Scissors:
+        """Return the cut that was drawn.
+
+        Raises
+        ------
+        OptionError
+            If it has too few points.
+        """
+        name, _, other = _CUTS[self.cut_combo.currentIndex()]
+        return Scissors(
+            drawn.points, name if drawn.positive else other, self.through_check.isChecked(), normal=drawn.normal
+        )
+
+    def paint(self, drawn: Drawn, similar: tuple[float, float] | None = None) -> Paint:
+        """Return the stroke that was drawn; `similar` is the range of values that a smart brush keeps to.
 
         Raises
         ------
         OptionError
             If the range of values is empty.
         """
-        has_range = self.range_check.isChecked()
+        has_range = self.range_check.isChecked() and drawn.tool in ("brush", "eraser")
+        low, high = (self.low_spin.value(), self.high_spin.value()) if has_range else similar or (None, None)
         is_ball = self.ball_check.isChecked()
         return Paint(
             drawn.points,
             self.radius_spin.value(),
             erase=(drawn.tool == "eraser") == drawn.positive,
-            low=self.low_spin.value() if has_range else None,
-            high=self.high_spin.value() if has_range else None,
+            low=low,
+            high=high,
             is_flat=not is_ball,
             normal=None if is_ball else drawn.normal,
+            is_connected=drawn.tool == "smart",
         )
 
     # -- what is shown ---------------------------------------------------------------------------------------------
@@ -155,11 +219,20 @@ class Palette(QWidget):
 
     def _update(self) -> None:
         tool = self.tool
-        self._settings.setRowVisible(self.radius_spin, tool in _WITH_RADIUS)
-        self._settings.setRowVisible(self.depth_spin, tool == "box")
-        self._settings.setRowVisible(self.ball_check, tool in _BRUSHES)
-        self._settings.setRowVisible(self.range_check, tool in _BRUSHES)
-        self._settings.setRowVisible(self._range, tool in _BRUSHES and self.range_check.isChecked())
+        is_plain = tool in ("brush", "eraser")
+        for row, is_on in (
+            (self.radius_spin, tool in WITH_RADIUS),
+            (self.depth_spin, tool == "box"),
+            (self.ball_check, tool in _BRUSHES),
+            (self.range_check, is_plain),
+            (self._range, is_plain and self.range_check.isChecked()),
+            (self.tolerance_check, tool == "smart"),
+            (self.cut_combo, tool == "scissors"),
+            (self.through_check, tool == "scissors"),
+            (self.threshold_box, tool == "threshold"),
+            (self.seeds_box, tool == "seeds"),
+        ):
+            self._settings.setRowVisible(row, is_on)
 
 
 def is_brush(tool: str) -> bool:
@@ -178,15 +251,3 @@ def _corners(drawn: Drawn, depth: float) -> tuple[Position, ...] | None:
     ends = [corner, corner + right * across, corner + down * along]
     ends += [corner + normal * depth] if depth > 0 else []
     return tuple((float(x), float(y), float(z)) for x, y, z in ends)
-
-
-def _number(value: float, low: float, high: float, suffix: str, tip: str) -> QDoubleSpinBox:
-    spin = QDoubleSpinBox()
-    spin.setRange(low, high)
-    spin.setDecimals(1)
-    spin.setSingleStep(0.5)
-    spin.setValue(value)
-    spin.setSuffix(suffix)
-    spin.setMinimumWidth(60)  # a dock is narrow
-    spin.setToolTip(tip)
-    return spin

@@ -13,6 +13,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtGui import QHelpEvent, QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
+    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -67,6 +68,19 @@ class NarrowCombo(QComboBox):
 def narrow_combo() -> QComboBox:
     """Return a combo box that does not make its dock as wide as its longest entry."""
     return NarrowCombo()
+
+
+def number_spin(value: float, low: float, high: float, suffix: str, tip: str) -> QDoubleSpinBox:
+    """Return a spin box that is no wider than a dock has room for."""
+    spin = QDoubleSpinBox()
+    spin.setRange(low, high)
+    spin.setDecimals(1)
+    spin.setSingleStep(0.5)
+    spin.setValue(value)
+    spin.setSuffix(suffix)
+    spin.setMinimumWidth(60)
+    spin.setToolTip(tip)
+    return spin
 
 
 def wrapped_label(color: str = "") -> QLabel:

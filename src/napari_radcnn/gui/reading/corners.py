@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent,
 from qtpy.QtWidgets import QWidget
 
 _TEXT, _SHADOW, _LINE = QColor(240, 236, 200), QColor(0, 0, 0, 235), QColor(120, 220, 255, 190)
+_BRUSH = QColor(255, 240, 120)
 #: Where the dark rim of text is painted, pixels; that of a letter of the patient's sides is seen on bone, too.
 _THIN = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (1, 0))
 _WIDE = tuple((across, down) for across in (-2, -1, 0, 1, 2) for down in (-2, -1, 0, 1, 2) if across or down)
@@ -50,6 +51,8 @@ class Corners:
         The letters at the ``"top"``, ``"bottom"``, ``"left"`` and ``"right"`` edge, where the scene has none.
     cross : (x, y) or None
         Where the cross-hair is, in pixels from the middle of the canvas; None without one.
+    circle : (x, y, radius) or None
+        The circle of a brush, in pixels, its middle from that of the canvas; None without one.
     """
 
     top_left: tuple[str, ...] = ()
@@ -58,6 +61,7 @@ class Corners:
     private: tuple[str, ...] = ()
     letters: Mapping[str, str] = field(default_factory=dict)
     cross: tuple[float, float] | None = None
+    circle: tuple[float, float, float] | None = None
 
 
 def broken(lines: Sequence[str], metrics: QFontMetrics, width: int) -> list[str]:
@@ -115,10 +119,11 @@ class CornersOverlay(QWidget):
         return super().eventFilter(watched, event)
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802  Qt's name
-        """Paint the lines of text and the cross-hair."""
+        """Paint the lines of text, the cross-hair and the circle of a brush."""
         corners = self._corners()
         painter = QPainter(self)
         self._paint_cross(painter, corners)
+        self._paint_circle(painter, corners)
         metrics = painter.fontMetrics()
         height, room = metrics.lineSpacing(), self.width() // 2 - _MARGIN - _LETTER_ROOM
         private = corners.private if is_on_screen(painter) else ()
@@ -156,6 +161,16 @@ class CornersOverlay(QWidget):
             painter.drawText(where + QPointF(across, down), line)
         painter.setPen(color)
         painter.drawText(where, line)
+
+    def _paint_circle(self, painter: QPainter, corners: Corners) -> None:
+        if corners.circle is None:
+            return
+        x, y, radius = corners.circle
+        middle = QPointF(self.width() / 2 + x, self.height() / 2 + y)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for color, width in ((_SHADOW, 3.0), (_BRUSH, 1.4)):  # seen on air and on bone
+            painter.setPen(QPen(color, width))
+            painter.drawEllipse(middle, radius, radius)
 
     def _paint_cross(self, painter: QPainter, corners: Corners) -> None:
         if corners.cross is None:

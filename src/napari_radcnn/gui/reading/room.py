@@ -65,6 +65,8 @@ class Room(QObject):
         self._line_timer.timeout.connect(self._show_line)
         self.names_patient, self.is_named_in_pictures = True, False
         self.said = ""
+        #: Radius of the brush whose circle follows the mouse, mm; None without one.
+        self.brush_radius: float | None = None
         self.bar = ReadingBar(self)
         self.grid = QGridLayout()
         _put_on_stage(qt_viewer, self.bar, self.grid)
@@ -149,6 +151,8 @@ class Room(QObject):
             self._pointed = weakref.ref(model), where
             if not self._line_timer.isActive():
                 self._line_timer.start()
+        if self.brush_radius is not None:
+            self.overlay.update()
 
     def _show_line(self, _event: Any = None) -> None:
         """Show below the pictures what is under the cursor, in the place of napari's own line."""
@@ -241,6 +245,20 @@ class Room(QObject):
             self.said = line
             self._repaint()
 
+    def show_brush(self, radius: float | None) -> None:
+        """Have a circle of a radius in mm follow the mouse over the first view, the one that is painted in."""
+        if radius != self.brush_radius:
+            self.brush_radius = radius
+            self._repaint()
+
+    def _circle(self, viewer: Any) -> tuple[float, float, float] | None:
+        """Return the circle of the brush: where the mouse is, and its radius in pixels."""
+        if self.brush_radius is None or self._pointed is None or viewer.dims.ndisplay != 2:
+            return None
+        radius = self.brush_radius * float(viewer.scene.camera.zoom)
+        pointed, (x, y) = self._pointed
+        return (x, y, radius) if pointed() is viewer else None
+
     @staticmethod
     def _keyed(layer: Any) -> dict[int, Preset]:
         look = windowing.look_for(layer)
@@ -322,7 +340,7 @@ class Room(QObject):
         if self.is_named_in_pictures:
             left, whose = (*left, *whose), ()
         right = tuple(line for line in (*self._window_words(), zoom, self.said) if line)
-        return Corners(left, right, below, whose, {}, cross)
+        return Corners(left, right, below, whose, {}, cross, self._circle(viewer))
 
     def _patient_words(self) -> tuple[str, ...]:
         """Return name and ID of the patient whose scans are seen, and what the file calls the series of the uppermost.

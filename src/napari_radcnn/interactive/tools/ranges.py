@@ -93,10 +93,11 @@ def index_at(geometry: Geometry, position: tuple[float, float, float]) -> tuple[
     OptionError
         If it lies outside the scan.
     """
-    k, j, i = np.floor(geometry.to_index(np.array(position)) + 0.5 + TOLERANCE).astype(np.int64).tolist()
-    if not all(0 <= n < size for n, size in zip((k, j, i), geometry.shape, strict=True)):
+    places = np.floor(geometry.to_index(np.array(position)) + 0.5 + TOLERANCE)
+    if not all(0 <= place < size for place, size in zip(places, geometry.shape, strict=True)):
         x, y, z = position
-        raise OptionError(f"The position ({x:.1f}, {y:.1f}, {z:.1f}) mm lies outside the scan: point at a voxel of it.")
+        raise OptionError(f"The position ({x:.6g}, {y:.6g}, {z:.6g}) mm lies outside the scan: point at a voxel of it.")
+    k, j, i = (int(place) for place in places)
     return k, j, i
 
 
@@ -122,9 +123,9 @@ def slice_box(geometry: Geometry, axis: str, position: tuple[float, float, float
         if position is None:
             raise OptionError(f"A slice across '{axis}' needs 'position_mm', a position on it.")
         number = AXES.index(axis)
-        n = int(np.floor(geometry.to_index(np.array(position))[number] + 0.5 + TOLERANCE))
-        if not 0 <= n < geometry.shape[number]:
+        place = float(np.floor(geometry.to_index(np.array(position))[number] + 0.5 + TOLERANCE))
+        if not 0 <= place < geometry.shape[number]:
             x, y, z = position
-            raise OptionError(f"The slice at ({x:.1f}, {y:.1f}, {z:.1f}) mm across '{axis}' lies outside the scan.")
-        ends[number] = slice(n, n + 1)
+            raise OptionError(f"The slice at ({x:.6g}, {y:.6g}, {z:.6g}) mm across '{axis}' lies outside the scan.")
+        ends[number] = slice(int(place), int(place) + 1)
     return ends[0], ends[1], ends[2]
