@@ -146,7 +146,7 @@ class Mouse:
             return
         if canvas.tool() not in _CLICKED:
             canvas.tell(
-                "Choose Point (P), a brush (D, E, W, G) or Level tracing (V): the others are drawn with the mouse."
+                "Choose Point (P), a brush (D, E, W, G) or Trace (V): the others are drawn with the mouse."
             )
             return
         axes = self._displayed(viewer)
