@@ -111,12 +111,15 @@ def test_a_dropped_folder_is_opened_chosen_and_run(make_napari_viewer, qtbot):
     assert "license: not stated" in dock.about.text()
     assert dock.panel.message_label.text() == f"Opened: {dock.spec.title}"
     dock.settings_form.editors["precision"].setCurrentText("float32")
+    dock.options_form.editors["folds"].setText("0")
+    dock.options_form.editors["mirroring"].setChecked(False)  # a sixteenth of the work
     wait_for_plan(dock)
     assert "patches" in dock.plan_label.text()
     assert "memory" in dock.plan_label.text()
     click(qtbot, dock.panel.start_button)
     wait_for_end(qtbot, dock)
-    expected = operations.run(volume, radcnn.open_model(nnunet_folder.folder()), precision="float32")
+    options = {"folds": "0", "mirroring": False}
+    expected = operations.run(volume, radcnn.open_model(nnunet_folder.folder()), options, precision="float32")
     assert np.count_nonzero(expected.array) > 0
     assert np.array_equal(label_map_from_layer(viewer.layers[-1]).array, expected.array)
     assert "about" in _planned(dock)  # how long it takes is known now

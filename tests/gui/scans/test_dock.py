@@ -104,6 +104,7 @@ def test_what_can_be_done_about_a_missing_slice_is_offered(make_napari_viewer, q
     assert sorted(volume_from_layer(layer).shape[0] for layer in viewer.layers) == sorted(shapes)
 
 
+@pytest.mark.own_window
 def test_selected_series_are_loaded_with_one_click(make_napari_viewer, qtbot, folder):
     viewer, dock = docked(make_napari_viewer)
     listed(dock, qtbot, folder)
