@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 import pytest
 
 
 def few_of(cases: Iterable[Any], *few: Any) -> list[Any]:
-    """Return all cases for `pytest.mark.parametrize`; those that are not named are slow.
+    """Return all cases of one argument for `pytest.mark.parametrize`; those that are not named are slow.
 
     Raises
     ------
     ValueError
         If one that is named is no case.
     """
-    cases = list(cases)
-    for case in few:
-        if case not in cases:
-            raise ValueError(f"{case!r} is none of the cases")
-    return [case if case in few else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+    return few_rows([(case,) for case in cases], *((case,) for case in few))
+
+
+def few_rows(rows: Iterable[tuple[Any, ...]], *few: tuple[Any, ...]) -> list[Any]:
+    """Return all rows of several arguments for `pytest.mark.parametrize`; those that are not named are slow.
+
+    Raises
+    ------
+    ValueError
+        If one that is named is no row.
+    """
+    rows = list(rows)
+    for row in few:
+        if row not in rows:
+            raise ValueError(f"{row!r} is none of the cases")
+    return [pytest.param(*row, marks=[] if row in few else pytest.mark.slow) for row in rows]
 
 
 def few_together(few: Iterable[tuple[Any, ...]], *lists: Iterable[Any]) -> list[Any]:
@@ -31,10 +43,4 @@ def few_together(few: Iterable[tuple[Any, ...]], *lists: Iterable[Any]) -> list[
     ValueError
         If one that is named is no combination.
     """
-    from itertools import product
-
-    few, combined = list(few), list(product(*lists))
-    for case in few:
-        if case not in combined:
-            raise ValueError(f"{case!r} is none of the combinations")
-    return [pytest.param(*case, marks=[] if case in few else pytest.mark.slow) for case in combined]
+    return few_rows(product(*lists), *few)

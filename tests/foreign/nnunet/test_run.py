@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import napari_radcnn as radcnn
-from costly import few_of
+from costly import few_of, few_rows
 from napari_radcnn.errors import CancelledError, ModelError, OptionError
 from napari_radcnn.foreign.nnunet import run as nnunet
 from napari_radcnn.foreign.nnunet.open import NnunetOptions, open_nnunet
@@ -127,7 +127,7 @@ def test_the_orientation_can_be_left_as_stored(held_out, on_torch, quick):
 
 
 @pytest.mark.parametrize(
-    ("option", "letters"), few_of([("RAS", "SAR"), ("LAS", "SAL"), ("LPS", "SPL")], ("LAS", "SAL"))
+    ("option", "letters"), few_rows([("RAS", "SAR"), ("LAS", "SAL"), ("LPS", "SPL")], ("LAS", "SAL"))
 )
 def test_the_orientation_can_be_chosen(held_out, on_torch, option, letters):
     spec = open_nnunet(folder())

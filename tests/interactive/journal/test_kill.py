@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import killed_session
-from costly import few_of
+from costly import few_rows
 from killed_session import BallEngine, play, resumed, scan
 from napari_radcnn.interactive.journal.journal import saved_sessions
 from napari_radcnn.session import PromptSession
@@ -126,7 +126,9 @@ def test_a_program_killed_fifty_times_loses_no_acknowledged_step(tmp_path, seed)
 
 @pytest.mark.parametrize(
     ("record", "n_bytes"),
-    few_of([(1, 0), (1, 10), (1, 60), (1, 400), (7, 0), (7, 3), (7, 20), (7, 28), (7, 100)], (1, 60), (7, 0), (7, 28)),
+    few_rows(
+        [(1, 0), (1, 10), (1, 60), (1, 400), (7, 0), (7, 3), (7, 20), (7, 28), (7, 100)], (1, 60), (7, 0), (7, 28)
+    ),
 )
 def test_a_program_killed_within_a_record_loses_that_step_alone(tmp_path, record, n_bytes):
     folder, seed = tmp_path / "sessions", 4
