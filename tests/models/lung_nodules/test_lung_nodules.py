@@ -83,6 +83,7 @@ def test_voxels_without_a_number_are_told(found):
     assert any("NaN" in text for text in found.warnings)
 
 
+@pytest.mark.slow  # what is found on the tilted grid lies where it is
 def test_the_order_of_axes_changes_nothing(tilted, found):
     again = radcnn.detect(tilted.reoriented("RAI"), "lung-nodules")
     assert len(again.boxes) == len(found.boxes)
