@@ -16,6 +16,7 @@ from .operations import (
     resample_to as resample_to,
     segment as segment,
     super_resolve as super_resolve,
+    synthesize as synthesize,
 )
 from .results import (
     Classification as Classification,
@@ -69,5 +70,6 @@ __all__ = [
     "resample_to",
     "segment",
     "super_resolve",
+    "synthesize",
     "write",
 ]

@@ -225,6 +225,26 @@ _HALF = 0.5
 
 
 @dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold at which a class was tested.
+
+    Attributes
+    ----------
+    name : str
+        What it is for: ``"screening"``.
+    threshold : float
+        From which probability the class counts, 0..1.
+    sensitivity, specificity : float
+        The share of those with it that it then finds, and of those without it that it leaves alone, 0..1.
+    """
+
+    name: str
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True)
 class Classification:
     """Probabilities of classes for one scan.
 
@@ -242,6 +262,8 @@ class Classification:
     thresholds : mapping of str to float
         From which probability a class counts, 0.5 where it is not named; of a grade, from which probability of "at
         least this" it is reached. Of exclusive classes only one may be named, of two.
+    operating_points : mapping of str to tuple of OperatingPoint
+        By class, the thresholds that its model was tested at.
 
     Examples
     --------
@@ -256,6 +278,7 @@ class Classification:
     evidence: tuple[Volume, ...] = ()
     kind: ClassKind = "exclusive"
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    operating_points: Mapping[str, tuple[OperatingPoint, ...]] = field(default_factory=dict)
 
     @property
     def maps(self) -> tuple[Volume, ...]:

@@ -22,6 +22,7 @@ TaskName = Literal[
     "landmarks",
     "denoising",
     "super-resolution",
+    "synthesis",
     "interactive",
 ]
 
@@ -152,6 +153,7 @@ TASKS: dict[str, Task] = {
     "segmentation": Task(LABELS, f"{_PAGES}:LabelsPage", f"{_RUN}.segmenting:labels"),
     "denoising": Task(IMAGE, f"{_PAGES}:RestoredPage", f"{_RUN}.restoring:restored"),
     "super-resolution": Task(IMAGE, f"{_PAGES}:RestoredPage", f"{_RUN}.restoring:restored"),
+    "synthesis": Task(IMAGE, f"{_PAGES}:SynthesizedPage", f"{_RUN}.restoring:synthesized"),
     "interactive": Task(LABELS, "napari_radcnn.gui.interactive.dock:InteractiveDock"),
     "detection": Task(DETECTIONS, f"{_PAGES}:DetectionsPage", f"{_RUN}.detecting:detections"),
     "classification": Task(CLASSIFICATION, f"{_PAGES}:ClassificationPage", f"{_RUN}.classifying:classification"),

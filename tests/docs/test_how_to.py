@@ -237,6 +237,14 @@ def _cohort_was_run(names, folder, out):
     assert read_profile(folder / "profile.yaml").jobs == 8
 
 
+def _classifier_said_the_same(names, folder, out):
+    expected = names["expected"].tolist()
+    for name in ("answer.json", "again.json"):
+        found = json.loads((folder / name).read_text())["probabilities"]
+        assert list(found.values()) == pytest.approx(expected, abs=1e-4), name
+    assert "gives: effusion, pneumothorax, mass" in out
+
+
 CHECKS = {
     "add-a-format": _format_was_used,
     "add-a-model": _bright_was_labeled,
@@ -245,6 +253,7 @@ CHECKS = {
     "correct-a-mask": _mask_was_corrected,
     "interact-from-a-script": _script_was_played,
     "measure": _labels_were_measured,
+    "my-pytorch-classifier": _classifier_said_the_same,
     "review-findings": _findings_were_written,
     "run-a-cohort": _cohort_was_run,
     "run-models-from-elsewhere": _foreign_models_were_run,
@@ -271,6 +280,8 @@ def test_what_the_page_shows_runs(page, tmp_path, monkeypatch, capsys):
                     shell.run(line)
             elif block.language == "json" and "steps" in json.loads(block.text):
                 (tmp_path / "script.json").write_text(block.text, encoding="utf-8")
+            elif block.language == "json" and "schema" in json.loads(block.text):
+                (tmp_path / "findings.json").write_text(block.text, encoding="utf-8")
             elif block.language == "yaml" and "steps" in yaml.safe_load(block.text):
                 (tmp_path / "chain.yaml").write_text(block.text, encoding="utf-8")
         CHECKS.get(page, lambda *_: None)(names, tmp_path, capsys.readouterr().out)

@@ -11,6 +11,7 @@ import napari_radcnn as radcnn
 from answering import PATCH, compute_here, describe_answer, open_trusted, scan, write_network
 from napari_radcnn.cli import main
 from napari_radcnn.errors import ModelError
+from napari_radcnn.results import OperatingPoint
 
 WEIGHT, BIAS = [[-4.0], [0.5], [3.0]], [0.2, 0.1, -0.4]
 #: What the network says of a scan of mean 0.3.
@@ -125,6 +126,17 @@ def test_one_scan_is_shown_as_three_channels_with_figures_of_their_own(tmp_path,
     assert found.probabilities["ill"] == pytest.approx(sigmoid(logit), abs=1e-5)
 
 
+@pytest.mark.parametrize(("monochrome1", "mean"), [("bright", None), ("stored", 0.3)])
+def test_a_picture_that_is_stored_inverted_is_shown_bright(tmp_path, monkeypatch, monochrome1, mean):
+    compute_here(monkeypatch, [[1.0]], [0.0])
+    path = write_network(tmp_path / "net.ts", [[1.0]], [0.0])
+    describe_answer(tmp_path / "net.json", classes=["ill"], kind="multi-label", monochrome1=monochrome1)
+    film = scan().with_metadata(is_inverted=True)
+    found = radcnn.classify(film, open_trusted(path), device="cpu")
+    shown = float(film.array.max()) - 0.3 if mean is None else mean
+    assert found.probabilities["ill"] == pytest.approx(sigmoid(shown), abs=1e-5)
+
+
 # -- the other faces --------------------------------------------------------------------------------------------------
 
 
@@ -159,9 +171,13 @@ def test_a_classification_is_read_as_it_was_written(tmp_path):
     from napari_radcnn.errors import ReadError
     from napari_radcnn.io.reports import read_classification
 
-    first = radcnn.Classification({"F0": 0.25, "F1": 0.75}, kind="ordinal", thresholds={"F1": 0.4})
+    point = OperatingPoint("screening", 0.4, 0.9, 0.7)
+    first = radcnn.Classification(
+        {"F0": 0.25, "F1": 0.75}, kind="ordinal", thresholds={"F1": 0.4}, operating_points={"F1": (point,)}
+    )
     found = read_classification(radcnn.write(first, tmp_path / "a.json"))
     assert (found.probabilities, found.kind, found.thresholds) == (first.probabilities, "ordinal", {"F1": 0.4})
+    assert found.operating_points == {"F1": (point,)}
     plain = json.loads(radcnn.write(radcnn.Classification({"a": 0.5, "b": 0.5}), tmp_path / "b.json").read_text())
     assert plain == {"probabilities": {"a": 0.5, "b": 0.5}}  # as before
     (tmp_path / "c.json").write_text('{"probabilities": {"a": 0.5}, "kind": "guess"}')
@@ -188,6 +204,9 @@ def test_a_classification_is_read_as_it_was_written(tmp_path):
         ({"kind": "multi-label", "thresholds": {"other": 0.3}}, "for names of: low, middle, high"),
         ({"kind": "multi-label", "thresholds": {"high": 30}}, "between 0 and 1"),
         ({"kind": "ordinal", "thresholds": {"low": 0.3}}, "for names of: middle, high"),
+        ({"operating_points": {"high": []}}, "'operating_points' must be lists of points by name"),
+        ({"kind": "ordinal", "operating_points": {"low": []}}, "'operating_points' must be lists"),
+        ({"kind": "multi-label", "operating_points": {"low": [{"name": "a", "threshold": 0.1}]}}, "'sensitivity' is"),
         ({"slices": "mean"}, "'slices' is for networks of two dimensions"),
         ({"repeat_channels": 0}, "'repeat_channels'"),
         ({"shorter": 8}, "'shorter' is a number of pixels"),

@@ -97,6 +97,45 @@ def test_the_documented_landmarks_are_found(tmp_path):
     assert {point.name for point in found.points} <= set(example["landmarks"])
 
 
+def test_the_documented_synthesis_has_its_own_values(tmp_path):
+    pytest.importorskip("openvino")
+    (tmp_path / "ct.json").write_text(json.dumps(EXAMPLES[6]))
+    write_onnx(tmp_path / "ct.onnx", np.array([[0.5]]), np.array([0.25]), (8, 8, 8))
+    array = np.random.default_rng(0).normal(60, 120, (11, 24, 19)).astype(np.float32)
+    scan = Volume(array, oblique_geometry(array.shape), VolumeMetadata("T1", modality="MR", window_center=60.0))
+    spec = radcnn.open_model(tmp_path / "ct.onnx")
+    made = radcnn.synthesize(scan, spec, device="cpu", precision="float32")
+    shown = (array - array.mean()) / array.std()
+    np.testing.assert_allclose(made.array, 1000 * (shown / 2 + 0.25), atol=1)
+    assert (made.metadata.units, made.modality, made.name) == ("HU", "CT", "T1 · ct-of-t1")
+    assert (made.metadata.window_center, made.metadata.window_width) == (1200.0, 4600.0)
+    share = np.mean(1000 * (shown / 2 + 0.25) < -1100)
+    assert share > 0
+    assert any(f"{share:.1%} of the voxels lie outside of -1100 to 3500 HU" in text for text in made.warnings)
+    assert made.geometry.is_close(scan.geometry)
+    with pytest.raises(ModelError, match="is for synthesis, not for denoising"):
+        radcnn.denoise(scan, spec)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"unit": ...}, "'unit' is missing"),
+        ({"unit": ""}, "'unit' must not be empty"),
+        ({"scale": {"slope": 0}}, "the slope must not be 0"),
+        ({"limits": [5]}, "'limits' must be two numbers"),
+        ({"keep_scale": True}, "'keep_scale' is not supported"),
+        ({"classes": ["a"]}, "a model for synthesis has no 'classes'"),
+    ],
+)
+def test_wrong_values_of_a_synthesis_are_named(tmp_path, changes, told):
+    write_onnx(tmp_path / "ct.onnx", np.array([[0.5]]), np.array([0.25]), (8, 8, 8))
+    described = {key: value for key, value in (EXAMPLES[6] | changes).items() if value is not ...}
+    (tmp_path / "ct.json").write_text(json.dumps(described))
+    with pytest.raises(ModelError, match=told):
+        radcnn.open_model(tmp_path / "ct.onnx")
+
+
 def test_every_key_and_step_is_documented():
     text = DOCUMENT.read_text()
     for example in EXAMPLES:

@@ -54,7 +54,8 @@ def make_spec(
     domain: Domain | None = None,
 ) -> ModelSpec:
     """Return the description of a network that `napari_radcnn.foreign.processing.run` runs."""
-    task: TaskName = "segmentation" if processing.output == "labels" else "denoising"
+    made: TaskName = "denoising" if processing.made is None else "synthesis"
+    task: TaskName = "segmentation" if processing.output == "labels" else made
     pipeline = "napari_radcnn.foreign.processing.run"
     spec = spec_of(words, task, pipeline, processing, file, inputs, origin, labels.values(), domain)
     return replace(spec, patch=None if processing.sampling is None else processing.sampling.patch, labels=labels)

@@ -164,7 +164,7 @@ def _modalities(spec: ModelSpec, volume: Volume, number: int) -> tuple[str, ...]
 def _consequence(spec: ModelSpec) -> str:
     if spec.task == "segmentation":
         return ", and they are background in the result"
-    return ", and they stay NaN in the result" if spec.task in ("denoising", "super-resolution") else ""
+    return ", and they stay NaN in the result" if spec.task in ("denoising", "super-resolution", "synthesis") else ""
 
 
 def _slabs(volume: Volume) -> Iterator[Box]:

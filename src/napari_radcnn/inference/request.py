@@ -16,7 +16,7 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.progress import Monitor
 from napari_radcnn.provenance import identify
-from napari_radcnn.results import ClassKind, Detection
+from napari_radcnn.results import ClassKind, Detection, OperatingPoint
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.volume import Volume
 
@@ -93,12 +93,13 @@ class Decided:
 
     Attributes
     ----------
-    kind, thresholds
+    kind, thresholds, operating_points
         As of `napari_radcnn.results.Classification`.
     """
 
     kind: ClassKind = "exclusive"
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    operating_points: Mapping[str, tuple[OperatingPoint, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

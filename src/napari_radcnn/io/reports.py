@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ from napari_radcnn.results import (
     FindingState,
     Landmark,
     Landmarks,
+    OperatingPoint,
     Regression,
     Result,
 )
@@ -93,6 +95,8 @@ def write_classification(obj: Classification, path: Path, overwrite: bool = Fals
     if obj.kind != "exclusive" or obj.thresholds:
         plain |= {"kind": obj.kind, "decided": list(obj.decided)}
         plain["thresholds"] = {name: float(value) for name, value in obj.thresholds.items()}
+    if obj.operating_points:
+        plain["operating_points"] = {name: [asdict(one) for one in some] for name, some in obj.operating_points.items()}
     write_text(path, json.dumps({**plain, **suitability_in(obj)}, indent=2, ensure_ascii=False) + "\n", overwrite)
 
 
@@ -176,7 +180,11 @@ def read_classification(path: Path) -> Classification:
         probabilities = {str(name): float(value) for name, value in plain["probabilities"].items()}
         thresholds = {str(name): float(value) for name, value in plain.get("thresholds", {}).items()}
         kind = plain.get("kind", "exclusive")
-        if kind not in get_args(ClassKind) or not set(thresholds) <= set(probabilities):
+        points = {
+            str(name): tuple(_operating_point(one) for one in some)
+            for name, some in plain.get("operating_points", {}).items()
+        }
+        if kind not in get_args(ClassKind) or not {*thresholds, *points} <= set(probabilities):
             raise ValueError(f"{kind!r} or the names of thresholds are not known")
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}.") from error
@@ -185,7 +193,12 @@ def read_classification(path: Path) -> Classification:
             f"{path} contains no class probabilities: an object 'probabilities' with a number for each "
             "class is expected."
         ) from error
-    return Classification(probabilities, path.stem, kind=kind, thresholds=thresholds)
+    return Classification(probabilities, path.stem, kind=kind, thresholds=thresholds, operating_points=points)
+
+
+def _operating_point(one: Any) -> OperatingPoint:
+    threshold, sensitivity, specificity = (float(one[key]) for key in ("threshold", "sensitivity", "specificity"))
+    return OperatingPoint(str(one["name"]), threshold, sensitivity, specificity)
 
 
 def read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:

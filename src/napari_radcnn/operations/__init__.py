@@ -11,7 +11,7 @@ from napari_radcnn.operations.landmarking import landmarks
 from napari_radcnn.operations.planning import models_for, plan
 from napari_radcnn.operations.regressing import regress
 from napari_radcnn.operations.replaying import Replay, replay
-from napari_radcnn.operations.restoring import denoise, super_resolve
+from napari_radcnn.operations.restoring import denoise, super_resolve, synthesize
 from napari_radcnn.operations.running import run
 from napari_radcnn.operations.segmenting import segment
 from napari_radcnn.operations.streaming import can_stream, is_store_target, segment_to
@@ -36,4 +36,5 @@ __all__ = [
     "segment",
     "segment_to",
     "super_resolve",
+    "synthesize",
 ]

@@ -34,7 +34,14 @@ def classification(
     maps = maps_of(request.volume, outcome, name, provenance)
     decided = outcome.answer if isinstance(outcome.answer, Decided) else Decided()
     return Classification(
-        outcome.probabilities, name, provenance, warnings, maps, decided.kind, dict(decided.thresholds)
+        outcome.probabilities,
+        name,
+        provenance,
+        warnings,
+        maps,
+        decided.kind,
+        dict(decided.thresholds),
+        dict(decided.operating_points),
     )
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from napari.layers import Points
+from qtpy.QtCore import Qt
 
 import napari_radcnn as radcnn
 from answering import compute_here, describe_answer, open_trusted, scan, value_keys, write_network
 from models_dock import click, docked, wait_for_end
 from napari_radcnn.gui.models import foreign
-from napari_radcnn.gui.models.classification_card import GradeScale
-from screens import wait_for_plan
+from napari_radcnn.gui.models.cards.classes import GradeScale
+from screens import pump, wait_for_plan
 
 pytestmark = pytest.mark.gui
 
@@ -40,7 +41,7 @@ def run(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     return make
 
 
-def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run):
+def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run, qtbot):
     """One viewer for all: exclusive, multi-label, ordinal, and a value with its interval."""
     dock, card, expected = run("Exclusive", WEIGHT, BIAS)
     assert [row[:2] for row in card.rows] == [
@@ -59,14 +60,35 @@ def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run):
         name: f"{share:.2f}" for name, share in expected.probabilities.items()
     }
 
+    points = [
+        {"name": "balanced", "threshold": 0.6, "sensitivity": 0.83, "specificity": 0.88},
+        {"name": "rule out", "threshold": 0.2, "sensitivity": 0.97, "specificity": 0.61},
+    ]
+    _, card, expected = run("Tested", WEIGHT, BIAS, kind="multi-label", operating_points={"middle": points})
+    combo, told = card.points["middle"]
+    assert [combo.itemText(n) for n in range(3)] == [
+        "middle: counts from 0.50",
+        "middle: balanced (0.60)",
+        "middle: rule out (0.20)",
+    ]
+    assert told.isHidden()
+    assert card.answer.text() == "Present: middle, high"  # in the order of the model
+    combo.activated.emit(1)
+    qtbot.waitUntil(lambda: card.points["middle"][0] is not combo)
+    combo, told = card.points["middle"]
+    assert combo.currentText() == "middle: balanced (0.60)"
+    assert told.text() == "At this point it finds 83 of 100 who have it, and cries wolf at 12 of 100 who do not."
+    assert card.answer.text() == "Present: high"
+    assert {name: bar.mark for name, _, bar in card.rows} == {"low": 0.5, "middle": 0.6, "high": 0.5}
+
     grades = {"classes": ["F0", "F1", "F2"], "kind": "ordinal", "activation": "sigmoid", "thresholds": {"F2": 0.3}}
     _, card, expected = run("Grades", [[4.0], [-1.0]], [0.0, -0.3], **grades)
     assert card.answer.text() == f"Grade: {expected.decided[0]}" == "Grade: F2"
     (scale,) = card.findChildren(GradeScale)
     assert scale.shares == expected.probabilities
     assert [(name, told, bar.mark) for name, told, bar in card.rows] == [
-        ("F1 or more", f"{expected.at_least['F1']:.2f}", 0.5),
-        ("F2 or more", f"{expected.at_least['F2']:.2f}", 0.3),
+        ("≥ F1", f"{expected.at_least['F1']:.2f}", 0.5),
+        ("≥ F2", f"{expected.at_least['F2']:.2f}", 0.3),
     ]
 
     interval = {"kind": "fixed", "half_width": 6}
@@ -87,11 +109,11 @@ def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run):
     assert "do not rely on it" in dock.panel.message_label.text()
 
 
-def test_landmarks_are_points_with_names_in_their_place(run):
+def test_landmarks_are_points_with_names_in_their_place(run, qtbot):
     keys = {"task": "landmarks", "classes": ..., "landmarks": ["tip", "base"], "form": "coordinates"}
     # bias + 0 * mean: the places are known, in voxels of the patch, which has half the voxels of the scan
     dock, widget, expected = run("Places", [[0.0]] * 6, [2.0, 3.0, 1.0, 4.5, 1.0, 3.0], **keys)
-    assert widget is None
+    assert dock.results.isHidden()
     layer = run.viewer.layers[-1]
     assert isinstance(layer, Points)
     world = run.volume.geometry.to_world([[4.5, 6.5, 2.5], [9.5, 2.5, 6.5]])
@@ -100,5 +122,13 @@ def test_landmarks_are_points_with_names_in_their_place(run):
     assert list(layer.features["name"]) == ["tip", "base"]
     assert layer.text.values.tolist() == ["tip", "base"]
     x, y, z = world[0]
-    assert dock.results.topLevelItem(0).text(0) == "tip"
-    assert dock.results.topLevelItem(0).text(1) == f"{x:.1f} {y:.1f} {z:.1f} mm"
+    first, second = (widget.topLevelItem(n) for n in range(2))
+    assert [first.text(n) for n in range(3)] == ["tip", "", f"{x:.1f} {y:.1f} {z:.1f}"]
+    pump()
+    place = widget.visualItemRect(second).center()
+    assert widget.viewport().rect().contains(place)
+    qtbot.mouseClick(widget.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    half = max(run.viewer.layers[0].scale) / 2
+    assert abs(run.viewer.dims.point[0] - world[1][2]) <= half + 1e-6
+    dock.model_combo.setCurrentIndex(0)
+    assert widget.isHidden()

@@ -265,3 +265,11 @@ def test_decimal_strings_fit_and_are_near(value: float) -> None:
     words = decimal(value)
     assert len(words) <= 16
     assert float(words) == pytest.approx(value, rel=1e-8)
+
+
+def test_an_image_of_another_modality_is_not_written_into_the_series(tmp_path: Path) -> None:
+    scan = source(tmp_path / "scan")
+    made = restored(scan).with_metadata(modality="MR")
+    with pytest.raises(WriteError, match="looks like MR cannot be written into a series of CT"):
+        radcnn.write(made, tmp_path / "made")
+    assert not (tmp_path / "made").exists()

@@ -15,6 +15,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "landmarks": ("landmarks",),
     "denoise": ("denoising",),
     "super_resolve": ("super-resolution",),
+    "synthesize": ("synthesis",),
 }
 #: What a file of each kind can be taken for in a later step.
 LABELS, IMAGE, NUMBERS = "labels", "image", "numbers"

@@ -144,7 +144,7 @@ def _result(answer: Answer, folder: Path, request: Request) -> Result:
         outcome = replace(outcome, detections=read_detections(first).boxes)
     elif kind is Classification:
         read_again = read_classification(first)
-        decided = Decided(read_again.kind, read_again.thresholds)
+        decided = Decided(read_again.kind, read_again.thresholds, read_again.operating_points)
         outcome = replace(outcome, probabilities=read_again.probabilities, answer=decided)
     elif kind is Landmarks:
         outcome = replace(outcome, answer=read_landmarks(first).points)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from napari_radcnn.foreign.processing.steps import Orient, Space, Step
 from napari_radcnn.geometry import Shape
-from napari_radcnn.results import ClassKind
+from napari_radcnn.results import ClassKind, OperatingPoint
 
 Activation = Literal["softmax", "sigmoid", "none"]
 #: How sure a regression says it is: not at all; always alike; by its second output, a standard deviation or the
@@ -35,6 +35,8 @@ class Classes:
     thresholds : tuple of float
         From which probability a class counts; of grades, from which probability of "at least" each but the lowest is
         reached. Empty: 0.5, and of exclusive classes the likeliest.
+    operating_points : tuple of (str, OperatingPoint)
+        Classes, and the thresholds that they were tested at.
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class Classes:
     is_cumulative: bool = False
     temperature: float = 1.0
     thresholds: tuple[float, ...] = ()
+    operating_points: tuple[tuple[str, OperatingPoint], ...] = ()
 
     @property
     def count(self) -> int:
@@ -172,6 +175,9 @@ class Answering:
         classes the greatest.
     stored_order : tuple of int
         Without an `Orient`: which axis of the scan is each of the network's axes.
+    is_as_stored : bool
+        Whether a scan whose low values are to be shown bright (DICOM MONOCHROME1) is shown to it as stored; else it is
+        turned round, so that what is bright on the screen is high.
     """
 
     scans: int
@@ -182,6 +188,7 @@ class Answering:
     spatial_dims: int = 3
     slices: Literal["one", "mean", "max"] = "one"
     stored_order: Shape = (0, 1, 2)
+    is_as_stored: bool = False
 
     @property
     def orientation(self) -> str | None:

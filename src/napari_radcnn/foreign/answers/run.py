@@ -24,7 +24,8 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Decided, Outcome, Request
 from napari_radcnn.networks.files import open_network
 from napari_radcnn.progress import Monitor
-from napari_radcnn.results import Landmark, Regression
+from napari_radcnn.results import Landmark, OperatingPoint, Regression
+from napari_radcnn.volume import Volume
 
 _Floats = npt.NDArray[np.float64]
 #: Peak memory of a network at work, a voxel of its input, before its first run on this computer.
@@ -54,7 +55,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     """
     how = _answering(request)
     monitor.say("preparing the scan")
-    seen = RecipeInput(request.volumes, how, keeping_budget(), monitor)
+    seen = RecipeInput([_as_shown(volume, how) for volume in request.volumes], how, keeping_budget(), monitor)
     _check_shape(how, seen.shape, request)
     count = _count(how, seen.shape[0] if how.spatial_dims == 2 else 1, request)
     monitor.total = count
@@ -92,6 +93,14 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     return _valued(rows, how.answer, request.spec.name, bare)
 
 
+def _as_shown(volume: Volume, how: Answering) -> Volume:
+    """Return a scan whose high values are bright on the screen, as most programs that train make them."""
+    if how.is_as_stored or not volume.metadata.is_inverted:
+        return volume
+    values = np.asarray(volume.array, np.float32)
+    return volume.with_array(np.nanmax(values) - values, is_inverted=False)
+
+
 def _classified(each: list[_Floats], how: Answering, classes: Classes, shown: str, bare: Outcome) -> Outcome:
     found = [probabilities_of(answer, classes, shown) for answer in each]
     table = np.stack([one for one, _ in found])
@@ -100,7 +109,10 @@ def _classified(each: list[_Floats], how: Answering, classes: Classes, shown: st
         joined = joined / joined.sum()
     told = tuple(dict.fromkeys(text for _, texts in found for text in texts))
     first = len(classes.names) - len(classes.thresholds)
-    decided = Decided(classes.kind, dict(zip(classes.names[first:], classes.thresholds, strict=True)))
+    points: dict[str, tuple[OperatingPoint, ...]] = {}
+    for name, point in classes.operating_points:
+        points[name] = (*points.get(name, ()), point)
+    decided = Decided(classes.kind, dict(zip(classes.names[first:], classes.thresholds, strict=True)), points)
     named = {name: float(value) for name, value in zip(classes.names, joined, strict=True)}
     return replace(bare, probabilities=named, answer=decided, warnings=(*bare.warnings, *told))
 

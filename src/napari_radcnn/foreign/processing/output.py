@@ -107,11 +107,31 @@ class Answer:
     def finish(self, labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Return the whole result after the steps that need to see all of it, and what to note of them."""
         told: dict[str, Any] = {}
+        if self._processing.made is not None:
+            return labels, {"share_outside_limits": self._outside(labels, self._processing.made)}
         if self._processing.output == "image":
             return labels, told
         if self._bits and not self.decides_first:
             labels, told = self._unfolded(labels)
         return self._largest(labels, self._then), told
+
+    def _outside(self, image: npt.NDArray[Any], made: steps.ImageValues) -> float:
+        """Return the share of voxels that lie where none can.
+
+        Raises
+        ------
+        ModelError
+            If a value is not a number.
+        """
+        if not np.isfinite(image).all():
+            raise ModelError(
+                "The network answered with values that are not finite, which mean nothing: the scan may not be what it "
+                "was trained with, or its weights are damaged."
+            )
+        if made.limits is None:
+            return 0.0
+        low, high = made.limits
+        return round(float(np.mean((image < low) | (image > high))), 6)
 
     # -- inside -----------------------------------------------------------------------------------------------
 
@@ -157,7 +177,10 @@ class Answer:
         return labels
 
     def _in_units(self, image: _Floats) -> _Floats:
-        """Return an image with the scan's units."""
+        """Return an image with the scan's units, or those of what is made of it."""
+        made = self._processing.made
+        if made is not None:
+            return image * np.float32(made.slope) + np.float32(made.intercept)
         if not self._processing.keep_scale:
             return image
         for done in reversed(self._intensities):

@@ -82,6 +82,14 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     run_ = _Run(request, monitor)
     array = run_.run()
     warnings = list(run_.warnings)
+    made = run_.processing.made
+    if made is not None:
+        run_.facts["made"] = {"unit": made.unit, "modality": made.modality, "limits": made.limits}
+        share = run_.facts.get("share_outside_limits", 0.0)
+        if made.limits is not None and share:
+            low, high = made.limits
+            where = f"{low:g} to {high:g} {made.unit}"
+            warnings.append(f"{share:.1%} of the voxels lie outside of {where}, between which the model can answer.")
     return Outcome(
         run_.device,
         run_.precision,

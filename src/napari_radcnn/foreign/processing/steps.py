@@ -272,6 +272,29 @@ BackStep = Activate | Invert | Decide | KeepLargest | Paint
 
 
 @dataclass(frozen=True)
+class ImageValues:
+    """What the values of a made image are, where they are not the scan's own.
+
+    Attributes
+    ----------
+    unit : str
+        ``"HU"``, ``"1"``, ...
+    modality : str
+        DICOM's code of what it looks like; empty for the scan's own.
+    slope, intercept : float
+        From the network's number to the value.
+    limits : (low, high) or None
+        Between which values can lie.
+    """
+
+    unit: str
+    modality: str = ""
+    slope: float = 1.0
+    intercept: float = 0.0
+    limits: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Processing:
     """How a network is run.
 
@@ -295,6 +318,8 @@ class Processing:
         For images: whether the intensity steps are undone, so that the result has the scan's units.
     stored_order : tuple of int
         Without an `Orient`: which axis of the scan, 0 to 2 for k, j, i, is each of the network's axes.
+    made : ImageValues or None
+        For an image that is not the scan restored but another made of it: what its values are.
     """
 
     channels: int
@@ -307,6 +332,7 @@ class Processing:
     output: Literal["labels", "image"] = "labels"
     keep_scale: bool = True
     stored_order: Shape = (2, 1, 0)
+    made: ImageValues | None = None
 
     @property
     def orientation(self) -> str | None:

@@ -9,9 +9,9 @@ from napari_radcnn.foreign.answers.described import Answering, Classes, Interval
 from napari_radcnn.foreign.arguments import Arguments
 from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.sidecar.input import read_intensity, read_orientation, read_patch, read_spacing
-from napari_radcnn.foreign.sidecar.maps import read_names
+from napari_radcnn.foreign.sidecar.maps import read_limits, read_names, read_scale
 from napari_radcnn.geometry import Shape
-from napari_radcnn.results import ClassKind
+from napari_radcnn.results import ClassKind, OperatingPoint
 
 _FITS = ("linear", "area", "antialias", "center", "exact")
 
@@ -40,8 +40,9 @@ def read_answering(a: Arguments, task: str, scans: int) -> Answering:
         raise a.wrong("the slices of a value can only be joined by their mean", "slices")
     if slices != "one" and task == "landmarks":
         raise a.wrong("landmarks are found in one slice", "slices")
+    is_as_stored = a.only("monochrome1", ["bright", "stored"], "bright") == "stored"
     answer = _ANSWERS[task](a)
-    return Answering(scans, scans * copies, there, shape, answer, dims, slices)
+    return Answering(scans, scans * copies, there, shape, answer, dims, slices, is_as_stored=is_as_stored)
 
 
 def _fit(a: Arguments, shape: Shape, dims: int) -> tuple[steps.Step, ...]:
@@ -89,8 +90,8 @@ def _classes(a: Arguments) -> Classes:
         raise a.wrong(
             "'temperature' must be more than 0, and 1 where the network answers with probabilities", "temperature"
         )
-    thresholds = _thresholds(a, names, kind)
-    return Classes(tuple(names), kind, activation, is_cumulative, temperature, thresholds)
+    thresholds, points = _thresholds(a, names, kind), _operating_points(a, names, kind)
+    return Classes(tuple(names), kind, activation, is_cumulative, temperature, thresholds, points)
 
 
 def _thresholds(a: Arguments, names: list[str], kind: ClassKind) -> tuple[float, ...]:
@@ -107,6 +108,32 @@ def _thresholds(a: Arguments, names: list[str], kind: ClassKind) -> tuple[float,
     return tuple(float(given.get(name, 0.5)) for name in allowed) if given else ()
 
 
+def _operating_points(a: Arguments, names: list[str], kind: ClassKind) -> tuple[tuple[str, OperatingPoint], ...]:
+    """Return the thresholds that classes were tested at."""
+    given = a.take("operating_points", {})
+    allowed = names if kind == "multi-label" else names[1:]
+    is_choice = kind != "exclusive" or len(names) == 2
+    if not isinstance(given, Mapping) or not set(given) <= set(allowed) or (given and not is_choice):
+        raise a.wrong(
+            "'operating_points' must be lists of points by name: of findings, of grades but the lowest, or of the "
+            "second of two classes",
+            "operating_points",
+        )
+    found = []
+    for name, points in given.items():
+        if not isinstance(points, list) or not all(isinstance(point, Mapping) for point in points):
+            raise a.wrong(f"the operating points of '{name}' must be a list", "operating_points", name)
+        for number, point in enumerate(points):
+            inner = a.inside(point, "operating_points", name, number, what=f"operating point of '{name}'")
+            values = [inner.number(key) for key in ("threshold", "sensitivity", "specificity")]
+            made = OperatingPoint(inner.text("name"), *values)
+            inner.done()
+            if not all(0 <= value <= 1 for value in values):
+                raise inner.wrong("threshold, sensitivity and specificity must be between 0 and 1")
+            found.append((str(name), made))
+    return tuple(found)
+
+
 # -- a value ----------------------------------------------------------------------------------------------------------
 
 
@@ -114,14 +141,8 @@ def _quantity(a: Arguments) -> Quantity:
     name, unit = a.text("quantity"), a.text("unit")
     if not name or not unit:
         raise a.wrong("'quantity' and 'unit' must not be empty; the unit of a plain number is \"1\"", "unit")
-    scale = _mapping(a, "scale", '{"slope": 240, "intercept": 0}')
-    slope, intercept = scale.number("slope", 1.0), scale.number("intercept", 0.0)
-    scale.done()
-    if slope == 0:
-        raise scale.wrong("the slope must not be 0", "slope")
-    limits = a.numbers("limits")
-    if limits is not None and (len(limits) != 2 or not limits[0] < limits[1]):
-        raise a.wrong("'limits' must be two numbers, the lower first", "limits")
+    slope, intercept = read_scale(a)
+    limits = read_limits(a)
     inner = _mapping(a, "interval", '{"kind": "fixed", "half_width": 6, "level": 0.95}')
     kind: IntervalKind = inner.only("kind", list(get_args(IntervalKind)), "none")
     half_width, level = inner.number("half_width", 0.0), inner.number("level", 0.95)
@@ -130,8 +151,7 @@ def _quantity(a: Arguments) -> Quantity:
         raise inner.wrong("'half_width' is more than 0 for a fixed interval, and for no other", "half_width")
     if not 0 < level < 1:
         raise inner.wrong("'level' must be between 0 and 1", "level")
-    bounds = None if limits is None else (limits[0], limits[1])
-    return Quantity(name, unit, slope, intercept, bounds, kind, half_width, level)
+    return Quantity(name, unit, slope, intercept, limits, kind, half_width, level)
 
 
 # -- landmarks --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,38 @@ def read_names(a: Arguments) -> list[str]:
     return names
 
 
+def read_image_values(a: Arguments) -> steps.ImageValues:
+    """Return what the values of an image are that is made of a scan."""
+    unit, modality = a.text("unit"), a.text("modality", "")
+    if not unit:
+        raise a.wrong("'unit' must not be empty; that of plain numbers is \"1\"", "unit")
+    slope, intercept = read_scale(a)
+    return steps.ImageValues(unit, modality, slope, intercept, read_limits(a))
+
+
+def read_scale(a: Arguments) -> tuple[float, float]:
+    """Return slope and intercept from the network's number to the value."""
+    given = a.take("scale", {})
+    if not isinstance(given, Mapping):
+        raise a.wrong('\'scale\' must be a mapping, such as {"slope": 240, "intercept": 0}', "scale")
+    inner = a.inside(given, "scale", what="'scale'")
+    slope, intercept = inner.number("slope", 1.0), inner.number("intercept", 0.0)
+    inner.done()
+    if slope == 0:
+        raise inner.wrong("the slope must not be 0", "slope")
+    return slope, intercept
+
+
+def read_limits(a: Arguments) -> tuple[float, float] | None:
+    """Return the least and the greatest value there can be."""
+    limits = a.numbers("limits")
+    if limits is None:
+        return None
+    if len(limits) != 2 or not limits[0] < limits[1]:
+        raise a.wrong("'limits' must be two numbers, the lower first", "limits")
+    return limits[0], limits[1]
+
+
 def read_maps(a: Arguments, task: str, channels: int) -> tuple[steps.Processing, dict[int, Label]]:
     """Return how the network is run, and its labels."""
     dims = a.only("spatial_dims", [2, 3], 3)
@@ -31,18 +63,29 @@ def read_maps(a: Arguments, task: str, channels: int) -> tuple[steps.Processing,
         *read_intensity(a),
         *((steps.CropForeground(),) if a.flag("crop_foreground") else ()),
     )
-    keep_scale = a.flag("keep_scale", True)
+    keep_scale = a.flag("keep_scale", True) if task != "synthesis" else False
     names = read_names(a)
     activation = a.only("activation", ["softmax", "sigmoid", "none"], "softmax" if task == "segmentation" else "none")
     threshold, colors, largest = a.number("threshold", 0.5), a.take("colors", {}), a.take("keep_largest", False)
-    if task == "denoising":
+    if task != "segmentation":
         if names or activation != "none":
             raise a.wrong(
-                "a model for denoising has no 'classes' and no 'activation'", "classes" if names else "activation"
+                f"a model for {task} has no 'classes' and no 'activation'", "classes" if names else "activation"
             )
+        made = read_image_values(a) if task == "synthesis" else None
         back: tuple[steps.BackStep, ...] = (steps.Invert("linear"),)
         processing = steps.Processing(
-            channels, 1, there, sampling, back, (), dims, "image", keep_scale=keep_scale, stored_order=(0, 1, 2)
+            channels,
+            1,
+            there,
+            sampling,
+            back,
+            (),
+            dims,
+            "image",
+            keep_scale=keep_scale,
+            stored_order=(0, 1, 2),
+            made=made,
         )
         return processing, {}
     if not names:

@@ -34,7 +34,10 @@ from napari_radcnn.spec.trust import require_trust
 #: What this version writes about; older files stay valid.
 SCHEMA = "radcnn-model/2"
 #: The tasks that each version of the schema added.
-TASKS: dict[int, tuple[str, ...]] = {1: ("segmentation", "denoising"), 2: ("classification", "regression", "landmarks")}
+TASKS: dict[int, tuple[str, ...]] = {
+    1: ("segmentation", "denoising"),
+    2: ("classification", "regression", "landmarks", "synthesis"),
+}
 _WHAT_IT_HOLDS = (
     "name, task, inputs, classes, orientation, spacing, intensity and patch; see docs/model_json.md for an example"
 )
@@ -94,7 +97,7 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     words = _words(a, path)
     inputs = read_inputs(a)
     task = _task(a, version)
-    is_map = task in TASKS[1]
+    is_map = task in (*TASKS[1], "synthesis")
     processing, labels = read_maps(a, task, len(inputs)) if is_map else (None, {})
     how = None if is_map else read_answering(a, task, len(inputs))
     architecture = _architecture(a)

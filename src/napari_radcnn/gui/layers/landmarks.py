@@ -12,6 +12,8 @@ from napari_radcnn.results import Landmarks
 _COLOR = "#009e73"
 #: Size of a cross, mm; at least the gap between two slices, so that one of them always meets it.
 _SIZE_MM, _OVERLAP = 4.0, 1.05
+#: Least and largest on the screen, pixels: a least one would also show what napari draws in slices without any point.
+_ON_SCREEN = (0, 10_000)
 
 
 def landmarks_layer(landmarks: Landmarks, scan: Geometry) -> LayerData:
@@ -39,6 +41,7 @@ def landmarks_layer(landmarks: Landmarks, scan: Geometry) -> LayerData:
             "name": landmarks.name,
             "scale": (unit,) * 3,
             "size": _SIZE_MM / unit,
+            "canvas_size_limits": _ON_SCREEN,
             "projection_mode": "rescale_spherical",
             "symbol": "cross",
             "face_color": _COLOR,

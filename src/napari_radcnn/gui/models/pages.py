@@ -19,9 +19,10 @@ from napari_radcnn.gui.findings.layer import detections_layer
 from napari_radcnn.gui.findings.panel import FindingsPanel
 from napari_radcnn.gui.layers.landmarks import landmarks_layer
 from napari_radcnn.gui.layers.layers import LayerData, layer_data
-from napari_radcnn.gui.models.classification_card import ClassificationCard
+from napari_radcnn.gui.models.cards.classes import ClassificationCard
+from napari_radcnn.gui.models.cards.landmarks import LandmarksList
+from napari_radcnn.gui.models.cards.value import ValueCard
 from napari_radcnn.gui.models.restored import beside_restored
-from napari_radcnn.gui.models.value_card import ValueCard
 from napari_radcnn.progress import Progress
 from napari_radcnn.tasks import TASKS, load, numbers_of
 from napari_radcnn.volume import Volume
@@ -134,6 +135,17 @@ class RestoredPage(Page):
         return PageLayers(data, *beside_restored(result, scan, progress, cancel))
 
 
+class SynthesizedPage(Page):
+    """A layer of the image that was made, shown as what it is and not as its scan."""
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
+        """Return the image."""
+        unit = result.metadata.units
+        note = f"Made by a network, not measured{'' if unit in ('', '1') else f'; values in {unit}'}."
+        return PageLayers(layer_data(result, progress=progress, cancel=cancel), notes=(note,))
+
+
 class DetectionsPage(Page):
     """A layer of findings, the list of them, and the evidence."""
 
@@ -207,7 +219,21 @@ class ValuePage(Page):
 
 
 class LandmarksPage(Page):
-    """A layer of named points; the dock lists them."""
+    """A layer of named points, and the list of them."""
+
+    widget: LandmarksList
+    lists_numbers = False
+
+    def __init__(self, viewer: Any) -> None:
+        self.widget = LandmarksList(viewer)
+
+    def show(self, result: Any) -> None:
+        """List the landmarks."""
+        self.widget.show_result(result)
+
+    def clear(self) -> None:
+        """Hide the list."""
+        self.widget.show_result(None)
 
     @staticmethod
     def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004

@@ -137,15 +137,16 @@ def _with_public_names(obj: Writable) -> Writable:
         return replace(obj, boxes=boxes, provenance=made_by)
     if isinstance(obj, Landmarks):
         names = public_names((point.name for point in obj.points), obj.provenance, "landmark")
-        points = tuple(replace(point, name=names[point.name]) for point in obj.points)
-        return replace(obj, points=points, provenance=made_by)
+        places = tuple(replace(point, name=names[point.name]) for point in obj.points)
+        return replace(obj, points=places, provenance=made_by)
     if isinstance(obj, Regression):
         (quantity,) = public_names((obj.quantity,), obj.provenance, "value").values()
         return replace(obj, quantity=quantity, provenance=made_by)
     names = public_names(obj.probabilities, obj.provenance, "class")
     probabilities = {names[name]: value for name, value in obj.probabilities.items()}
     thresholds = {names[name]: value for name, value in obj.thresholds.items()}
-    return replace(obj, probabilities=probabilities, thresholds=thresholds, provenance=made_by)
+    tested = {names[name]: some for name, some in obj.operating_points.items()}
+    return replace(obj, probabilities=probabilities, thresholds=thresholds, operating_points=tested, provenance=made_by)
 
 
 def _public_maker(manifest: Mapping[str, Any]) -> dict[str, Any]:

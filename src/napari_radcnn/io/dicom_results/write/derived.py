@@ -105,6 +105,12 @@ def write_derived(
     source = find_series(volume, target, reference)
     source = replace(source, deidentifier=deidentifier)
     source.check(target, needs_all_frames=False)
+    own = str(source.headers[0].get("Modality", ""))
+    if volume.modality and own and volume.modality != own:
+        raise WriteError(
+            f"{target}: an image that looks like {volume.modality} cannot be written into a series of {own}, where its "
+            "values would be taken for measured ones: write .nii.gz instead."
+        )
     if deidentifier is not None:
         check_pixels(source.headers, target)
     _check_folder(target, overwrite, source)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from qtpy.QtCore import QRectF, Qt
+from qtpy.QtCore import QRectF, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
-from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_radcnn.gui.parts.widgets import wrapped_label
-from napari_radcnn.results import Classification
+from napari_radcnn.gui.parts.widgets import narrow_combo, wrapped_label
+from napari_radcnn.results import Classification, OperatingPoint
 
 #: Of the most likely class and of the others; both stand out from napari's dark and its light theme.
 _MOST, _OTHER = QColor("#3f8fd2"), QColor("#7d8794")
@@ -24,7 +25,7 @@ class Bar(QWidget):
     def __init__(self, share: float, color: QColor, mark: float = 0.5) -> None:
         super().__init__()
         self.share, self._color, self.mark = min(1.0, max(0.0, share)), color, mark
-        self.setMinimumSize(60, _BAR_HEIGHT)
+        self.setMinimumSize(40, _BAR_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802  Qt's name
@@ -51,7 +52,7 @@ class GradeScale(QWidget):
     def __init__(self, shares: Mapping[str, float], decided: str) -> None:
         super().__init__()
         self.shares, self.decided = dict(shares), decided
-        self.setMinimumSize(120, _SCALE_HEIGHT + self.fontMetrics().height() + 4)
+        self.setMinimumSize(80, _SCALE_HEIGHT + self.fontMetrics().height() + 4)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802  Qt's name
@@ -101,6 +102,8 @@ class ClassificationCard(QFrame):
         self._bars: QWidget | None = None
         #: What is shown: the class or grade, its probability as text, its bar.
         self.rows: list[tuple[str, str, Bar]] = []
+        #: By class, the choice of its operating point and what is told of it.
+        self.points: dict[str, tuple[QComboBox, QLabel]] = {}
         self.hide()
 
     def show_result(self, result: Classification | None) -> None:
@@ -116,11 +119,13 @@ class ClassificationCard(QFrame):
         self._bars = QWidget()
         grid = QGridLayout(self._bars)
         grid.setContentsMargins(0, 2, 0, 2)
-        grid.setColumnStretch(1, 1)
+        grid.setColumnStretch(0, 3)
+        grid.setColumnStretch(1, 2)
         if result.kind == "ordinal":
-            grid.addWidget(GradeScale(result.probabilities, result.decided[0]), 0, 0, 1, 4)
+            grid.addWidget(GradeScale(result.probabilities, result.decided[0]), 0, 0, 1, 3)
         for number, row in enumerate(_rows(result), 1):
             self._add_row(grid, number, row)
+        self._add_points(grid, result)
         self._place.addWidget(self._bars)
         self.title.setText(result.name)
         self.answer.setText(_answer(result))
@@ -128,15 +133,43 @@ class ClassificationCard(QFrame):
         self.note.setText(_agreement(result))
         self.show()
 
+    def _add_points(self, grid: QGridLayout, result: Classification) -> None:
+        """Offer the operating points of each class that has some, and tell what the chosen one does."""
+        self.points = {}
+        for name, points in result.operating_points.items():
+            combo, told = narrow_combo(), wrapped_label()
+            combo.addItem(f"{name}: counts from {result.threshold(name):.2f}", None)
+            for point in points:
+                combo.addItem(f"{name}: {point.name} ({point.threshold:.2f})", point)
+                if point.threshold == result.threshold(name):
+                    combo.setCurrentIndex(combo.count() - 1)
+            chosen = combo.currentData()
+            if chosen is not None:
+                combo.removeItem(0)  # the threshold is one of the points
+                told.setText(_told_of(chosen))
+            told.setTextFormat(Qt.TextFormat.PlainText)
+            told.setVisible(chosen is not None)
+            combo.activated.connect(partial(self._choose, result, name, combo))
+            for widget in (combo, told):
+                grid.addWidget(widget, grid.rowCount(), 0, 1, 3)
+            self.points[name] = (combo, told)
+
+    def _choose(self, result: Classification, name: str, combo: QComboBox, index: int) -> None:
+        point = combo.itemData(index)
+        if isinstance(point, OperatingPoint):
+            # shown again once the combo box that was clicked is done with its click
+            changed = replace(result, thresholds={**result.thresholds, name: point.threshold})
+            QTimer.singleShot(0, partial(self.show_result, changed))
+
     def _add_row(self, grid: QGridLayout, number: int, row: _Row) -> None:
         bar = Bar(row.share, _MOST if row.is_marked else _OTHER, row.threshold)
-        label, told = QLabel(row.name), f"{row.share:.2f}"
+        label, told = wrapped_label(), f"{row.share:.2f}"
         label.setTextFormat(Qt.TextFormat.PlainText)
-        value, counts = QLabel(told), QLabel(row.counts)
-        value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        for column, widget in enumerate((label, bar, value, counts)):
+        label.setText(row.name)
+        value = QLabel(f"{told} ✓" if row.is_counted else told)
+        value.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for column, widget in enumerate((label, bar, value)):
             grid.addWidget(widget, number, column)
-        counts.setVisible(bool(row.counts))
         bar.setToolTip(f"It counts from {row.threshold:.2f} on")
         self.rows.append((row.name, told, bar))
 
@@ -147,7 +180,7 @@ class _Row:
     share: float
     threshold: float
     is_marked: bool
-    counts: str = ""
+    is_counted: bool = False
 
 
 def _rows(result: Classification) -> list[_Row]:
@@ -155,17 +188,20 @@ def _rows(result: Classification) -> list[_Row]:
     if result.kind == "ordinal":
         reached = {name: share >= result.threshold(name) for name, share in result.at_least.items()}
         return [
-            _Row(f"{name} or more", share, result.threshold(name), reached[name], "reached" if reached[name] else "no")
+            _Row(f"≥ {name}", share, result.threshold(name), reached[name], reached[name])
             for name, share in list(result.at_least.items())[1:]
         ]
     ordered = sorted(result.probabilities.items(), key=lambda pair: -pair[1])
     if result.kind == "multi-label":
         present = result.decided
-        return [
-            _Row(name, share, result.threshold(name), name in present, "present" if name in present else "")
-            for name, share in ordered
-        ]
+        return [_Row(name, share, result.threshold(name), name in present, name in present) for name, share in ordered]
     return [_Row(name, share, _mark(result, name), name in result.decided) for name, share in ordered]
+
+
+def _told_of(point: OperatingPoint) -> str:
+    """Return what an operating point does, in people."""
+    found, wolf = round(100 * point.sensitivity), round(100 * (1 - point.specificity))
+    return f"At this point it finds {found} of 100 who have it, and cries wolf at {wolf} of 100 who do not."
 
 
 def _mark(result: Classification, name: str) -> float:
