@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, Qt
 from napari_radcnn.gui.interactive import value_tools
 from napari_radcnn.gui.interactive.preview import LOST
 from napari_radcnn.gui.layers.layers import to_display
+from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.volume import Volume
 from played import LEFT, NONE, RIGHT, Played, oblique_scan, scan, use_engine
 from screens import pump
@@ -236,3 +237,59 @@ def test_nothing_breaks_where_there_is_nothing(make_napari_viewer, qtbot, monkey
     assert played.editing is not None
     assert "report" not in played.warning
     assert to_display(middle).shape == (3,)
+
+
+def test_buttons_keep_their_place_and_what_is_gone_is_gone(make_napari_viewer, qtbot, monkeypatch):
+    """One viewer: buttons under every tool and line, the circle of the brush, the small picture of a removed object."""
+    use_engine(monkeypatch)
+    volume = _blocks()
+    played = Played(make_napari_viewer, qtbot, volume).start()
+    palette, layer = played.dock.palette_box, played.editing.labels_layer
+    assert not layer.thumbnail[..., :3].any()
+
+    def places():
+        pump()
+        return {
+            name: (button.mapTo(played.dock, button.rect().topLeft()), button.width())
+            for name, button in palette.buttons.items()
+        }
+
+    before = places()
+    for name in palette.buttons:
+        palette.choose(name)
+        assert places() == before
+    played.dock._tell("A line. " * 40)
+    assert places() == before
+    played.dock._fail("What went wrong. " * 40)
+    assert places() == before
+    played.dock._tell("")
+    assert places() == before
+
+    # the circle of the brush: where the mouse is, as wide as the brush
+    middle = volume.geometry.to_world((7, 6, 10))
+    played.show("axial", middle)
+    room = open_room(played.viewer)
+    palette.choose("brush")
+    palette.radius_spin.setValue(4.0)
+    played.mouse(QEvent.Type.MouseMove, middle, NONE, NONE)
+    pump()
+    x, y, radius = room._own_corners().circle
+    where = played.pixel(middle)
+    assert radius == pytest.approx(4.0 * played.viewer.scene.camera.zoom)
+    assert (x, y) == pytest.approx(
+        (where.x() - room.overlay.width() / 2, where.y() - room.overlay.height() / 2), abs=1.0
+    )
+    palette.choose("point")
+    assert room._own_corners().circle is None
+
+    # an object that is removed leaves the small picture of the result, too
+    palette.choose("brush")
+    palette.radius_spin.setValue(8.0)
+    palette.ball_check.setChecked(True)
+    played.click(middle)
+    played.idle()
+    layer.refresh(thumbnail=True)  # as napari does when another slice is shown
+    assert layer.thumbnail[..., :3].any()
+    qtbot.mouseClick(played.dock.objects.remove_button, LEFT)
+    played.idle()
+    assert not layer.thumbnail[..., :3].any()
