@@ -19,7 +19,7 @@ help:
 	@echo "make test           run the linters and the tests, those of the viewer under a virtual display"
 	@echo "make lint           run the linters, the type checker and the contracts of imports"
 	@echo "make test-slow      run the tests that make test leaves out, and the viewer's on napari 0.9"
-	@echo "make coverage       run all tests, slow ones too, and say what share of the lines and branches they run"
+	@echo "make coverage       run the tests, and say what share of the lines and branches they run"
 	@echo "make docs           build the documentation, build/docs/index.html; a warning is an error"
 	@echo "make docs-pictures  take the README's screenshots from the real program; those of the reading room with DATA=folder"
 	@echo "make benchmarks     measure what docs/figures.md quotes"
@@ -48,7 +48,7 @@ test-older: $(VENV)
 
 coverage: $(VENV)
 	@bash scripts/system_packages.sh
-	$(PYTEST) -m "slow or not slow" $(COVERAGE)
+	$(PYTEST) $(COVERAGE)
 
 lint: $(VENV)
 	.venv/bin/ruff check .
