@@ -21,6 +21,7 @@ from napari_radcnn.results import (
     Classification,
     Detection,
     Detections,
+    Embedding,
     Label,
     LabelMap,
     Landmark,
@@ -35,6 +36,7 @@ RESULTS = {
     "detections": Detections((Detection("nodule", 0.5, (1, 2, 3), (4, 5, 6)),)),
     "classification": Classification({"a": 0.25, "b": 0.75}),
     "value": Regression(3.5, "mm"),
+    "embedding": Embedding((0.5, -1.0)),
     "landmarks": Landmarks((Landmark("tip", (1.0, 2.0, 3.0), 0.5),)),
 }
 

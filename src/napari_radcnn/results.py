@@ -383,3 +383,22 @@ class Landmarks:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     maps: tuple[Volume, ...] = ()
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Numbers by which a model knows a scan: scans that it takes for alike lie near each other.
+
+    Parameters
+    ----------
+    vector : tuple of float
+        Finite; they mean something only beside others of the same model.
+    name, provenance, warnings, maps
+        As of `LabelMap`.
+    """
+
+    vector: tuple[float, ...]
+    name: str = "embedding"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    maps: tuple[Volume, ...] = ()

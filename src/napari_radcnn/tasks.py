@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
-from napari_radcnn.results import Classification, Detections, LabelMap, Landmarks, Regression, Result
+from napari_radcnn.results import Classification, Detections, Embedding, LabelMap, Landmarks, Regression, Result
 from napari_radcnn.volume import Volume
 
 TaskName = Literal[
@@ -23,6 +23,7 @@ TaskName = Literal[
     "denoising",
     "super-resolution",
     "synthesis",
+    "embedding",
     "interactive",
 ]
 
@@ -147,6 +148,14 @@ LANDMARKS = ResultKind(
     numbers=f"{_RUN}.landmarking:numbers",
     compare=f"{_RUN}.landmarking:compare_landmarks",
 )
+EMBEDDING = ResultKind(
+    "embedding",
+    Embedding,
+    "an embedding is",
+    {".json": "napari_radcnn.io.reports:write_embedding"},
+    numbers=f"{_RUN}.embedding:numbers",
+    compare=f"{_RUN}.embedding:compare_embeddings",
+)
 
 #: The table.
 TASKS: dict[str, Task] = {
@@ -159,6 +168,7 @@ TASKS: dict[str, Task] = {
     "classification": Task(CLASSIFICATION, f"{_PAGES}:ClassificationPage", f"{_RUN}.classifying:classification"),
     "regression": Task(VALUE, f"{_PAGES}:ValuePage", f"{_RUN}.regressing:regression"),
     "landmarks": Task(LANDMARKS, f"{_PAGES}:LandmarksPage", f"{_RUN}.landmarking:found"),
+    "embedding": Task(EMBEDDING, f"{_PAGES}:NumbersPage", f"{_RUN}.embedding:embedded"),
 }
 
 

@@ -104,7 +104,7 @@ def test_a_value_beyond_what_can_be_is_told(regressed):
         ({"interval": {"kind": "fixed"}}, "'half_width' is more than 0"),
         ({"interval": {"half_width": 2}}, "'half_width' is more than 0 for a fixed"),
         ({"interval": {"level": 95}}, "'level' must be between 0 and 1"),
-        ({"slices": "max", "spatial_dims": 2, "patch": [7, 5]}, "only be joined by their mean"),
+        ({"slices": "max", "spatial_dims": 2, "patch": [7, 5]}, "can only be joined by their mean"),
         ({"classes": ["a"]}, "'classes' is not supported"),
     ],
 )

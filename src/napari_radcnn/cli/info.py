@@ -261,6 +261,19 @@ def _landmarks(parsed: argparse.Namespace) -> None:
     _tell_origin(manifest, warnings)
 
 
+def _embedding(parsed: argparse.Namespace) -> None:
+    from napari_radcnn.io.reports import read_embedding
+
+    found = read_embedding(parsed.path)
+    manifest, warnings = _beside(parsed.path)
+    if parsed.json:
+        made = {"made_by": _model(manifest)} if manifest else {}
+        _print_json(parsed, embedding={"name": found.name, "numbers": len(found.vector), **made}, warnings=warnings)
+        return
+    print(f"{found.name} · an embedding of {_count(len(found.vector), 'number')}")
+    _tell_origin(manifest, warnings)
+
+
 def _beside(path: Path) -> tuple[Mapping[str, Any], list[str]]:
     """Return the manifest of a result and what it warns of; one that cannot be read is a warning itself."""
     from napari_radcnn.manifest import doubts_of, read_beside
@@ -397,6 +410,7 @@ _TELLERS: Mapping[Kind | None, Callable[[argparse.Namespace], None]] = {
     Kind.FINDINGS: _findings,
     Kind.CLASSES: _classes,
     Kind.VALUE: _value,
+    Kind.EMBEDDING: _embedding,
     Kind.LANDMARKS: _landmarks,
     Kind.MANIFEST: _manifest,
     Kind.SCRIPT: _script,

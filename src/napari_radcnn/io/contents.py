@@ -50,6 +50,8 @@ class Kind(StrEnum):
     VALUE = "a value"
     #: Named places in the patient.
     LANDMARKS = "landmarks"
+    #: Numbers by which a model knows a scan.
+    EMBEDDING = "an embedding"
     #: What made a result.
     MANIFEST = "the manifest of a result"
     #: Prompts and tools, to be played on a scan.
@@ -74,6 +76,7 @@ _FIRST_KEYS = {
     "probabilities": Kind.CLASSES,
     "value": Kind.VALUE,
     "landmarks": Kind.LANDMARKS,
+    "embedding": Kind.EMBEDDING,
     "steps": Kind.SCRIPT,
 }
 #: What lies in the folder of a model, at whatever depth.

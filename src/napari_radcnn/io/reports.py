@@ -1,4 +1,4 @@
-"""Detections, classifications, values and landmarks as JSON or CSV."""
+"""Detections, classifications, values, landmarks and embeddings as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from napari_radcnn.results import (
     ClassKind,
     Detection,
     Detections,
+    Embedding,
     FindingState,
     Landmark,
     Landmarks,
@@ -367,3 +368,37 @@ def _landmark(one: Any) -> Landmark:
     if not all(map(math.isfinite, (x, y, z))) or not isinstance(one["name"], str):
         raise ValueError("a name and three finite numbers are expected")
     return Landmark(one["name"], (x, y, z), score)
+
+
+# -- embeddings --------------------------------------------------------------------------------------------------------
+
+
+def write_embedding(obj: Embedding, path: Path, overwrite: bool = False) -> None:
+    """Write the numbers of an embedding.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    plain = {"embedding": [float(value) for value in obj.vector], **suitability_in(obj)}
+    write_text(path, json.dumps(plain, ensure_ascii=False) + "\n", overwrite)
+
+
+def read_embedding(path: Path) -> Embedding:
+    """Return the numbers of a JSON file that `write_embedding` wrote.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or holds no finite numbers.
+    """
+    try:
+        vector = tuple(float(value) for value in json.loads(path.read_text(encoding="utf-8"))["embedding"])
+        if not vector or not all(map(math.isfinite, vector)):
+            raise ValueError("finite numbers are expected")
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ReadError(f"{path} contains no embedding: a list 'embedding' of finite numbers is expected.") from error
+    return Embedding(vector, path.stem)

@@ -7,6 +7,7 @@ from napari_radcnn.inference.align import resample_to
 from napari_radcnn.operations.classifying import classify
 from napari_radcnn.operations.comparing import evaluate
 from napari_radcnn.operations.detecting import detect
+from napari_radcnn.operations.embedding import embed
 from napari_radcnn.operations.landmarking import landmarks
 from napari_radcnn.operations.planning import models_for, plan
 from napari_radcnn.operations.regressing import regress
@@ -24,6 +25,7 @@ __all__ = [
     "classify",
     "denoise",
     "detect",
+    "embed",
     "evaluate",
     "is_store_target",
     "landmarks",

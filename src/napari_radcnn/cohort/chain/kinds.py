@@ -16,6 +16,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "denoise": ("denoising",),
     "super_resolve": ("super-resolution",),
     "synthesize": ("synthesis",),
+    "embed": ("embedding",),
 }
 #: What a file of each kind can be taken for in a later step.
 LABELS, IMAGE, NUMBERS = "labels", "image", "numbers"

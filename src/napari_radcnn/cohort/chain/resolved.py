@@ -17,7 +17,7 @@ from napari_radcnn.foreign.installed import identity_of
 from napari_radcnn.interactive.engines.specs import check_runs_at_once
 from napari_radcnn.io import check_suffix
 from napari_radcnn.models import ModelSpec, find_model, make_options
-from napari_radcnn.results import Detections, LabelMap, Landmarks, Regression
+from napari_radcnn.results import Detections, Embedding, LabelMap, Landmarks, Regression
 from napari_radcnn.spec.options import describe
 from napari_radcnn.tasks import TASKS
 from napari_radcnn.volume import Volume
@@ -176,6 +176,8 @@ def _columns(spec: ModelSpec, kind: type) -> tuple[str, ...]:
         return tuple(f"{label.name}_ml" for label in spec.labels.values())
     if kind is Detections:
         return ("findings", "best_score", "largest_mm")
+    if kind is Embedding:
+        return ("numbers", "length")
     if kind is Landmarks:
         return tuple(f"{name}_{axis}_mm" for name in spec.classes for axis in "xyz")
     if kind is Regression:

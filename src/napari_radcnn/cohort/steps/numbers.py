@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from napari_radcnn.results import Classification, Detections, LabelMap, Landmarks, Regression, Result
+from napari_radcnn.results import Classification, Detections, Embedding, LabelMap, Landmarks, Regression, Result
 
 Number = float | int | str | bool | None
 
@@ -33,6 +33,8 @@ def numbers_of_result(result: Result) -> dict[str, Number]:
         found = {f"probability_{name}": round(value, 6) for name, value in result.probabilities.items()}
         if result.kind != "exclusive":
             found["decided"] = "; ".join(result.decided)
+    elif isinstance(result, Embedding):
+        found = {"numbers": len(result.vector), "length": round(math.hypot(*result.vector), 6)}
     elif isinstance(result, Landmarks):
         found = {
             f"{point.name}_{axis}_mm": round(value, 3)

@@ -147,6 +147,26 @@ class Points:
         return _numbers_mismatch(shape, count, f"{count} for {names} landmarks of {dims} coordinates")
 
 
+@dataclass(frozen=True)
+class Vector:
+    """Numbers that mean something only beside others of the same network.
+
+    Attributes
+    ----------
+    length : int
+        How many.
+    is_normalized : bool
+        Whether they are divided by their length.
+    """
+
+    length: int
+    is_normalized: bool = False
+
+    def mismatch(self, shape: tuple[int, ...], dims: int) -> str:  # noqa: ARG002  as of the other answers
+        """Return what differs from an answer of a shape, without the batch; empty where nothing does."""
+        return _numbers_mismatch(shape, self.length, f"{self.length} for the embedding")
+
+
 def _numbers_mismatch(shape: tuple[int, ...], count: int, expected: str) -> str:
     """Return what differs from a row of numbers; ``{}`` stands for what expects them."""
     return "" if prod(shape) == count else f"answers with {prod(shape)} numbers, but {{}} expects {expected}"
@@ -166,7 +186,7 @@ class Answering:
         What is done to the scans, in order.
     shape : tuple of int
         What it sees, along its axes; with a leading 1 for a network of two dimensions.
-    answer : Classes, Quantity or Points
+    answer : Classes, Quantity, Points or Vector
         What its numbers mean.
     spatial_dims : int
         2 or 3.
@@ -184,7 +204,7 @@ class Answering:
     channels: int
     steps: tuple[Step, ...]
     shape: Shape
-    answer: Classes | Quantity | Points
+    answer: Classes | Quantity | Points | Vector
     spatial_dims: int = 3
     slices: Literal["one", "mean", "max"] = "one"
     stored_order: Shape = (0, 1, 2)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.classes import probabilities_of
-from napari_radcnn.foreign.answers.described import Answering, Classes, Points, Quantity
+from napari_radcnn.foreign.answers.described import Answering, Classes, Points, Quantity, Vector
 from napari_radcnn.foreign.answers.points import places_of
 from napari_radcnn.foreign.answers.quantity import value_of
 from napari_radcnn.foreign.processing.input import RecipeInput, turned_scans
@@ -30,6 +30,8 @@ from napari_radcnn.volume import Volume
 _Floats = npt.NDArray[np.float64]
 #: Peak memory of a network at work, a voxel of its input, before its first run on this computer.
 _BYTES_A_VOXEL = 800
+#: Numbers of an embedding that a manifest keeps, beside its length.
+_MOST_COMPARED = 16
 
 
 def plan(request: Request) -> Plan:
@@ -88,6 +90,8 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     if isinstance(how.answer, Points):
         return _placed(each[0], how, how.answer, seen, bare)
     rows = [answer.ravel() for answer in each]
+    if isinstance(how.answer, Vector):
+        return _embedded(rows, how.answer, request.spec.name, bare)
     if isinstance(how.answer, Classes):
         return _classified(rows, how, how.answer, request.spec.name, bare)
     return _valued(rows, how.answer, request.spec.name, bare)
@@ -122,6 +126,17 @@ def _valued(each: list[_Floats], quantity: Quantity, shown: str, bare: Outcome) 
     found = Regression(value, quantity.unit, interval, quantity.name, quantity.level, quantity.limits)
     numbers = {"value": value} | ({} if interval is None else {"low": interval[0], "high": interval[1]})
     return replace(bare, answer=found, numbers=numbers, warnings=(*bare.warnings, *told))
+
+
+def _embedded(rows: list[_Floats], vector: Vector, shown: str, bare: Outcome) -> Outcome:
+    found = np.mean(rows, 0)
+    length = float(np.linalg.norm(found))
+    if vector.is_normalized:
+        if length == 0:
+            raise ModelError(f"{shown}: the network answered with zeros alone, which have no direction.")
+        found = found / length
+    first = {f"{number}": float(value) for number, value in enumerate(found[:_MOST_COMPARED])}
+    return replace(bare, answer=tuple(map(float, found)), numbers={"length": length, **first})
 
 
 def _placed(answer: _Floats, how: Answering, points: Points, seen: RecipeInput, bare: Outcome) -> Outcome:

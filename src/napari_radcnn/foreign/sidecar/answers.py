@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from napari_radcnn.foreign.answers.described import Answering, Classes, IntervalKind, Points, Quantity
+from napari_radcnn.foreign.answers.described import Answering, Classes, IntervalKind, Points, Quantity, Vector
 from napari_radcnn.foreign.arguments import Arguments
 from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.sidecar.input import read_intensity, read_orientation, read_patch, read_spacing
@@ -36,8 +36,8 @@ def read_answering(a: Arguments, task: str, scans: int) -> Answering:
     slices = a.only("slices", ["one", "mean", "max"], "one")
     if slices != "one" and dims == 3:
         raise a.wrong("'slices' is for networks of two dimensions", "slices")
-    if slices == "max" and task == "regression":
-        raise a.wrong("the slices of a value can only be joined by their mean", "slices")
+    if slices == "max" and task in ("regression", "embedding"):
+        raise a.wrong("numbers of slices that are no probabilities can only be joined by their mean", "slices")
     if slices != "one" and task == "landmarks":
         raise a.wrong("landmarks are found in one slice", "slices")
     is_as_stored = a.only("monochrome1", ["bright", "stored"], "bright") == "stored"
@@ -179,6 +179,13 @@ def _points(a: Arguments) -> Points:
     return Points(tuple(names), form, activation, "peak", unit, is_reversed, has_scores, least)
 
 
+def _vector(a: Arguments) -> Vector:
+    (length,) = a.counts("length", length=1)
+    if length < 1:
+        raise a.wrong("'length' must be how many numbers the network answers with", "length")
+    return Vector(length, a.flag("normalize"))
+
+
 def _mapping(a: Arguments, name: str, example: str) -> Arguments:
     given: Any = a.take(name, {})
     if not isinstance(given, Mapping):
@@ -186,8 +193,9 @@ def _mapping(a: Arguments, name: str, example: str) -> Arguments:
     return a.inside(given, name, what=f"'{name}'")
 
 
-_ANSWERS: dict[str, Callable[[Arguments], Classes | Quantity | Points]] = {
+_ANSWERS: dict[str, Callable[[Arguments], Classes | Quantity | Points | Vector]] = {
     "classification": _classes,
     "regression": _quantity,
     "landmarks": _points,
+    "embedding": _vector,
 }

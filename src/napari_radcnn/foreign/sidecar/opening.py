@@ -36,7 +36,7 @@ SCHEMA = "radcnn-model/2"
 #: The tasks that each version of the schema added.
 TASKS: dict[int, tuple[str, ...]] = {
     1: ("segmentation", "denoising"),
-    2: ("classification", "regression", "landmarks", "synthesis"),
+    2: ("classification", "regression", "landmarks", "synthesis", "embedding"),
 }
 _WHAT_IT_HOLDS = (
     "name, task, inputs, classes, orientation, spacing, intensity and patch; see docs/model_json.md for an example"

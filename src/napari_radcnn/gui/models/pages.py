@@ -242,6 +242,15 @@ class LandmarksPage(Page):
         return PageLayers(landmarks_layer(result, scan.geometry), maps)
 
 
+class NumbersPage(Page):
+    """Nothing but the numbers that the dock lists."""
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
+        """Return no layer."""
+        return PageLayers(None)
+
+
 def page_class(task: str) -> type[Page]:
     """Return the page of a task; results of prompts, which have a dock of their own, are shown as a model's are."""
     kind = TASKS[task].kind

@@ -18,14 +18,14 @@ from napari_radcnn.io.dicom.headers import text
 from napari_radcnn.io.dicom_results.confidentiality import cleaned, mark
 from napari_radcnn.io.dicom_results.names import is_unit, public_labels, public_names
 from napari_radcnn.io.dicom_results.shareable import public_model, shareable
-from napari_radcnn.results import Classification, Detections, Label, LabelMap, Landmarks, Regression, Result
+from napari_radcnn.results import Classification, Detections, Embedding, Label, LabelMap, Landmarks, Regression, Result
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 #: What can be written.
-Writable = Volume | LabelMap | Detections | Classification | Regression | Landmarks
+Writable = Volume | LabelMap | Detections | Classification | Regression | Landmarks | Embedding
 _LEAST_SECRET_BYTES = 16
 #: Pictures that often carry text in their pixels without saying so.
 _ANNOTATED = ("CR", "DX", "ES", "OP", "OT", "PX", "RF", "RG", "SC", "US", "XA", "XC")
@@ -119,7 +119,7 @@ def public_manifest(obj: Result) -> dict[str, Any]:
 
 def _with_public_names(obj: Writable) -> Writable:
     """Return a volume or result in which only names are left that may be given away, the model's among them."""
-    if not isinstance(obj, Volume | LabelMap | Detections | Classification | Regression | Landmarks):
+    if not isinstance(obj, Volume | LabelMap | Detections | Classification | Regression | Landmarks | Embedding):
         raise WriteError(
             f"A {type(obj).__name__} cannot be written without the patient's data: it is not known which of its "
             "texts were typed in by a person."
@@ -135,6 +135,8 @@ def _with_public_names(obj: Writable) -> Writable:
         names = public_names((box.label for box in obj.boxes), obj.provenance, "finding")
         boxes = tuple(replace(box, label=names[box.label]) for box in obj.boxes)
         return replace(obj, boxes=boxes, provenance=made_by)
+    if isinstance(obj, Embedding):
+        return replace(obj, provenance=made_by)
     if isinstance(obj, Landmarks):
         names = public_names((point.name for point in obj.points), obj.provenance, "landmark")
         places = tuple(replace(point, name=names[point.name]) for point in obj.points)
