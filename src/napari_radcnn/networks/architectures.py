@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,14 @@ _ONCE = frozenset(
         "ViT",
     }
 )
+#: Of `napari_radcnn.networks.torchvision_networks`, which answer once as well.
+_TORCHVISION = frozenset(
+    f"torchvision.{name}"
+    for name in (
+        *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+        *("densenet121", "densenet161", "densenet169", "densenet201"),
+    )
+)
 #: Of `napari_radcnn.networks.nnunet_networks`.
 _NNUNET = frozenset({"PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"})
 #: What a network imports besides MONAI, some of it only when it runs.
@@ -105,6 +114,8 @@ _REFUSALS = (
 def known_name(name: str) -> str | None:
     """Return the name on the list that `name`, bare or with MONAI's package before it, stands for; else None."""
     package, _, last = name.rpartition(".")
+    if re.fullmatch(r"torchvision(\.models(\.(resnet|densenet))?)?", package):
+        return f"torchvision.{last}" if f"torchvision.{last}" in _TORCHVISION else None
     if package and not re.fullmatch(r"monai\.networks\.nets(\.\w+)?", package):
         return None
     last = _ALIASES.get(last, last)
@@ -113,12 +124,12 @@ def known_name(name: str) -> str | None:
 
 def answers_once(name: str) -> bool:
     """Return whether a network on the list answers with a row of numbers for its whole input, not for every voxel."""
-    return known_name(name) in _ONCE
+    return known_name(name) in _ONCE | _TORCHVISION
 
 
 def names() -> list[str]:
     """Return the list."""
-    return sorted(_MONAI | _ONCE | _NNUNET)
+    return sorted(_MONAI | _ONCE | _NNUNET | _TORCHVISION)
 
 
 def check_architecture(architecture: Architecture, shown: str) -> None:
@@ -215,6 +226,10 @@ def _constructor(name: str) -> Callable[..., torch.nn.Module]:
         from napari_radcnn.networks import nnunet_networks as architectures_nnunet
 
         return lambda **arguments: architectures_nnunet.build(name, arguments)
+    if name in _TORCHVISION:
+        from napari_radcnn.networks import torchvision_networks
+
+        return partial(torchvision_networks.build, name.partition(".")[2])
     from monai.networks import nets
 
     constructor: Callable[..., torch.nn.Module] = getattr(nets, name)
