@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, Qt
 from napari_radcnn.gui.interactive import value_tools
 from napari_radcnn.gui.interactive.preview import LOST
 from napari_radcnn.gui.layers.layers import to_display
+from napari_radcnn.gui.parts.widgets import LayerCombo
 from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.volume import Volume
 from played import LEFT, NONE, RIGHT, Played, oblique_scan, scan, use_engine
@@ -246,6 +247,10 @@ def test_buttons_keep_their_place_and_what_is_gone_is_gone(make_napari_viewer, q
     played = Played(make_napari_viewer, qtbot, volume).start()
     palette, layer = played.dock.palette_box, played.editing.labels_layer
     assert not layer.thumbnail[..., :3].any()
+
+    # layers that show what is about to be done are offered nowhere
+    combo = LayerCombo(played.viewer, lambda _layer: True)
+    assert [each.name.rpartition(" ")[2] for each in combo.layers] == ["T1", "interactive", "prompts"]
 
     def places():
         pump()

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from napari_radcnn.errors import OptionError
+from napari_radcnn.errors import OptionError, RadcnnError
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.tools import (
     TOOLS,
     Clear,
@@ -162,3 +163,41 @@ def test_a_tool_touches_nothing(tool):
         for name in ("labels",) if tool.is_of_all else ("mask",):
             np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
         assert all(0 <= e.start < e.stop <= n for e, n in zip(before.box, SHAPE, strict=True))
+
+
+ODD = {
+    "uint8": np.zeros((2, 9, 11), np.uint8),
+    "fractions": np.linspace(0, 1, 198).reshape(2, 9, 11),
+    "not finite": np.full((2, 9, 11), np.nan, np.float32),
+    "inverted": -np.indices((2, 9, 11), np.int16).sum(axis=0),
+    "infinite": np.where(np.indices((2, 9, 11)).sum(axis=0) % 2, np.inf, 3.0),
+}
+
+
+@pytest.mark.parametrize("step", [0.05, 20.0])
+@pytest.mark.parametrize("kind", ODD)
+def test_tools_that_ask_for_values_answer_on_odd_scans(kind, step):
+    """An answer, or an error that is ours; and never an object that is the whole scan by accident."""
+    grid = Geometry.from_parts((2, 9, 11), (step, step * 0.7, step * 1.3), (-3.0, 5.0, 1.0))
+    labels = np.zeros(grid.shape, np.uint16)
+    labels[0, 2:4, 2:4], labels[1, 6, 8] = 1, 2
+    state = state_of(labels, grid, array=ODD[kind])
+    at = tuple(grid.to_world((1, 4, 5)))
+    corners = [tuple(grid.to_world((1, *corner))) for corner in ((1, 1), (1, 6), (6, 3))]
+    for tool in (
+        Threshold(0.2, 0.7),
+        Threshold(-1e12, None, "keep", axis="i", position=at),
+        Margin(3 * step, 0.1, 1e6),
+        GrowFromSeeds(),
+        GrowFromSeeds(2),
+        TraceLevel(at),
+        Scissors(corners),
+        Paint([at], 2 * step, low=0, high=1, is_connected=True),
+    ):
+        try:
+            update = tool.apply(state, Monitor(1))
+        except RadcnnError:
+            continue
+        if update is not None:
+            changed = update.labels == 1 if tool.is_of_all else update.mask
+            assert np.count_nonzero(changed) < 0.95 * labels.size, tool

@@ -145,9 +145,7 @@ class Mouse:
         if canvas is None or (shown := canvas.shown()) is None or self.is_drawing:
             return
         if canvas.tool() not in _CLICKED:
-            canvas.tell(
-                "Choose Point (P), a brush (D, E, W, G) or Trace (V): the others are drawn with the mouse."
-            )
+            canvas.tell("Choose Point (P), a brush (D, E, W, G) or Trace (V): the others are drawn with the mouse.")
             return
         axes = self._displayed(viewer)
         if viewer.dims.ndisplay != 2 or len(axes) != 2:

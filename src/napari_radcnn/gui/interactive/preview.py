@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.steps import Step, Steps
 from napari_radcnn.gui.layers.layers import METADATA_KEY, Place
+from napari_radcnn.gui.parts.widgets import IS_PREVIEW
 from napari_radcnn.interactive.pending import Pending
 from napari_radcnn.interactive.tools import Threshold, Tool
 from napari_radcnn.interactive.tools.ranges import AXES, EVERY_SLICE, slice_box
@@ -102,7 +103,7 @@ class ToolPreview:
             self._voxels,
             name=name,
             visible=False,
-            metadata={METADATA_KEY: {"is_session": True}},
+            metadata={METADATA_KEY: {"is_session": True}, IS_PREVIEW: True},
             **place.layer_arguments,
         )
         self.layer.editable = False

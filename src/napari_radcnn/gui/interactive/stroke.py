@@ -11,6 +11,7 @@ from napari_radcnn.geometry import Box
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.interactive.marks import Color
 from napari_radcnn.gui.layers.layers import METADATA_KEY
+from napari_radcnn.gui.parts.widgets import IS_PREVIEW
 from napari_radcnn.interactive.tools import Paint, ToolState
 from napari_radcnn.interactive.update import joined
 from napari_radcnn.progress import Monitor
@@ -49,7 +50,7 @@ class StrokePreview:
             self._shown.data,
             name=name,
             visible=False,
-            metadata={METADATA_KEY: {"is_session": True}},
+            metadata={METADATA_KEY: {"is_session": True}, IS_PREVIEW: True},
             **self._shown.place.layer_arguments,
         )
         self.layer.editable = False

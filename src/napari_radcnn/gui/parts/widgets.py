@@ -64,6 +64,9 @@ class NarrowCombo(QComboBox):
             return True
         return bool(super().event(event))
 
+#: In the metadata of a layer that only shows what is about to be done: it is chosen for nothing.
+IS_PREVIEW = "radcnn_is_preview"
+
 
 def narrow_combo() -> QComboBox:
     """Return a combo box that does not make its dock as wide as its longest entry."""
@@ -269,7 +272,7 @@ class LayerCombo(NarrowCombo):
         if self._empty_entry:
             self.addItem(self._empty_entry, None)
         for layer in self._viewer.layers:
-            if self._accepts(layer):
+            if self._accepts(layer) and not layer.metadata.get(IS_PREVIEW):
                 self.addItem(layer.name, weakref.ref(layer))
                 layer.events.name.disconnect(self._follow)
                 layer.events.name.connect(self._follow)

@@ -183,7 +183,8 @@ def _finest(layer: Any) -> Any:
 
 
 def _thinned(layer: Any) -> Any:
-    return np.ascontiguousarray(np.asarray(_finest(layer))[tuple(slice(None, None, step) for step in _step(layer))])
+    every = tuple(slice(None, None, step) for step in _step(layer))
+    return np.ascontiguousarray(np.asarray(_finest(layer)[every]))  # voxels that are made when asked for: these alone
 
 
 def _reduced(layer: Any) -> Any:
