@@ -15,7 +15,7 @@ from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
-from benchmarks.common import table
+from benchmarks.common import give_back, table
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data
 from napari_radcnn.gui.reading import planes
@@ -137,6 +137,7 @@ def _opened(room: Room) -> float:
     room.choose_layout("one")
     _pump(0.1)
     gc.collect()
+    give_back()
     return _megabytes()
 
 

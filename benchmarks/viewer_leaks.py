@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.common import ROOT, table
+from benchmarks.common import ROOT, give_back, table
 
 if TYPE_CHECKING:
     import napari
@@ -160,13 +159,11 @@ def _pump(seconds: float) -> None:
 
 
 def _clean() -> None:
-    """Let go of all that nobody needs; have glibc give back what it keeps of it, which varies by 15 MB."""
+    """Let go of all that nobody needs."""
     for _ in range(3):
         _pump(0.1)
         gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    give_back()
 
 
 def _megabytes() -> float:
