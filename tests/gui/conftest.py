@@ -11,8 +11,6 @@ from unittest.mock import patch
 
 import pytest
 
-from kept_viewer import KeptViewer
-
 
 @pytest.fixture(scope="session")
 def gui_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -52,44 +50,3 @@ def _manifests_are_read_once() -> Iterator[None]:
 
     with patch.object(PluginManifest, "discover", staticmethod(discovered)):
         yield
-
-
-@pytest.fixture(scope="module")
-def _kept_viewers() -> Iterator[list[KeptViewer]]:
-    """Keep the window of a module whose tests share one: none at first, and where a test had one of its own."""
-    kept: list[KeptViewer] = []
-    yield kept
-    while kept:
-        kept.pop().close()
-
-
-@pytest.fixture
-def make_napari_viewer(request: pytest.FixtureRequest, qtbot: Any, _kept_viewers: list[KeptViewer]) -> Iterator[Any]:
-    """Return what makes a viewer: napari's own fixture, or with the mark `one_window` the window of the module.
-
-    The mark `own_window` gives a test of such a module a window of its own.
-    """
-    shares = request.node.get_closest_marker("one_window") and not request.node.get_closest_marker("own_window")
-    if not shares:
-        while _kept_viewers:
-            _kept_viewers.pop().close()
-        yield request.getfixturevalue("make_napari_viewer")
-        return
-    if not _kept_viewers:
-        _kept_viewers.append(KeptViewer())
-    n_made = 0
-
-    def viewer(*, show: bool = False) -> Any:
-        nonlocal n_made
-        n_made += 1
-        assert n_made == 1, "a test with two viewers needs the mark own_window"
-        return _kept_viewers[0].viewer
-
-    yield viewer
-    called = getattr(request.node, "rep_call", None)  # by napari's own fixtures; none where the setup failed
-    if called is None or called.failed:  # whatever went wrong is not handed on
-        while _kept_viewers:
-            _kept_viewers.pop().close()
-    elif n_made:
-        _kept_viewers[0].put_back()
-        assert _kept_viewers[0].left_over() == []

@@ -20,7 +20,7 @@ from napari_radcnn.io.formats import writable_suffixes
 from napari_radcnn.phantom import disks, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
 
-pytestmark = [pytest.mark.gui, pytest.mark.one_window]
+pytestmark = pytest.mark.gui
 GEOMETRY = oblique_geometry((6, 9, 11))
 
 

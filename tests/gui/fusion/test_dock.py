@@ -17,7 +17,7 @@ from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 from screens import pump, screenshot
 
-pytestmark = [pytest.mark.gui, pytest.mark.one_window]
+pytestmark = pytest.mark.gui
 
 
 def scan(modality, shape, spacing, origin, orientation="SPL", **more):

@@ -21,7 +21,7 @@ from napari_radcnn.results import Classification
 from napari_radcnn.spec.domain import Domain
 from screens import wait_for_plan
 
-pytestmark = [pytest.mark.gui, pytest.mark.one_window]
+pytestmark = pytest.mark.gui
 
 
 def test_engines_that_answer_prompts_are_not_offered(make_napari_viewer):
@@ -212,7 +212,6 @@ def test_removing_the_layer_during_a_run_is_no_harm(make_napari_viewer, qtbot, m
     assert [layer.name for layer in viewer.layers] == ["head phantom · fake"]
 
 
-@pytest.mark.own_window
 def test_closing_the_viewer_during_a_run_cancels_it(make_napari_viewer, qtbot, monkeypatch):
     _, pipeline = fake_models.register(monkeypatch)
     pipeline.may_go_on.clear()

@@ -27,7 +27,7 @@ from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import head, oblique_geometry
 from screens import wait_for_plan
 
-pytestmark = [pytest.mark.gui, pytest.mark.one_window]
+pytestmark = pytest.mark.gui
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from napari_radcnn.gui.scans.tree import scan_of_item
 from napari_radcnn.phantom import disks, head, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
 
-pytestmark = [pytest.mark.gui, pytest.mark.one_window]
+pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
@@ -104,7 +104,6 @@ def test_what_can_be_done_about_a_missing_slice_is_offered(make_napari_viewer, q
     assert sorted(volume_from_layer(layer).shape[0] for layer in viewer.layers) == sorted(shapes)
 
 
-@pytest.mark.own_window
 def test_selected_series_are_loaded_with_one_click(make_napari_viewer, qtbot, folder):
     viewer, dock = docked(make_napari_viewer)
     listed(dock, qtbot, folder)
