@@ -11,6 +11,8 @@ import napari_radcnn as radcnn
 from answering import PATCH, compute_here, describe_answer, open_trusted, scan, write_network
 from napari_radcnn.cli import main
 from napari_radcnn.errors import ModelError
+from napari_radcnn.foreign.answers.classes import probabilities_of
+from napari_radcnn.foreign.answers.described import Classes
 from napari_radcnn.results import OperatingPoint
 
 WEIGHT, BIAS = [[-4.0], [0.5], [3.0]], [0.2, 0.1, -0.4]
@@ -278,6 +280,14 @@ def test_a_scan_of_another_size_is_refused_where_it_must_be_exact(tmp_path, monk
     np.testing.assert_allclose(
         list(radcnn.classify(exact, spec, device="cpu").probabilities.values()), softmax(LOGITS), atol=1e-5
     )
+
+
+def test_logits_that_nearly_add_to_one_are_logits():
+    found, told = probabilities_of(np.array([0.4, 0.6005]), Classes(("a", "b")), "net")
+    np.testing.assert_allclose(found, softmax(np.array([0.4, 0.6005])))
+    assert told == ()
+    with pytest.raises(ModelError, match="probabilities already"):
+        probabilities_of(np.array([0.4, 0.600001]), Classes(("a", "b")), "net")
 
 
 def test_numbers_that_may_be_probabilities_already_are_told(classified):

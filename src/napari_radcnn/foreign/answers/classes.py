@@ -11,6 +11,8 @@ from napari_radcnn.foreign.answers.described import Classes
 _Floats = npt.NDArray[np.float64]
 #: How far rounding may take probabilities out of 0..1, or their sum away from 1.
 _ROUNDING = 2e-3
+#: How far float32 takes the sum of a softmax away from 1: nearer, numbers are no logits but by a chance of that size.
+_EXACTLY = 1e-5
 
 
 def probabilities_of(numbers: _Floats, classes: Classes, shown: str) -> tuple[_Floats, tuple[str, ...]]:
@@ -35,7 +37,7 @@ def probabilities_of(numbers: _Floats, classes: Classes, shown: str) -> tuple[_F
         _check_probabilities(numbers, classes, shown)
         found = np.clip(numbers, 0.0, 1.0)
     elif classes.activation == "softmax":
-        if len(numbers) > 1 and _are_shares(numbers):
+        if len(numbers) > 1 and _are_shares(numbers, _EXACTLY):
             raise ModelError(
                 f"{shown}: the network's numbers ({_listed(numbers)}) are between 0 and 1 and add to 1, so they are "
                 'probabilities already, but its description says "activation": "softmax": set it to "none".'
@@ -67,16 +69,16 @@ def _check_probabilities(numbers: _Floats, classes: Classes, shown: str) -> None
             'description says "activation": "none": set it to "softmax" or "sigmoid".'
         )
     one_of_them = classes.kind != "multi-label" and not classes.is_cumulative and classes.count == len(classes.names)
-    if one_of_them and not _are_shares(numbers):
+    if one_of_them and not _are_shares(numbers, _ROUNDING):
         raise ModelError(
             f"{shown}: the probabilities of classes that exclude each other ({_listed(numbers)}) add to "
             f'{numbers.sum():.3g}, not 1: if several can be present, set "kind" to "multi-label".'
         )
 
 
-def _are_shares(numbers: _Floats) -> bool:
+def _are_shares(numbers: _Floats, rounding: float) -> bool:
     within = ((numbers >= -_ROUNDING) & (numbers <= 1 + _ROUNDING)).all()
-    return bool(within) and abs(float(numbers.sum()) - 1) <= _ROUNDING
+    return bool(within) and abs(float(numbers.sum()) - 1) <= rounding
 
 
 def _grades(at_least: _Floats) -> tuple[_Floats, float]:

@@ -12,6 +12,8 @@ from napari_radcnn.networks.architectures import answers_once, build, names
 from napari_radcnn.networks.outputs import choose_name, choose_output
 from napari_radcnn.spec.patches import BUNDLE_CODE, NetworkFile
 
+#: What a network raises for an input that does not fit it.
+_REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, LookupError, ArithmeticError, AttributeError)
 #: What an ONNX graph calls an activation that ends it.
 _ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 
@@ -92,7 +94,7 @@ def _check_shapes(file: NetworkFile, how: Answering, shown: str) -> None:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = choose_output(network(given), file.output)
-    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+    except _REFUSALS as error:
         brief = " ".join(str(error).split())[:160]
         raise ModelError(
             f"{shown}: the network '{file.architecture.name}' does not take an input of {_told(tuple(given.shape))} "
