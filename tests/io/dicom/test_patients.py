@@ -37,7 +37,7 @@ def said(volume: Volume, *words: str) -> bool:
         ({"PatientID": "SECRET-2"}, "PatientID differs"),
         ({"PatientBirthDate": "19610203"}, "PatientBirthDate differs"),
         ({"PatientName": "OTHER^SECRET"}, "PatientName differs"),
-        ({"PatientID": "SECRET-2", "PatientName": "OTHER^SECRET"}, "PatientID and PatientName differs"),
+        ({"PatientID": "SECRET-2", "PatientName": "OTHER^SECRET"}, "PatientID and PatientName differ"),
     ],
 )
 def test_two_patients(tmp_path: Path, other: dict[str, Any], kind: str) -> None:
