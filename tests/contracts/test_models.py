@@ -30,7 +30,14 @@ LISTED = models()
 #: Those that run on a scan and are done; engines answer prompts.
 RUN = [spec for spec in LISTED if spec.task != "interactive"]
 #: Those whose run takes seconds, and is looked at by their own tests, too; a model that is new is not among them.
-COSTLY = {"brain-extraction", "brain-tissue", "lung-nodules", "mr-super-resolution", "ct-super-resolution"}
+COSTLY = {
+    "brain-extraction",
+    "brain-structures",
+    "brain-tissue",
+    "lung-nodules",
+    "mr-super-resolution",
+    "ct-super-resolution",
+}
 
 
 def test_there_are_models_to_look_at():

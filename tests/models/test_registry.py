@@ -34,7 +34,7 @@ def test_an_unknown_model_names_the_known_ones():
 
 
 def test_a_model_whose_extra_is_missing_stays_listed_and_says_what_to_do(monkeypatch):
-    spec = dataclasses.replace(get_model("brain-extraction"), requires=("package_that_is_nowhere",))
+    spec = dataclasses.replace(get_model("brain-extraction"), requires=("package_that_is_nowhere",), extra="models")
     assert not spec.is_available
     assert spec.how_to_install == (
         "brain-extraction needs package_that_is_nowhere: pip install 'napari-radcnn[models]'"

@@ -64,7 +64,7 @@ def _agreement(first: _Labels, second: _Labels, where: npt.NDArray[np.bool_] | N
 def _contrasts(scans: Mapping[str, radcnn.Volume], found: Mapping[str, _Labels]) -> dict[str, Any]:
     """Compare three contrasts of a patient with a stroke, outside the lesion and everywhere."""
     voxel_ml = scans["T1"].geometry.voxel_volume / 1000
-    lesion = _lesion(scans["FLAIR"])
+    lesion = lesion_of(scans["FLAIR"])
     pairs = {"t1_t2": ("T1", "T2"), "t1_flair": ("T1", "FLAIR"), "t2_flair": ("T2", "FLAIR")}
     return {
         "patients": 1,
@@ -78,7 +78,7 @@ def _contrasts(scans: Mapping[str, radcnn.Volume], found: Mapping[str, _Labels])
     }
 
 
-def _lesion(flair: radcnn.Volume) -> npt.NDArray[np.bool_]:
+def lesion_of(flair: radcnn.Volume) -> npt.NDArray[np.bool_]:
     """Return what is bright in FLAIR and near it; nobody drew the lesion."""
     values = ndimage.gaussian_filter(np.asarray(flair.array, np.float32), 1)
     inside = values[values > 5]

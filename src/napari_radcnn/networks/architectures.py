@@ -63,6 +63,8 @@ _ONCE = frozenset(
         "ViT",
     }
 )
+#: Modules of `monai.networks.nets` that hold those.
+_MODULES = frozenset({"densenet", "resnet", "senet", "efficientnet", "vit"})
 #: Of `napari_radcnn.networks.torchvision_networks`, which answer once as well.
 _TORCHVISION = frozenset(
     f"torchvision.{name}"
@@ -116,9 +118,12 @@ def known_name(name: str) -> str | None:
     package, _, last = name.rpartition(".")
     if re.fullmatch(r"torchvision(\.models(\.(resnet|densenet))?)?", package):
         return f"torchvision.{last}" if f"torchvision.{last}" in _TORCHVISION else None
-    if package and not re.fullmatch(r"monai\.networks\.nets(\.\w+)?", package):
-        return None
+    home = last.lower()
     last = _ALIASES.get(last, last)
+    if package and package != "monai.networks.nets":
+        within = package.removeprefix("monai.networks.nets.")
+        if within == package or within not in ({home} | (_MODULES if last in _ONCE else set())):
+            return None
     return last if last in _MONAI | _ONCE or (last in _NNUNET and not package) else None
 
 

@@ -49,12 +49,44 @@ def labels(
     array = voxels_of(request, outcome)
     found = LabelMap(array, volume.geometry, dict(spec.labels), name, provenance, warnings, volume.metadata)
     volumes_ml = {label.name: round(found.volume_ml(value), 3) for value, label in spec.labels.items()}
-    return replace(
-        found, maps=maps_of(volume, outcome, name, provenance), provenance={**provenance, "volumes_ml": volumes_ml}
-    )
+    about = {"volumes_ml": volumes_ml} | ({"asymmetry_percent": sides} if (sides := asymmetries(volumes_ml)) else {})
+    return replace(found, maps=maps_of(volume, outcome, name, provenance), provenance={**provenance, **about})
+
+
+def asymmetries(volumes_ml: Mapping[str, float]) -> dict[str, float]:
+    """Return by how much each structure is larger on the left: ``200 (L - R) / (L + R)``, percent.
+
+    Parameters
+    ----------
+    volumes_ml : mapping of str to float
+        By label; pairs are called ``left thalamus`` and ``right thalamus``.
+
+    Returns
+    -------
+    dict
+        By the structure's name, for pairs of which both have a volume.
+
+    Examples
+    --------
+    >>> asymmetries({"left thalamus": 7.2, "right thalamus": 6.8, "brain stem": 21.0, "left lung": 900.0})
+    {'thalamus': 5.7}
+    """
+    found = {}
+    for label, left in volumes_ml.items():
+        name = label.removeprefix("left ")
+        right = volumes_ml.get(f"right {name}", 0.0)
+        if name != label and left > 0 and right > 0:
+            found[name] = round(200 * (left - right) / (left + right), 1)
+    return found
 
 
 def volumes(result: Result) -> list[tuple[str, str]]:
-    """Return name and volume of each label, as its manifest says."""
+    """Return name and volume of each label, as its manifest says, and by how much the left one of a pair is larger."""
     found = result.provenance.get("volumes_ml", {})
-    return [(label, f"{milliliters:.1f} ml") for label, milliliters in found.items()]
+    sides = result.provenance.get("asymmetry_percent", {})
+    rows = []
+    for label, milliliters in found.items():
+        name = label.removeprefix("right ")
+        more = f", L − R {sides[name]:+.1f} %" if name != label and name in sides else ""
+        rows.append((label, f"{milliliters:.1f} ml{more}"))
+    return rows

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError
 from napari_radcnn.io import read
 from napari_radcnn.preprocessing import resample
+from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
     import torch
@@ -85,13 +86,18 @@ class MeshNet:
             return np.asarray(x[0].numpy())
 
 
-def upright(path: Path) -> npt.NDArray[np.float32]:
-    """Return the gray values of a scan at 1 mm, (i, j, k) with axes to R, A, S."""
+def upright_volume(path: Path) -> Volume:
+    """Return a scan at 1 mm, (k, j, i) with axes to S, A, R."""
     volume = read(path)[0]
     grid = volume.geometry.axis_aligned().with_spacing((1.0, 1.0, 1.0))
     grid = grid.reoriented(grid.axis_map("SAR"))
     values = resample(np.asarray(volume.array, np.float32), volume.geometry, grid, interpolation="linear")
-    return np.ascontiguousarray(values.transpose(2, 1, 0))
+    return Volume(values, grid, volume.metadata)
+
+
+def upright(path: Path) -> npt.NDArray[np.float32]:
+    """Return the gray values of a scan at 1 mm, (i, j, k) with axes to R, A, S."""
+    return np.ascontiguousarray(np.asarray(upright_volume(path).array).transpose(2, 1, 0))
 
 
 def turned(array: npt.NDArray) -> npt.NDArray:

@@ -279,3 +279,18 @@ def test_an_answer_never_lies_on_another_patient_of_the_same_grid(make_napari_vi
     show_alone(viewer, [two])
     show_alone(viewer, [one])
     assert not answer.visible
+
+
+def test_letters_come_back_with_scans_that_are_loaded_again(make_napari_viewer, qtbot, folder):
+    viewer, dock = docked(make_napari_viewer)
+    listed(dock, qtbot, folder)
+    for _ in range(2):
+        dock.tree.clearSelection()
+        for row in rows(dock):
+            row.setSelected(True)
+        qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
+        wait_for_end(qtbot, dock)
+        assert len(viewer.layers) == 3
+        assert viewer.canvas.overlays["radcnn_letter_left"].text == "R"
+        viewer.layers.clear()
+        assert viewer.canvas.overlays["radcnn_letter_left"].text == ""

@@ -9,8 +9,9 @@ from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.request import Outcome
 from napari_radcnn.metrics import dice
-from napari_radcnn.models.brain_extraction import run as brain_extraction
-from napari_radcnn.models.brain_tissue import answer, run as brain_tissue, spec as model
+from napari_radcnn.models.brain_extraction import own, run as brain_extraction
+from napari_radcnn.models.brain_extraction.found import Found
+from napari_radcnn.models.brain_tissue import answer, spec as model
 from napari_radcnn.phantom import head, rotation
 from napari_radcnn.spec.weights import find_weights
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -58,11 +59,17 @@ def test_gray_values_are_reversed_where_fluid_is_bright(spec):
     assert (found.array == labels).mean() > 0.999
 
 
-def test_gray_values_may_be_in_any_unit(spec):
+@pytest.mark.parametrize(
+    ("scale", "offset", "background"),
+    [(0.003, 5, 0), (0.01, -1.8, 0), (0.01, -1.8, -3), (0.003, 1, -1000), (1, 0, 4000)],
+    ids=["any unit", "standardized", "and a low background", "far below", "bright"],
+)
+def test_gray_values_may_be_in_any_unit_on_any_background(spec, scale, offset, background):
     scan, labels = shells()
-    shifted = np.where(labels > 0, scan.array * 0.003 + 5, 0).astype(np.float32)
-    found = radcnn.segment(scan.with_array(shifted), spec)
-    assert (found.array == labels).all()
+    shifted = np.where(labels > 0, scan.array * scale + offset, background).astype(np.float32)
+    found = radcnn.segment(scan.with_array(shifted), spec, {"brain": "auto"}, anyway=True)
+    assert found.provenance["facts"]["brain"] == "as shown"
+    assert (found.array == labels).mean() > 0.9999
 
 
 def test_a_whole_head_goes_through_brain_extraction(spec, monkeypatch):
@@ -82,18 +89,18 @@ def test_a_whole_head_goes_through_brain_extraction(spec, monkeypatch):
     assert asked == ["brain-extraction"]
     assert (found.array == labels).all()
     assert found.provenance["facts"]["brain"] == "brain-extraction"
-    assert any("T1-weighted" in told for told in found.warnings)
+    assert any("check its border" in told for told in found.warnings)
     assert "look at it" in found.warnings
 
 
-def test_a_whole_head_without_deepbet_says_what_to_do(spec, monkeypatch):
+def test_a_whole_head_without_deepbet_goes_through_our_own_network(spec, monkeypatch):
     monkeypatch.setattr("napari_radcnn.spec.model.find_spec", lambda name: None if name == "deepbet" else object())
-    with pytest.raises(ModelError, match=r"whole head.*deepbet.*pip install 'napari-radcnn\[models\]'.*stripped"):
-        radcnn.segment(head(), spec)
-    with pytest.raises(ModelError, match="deepbet"):
-        radcnn.plan(head(), spec, {"brain": "whole-head"})
-    brain, labels = shells()
-    assert (radcnn.segment(brain, spec).array == labels).all()
+    scan, labels = shells()
+    values = scan.array.copy()
+    values[labels == 0] = np.random.default_rng(2).uniform(1, 300, np.count_nonzero(labels == 0))
+    monkeypatch.setattr(own, "find", lambda request, monitor: Found((labels > 0).astype(np.float32), "cpu", "float32"))
+    assert radcnn.plan(head(), spec, {"brain": "whole-head"}).memory_bytes > 0
+    assert (radcnn.segment(scan.with_array(values), spec).array == labels).all()
 
 
 def test_one_slice_is_refused_and_so_are_too_few(spec):

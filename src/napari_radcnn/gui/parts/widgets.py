@@ -64,6 +64,7 @@ class NarrowCombo(QComboBox):
             return True
         return bool(super().event(event))
 
+
 #: In the metadata of a layer that only shows what is about to be done: it is chosen for nothing.
 IS_PREVIEW = "radcnn_is_preview"
 

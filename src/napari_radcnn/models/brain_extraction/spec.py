@@ -1,19 +1,27 @@
-"""`brain-extraction`: the brain in a head MR, with the weights of deepbet (Fisch et al. 2024)."""
+"""`brain-extraction`: the brain in a head MR of any contrast, by our own network or, in T1, by deepbet's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from napari_radcnn.results import Label
 from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec, WeightsFile
 from napari_radcnn.spec.options import CheckedOptions, option
+from napari_radcnn.spec.shipped import shipped_weights
 
 
 @dataclass(frozen=True)
 class BrainExtractionOptions(CheckedOptions):
     """Settings of `brain-extraction`."""
 
+    method: str = option(
+        "auto",
+        title="Method",
+        help="Our own network for any contrast, or deepbet, made for T1; auto takes deepbet where it is installed and "
+        "the scan is T1-weighted",
+        choices=("auto", "any-contrast", "deepbet"),
+    )
     threshold: float = option(
         0.5,
         title="Threshold",
@@ -42,27 +50,36 @@ SPEC = ModelSpec(
     name="brain-extraction",
     title="Brain extraction",
     task="segmentation",
-    version="1.0.2",
-    summary="Segments the brain, including the fluid inside it, in a T1-weighted MR of a whole head.",
+    version="2",
+    summary="Segments the brain, including the fluid inside it, in an MR of a whole head of any contrast.",
     modalities=("MR",),
     body_part="head",
     pipeline="napari_radcnn.models.brain_extraction.run",
     options=BrainExtractionOptions,
-    patch=(256, 256, 256),
+    patch=(128, 128, 128),
     labels={1: Label("brain", (0.93, 0.55, 0.35))},
     domain=Domain(
         regions=("head",),
         layout="volume",
-        contrasts=("T1",),
+        contrasts=("T1", "T2", "FLAIR"),
         stripped=False,
         thickest_mm=5.0,
         least_mm=120.0,
         whole=True,
     ),
-    licence="MIT",
-    citation="Fisch et al. 2024, deepbet: Fast brain extraction of T1-weighted MRI using Convolutional Neural "
-    "Networks, Computers in Biology and Medicine 179, 108845",
+    licence="BSD-3-Clause",
+    citation="Made for napari-radcnn. What it learned are answers of deepbet (MIT), which is a method of its own here: "
+    "Fisch et al. 2024, deepbet: Fast brain extraction of T1-weighted MRI using Convolutional Neural Networks, "
+    "Computers in Biology and Medicine 179, 108845",
     card="models/brain_extraction/brain-extraction.md",
+    weights=shipped_weights("models/brain_extraction/brain-extraction"),
+)
+
+#: The same by the networks of deepbet, which an extra brings.
+DEEPBET = replace(
+    SPEC,
+    version="1.0.2",
+    licence="MIT",
     extra="models",
     requires=("deepbet",),
     weights=(

@@ -59,13 +59,12 @@ def find_brain(request: Request, values: npt.NDArray[np.float32], monitor: Monit
     wanted = request.options.brain
     if wanted == "stripped" or (wanted == "auto" and is_stripped(scan, mask, share)):
         return Brain(mask, "as shown")
-    require_extraction(request)
     monitor.say("extracting the brain")
     found = brain_extraction.run(extraction_request(request), _Within(monitor))
     if found.array is None:
         raise ModelError(f"'{EXTRACTION.name}' returned no brain mask of '{scan.name}'.")
     told = (
-        f"The brain was extracted with '{EXTRACTION.name}', which was made for T1-weighted scans: check its border. "
+        f"The brain was extracted with '{EXTRACTION.name}': check its border. "
         "If the scan already shows only the brain, set brain to stripped.",
         *found.warnings,
     )
@@ -84,16 +83,6 @@ class _Within(Monitor):
 
     def say(self, message: str) -> None:
         self._monitor.say(message)
-
-
-def require_extraction(request: Request) -> None:
-    """Raise a `ModelError` where the brain cannot be extracted."""
-    if not EXTRACTION.is_available:
-        raise ModelError(
-            f"'{request.volume.name}' shows the whole head, and extracting the brain needs deepbet, which is not "
-            f"installed: {EXTRACTION.install_command}, or use a skull-stripped scan. If it already is one, set brain "
-            "to stripped."
-        )
 
 
 def extraction_request(request: Request) -> Request:
@@ -124,7 +113,8 @@ def prepare(request: Request, values: npt.NDArray[np.float32], mask: Mask) -> Pr
     seen: npt.NDArray[Any] = head.array
     if tuple(shape) != grid.shape:
         grid = head.geometry.with_shape(shape)
-        seen = resample(seen, head.geometry, grid, interpolation="linear", fill=float(values.min()))
+        lowest = float(values[mask].min())  # a background far from the brain's own values would tint its border
+        seen = resample(np.where(brain, seen, lowest), head.geometry, grid, interpolation="linear", fill=lowest)
         share = resample(brain.astype(np.float32), head.geometry, grid, interpolation="linear")
         brain = share > 0.5
         if not brain.any():

@@ -19,7 +19,6 @@ from napari_radcnn.models.brain_tissue.brain import (
     find_brain,
     prepare,
     refuse_shape,
-    require_extraction,
 )
 from napari_radcnn.models.brain_tissue.network import CLASSES, build_network
 from napari_radcnn.progress import Monitor
@@ -41,12 +40,10 @@ def plan(request: Request) -> Plan:
         If the scan has too few slices.
     ModelError
         If its voxels are so large that 1 mm is out of all proportion.
-        If the brain must be cut out first and what that needs is not installed.
     """
     refuse_shape(request)
     memory = _LIBRARIES + _BYTES_A_PATCH_VOXEL * int(np.prod(PATCH)) + _BYTES_A_VOXEL * request.volume.size
     if request.options.brain == "whole-head":
-        require_extraction(request)
         memory = max(memory, brain_extraction.plan(extraction_request(request)).memory_bytes)
     return Plan(request.spec.name, 1, PATCH, memory)
 

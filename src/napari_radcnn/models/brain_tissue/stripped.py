@@ -18,8 +18,10 @@ _LEAST_BACKGROUND = 0.15
 _MOST_BRAIN = 2.3
 #: What counts as the border of the brain, and as its depth.
 _BORDER_VOXELS, _DEEP_VOXELS = 4, 10
-#: Background reaches up to this share of the bright values: interpolation leaves a faint rim.
+#: Background reaches up to this share of the values farthest from it: interpolation leaves a faint rim.
 _RIM = 0.01
+#: Voxels that are looked at for the commonest value, about.
+_LOOKED_AT = 200_000
 
 
 def shown_mask(volume: Volume, values: npt.NDArray[np.float32]) -> tuple[Mask, float]:
@@ -41,7 +43,7 @@ def shown_mask(volume: Volume, values: npt.NDArray[np.float32]) -> tuple[Mask, f
     """
     from scipy import ndimage
 
-    background = float(values.min())
+    background = _commonest(values)
     padding = volume.metadata.padding_value
     is_background = values == background
     if padding is not None:
@@ -49,8 +51,12 @@ def shown_mask(volume: Volume, values: npt.NDArray[np.float32]) -> tuple[Mask, f
     share = float(is_background.mean())
     if share < _LEAST_BACKGROUND:
         return np.ones(values.shape, bool), share
-    bright = float(np.quantile(values[~is_background][::7], 0.99)) if not is_background.all() else background
-    shown = ~is_background & (values > background + _RIM * (bright - background))
+    shown = ~is_background
+    if shown.any():
+        low, high = np.quantile(values[shown][::7], (0.01, 0.99))
+        # From the background to what is farthest from it: gray values may lie on both sides of it.
+        reach = max(abs(float(high) - background), abs(float(low) - background))
+        shown &= np.abs(values - background) > _RIM * reach
     parts, count = ndimage.label(shown, np.ones((3, 3, 3)))
     if count > 1:
         sizes = np.bincount(parts.ravel())
@@ -60,6 +66,13 @@ def shown_mask(volume: Volume, values: npt.NDArray[np.float32]) -> tuple[Mask, f
     steps = max(1, round(3 / max(volume.geometry.spacing)))
     closed = ndimage.binary_closing(np.pad(shown, steps), iterations=steps)[(slice(steps, -steps),) * 3]
     return np.asarray(ndimage.binary_fill_holes(closed | shown)), share
+
+
+def _commonest(values: npt.NDArray[np.float32]) -> float:
+    """Return the value that most voxels of a scan have: the lowest of a count, zero or another after standardizing."""
+    sample = values.ravel()[:: max(1, values.size // _LOOKED_AT)]
+    found, counts = np.unique(sample, return_counts=True)
+    return float(found[counts.argmax()])
 
 
 def is_stripped(volume: Volume, mask: Mask, share: float) -> bool:

@@ -1,4 +1,4 @@
-"""How `ct-organs` was made: ``python -m napari_radcnn.training.ct_organs --data DIR --out DIR``."""
+"""How `ct-organs` was made: ``radcnn train ct-organs --data DIR --out DIR``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""How `brain-structures` does."""

@@ -1,0 +1,1 @@
+"""`brain-structures`: seventeen structures of the brain in an MR of any contrast."""

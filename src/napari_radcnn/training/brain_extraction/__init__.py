@@ -1,0 +1,3 @@
+"""How our own network of `brain-extraction` is trained: whole heads drawn in random contrasts."""
+
+RECIPES = {"brain-extraction": "recipe"}
