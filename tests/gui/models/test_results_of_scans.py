@@ -138,6 +138,33 @@ def test_a_scan_closed_during_a_run_leaves_no_answer_beside_the_next(two, qtbot,
     assert "pneumonia" not in seen(dock)
 
 
+def test_a_scan_renamed_moved_and_pinned_during_a_run_gets_its_result(two, qtbot, monkeypatch):
+    _, pipeline = fake_models.register(monkeypatch, "segmentation")
+    pipeline.may_go_on.clear()
+    viewer, dock, first, second = two()
+    choose(dock, "fake")
+    click(qtbot, dock.panel.start_button)
+    qtbot.waitUntil(pipeline.started.is_set)
+    first.name = "A renamed"
+    viewer.layers.move(viewer.layers.index(first), len(viewer.layers))
+    add_to_viewer(viewer, layer_data(tiny_head("PIR").with_metadata(name="C")))
+    qtbot.mouseClick(dock.pin.button, Qt.MouseButton.LeftButton)
+    viewer.layers.selection.active = second
+    assert dock.layer is first
+    assert dock.pin.status.text() == "Pinned; 'B' is active"
+    pipeline.may_go_on.set()
+    wait_for_end(qtbot, dock)
+    assert dock.layer is first  # still pinned
+    (made,) = [layer for layer in viewer.layers if layer not in (first, second) and not layer.name.startswith("C")]
+    assert scan_of(made, viewer.layers) is first
+    assert np.array_equal(made.extent.world, first.extent.world)
+    assert viewer.layers.selection.active is second
+    assert dock.answers.title.text().startswith("A renamed · thorax · Fake")
+    qtbot.mouseClick(dock.pin.button, Qt.MouseButton.LeftButton)
+    assert dock.layer is second
+    assert dock.answers.title.isHidden()
+
+
 def test_a_layer_closed_while_its_cost_is_computed_leaves_no_cost_and_no_warning(two, qtbot, monkeypatch):
     _, pipeline = fake_models.register(monkeypatch, "classification", modalities=("CT",))
     asked, may_answer = threading.Event(), threading.Event()
