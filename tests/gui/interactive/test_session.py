@@ -330,10 +330,14 @@ def test_after_a_crash_the_session_is_offered_for_its_scan(make_napari_viewer, q
     assert not played.session.labels.any()
 
 
-def test_closing_the_viewer_saves_the_session(make_napari_viewer, qtbot, engine):
+def test_closing_the_viewer_in_the_middle_of_a_stroke_saves_the_session(make_napari_viewer, qtbot, engine):
     played = started(make_napari_viewer, qtbot)
     played.click(played.middle)
     played.idle()
+    played.dock.palette_box.choose("brush")
+    played.press(played.middle)
+    played.move(np.add(played.middle, (4.0, 3.0, 0.0)))
+    assert played.dock.sessions.mouse.is_drawing
     played.viewer.close()
     qtbot.waitUntil(lambda: len(PromptSession.unfinished()) == 1, timeout=20_000)
 
