@@ -16,6 +16,7 @@ from costly import few_of
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers import view
 from napari_radcnn.gui.layers.layers import layer_data, to_display, to_patient
+from napari_radcnn.gui.layers.view import letters
 from napari_radcnn.gui.reading import planes, words
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import FIELD_COEFFICIENTS
@@ -373,12 +374,15 @@ def test_scans_without_values_constant_ones_and_layers_of_other_units_are_shown(
 
 
 def test_a_picture_without_a_place_has_one_view(make_napari_viewer, qtbot):
-    grid = Geometry.from_parts((1, 40, 30), (1.0, 0.2, 0.2))
-    film = Volume(np.zeros(grid.shape, np.int16), grid, VolumeMetadata("DX", "DX", is_placed=False))
-    reading = Reading(make_napari_viewer, qtbot, film)
-    reading.key(Qt.Key.Key_F7)
-    assert reading.room.layouts.panes == []
-    assert [name for name, button in reading.room.bar.layout_buttons.items() if button.isEnabled()] == ["one"]
+    reading = Reading(make_napari_viewer, qtbot)
+    for shape, modality in (((1, 40, 30), "DX"), ((5, 40, 30), "MR")):
+        grid = Geometry.from_parts(shape, (1.0, 0.2, 0.2))
+        reading.show(Volume(np.zeros(grid.shape, np.int16), grid, VolumeMetadata("A", modality, is_placed=False)))
+        reading.key(Qt.Key.Key_F7)
+        assert reading.room.layouts.panes == []
+        assert [name for name, button in reading.room.bar.layout_buttons.items() if button.isEnabled()] == ["one"]
+        assert not any(letters(reading.viewer).values())
+        reading.wheel(-1)
 
 
 def test_the_viewer_may_be_closed_with_all_views_open_in_the_middle_of_a_drag(make_napari_viewer, qtbot):
