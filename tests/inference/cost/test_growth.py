@@ -20,10 +20,12 @@ def scan(
 
 
 @pytest.mark.parametrize("spacing", [(80.0, 50.0, 50.0), (5.0, 5.0, 4.1), (0.5, 30.0, 30.0)])
-@pytest.mark.parametrize(("model", "modality"), [("brain-tissue", "MR"), ("lung-nodules", "CT")])
+@pytest.mark.parametrize(
+    ("model", "modality"), [("brain-tissue", "MR"), ("brain-extraction", "MR"), ("lung-nodules", "CT")]
+)
 def test_huge_voxels_are_refused_in_the_plan(model: str, modality: str, spacing: tuple[float, float, float]) -> None:
-    if model == "lung-nodules":
-        spacing = (1.5 * spacing[0], 1.5 * spacing[1], 1.5 * spacing[2])
+    factor = {"brain-tissue": 1.0, "lung-nodules": 1.5, "brain-extraction": 2.0}[model]  # as its own voxels are larger
+    spacing = (factor * spacing[0], factor * spacing[1], factor * spacing[2])
     shape = (100, 30, 32) if spacing[0] < 1 else (16, 30, 32)
     with pytest.raises(ModelError, match="more than 100 times as many"):
         radcnn.plan(scan(spacing, modality, shape), model)

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.cost.growth import check_own_spacing
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.uncertainty import entropy
 from napari_radcnn.models.brain_extraction import deepbet, own
 from napari_radcnn.models.brain_extraction.found import cleaned, no_brain
+from napari_radcnn.models.brain_extraction.network import SPACING
 from napari_radcnn.models.brain_extraction.spec import DEEPBET
 from napari_radcnn.progress import Monitor
 from napari_radcnn.suitability.what import what_is
@@ -24,7 +26,14 @@ _PLAUSIBLE = (0.3, 2.5)
 
 
 def plan(request: Request) -> Plan:
-    """Return the cost of the method that is asked for, of the more expensive one where the scan decides."""
+    """Return the cost of the method that is asked for, of the more expensive one where the scan decides.
+
+    Raises
+    ------
+    ModelError
+        If its voxels are so large that 2 mm is out of all proportion.
+    """
+    check_own_spacing(request.volume, SPACING)
     uses_deepbet = request.options.method == "deepbet" or (request.options.method == "auto" and DEEPBET.is_available)
     if not uses_deepbet:
         return Plan(request.spec.name, own.steps(request), own.PATCH, own.memory(request))
@@ -35,6 +44,7 @@ def plan(request: Request) -> Plan:
 def run(request: Request, monitor: Monitor) -> Outcome:
     """Run a method; labels are 1 in the brain."""
     options = request.options
+    check_own_spacing(request.volume, SPACING)
     method = _method(request)
     monitor.total = method.steps(request)
     found = method.find(request, monitor)
