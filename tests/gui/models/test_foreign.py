@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from qtpy.compat import isalive
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QMessageBox, QPushButton
@@ -242,12 +243,16 @@ def torchscript(folder):
 
 def answer(qtbot, dock, wanted):
     """Press the button with this text in the question about trust; return what the question said."""
-    qtbot.waitUntil(lambda: dock.findChild(QMessageBox, "radcnn_trust") is not None)
-    box = dock.findChild(QMessageBox, "radcnn_trust")
+
+    def asked():  # not the one before, which may be there still
+        return [box for box in dock.findChildren(QMessageBox, "radcnn_trust") if box.isVisible()]
+
+    qtbot.waitUntil(lambda: bool(asked()))
+    (box,) = asked()
     said = f"{box.text()}\n{box.informativeText()}"
     assert box.defaultButton().text() == "Do not open"
     click(qtbot, next(button for button in box.findChildren(QPushButton) if button.text() == wanted))
-    qtbot.wait(20)
+    qtbot.waitUntil(lambda: not isalive(box) or not box.isVisible())
     return said
 
 

@@ -312,7 +312,8 @@ def test_every_code_is_in_the_dictionary_and_means_its_label() -> None:
         assert category.scheme_designator == kind.scheme_designator == "SCT"
         meaning = kind.meaning.lower()
         known = {"csf": "cerebrospinal fluid", "tumor": "neoplasm", "ventricles": "brain ventricle", "lungs": "lung"}
-        known |= {"ribs": "rib", "vertebrae": "vertebra"}
+        known |= {"ribs": "rib", "vertebrae": "vertebra", "pallidum": "globus pallidus"}
+        known |= {"inferior lateral ventricle": "inferior horn of lateral ventricle"}
         word = known.get(name, name).replace("brainstem", "brain stem")
         assert name == "?" or word in meaning, (name, meaning)
 
