@@ -132,6 +132,7 @@ def _own_logs(monkeypatch: pytest.MonkeyPatch) -> None:
         logger.setLevel(logging.NOTSET)  # which forgets what was enabled before
         for attribute, value in {"disabled": False, "propagate": True}.items():
             monkeypatch.setattr(logger, attribute, value)
+    logging.getLogger("napari_radcnn").setLevel(logging.WARNING)  # whatever the level of all loggers was set to
 
 
 @pytest.fixture(autouse=True)
