@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,21 @@ def _own_napari_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     settings.plugins.extension2reader = {}
     yield
     settings.plugins.extension2reader = before
+
+
+@pytest.fixture
+def package_log() -> Iterator[list[str]]:
+    """Collect the messages of the package's own logs, whatever libraries do to the root of all logs meanwhile."""
+    messages: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    collector = Collector()
+    logging.getLogger("napari_radcnn").addHandler(collector)
+    yield messages
+    logging.getLogger("napari_radcnn").removeHandler(collector)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -37,23 +37,19 @@ def fail(panel, qtbot):
         panel.start("Writing", work, str, str)
 
 
-def in_our_log(caplog):
-    return [record.getMessage() for record in caplog.records if record.name.startswith("napari_radcnn")]
-
-
-def test_a_page_that_is_seen_shows_it_alone(tabs, qtbot, shown, caplog):
+def test_a_page_that_is_seen_shows_it_alone(tabs, qtbot, shown, package_log):
     tabs.setCurrentIndex(1)
     panel = tabs.widget(1)
     fail(panel, qtbot)
     assert is_seen(panel)
     assert panel.message_label.text() == "The disk is full: choose another folder."
     assert shown == []
-    assert in_our_log(caplog) == ["The disk is full: choose another folder."]
+    assert package_log == ["The disk is full: choose another folder."]
 
 
-def test_a_page_behind_another_leaves_it_to_the_notification(tabs, qtbot, shown, caplog):
+def test_a_page_behind_another_leaves_it_to_the_notification(tabs, qtbot, shown, package_log):
     panel = tabs.widget(1)
     fail(panel, qtbot)
     assert not is_seen(panel)
     assert shown == ["The disk is full: choose another folder."]
-    assert in_our_log(caplog) == []  # napari prints what it shows
+    assert package_log == []  # napari prints what it shows

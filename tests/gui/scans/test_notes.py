@@ -52,12 +52,12 @@ def picture(tmp_path):
     return path
 
 
-def test_a_warning_stands_on_the_page_and_goes_with_its_scan(opened, picture, toasts, caplog):
+def test_a_warning_stands_on_the_page_and_goes_with_its_scan(opened, picture, toasts, package_log):
     viewer, dock = opened(picture)
     assert dock.notes.label.text() == f"⚠ {UNKNOWN}"
     assert dock.notes.isVisible()
     assert toasts == []
-    assert [one.getMessage() for one in caplog.records if one.name.startswith("napari_radcnn")] == [f"film: {UNKNOWN}"]
+    assert package_log == [f"film: {UNKNOWN}"]
     add_to_viewer(viewer, layer_data(head()))
     assert not dock.notes.isVisible()
     viewer.layers.selection.active = viewer.layers["film"]
