@@ -16,7 +16,7 @@ from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.inference.uncertainty import MAPS, entropy, maps_of
 from napari_radcnn.models import get_model
-from napari_radcnn.models.brain_extraction import run as brain_extraction
+from napari_radcnn.models.brain_extraction import deepbet, run as brain_extraction
 from napari_radcnn.phantom import world_field
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.options import CheckedOptions, option
@@ -114,9 +114,9 @@ def test_brain_extraction_averages_over_the_mirror_image(monkeypatch):
 
     steps = []
     monitor = Monitor(3, lambda done, total, message: steps.append(done), None)
-    request = Request(spec, scan, spec.options(uncertainty=True), RunSettings("cpu", "float32"), 1)
-    mean = brain_extraction._probabilities(request, load, monitor)
-    alone = brain_extraction._probabilities(replace(request, options=spec.options()), load, Monitor(2))
+    request = Request(spec, scan, spec.options(method="deepbet", uncertainty=True), RunSettings("cpu", "float32"), 1)
+    mean = deepbet._probabilities(request, load, monitor)
+    alone = deepbet._probabilities(replace(request, options=spec.options()), load, Monitor(2))
     brain = np.asarray(scan.array) > 60
     assert np.median(mean[brain]) == pytest.approx(0.5, abs=0.01)
     assert np.mean(np.abs(alone[brain] - 0.5) > 0.4) > 0.8  # one half is sure of it, the other one is not

@@ -75,14 +75,14 @@ def test_gray_values_are_scaled_by_quantiles():
 def test_a_training_learns_tests_on_its_fold_and_goes_on(head, tmp_path, monkeypatch):
     other = Head("mricron ch2", head.t1[::-1].copy(), head.distance[::-1].copy(), True)
     monkeypatch.setattr(brain_extraction, "load_heads", lambda data, cache: [head, other])
-    recipe = brain_extraction.Recipe(minutes=0.04, size=32, kept=4, fold="one", every=2)
+    recipe = brain_extraction.Recipe(minutes=10, samples=4, size=32, kept=4, fold="one", every=2)
     path = brain_extraction.train(tmp_path, tmp_path / "out", recipe, 1)
     about = json.loads(path.with_suffix(".json").read_text())
     assert path.name == "brain-extraction.safetensors"
     assert about["trained_on"] == ["mricron ch2"]
     rows = (tmp_path / "out" / "held_out.csv").read_text().splitlines()
     assert rows[0].split(",")[3:] == ["mr_head T1", "mr_head T2", "mr_head FLAIR"]
-    longer = brain_extraction.Recipe(minutes=0.07, size=32, kept=4, fold="one", every=2)
+    longer = brain_extraction.Recipe(minutes=10, samples=8, size=32, kept=4, fold="one", every=2)
     again = json.loads(brain_extraction.train(tmp_path, tmp_path / "out", longer, 1).with_suffix(".json").read_text())
     assert again["steps"] > about["steps"]
 

@@ -134,13 +134,13 @@ def test_a_training_learns_is_tested_and_goes_on(head, tmp_path, monkeypatch):
     contrasts = [held_out._case(name, anatomy.t1, anatomy.distance < 2) for name in ("T1", "T2", "FLAIR")]
     assert all(n % 16 == 0 for n in case.picture.shape)
     monkeypatch.setattr(brain_structures, "load_cases", lambda data, cache, threads: [case, *contrasts])
-    recipe = brain_structures.Recipe(minutes=0.05, size=32, kept=4, every=2)
+    recipe = brain_structures.Recipe(minutes=10, samples=4, size=32, kept=4, every=2)
     path = brain_structures.train(tmp_path, tmp_path / "out", recipe, 1)
     about = json.loads(path.with_suffix(".json").read_text())
     assert path.name == "brain-structures.safetensors"
     rows = (tmp_path / "out" / "held_out.csv").read_text().splitlines()
     assert rows[0].split(",")[3:6] == ["mr_head", "T1 and T2", "T1 and FLAIR"]
     assert rows[-1].split(",")[4:6] == ["1.0000", "1.0000"]  # the same picture three times
-    longer = brain_structures.Recipe(minutes=0.08, size=32, kept=4, every=2)
+    longer = brain_structures.Recipe(minutes=10, samples=8, size=32, kept=4, every=2)
     again = json.loads(brain_structures.train(tmp_path, tmp_path / "out", longer, 1).with_suffix(".json").read_text())
     assert again["steps"] > about["steps"]
