@@ -172,50 +172,38 @@ class DetectionsPage(Page):
         self.widget.set_scan(layer)
 
 
-class ClassificationPage(Page):
-    """A card with a bar for each class, and the evidence as layers."""
+class CardPage(Page):
+    """A card, and the evidence as layers."""
 
-    widget: ClassificationCard
+    widget: ClassificationCard | ValueCard
     lists_numbers = False
+
+    @staticmethod
+    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
+        """Return the evidence."""
+        return PageLayers(None, tuple(_evidence_layer(image, progress, cancel) for image in result.maps))
+
+    def show(self, result: Any) -> None:
+        """Show the card."""
+        self.widget.show_result(result)
+
+    def clear(self) -> None:
+        """Hide the card."""
+        self.widget.show_result(None)
+
+
+class ClassificationPage(CardPage):
+    """A card with a bar for each class."""
 
     def __init__(self, viewer: Any) -> None:  # noqa: ARG002
         self.widget = ClassificationCard()
 
-    @staticmethod
-    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
-        """Return the evidence."""
-        return PageLayers(None, tuple(_evidence_layer(image, progress, cancel) for image in result.maps))
 
-    def show(self, result: Any) -> None:
-        """Show the card."""
-        self.widget.show_result(result)
-
-    def clear(self) -> None:
-        """Hide the card."""
-        self.widget.show_result(None)
-
-
-class ValuePage(Page):
+class ValuePage(CardPage):
     """A card with the value, its unit and its interval on a scale."""
-
-    widget: ValueCard
-    lists_numbers = False
 
     def __init__(self, viewer: Any) -> None:  # noqa: ARG002
         self.widget = ValueCard()
-
-    @staticmethod
-    def layers(result: Any, scan: Volume, layer: Any | None, progress: Progress, cancel: Event) -> PageLayers:  # noqa: ARG004
-        """Return the evidence."""
-        return PageLayers(None, tuple(_evidence_layer(image, progress, cancel) for image in result.maps))
-
-    def show(self, result: Any) -> None:
-        """Show the card."""
-        self.widget.show_result(result)
-
-    def clear(self) -> None:
-        """Hide the card."""
-        self.widget.show_result(None)
 
 
 class LandmarksPage(Page):

@@ -12,14 +12,13 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.uncertainty import maps_of
-from napari_radcnn.models.brain_extraction import run as brain_extraction
 from napari_radcnn.models.brain_structures.network import CLASSES, build_network
 from napari_radcnn.models.brain_structures.sides import MiddlePlane, find_middle
 from napari_radcnn.models.brain_structures.structures import LABELS, PAIRED, VALUES
 from napari_radcnn.models.brain_tissue.answer import PATCH, Answer
 from napari_radcnn.models.brain_tissue.brain import (
-    extraction_request,
     find_brain,
+    plan_brain,
     prepare,
     refuse_shape,
 )
@@ -28,8 +27,8 @@ from napari_radcnn.progress import Monitor
 
 #: Of a patch on the reference computer, s; see `napari_radcnn.inference.cost.first`.
 REFERENCE_SECONDS = 12.0
-#: Peak memory beside the scan: libraries; a voxel of the patch; a voxel of the scan.
-_LIBRARIES, _BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL = 600 << 20, 300, 48
+#: Peak memory beside the scan: a voxel of the patch; a voxel of the scan.
+_BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL = 300, 48
 #: Share of paired structures that mirror each other below which sides are doubtful.
 _LEAST_AGREEMENT = 0.4
 #: Values of the result by the network's classes, on the left and on the right; 0 where nothing is named.
@@ -39,20 +38,8 @@ _PLAUSIBLE_LITERS, _PLAUSIBLE_THALAMUS = (0.5, 2.0), (3.0, 12.0)
 
 
 def plan(request: Request) -> Plan:
-    """Return the cost of a brain that fits into the largest patch; smaller ones and fewer patches cost less.
-
-    Raises
-    ------
-    GeometryError
-        If the scan has too few slices.
-    ModelError
-        If its voxels are so large that 1 mm is out of all proportion.
-    """
-    refuse_shape(request)
-    memory = _LIBRARIES + _BYTES_A_PATCH_VOXEL * int(np.prod(PATCH)) + _BYTES_A_VOXEL * request.volume.size
-    if request.options.brain == "whole-head":
-        memory = max(memory, brain_extraction.plan(extraction_request(request)).memory_bytes)
-    return Plan(request.spec.name, 1, PATCH, memory)
+    """Return the cost; see `plan_brain`."""
+    return plan_brain(request, PATCH, _BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, ModelError
-from napari_radcnn.geometry import Geometry
+from napari_radcnn.geometry import Geometry, Shape
 from napari_radcnn.inference.cost.growth import check_own_spacing
+from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Request
 from napari_radcnn.models.brain_extraction import run as brain_extraction
 from napari_radcnn.models.brain_extraction.spec import SPEC as EXTRACTION
@@ -24,6 +26,8 @@ from napari_radcnn.progress import Monitor
 ORIENTATION, _SPACING, _AS_IT_IS = "RAS", 1.0, (0.8, 1.2)
 #: Voxels around the brain that the network sees.
 _MARGIN = 4
+#: Peak memory of libraries.
+_LIBRARIES = 600 << 20
 #: Slices and mm that a scan must have along each axis.
 _LEAST_SLICES, _LEAST_MM = 8, 40.0
 
@@ -39,6 +43,32 @@ def refuse_shape(request: Request) -> None:
                 f"and {_LEAST_MM:.0f} mm. Choose the 3-D series, or open all slices of it together."
             )
     check_own_spacing(request.volume, _SPACING)
+
+
+def plan_brain(request: Request, patch: Shape, bytes_a_patch_voxel: int, bytes_a_voxel: int) -> Plan:
+    """Return the cost of a brain that fits into the largest patch; smaller ones and fewer patches cost less.
+
+    Parameters
+    ----------
+    request : Request
+        The run.
+    patch : tuple of int
+        Voxels of the largest patch.
+    bytes_a_patch_voxel, bytes_a_voxel : int
+        Peak memory, a voxel of the patch and of the scan.
+
+    Raises
+    ------
+    GeometryError
+        If the scan has too few slices.
+    ModelError
+        If its voxels are so large that 1 mm is out of all proportion.
+    """
+    refuse_shape(request)
+    memory = _LIBRARIES + bytes_a_patch_voxel * math.prod(patch) + bytes_a_voxel * request.volume.size
+    if request.options.brain == "whole-head":
+        memory = max(memory, brain_extraction.plan(extraction_request(request)).memory_bytes)
+    return Plan(request.spec.name, 1, patch, memory)
 
 
 @dataclass(frozen=True, eq=False)

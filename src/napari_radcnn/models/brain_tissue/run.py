@@ -12,11 +12,10 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.uncertainty import maps_of
-from napari_radcnn.models.brain_extraction import run as brain_extraction
 from napari_radcnn.models.brain_tissue.answer import PATCH, Answer
 from napari_radcnn.models.brain_tissue.brain import (
-    extraction_request,
     find_brain,
+    plan_brain,
     prepare,
     refuse_shape,
 )
@@ -25,27 +24,15 @@ from napari_radcnn.progress import Monitor
 
 #: Of a patch on the reference computer, s; see `napari_radcnn.inference.cost.first`.
 REFERENCE_SECONDS = 10.0
-#: Peak memory beside the scan: libraries; a voxel of the patch; a voxel of the scan.
-_LIBRARIES, _BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL = 600 << 20, 160, 40
+#: Peak memory beside the scan: a voxel of the patch; a voxel of the scan.
+_BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL = 160, 40
 #: Liters of gray and white matter together, and white to gray, from children to large adults; else the user is told.
 _PLAUSIBLE_LITERS, _PLAUSIBLE_RATIO = (0.5, 2.0), (0.4, 1.6)
 
 
 def plan(request: Request) -> Plan:
-    """Return the cost of a brain that fits into the largest patch; smaller ones and fewer patches cost less.
-
-    Raises
-    ------
-    GeometryError
-        If the scan has too few slices.
-    ModelError
-        If its voxels are so large that 1 mm is out of all proportion.
-    """
-    refuse_shape(request)
-    memory = _LIBRARIES + _BYTES_A_PATCH_VOXEL * int(np.prod(PATCH)) + _BYTES_A_VOXEL * request.volume.size
-    if request.options.brain == "whole-head":
-        memory = max(memory, brain_extraction.plan(extraction_request(request)).memory_bytes)
-    return Plan(request.spec.name, 1, PATCH, memory)
+    """Return the cost; see `plan_brain`."""
+    return plan_brain(request, PATCH, _BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:
