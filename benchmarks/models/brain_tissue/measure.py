@@ -14,7 +14,7 @@ import napari_radcnn as radcnn
 from benchmarks.models.common import throughput
 from napari_radcnn.metrics import dice
 from napari_radcnn.models import get_model
-from napari_radcnn.training.brain_tissue.cases import three_levels
+from napari_radcnn.training.brains.cases import three_levels
 
 #: The models whose figures `evaluate` returns.
 NAMES = ("brain-tissue",)
@@ -47,8 +47,8 @@ def evaluate(data: Path) -> dict[str, Any]:
     return {"brain-tissue": figures}
 
 
-def _run(scan: radcnn.Volume, **options: Any) -> _Labels:
-    return radcnn.segment(scan, "brain-tissue", options).array
+def _run(scan: radcnn.Volume, *, anyway: bool = False) -> _Labels:
+    return radcnn.segment(scan, "brain-tissue", anyway=anyway).array
 
 
 def _agreement(first: _Labels, second: _Labels, where: npt.NDArray[np.bool_] | None = None) -> dict[str, float]:
@@ -108,7 +108,17 @@ def _turned(scan: radcnn.Volume, labels: _Labels) -> dict[str, Any]:
     """Compare with the same scan in another order of axes, and with every third slice of it only."""
     other = scan.geometry.axis_map("SLA")
     turned = _run(scan.reoriented("SLA"))
-    return {"orientation": _agreement(other.apply(labels), turned), "slices_3mm": _thick(scan, labels)}
+    values = np.asarray(scan.array, np.float32)
+    units = {
+        "standardized": (values - values.mean()) / values.std(),
+        "zero_to_one": values / values.max(),
+        "bright_background": np.where(values == 0, 2 * values.max(), values),
+    }
+    return {
+        "orientation": _agreement(other.apply(labels), turned),
+        "slices_3mm": _thick(scan, labels),
+        **{name: _agreement(labels, _run(scan.with_array(changed), anyway=True)) for name, changed in units.items()},
+    }
 
 
 def _thick(scan: radcnn.Volume, labels: _Labels) -> dict[str, float]:
@@ -138,7 +148,7 @@ def _speed(scan: radcnn.Volume) -> dict[str, float]:
     from napari_radcnn.inference.backends import open_predictor
     from napari_radcnn.inference.devices import default_threads
     from napari_radcnn.inference.settings import RunSettings
-    from napari_radcnn.models.brain_tissue.network import build_network
+    from napari_radcnn.models.brain_structures.network import build_network
     from napari_radcnn.networks.shipped import ShippedNetwork
 
     network = ShippedNetwork.of(get_model("brain-tissue"), build_network, 3, 1)

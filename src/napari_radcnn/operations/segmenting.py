@@ -87,6 +87,6 @@ def volumes(result: Result) -> list[tuple[str, str]]:
     rows = []
     for label, milliliters in found.items():
         name = label.removeprefix("right ")
-        more = f", L − R {sides[name]:+.1f} %" if name != label and name in sides else ""
+        more = f", L − R {sides[name]:+.1f} %".replace("-", "−") if name != label and name in sides else ""
         rows.append((label, f"{milliliters:.1f} ml{more}"))
     return rows

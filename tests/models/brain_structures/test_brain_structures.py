@@ -12,9 +12,8 @@ from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom_results.codes import label_codes
 from napari_radcnn.models.brain_structures import spec as model
-from napari_radcnn.models.brain_structures.network import CLASSES, build_network
+from napari_radcnn.models.brain_structures.network import CLASSES, WIDTHS, build_network
 from napari_radcnn.models.brain_structures.structures import LABELS, STRUCTURES, VALUES
-from napari_radcnn.models.brain_tissue.network import WIDTHS
 from napari_radcnn.operations.segmenting import volumes
 from napari_radcnn.spec.model import WeightsFile
 from napari_radcnn.training.run import write_weights
@@ -96,7 +95,8 @@ def test_each_structure_is_named_with_its_side_on_the_scans_own_grid(spec, orien
     assert found.provenance["asymmetry_percent"]["thalamus"] == pytest.approx(wanted, abs=0.06)
     assert wanted > 5
     shown = dict(volumes(found))["right thalamus"]
-    assert shown == f"{found.volume_ml(names['right thalamus']):.1f} ml, L − R {wanted:+.1f} %"
+    difference = f"{wanted:+.1f}".replace("-", "−")
+    assert shown == f"{found.volume_ml(names['right thalamus']):.1f} ml, L − R {difference} %"
     assert any("thalami" in told for told in found.warnings)  # far smaller than anybody's
 
 

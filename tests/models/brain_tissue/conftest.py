@@ -5,13 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from napari_radcnn.models.brain_structures.network import CLASSES, TISSUES, WIDTHS, build_network
 from napari_radcnn.models.brain_tissue import spec as model
-from napari_radcnn.models.brain_tissue.network import CLASSES, WIDTHS, build_network
 from napari_radcnn.spec.model import WeightsFile
 from napari_radcnn.training.run import write_weights
 
 #: Scaled gray values from which the network made by hand says fluid, gray, white.
 LIMITS = (-0.25, 0.4, 0.7)
+#: What it names among the structures, as often as fluid, gray and white matter.
+STRUCTURES = ("other", "lateral ventricle", "cortex", "white matter")
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +25,15 @@ def by_hand(tmp_path_factory):
         for parameter in network.parameters():
             parameter.zero_()
         offset = 0.0
-        for number in range(CLASSES):
+        network.other_answer.bias.fill_(-1000)
+        for number in range(TISSUES):
             offset -= 40 * LIMITS[number - 1] if number else 0
+            structure = CLASSES.index(STRUCTURES[number])
             for n in range(8):  # each of the eight voxels of a block answers for itself
                 network.answer.weight[8 * number + n, WIDTHS[0] + n] = 40 * number
                 network.answer.bias[8 * number + n] = offset
+                network.other_answer.weight[8 * structure + n, WIDTHS[0] + n] = 40 * number
+                network.other_answer.bias[8 * structure + n] = offset
     (folder / "tissuebyhand").mkdir()
     path = write_weights(network, folder / "tissuebyhand" / "net.safetensors", {})
     return folder, path

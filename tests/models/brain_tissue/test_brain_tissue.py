@@ -11,7 +11,8 @@ from napari_radcnn.inference.request import Outcome
 from napari_radcnn.metrics import dice
 from napari_radcnn.models.brain_extraction import own, run as brain_extraction
 from napari_radcnn.models.brain_extraction.found import Found
-from napari_radcnn.models.brain_tissue import answer, spec as model
+from napari_radcnn.models.brain_structures import answer
+from napari_radcnn.models.brain_tissue import spec as model
 from napari_radcnn.phantom import head, rotation
 from napari_radcnn.spec.weights import find_weights
 from napari_radcnn.volume import Volume, VolumeMetadata

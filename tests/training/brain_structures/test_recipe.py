@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from napari_radcnn.models.brain_structures.network import CLASSES, build_network
-from napari_radcnn.models.brain_tissue.network import CLASSES as TISSUES, OUTSIDE, build_network as build_tissue
+from napari_radcnn.models.brain_structures.network import CLASSES, MULTIPLE, OUTSIDE, TISSUES, build_network
 from napari_radcnn.training.brain_structures import held_out, recipe as brain_structures, teacher
 from napari_radcnn.training.brain_structures.heads import Mapped
 from napari_radcnn.training.brain_structures.samples import StructureSampler
-from napari_radcnn.training.brain_tissue.cases import Anatomy
+from napari_radcnn.training.brains.cases import Anatomy
 
 SHAPE = (60, 72, 64)
 WHITE, CORTEX, THALAMUS = (CLASSES.index(name) for name in ("white matter", "cortex", "thalamus"))
@@ -116,22 +115,32 @@ def test_a_voxel_that_does_not_count_does_not_matter_to_the_loss():
     assert float(brain_structures.loss(logits, other, counts)[0]) != pytest.approx(float(first))
 
 
-def test_the_network_answers_tissues_as_that_of_brain_tissue_before_it_learns_more():
-    torch.manual_seed(0)
-    tissue, both = build_tissue().eval(), build_network().eval()
-    both.load_state_dict(tissue.state_dict(), strict=False)
-    x = torch.randn(1, 1, 16, 32, 16)
+def test_the_network_answers_tissues_and_structures_on_its_own_grid():
+    network = build_network().eval()
     with torch.no_grad():
-        answer = both(x)
-        assert answer.shape == (1, TISSUES + len(CLASSES), 16, 32, 16)
-        assert torch.allclose(answer[:, :TISSUES], tissue(x), atol=1e-5)
+        answer = network(torch.zeros(1, 1, 2 * MULTIPLE, MULTIPLE, 3 * MULTIPLE))
+    assert answer.shape == (1, TISSUES + len(CLASSES), 2 * MULTIPLE, MULTIPLE, 3 * MULTIPLE)
+
+
+def test_contrasts_of_a_patient_lie_in_the_same_place_though_one_shows_more(head):
+    anatomy, _ = head
+    more, less = (np.where(anatomy.distance < limit, anatomy.t1, 0) for limit in (3, -2))
+    less[:, :14] = 0  # of the brain in one of them, a piece is missing
+    cases = held_out.same_place({"T1": less, "T2": more})
+    assert cases[0].picture.shape == cases[1].picture.shape
+    shown = [case.picture != OUTSIDE for case in cases]
+    assert (shown[1] | ~shown[0]).all()
+    assert shown[1].sum() > shown[0].sum()
+    inside = shown[0] & shown[1]
+    assert np.corrcoef(cases[0].picture[inside], cases[1].picture[inside])[0, 1] > 0.99
 
 
 def test_a_training_learns_is_tested_and_goes_on(head, tmp_path, monkeypatch):
     anatomy, mapped = head
     monkeypatch.setattr(brain_structures, "load_heads", lambda data, cache, threads: [head])
-    case = held_out._case("mr_head", anatomy.t1, anatomy.distance < 2, mapped.labels)
-    contrasts = [held_out._case(name, anatomy.t1, anatomy.distance < 2) for name in ("T1", "T2", "FLAIR")]
+    case = held_out.make_case("mr_head", anatomy.t1, anatomy.distance < 2, mapped.labels)
+    cut_out = np.where(anatomy.distance < 2, anatomy.t1, 0)
+    contrasts = held_out.same_place(dict.fromkeys(("T1", "T2", "FLAIR"), cut_out))
     assert all(n % 16 == 0 for n in case.picture.shape)
     monkeypatch.setattr(brain_structures, "load_cases", lambda data, cache, threads: [case, *contrasts])
     recipe = brain_structures.Recipe(minutes=10, samples=4, size=32, kept=4, every=2)

@@ -1,4 +1,4 @@
-"""Brain extraction: our own network for any contrast, or deepbet's two for T1; then one clean mask."""
+"""Brain extraction: our own network for any contrast, deepbet's two for T1, or HD-BET's; then one clean mask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_radcnn.inference.cost.growth import check_own_spacing
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.uncertainty import entropy
-from napari_radcnn.models.brain_extraction import deepbet, own
+from napari_radcnn.models.brain_extraction import deepbet, hdbet, own
 from napari_radcnn.models.brain_extraction.found import cleaned, no_brain
 from napari_radcnn.models.brain_extraction.network import SPACING
 from napari_radcnn.models.brain_extraction.spec import DEEPBET
@@ -34,6 +34,8 @@ def plan(request: Request) -> Plan:
         If its voxels are so large that 2 mm is out of all proportion.
     """
     check_own_spacing(request.volume, SPACING)
+    if request.options.method == "hd-bet":
+        return Plan(request.spec.name, hdbet.steps(request), hdbet.PATCH, hdbet.memory(request))
     uses_deepbet = request.options.method == "deepbet" or (request.options.method == "auto" and DEEPBET.is_available)
     if not uses_deepbet:
         return Plan(request.spec.name, own.steps(request), own.PATCH, own.memory(request))
@@ -71,7 +73,7 @@ def _method(request: Request) -> ModuleType:
     wanted = request.options.method
     if wanted == "auto":
         wanted = "deepbet" if DEEPBET.is_available and what_is(request.volume).contrast.value == "T1" else "own"
-    return deepbet if wanted == "deepbet" else own
+    return {"deepbet": deepbet, "hd-bet": hdbet}.get(wanted, own)
 
 
 def _maps(brain: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:

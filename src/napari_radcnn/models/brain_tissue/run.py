@@ -12,20 +12,22 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.uncertainty import maps_of
-from napari_radcnn.models.brain_tissue.answer import PATCH, Answer
-from napari_radcnn.models.brain_tissue.brain import (
+from napari_radcnn.models.brain_structures.answer import PATCH, Answer
+from napari_radcnn.models.brain_structures.brain import (
     find_brain,
     plan_brain,
     prepare,
     refuse_shape,
 )
-from napari_radcnn.models.brain_tissue.network import CLASSES, build_network
+from napari_radcnn.models.brain_structures.network import OUTSIDE, TISSUES
+from napari_radcnn.models.brain_tissue.refine import refined
+from napari_radcnn.models.brain_tissue.tissues import OUTPUTS, tissue_shares
 from napari_radcnn.progress import Monitor
 
 #: Of a patch on the reference computer, s; see `napari_radcnn.inference.cost.first`.
 REFERENCE_SECONDS = 10.0
 #: Peak memory beside the scan: a voxel of the patch; a voxel of the scan.
-_BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL = 160, 40
+_BYTES_A_PATCH_VOXEL, _BYTES_A_VOXEL = 500, 48
 #: Liters of gray and white matter together, and white to gray, from children to large adults; else the user is told.
 _PLAUSIBLE_LITERS, _PLAUSIBLE_RATIO = (0.5, 2.0), (0.4, 1.6)
 
@@ -42,13 +44,16 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     values = np.array(request.volume.array, np.float32)
     brain = find_brain(request, values, monitor)
     prepared = prepare(request, values, brain.mask)
-    answer = Answer(request, prepared, monitor, build_network, CLASSES)
-    shares = answer.shares()
+    answer = Answer(request, prepared, monitor, tissue_shares, OUTPUTS)
+    found = answer.shares()
+    monitor.say("refining borders")
+    shares = found[:TISSUES].astype(np.float32)
+    shares = refined(shares, prepared.picture, found[TISSUES] > 0.5, prepared.picture > OUTSIDE)
     monitor.say("resampling the result to the scan")
     maps: dict[str, npt.NDArray[Any]] = {}
     if request.options.uncertainty:
         maps = {name: answer.placed_image(values) for name, values in maps_of(shares).items()}
-    labels = answer.placed(shares)
+    labels = answer.placed(shares.astype(np.float16))
     labels[~brain.mask] = 0
     for values in maps.values():
         values[~brain.mask] = 0

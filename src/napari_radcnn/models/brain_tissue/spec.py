@@ -4,35 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_radcnn.models.brain_structures.spec import BrainStructuresOptions
 from napari_radcnn.results import Label
 from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.gaps import Gaps
 from napari_radcnn.spec.model import ModelSpec
-from napari_radcnn.spec.options import CheckedOptions, option
 from napari_radcnn.spec.shipped import shipped_weights
 
 
 @dataclass(frozen=True)
-class BrainTissueOptions(CheckedOptions):
-    """Settings of `brain-tissue`."""
-
-    brain: str = option(
-        "auto",
-        title="Brain",
-        help="Whether the scan shows only the brain (skull-stripped) or the whole head, from which the brain is "
-        "first extracted with brain-extraction; auto decides by the background",
-        choices=("auto", "stripped", "whole-head"),
-    )
-    mirrored: bool = option(
-        True,
-        title="Average with mirror image",
-        help="Also run the network on the mirror image and average: twice the time, more stable borders",
-    )
-    uncertainty: bool = option(
-        False,
-        title="Show uncertainty",
-        help="Return the probability of the chosen class and the entropy over all classes as images",
-    )
+class BrainTissueOptions(BrainStructuresOptions):
+    """Settings of `brain-tissue`: those of `brain-structures`."""
 
 
 SPEC = ModelSpec(
@@ -46,7 +28,7 @@ SPEC = ModelSpec(
     pipeline="napari_radcnn.models.brain_tissue.run",
     options=BrainTissueOptions,
     spacing=(1.0, 1.0, 1.0),
-    patch=(160, 192, 160),
+    patch=(64, 192, 160),
     labels={
         1: Label("cerebrospinal fluid", (0.35, 0.62, 0.95)),
         2: Label("gray matter", (0.72, 0.50, 0.42)),
@@ -65,6 +47,6 @@ SPEC = ModelSpec(
     citation="Made for napari-radcnn; method: Billot et al. 2023, SynthSeg: Segmentation of brain MRI scans of any "
     "contrast and resolution without retraining, Medical Image Analysis 86, 102789",
     card="models/brain_tissue/brain-tissue.md",
-    weights=shipped_weights("models/brain_tissue/brain-tissue"),
+    weights=shipped_weights("models/brain_structures/brain-structures"),
     gaps=Gaps(0.0, most=1.0),  # a brain that was cut out often has NaN around it
 )

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.operations import segment
-from napari_radcnn.training.brain_tissue.cases import load_anatomies
+from napari_radcnn.training.brains.cases import load_anatomies
 from napari_radcnn.training.meshnet import upright
 from napari_radcnn.volume import Volume
 

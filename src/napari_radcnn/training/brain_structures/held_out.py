@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_radcnn.metrics import dice
-from napari_radcnn.models.brain_structures.network import CLASSES
-from napari_radcnn.models.brain_tissue.network import CLASSES as TISSUES, MULTIPLE, OUTSIDE
-from napari_radcnn.models.brain_tissue.stripped import has_bright_fluid, scaled_inside
+from napari_radcnn.models.brain_structures.network import CLASSES, MULTIPLE, OUTSIDE, TISSUES
+from napari_radcnn.models.brain_structures.stripped import has_bright_fluid, scaled_inside
 from napari_radcnn.training.brain_structures.heads import HELD_OUT, asked
 from napari_radcnn.training.brain_structures.teacher import Array
 from napari_radcnn.training.meshnet import upright
@@ -55,12 +54,18 @@ def load_cases(data: Path, cache: Path, threads: int = 1) -> list[Case]:
         image = upright(data / file)
         labels = asked(name, image, data, cache, threads).labels
         brain = ndimage.binary_fill_holes(ndimage.binary_dilation(_largest(labels > 0), iterations=_FLUID))
-        cases.append(_case(name, image, np.asarray(brain), labels))
-    for name, file in _CONTRASTS.items():
-        image = upright(data / file)
-        brain = ndimage.binary_erosion(ndimage.binary_fill_holes(_largest(image > 0)))  # resampling dims its rim
-        cases.append(_case(name, image, np.asarray(brain)))
-    return cases
+        cases.append(make_case(name, image, np.asarray(brain), labels))
+    return cases + same_place({name: upright(data / file) for name, file in _CONTRASTS.items()})
+
+
+def same_place(images: Mapping[str, Array]) -> list[Case]:
+    """Return brains that were cut out of scans on one grid, in one box, so that what is found can be compared."""
+    brains = {  # resampling dims the rim
+        name: np.asarray(ndimage.binary_erosion(ndimage.binary_fill_holes(_largest(image > 0))))
+        for name, image in images.items()
+    }
+    around = np.any(list(brains.values()), 0)
+    return [make_case(name, image, brains[name], around=around) for name, image in images.items()]
 
 
 def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -68,8 +73,15 @@ def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(parts == int(np.bincount(parts.ravel())[1:].argmax()) + 1)
 
 
-def _case(name: str, image: Array, brain: npt.NDArray[np.bool_], labels: npt.NDArray[np.uint8] | None = None) -> Case:
-    box = ndimage.find_objects(brain.astype(np.uint8))[0]
+def make_case(
+    name: str,
+    image: Array,
+    brain: npt.NDArray[np.bool_],
+    labels: npt.NDArray[np.uint8] | None = None,
+    around: npt.NDArray[np.bool_] | None = None,
+) -> Case:
+    """Return a head as the network sees it, in the box around its brain, or around another mask."""
+    box = ndimage.find_objects((brain if around is None else around).astype(np.uint8))[0]
     shape = [-(-(s.stop - s.start + 2 * _MARGIN) // MULTIPLE) * MULTIPLE for s in box]
     image, brain = image[box], brain[box]
     shown = scaled_inside(-image if has_bright_fluid(image, brain) else image, brain, OUTSIDE)

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_radcnn.models.brain_structures.network import build_network
-from napari_radcnn.models.brain_tissue.network import CLASSES as TISSUES
+from napari_radcnn.models.brain_structures.network import TISSUES, build_network
 from napari_radcnn.training.brain_structures.heads import load_heads
 from napari_radcnn.training.brain_structures.held_out import Case, load_cases, test
 from napari_radcnn.training.brain_structures.samples import StructureSampler
-from napari_radcnn.training.brain_tissue.recipe import HEADS
+from napari_radcnn.training.brains.cases import HEADS
 from napari_radcnn.training.curve import draw_curve
 from napari_radcnn.training.run import Schedule, Training, append_row, mixed_precision
 
@@ -138,7 +137,7 @@ class _Run(Training):
         of_tissues, _ = loss(logits[:, :TISSUES], tissues, torch.ones_like(counts))
         of_structures, overlap = loss(logits[:, TISSUES:], structures, counts)
         self.count(len(samples))
-        self.learn(0.3 * of_tissues + of_structures, dice=overlap)
+        self.learn(0.6 * of_tissues + of_structures, dice=overlap)
 
     def look_at(self) -> None:
         """Note the Dice on the held-out heads, draw it, and write the weights."""

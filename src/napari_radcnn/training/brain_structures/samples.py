@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_radcnn.models.brain_structures.network import CLASSES
 from napari_radcnn.training.brain_structures.heads import Mapped
-from napari_radcnn.training.brain_tissue.cases import Anatomy
-from napari_radcnn.training.brain_tissue.samples import FLUID, Sampler
+from napari_radcnn.training.brains.cases import Anatomy
+from napari_radcnn.training.brains.samples import FLUID, Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor

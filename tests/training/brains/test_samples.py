@@ -1,15 +1,13 @@
-"""The recipe of brain-tissue: what is shown to the network, and a run of a few steps."""
-
-import json
+"""Heads whose tissue is known, and the cubes of them that the networks of brains are shown."""
 
 import numpy as np
 import pytest
 import torch
 
 from napari_radcnn.errors import ModelError
-from napari_radcnn.models.brain_tissue.network import MULTIPLE, OUTSIDE, build_network
-from napari_radcnn.training.brain_tissue import recipe as brain_tissue, samples as brain_tissue_samples
-from napari_radcnn.training.brain_tissue.cases import (
+from napari_radcnn.models.brain_structures.network import OUTSIDE
+from napari_radcnn.training.brains import samples
+from napari_radcnn.training.brains.cases import (
     CEREBELLUM,
     STEM,
     STRIATUM,
@@ -18,7 +16,7 @@ from napari_radcnn.training.brain_tissue.cases import (
     load_anatomies,
     three_levels,
 )
-from napari_radcnn.training.brain_tissue.samples import FLUID, GRAY, WHITE, Sampler
+from napari_radcnn.training.brains.samples import FLUID, GRAY, WHITE, Sampler
 
 SHAPE = (60, 72, 64)
 
@@ -82,7 +80,7 @@ def test_plain_cubes_look_like_t1_and_varied_ones_do_not(anatomy):
 def test_a_blur_keeps_the_sum_and_has_the_spread_it_is_asked_for():
     volume = torch.zeros(31, 33, 35)
     volume[15, 16, 17] = 1
-    blurred = brain_tissue_samples.blurred(volume, (1.5, 0.0, 2.5)).numpy()
+    blurred = samples.blurred(volume, (1.5, 0.0, 2.5)).numpy()
     assert blurred.sum() == pytest.approx(1, abs=1e-5)
     for axis, sigma in enumerate((1.5, 0.0, 2.5)):
         profile = blurred.sum(tuple(n for n in range(3) if n != axis))
@@ -98,28 +96,6 @@ def test_three_tissues_are_told_by_gray_value():
 
 
 def test_missing_scans_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_radcnn.training.brain_tissue.cases.TEMPLATES", tmp_path)
+    monkeypatch.setattr("napari_radcnn.training.brains.cases.TEMPLATES", tmp_path)
     with pytest.raises(ModelError, match=r"ch2\.nii\.gz"):
         load_anatomies(tmp_path, tmp_path)
-
-
-def test_the_network_answers_on_its_own_grid():
-    network = build_network().eval()
-    with torch.no_grad():
-        answer = network(torch.zeros(1, 1, 2 * MULTIPLE, MULTIPLE, 3 * MULTIPLE))
-    assert answer.shape == (1, 4, 2 * MULTIPLE, MULTIPLE, 3 * MULTIPLE)
-
-
-def test_a_training_learns_goes_on_and_writes_weights(anatomy, tmp_path, monkeypatch):
-    monkeypatch.setattr(brain_tissue, "load_anatomies", lambda data, cache: [anatomy])
-    recipe = brain_tissue.Recipe(minutes=0.05, size=32, kept=8)
-    path = brain_tissue.train(tmp_path, tmp_path / "out", recipe, 1)
-    about = json.loads(path.with_suffix(".json").read_text())
-    assert path.name == "brain-tissue.safetensors"
-    assert about["steps"] >= 1
-    assert about["trained_on"] == list(brain_tissue.HEADS)
-    assert about["recipe"]["size"] == 32
-    longer = brain_tissue.Recipe(minutes=0.08, size=32, kept=8)
-    again = json.loads(brain_tissue.train(tmp_path, tmp_path / "out", longer, 1).with_suffix(".json").read_text())
-    assert again["steps"] > about["steps"]
-    assert again["sha256"] != about["sha256"]

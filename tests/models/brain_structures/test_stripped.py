@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.models.brain_tissue.stripped import has_bright_fluid, is_stripped, scaled_inside, shown_mask
+from napari_radcnn.models.brain_structures.stripped import has_bright_fluid, is_stripped, scaled_inside, shown_mask
 from napari_radcnn.phantom import head
 from napari_radcnn.volume import Volume, VolumeMetadata
 

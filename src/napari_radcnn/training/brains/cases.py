@@ -1,4 +1,4 @@
-"""The three heads that `brain-tissue` learns from: how much gray and white matter each of their voxels holds.
+"""The three heads that the networks of brains learn from: how much gray and white matter each of their voxels holds.
 
 * One person's T1 with the partial volumes of FSL FAST (Zhang et al. 2001), after brain extraction.
 * The average of 152 heads with the gray and white matter maps of ICBM (Fonov et al. 2009), from the package nilearn.
@@ -22,6 +22,8 @@ from napari_radcnn.errors import ModelError
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
+#: Names of the heads, and how often each is drawn: an average of many has blurred folds.
+HEADS = {"mricron ch2": 0.38, "nilearn MNI152": 0.14, "mr_t1_fast": 0.48}
 #: Where Debian's mricron-data puts its templates.
 TEMPLATES = Path("/usr/share/mricron/templates")
 _NILEARN = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
@@ -89,7 +91,7 @@ def _read(path: Path) -> tuple[Floats, npt.NDArray[np.float64]]:
     import nibabel
 
     if not path.is_file():
-        raise ModelError(f"There is no {path}: see napari_radcnn.training.brain_tissue.cases for the files needed.")
+        raise ModelError(f"There is no {path}: see napari_radcnn.training.brains.cases for the files needed.")
     image: Any = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call,attr-defined]
     return np.asarray(image.dataobj, np.float32), np.asarray(image.affine)
 

@@ -16,8 +16,14 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Request
 from napari_radcnn.models.brain_extraction import run as brain_extraction
 from napari_radcnn.models.brain_extraction.spec import SPEC as EXTRACTION
-from napari_radcnn.models.brain_tissue.network import OUTSIDE
-from napari_radcnn.models.brain_tissue.stripped import Mask, has_bright_fluid, is_stripped, scaled_inside, shown_mask
+from napari_radcnn.models.brain_structures.network import OUTSIDE
+from napari_radcnn.models.brain_structures.stripped import (
+    Mask,
+    has_bright_fluid,
+    is_stripped,
+    scaled_inside,
+    shown_mask,
+)
 from napari_radcnn.preprocessing import Crop, Reorient, resample
 from napari_radcnn.progress import Monitor
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_radcnn.models.brain_tissue.network import OUTSIDE
-from napari_radcnn.training.brain_tissue.cases import CEREBELLUM, REACH, STEM, STRIATUM, THALAMUS, Anatomy
+from napari_radcnn.models.brain_structures.network import OUTSIDE
+from napari_radcnn.training.brains.cases import CEREBELLUM, REACH, STEM, STRIATUM, THALAMUS, Anatomy
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,4 @@
-"""What a network of brains answers, on its own grid and on the scan's."""
+"""What the network of brains answers, on its own grid and on the scan's."""
 
 from __future__ import annotations
 
@@ -16,20 +16,27 @@ from napari_radcnn.inference.opening import open_shipped
 from napari_radcnn.inference.patches.positions import patch_count
 from napari_radcnn.inference.patches.stream import read_padded, run_patches
 from napari_radcnn.inference.request import Request
-from napari_radcnn.models.brain_tissue.brain import ORIENTATION, Prepared
-from napari_radcnn.models.brain_tissue.network import OUTSIDE
+from napari_radcnn.models.brain_structures.brain import ORIENTATION, Prepared
+from napari_radcnn.models.brain_structures.network import CLASSES, OUTSIDE, TISSUES, build_network
 from napari_radcnn.preprocessing import Reorient, resample
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.patches import Sampling
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_radcnn.inference.backends.base import Predictor
 
-#: The largest patch, which holds most brains; smaller brains get multiples of `_STEP`, so that few shapes are compiled.
-PATCH, _STEP = (160, 192, 160), 32
+#: The largest patch, three of which hold most brains; smaller brains get multiples of `_STEP`, so that few shapes are
+#: compiled.
+PATCH, _STEP = (64, 192, 160), 32
 _OVERLAP = 0.25
+
+Array = npt.NDArray[np.float32]
+
+
+def softmax(logits: Array) -> Array:
+    """Return probabilities of logits along the first axis."""
+    power = np.exp(logits - logits.max(0))
+    return np.asarray(power / power.sum(0))
 
 
 def _sampling(shape: tuple[int, ...], mirrored: bool) -> Sampling:
@@ -39,7 +46,7 @@ def _sampling(shape: tuple[int, ...], mirrored: bool) -> Sampling:
 
 
 class Answer:
-    """One run of a network on a brain.
+    """One run of the network on a brain.
 
     Parameters
     ----------
@@ -49,12 +56,10 @@ class Answer:
         The brain.
     monitor : Monitor
         Of the run.
-    build : callable
-        Makes the network.
-    outputs : int
-        Of the network.
-    first : int
-        The output from which on classes count; those before answer another question.
+    shares_of : callable
+        Makes the probabilities of the classes, ``(classes, k, j, i)``, of the network's logits.
+    classes : int
+        How many there are.
 
     Attributes
     ----------
@@ -73,12 +78,11 @@ class Answer:
         request: Request,
         prepared: Prepared,
         monitor: Monitor,
-        build: Callable[[], torch.nn.Module],
-        outputs: int,
-        first: int = 0,
+        shares_of: Callable[[Array], Array],
+        classes: int,
     ) -> None:
         self._request, self._prepared, self._monitor = request, prepared, monitor
-        self._build, self._outputs, self._first = build, outputs, first
+        self._shares_of, self._classes = shares_of, classes
         k, j, i = prepared.picture.shape
         self._shape: Shape = (k, j, i)
         self._sampling = _sampling(self._shape, request.options.mirrored)
@@ -107,7 +111,7 @@ class Answer:
         k, j, i = (slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(self._shape, patch, strict=True))
         sample = read_padded(self._read, (k, j, i), self._shape, OUTSIDE)
         predictor, told = open_shipped(
-            self._request, self._build, patch, self._monitor, channels=1, spatial_dims=3, sample=sample
+            self._request, build_network, patch, self._monitor, channels=1, spatial_dims=3, sample=sample
         )
         self.warnings += told
         self.device, self.precision = predictor.device, predictor.precision
@@ -122,13 +126,13 @@ class Answer:
         return predictor
 
     def _shares(self, predictor: Predictor) -> npt.NDArray[np.float16]:
-        shares = np.zeros((self._outputs - self._first, *self._shape), np.float16)
+        shares = np.zeros((self._classes, *self._shape), np.float16)
         stream = run_patches(
             [predictor],
             self._read,
             self._shape,
             self._sampling,
-            classes=self._outputs,
+            classes=TISSUES + len(CLASSES),
             budget_bytes=blending_budget(),
             monitor=self._monitor,
         )
@@ -136,9 +140,7 @@ class Answer:
         for final, blend in stream:
             for start in range(done, final, _STEP):
                 box = (slice(start, min(start + _STEP, final)), slice(0, self._shape[1]), slice(0, self._shape[2]))
-                logits = np.array(blend.read(box))[self._first :]
-                power = np.exp(logits - logits.max(0))
-                shares[(slice(None), *box)] = power / power.sum(0)
+                shares[(slice(None), *box)] = self._shares_of(np.array(blend.read(box)))
             done = final
             blend.release(final)
         return shares
