@@ -7,7 +7,10 @@ import json
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,8 @@ from napari_radcnn.cli import main
 from napari_radcnn.cohort.cluster.certificates import make_certificates, security_of
 from napari_radcnn.cohort.cluster.connecting import parsed
 from napari_radcnn.cohort.cluster.serving import scheduler_command
+from napari_radcnn.cohort.cluster.workers import Cluster, _Task
+from napari_radcnn.cohort.jobs import Answer, Job
 from napari_radcnn.errors import ExitStatus, OptionError, WriteError
 
 
@@ -116,6 +121,72 @@ def test_a_worker_says_before_the_work_what_keeps_it_from_it(tmp_path: Path) -> 
     assert f"does not see {unseen}: share that folder with it, or let files travel (--send)" == problem(
         {}, paths=[str(tmp_path), unseen]
     )
+
+
+class _Future:
+    """A task that ended with an answer."""
+
+    status = "finished"
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def result(self) -> tuple[str, bytes]:
+        return json.dumps(self.answer.to_dict()), b""
+
+
+class _Watch:
+    """Two workers, known by name and address."""
+
+    def __init__(self, *allowed: str) -> None:
+        self.allowed = frozenset(allowed)
+
+    def address_of(self, name: str) -> str:
+        return {"small": "tls://a:1", "large": "tls://b:1"}.get(name, "")
+
+
+class _Client:
+    """Takes tasks, and keeps to whom they may go."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[Job, list[str]]] = []
+
+    def submit(self, _function: object, text: str, *_: object, workers: list[str], **how: object) -> Any:
+        assert how["allow_other_workers"] is False
+        self.given.append((Job.from_dict(json.loads(text)), workers))
+        return SimpleNamespace(add_done_callback=lambda _call: None)
+
+
+def test_a_case_that_lacks_memory_goes_elsewhere_three_times_at_most(tmp_path: Path) -> None:
+    cluster, client = Cluster("tls://x:1"), _Client()
+    cluster._watch = _Watch("tls://a:1", "tls://b:1")  # type: ignore[assignment]
+    job = Job("c", {}, (), {}, {}, str(tmp_path / "a+b" / "out" / ".radcnn-work" / "run-7"))
+    task = cluster._submit(client, "t", job, frozenset(), [])  # type: ignore[arg-type]
+    assert client.given[-1][1] == ["tls://a:1", "tls://b:1"]
+    short = Answer("c", "failed", "no memory", [], is_short=True, where="small")
+    assert cluster._answer(task, _Future(short)) is None
+    task = cluster._submit(client, "t", task.job, task.avoided, task.lost)  # type: ignore[arg-type]
+    assert client.given[-1][1] == ["tls://b:1"]
+    # whoever had it before may still write for it: elsewhere
+    places = [Path(given.staging) for given, _ in client.given]
+    assert {place.parent for place in places} == {tmp_path / "a+b" / "out" / ".radcnn-work"}
+    assert [place.name.partition("+")[0] for place in places] == ["run-7", "run-7"]
+    assert places[0] != places[1]
+    assert cluster._answer(task, _Future(replace(short, where="large"))) is None
+    answer = cluster._answer(task, _Future(short))
+    assert answer is not None
+    assert (answer.state, answer.reason, answer.tries) == ("failed", "no memory", 3)
+    # what fails otherwise has failed
+    other = Answer("c", "failed", "no scan", [], where="small")
+    assert cluster._answer(_Task(job, None, frozenset()), _Future(other)) == other
+
+
+def test_a_case_is_not_given_to_a_worker_that_has_not_been_asked(tmp_path: Path) -> None:
+    cluster, client = Cluster("tls://x:1"), _Client()
+    cluster._watch = _Watch()  # type: ignore[assignment]
+    job = Job("c", {}, (), {}, {}, str(tmp_path / "w" / "run-7"))
+    task = cluster._submit(client, "t", job, frozenset(), [])  # type: ignore[arg-type]
+    assert (task.future, task.allowed, client.given) == (None, frozenset(), [])
 
 
 def test_sending_needs_somebody_to_send_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

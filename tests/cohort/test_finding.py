@@ -10,6 +10,8 @@ import napari_radcnn as radcnn
 from dicom_factory import write_dicom_series
 from napari_radcnn.cli import main
 from napari_radcnn.cohort import find_cases, parse_rules, read_list
+from napari_radcnn.cohort.cases import folder_name
+from napari_radcnn.cohort.finding.names import told_apart
 from napari_radcnn.cohort.finding.rules import Facts, parse_rule
 from napari_radcnn.cohort.reading import locate, read_scan
 from napari_radcnn.errors import OptionError, ReadError
@@ -157,6 +159,14 @@ def test_scans_whose_names_begin_alike_are_cases_of_their_own(tmp_path: Path) ->
     found = {case.name: case for case in find_cases(tmp_path / "pairs", parse_rules(["t1"]))}
     assert list(found) == ["a", "b", "c"]
     assert [name for name, case in found.items() if case.doubt] == ["b"]
+
+
+def test_names_that_are_alike_get_numbers_that_nobody_has(tmp_path: Path) -> None:
+    found = told_apart(["x" * 130 + "a", "x" * 130 + "b", "s", "S", "s-1", "t/1", "t 1"])
+    assert [name[-3:] for name in found] == ["x-1", "x-2", "s-2", "S-3", "s-1", "1-1", "1-2"]
+    assert len({folder_name(name).casefold() for name in found}) == 7
+    _touch(tmp_path / "flat", "a.nii.gz", "a.nrrd", "a-1.nii.gz", "A.nii.gz")
+    assert sorted(case.name for case in find_cases(tmp_path / "flat")) == ["A-2", "a-1", "a-3", "a-4"]
 
 
 @pytest.mark.parametrize("name", ["empty", "missing"])

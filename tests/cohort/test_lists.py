@@ -113,6 +113,9 @@ def test_the_only_column_with_files_is_the_image(tmp_path: Path) -> None:
     missing = missing_files(cases, ["scan"])
     assert list(missing) == ["b", "c"]
     assert "y.nii: no such file" in missing["b"]
+    # what never ends is not begun with
+    cases = read_list(_write(tmp_path / "devices.csv", "case,image\na,/dev/null\nb,x.nii\n"))
+    assert missing_files(cases, ["image"]) == {"a": "/dev/null: neither a file nor a folder; check the name."}
 
 
 def test_a_column_of_the_results_cannot_come_from_the_list(tmp_path: Path) -> None:

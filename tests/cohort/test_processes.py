@@ -11,7 +11,10 @@ import pytest
 
 import cohorts
 from napari_radcnn.cohort import run
+from napari_radcnn.cohort.jobs import Answer, Job
+from napari_radcnn.cohort.results.table import read_log
 from napari_radcnn.cohort.work.budget import MemoryBudget
+from napari_radcnn.cohort.work.hands import HandLostError, work_with_tries
 from napari_radcnn.cohort.work.workers import Processes
 from napari_radcnn.errors import CancelledError, ExitStatus
 
@@ -58,6 +61,57 @@ def test_all_processes_together_take_no_more_memory_than_there_is(tmp_path: Path
     run(cohorts.MODEL, cases, out, workers=workers, options={"seconds": 0.3, "memory_bytes": 1000})
     assert workers.budget is not None
     assert workers.budget.peak == 2000
+
+
+@pytest.mark.usefixtures("_found")
+def test_a_case_that_lacks_memory_beside_others_is_tried_again_without_them(tmp_path: Path) -> None:
+    cases, out = cohorts.write_cohort(tmp_path / "in", 3, {1: 9004}), tmp_path / "out"
+    workers = Processes(2, memory=2500)
+    run(cohorts.MODEL, cases, out, workers=workers, options={"memory_bytes": 1000})
+    assert workers.budget is not None
+    assert workers.budget.peak == 2500  # all of it, for the second try
+    rows = cohorts.rows_of(out)
+    assert [row["state"] for row in rows.values()] == ["done", "failed", "done"]
+    assert "not enough free memory" in rows["c001"]["reason"]
+    tries = {event["case"]: event["tries"] for event in read_log(out / "log.jsonl") if event["event"] == "answered"}
+    assert tries == {"c000": 1, "c001": 2, "c002": 1}
+
+
+class _Hand:
+    """A process whose ends are known: an answer, or an error."""
+
+    def __init__(self, *ends: Answer | HandLostError) -> None:
+        self.ends, self.alone = list(ends), list[bool]()
+
+    def work(self, _job: Job, *, is_alone: bool, **_: object) -> Answer:
+        self.alone.append(is_alone)
+        end = self.ends.pop(0)
+        if isinstance(end, HandLostError):
+            raise end
+        return end
+
+
+_SHORT, _DONE = Answer("a", "failed", "no memory", [], is_short=True), Answer("a", "done", "", [])
+_KILLED, _HUNG = HandLostError("killed", may_lack_memory=True), HandLostError("hung")
+
+
+@pytest.mark.parametrize(
+    ("ends", "has_others", "alone", "state"),
+    [
+        ((_SHORT, _DONE), True, [False, True], "done"),
+        ((_SHORT, _SHORT), True, [False, True], "failed"),  # others were not to blame
+        ((_SHORT,), False, [False], "failed"),
+        ((_KILLED, _DONE), True, [False, True], "done"),
+        ((_HUNG, _DONE), True, [False, False], "done"),  # whoever hangs must not keep all others waiting
+        ((_HUNG, _HUNG, _SHORT), True, [False, False, False], "failed"),
+        ((_KILLED, _HUNG, _KILLED), False, [False, False, False], "failed"),
+    ],
+)
+def test_who_is_tried_again_alone(ends: tuple, has_others: bool, alone: list[bool], state: str) -> None:
+    hand = _Hand(*ends)
+    job = Job("a", {}, (), {}, {}, "nowhere")
+    answer = work_with_tries(hand, job, has_others=has_others)  # type: ignore[arg-type]
+    assert (hand.alone, answer.state, answer.tries, hand.ends) == (alone, state, len(ends), [])
 
 
 def test_memory_is_lent_in_the_order_it_is_asked_for() -> None:

@@ -14,7 +14,7 @@ import napari_radcnn as radcnn
 import toy_package
 from napari_radcnn.cli import main
 from napari_radcnn.cohort import Step, read_chain, run
-from napari_radcnn.cohort.results.table import Log, read_log, read_table
+from napari_radcnn.cohort.results.table import Log, Table, read_log, read_table
 from napari_radcnn.cohort.work.workers import Here
 from napari_radcnn.errors import CancelledError, ExitStatus, ModelError, OptionError, RadcnnError, ReadError, WriteError
 
@@ -243,6 +243,36 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "mine").iterdir() if path.is_dir()) == ["c000", "records"]
 
 
+def test_cases_of_the_same_names_but_of_other_scans_are_another_run(tmp_path: Path) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 2)
+    _run(cases, tmp_path / "mine")
+    before = cohorts.hashes_of(tmp_path / "mine")
+    others = tmp_path / "in" / "others.csv"
+    others.write_text("case,image\nc000,scan001.nii.gz\nc001,scan000.nii.gz\n")
+    with pytest.raises(WriteError, match="belongs to another run"):
+        _run(others, tmp_path / "mine")
+    assert cohorts.hashes_of(tmp_path / "mine") == before
+    # scans that were moved, with their list, are the same scans: one that is suffices
+    shutil.copytree(tmp_path / "in", tmp_path / "moved")
+    radcnn.write(cohorts.scan(9), tmp_path / "moved" / "scan000.nii.gz", overwrite=True)
+    summary = _run(tmp_path / "moved" / "cases.csv", tmp_path / "mine")
+    assert (summary.n_done, summary.n_kept) == (2, 1)
+    # and in the list of the run itself all of them may have changed
+    for number in range(2):
+        radcnn.write(cohorts.scan(5), tmp_path / "moved" / f"scan{number:03}.nii.gz", overwrite=True)
+    assert _run(tmp_path / "moved" / "cases.csv", tmp_path / "mine").n_kept == 0
+
+
+def test_a_column_of_the_list_that_is_called_as_a_number_keeps_its_values(tmp_path: Path) -> None:
+    cases = cohorts.write_cohort(tmp_path / "in", 2)
+    cases.write_text(cases.read_text().replace(",age", ",bright_ml"))
+    _run(cases, tmp_path / "out")
+    rows = cohorts.rows_of(tmp_path / "out")
+    assert [row["bright_ml"] for row in rows.values()] == ["40", "41"]
+    for number, row in enumerate(rows.values()):
+        assert float(row["toy-waiting: bright_ml"]) == pytest.approx(cohorts.expected_ml(number), abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["records", "Results.csv"])
 def test_a_case_cannot_take_a_name_of_the_run(tmp_path: Path, name: str) -> None:
     cases = cohorts.write_cohort(tmp_path / "in", 1)
@@ -259,6 +289,10 @@ def test_what_cannot_be_begun_says_so(tmp_path: Path) -> None:
         run(cohorts.MODEL, cases, tmp_path / "out", jobs=0)
     with pytest.raises(OptionError, match="layout 'flat'"):
         _run(cases, tmp_path / "out", layout="flat")
+    with pytest.raises(OptionError, match=r"no input 'imgae' .*; there are: image"):
+        _run(cases, tmp_path / "out", inputs={"imgae": "image"})
+    with pytest.raises(WriteError, match=r"0 of 1 cases were done and stay. Put that right, or choose another folder"):
+        _run(cases, tmp_path / ("x" * 300))
     assert not (tmp_path / "out").exists()
 
 
@@ -292,6 +326,31 @@ def test_a_full_disk_ends_the_run_and_it_goes_on(tmp_path: Path, monkeypatch: py
         _run(cases, out)
     monkeypatch.undo()
     assert _run(cases, out).n_kept == 1
+    # even where it is full for the last of all, the table in its order
+    monkeypatch.setattr(Table, "put_in_order", lambda *_: full())
+    left.clear()
+    with pytest.raises(WriteError, match=r"3 of 3 cases were done and stay. Make room"):
+        _run(cases, out)
+    monkeypatch.undo()
+    assert _run(cases, out).n_kept == 3
+
+
+def test_a_full_disk_does_not_hide_that_a_run_was_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases, out = cohorts.write_cohort(tmp_path / "in", 3), tmp_path / "out"
+    tell = Log.tell
+
+    def full(log: Log, event: str, **what: object) -> None:
+        if event == "cancelled":
+            raise OSError(28, "No space left on device")
+        tell(log, event, **what)
+
+    class AfterOne:
+        def is_set(self) -> bool:
+            return (out / "results.csv").exists() and len(list(read_table(out / "results.csv"))) >= 1
+
+    monkeypatch.setattr(Log, "tell", full)
+    with pytest.raises(CancelledError, match=r"1 of 3 cases were done and stay"):
+        _run(cases, out, cancel=AfterOne())
 
 
 def test_a_disk_that_is_full_for_whoever_works_ends_the_run_too(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from napari_radcnn.errors import ReadError
+from napari_radcnn.errors import OptionError, ReadError
 
 #: Columns that are never an input, and never carried into the table of results.
 OWN_COLUMNS = ("case", "patient", "why", "doubt")
@@ -155,7 +155,12 @@ def inputs_for(cases: CaseList, wanted: Sequence[str], mapped: Mapping[str, str]
     ------
     ReadError
         If a column is missing; names a close one, or those there are.
+    OptionError
+        If the user names an input that there is not.
     """
+    unknown = next((name for name in mapped or {} if name not in wanted), None)
+    if unknown is not None:
+        raise OptionError(f"There is no input '{unknown}' (--input {unknown}=...); there are: {', '.join(wanted)}.")
     by_word = {column.casefold(): column for column in cases.columns}
     found: dict[str, str] = {}
     for name in wanted:
@@ -203,6 +208,8 @@ def missing_files(cases: CaseList, columns: Iterable[str]) -> dict[str, str]:
                 found[case.name] = f"No file in the column '{column}'." + (f" {case.doubt}" if case.doubt else "")
             elif not is_there(path := locate(text, cases.folder)[0]):
                 found[case.name] = f"{path}: no such file or folder; check the name."
+            elif not (path.is_file() or path.is_dir()):
+                found[case.name] = f"{path}: neither a file nor a folder; check the name."
             else:
                 continue
             break

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from napari_radcnn.cohort.chain.resolved import Resolved
 from napari_radcnn.version import __version__
+
+#: What the operating system says of a full disk.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ class Answer:
         How long it took.
     is_full : bool
         Whether it failed because a disk is full.
+    is_short : bool
+        Whether it failed for want of memory or of a device, which somebody else may have.
     tries : int
         How often it was begun.
     where : str
@@ -156,6 +162,7 @@ class Answer:
     inputs: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     is_full: bool = False
+    is_short: bool = False
     tries: int = 1
     where: str = ""
 

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from napari_radcnn.cohort.cases import Case, CaseList, check_carried, inputs_for, missing_files, shared_files
 from napari_radcnn.cohort.chain import Resolved, Step, chain_of, changes, keys_of, resolve, wanted_columns
 from napari_radcnn.cohort.finding import find_cases
-from napari_radcnn.cohort.jobs import Answer, Done, Job, Placed
+from napari_radcnn.cohort.jobs import FULL, Answer, Done, Job, Placed
 from napari_radcnn.cohort.reading import locate
 from napari_radcnn.cohort.results.folder import check_folder, describe_run, read_run
 from napari_radcnn.cohort.results.layout import (
@@ -187,24 +187,28 @@ class _Session:
 
     def run(self, workers: Workers) -> Summary:
         began = time.monotonic()
-        before = check_folder(self.out, self.steps, self.cases)
-        self.out.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            stack.enter_context(owned(self.out / RUN))
+            try:
+                before = check_folder(self.out, self.steps, self.cases, self.columns)
+                self.out.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(owned(self.out / RUN))
+            except OSError as error:
+                raise self._stopped(error) from error
             self._begin(before or read_run(self.out))
             answers = workers.work(self._jobs(), self._at_case, self.cancel)
             stack.callback(getattr(answers, "close", lambda: None))
             try:
                 for job, answer in answers:
                     self._take(job, answer)
+                self.table.put_in_order(self.cases, first_columns(self.carried, self.steps))
+                seconds = time.monotonic() - began
+                self.log.tell("ended", **self.counts, seconds=round(seconds, 3))
             except CancelledError:
-                self.log.tell("cancelled", **self.counts)
+                with suppress(OSError):  # a full disk: that it was cancelled stands nowhere then
+                    self.log.tell("cancelled", **self.counts)
                 raise self._cancelled() from None
             except OSError as error:
                 raise self._stopped(error) from error
-            self.table.put_in_order(self.cases, first_columns(self.carried, self.steps))
-            seconds = time.monotonic() - began
-            self.log.tell("ended", **self.counts, seconds=round(seconds, 3))
             shutil.rmtree(self.out / WORK, ignore_errors=True)
         counts = self.counts
         return Summary(
@@ -353,7 +357,9 @@ class _Session:
         return found
 
     def _stopped(self, error: OSError | None) -> WriteError:
+        is_full = error is None or error.errno in FULL
         cause = "the disk is full" if error is None else error.strerror or str(error)
+        cure = "Make room" if is_full else "Put that right, or choose another folder"
         return WriteError(
-            f"{self.out}: {cause}; {self._so_far()} and stay. Make room, and run the same command again: it goes on."
+            f"{self.out}: {cause}; {self._so_far()} and stay. {cure}, and run the same command again: it goes on."
         )

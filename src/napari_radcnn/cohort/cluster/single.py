@@ -86,10 +86,10 @@ def run_elsewhere(
             _CASE, placed, steps, keys_of(steps), {"result": f"result{steps[0].suffix}"}, str(folder / "out"),
             device=device, trust=trust,
         )  # fmt: skip
-        answer = _asked(job, Cluster(address, certificates, send=True), request, progress, cancel)
+        done, answer = _asked(job, Cluster(address, certificates, send=True), request, progress, cancel)
         if answer.state != "done":
             raise RadcnnError(_with_names(answer.reason, request))
-        return _result(answer, folder / "out", request)
+        return _result(answer, Path(done.staging), request)
 
 
 def _written(volumes: Sequence[Volume], step: Resolved, folder: Path) -> dict[str, Placed]:
@@ -109,7 +109,7 @@ def _written(volumes: Sequence[Volume], step: Resolved, folder: Path) -> dict[st
 
 def _asked(
     job: Job, cluster: Cluster, request: Request, progress: Progress | None, cancel: CancelEvent | None
-) -> Answer:
+) -> tuple[Job, Answer]:
     last = (0, 1)
 
     def tell(_case: str, done: int, total: int, message: str) -> None:
@@ -124,8 +124,8 @@ def _asked(
 
     cluster.tell = say
     say(f"waiting for a worker of {cluster.address}")
-    for _, answer in cluster.work(iter([job]), tell, cancel):
-        return answer
+    for done in cluster.work(iter([job]), tell, cancel):
+        return done
     raise ResourceError(f"{cluster.address}: no answer came.")
 
 

@@ -39,6 +39,8 @@ _AWAY, _NOBODY = 30.0, 120.0
 _SOON = 3.0
 #: Cases that wait at the scheduler for each that is worked on: a worker never waits for the client.
 _AHEAD = 2
+#: Between the name of a case's folder and who works there.
+_TURN = "+"
 
 
 @dataclass
@@ -174,14 +176,20 @@ class Cluster:
 
     def _submit(self, client: Client, topic: str, job: Job, avoided: frozenset[str], lost: list[str]) -> _Task:
         allowed = self._watch.allowed - avoided or self._watch.allowed
+        # A worker that was cut off may still write for the case: each that it is given to has a folder of its own.
+        place = Path(job.staging)
+        place = place.with_name(f"{place.name.partition(_TURN)[0]}{_TURN}{secrets.token_hex(4)}")
+        job = replace(job, staging=str(place))
         task = _Task(job, None, allowed, lost, avoided)
+        if not allowed:  # it would go to a worker that has not been asked: it is stranded until there is one that was
+            return task
         files, problem = _packed(job) if self.send else (b"", "")
         if problem:  # of this case alone: the others go on
             self._done.put((task, Answer(job.case, "failed", problem, [])))
             return task
         task.future = client.submit(
             remote.run_job, json.dumps(job.to_dict()), topic, files, self.patience,
-            key=f"radcnn-{secrets.token_hex(8)}", pure=False, workers=sorted(allowed) or None,
+            key=f"radcnn-{secrets.token_hex(8)}", pure=False, workers=sorted(allowed),
             allow_other_workers=False,
         )  # fmt: skip
         task.future.add_done_callback(lambda found: self._done.put((task, found)))
@@ -198,6 +206,8 @@ class Cluster:
             answer = Answer.from_dict(json.loads(text))
             if answer.is_full and self.send:  # its own disk, not the one that results come to
                 return self._lost(task, f"the disk of {answer.where} is full", answer.where)
+            if answer.is_short and len(task.lost) < MOST_TRIES - 1:  # another one may have the memory, or the device
+                return self._lost(task, answer.reason, answer.where)
             if answer.state in ("done", "failed"):
                 if self.send and made:
                     unpack_results(made, Path(task.job.staging))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from napari_radcnn.cohort.cases import Case, CaseList
 from napari_radcnn.cohort.finding.choice import Candidate, choose
+from napari_radcnn.cohort.finding.names import told_apart
 from napari_radcnn.cohort.finding.rules import Facts, Rule
 from napari_radcnn.io.contents import ScansAtPath
 from napari_radcnn.io.dicom.headers import text
@@ -56,19 +57,14 @@ def cases_of_export(found: ScansAtPath, rules: Sequence[Rule]) -> CaseList:
 
 
 def _names(keys: list[tuple[str, str, int]], studies: dict[tuple[str, str, int], list[Series]]) -> list[str]:
-    """Return a name for each study: the patient's number, with the date where there are several, and a letter then."""
-    dated = []
+    """Return a name for each study: the patient's number, with the date where there are several, and a number then."""
+    dated, of_patient = [], Counter(key[0] for key in keys)
     for key in keys:
         patient = key[0] or "unknown"
-        several = sum(other[0] == key[0] for other in keys) > 1
+        several = of_patient[key[0]] > 1
         date = text(studies[key][0].instances[0].tags, "StudyDate") if several else ""
         dated.append("_".join(filter(None, (patient, date))))
-    names: list[str] = []
-    for name in dated:
-        taken = sum(one == name for one in dated) > 1
-        number = sum(one.rpartition("-")[0] == name for one in names) + 1
-        names.append(f"{name}-{number}" if taken else name)
-    return names
+    return told_apart(dated)
 
 
 def _series_by_folder(series: Sequence[Series]) -> dict[Path, set[int]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari_radcnn.cohort.cases import IMAGE, Case, CaseList
 from napari_radcnn.cohort.finding.choice import Candidate, Choice, choose
+from napari_radcnn.cohort.finding.names import told_apart
 from napari_radcnn.cohort.finding.rules import Facts, Rule
 from napari_radcnn.io.contents import ScansAtPath, find_scans
 from napari_radcnn.io.omezarr import is_zarr
@@ -178,13 +180,10 @@ def _size(path: Path) -> tuple[int | None, float | None]:
 
 def _numbered(cases: Sequence[Case]) -> tuple[Case, ...]:
     """Return cases with their rows, and names of their own: two files may differ in the suffix alone."""
-    names = [case.name for case in cases]
-    numbered = []
-    for row, case in enumerate(cases, 2):
-        before = names[: row - 2].count(case.name)
-        name = f"{case.name}-{before + 1}" if names.count(case.name) > 1 else case.name
-        numbered.append(Case(name, case.values, case.patient, case.why, case.doubt, row))
-    return tuple(numbered)
+    names = told_apart([case.name for case in cases])
+    return tuple(
+        replace(case, name=name, row=row) for row, (case, name) in enumerate(zip(cases, names, strict=True), 2)
+    )
 
 
 def _stem(path: Path) -> str:

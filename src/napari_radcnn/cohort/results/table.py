@@ -17,7 +17,7 @@ from napari_radcnn.files import sync, sync_folder
 
 #: Between several warnings in one cell.
 BETWEEN = " | "
-_LAST = ("warnings", "seconds")
+_FIRST, _LAST = ("case", "patient", "state", "reason"), ("warnings", "seconds")
 
 
 class Table:
@@ -119,7 +119,7 @@ def row_of(
         How many steps the chain has: of several, columns begin with their names.
     """
     numbers = {
-        f"{done.name}: {name}" if n_steps > 1 else name: value for done in steps for name, value in done.numbers.items()
+        _column(done.name, name, carried, n_steps): value for done in steps for name, value in done.numbers.items()
     }
     told = list(dict.fromkeys(text for done in steps for text in done.warnings))
     return {
@@ -136,8 +136,13 @@ def row_of(
 
 def first_columns(carried: Sequence[str], steps: Sequence[Resolved]) -> list[str]:
     """Return the columns that are known before the work."""
-    known = [f"{step.name}: {name}" if len(steps) > 1 else name for step in steps for name in step.columns]
-    return ["case", "patient", "state", "reason", *carried, *known, *_LAST]
+    known = [_column(step.name, name, carried, len(steps)) for step in steps for name in step.columns]
+    return [*_FIRST, *carried, *known, *_LAST]
+
+
+def _column(step: str, name: str, carried: Sequence[str], n_steps: int) -> str:
+    """Return what a number is called: with its step where there are several, or where the list has such a column."""
+    return f"{step}: {name}" if n_steps > 1 or name in (*_FIRST, *carried, *_LAST) else name
 
 
 class Log:

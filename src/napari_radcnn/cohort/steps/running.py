@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 from napari_radcnn.cohort.chain.kinds import OPERATIONS, VERBS
 from napari_radcnn.cohort.chain.resolved import Resolved
-from napari_radcnn.cohort.jobs import Answer, Done, Job, Placed
+from napari_radcnn.cohort.jobs import FULL, Answer, Done, Job, Placed
 from napari_radcnn.cohort.reading import hash_of, read_scan, with_told
 from napari_radcnn.cohort.steps.numbers import numbers_of_result
 from napari_radcnn.errors import ModelError, RadcnnError, ResourceError
@@ -26,7 +25,6 @@ from napari_radcnn.volume import Volume
 
 #: Called with the bytes that a step takes; gives them for the length of a block.
 Ask = Callable[[int], AbstractContextManager[None]]
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -125,7 +123,7 @@ def run_case(
             raise
         return Answer(
             job.case, "failed", _reason(error, where, len(job.steps)), done, {}, time.perf_counter() - began,
-            is_full=_is_full(error),
+            is_full=_is_full(error), is_short=isinstance(error, MemoryError | ResourceError),
         )  # fmt: skip
     return Answer(job.case, "done", "", done, hashes, time.perf_counter() - began)
 
@@ -225,7 +223,7 @@ def _reason(error: RadcnnError | MemoryError | OSError, step: str, n_steps: int)
 
 def _is_full(error: BaseException | None) -> bool:
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in FULL:
             return True
         error = error.__cause__
     return False

@@ -32,7 +32,19 @@ _COMMAND = "napari_radcnn.cohort.work.process"
 
 
 class HandLostError(Exception):
-    """A process ended, or was ended, before its case was done."""
+    """A process ended, or was ended, before its case was done.
+
+    Parameters
+    ----------
+    cause : str
+        In words.
+    may_lack_memory : bool
+        Whether the system may have killed it for want of memory.
+    """
+
+    def __init__(self, cause: str, *, may_lack_memory: bool = False) -> None:
+        super().__init__(cause)
+        self.may_lack_memory = may_lack_memory
 
 
 class Hand:
@@ -58,8 +70,9 @@ class Hand:
         progress: Progress | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         patience: float = PATIENCE,
+        is_alone: bool = False,
     ) -> Answer:
-        """Let the process work on a case, and wait for it.
+        """Let the process work on a case, and wait for it; alone it is lent all the memory there is.
 
         Raises
         ------
@@ -85,12 +98,12 @@ class Hand:
                     continue
                 heard = time.monotonic()
                 if what is None:
-                    raise HandLostError(self._last_words(process))
+                    raise self._lost(process)
                 if "working" in what:
                     allowed = patience
                 if "answer" in what:
                     return Answer.from_dict(what["answer"])
-                self._hear(process, what, progress, is_cancelled)
+                self._hear(process, what, progress, is_cancelled, self._budget.n_bytes if is_alone else 0)
         finally:
             self._budget.give_back(self)
 
@@ -109,12 +122,13 @@ class Hand:
         what: dict[str, Any],
         progress: Progress | None,
         is_cancelled: Callable[[], bool],
+        least: int,
     ) -> None:
         if "progress" in what and progress is not None:
             progress(*what["progress"])
         elif "needs" in what:
             is_gone = lambda: is_cancelled() or process.poll() is not None  # noqa: E731
-            if self._budget.lend(self, int(what["needs"]), is_gone):
+            if self._budget.lend(self, max(least, int(what["needs"])), is_gone):
                 self._send(process, {"grant": True})
         elif "released" in what:
             self._budget.give_back(self)
@@ -147,7 +161,7 @@ class Hand:
         except OSError:
             return  # it has ended: what it said last tells that
 
-    def _last_words(self, process: subprocess.Popen[str]) -> str:
+    def _lost(self, process: subprocess.Popen[str]) -> HandLostError:
         status = process.wait()
         self._process = None
         self._errors.seek(0)
@@ -157,9 +171,10 @@ class Hand:
         said = f": {lines[-1]}" if lines else ""
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
-            hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
-            return f"it was killed by {name}{hint}"
-        return f"it ended with status {status}{said}"
+            is_killed = name == "SIGKILL"
+            hint = ", perhaps for want of memory" if is_killed else ""
+            return HandLostError(f"it was killed by {name}{hint}", may_lack_memory=is_killed)
+        return HandLostError(f"it ended with status {status}{said}")
 
 
 def _close(process: subprocess.Popen[str]) -> None:
@@ -187,8 +202,11 @@ def work_with_tries(
     progress: Progress | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
     patience: float = PATIENCE,
+    has_others: bool = False,
 ) -> Answer:
     """Let a case be worked on; by a new process where one was lost, and after `tries` say that it cannot be done.
+
+    A case for which memory did not suffice beside others (`has_others`) is tried again while none of them holds any.
 
     Raises
     ------
@@ -196,13 +214,18 @@ def work_with_tries(
         If `is_cancelled` says so.
     """
     lost: list[str] = []
-    while len(lost) < tries:
+    is_alone = False
+    for number in range(1, tries + 1):
         try:
-            answer = hand.work(job, progress=progress, is_cancelled=is_cancelled, patience=patience)
+            answer = hand.work(job, progress=progress, is_cancelled=is_cancelled, patience=patience, is_alone=is_alone)
         except HandLostError as error:
             lost.append(str(error))
-        else:
-            return replace(answer, tries=len(lost) + 1)
+            is_alone = is_alone or (has_others and error.may_lack_memory)
+            continue
+        if answer.is_short and has_others and not is_alone and number < tries:
+            is_alone = True
+            continue
+        return replace(answer, tries=number)
     return lost_answer(job.case, lost)
 
 

@@ -86,8 +86,9 @@ class Processes:
             hand = idle.get()
             try:
                 return work_with_tries(
-                    hand, job, progress=_for(progress, job.case), is_cancelled=is_over.is_set, patience=self.patience
-                )
+                    hand, job, progress=_for(progress, job.case), is_cancelled=is_over.is_set, patience=self.patience,
+                    has_others=self.n > 1,
+                )  # fmt: skip
             finally:
                 idle.put(hand)
 
