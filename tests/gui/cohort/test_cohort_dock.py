@@ -45,6 +45,7 @@ def test_a_cohort_is_listed_run_stopped_gone_on_with_and_opened(
     _, dock = viewer.window.add_plugin_dock_widget("napari-radcnn", "Cohort")
     assert isinstance(dock, CohortDock)
     assert not dock.panel.start_button.isEnabled()
+    viewer.window.resize(1366, 560)  # as on a small screen, the page scrolls
 
     qtbot.keyClicks(dock.cases_line, str(cases))
     qtbot.keyClick(dock.cases_line, Qt.Key.Key_Return)
@@ -63,7 +64,9 @@ def test_a_cohort_is_listed_run_stopped_gone_on_with_and_opened(
 
     dock.model_combo.setCurrentIndex(dock.model_combo.findData(cohorts.MODEL))
     _click(qtbot, dock.panel.start_button)
+    assert dock.open_button.visibleRegion().isEmpty()
     qtbot.waitUntil(lambda: dock.panel.job is None, timeout=_LONG)
+    qtbot.waitUntil(lambda: not dock.open_button.visibleRegion().isEmpty(), timeout=_LONG)
     assert "3 cases done, 1 failed" in dock.panel.message_label.text()
     assert "option seconds of 'toy-waiting': 600.0 -> 0.0" in dock.note_label.text()
     assert _states(dock) == ["done", "done", "failed", "done"]

@@ -17,6 +17,8 @@ from napari_radcnn.errors import OptionError
 SETTINGS = {
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "2",
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "60s",
+    # What is told of the progress of each run stays with the scheduler: the last hundred lines, not a thousand.
+    "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "100",
     # Both serve pages about cases and workers by plain HTTP, even without the dashboard: none here,
     "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]",
     "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QModelIndex, QTimer
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -36,7 +37,7 @@ from napari_radcnn.gui.cohort.choices import InputColumns, ModelChoices, wanted_
 from napari_radcnn.gui.cohort.rows import CaseRows, CaseTable
 from napari_radcnn.gui.panel.panel import panel_of
 from napari_radcnn.gui.parts.where import WhereBox
-from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, narrow_combo, wrapped_label
+from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, narrow_combo, reveal, wrapped_label
 from napari_radcnn.gui.scans.opening import scans_page
 from napari_radcnn.models import models
 from napari_radcnn.progress import Progress
@@ -259,8 +260,14 @@ class CohortDock(QWidget):
     def _told(self, notes: list[str], summary: Summary) -> str:
         self.note_label.setText("\n".join(notes))
         self.note_label.setVisible(bool(notes))
+        QTimer.singleShot(0, self._reveal)  # once the note has its size
         kept = f" ({summary.n_kept} before)" if summary.n_kept else ""
         return f"{summary.n_done} cases done{kept}, {summary.n_failed} failed, in {summary.seconds:.0f} s."
+
+    def _reveal(self) -> None:
+        """Scroll a page that is lower than all of it to the cases, which are what is looked at now."""
+        if isalive(self):
+            reveal(self.open_button)
 
     def _on_progress(self, _done: int, _total: int, message: str) -> None:
         self.rows.set_working(message)
