@@ -18,9 +18,11 @@ import cohorts
 import films
 import napari_radcnn as radcnn
 import small_classifier
+import toy_package
 from dicom_factory import write_dicom_series
 from napari_radcnn import operations
 from napari_radcnn.cohort import run
+from napari_radcnn.cohort.chain import chain_of, resolve
 from napari_radcnn.cohort.cluster import single
 from napari_radcnn.cohort.cluster.sending import pack_inputs, packed, unpack_results, unpacked
 from napari_radcnn.cohort.jobs import Answer, Job, Placed
@@ -146,6 +148,27 @@ def test_evidence_of_a_classifier_comes_back_as_it_is_made_here(
         assert (theirs.metadata.sides, theirs.metadata.is_placed) == (mine.metadata.sides, False)
     for key in ("model", "options", "input", "result", "facts", "warnings", "suitability"):
         assert away.provenance[key] == here.provenance[key], key
+
+
+def test_a_model_that_was_sent_is_called_as_whoever_sent_it_calls_it(tmp_path: Path) -> None:
+    with toy_package.installed(cohorts.lay_out_model(tmp_path / "models")):
+        (step,) = resolve(chain_of(cohorts.MODEL))
+        step = replace(step, title="mine")
+        for number, corner in ((1, 0), (2, 9004)):
+            radcnn.write(cohorts.scan(number, corner), tmp_path / f"{number}.nii")
+            job = Job(
+                "c", {"image": Placed(str(tmp_path / f"{number}.nii"))}, (step,), {step.name: "k"},
+                {step.name: "result.nii"}, str(tmp_path / f"out{number}"), origins={step.name: "/models/mine"},
+            )  # fmt: skip
+            answer = run_case(job)
+            if corner:
+                assert "to run 'mine' on" in answer.reason
+                assert answer.is_short
+                continue
+            assert answer.steps[0].warnings == ["'mine' does not state what it was made for."]
+            made_by = json.loads((tmp_path / "out1" / "result.nii.radcnn.json").read_text())
+            assert (made_by["model"]["name"], made_by["model"]["origin"]) == ("mine", "/models/mine")
+            assert made_by["suitability"]["reasons"] == made_by["warnings"] == answer.steps[0].warnings
 
 
 def test_the_plan_of_a_run_elsewhere_says_nothing_of_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,6 +252,7 @@ class _Watch:
         self._problems: dict[str, str] = {}
         self._looked = -_LOOK
         self._seen = self._peopled = time.monotonic()
+        self._was_peopled = False
 
     def look(self) -> None:
         """Look which workers there are, and ask new ones whether they can work.
@@ -261,7 +262,7 @@ class _Watch:
         ResourceError
             If the scheduler has gone away, or there is no worker for long.
         ModelError
-            If no worker can run the model.
+            If no worker can run the model; once one could, others are waited for.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK:
@@ -287,9 +288,9 @@ class _Watch:
         n_threads = sum(threads[address] for address in self.allowed)
         self.n_wanted = (n_threads + 1) if self._cluster.send else n_threads * _AHEAD
         if self.allowed:
-            self._peopled = now
+            self._peopled, self._was_peopled = now, True
             self._cluster.goes_on()
-        elif threads and len(threads) == sum(address in self._problems for address in threads):
+        elif threads and not self._was_peopled and all(address in self._problems for address in threads):
             address, problem = next(iter((a, self._problems[a]) for a in threads))
             raise ModelError(f"{self._cluster.address}: no worker can be used: {self._names.get(address)} {problem}.")
         else:
@@ -316,7 +317,7 @@ class _Watch:
         found = self._client.run(remote.enter, self._asked, self._packs, workers=new, on_error="return")
         for address, text in found.items():
             if isinstance(text, str):
-                self._problems[address] = json.loads(text)["problem"]
+                self._problems[address] = json.loads(text)["problem"].rstrip(".")
             elif isinstance(text, ImportError | AttributeError):
                 self._problems[address] = "has no napari-radcnn, or another version: install this one"
             else:

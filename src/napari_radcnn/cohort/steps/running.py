@@ -121,8 +121,9 @@ def run_case(
     except (RadcnnError, MemoryError, OSError) as error:
         if isinstance(error, RadcnnError) and error.exit_status == 130:
             raise
+        reason = _with_titles(_reason(error, where, len(job.steps)), job)
         return Answer(
-            job.case, "failed", _reason(error, where, len(job.steps)), done, {}, time.perf_counter() - began,
+            job.case, "failed", reason, done, {}, time.perf_counter() - began,
             is_full=_is_full(error), is_short=isinstance(error, MemoryError | ResourceError),
         )  # fmt: skip
     return Answer(job.case, "done", "", done, hashes, time.perf_counter() - began)
@@ -172,7 +173,7 @@ def _run_model(step: Resolved, context: Context) -> tuple[list[Path], dict[str, 
         stem = target.name.removesuffix(step.suffix)
         made.append(write(image, target.with_name(f"{stem}.{kind}.nii.gz"), overwrite=True))
     seen = [warning for volume in volumes for warning in volume.warnings]
-    warnings = list(dict.fromkeys([*seen, *result.warnings]))
+    warnings = list(dict.fromkeys([*seen, *_with_titles(result.warnings, job)]))
     return made, numbers_of_result(result), warnings
 
 
@@ -183,11 +184,24 @@ def _called(result: Result, name: str, step: Resolved, job: Job) -> Result:
     model = {**result.provenance["model"], "name": step.title}
     if step.name in job.origins:
         model["origin"] = job.origins[step.name]
-    made_by = {**result.provenance, "model": model}
+    made_by = _with_titles({**result.provenance, "model": model}, job)
     called = result.name.replace(f" · {name}", f" · {step.title}")
     if isinstance(result, Volume):
         return result.with_metadata(name=called, provenance=made_by)
     return replace(result, name=called, provenance=made_by)  # type: ignore[type-var]
+
+
+def _with_titles(plain: Any, job: Job) -> Any:
+    """Return JSON types in which models that were sent here are called as the one who asked calls them."""
+    if isinstance(plain, Mapping):
+        return {key: _with_titles(value, job) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_with_titles(value, job) for value in plain]
+    if isinstance(plain, str):
+        for step in job.steps:
+            if step.name in job.origins:
+                plain = plain.replace(step.model, step.title)
+    return plain
 
 
 def _told(result: Result, job: Job) -> Result:

@@ -44,6 +44,8 @@ from napari_radcnn.progress import Progress
 from napari_radcnn.tasks import TASKS
 
 _REFRESH_MS = 1000
+#: Until a note below the buttons has its size.
+_SETTLED_MS = 100
 #: Pages of the panel: this one, and the one that opens scans.
 _NAME, _OPENS = "Cohort", "Scans"
 #: Of the time, what reading a long table again may take.
@@ -260,7 +262,7 @@ class CohortDock(QWidget):
     def _told(self, notes: list[str], summary: Summary) -> str:
         self.note_label.setText("\n".join(notes))
         self.note_label.setVisible(bool(notes))
-        QTimer.singleShot(0, self._reveal)  # once the note has its size
+        QTimer.singleShot(_SETTLED_MS, self._reveal)
         kept = f" ({summary.n_kept} before)" if summary.n_kept else ""
         return f"{summary.n_done} cases done{kept}, {summary.n_failed} failed, in {summary.seconds:.0f} s."
 
