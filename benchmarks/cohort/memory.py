@@ -1,4 +1,4 @@
-"""Cohorts in memory: of the process that asks, and of the scheduler, for few cases, for many, and for all at once.
+"""Cohorts in memory and messages: the process that asks and the scheduler, for few cases, many, and all at once.
 
     python -m benchmarks.cohort.memory [--quick]
 
@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.cohort.common import clusters, cohorts, peak_mb, told_peak
 from benchmarks.common import table
+from napari_radcnn.cohort.cluster.connecting import connect
 
 _FEW, _MANY = 60, 6000
 _WAITING, _PAPER = 10_000, 100_000
@@ -31,7 +32,7 @@ def _report(*, is_quick: bool) -> str:
         folder = Path(temporary)
         models = cohorts.lay_out_model(folder / "models")
         rows: list[tuple[str, str]] = []
-        for part in (_here, _by_workers, _all_at_once):
+        for part in (_here, _by_workers, _messages, _all_at_once):
             rows += part(folder, models, is_quick)
             print(*rows, sep="\n", flush=True)
     return table(("what", "measured"), rows)
@@ -59,6 +60,60 @@ def _by_workers(folder: Path, models: Path, is_quick: bool) -> list[tuple[str, s
         ("the process that asks, two workers of a scheduler", _compared(client)),
         ("the scheduler meanwhile", _compared(scheduler)),
     ]
+
+
+def _messages(folder: Path, models: Path, is_quick: bool) -> list[tuple[str, str]]:
+    """Count what a scheduler is told and asked in a run, besides the signs of life."""
+    n = _FEW if is_quick else 10 * _FEW
+    (folder / "messages").mkdir()
+    with clusters.Processes(folder / "messages", models) as cluster:
+        cluster.scheduler()
+        cluster.worker("one")
+        client = connect(cluster.address, cluster.certificates)
+        try:
+            before = _counted(client)
+            _peak_of(folder, models, n, "messages", cluster.words)
+            after = _counted(client)
+        finally:
+            client.close()
+    more = {name: after[name] - before.get(name, 0) for name in after if not name.startswith("heartbeat")}
+    most = sorted(((count, name) for name, count in more.items() if count > n / 2), reverse=True)
+    listed = ", ".join(f"{name} {count / n:.1f}" for count, name in most)
+    return [("messages that reach a scheduler for each case", f"{sum(more.values()) / n:.1f} ({listed})")]
+
+
+def _counted(client: Any) -> dict[str, int]:
+    """Return how often each kind of message has reached the scheduler since it was asked first."""
+
+    # inside, so that it travels as a whole: the scheduler does not know this module
+    def count(dask_scheduler: Any) -> dict[str, int]:
+        import functools
+        import inspect
+
+        counts: dict[str, int] | None = getattr(dask_scheduler, "radcnn_counts", None)
+        if counts is not None:
+            return dict(counts)
+        told = dask_scheduler.radcnn_counts = {}
+
+        def counting(name: str, handler: Any) -> Any:
+            @functools.wraps(handler)
+            async def later(*words: Any, **named: Any) -> Any:
+                told[name] = told.get(name, 0) + 1
+                return await handler(*words, **named)
+
+            @functools.wraps(handler)
+            def at_once(*words: Any, **named: Any) -> Any:
+                told[name] = told.get(name, 0) + 1
+                return handler(*words, **named)
+
+            return later if inspect.iscoroutinefunction(handler) else at_once
+
+        for handlers in (dask_scheduler.handlers, dask_scheduler.stream_handlers):
+            handlers |= {name: counting(name, handler) for name, handler in handlers.items()}
+        return {}
+
+    found: dict[str, int] = client.run_on_scheduler(count)
+    return found
 
 
 def _all_at_once(folder: Path, models: Path, is_quick: bool) -> list[tuple[str, str]]:
@@ -112,7 +167,6 @@ def _submit_waiting(cluster: clusters.Processes, n: int) -> int:
     """Give a scheduler without workers so many cases, and wait until it has them; return the bytes of one."""
     from napari_radcnn.cohort.chain import chain_of, keys_of, resolve
     from napari_radcnn.cohort.cluster import remote
-    from napari_radcnn.cohort.cluster.connecting import connect
     from napari_radcnn.cohort.jobs import Job, Placed
 
     steps = resolve(chain_of("nlm-denoise"))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
+import socket
+import ssl
 import stat
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +22,7 @@ import pytest
 import clusters
 import cohorts
 from napari_radcnn.cli import main
+from napari_radcnn.cohort.cluster import certificates, connecting
 from napari_radcnn.cohort.cluster.certificates import make_certificates, security_of
 from napari_radcnn.cohort.cluster.connecting import parsed
 from napari_radcnn.cohort.cluster.serving import scheduler_command
@@ -74,6 +80,46 @@ def test_plain_tcp_is_for_this_computer_alone() -> None:
     assert "tcp" in scheduler_command("127.0.0.1", 8786, None)
     with pytest.raises(OptionError, match="needs certificates"):
         scheduler_command("", 8786, None)
+
+
+def _why_refused(scheduler: Path, client: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what a client with one folder's certificates is told by a TLS server with those of another."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(scheduler / "scheduler.pem", scheduler / "scheduler-key.pem")
+    context.load_verify_locations(scheduler / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    here, there = socket.socketpair()  # no test reaches for the network
+
+    def answer() -> None:
+        with suppress(ssl.SSLError, OSError), context.wrap_socket(there, server_side=True) as wrapped:
+            wrapped.send(b"x")
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    monkeypatch.setattr(connecting, "socket", SimpleNamespace(create_connection=lambda *_: here))
+    try:
+        return connecting.why_refused("cluster", 8786, client)
+    finally:
+        monkeypatch.undo()
+        here.close()
+        thread.join(20)
+
+
+def test_why_a_scheduler_does_not_talk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, others, then = (tmp_path / name for name in ("now", "others", "then"))
+    for folder in (now, others):
+        make_certificates(folder)
+    assert _why_refused(now, now, monkeypatch) == ""
+    assert "not signed by our authority" in _why_refused(others, now, monkeypatch)
+    earlier = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=30)
+    clock = SimpleNamespace(
+        UTC=datetime.UTC, timedelta=datetime.timedelta, datetime=SimpleNamespace(now=lambda _zone: earlier)
+    )
+    monkeypatch.setattr(certificates, "datetime", clock)
+    make_certificates(then, days=20)
+    monkeypatch.undo()
+    said = "its certificate has expired; make new ones with `radcnn cohort certificates`, and copy them again."
+    assert _why_refused(then, then, monkeypatch) == said
 
 
 def test_a_worker_says_before_the_work_what_keeps_it_from_it(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _TIMEOUT = 10.0
+#: X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL (x509_vfy.h).
+_EXPIRED = 10
 
 
 def connect(address: str, certificates: Path | None = None) -> Client:
@@ -110,6 +112,8 @@ def why_refused(host: str, port: int, certificates: Path | None) -> str:
                 # In TLS 1.3 the other side judges our certificate after the handshake: its first word tells.
                 return "" if wrapped.recv(1) else "the scheduler closed the connection."
     except ssl.SSLCertVerificationError as error:
+        if error.verify_code == _EXPIRED:
+            return "its certificate has expired; make new ones with `radcnn cohort certificates`, and copy them again."
         return f"its certificate was not signed by our authority ({error.verify_message}); is it the right scheduler?"
     except ssl.SSLError as error:
         if error.reason in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST"):
