@@ -46,6 +46,9 @@ class Layouts:
         self._corners, self._wheel, self._on_mouse = corners, wheel, on_mouse
         self.name = ONE
         self.panes: list[Pane | SolidPane] = []
+        #: Made when they are first shown, and kept: empty and hidden while they are not.
+        self._planes: list[Pane] = []
+        self._solid: SolidPane | None = None
 
     @property
     def models(self) -> list[Any]:
@@ -63,7 +66,7 @@ class Layouts:
             if not planes.plane_of(viewer):
                 return
         if name == ONE:
-            self.close()
+            self._rest()
         else:
             self._fill(name, viewer)
         self.name = name
@@ -93,25 +96,38 @@ class Layouts:
             pane.repaint()
 
     def close(self) -> None:
-        """Take the further views away."""
+        """Take the further views away for good, before their window goes."""
+        self._rest()
+        for pane in self._planes:
+            pane.close()
+        if self._solid is not None:
+            self._solid.close()
+        self._planes, self._solid = [], None
+
+    def _rest(self, n_left: int = 0) -> None:
+        """Hide the further views but the first ones."""
         self.name = ONE
-        while self.panes:
+        while len(self.panes) > n_left:
             pane = self.panes.pop()
             self._grid.removeWidget(pane.widget)
-            pane.close()
+            pane.rest()
 
     def _fill(self, name: str, viewer: Any) -> None:
         """Have the views of a layout; those that are there stay."""
+        if not self._planes:
+            self._planes = [Pane(viewer, self._corners, self._wheel, self._on_mouse) for _ in range(len(PLANES) - 1)]
         if not self.panes:
             taken = planes.plane_of(viewer)
-            free = [plane for plane in PLANES if plane != taken]
-            self.panes = [Pane(viewer, plane, self._corners, self._wheel, self._on_mouse) for plane in free]
-        if name == FOUR and len(self.panes) == 2:
-            self.panes.append(SolidPane(viewer, self._corners, self._on_mouse))
-        elif name == THREE and len(self.panes) == 3:
-            pane = self.panes.pop()
-            self._grid.removeWidget(pane.widget)
-            pane.close()
+            for pane, plane in zip(self._planes, [each for each in PLANES if each != taken], strict=True):
+                pane.wake(plane)
+                self.panes.append(pane)
+        if name == THREE:
+            self._rest(len(self._planes))
+        elif len(self.panes) == len(self._planes):
+            if self._solid is None:
+                self._solid = SolidPane(viewer, self._corners, self._on_mouse)
+            self._solid.wake()
+            self.panes.append(self._solid)
 
     def _arrange(self, own: Any) -> None:
         grid, widgets = self._grid, [own, *(pane.widget for pane in self.panes)]

@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 from napari_radcnn.gui.layers.view import keep_upright
 from napari_radcnn.gui.reading import planes
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
-from napari_radcnn.gui.reading.pane import new_canvas
+from napari_radcnn.gui.reading.pane import hide_empty, new_canvas, take_theme
 from napari_radcnn.gui.reading.windowing import look_for
 
 #: Voxels along an axis, at most.
@@ -21,7 +21,7 @@ _DELAY_MS, _LABELS_DELAY_MS = 300, 1200
 
 
 class SolidPane:
-    """A canvas in 3-D with the scan that is seen, and labels on it.
+    """A canvas in 3-D with the scan that is seen, and labels on it, between `wake` and `rest`; empty before and after.
 
     Parameters
     ----------
@@ -53,10 +53,26 @@ class SolidPane:
             timer.setSingleShot(True)
             timer.setInterval(delay)
             timer.timeout.connect(slot)
-        events = viewer.layers.events
+
+    def wake(self) -> None:
+        """Show, a moment later, the scan that is seen then, from the front."""
+        take_theme(self.model, self._viewer)
+        events = self._viewer.layers.events
         for emitter in (events.inserted, events.removed):
             emitter.connect(self._later, position="last")
+        self.model.scene.camera.angles = (0.0, 0.0, 0.0)  # however it was turned before
         self._later()
+
+    def rest(self) -> None:
+        """Have no layers, follow nothing, and be hidden."""
+        self._timer.stop()
+        self._labels_timer.stop()
+        events = self._viewer.layers.events
+        for emitter in (events.inserted, events.removed):
+            emitter.disconnect(self._later)
+        self._unfollow()
+        self.model.layers.clear()
+        hide_empty(self.widget)
 
     @property
     def is_ready(self) -> bool:
@@ -72,14 +88,8 @@ class SolidPane:
 
     def close(self) -> None:
         """Let go of everything; the layers first, while the canvas is there."""
-        self._timer.stop()
-        self._labels_timer.stop()
-        events = self._viewer.layers.events
-        for emitter in (events.inserted, events.removed):
-            emitter.disconnect(self._later)
-        self._unfollow()
+        self.rest()
         self.model.scene.camera.events.disconnect(self.repaint)
-        self.model.layers.clear()
         self.overlay.part()
         self.widget.close()
         self.widget.setParent(None)
