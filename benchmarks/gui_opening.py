@@ -77,6 +77,7 @@ def report() -> str:
         viewer.window.resize(1366, 768)
         panel_of(viewer).open("Scans")
         page = panel_of(viewer).page
+        pump_until(lambda: page.warming is not None and page.warming.is_done, 60)
         pump_until(lambda: False, 2)
         rows = [_opened(viewer, page, folder, "the first time in a program")]
         viewer.layers.clear()

@@ -53,8 +53,8 @@ def watch(viewer: Any) -> None:
     viewer.layers.events.inserted.connect(on_inserted, position="last")  # once the viewer has its axes
 
 
-def overlay_steps(viewer: Any) -> list[Callable[[], None]]:
-    """Return what adds the letters that are not there yet, blank, and the scale bar: each takes vispy a moment."""
+def letter_steps(viewer: Any) -> list[Callable[[], None]]:
+    """Return what adds the letters that are not there yet, blank: each takes vispy a moment."""
     from napari.components.overlays import TextOverlay
 
     overlays = viewer.canvas.overlays
@@ -63,11 +63,16 @@ def overlay_steps(viewer: Any) -> list[Callable[[], None]]:
         overlay = TextOverlay(text=_BLANK, position=_OVERLAYS[edge], visible=True, font_size=14)
         overlays[_overlay_name(edge)] = overlay
 
-    def show_scale() -> None:
-        overlays["scale_bar"].visible = True
+    return [partial(add, edge) for edge in _OVERLAYS if _overlay_name(edge) not in overlays]
 
-    missing = [edge for edge in _OVERLAYS if _overlay_name(edge) not in overlays]
-    return [*(partial(add, edge) for edge in missing), show_scale]
+
+def overlay_steps(viewer: Any) -> list[Callable[[], None]]:
+    """Return what `letter_steps` does, and what shows the scale bar."""
+
+    def show_scale() -> None:
+        viewer.canvas.overlays["scale_bar"].visible = True
+
+    return [*letter_steps(viewer), show_scale]
 
 
 def apply_radiological_view(viewer: Any) -> None:

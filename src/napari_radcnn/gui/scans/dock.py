@@ -50,6 +50,7 @@ from napari_radcnn.gui.scans.showing import (
 )
 from napari_radcnn.gui.scans.thumbnails import thumbnails
 from napari_radcnn.gui.scans.tree import ScanTree, scan_of_item
+from napari_radcnn.gui.scans.warming import Warming
 from napari_radcnn.io import OnIrregular, SeriesInfo
 from napari_radcnn.progress import Progress
 
@@ -83,6 +84,7 @@ class ScansDock(QWidget):
         self._pictures: Job | None = None
         self._ready: SimpleQueue[tuple[int, QImage]] = SimpleQueue()
         self._repair: ListedScan | None = None
+        self.warming: Warming | None = None
         self._build()
         self._connect()
         self.setAcceptDrops(True)
@@ -163,6 +165,8 @@ class ScansDock(QWidget):
         if current is not None:
             page = weakref.ref(self)
             take_drops(current, lambda paths: _open_in(page, paths))
+            if self.warming is None and not self.viewer.layers:
+                self.warming = Warming(self, self.viewer, lambda: bool(self.job or self._steps))
 
     @property
     def job(self) -> Job | None:
