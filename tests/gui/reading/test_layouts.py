@@ -10,7 +10,7 @@ import pytest
 from napari.layers import Image, Points, Shapes, Tracks, Vectors
 from napari.qt import QtViewer
 from napari.settings import get_settings
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
 from costly import few_of
@@ -459,3 +459,30 @@ def test_the_viewer_may_be_closed_with_all_views_open_in_the_middle_of_a_drag(ma
     layouts = reading.room.layouts
     reading.viewer.close()
     assert layouts.panes == []
+
+
+class Refusing(QObject):
+    """Keeps a window open, as a question about unsaved results does."""
+
+    def eventFilter(self, watched, event):  # noqa: N802  Qt's name
+        if event.type() == QEvent.Type.Close:
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+
+def test_a_window_that_stays_open_after_a_question_has_its_views_again(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot, field(SCANS["axial"]))
+    reading.key(Qt.Key.Key_F7)
+    window, refusing = reading.canvas.window(), Refusing()
+    for each in (refusing, reading.room):  # the last one hears first: planes go before anything is asked
+        window.installEventFilter(each)
+    assert not window.close()
+    assert reading.room.layouts.panes == []
+    qtbot.waitUntil(lambda: len(reading.room.layouts.panes) == 3, timeout=5000)
+    assert {planes.plane_of(model) for model in reading.room.layouts.models[:3]} == set(words.PLANES)
+    assert all(pane.widget.isVisible() for pane in reading.room.layouts.panes)
+    window.removeEventFilter(refusing)
+    reading.viewer.close()
+    qtbot.wait(500)
+    assert reading.room.layouts.panes == []

@@ -67,6 +67,23 @@ def check_planes(reading):
                 assert value == pytest.approx(np.dot(FIELD_COEFFICIENTS, shown.to_world(index)), rel=1e-3, abs=0.06)
 
 
+def test_napari_s_own_line_stands_nowhere_beside_a_scan(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot, field(grids.oblique()))
+    viewer = reading.viewer
+    lines = []
+    viewer.events.status.connect(lambda event: lines.append(event.value), position="first")
+    viewer.mouse_over_canvas = True  # as after a drop, before the mouse has moved
+    viewer.update_status_from_cursor()
+    assert any(isinstance(line, dict) for line in lines)
+    assert viewer.status == ""
+    reading.hover((200, 150))
+    assert " HU · " in viewer.status
+    viewer.layers.clear()
+    viewer.add_image(np.arange(60.0).reshape(3, 4, 5))
+    viewer.update_status_from_cursor()
+    assert isinstance(viewer.status, dict)
+
+
 def placed(reading, pixel):
     """Return the LPS position of a pixel by the closed form: on the slice that is shown."""
     viewer = reading.viewer

@@ -28,6 +28,8 @@ _ZOOM_STEP = 1.15
 _LEFT, _MIDDLE = 1, 3
 #: After a move of the mouse until the line below the pictures says what is there, at most.
 _LINE_MS = 30
+#: After a window was asked to close until it is seen whether it stays.
+_STAYS_MS = 200
 
 
 def open_room(viewer: Any) -> Room | None:
@@ -57,12 +59,16 @@ class Room(QObject):
         super().__init__(qt_viewer)
         self.setObjectName(self.NAME)
         self._viewer = weakref.ref(qt_viewer.viewer)
-        self._canvas = weakref.ref(qt_viewer.canvas.native)
         self._pointed: tuple[weakref.ref[Any], tuple[float, float]] | None = None
         self._line_timer = QTimer(self)
         self._line_timer.setSingleShot(True)
         self._line_timer.setInterval(_LINE_MS)
         self._line_timer.timeout.connect(self._show_line)
+        self._layout_before = ONE
+        self._stays_timer = QTimer(self)
+        self._stays_timer.setSingleShot(True)
+        self._stays_timer.setInterval(_STAYS_MS)
+        self._stays_timer.timeout.connect(self._on_stays)
         self.names_patient, self.is_named_in_pictures = True, False
         self.said = ""
         #: Radius of the brush whose circle follows the mouse, mm; None without one.
@@ -155,20 +161,39 @@ class Room(QObject):
             self.overlay.update()
 
     def _show_line(self, _event: Any = None) -> None:
-        """Show below the pictures what is under the cursor, in the place of napari's own line."""
+        """Show below the pictures what is under the cursor, in the place of napari's own line.
+
+        While the mouse is elsewhere, napari tells of a place that nobody points at: that line is emptied.
+        """
         viewer = self.viewer
-        model = None if self._pointed is None else self._pointed[0]()
-        if viewer is None or self._pointed is None or not any(model is each for each in self.layouts.models):
+        if viewer is None:
+            return
+        if self._pointed is None:
+            if isinstance(viewer.status, dict) and planes.reference(viewer) is not None:
+                viewer.status = ""
+            return
+        model = self._pointed[0]()
+        if not any(model is each for each in self.layouts.models):
             return
         line = under_cursor(model, self._pointed[1])
         if line and viewer.status != line:
             viewer.status = line
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
-        """Take the further views away before their window goes."""
+        """Take the further views away before their window goes; they come back if it stays after all."""
         if event.type() == QEvent.Type.Close:
+            if self.layouts.name != ONE:
+                self._layout_before = self.layouts.name
+                self._stays_timer.start()
             self.layouts.close()
         return super().eventFilter(watched, event)
+
+    def _on_stays(self) -> None:
+        """Show the layout again, once nobody is asked any more whether the window is to close."""
+        if QApplication.activeModalWidget() is not None:
+            self._stays_timer.start()
+        elif isalive(self.overlay) and self.overlay.window().isVisible():
+            self.choose_layout(self._layout_before)
 
     # -- planes and windows ----------------------------------------------------------------------------------------
 
