@@ -41,8 +41,10 @@ left-handed, oblique and sagittal grids of {spacing} mm, boxes on the same grids
 a voxel's diagonal is {half:.2f} mm there.
 
 What they do not say: textures, histograms with bins and volumes at an intensity, which IBSI defines as well, are not
-measured. A standard deviation is that of the population. `local_peak` and `suv_peak` are not checked against IBSI's
-phantom, whose voxels outside of the region belong to the sphere and are not published with it.
+measured; nor are Moran's I and Geary's C, which compare each voxel with each other one, and the densities in the
+smallest oriented box and the smallest ellipsoid, on which IBSI has little or no consensus. A standard deviation is that
+of the population. `local_peak` and `suv_peak` are not checked against IBSI's phantom: voxels outside of the region
+belong to the spheres, and their values stand in its image files only, which are not in this repository.
 
 """
 

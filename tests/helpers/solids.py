@@ -83,6 +83,7 @@ IBSI_COLUMNS = {
     "volume_density_aabb": ("box_volume_density", 1),
     "area_density_aabb": ("box_area_density", 1),
     "volume_density_aee": ("ellipsoid_volume_density", 1),
+    "area_density_aee": ("ellipsoid_area_density", 1),
     "mean": ("mean", 1),
     "variance": ("variance", 1),
     "skewness": ("skewness", 1),

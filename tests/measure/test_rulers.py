@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_radcnn.errors import OptionError, ReadError, WriteError
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.measure import Ruler, follow_up, read_rulers, write_rulers
 from napari_radcnn.phantom import rotation
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -73,6 +74,40 @@ def test_values_of_a_linear_field(name):
     found = ball.measure(scan)
     assert found["mean"] == pytest.approx(center @ (3.0, 5.0, 7.0))
     assert found["voxels"] * grid.voxel_volume / 1000 == pytest.approx(found["volume_ml"], rel=0.03)
+
+
+@pytest.mark.parametrize("kind", ["sphere", "ellipse"])
+def test_values_of_a_region_that_is_gone_through_in_parts(kind, monkeypatch):
+    """A sheared grid, padding and what is no number, by masks of the whole scan."""
+    affine = np.eye(4)
+    affine[:3, :3] = TURN @ np.array([[0.1, 0.05, 0.7], [0.3, 0.8, 0.02], [2.5, 0.0, 0.1]])
+    grid = Geometry((30, 80, 90), affine)
+    array = np.random.default_rng(2).normal(40, 90, grid.shape)
+    array[10:14, 30:40, 35:50], array[15, 38:44, 40:50] = -2000, np.nan
+    scan = Volume(array, grid, VolumeMetadata(padding_value=-2000.0))
+    place, center = positions(grid), grid.to_world((14.0, 41.0, 44.0))
+    if kind == "sphere":
+        ruler = Ruler(kind, (tuple(center), tuple(center + np.array((0.0, 11.3, 0.0)))))
+        is_inside = np.linalg.norm(place - center, axis=-1) <= 11.3
+    else:
+        ends = ((-20.2, 0), (20.2, 0), (0, -9.1), (0, 9.1))
+        ruler = Ruler(kind, placed(*ends, at=center))
+        local = (place - center) @ TURN
+        half = np.abs(TURN[:, 2] @ affine[:3, :3]).max() / 2
+        away = np.sqrt((local[..., 0] / 20.2) ** 2 + (local[..., 1] / 9.1) ** 2)
+        is_inside = (away <= 1) & (np.abs(local[..., 2]) <= half)
+    values = array[is_inside & np.isfinite(array) & (array != -2000)]
+    monkeypatch.setattr("napari_radcnn.measure.rulers._VOXELS", 1000)
+    found = ruler.measure(scan)
+    tolerance = 0 if kind == "sphere" else 0.01 * len(values)  # an ellipse is drawn with 128 corners
+    assert found["voxels"] == pytest.approx(len(values), abs=tolerance)
+    assert found["mean"] == pytest.approx(values.mean(), abs=0.02 * values.std() * bool(tolerance) + 1e-9)
+    assert found["sd"] == pytest.approx(values.std(), rel=0.02 * bool(tolerance) + 1e-9)
+    if not tolerance:
+        assert (found["min"], found["max"]) == (values.min(), values.max())
+    monkeypatch.undo()
+    whole = ruler.measure(scan)
+    assert found == {key: pytest.approx(value) for key, value in whole.items()}
 
 
 def test_an_oblique_plane_and_a_region_outside():

@@ -158,3 +158,5 @@ def test_one_voxel_a_line_and_a_plane():
     assert line["flatness"] == pytest.approx(0)
     assert plane["axial_diameter_mm"] == pytest.approx(np.hypot(40 * 0.8, 50 * 0.7), abs=0.6)
     assert plane["ellipsoid_volume_density"] is None
+    assert line["ellipsoid_area_density"] is None
+    assert plane["ellipsoid_area_density"] > 0

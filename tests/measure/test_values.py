@@ -101,6 +101,9 @@ def test_peaks_are_means_of_spheres_one_by_one():
     best, local = peaks(array, mask[box], PET.affine[:3, :3], (0, 2, 3))
     assert best == pytest.approx(max(means.values()))
     assert local == pytest.approx(means[max(means, key=lambda index: array[index])])
+    # padding is no value either
+    array[4, 5, 6] = -2000.0
+    assert peaks(array, mask[box], PET.affine[:3, :3], (0, 2, 3), -2000.0) == pytest.approx((best, local))
 
 
 def test_metabolic_volume_at_a_threshold():
@@ -143,7 +146,8 @@ def test_what_is_no_number_is_left_out():
     scan[10:12] = -2000
     table = segments(labels(mask, grid), ct(scan, grid, padding_value=-2000.0))
     first, second = table["labels"]
-    assert (first["voxels"], first["mean"], first["sd"], first["skewness"]) == (4 * 6 * 6, 7.0, 0.0, None)
+    assert (first["voxels"], first["mean"], first["sd"]) == (4 * 6 * 6, 7.0, 0.0)
+    assert (first["skewness"], first["kurtosis"], first["coefficient_of_variation"]) == (0, 0, 0)
     assert second["voxels"] == 2 * 6 * 6
     assert second["mean"] is None
     assert second["longest_diameter_mm"] > 0
@@ -170,6 +174,41 @@ def test_labels_on_another_grid():
         )
 
 
+def test_slabs_do_not_matter(monkeypatch):
+    """Labels, values and peaks are gone through in parts: the cuts must not show."""
+    place = positions(PET)
+    away = np.linalg.norm(place - center_of(PET), axis=-1)
+    array = np.where(away <= 30, 1, 0) + np.where((away > 12) & (away < 19), 1, 0)  # a ball in a shell, in a shell
+    scan = pet(np.random.default_rng(4).normal(5000, 900, PET.shape))
+    whole = segments(labels(array, PET), scan, suv=True)["labels"]
+    monkeypatch.setattr("napari_radcnn.measure.regions._SLAB", 2000)
+    monkeypatch.setattr("napari_radcnn.measure.peak._VOXELS", 2000)
+    parts = segments(labels(array, PET), scan, suv=True)["labels"]
+    assert [row["voxels"] for row in parts] == [(array == 1).sum(), (array == 2).sum()]
+    for one, other in zip(parts, whole, strict=True):
+        assert one == {key: value if key == "name" else pytest.approx(value) for key, value in other.items()}
+
+
+def test_numbers_beyond_a_float_and_thresholds_that_are_none():
+    grid = GRIDS["axial"]
+    mask = ellipsoid(grid, (9.0, 7.0, 8.0), np.eye(3))
+    (row,) = segments(labels(mask, grid), ct(np.full(grid.shape, 1e300), grid))["labels"]
+    assert (row["energy"], row["max"]) == (None, 1e300)
+    for threshold in (np.nan, np.inf):
+        with pytest.raises(OptionError, match="threshold of the metabolic volume"):
+            segments(labels(mask, grid), ct(np.zeros(grid.shape), grid), mtv_threshold=threshold)
+    # 41 % of nothing is no threshold
+    cold = np.full(PET.shape, -3.0)
+    (row,) = segments(labels(ellipsoid(PET, (9.0, 7.0, 8.0), np.eye(3)), PET), pet(cold))["labels"]
+    assert (row["suv_max"], row["mtv_threshold"], row["mtv_ml"], row["tlg"]) == (-3.0, None, None, None)
+    # each label has its warning, but not a thousand of them
+    array = np.zeros(grid.shape, np.int32)
+    array[::2, ::8, ::9] = np.arange(1, 1501).reshape(15, 10, 10)
+    told = segments(Volume(array, grid), ct(np.full(grid.shape, np.nan), grid))["warnings"]
+    assert len(told) == 21
+    assert told[-1] == "… and 1480 further warnings like these."
+
+
 def test_the_axis_order_of_the_scan_does_not_matter():
     grid = GRIDS["left-handed"]
     mask = labels(ellipsoid(grid, (20.0, 15.0, 12.0), np.eye(3)), grid)
@@ -190,6 +229,7 @@ def test_what_is_no_label_map_is_refused():
     for array, message in (
         (np.full(grid.shape, 0.5), "not all whole numbers"),
         (np.full(grid.shape, -1, np.int16), "below 0"),
+        (np.full(grid.shape, 1e30), "not all whole numbers"),
         (np.arange(np.prod(grid.shape)).reshape(grid.shape), "connected components"),
         (np.zeros((*grid.shape, 3), np.uint8), "colors"),
     ):

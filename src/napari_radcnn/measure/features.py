@@ -153,6 +153,13 @@ FEATURES: tuple[Feature, ...] = (
         "volume density (approximate enclosing ellipsoid)",
     ),
     Feature(
+        "ellipsoid_area_density",
+        "",
+        f"surface of the mesh by that {_MOMENTS} by IBSI's series, which is exact for a ball only",
+        "RDD2",
+        "area density (approximate enclosing ellipsoid)",
+    ),
+    Feature(
         "maximum_3d_diameter_mm", "mm", "longest distance of two points of the mesh", "L0JK", "maximum 3D diameter"
     ),
     Feature("major_axis_mm", "mm", f"longest axis {_MOMENTS}", "TDIC", "major axis length"),
@@ -183,7 +190,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "variance", "value^2", "mean of squared differences from the mean", "ECT3", "intensity variance", "intensity"
     ),
-    Feature("skewness", "", "third standardized moment", "KE2M", "intensity skewness", "intensity"),
+    Feature("skewness", "", "third standardized moment", "KE2A", "intensity skewness", "intensity"),
     Feature("kurtosis", "", "fourth standardized moment less 3", "IPH6", "(excess) intensity kurtosis", "intensity"),
     Feature("interquartile_range", "value", "p75 less p25", "SALO", "intensity interquartile range", "intensity"),
     Feature("range", "value", "max less min", "2OJQ", "intensity range", "intensity"),

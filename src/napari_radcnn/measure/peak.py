@@ -8,17 +8,21 @@ import numpy.typing as npt
 #: Of a sphere of 1 ml, mm.
 RADIUS_MM = float((3000 / (4 * np.pi)) ** (1 / 3))
 #: Voxels that are worked on at once.
-_VOXELS = 4_000_000
+_VOXELS = 1_000_000
 
 
 def peaks(
-    image: npt.NDArray, mask: npt.NDArray[np.bool_], steps: npt.NDArray[np.float64], start: tuple[int, int, int]
+    image: npt.NDArray,
+    mask: npt.NDArray[np.bool_],
+    steps: npt.NDArray[np.float64],
+    start: tuple[int, int, int],
+    padding: float | None = None,
 ) -> tuple[float, float]:
     """Return the highest mean of a sphere of 1 ml around a voxel of a region, and that around its highest voxel.
 
     A voxel counts where its center lies in the sphere; voxels outside of the region count as well, those outside of the
-    scan and those that are no finite number do not. The first is IBSI's global intensity peak (0F91), which EANM's
-    guideline 2.0 for FDG PET and UPICT call SUVpeak; the second its local intensity peak (VJGA).
+    scan, its padding and those that are no finite number do not. The first is IBSI's global intensity peak (0F91),
+    which EANM's guideline 2.0 for FDG PET and UPICT call SUVpeak; the second its local intensity peak (VJGA).
 
     Parameters
     ----------
@@ -30,11 +34,13 @@ def peaks(
         Columns are the world steps along the axes, mm.
     start : tuple of int
         Where the box begins in the scan.
+    padding : float, optional
+        The value of voxels outside the scanned field.
 
     Returns
     -------
     global_peak, local_peak : float
-        NaN where no voxel of the region is a finite number.
+        NaN where no voxel of the region has a value.
     """
     kernel = sphere(steps)
     reach = np.array(kernel.shape) // 2
@@ -43,7 +49,7 @@ def peaks(
     for first in range(0, mask.shape[0], rows):
         part = mask[first : first + rows]
         begin = np.array((start[0] + first, start[1], start[2]))
-        values, means = _means(image, begin, np.array(part.shape), kernel, reach)
+        values, means = _means(image, begin, np.array(part.shape), kernel, reach, padding)
         is_counted = part & np.isfinite(values)
         if not is_counted.any():
             continue
@@ -67,14 +73,21 @@ def sphere(steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _means(
-    image: npt.NDArray, begin: npt.NDArray, shape: npt.NDArray, kernel: npt.NDArray, reach: npt.NDArray
+    image: npt.NDArray,
+    begin: npt.NDArray,
+    shape: npt.NDArray,
+    kernel: npt.NDArray,
+    reach: npt.NDArray,
+    padding: float | None,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the values of a box of the scan, and the mean of the sphere around each of its voxels."""
     from scipy.signal import oaconvolve
 
     low = np.maximum(begin - reach, 0)
     high = np.minimum(begin + shape + reach, image.shape)
-    box = np.asarray(image[tuple(map(slice, low, high))], float)
+    box = np.array(image[tuple(map(slice, low, high))], float)
+    if padding is not None:
+        box[box == padding] = np.nan
     is_known = np.isfinite(box)
     known = np.where(is_known, box, 0.0)
     sums = oaconvolve(known, kernel, mode="same") if kernel.size > 1 else known

@@ -15,10 +15,11 @@ from napari_radcnn.geometry import Box
 from napari_radcnn.measure.diameters import axial_diameters, hull, longest, longest_of_mesh, outermost
 from napari_radcnn.measure.statistics import Values
 from napari_radcnn.measure.surface import Surface, cells
-from napari_radcnn.volume import Volume
 
 #: Voxels of a slab.
 _SLAB = 400_000
+#: Of IBSI's series for the surface of an ellipsoid.
+_TERMS = 20
 #: Integer scans of at most this many values are counted, not collected.
 _MOST_VALUES = 1 << 16
 
@@ -227,14 +228,33 @@ def _axes(
     least, minor, major = np.sqrt(np.clip(np.linalg.eigvalsh(spread), 0, None)).tolist()
     is_point, is_flat = major < 1e-9, least < 1e-6 * max(major, 1e-9)
     volume = 4 / 3 * np.pi * 8 * least * minor * major
+    is_thin = minor < 1e-6 * max(major, 1e-9)
+    area = 0.0 if is_thin else _ellipsoid_area(2 * major, 2 * minor, 2 * least)
     return {
         "ellipsoid_volume_density": None if is_flat else surface.volume_mm3 / volume,
+        "ellipsoid_area_density": None if is_thin else surface.area_mm2 / area,
         "major_axis_mm": 4 * major,
         "minor_axis_mm": 4 * minor,
         "least_axis_mm": 4 * least,
         "elongation": None if is_point else minor / major,
         "flatness": None if is_point else least / major,
     }
+
+
+def _ellipsoid_area(a: float, b: float, c: float) -> float:
+    """Return what IBSI takes for the surface of an ellipsoid with half axes a >= b >= c, mm^2 (reference manual, RDD2).
+
+    Its series has both eccentricities against the longest axis, where that of the surface has one against the second
+    axis: it is 19 % too small for a spheroid that is twice as long as wide, and 24 % too large for one half as high as
+    wide. IBSI's consensus values follow its series, and so does this.
+    """
+    first, second = 1 - (b / a) ** 2, 1 - (c / a) ** 2
+    # the terms without their factors: products of eccentricities and Legendre polynomials, by the recurrence of these
+    before, term, total = 0.0, 1.0, 1.0
+    for n in range(_TERMS):
+        before, term = term, ((2 * n + 1) * (first + second) / 2 * term - n * first * second * before) / (n + 1)
+        total += term / (1 - 4 * (n + 1) ** 2)
+    return 4 * np.pi * a * b * total
 
 
 def _counted(histogram: npt.NDArray[np.int64], lowest: int) -> Values | None:
@@ -250,12 +270,3 @@ def _collected(values: list[npt.NDArray]) -> Values | None:
         return None
     joined.sort()
     return Values(joined.astype(np.float64))
-
-
-def values_of(image: Volume, index: tuple[npt.NDArray[np.intp], ...]) -> Values | None:
-    """Return the values of some voxels of a scan, without padding and what is no finite number; None for none."""
-    values = np.asarray(image.array[index], float)
-    values = values[np.isfinite(values)]
-    if image.metadata.padding_value is not None:
-        values = values[values != image.metadata.padding_value]
-    return Values(np.sort(values)) if len(values) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import OptionError
-from napari_radcnn.geometry import Geometry
-from napari_radcnn.measure.regions import values_of
-from napari_radcnn.measure.statistics import first_order
+from napari_radcnn.geometry import Box, Geometry
+from napari_radcnn.measure.statistics import Tally
 from napari_radcnn.volume import Volume
 
 Kind = Literal["distance", "angle", "cobb", "bidirectional", "ellipse", "rectangle", "freehand", "sphere"]
@@ -32,6 +31,8 @@ POINTS: dict[str, int | None] = {
 REGIONS = ("ellipse", "rectangle", "freehand", "sphere")
 #: Corners of the outline of an ellipse.
 _CORNERS = 128
+#: Voxels that are looked at at once.
+_VOXELS = 500_000
 
 
 @dataclass(frozen=True)
@@ -165,48 +166,66 @@ class Ruler:
         found: dict[str, float | int | None] = dict(self.sizes)
         if image is None or self.kind not in REGIONS or image.is_color or not self.is_in_space_of(image):
             return found
-        values = values_of(image, self.inside(image.geometry))
         factor = image.suvbw_factor if suv and image.suvbw_factor is not None else 1.0
-        figures = {} if values is None else first_order(values.scaled(factor))
-        found["voxels"] = 0 if values is None else int(values.n)
-        return found | {key: figures.get(key) for key in ("mean", "sd", "min", "max")}
+        padding, tally = image.metadata.padding_value, Tally()
+        for box, is_inside in self.inside(image.geometry):
+            values = np.asarray(image.array[box])[is_inside].astype(float)
+            is_value = np.isfinite(values) if padding is None else np.isfinite(values) & (values != padding)
+            tally.add(values[is_value] * factor)
+        figures = (tally.mean, tally.sd, tally.lowest, tally.highest)
+        found["voxels"] = tally.n
+        return found | {
+            key: value if tally.n else None for key, value in zip(("mean", "sd", "min", "max"), figures, strict=True)
+        }
 
-    def inside(self, grid: Geometry) -> tuple[npt.NDArray[np.intp], ...]:
-        """Return the indices ``(k, j, i)`` of the voxels of a grid that lie in a region."""
-        points = self.positions
+    def inside(self, grid: Geometry) -> Iterator[tuple[Box, npt.NDArray[np.bool_]]]:
+        """Give boxes of a grid, each with the mask of the voxels in it that lie in a region."""
+        points, steps = self.positions, grid.affine[:3, :3]
         if self.kind == "sphere":
             radius = _length(points[0], points[1])
-            reach = radius * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)
+            reach = radius * np.linalg.norm(np.linalg.inv(steps), axis=1)
             middle = grid.to_index(points[0])
-            index, position = _voxels(grid, middle - reach, middle + reach)
-            return _chosen(index, np.linalg.norm(position - points[0], axis=1) <= radius + 1e-9)
+            for box in _boxes(grid, middle - reach, middle + reach):
+                away = sum((_along(grid, box, axis) - points[0] @ axis) ** 2 for axis in np.eye(3))
+                yield box, np.asarray(away <= (radius + 1e-9) ** 2)
+            return
         outline = self.outline
         normal = _normal(outline)
         # how far a voxel reaches from its center along the normal: half of its extent along the grid's nearest axis
-        steps = grid.affine[:3, :3]
         half = float(np.abs(normal @ steps).max()) / 2
         corners = grid.to_index(outline)
-        index, position = _voxels(grid, corners.min(0) - 1, corners.max(0) + 1)
-        away = (position - outline.mean(0)) @ normal
-        is_near = (away > -half + 1e-6) & (away <= half + 1e-6)
-        return _chosen(index, is_near & _within(position, outline, normal))
+        for box in _boxes(grid, corners.min(0) - 1, corners.max(0) + 1):
+            away = _along(grid, box, normal) - outline.mean(0) @ normal
+            is_inside = (away > -half + 1e-6) & (away <= half + 1e-6)
+            near = np.argwhere(is_inside)
+            position = grid.to_world(near + [extent.start for extent in box])
+            is_inside[tuple(near.T)] = _within(position, outline, normal)
+            yield box, is_inside
 
 
-def _voxels(
-    grid: Geometry, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Return the indices and positions of the voxels of a box of a grid."""
-    first = np.maximum(np.floor(low), 0).astype(int)
-    last = np.minimum(np.ceil(high), np.array(grid.shape) - 1).astype(int)
-    if (last < first).any():
-        return np.zeros((0, 3), np.intp), np.zeros((0, 3))
-    axes = [np.arange(a, b + 1) for a, b in zip(first, last, strict=True)]
-    index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    return index, grid.to_world(index)
+def _boxes(grid: Geometry, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> Iterator[Box]:
+    """Give the part of a grid between two indices, some slices and rows at a time."""
+    first = np.maximum(np.floor(low), 0).astype(int).tolist()
+    stop = (np.minimum(np.ceil(high), np.array(grid.shape) - 1).astype(int) + 1).tolist()
+    if any(b <= a for a, b in zip(first, stop, strict=True)):
+        return
+    columns = stop[2] - first[2]
+    rows = max(1, min(stop[1] - first[1], _VOXELS // columns))
+    slices = max(1, _VOXELS // columns // rows)
+    for k in range(first[0], stop[0], slices):
+        for j in range(first[1], stop[1], rows):
+            yield (
+                slice(k, min(k + slices, stop[0])),
+                slice(j, min(j + rows, stop[1])),
+                slice(first[2], stop[2]),
+            )
 
 
-def _chosen(index: npt.NDArray[np.intp], is_chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], ...]:
-    return tuple(index[is_chosen].T)
+def _along(grid: Geometry, box: Box, direction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return how far the voxels of a box lie along a direction, mm."""
+    steps = direction @ grid.affine[:3, :3]
+    k, j, i = (step * np.arange(extent.start, extent.stop) for step, extent in zip(steps, box, strict=True))
+    return np.asarray(k[:, None, None] + j[:, None] + i + direction @ grid.affine[:3, 3])
 
 
 def _within(

@@ -23,6 +23,10 @@ from napari_radcnn.volume import Label, Volume
 MOST_LABELS = 20_000
 #: Of the highest value of a region: what counts as metabolic volume unless a threshold is given (EANM 2.0: 41 %).
 MTV_FRACTION = 0.41
+#: Whole numbers up to this are told apart as floats of double precision.
+_LARGEST_LABEL = 2**53
+#: Warnings that are told one by one.
+_MOST_WARNINGS = 20
 #: How far corners may lie apart on one grid, mm.
 _TOLERANCE = 0.1
 
@@ -78,7 +82,8 @@ def segments(
     GeometryError
         If scan and labels do not lie in one space, or not at the same place.
     OptionError
-        If `labels` are none, `image` has colors, or `suv` is asked for and the scan has no factor.
+        If `labels` are none, `image` has colors, `suv` is asked for and the scan has no factor, or `mtv_threshold` is
+        no finite number.
     CancelledError
         If `cancel` was set.
 
@@ -92,6 +97,8 @@ def segments(
     [('brain', True)]
     """
     factor, unit = unit_of(image, suv)
+    if mtv_threshold is not None and not np.isfinite(mtv_threshold):
+        raise OptionError(f"The threshold of the metabolic volume is a number, got {mtv_threshold}.")
     ours = _labels(labels)
     warnings: list[str] = []
     theirs, values = (None, None) if image is None else _on_scan(labels, ours, image, warnings)
@@ -107,16 +114,28 @@ def segments(
         row: dict[str, Any] = {"label": value, "name": name, **_place(shape, box, ours)}
         if theirs is not None and image is not None and values is not None:
             scan = _Scan(theirs, values, image.metadata.padding_value, factor, is_pet, mtv_threshold)
-            row |= scan.measure(value, scan_boxes.get(value), shape, ours, name, warnings)
-        rows.append({key: row[key] for key in ("label", "name", *BY_NAME) if key in row})
+            with np.errstate(over="ignore", invalid="ignore"):  # what is beyond a float is not defined
+                row |= scan.measure(value, scan_boxes.get(value), shape, ours, name, warnings)
+        rows.append({key: _finite(row[key]) for key in ("label", "name", *BY_NAME) if key in row})
         monitor.step(name)
     used = set().union(*rows) if rows else set()
     return {
         "unit": unit,
         "labels": rows,
-        "warnings": warnings,
+        "warnings": _few(warnings),
         "definitions": {feature.name: feature.cited for feature in FEATURES if feature.name in used},
     }
+
+
+def _few(warnings: list[str]) -> list[str]:
+    """Return the first warnings, and how many more there are: a thousand labels may lie outside of a scan."""
+    more = len(warnings) - _MOST_WARNINGS
+    return warnings if more <= 1 else [*warnings[:_MOST_WARNINGS], f"… and {more} further warnings like these."]
+
+
+def _finite(value: Any) -> Any:
+    """Return None for a number that is not finite, such as the energy of values beyond what a float holds."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def unit_of(image: Volume | None, suv: bool) -> tuple[float, str]:
@@ -149,8 +168,8 @@ def _labels(labels: LabelMap | Volume) -> _Labels:
     if array.ndim != 3:
         raise OptionError(f"'{labels.name}' has colors: it is no label map.")
     if array.dtype.kind == "f":
-        if not np.isfinite(array).all() or (np.mod(array, 1) != 0).any():
-            raise OptionError(f"'{labels.name}' is no label map: its values are not all whole numbers.")
+        if not np.isfinite(array).all() or (np.mod(array, 1) != 0).any() or np.abs(array).max() > _LARGEST_LABEL:
+            raise OptionError(f"'{labels.name}' is no label map: its values are not all whole numbers of labels.")
         array = array.astype(np.int64)
     elif array.dtype.kind == "b":
         array = array.view(np.uint8)
@@ -296,16 +315,21 @@ class _Scan:
         geometry = self.labels.geometry
         mask = self.labels.array[box] == value
         start = (int(box[0].start), int(box[1].start), int(box[2].start))
-        best, local = (peak * self.factor for peak in peaks(self.array, mask, geometry.affine[:3, :3], start))
+        found = peaks(self.array, mask, geometry.affine[:3, :3], start, self.padding)
+        best, local = (peak * self.factor for peak in found)
         highest = float(values.values[-1])
         threshold = MTV_FRACTION * highest if self.mtv_threshold is None else self.mtv_threshold
-        hot = values.above(threshold)
-        milliliters = 0.0 if hot is None else hot.n * geometry.voxel_volume / 1000
-        return {
+        row = {
             "suv_max": highest,
             "suv_mean": values.mean_of(values.values),
             "suv_peak": best,
             "local_peak": local,
+        }
+        if self.mtv_threshold is None and highest <= 0:  # a part of nothing
+            return row
+        hot = values.above(threshold)
+        milliliters = 0.0 if hot is None else hot.n * geometry.voxel_volume / 1000
+        return row | {
             "mtv_threshold": threshold,
             "mtv_ml": milliliters,
             "tlg": 0.0 if hot is None else milliliters * hot.mean_of(hot.values),

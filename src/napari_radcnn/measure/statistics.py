@@ -61,6 +61,42 @@ class Values:
         return float(self.values[np.searchsorted(np.cumsum(self.counts), position, side="right")])
 
 
+@dataclass
+class Tally:
+    """Number, mean, SD, lowest and highest of values that come in parts, none of which is kept.
+
+    Attributes
+    ----------
+    n : int
+        How many.
+    mean, lowest, highest : float
+        NaN for none.
+    """
+
+    n: int = 0
+    mean: float = np.nan
+    lowest: float = np.nan
+    highest: float = np.nan
+    _squares: float = 0.0
+
+    def add(self, values: npt.NDArray[np.float64]) -> None:
+        """Add values, which are finite."""
+        if not len(values):
+            return
+        n, mean = self.n + len(values), float(values.mean())
+        apart = 0.0 if not self.n else mean - self.mean
+        self._squares += float(((values - mean) ** 2).sum()) + apart**2 * self.n * len(values) / n
+        self.mean = mean if not self.n else self.mean + apart * len(values) / n
+        self.lowest = float(np.fmin(self.lowest, values.min()))
+        self.highest = float(np.fmax(self.highest, values.max()))
+        self.n = n
+
+    @property
+    def sd(self) -> float:
+        """Of the population; NaN for none."""
+        return float(np.sqrt(self._squares / self.n)) if self.n else np.nan
+
+
 def first_order(found: Values) -> dict[str, float | None]:
     """Return IBSI's intensity-based statistics (reference manual, 3.3), by the names of `features.FEATURES`.
 
@@ -72,7 +108,8 @@ def first_order(found: Values) -> dict[str, float | None]:
     Returns
     -------
     dict
-        None for what is not defined: the skewness of values that are all alike, a ratio to a mean of 0.
+        None for what is not defined: a ratio to a mean of 0. Of values that are all alike skewness and kurtosis are 0,
+        as IBSI has it.
     """
     mean = found.mean_of(found.values)
     apart = found.values - mean
@@ -81,11 +118,13 @@ def first_order(found: Values) -> dict[str, float | None]:
     p10, p25, median, p75, p90 = (found.percentile(level) for level in (10, 25, 50, 75, 90))
     # of values that are all alike, rounding leaves a variance that is not quite 0
     is_flat = high == low
+    variance = 0.0 if is_flat else variance
+    sd = float(np.sqrt(variance))
     inner = found.within(p10, p90)
     inner_mean = inner.mean_of(inner.values)
     return {
         "mean": mean,
-        "sd": 0.0 if is_flat else float(np.sqrt(variance)),
+        "sd": sd,
         "min": low,
         "median": median,
         "max": high,
@@ -93,15 +132,15 @@ def first_order(found: Values) -> dict[str, float | None]:
         "p25": p25,
         "p75": p75,
         "p90": p90,
-        "variance": 0.0 if is_flat else variance,
-        "skewness": None if is_flat else found.mean_of(apart**3) / variance**1.5,
-        "kurtosis": None if is_flat else found.mean_of(apart**4) / variance**2 - 3,
+        "variance": variance,
+        "skewness": 0.0 if is_flat else found.mean_of(apart**3) / variance**1.5,
+        "kurtosis": 0.0 if is_flat else found.mean_of(apart**4) / variance**2 - 3,
         "interquartile_range": p75 - p25,
         "range": high - low,
         "mean_absolute_deviation": found.mean_of(np.abs(apart)),
         "robust_mean_absolute_deviation": inner.mean_of(np.abs(inner.values - inner_mean)),
         "median_absolute_deviation": found.mean_of(np.abs(found.values - median)),
-        "coefficient_of_variation": None if mean == 0 else float(np.sqrt(variance)) / mean,
+        "coefficient_of_variation": None if mean == 0 else sd / mean,
         "quartile_coefficient_of_dispersion": None if p75 + p25 == 0 else (p75 - p25) / (p75 + p25),
         "energy": found.mean_of(found.values**2) * found.n,
         "root_mean_square": float(np.sqrt(found.mean_of(found.values**2))),
