@@ -235,6 +235,9 @@ def test_what_is_no_label_map_is_refused():
     ):
         with pytest.raises(OptionError, match=message):
             segments(Volume(array, grid, VolumeMetadata(name="labels")))
+    # a scan in the place of labels is told
+    scan = ct(np.arange(np.prod(grid.shape)).reshape(grid.shape) % 50, grid)
+    assert segments(scan)["warnings"] == ["'CT 3' is a scan (CT): each of its values is taken for a label."]
     # large values of few labels are no reason to refuse them
     sparse = np.zeros(grid.shape, np.int64)
     sparse[3, 4, 5] = 2_000_000_000

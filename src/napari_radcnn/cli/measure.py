@@ -152,6 +152,7 @@ def _holds_rulers(path: Path) -> bool:
 def _measure_rulers(parsed: argparse.Namespace) -> None:
     """Measure rulers that were written by the viewer, or by another program as a report."""
     from napari_radcnn.io.dicom_results import read_ruler_report, write_ruler_report
+    from napari_radcnn.io.dicom_results.write.figures import left_out
     from napari_radcnn.measure import follow_up, read_rulers, write_rulers
     from napari_radcnn.measure.ruler_table import value_text
 
@@ -183,6 +184,8 @@ def _measure_rulers(parsed: argparse.Namespace) -> None:
         if image is None:
             raise OptionError("A report of rulers needs the scan that they were drawn on: name it with --image SCAN.")
         write_ruler_report(rulers, parsed.output, image, measured, unit, parsed.overwrite)
+        if any(found.get("mean") is not None for found in measured):
+            warn(list(filter(None, [left_out(unit, image.modality)])))
     elif parsed.output.suffix.lower() == ".csv":
         write_rulers(rulers, parsed.output, measured, unit, parsed.overwrite)
     else:
@@ -199,9 +202,12 @@ def _read(path: Path, parsed: argparse.Namespace, progress: Progress, cancel: An
 
 def _write_report(labels: Any, image: Any, table: Mapping[str, Any], parsed: argparse.Namespace) -> None:
     from napari_radcnn.io.dicom_results import write_report
+    from napari_radcnn.io.dicom_results.write.figures import left_out
     from napari_radcnn.io.dicom_results.write.segmentation import as_label_map
 
     write_report(as_label_map(labels), parsed.output, parsed.overwrite, image, table=table)
+    if image is not None:
+        warn(list(filter(None, [left_out(table["unit"], image.modality)])))
 
 
 def _print(table: Mapping[str, Any]) -> None:

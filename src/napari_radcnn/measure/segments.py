@@ -101,6 +101,8 @@ def segments(
         raise OptionError(f"The threshold of the metabolic volume is a number, got {mtv_threshold}.")
     ours = _labels(labels)
     warnings: list[str] = []
+    if isinstance(labels, Volume) and labels.modality and not labels.metadata.is_label:
+        warnings.append(f"'{labels.name}' is a scan ({labels.modality}): each of its values is taken for a label.")
     theirs, values = (None, None) if image is None else _on_scan(labels, ours, image, warnings)
     boxes = _boxes(ours.array)
     scan_boxes = {} if theirs is None else boxes if theirs is ours else _boxes(theirs.array)

@@ -10,6 +10,7 @@ import pytest
 
 import napari_radcnn as radcnn
 from dciodvfy import errors_in
+from dcmqi_reader import groups_in
 from dicom_factory import write_dicom_series
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.io.dicom_results import read_ruler_report, write_ruler_report
@@ -70,11 +71,25 @@ def test_report_of_rulers(tmp_path):
     scales = {"volume_ml": 1000.0}
     ours = [value * scales.get(key, 1.0) for row in measured for key, value in row.items() if key != "voxels"]
     assert theirs == pytest.approx(sorted(ours), abs=1e-5)
+    # dcmqi, ruler by ruler
+    for group, row in zip(groups_in(target, tmp_path), measured, strict=True):
+        wanted = [value * scales.get(key, 1.0) for key, value in row.items() if key != "voxels"]
+        assert sorted(float(one["value"]) for one in group["measurementItems"]) == pytest.approx(
+            sorted(wanted), abs=1e-5
+        )
     findings = radcnn.read_report(target).findings
     assert [finding.label for finding in findings] == [ruler.name for ruler in rulers]
     sphere = {(one.name, one.derivation): one.value for one in findings[-1].measurements}
     assert sphere["Attenuation Coefficient", "Mean"] == pytest.approx(measured[-1]["mean"])
     assert sphere["Diameter", ""] == pytest.approx(20)
+    # without a unit nobody knows what the values of a CT are: sizes only
+    write_ruler_report(rulers, tmp_path / "sizes.sr.dcm", scan, measured)
+    names = {
+        one["quantity"]["CodeMeaning"]
+        for g in groups_in(tmp_path / "sizes.sr.dcm", tmp_path)
+        for one in g["measurementItems"]
+    }
+    assert names == {"Length", "Angle", "Cobb angle", "Long axis", "Short axis", "Area", "Diameter", "Volume"}
     # what cannot be reported
     for wrong, message in (([], "no rulers"), ([replace(rulers[0], frame_of_reference_uid="1.9")], "another patient")):
         with pytest.raises(WriteError, match=message):

@@ -326,13 +326,17 @@ class RulerSection(QWidget):
     def save(self, path: Path) -> None:
         """Write all rulers, ``.csv`` or ``.sr.dcm``."""
         from napari_radcnn.io.dicom_results import write_ruler_report
+        from napari_radcnn.io.dicom_results.write.figures import left_out
 
+        told = ""
         try:
             if path.name.lower().endswith(_REPORT):
                 scan = self.scan
                 if scan is None:
                     raise RadcnnError("A DICOM report needs the scan that the rulers were drawn on: choose it above.")
                 write_ruler_report(self.book.rulers, path, scan, self._measured, self._unit, overwrite=True)
+                if any(found.get("mean") is not None for found in self._measured):
+                    told = left_out(self._unit, scan.modality)
             else:
                 path = path if path.suffix else path.with_suffix(".csv")
                 write_rulers(self.book.rulers, path, self._measured, self._unit, overwrite=True)
@@ -340,7 +344,7 @@ class RulerSection(QWidget):
             self.tell(f"⚠ {error}")
             return
         self.book.note_saved()
-        self.tell(f"Written: {path}")
+        self.tell(f"Written: {path}" + (f" ⚠ {told}" if told else ""))
 
     def open(self, path: Path) -> None:
         """Add the rulers of a file."""

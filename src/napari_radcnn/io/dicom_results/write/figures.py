@@ -50,6 +50,7 @@ def figures_of(table: Mapping[str, Any], value: int, header: Dataset) -> list[Me
         Of an image of the scan.
     """
     from highdicom.sr import Measurement
+    from pydicom.sr.coding import Code
 
     row: Mapping[str, Any] = next((row for row in table["labels"] if row["label"] == value), {})
     found = [
@@ -57,11 +58,21 @@ def figures_of(table: Mapping[str, Any], value: int, header: Dataset) -> list[Me
         for key, name, unit in _SHAPES
         if row.get(key) is not None
     ]
-    is_known = bool(table["unit"]) or text(header, "Modality") == "MR"
-    known = quantity_of(table["unit"]) if is_known else None
+    known = quantity_of(table["unit"], text(header, "Modality"))
     if known is None:
         return found
     quantity, ucum = known
+    if table["unit"] == "SUVbw":
+        grams = Code("g", "UCUM", "gram")  # g/ml times ml; pydicom's dictionary has no gram
+        of_pet = (
+            ("mtv_ml", "MetabolicVolume", code("UCUM", "CubicMillimeter"), 1000.0),
+            ("tlg", "TotalLesionGlycolysis", grams, 1.0),
+        )
+        found += [
+            Measurement(name=code("DCM", name), value=_number(row[key] * factor), unit=ucum_unit)
+            for key, name, ucum_unit, factor in of_pet
+            if row.get(key) is not None
+        ]
     return found + [
         Measurement(
             name=code(*quantity), value=_number(row[key]), unit=code("UCUM", ucum), derivation=code(*derivation)
@@ -71,9 +82,22 @@ def figures_of(table: Mapping[str, Any], value: int, header: Dataset) -> list[Me
     ]
 
 
-def quantity_of(unit: str) -> tuple[tuple[str, str], str] | None:
-    """Return what is measured in a unit of a scan, and DICOM's word for the unit; None for one without."""
-    return _QUANTITIES.get(unit)
+def quantity_of(unit: str, modality: str) -> tuple[tuple[str, str], str] | None:
+    """Return what is measured in a unit of a scan, and DICOM's word for the unit; None for one without.
+
+    Values without a unit are the signal of an MR; in a scan of another modality nobody knows what they are.
+    """
+    return None if not unit and modality != "MR" else _QUANTITIES.get(unit)
+
+
+def left_out(unit: str, modality: str) -> str:
+    """Return a line on values that no report can hold; empty where it can."""
+    if quantity_of(unit, modality) is not None:
+        return ""
+    return (
+        f"DICOM has no word for values in {unit or 'a unit that is not known'}: the report holds sizes only; .csv "
+        "holds the values as well."
+    )
 
 
 def _number(value: float) -> float:

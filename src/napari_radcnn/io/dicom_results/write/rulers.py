@@ -151,7 +151,7 @@ def _group(n: int, ruler: Ruler, found: Mapping[str, float | int | None], source
     from highdicom import UID
 
     header = source.headers[0]
-    space = header.FrameOfReferenceUID
+    space, modality = header.FrameOfReferenceUID, text(header, "Modality")
     common: dict[str, Any] = {
         "tracking_identifier": sr.TrackingIdentifier(
             uid=UID(ruler.uid) if ruler.uid else UID(),
@@ -172,14 +172,14 @@ def _group(n: int, ruler: Ruler, found: Mapping[str, float | int | None], source
         series = sr.SourceSeriesForSegmentation(header.SeriesInstanceUID)
         surface = sr.VolumeSurface("ELLIPSOID", ends, frame_of_reference_uid=space, source_series=series)
         return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-            referenced_volume_surface=surface, measurements=_measurements(found, unit), **common
+            referenced_volume_surface=surface, measurements=_measurements(found, unit, modality), **common
         )
     if ruler.kind in ("ellipse", "rectangle", "freehand"):
         kind = "ELLIPSE" if ruler.kind == "ellipse" else "POLYGON"
         drawn = _long_first(points) if kind == "ELLIPSE" else np.concatenate([points, points[:1]])
         region = sr.ImageRegion3D(kind, drawn, frame_of_reference_uid=space)
         return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-            referenced_region=region, measurements=_measurements(found, unit), **common
+            referenced_region=region, measurements=_measurements(found, unit, modality), **common
         )
     return sr.MeasurementsAndQualitativeEvaluations(measurements=_of_lines(ruler, found, space), **common)
 
@@ -223,7 +223,7 @@ def _of_lines(ruler: Ruler, found: Mapping[str, float | int | None], space: str)
     return measurements
 
 
-def _measurements(found: Mapping[str, float | int | None], unit: str) -> list[Measurement]:
+def _measurements(found: Mapping[str, float | int | None], unit: str, modality: str) -> list[Measurement]:
     import highdicom.sr as sr
 
     sizes = [
@@ -231,7 +231,7 @@ def _measurements(found: Mapping[str, float | int | None], unit: str) -> list[Me
         for key, (name, ucum, factor) in _SIZES.items()
         if found.get(key) is not None
     ]
-    quantity = quantity_of(unit)
+    quantity = quantity_of(unit, modality)
     if quantity is None:
         return sizes
     values = [
