@@ -15,6 +15,7 @@ from dciodvfy import errors_in
 from dicom_factory import write_dicom_series
 from model_factory import unet, write_bundle
 from napari_radcnn.cli import main
+from napari_radcnn.io.dicom_results import read_ruler_report
 from napari_radcnn.measure import Ruler, segments, write_rulers
 from napari_radcnn.phantom import world_field
 from napari_radcnn.results import LabelMap
@@ -191,5 +192,12 @@ def test_rulers(study, capsys):
     printed = capsys.readouterr()
     assert printed.out == "ball: 3.05 ml\n"
     assert "in another patient space" in printed.err
+    # a report holds those of its study
+    write_rulers([rulers[1], replace(rulers[0], frame_of_reference_uid="9.8.7")], study / "both.csv")
+    capsys.readouterr()
+    words = ["measure", str(study / "both.csv"), "--image", str(study / "ct"), "-o", str(study / "one.sr.dcm")]
+    assert main(words) == 0
+    assert "1 ruler of another patient space is not in the report" in capsys.readouterr().err
+    assert [ruler.kind for ruler in read_ruler_report(study / "one.sr.dcm")] == ["distance"]
     for more, status in (([], 0), (["-o", str(study / "r.json")], 3), (["-o", str(study / "x.sr.dcm")], 2)):
         assert main(["measure", str(study / "r.csv"), *more]) == status

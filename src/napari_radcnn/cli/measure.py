@@ -183,6 +183,12 @@ def _measure_rulers(parsed: argparse.Namespace) -> None:
     if parsed.output.name.lower().endswith(_REPORT):
         if image is None:
             raise OptionError("A report of rulers needs the scan that they were drawn on: name it with --image SCAN.")
+        both = [(ruler, found) for ruler, found in zip(rulers, measured, strict=True) if ruler.is_in_space_of(image)]
+        if both and len(both) < len(rulers):
+            n = len(rulers) - len(both)
+            which = "1 ruler of another patient space is" if n == 1 else f"{n} rulers of other patient spaces are"
+            warn([f"{which} not in the report: it is of the study of '{image.name}'."])
+            rulers, measured = [one for one, _ in both], [one for _, one in both]
         write_ruler_report(rulers, parsed.output, image, measured, unit, parsed.overwrite)
         if any(found.get("mean") is not None for found in measured):
             warn(list(filter(None, [left_out(unit, image.modality)])))

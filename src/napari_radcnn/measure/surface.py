@@ -7,7 +7,7 @@ its mesh volume and surface area on this mesh (Zwanenburg et al. 2020, reference
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -44,15 +44,7 @@ class Surface:
     """
 
     def __init__(self, steps: npt.NDArray[np.float64]) -> None:
-        corners, kinds = _triangles()
-        # of a triangle a, b, c: half of the cross product is its area as a vector, and a third of the scalar product
-        # of that with any of its points its part of the volume
-        flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
-        sides = corners @ steps.T
-        areas = np.linalg.norm(np.cross(sides[:, 1] - sides[:, 0], sides[:, 2] - sides[:, 0]), axis=1) / 2
-        self._area = np.bincount(kinds, areas, 256)
-        self._local = np.bincount(kinds, (flat * corners[:, 0]).sum(1) / 3, 256)
-        self._flux = np.stack([np.bincount(kinds, flat[:, axis] / 3, 256) for axis in range(3)], axis=1)
+        self._area, self._local, self._flux = _parts(np.ascontiguousarray(steps, np.float64).tobytes())
         self._voxel_volume = float(abs(np.linalg.det(steps)))
         self.area_mm2 = 0.0
         self._volume = 0.0
@@ -72,6 +64,20 @@ class Surface:
         self._volume += float(counts @ self._local)
         for axis, position in enumerate((k + start, j, i)):
             self._volume += float(np.bincount(found, position, 256) @ self._flux[:, axis])
+
+
+@lru_cache(maxsize=8)
+def _parts(steps: bytes) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return area, part of the volume and its change with the position, of each kind of cell; once for a grid."""
+    corners, kinds = _triangles()
+    # of a triangle a, b, c: half of the cross product is its area as a vector, and a third of the scalar product
+    # of that with any of its points its part of the volume
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
+    sides = corners @ np.frombuffer(steps).reshape(3, 3).T
+    areas = np.linalg.norm(np.cross(sides[:, 1] - sides[:, 0], sides[:, 2] - sides[:, 0]), axis=1) / 2
+    weights = [areas, (flat * corners[:, 0]).sum(1) / 3, *(flat.T / 3)]
+    area, local, *flux = (np.asarray(np.bincount(kinds, each, 256), np.float64) for each in weights)
+    return area, local, np.stack(flux, axis=1)
 
 
 @cache

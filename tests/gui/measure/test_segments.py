@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog, QLineEdit
+from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog, QLineEdit, QScrollArea
 
 from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data, to_display
 from napari_radcnn.gui.measure.dock import MeasureDock
@@ -116,6 +116,13 @@ def test_each_change_and_the_way_back(opened, qtbot, tmp_path, monkeypatch):
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: "hemangioma" in listed(dock))
     assert label_map_from_layer(layer).labels[5].name == "hemangioma"
+    # a name is shown as it is, whatever markup it holds
+    dock.edits.rename(5, "<b>cyst</b>")
+    dock._show()
+    (item,) = tree.findItems("<b>cyst</b>", Qt.MatchFlag.MatchExactly, NAME)
+    assert "&lt;b&gt;cyst" in item.toolTip(NAME)
+    press(qtbot, dock.undo_button)
+    assert "hemangioma" in listed(dock)
     # a locked label is not deleted
     click(qtbot, dock, "liver", LOCK)
     click(qtbot, dock, "liver")
@@ -159,6 +166,7 @@ def test_each_change_and_the_way_back(opened, qtbot, tmp_path, monkeypatch):
 def test_a_pet_is_measured_in_suv_or_in_its_own_unit(make_napari_viewer, qtbot):
     """The numbers of Python and of the shell, in the unit that the page says."""
     viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1366, 768)
     pet = replace(world_field(GRID).with_metadata(name="PT 4", modality="PT", units="Bq/ml"), suvbw_factor=0.004)
     for one in (pet, labels()):
         add_to_viewer(viewer, layer_data(one))
@@ -173,6 +181,9 @@ def test_a_pet_is_measured_in_suv_or_in_its_own_unit(make_napari_viewer, qtbot):
         assert dock.rulers.measured == [ball.measure(pet, suv)]
         assert dock.rulers.list.topLevelItem(0).text(1).endswith(unit)
         assert not dock.suv_box.isHidden()
+        # nothing is cut off at the right of a narrow panel
+        area = dock.findChild(QScrollArea)
+        assert area.widget().width() <= area.viewport().width()
         qtbot.mouseClick(dock.suv_box, LEFT, pos=QPoint(8, dock.suv_box.height() // 2))
         assert dock.suv_box.isChecked() != suv
         wait(qtbot, dock)

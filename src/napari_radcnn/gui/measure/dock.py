@@ -98,6 +98,7 @@ class MeasureDock(QWidget):
         self.layer_combo = LayerCombo(self._viewer, _is_labels)
         self.scan_combo = LayerCombo(self._viewer, is_scan)
         self.scan_combo.setToolTip("The scan whose values are measured")
+        self.scan_combo.setMinimumContentsLength(7)  # SUV stands beside it
         self.suv_box = QCheckBox("SUV")
         self.suv_box.setChecked(True)
         self.suv_box.setToolTip("Measure this PET in SUV by body weight; else in the unit of its file")
@@ -429,12 +430,8 @@ class MeasureDock(QWidget):
         self.panel.message_label.setText(f"Written: {path}")
 
     def _choose_file(self) -> None:
-        found, _ = QFileDialog.getSaveFileName(
-            self,
-            "Write the table to",
-            str(Path.home() / "segments.csv"),
-            "Table (*.csv);;Table with definitions (*.json)",
-        )
+        kinds = "Table (*.csv);;Table with definitions (*.json)"
+        found, _ = QFileDialog.getSaveFileName(self, "Write the table to", str(Path.home() / "segments.csv"), kinds)
         if found:
             path = Path(found)
             self.write(path if path.suffix else path.with_suffix(".csv"))

@@ -37,6 +37,7 @@ from napari_radcnn.gui.measure.carried import rulers_in
 from napari_radcnn.gui.measure.drawing import RulerMouse
 from napari_radcnn.gui.measure.tree import NARROW_HEADER, shrink
 from napari_radcnn.gui.parts.gone import when_gone
+from napari_radcnn.gui.parts.tips import as_it_is
 from napari_radcnn.gui.parts.widgets import LayerCombo, wrapped_label
 from napari_radcnn.measure import follow_up, read_rulers, write_rulers
 from napari_radcnn.measure.ruler_table import value_text
@@ -74,6 +75,8 @@ class RulerSection(QWidget):
         self._unit = ""
         self._followed = identity(scan_combo.layer)
         self._measured: list[dict[str, float | int | None]] = []
+        #: What rulers measure on the scan that is chosen now, in its unit.
+        self._known: dict[Ruler, dict[str, float | int | None]] = {}
         self.book = RulerBook(self._on_changed)
         self.shown = RulerLayer(viewer)
         self.mouse = RulerMouse(viewer, self)
@@ -218,6 +221,7 @@ class RulerSection(QWidget):
 
     def measure(self) -> None:
         """Measure all rulers anew, such as in another unit."""
+        self._known = {}
         if self.book.rulers:
             self._on_changed()
 
@@ -227,20 +231,23 @@ class RulerSection(QWidget):
         image = scan if scan is not None and scan.is_loaded else None
         is_suv = scan is not None and scan.suvbw_factor is not None and self._in_suv()
         self._unit = "" if scan is None else "SUVbw" if is_suv else scan.metadata.units
-        self._measured = [self._measure(ruler, image, is_suv) for ruler in self.book.rulers]
+        before, self._known = self._known, {}
+        for ruler in self.book.rulers:  # those that are new or moved
+            self._known[ruler] = before[ruler] if ruler in before else self._measure(ruler, image, is_suv)
+        self._measured = [self._known[ruler] for ruler in self.book.rulers]
         self._is_filling = True
         self.list.clear()
         for ruler, found in zip(self.book.rulers, self._measured, strict=True):
             item = QTreeWidgetItem([ruler.name, value_text(found, self._unit), "", "", ruler.visit])
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-            item.setToolTip(_NAME, f"{TITLES[ruler.kind]}: {ruler.name}")
-            item.setToolTip(_VALUE, tip_text(found, self._unit))
+            item.setToolTip(_NAME, as_it_is(f"{TITLES[ruler.kind]}: {ruler.name}"))
+            item.setToolTip(_VALUE, as_it_is(tip_text(found, self._unit)))
             for column, mark in ((_TARGET, ruler.is_target), (_NODE, ruler.is_node)):
                 item.setCheckState(column, Qt.CheckState.Checked if mark else Qt.CheckState.Unchecked)
             if not self._is_here(ruler):
                 for column in (_NAME, _VALUE, _VISIT):
                     item.setForeground(column, _ELSEWHERE)
-                item.setToolTip(_VALUE, f"{tip_text(found, self._unit)}\n{self._why_elsewhere()}")
+                item.setToolTip(_VALUE, as_it_is(f"{tip_text(found, self._unit)}\n{self._why_elsewhere()}"))
             self.list.addTopLevelItem(item)
         self._is_filling = False
         self._show_sum()
@@ -324,27 +331,44 @@ class RulerSection(QWidget):
     # -- files -----------------------------------------------------------------------------------------------------
 
     def save(self, path: Path) -> None:
-        """Write all rulers, ``.csv`` or ``.sr.dcm``."""
-        from napari_radcnn.io.dicom_results import write_ruler_report
-        from napari_radcnn.io.dicom_results.write.figures import left_out
-
-        told = ""
+        """Write all rulers as ``.csv``, or as ``.sr.dcm`` those of the patient space of the chosen scan."""
+        told: list[str] = []
         try:
             if path.name.lower().endswith(_REPORT):
-                scan = self.scan
-                if scan is None:
-                    raise RadcnnError("A DICOM report needs the scan that the rulers were drawn on: choose it above.")
-                write_ruler_report(self.book.rulers, path, scan, self._measured, self._unit, overwrite=True)
-                if any(found.get("mean") is not None for found in self._measured):
-                    told = left_out(self._unit, scan.modality)
+                told = self._report(path)
             else:
                 path = path if path.suffix else path.with_suffix(".csv")
                 write_rulers(self.book.rulers, path, self._measured, self._unit, overwrite=True)
         except RadcnnError as error:
             self.tell(f"⚠ {error}")
             return
-        self.book.note_saved()
-        self.tell(f"Written: {path}" + (f" ⚠ {told}" if told else ""))
+        if all(map(self._is_here, self.book.rulers)) or path.suffix.lower() == ".csv":
+            self.book.note_saved()
+        self.tell(" ⚠ ".join([f"Written: {path}", *told]))
+
+    def _report(self, path: Path) -> list[str]:
+        """Write a report, and return what is not in it."""
+        from napari_radcnn.io.dicom_results import write_ruler_report
+        from napari_radcnn.io.dicom_results.write.figures import left_out
+
+        scan = self.scan
+        if scan is None:
+            raise RadcnnError("A DICOM report needs the scan that the rulers were drawn on: choose it above.")
+        both = zip(self.book.rulers, self._measured, strict=True)
+        here = [(ruler, found) for ruler, found in both if self._is_here(ruler)]
+        if not here:
+            raise RadcnnError(
+                f"No ruler lies in the patient space of '{scan.name}': choose the scan of the rulers above."
+            )
+        rulers, measured = zip(*here, strict=True)
+        write_ruler_report(rulers, path, scan, measured, self._unit, overwrite=True)
+        told = []
+        if any(found.get("mean") is not None for found in measured) and left_out(self._unit, scan.modality):
+            told.append(left_out(self._unit, scan.modality))
+        if len(here) < len(self.book.rulers):
+            away = _count(len(self.book.rulers) - len(here))
+            told.append(f"{away} of other scans not written: a report belongs to one study; choose the next scan.")
+        return told
 
     def open(self, path: Path) -> None:
         """Add the rulers of a file."""

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_radcnn.gui.measure.edits import Color
+from napari_radcnn.gui.parts.tips import as_it_is
 
 #: Of the columns: what they show of a row, and digits.
 EYE, LOCK, COLOR, NAME = range(4)
@@ -110,7 +111,7 @@ class SegmentTree(QTreeWidget):
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
             item.setData(NAME, _VALUE, int(row["label"]))
             item.setText(NAME, str(row["name"]))
-            item.setToolTip(NAME, f"{row['name']} (label {row['label']})")
+            item.setToolTip(NAME, as_it_is(f"{row['name']} (label {row['label']})"))
             for column, (key, _, digits) in enumerate(_NUMBERS, NAME + 1):
                 value = row.get(key)
                 item.setText(column, "" if value is None else number(value, digits))
