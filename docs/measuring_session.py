@@ -206,7 +206,10 @@ def follow_up(head: radcnn.Volume, folder: Path) -> None:
             found.append(Ruler("bidirectional", tuple((*p, 20.0) for p in points), name, visit, True, False, space))
     rulers.book.add(found)
     hand.look("Axial", (0.0, 15.0, 20.0), 3.2)
-    hand.page.findChild(QScrollArea).verticalScrollBar().setValue(10_000)
+    bar = hand.page.findChild(QScrollArea).verticalScrollBar()
+    for _ in range(3):  # the page grows while it is laid out
+        wait(limit=1.0)
+        bar.setValue(bar.maximum())
     hand.save(folder / "measure-recist.png")
     hand.close()
 

@@ -8,6 +8,7 @@ import pytest
 from napari_radcnn.errors import OptionError, ReadError, WriteError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.measure import Ruler, follow_up, read_rulers, write_rulers
+from napari_radcnn.measure.ruler_table import value_text
 from napari_radcnn.phantom import rotation
 from napari_radcnn.volume import Volume, VolumeMetadata
 from solids import center_of, grids, positions
@@ -124,6 +125,13 @@ def test_an_oblique_plane_and_a_region_outside():
     assert empty.measure(scan)["voxels"] == 0
     nothing = Volume(np.full(grid.shape, np.nan), grid)
     assert Ruler("sphere", (tuple(center), tuple(center + 5))).measure(nothing)["mean"] is None
+
+
+def test_large_values_are_written_out():
+    """A PET in Bq/ml has values of five digits."""
+    found = {"area_mm2": 47.13, "voxels": 105072, "mean": 12345.6, "sd": 1234.5, "min": -0.5, "max": 99999.7}
+    assert value_text(found, "Bq/ml") == "47 mm² · 12346 ± 1234 Bq/ml"
+    assert value_text({**found, "mean": 801.26, "sd": 9.128}, "HU") == "47 mm² · 801.3 ± 9.13 HU"
 
 
 def test_what_is_no_ruler_is_refused():

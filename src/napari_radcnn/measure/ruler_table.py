@@ -109,6 +109,17 @@ def read_rulers(path: str | Path) -> list[Ruler]:
     return found
 
 
+def figure_text(value: float, digits: int) -> str:
+    """Return a number with so many digits that count, and all of those before the point: never as a power of ten.
+
+    Examples
+    --------
+    >>> figure_text(12345.6, 4), figure_text(800.04, 4), figure_text(-0.01234, 3), figure_text(105072, 4)
+    ('12346', '800', '-0.0123', '105072')
+    """
+    return f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
+
+
 def value_text(found: Mapping[str, float | int | None], unit: str) -> str:
     """Return what a ruler measures with units, such as ``"47.1 mm² · 800 ± 9 HU"``."""
     parts = []
@@ -122,8 +133,9 @@ def value_text(found: Mapping[str, float | int | None], unit: str) -> str:
         parts.append(f"{found['long_axis_mm']:.1f} x {found['short_axis_mm']:.1f} mm")
     if "volume_ml" in found:
         parts.append(f"{found['volume_ml']:.2f} ml")
-    if found.get("mean") is not None:
-        parts.append(f"{found['mean']:.4g} ± {found['sd']:.3g} {unit}".rstrip())
+    mean, sd = found.get("mean"), found.get("sd")
+    if mean is not None and sd is not None:
+        parts.append(f"{figure_text(mean, 4)} ± {figure_text(sd, 3)} {unit}".rstrip())
     elif found.get("voxels") == 0:
         parts.append("outside of the scan")
     return " · ".join(parts)

@@ -104,6 +104,10 @@ def test_every_tool_draws_in_the_patient(page):
     layer = section.shown.layer
     assert section.list.topLevelItem(0).text(1) in list(layer.features["label"])
     assert reading.viewer.layers.selection.active is reading.layers[0]
+    # that of two axes stands above the one that reaches highest, which is the short one here
+    texts = list(layer.features["label"])
+    at = texts.index(section.list.topLevelItem(3).text(1))
+    assert np.ptp(np.asarray(layer.data[at])[:, 1]) > np.ptp(np.asarray(layer.data[at])[:, 2])
     # undo, and again
     reading.qtbot.mouseClick(section.undo_button, LEFT)
     assert len(section.book.rulers) == 7
@@ -170,7 +174,7 @@ def test_lists_names_targets_and_files(page, tmp_path, monkeypatch):
     qtbot.mouseClick(section.open_button, LEFT)
     assert section.book.rulers == before
     section.save(tmp_path / "r.sr.dcm")
-    assert "DICOM" in section.message_label.text()  # this scan is no DICOM series
+    assert section.message_label.text().endswith("was not read from DICOM; write .csv instead.")
     assert not (tmp_path / "r.sr.dcm").exists()
 
 

@@ -89,11 +89,12 @@ class RulerBook:
 
 def tip_text(found: Mapping[str, float | int | None], unit: str) -> str:
     """Return all that a ruler measures, a line each."""
+    from napari_radcnn.measure.ruler_table import figure_text
     from napari_radcnn.measure.rulers import units
 
     named = units(list(found), unit)
     return "\n".join(
         f"{key.rsplit('_', 1)[0] if named[key] and '_' in key else key}: "
-        + ("-" if value is None else f"{value:.4g} {named[key]}".rstrip())
+        + ("-" if value is None else f"{figure_text(value, 4)} {named[key]}".rstrip())
         for key, value in found.items()
     )

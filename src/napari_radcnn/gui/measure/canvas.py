@@ -18,6 +18,14 @@ NAME = "Rulers"
 _CHOSEN, _DRAWN = "#ff9d3c", "#7dff8a"
 
 
+def _highest(parts: Sequence[npt.NDArray[np.float64]]) -> int:
+    """Return which of some lines in one plane reaches highest on the screen: what stands above it crosses no other."""
+    across = int(np.argmin(np.ptp(np.concatenate(parts), axis=0)))  # x, y or z
+    # in axial slices the patient's front is up, in the others the head
+    tops = [-points[:, 1].min() if across == 2 else points[:, 2].max() for points in parts]
+    return int(np.argmax(tops))
+
+
 class RulerLayer:
     """Shows rulers in a viewer; the layer is made when there is the first to show.
 
@@ -67,10 +75,12 @@ class RulerLayer:
         shapes: list[npt.NDArray[np.float64]] = []
         kinds, labels, colors = [], [], []
         for n, (ruler, text) in enumerate(zip(rulers, texts, strict=True)):
-            for part, (kind, points) in enumerate(shapes_of(ruler.kind, ruler.positions, ruler.outline)):
+            parts = shapes_of(ruler.kind, ruler.positions, ruler.outline)
+            highest = _highest([points for _, points in parts]) if ruler.kind == "bidirectional" else 0
+            for part, (kind, points) in enumerate(parts):
                 shapes.append(points)
                 kinds.append(kind)
-                labels.append(text if part == 0 or ruler.kind == "sphere" else "")
+                labels.append(text if part == highest or ruler.kind == "sphere" else "")
                 colors.append(_CHOSEN if n == chosen else COLOR)
         if drawn is not None and len(drawn[1]) >= 2:
             kind, points = drawn

@@ -294,7 +294,8 @@ class MeasureDock(QWidget):
                 return ""
             self._table, self._scan_name = table, "" if scan is None else scan.name
             self._show()
-            return f"{len(table['labels'])} segments."
+            n = len(table["labels"])
+            return "1 segment." if n == 1 else f"{n} segments."
 
         self.panel.start("Measuring", work, show, lambda: "Cancelled.")
 

@@ -86,8 +86,11 @@ def write_ruler_report(
     check_target(target, overwrite)
     if not rulers:
         raise WriteError(f"{target}: there are no rulers to report.")
-    source = replace(find_series(Detections(()), target, reference), deidentifier=deidentifier)
-    source.check(target)
+    try:
+        source = replace(find_series(Detections(()), target, reference), deidentifier=deidentifier)
+        source.check(target)
+    except WriteError as error:  # says what images are written as
+        raise WriteError(str(error).replace(".nii.gz instead", ".csv instead")) from error
     space = text(source.headers[0], "FrameOfReferenceUID")
     for ruler in rulers:
         if ruler.frame_of_reference_uid not in ("", space):
