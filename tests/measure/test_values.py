@@ -230,11 +230,17 @@ def test_what_is_no_label_map_is_refused():
         (np.full(grid.shape, 0.5), "not all whole numbers"),
         (np.full(grid.shape, -1, np.int16), "below 0"),
         (np.full(grid.shape, 1e30), "not all whole numbers"),
+        (np.full(grid.shape, np.nan), "not all whole numbers"),
+        (np.full(grid.shape, -2.0), "below 0"),
         (np.arange(np.prod(grid.shape)).reshape(grid.shape), "connected components"),
         (np.zeros((*grid.shape, 3), np.uint8), "colors"),
     ):
         with pytest.raises(OptionError, match=message):
             segments(Volume(array, grid, VolumeMetadata(name="labels")))
+    # whole numbers as floats are labels
+    floats = np.zeros(grid.shape, np.float32)
+    floats[3:9, 4:20, 5:30] = 300
+    assert [(row["label"], row["voxels"]) for row in segments(Volume(floats, grid))["labels"]] == [(300, 6 * 16 * 25)]
     # a scan in the place of labels is told
     scan = ct(np.arange(np.prod(grid.shape)).reshape(grid.shape) % 50, grid)
     assert segments(scan)["warnings"] == ["'CT 3' is a scan (CT): each of its values is taken for a label."]

@@ -170,12 +170,15 @@ def _labels(labels: LabelMap | Volume) -> _Labels:
     if array.ndim != 3:
         raise OptionError(f"'{labels.name}' has colors: it is no label map.")
     if array.dtype.kind == "f":
-        if not np.isfinite(array).all() or (np.mod(array, 1) != 0).any() or np.abs(array).max() > _LARGEST_LABEL:
+        low, high = float(array.min()), float(array.max())
+        are_whole = np.isfinite([low, high]).all() and not any((np.mod(part, 1) != 0).any() for part in array)
+        if not are_whole or max(-low, high) > _LARGEST_LABEL:
             raise OptionError(f"'{labels.name}' is no label map: its values are not all whole numbers of labels.")
-        array = array.astype(np.int64)
+        # no larger than it must be: a file of floats may hold as many voxels as memory has room for
+        array = array.astype(np.min_scalar_type(int(high)) if low >= 0 else np.int64)
     elif array.dtype.kind == "b":
         array = array.view(np.uint8)
-    if array.size and array.dtype.kind == "i" and array.min() < 0:
+    if array.dtype.kind == "i" and array.min() < 0:
         raise OptionError(f"'{labels.name}' is no label map: it has values below 0.")
     axis_map = labels.geometry.axis_map("SPL")
     axial = axis_map.order[0]
