@@ -80,7 +80,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "suv_peak",
         "value",
-        "highest mean within a sphere of 1 ml around a voxel of the region (EANM's guideline 2.0 for FDG PET, UPICT)",
+        "highest mean within a sphere of 1 ml around a voxel of the region, of the voxels whose centers lie in it "
+        "(EANM's guideline 2.0 for FDG PET, UPICT)",
         "0F91",
         "global intensity peak",
         "PET",

@@ -104,6 +104,7 @@ def test_every_tool_draws_in_the_patient(page):
     layer = section.shown.layer
     assert section.list.topLevelItem(0).text(1) in list(layer.features["label"])
     assert reading.viewer.layers.selection.active is reading.layers[0]
+    assert not section.list.horizontalScrollBar().maximum()  # marks and visits are seen beside long values
     # that of two axes stands above the one that reaches highest, which is the short one here
     texts = list(layer.features["label"])
     at = texts.index(section.list.topLevelItem(3).text(1))

@@ -121,9 +121,10 @@ class RulerSection(QWidget):
         header.setStyleSheet(NARROW_HEADER)
         header.setMinimumSectionSize(18)
         header.setStretchLastSection(False)
-        header.resizeSection(_NAME, 66)
-        for column in (_VALUE, _VISIT):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        for column, width in ((_NAME, 66), (_VISIT, 68)):
+            header.resizeSection(column, width)
+        # what is left: whole beside the ruler and in the tool tip, so that marks and visits are seen in a narrow panel
+        header.setSectionResizeMode(_VALUE, QHeaderView.ResizeMode.Stretch)
         for column in (_TARGET, _NODE):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, 20)
