@@ -27,6 +27,8 @@ _EVEN, _BLOCK, _LITTLE = 25.0, 4, 0.002
 _TURNS = 4
 #: Probability from which on a voxel shows what a tissue looks like; fewest voxels for that.
 _SURE, _FEWEST = 0.9, 500
+#: Least standard deviation of a tissue, in gray values of 0..1: an even tissue in a scan without noise.
+_LEAST_SPREAD = 0.04
 #: What the network holds impossible may still be this probable.
 _POSSIBLE = np.float32(1e-4)
 
@@ -39,7 +41,7 @@ def refined(shares: Array, values: Array, fixed: Mask, brain: Mask) -> Array:
     shares : (4, k, j, i) array of float32
         Of `tissue_shares`.
     values : (k, j, i) array of float32
-        Gray values, in voxels of about 1 mm.
+        Gray values, 0..1 for most of the brain, in voxels of about 1 mm.
     fixed : (k, j, i) array of bool
         Where anatomy decides and gray values do not: deep nuclei, the brain stem.
     brain : (k, j, i) array of bool
@@ -94,7 +96,7 @@ def _fit(values: Array, weight: Array) -> Array:
     mean = float((weight * values).sum()) / total
     local = (_even(weight * values) + _LITTLE * mean) / (_even(weight) + _LITTLE)
     off = values - _as_fine(local, values.shape)
-    variance = max(float((weight * off * off).sum()) / total, 1e-8)
+    variance = max(float((weight * off * off).sum()) / total, _LEAST_SPREAD**2)
     return np.asarray(-off * off / (2 * variance) - np.log(variance) / 2, np.float32)
 
 

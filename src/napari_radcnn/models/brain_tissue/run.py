@@ -11,7 +11,7 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
-from napari_radcnn.inference.uncertainty import maps_of
+from napari_radcnn.inference.uncertainty import entropy
 from napari_radcnn.models.brain_structures.answer import PATCH, Answer
 from napari_radcnn.models.brain_structures.brain import (
     find_brain,
@@ -48,12 +48,14 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     found = answer.shares()
     monitor.say("refining borders")
     shares = found[:TISSUES].astype(np.float32)
-    shares = refined(shares, prepared.picture, found[TISSUES] > 0.5, prepared.picture > OUTSIDE)
+    final = refined(shares, prepared.picture, found[TISSUES] > 0.5, prepared.picture > OUTSIDE)
     monitor.say("resampling the result to the scan")
     maps: dict[str, npt.NDArray[Any]] = {}
     if request.options.uncertainty:
-        maps = {name: answer.placed_image(values) for name, values in maps_of(shares).items()}
-    labels = answer.placed(shares.astype(np.float16))
+        chosen = np.take_along_axis(shares, final.argmax(0)[None], 0)[0]
+        known = {"probability": chosen, "entropy": entropy(shares)}  # of the network: the fit is surer than it is right
+        maps = {name: answer.placed_image(values) for name, values in known.items()}
+    labels = answer.placed(final.astype(np.float16))
     labels[~brain.mask] = 0
     for values in maps.values():
         values[~brain.mask] = 0
