@@ -18,8 +18,8 @@ from napari_radcnn.spec.weights import find_weights
 from napari_radcnn.volume import Volume, VolumeMetadata
 from shells import shells
 
-#: Dice coefficients of white matter, and of gray and white matter together, in a phantom of smooth shells, which no brain
-#: is: deep within a ball of white matter the network sees gray nuclei.
+#: Dice coefficients of white matter, and of gray and white matter together, in a phantom of smooth shells, which no
+#: brain is: deep within a ball of white matter the network sees gray nuclei.
 PHANTOM, PHANTOM_TISSUE = 0.45, 0.75
 
 
