@@ -66,7 +66,7 @@ class GzipStream:
             return self._input
         data = self._file.read(_PIECE)
         if not data:
-            raise EOFError("the gzip data is truncated")
+            raise EOFError("it ends in the middle of its stream")
         return data
 
     def _next_member(self) -> None:
