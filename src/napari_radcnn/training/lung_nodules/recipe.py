@@ -76,7 +76,8 @@ class Recipe(Schedule):
 def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     """Train both networks, going on from the checkpoints in `out`, and return the finder's file of weights.
 
-    Weights to begin with, and what is frozen, are the finder's; the second network always begins anew.
+    Weights to begin with, and what is frozen, are the finder's; the second network begins with the file of its own that
+    lies beside them, or anew.
 
     Parameters
     ----------
@@ -97,7 +98,9 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     finder = _Finder(out, replace(recipe, minutes=recipe.minutes * recipe.finder))
     if finder.share < 1:
         _teach_finder(finder, Sampler(chests, recipe.size, recipe.seed + finder.steps), recipe)
-    own = replace(recipe, minutes=recipe.minutes * (1 - recipe.finder), init_from="", frozen=())
+    own = replace(
+        recipe, minutes=recipe.minutes * (1 - recipe.finder), init_from=_second_beside(recipe.init_from), frozen=()
+    )
     second = _Second(build_second, out / "second", own)
     sampler = Sampler(chests, recipe.second_size, recipe.seed + finder.steps + second.steps)
     if second.share < 1:
@@ -107,6 +110,12 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
         path.replace(out / path.name)
     calibration = _calibrate(finder, second, sampler, chests, recipe)
     return finder.write("lung-nodules", names, recipe=whole, second_steps=second.steps, calibration=calibration)
+
+
+def _second_beside(init_from: str) -> str:
+    """Return the second network's weights beside the finder's, or nothing."""
+    path = Path(init_from).with_name("lung-nodules-second.safetensors")
+    return str(path) if init_from and path.is_file() else ""
 
 
 def _files(weights: Path) -> list[Path]:

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
 #: How often a nodule lies freely, on a vessel, at the pleura.
-_SITES = (0.45, 0.27, 0.28)
+_SITES = (0.36, 0.27, 0.37)
 #: HU by which a nodule must differ from what was there, on average; else nobody is asked about it.
 _SEEN = 90.0
 #: How often a place is tried for a nodule.
@@ -220,7 +220,7 @@ def _with(rng: Rng, before: Floats, filled: Floats, core: Floats | None, kind: i
     if KINDS[kind] == "solid":
         level: float | Floats = rng.uniform(150, 700) if rng.random() < 0.07 else rng.uniform(-80, 130)
     else:
-        level = rng.uniform(-720, -400)
+        level = rng.uniform(-750, -400)
         uneven = smooth_field(rng, max(filled.shape), int(rng.integers(3, 9))) * np.float32(rng.uniform(0, 90))
         level = level + uneven[tuple(slice(n) for n in filled.shape)]
     result = _blend(rng, before, smooth, filled, level)
