@@ -30,6 +30,8 @@ class Plan:
         From earlier runs of this model on this computer; None before the first.
     first_seconds : float or None
         What the first may take: from figures of another computer, for models that state one.
+    reference_seconds : float or None
+        Of one patch on the reference computer, s, where it depends on the options; None: the pipeline's own figure.
     elsewhere : str
         Where another computer runs it, whose time and memory are not known here; empty for this computer.
     device : str
@@ -52,6 +54,7 @@ class Plan:
     network_bytes: int = 0
     suitability: Suitability = field(default_factory=Suitability)
     first_seconds: float | None = None
+    reference_seconds: float | None = None
     elsewhere: str = ""
 
     def summary(self) -> str:

@@ -88,11 +88,12 @@ def plan_of(request: Request, elsewhere: str = "") -> Plan:
     suits = judge(request.spec, request.volumes)
     others = [*_scan_warnings(request), *bare.warnings, *([] if memory is None else [memory])]
     warnings = dict.fromkeys([*suits.reasons, *others])
-    amount, reference = amount_of_work(request, bare), getattr(pipeline, "REFERENCE_SECONDS", None)
+    amount, reference = amount_of_work(request, bare), bare.reference_seconds
     seconds = recall_seconds(rate_key(request), amount) if bare.seconds is None else bare.seconds
     is_estimated = seconds is None and request.settings.device in ("auto", "cpu")
-    if isinstance(reference, Mapping):
-        reference = reference.get(request.spec.name)
+    if reference is None:
+        reference = getattr(pipeline, "REFERENCE_SECONDS", None)
+        reference = reference.get(request.spec.name) if isinstance(reference, Mapping) else reference
     if elsewhere:
         seconds, is_estimated = None, False
     return replace(

@@ -94,6 +94,19 @@ def test_the_plan_holds_five_networks_and_their_memory():
     assert planned.memory_bytes > 1.5e9
 
 
+def test_its_first_time_is_that_of_five_large_networks_not_of_our_own():
+    scan, _ = bright_ball()
+    own = radcnn.plan(scan, "brain-extraction", {"method": "any-contrast"})
+    planned = radcnn.plan(scan, "brain-extraction", METHOD)
+    assert planned.seconds is None
+    assert planned.first_seconds > 8 * own.first_seconds
+    # as much again for a head of twice the length along an axis
+    twice = radcnn.plan(bright_ball((3, 6, 3))[0], "brain-extraction", METHOD)
+    single = radcnn.plan(bright_ball((3, 3, 3))[0], "brain-extraction", METHOD)
+    voxels = [float(np.prod(each.patch_shape)) for each in (twice, single)]
+    assert twice.first_seconds / single.first_seconds == pytest.approx(voxels[0] / voxels[1])
+
+
 def test_the_network_has_as_many_numbers_as_the_files_and_answers_on_its_own_grid():
     network = HDBET().eval()
     size = 4 * sum(parameter.numel() for parameter in network.parameters())

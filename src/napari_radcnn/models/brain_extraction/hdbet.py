@@ -15,6 +15,7 @@ import numpy.typing as npt
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.devices import computing, torch_device
+from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Request
 from napari_radcnn.models.brain_extraction.found import Found, no_brain
 from napari_radcnn.models.brain_extraction.spec import HD_BET, SPEC
@@ -28,8 +29,8 @@ SPACING, _LEAST, _MULTIPLE = 1.5, 128, 16
 _MEMORY, _MEMORY_A_VOXEL = 800 << 20, 700
 #: Bytes a voxel of the scan.
 _SCAN_BYTES = 24
-#: What a plan names as the patch: a head of 192 mm.
-PATCH = (128, 128, 128)
+#: Seconds a voxel that a network is shown, on the reference computer; see `napari_radcnn.inference.cost.first`.
+_SECONDS_A_VOXEL = 3.9e-6
 
 
 def steps(request: Request) -> int:  # noqa: ARG001  as every method
@@ -37,11 +38,18 @@ def steps(request: Request) -> int:  # noqa: ARG001  as every method
     return len(HD_BET.weights)
 
 
-def memory(request: Request) -> int:
-    """Return the peak memory beside the scan, bytes."""
+def plan(request: Request) -> Plan:
+    """Return the cost: each network sees the whole head at once."""
     geometry = request.volume.geometry
-    padded = math.prod(_padded(_small(geometry.shape, geometry.spacing)))
-    return int(_MEMORY + _MEMORY_A_VOXEL * padded + _SCAN_BYTES * request.volume.size)
+    head = geometry.reoriented(geometry.axis_map("SPL"))
+    seen = _padded(_small(head.shape, head.spacing))
+    return Plan(
+        request.spec.name,
+        steps(request),
+        seen,
+        int(_MEMORY + _MEMORY_A_VOXEL * math.prod(seen) + _SCAN_BYTES * request.volume.size),
+        reference_seconds=_SECONDS_A_VOXEL * math.prod(seen),
+    )
 
 
 def find(request: Request, monitor: Monitor) -> Found:

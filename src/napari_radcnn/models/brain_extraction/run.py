@@ -35,7 +35,7 @@ def plan(request: Request) -> Plan:
     """
     check_own_spacing(request.volume, SPACING)
     if request.options.method == "hd-bet":
-        return Plan(request.spec.name, hdbet.steps(request), hdbet.PATCH, hdbet.memory(request))
+        return hdbet.plan(request)
     uses_deepbet = request.options.method == "deepbet" or (request.options.method == "auto" and DEEPBET.is_available)
     if not uses_deepbet:
         return Plan(request.spec.name, own.steps(request), own.PATCH, own.memory(request))
