@@ -1,13 +1,17 @@
 """What the networks of brains are shown: the same picture whatever the order of the scan's axes and its gray values."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from napari_radcnn.inference.request import Request
+from all_brain import take_all_for_brain
+from napari_radcnn.errors import ModelError
+from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.inference.settings import RunSettings
-from napari_radcnn.models.brain_extraction import own
+from napari_radcnn.models.brain_extraction import own, run as brain_extraction
 from napari_radcnn.models.brain_extraction.spec import SPEC as EXTRACTION
 from napari_radcnn.models.brain_structures.brain import find_brain, prepare
 from napari_radcnn.models.brain_structures.network import OUTSIDE
@@ -16,6 +20,11 @@ from napari_radcnn.progress import Monitor
 from shells import shells
 
 ORIENTATIONS = ["".join(letters) for axes in permutations(("LR", "PA", "SI")) for letters in product(*axes)]
+
+
+@pytest.fixture(autouse=True)
+def _all_is_brain(monkeypatch):
+    take_all_for_brain(monkeypatch)
 
 
 def _request(scan, spec=SPEC):
@@ -65,3 +74,39 @@ def test_a_brain_is_shown_the_same_in_any_unit_on_any_background(scale, offset, 
     assert found.picture.shape == plain.picture.shape
     np.testing.assert_allclose(found.picture, plain.picture, atol=5e-3)
     assert found.is_reversed == plain.is_reversed
+
+
+@pytest.mark.parametrize(("share", "source"), [(0.9, "as shown"), (0.45, "brain-extraction")])
+@pytest.mark.parametrize("background", [0, 4000])
+def test_a_small_head_is_told_from_a_brain_by_how_much_of_it_is_brain(share, source, background, monkeypatch):
+    scan, labels = shells((44, 70, 61), (1.9, 1.1, 0.7))
+    values = np.where(labels > 0, scan.array, background).astype(np.float32)
+    depth = ndimage.distance_transform_edt(labels > 0)
+    inner = depth > np.quantile(depth[labels > 0], 1 - share)
+    given = []
+
+    def extracted(request, monitor):
+        given.append(request.volume.array)
+        return Outcome("cpu", "float32", array=inner.astype(np.uint8))
+
+    monkeypatch.setattr(brain_extraction, "run", extracted)
+    found = find_brain(_request(scan.with_array(values)), values, Monitor(1))
+    assert found.source == source
+    assert np.count_nonzero(found.mask) / np.count_nonzero(labels) == pytest.approx(
+        1 if source == "as shown" else share, abs=0.03
+    )
+    assert bool(found.warnings) == (source != "as shown")
+    # on a dark background, whatever the scan's own is
+    assert given[0][labels == 0].max() <= values[labels > 0].min()
+
+
+def test_what_extraction_finds_no_brain_in_is_shown_as_it_is(monkeypatch):
+    def nothing(request, monitor):
+        raise ModelError("No brain is found.")
+
+    monkeypatch.setattr(brain_extraction, "run", nothing)
+    scan, _ = shells((44, 70, 61), (1.9, 1.1, 0.7))
+    assert find_brain(_request(scan), scan.array.astype(np.float32), Monitor(1)).source == "as shown"
+    request = replace(_request(scan), options=SPEC.options(brain="whole-head"))
+    with pytest.raises(ModelError, match="No brain"):
+        find_brain(request, scan.array.astype(np.float32), Monitor(1))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import napari_radcnn as radcnn
+from all_brain import take_all_for_brain
 from napari_radcnn.errors import GeometryError, ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io.dicom_results.codes import label_codes
@@ -53,6 +54,11 @@ def spec(by_hand, monkeypatch):
     return replace(
         model.SPEC, weights=(WeightsFile("structuresbyhand", "structuresbyhand/net.safetensors", digest),), domain=None
     )
+
+
+@pytest.fixture(autouse=True)
+def _all_is_brain(monkeypatch):
+    take_all_for_brain(monkeypatch)
 
 
 def brain(orientation="LPS"):

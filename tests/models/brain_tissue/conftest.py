@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from all_brain import take_all_for_brain
 from napari_radcnn.models.brain_structures.network import CLASSES, TISSUES, WIDTHS, build_network
 from napari_radcnn.models.brain_tissue import spec as model
 from napari_radcnn.spec.model import WeightsFile
@@ -14,6 +15,11 @@ from napari_radcnn.training.run import write_weights
 LIMITS = (-0.25, 0.4, 0.7)
 #: What it names among the structures, as often as fluid, gray and white matter.
 STRUCTURES = ("other", "lateral ventricle", "cortex", "white matter")
+
+
+@pytest.fixture(autouse=True)
+def _all_is_brain(monkeypatch):
+    take_all_for_brain(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from napari_radcnn.inference.request import Outcome
 from napari_radcnn.metrics import dice
 from napari_radcnn.models.brain_extraction import own, run as brain_extraction
 from napari_radcnn.models.brain_extraction.found import Found
+from napari_radcnn.models.brain_extraction.run import run as extract
 from napari_radcnn.models.brain_structures import answer
 from napari_radcnn.models.brain_tissue import spec as model
 from napari_radcnn.phantom import head, rotation
@@ -100,6 +101,7 @@ def test_a_whole_head_without_deepbet_goes_through_our_own_network(spec, monkeyp
     scan, labels = shells()
     values = scan.array.copy()
     values[labels == 0] = np.random.default_rng(2).uniform(1, 300, np.count_nonzero(labels == 0))
+    monkeypatch.setattr(brain_extraction, "run", extract)
     monkeypatch.setattr(own, "find", lambda request, monitor: Found((labels > 0).astype(np.float32), "cpu", "float32"))
     assert radcnn.plan(head(), spec, {"brain": "whole-head"}).memory_bytes > 0
     assert (radcnn.segment(scan.with_array(values), spec).array == labels).all()
