@@ -41,6 +41,17 @@ def test_a_ct_before_its_rescaling_is_told_with_what_to_add(offset):
     assert scan.offset.value == pytest.approx(-offset, abs=30)
 
 
+@pytest.mark.parametrize("lung", [-830, -780, -720])
+def test_lung_that_fills_a_crop_is_no_air_without_its_intercept(lung):
+    rng = np.random.default_rng(4)
+    k, j, i = np.indices((24, 48, 44))
+    values = np.where(i < 30 + 4 * np.sin(j / 7 + k / 9), lung, 45) + rng.normal(0, 12, k.shape)
+    values = np.where((i > 38) & (j > 30), 250.0 + rng.normal(0, 12, k.shape), values)
+    scan = what_is(made(values.astype(np.float32)))
+    assert not scan.offset.is_known
+    assert not (scan.hounsfield.is_sure and scan.hounsfield.value is False)
+
+
 @pytest.mark.parametrize("orientation", ["SPL", "RAI", "LIP", "PSR"])
 def test_the_order_of_the_axes_makes_no_difference(orientation):
     first, second = (what_is(volume) for volume in (chest_ct(), chest_ct().reoriented(orientation)))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import napari_radcnn as radcnn
+from benchmarks.models.classifiers import rivals
 from benchmarks.models.common import throughput
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.request import Request
@@ -18,7 +19,6 @@ from napari_radcnn.metrics import compare_classes
 from napari_radcnn.metrics.classes import calibration_error
 from napari_radcnn.models import ModelSpec, get_model
 from napari_radcnn.models.classifiers import run as classifier
-from napari_radcnn.models.classifiers.calibrated import probabilities
 from napari_radcnn.training.classifiers import adrenal_mass, cxr_pneumonia
 from napari_radcnn.training.classifiers.learn import find_file, load_split
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -40,9 +40,10 @@ def evaluate(data: Path) -> dict[str, Any]:
     masks, outlined = load_split(find_file(data, adrenal_mass.FILE), "test")
     return {
         "cxr-pneumonia": _figures("cxr-pneumonia", [radiograph(one) for one in pictures], found)
-        | {"shifted": _shifted(pictures, found)},
+        | {"shifted": _shifted(pictures, found), "rival": _told_apart(rivals.brightness_rival(data), found)},
         "adrenal-mass": _figures("adrenal-mass", [gland(one) for one in masks], outlined)
-        | {"turned": _turned(masks, outlined), "always_normal": float((outlined == 0).mean())},
+        | {"turned": _turned(masks, outlined), "always_normal": float((outlined == 0).mean())}
+        | {"rival": _told_apart(rivals.shape_rival(data), outlined)},
     }
 
 
@@ -63,13 +64,18 @@ def probabilities_of(spec: ModelSpec, volumes: list[Volume]) -> npt.NDArray[np.f
     import torch
 
     settings = RunSettings("cpu")
-    views = torch.stack([classifier.views(Request(spec, one, spec.options(), settings, 1)) for one in volumes])
+    requests = [Request(spec, one, spec.options(), settings, 1) for one in volumes]
+    views = torch.stack([classifier.views(one) for one in requests])
     said = []
     with torch.inference_mode():
         for member in classifier.modules(spec):
             parts = [member(part).numpy() for part in views.flatten(0, 1).split(128)]
             said.append(np.concatenate(parts).reshape(*views.shape[:2], -1))
-    return probabilities(np.concatenate(said, 1), classifier.calibration_of(spec))[:, -1]
+    logits = np.concatenate(said, 1)
+    each = [
+        classifier.each_look(spec, looks, classifier.features(one)) for looks, one in zip(logits, requests, strict=True)
+    ]
+    return np.array([looks[:, -1].mean() for looks in each])
 
 
 def _figures(name: str, volumes: list[Volume], truth: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -91,8 +97,24 @@ def _figures(name: str, volumes: list[Volume], truth: npt.NDArray[np.int64]) -> 
             "wrong": int((~right).sum()),
             "wrong_above_90": int((~right & (confidence > 0.9)).sum()),
         },
+        "points": [_at(point.name, point.threshold, said, truth) for point in classifier.operating_points(spec)],
         "speed": _speed(spec, volumes[:8]),
     }
+
+
+def _at(name: str, threshold: float, said: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return what an operating point does in the test split."""
+    found, counts = truth == 1, said >= threshold
+    figures = {"accuracy": counts == found, "sensitivity": counts[found], "specificity": ~counts[~found]}
+    return {"name": name, "threshold": threshold} | {key: float(value.mean()) for key, value in figures.items()}
+
+
+def _told_apart(said: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Return how well a rival tells the classes apart."""
+    figures = compare_classes([str(one) for one in truth], {"0": 1 - said, "1": said})
+    of = figures["classes"]["1"]
+    told = {"auc": of["auc"], "accuracy": figures["accuracy"]}
+    return told | {"sensitivity": of["sensitivity"], "specificity": of["specificity"]}
 
 
 def _interval(cases: npt.NDArray[Any], figure: Callable[[npt.NDArray[np.int64]], float]) -> list[float]:

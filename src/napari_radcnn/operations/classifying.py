@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -52,7 +52,20 @@ def numbers(result: Classification) -> list[tuple[str, str]]:
         listed.sort(key=lambda pair: -pair[1])
     told = {"exclusive": "class", "multi-label": "present", "ordinal": "grade"}[result.kind]
     rows = [(told, ", ".join(result.decided) or "none")]
-    return [*rows, *((name, f"{value:.3f}") for name, value in listed)]
+    return [*rows, *((name, f"{value:.3f}") for name, value in listed), *_points(result)]
+
+
+def _points(result: Classification) -> Iterator[tuple[str, str]]:
+    """Return the operating point that decides each class, and what it did when it was tested."""
+    for name, points in result.operating_points.items():
+        for point in points:
+            if point.threshold == result.thresholds.get(name):
+                found, alarms = (round(100 * share) for share in (point.sensitivity, 1 - point.specificity))
+                yield (
+                    "operating point",
+                    f"{point.name}: {name} from {point.threshold:.2f} on, which finds {found} of 100 who have it and "
+                    f"gives {alarms} false alarms in 100 who do not",
+                )
 
 
 def compare_classifications(reference: Path, prediction: Path, _tolerance_mm: float) -> dict[str, Any] | None:

@@ -99,6 +99,9 @@ def _is_gradient(sample: Sample) -> bool:
     return bool(left.var() < _SMOOTH * values.var())
 
 
+#: HU that a forgotten intercept is at least.
+_LEAST_OFFSET = 500.0
+
 # -- Hounsfield units -----------------------------------------------------------------------------------------------
 
 
@@ -159,4 +162,6 @@ def _offsets(values: Floats) -> list[float]:
         return []
     counts, edges = np.histogram(values, bins=256, range=(low, low + 1200))
     darkest = float(edges[int(np.argmax(counts[:100]))])
-    return [-1000.0 - darkest, -1024.0, -1000.0]
+    # Lung at -800 is no air that has lost its intercept.
+    known = (-1000.0 - darkest, -1024.0, -1000.0)
+    return [offset for offset in known if abs(offset) >= _LEAST_OFFSET]

@@ -17,7 +17,9 @@ from napari_radcnn.inference.request import Request
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import get_model
 from napari_radcnn.models.classifiers import run as classifier
-from napari_radcnn.models.classifiers.calibrated import probabilities
+from napari_radcnn.models.classifiers.calibrated import Calibration, probabilities
+from napari_radcnn.models.classifiers.shape import stored_shape
+from napari_radcnn.spec.shipped import about_weights
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 NAMES = ("cxr-pneumonia", "adrenal-mass")
@@ -36,10 +38,10 @@ def radiograph(shape=(1, 90, 120), **about):
     return Volume(picture[None].astype(np.float32), grid, VolumeMetadata("chest", "CR", **about))
 
 
-def gland(radius=5, shape=(60, 70, 80)):
+def gland(radius=5, shape=(60, 70, 80), half=3):
     """A thin slab with a ball on it."""
     z, y, x = np.indices(shape)
-    slab = (abs(x - 40) < 12) & (abs(y - 36) < 3) & (abs(z - 30) < 12)
+    slab = (abs(x - 40) < 12) & (abs(y - 36) < half) & (abs(z - 30) < 12)
     ball = (x - 46) ** 2 + (y - 36) ** 2 + (z - 34) ** 2 < radius**2
     grid = Geometry.from_parts(shape, (1, 1, 1), (20, 30, -50))
     return Volume((slab | ball).astype(np.uint8), grid, VolumeMetadata("gland", "SEG", is_label=True))
@@ -76,12 +78,34 @@ def test_members_and_views_are_averaged(name):
         for member in classifier.modules(request.spec)
         for view in classifier.views(request)
     ]
-    expected = probabilities(np.stack(said, 1), classifier.calibration_of(request.spec))[0]
+    logits, calibration = np.stack(said, 1)[0], classifier.calibration_of(request.spec)
+    shape = stored_shape(about_weights(request.spec))
+    if shape is not None:  # each look is joined with what the shape says
+        logits, calibration = shape.joint(logits, classifier.features(request)), Calibration(1.0, (0.0, 0.0))
+    expected = probabilities(logits[None], calibration)[0]
+    assert (shape is not None) == (name == "adrenal-mass")
     found = classify(request.volume, name, device="cpu").probabilities
     assert list(found.values()) == pytest.approx(expected, abs=1e-5)
     views = classifier.views(request)
     assert len({tuple(view.flatten().tolist()) for view in views}) == len(views)
     assert torch.equal(views[0], classifier.prepared(request)[0][0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_operating_point_that_is_asked_for_decides(name):
+    finding = classifier.classes(get_model(name))[-1]
+    balanced = classify(scan_for(name), name)
+    points = balanced.operating_points[finding]
+    assert [point.name for point in points] == ["balanced", "sensitivity 0.8", "sensitivity 0.9"]
+    assert balanced.thresholds == {finding: points[0].threshold}
+    share = balanced.probabilities[finding]
+    assert balanced.decided == ((finding,) if share >= points[0].threshold else (next(iter(balanced.probabilities)),))
+    asked = classify(scan_for(name), name, {"operating_point": "sensitivity 0.9"})
+    assert asked.thresholds == {finding: points[2].threshold}
+    assert asked.probabilities == balanced.probabilities
+    assert classify(scan_for(name), name, {"operating_point": "0.5"}).thresholds == {}
+    with pytest.raises(OptionError, match="operating_point"):
+        classify(scan_for(name), name, {"operating_point": "sensitivity 1"})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,7 +123,7 @@ def test_a_map_lies_on_the_grid_of_the_scan(name):
 
 
 def test_a_thick_gland_is_likelier_to_have_a_mass():
-    thin, thick = (classify(gland(radius), "adrenal-mass").probabilities["mass"] for radius in (3, 12))
+    thin, thick = (classify(gland(radius, half=2), "adrenal-mass").probabilities["mass"] for radius in (3, 12))
     assert thick > thin + 0.2
 
 
@@ -162,7 +186,7 @@ def test_the_command_line_writes_probabilities(tmp_path, capsys):
     radcnn.write(gland(), scan)
     assert main(["run", "adrenal-mass", str(scan), "-o", str(target)]) == 0
     written = json.loads(target.read_text())
-    assert list(written) == ["probabilities", "suitability"]
+    assert list(written) == ["probabilities", "kind", "decided", "thresholds", "operating_points", "suitability"]
     expected = classify(radcnn.read(scan)[0], "adrenal-mass").probabilities
     assert written["probabilities"] == pytest.approx(dict(expected), abs=1e-4)
     manifest = json.loads((tmp_path / "out.json.radcnn.json").read_text())

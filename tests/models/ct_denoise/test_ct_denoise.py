@@ -12,6 +12,7 @@ from napari_radcnn.errors import CancelledError, ModelError, OptionError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.models.ct_denoise import run as ct_denoise
 from napari_radcnn.models.ct_denoise.noise import noise_level
+from napari_radcnn.models.ct_denoise.run import limited
 from napari_radcnn.phantom import disks
 from napari_radcnn.training.physics.low_dose import filtered, kernel
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -123,6 +124,28 @@ def test_strength_scales_what_is_taken_off(denoised):
     np.testing.assert_allclose(noisy.array - half, (noisy.array - full.array) / 2, atol=0.02)
     none = radcnn.denoise(noisy, "ct-denoise", {"strength": 0.0})
     np.testing.assert_array_equal(none.array, noisy.array)
+
+
+def test_a_limit_spares_what_stands_out_and_no_more():
+    rng = np.random.default_rng(8)
+    found = rng.normal(0, 10, (130, 117)).astype(np.float32)
+    found[:, 60:] *= 3  # noise is stronger on the right
+    found[40, 20], found[90, 100] = 200, -400
+    held = limited(found, 2.5)
+    assert held[40, 20] == pytest.approx(25, rel=0.25)
+    assert held[90, 100] == pytest.approx(-75, rel=0.25)
+    assert np.mean(held[:, :50] == found[:, :50]) == pytest.approx(0.987, abs=0.01)  # of a normal distribution
+    assert np.mean(held[:, 75:] == found[:, 75:]) == pytest.approx(0.987, abs=0.01)
+    assert np.array_equal(limited(found, 100.0), found)
+
+
+def test_a_limit_is_asked_for(denoised):
+    _, noisy, full = denoised
+    held = radcnn.denoise(noisy, "ct-denoise", {"strength": 1.0, "limit": 1.0}).array
+    whole = noisy.array - full.array
+    expected = np.stack([limited(one, 1.0) for one in whole])
+    np.testing.assert_allclose(noisy.array - held, expected, atol=0.05)
+    assert np.mean(np.abs(expected) < np.abs(whole) - 0.1) > 0.2
 
 
 def test_neighbors_help(scanned):

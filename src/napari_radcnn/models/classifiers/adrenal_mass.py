@@ -28,6 +28,13 @@ class AdrenalMassOptions(CheckedOptions):
         high=65535,
         step=1,
     )
+    operating_point: str = option(
+        "balanced",
+        title="Operating point",
+        help="From which probability the finding counts: chosen on cases that the networks had not seen, so that both "
+        "kinds are told best, or that 0.8 or 0.9 of those with it are found; or simply from 0.5",
+        choices=("balanced", "sensitivity 0.8", "sensitivity 0.9", "0.5"),
+    )
     explain: bool = option(
         False,
         title="Evidence",
@@ -42,7 +49,7 @@ SPEC = ModelSpec(
     name="adrenal-mass",
     title="Adrenal gland mass",
     task="classification",
-    version="1",
+    version="2",
     summary="Estimates how likely a mass is from the mask of one adrenal gland; it does not use the scan itself.",
     modalities=("SEG",),
     body_part="one adrenal gland, outlined",

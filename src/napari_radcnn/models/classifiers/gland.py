@@ -87,8 +87,28 @@ def prepare_gland(
 ) -> tuple[npt.NDArray[np.float32], Callable[[npt.NDArray], npt.NDArray[np.float32]], tuple[str, ...]]:
     """Return the channels `(2, 16, 16, 16)`, what brings a map of them onto the volume's grid, and what to tell.
 
-    The cube of 64 mm lies along the patient's axes around the center of the mask, in voxels of 1 mm, as MedMNIST v2
-    cut it.
+    Raises
+    ------
+    GeometryError, ModelError
+        As `cut_gland`.
+    """
+    cube, center, told = cut_gland(volume, label)
+    return gland_channels(cube), spreading(volume.geometry, center), told
+
+
+def spreading(geometry: Geometry, center: npt.NDArray[np.float64]) -> Callable[[npt.NDArray], npt.NDArray[np.float32]]:
+    """Return what brings a map of the network's cells around a place (LPS mm) onto a grid."""
+
+    def back(cells: npt.NDArray) -> npt.NDArray[np.float32]:
+        return _spread(cells, geometry, center)
+
+    return back
+
+
+def cut_gland(volume: Volume, label: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], tuple[str, ...]]:
+    """Return a gland in a cube of 64 mm in voxels of 1 mm, the middle of it (LPS mm), and what to tell.
+
+    The cube lies along the patient's axes around the center of the mask, as MedMNIST v2 cut it.
 
     Raises
     ------
@@ -117,11 +137,7 @@ def prepare_gland(
         )
     if not cube.any():
         raise ModelError(f"The mask in '{volume.name}' is too thin to be seen at 1 mm.")
-
-    def back(cells: npt.NDArray) -> npt.NDArray[np.float32]:
-        return _spread(cells, geometry, center)
-
-    return gland_channels(cube), back, tuple(told)
+    return cube, center, tuple(told)
 
 
 def _sampled(

@@ -67,8 +67,9 @@ def stored_shape(about: Mapping[str, Any]) -> ShapeModel | None:
     stored = about.get("shape")
     if not isinstance(stored, dict):
         return None
-    lists = {name: tuple(float(value) for value in stored[name]) for name in ("center", "scale", "weights")}
-    return ShapeModel(**lists, **{name: float(stored[name]) for name in ("bias", "network", "shape", "shift")})
+    center, scale, weights = (tuple(float(value) for value in stored[name]) for name in ("center", "scale", "weights"))
+    bias, network, shape, shift = (float(stored[name]) for name in ("bias", "network", "shape", "shift"))
+    return ShapeModel(center, scale, weights, bias, network, shape, shift)
 
 
 def shape_features(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -120,7 +121,7 @@ def _opened(depth: npt.NDArray[np.float64], radius: float) -> float:
     """Return the volume of all balls of a radius that fit inside, mm³."""
     from scipy import ndimage
 
-    core = depth > radius
+    core = depth >= radius
     if not core.any():
         return 0.0
     return float(np.count_nonzero(ndimage.distance_transform_edt(~core) < radius))

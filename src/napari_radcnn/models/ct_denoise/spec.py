@@ -22,6 +22,15 @@ class CtDenoiseOptions(CheckedOptions):
         high=1.0,
         step=0.05,
     )
+    limit: float = option(
+        0.0,
+        title="Limit",
+        help="At most so many local standard deviations of what is removed are taken off any pixel, which spares "
+        "single details that stand out; 0 sets no limit",
+        low=0.0,
+        high=10.0,
+        step=0.5,
+    )
     noise_level: float = option(
         0.0,
         title="Noise level",

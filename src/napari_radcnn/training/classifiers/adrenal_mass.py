@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_radcnn.models.classifiers.adrenal_mass import SHAPE
 from napari_radcnn.models.classifiers.input import gland_channels
+from napari_radcnn.models.classifiers.run import MIRRORS
+from napari_radcnn.models.classifiers.shape import shape_features
 from napari_radcnn.training.classifiers import learn as classification
+from napari_radcnn.training.classifiers.decide import decide_again, mirrored
 from napari_radcnn.training.classifiers.learn import Cases, find_file, load_split
 from napari_radcnn.training.views import gland_views
 
@@ -37,6 +41,13 @@ def cases(data: Path) -> Cases:
     return Cases(np.stack([gland_channels(mask) for mask in masks]), np.concatenate([first[1], second[1]]))
 
 
+def features(data: Path) -> npt.NDArray[np.float64]:
+    """Return the features `(N, n)` of the shapes of `cases`."""
+    path = find_file(data, FILE)
+    masks = np.concatenate([load_split(path, "train")[0], load_split(path, "val")[0]]) > 0
+    return np.stack([shape_features(mask) for mask in masks])
+
+
 def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     """Train, going on from what lies in `out`, and return the file of weights.
 
@@ -55,4 +66,11 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
 
     torch.set_num_threads(threads)
     trained_on = ["AdrenalMNIST3D-64 train", "AdrenalMNIST3D-64 val"]
-    return classification.train_ensemble("adrenal-mass", cases(data), SHAPE, gland_views, out, recipe, trained_on)
+    written = classification.train_ensemble("adrenal-mass", cases(data), SHAPE, gland_views, out, recipe, trained_on)
+    decide(written, data)
+    return written
+
+
+def decide(weights: Path, data: Path) -> dict[str, Any]:
+    """Fit the shape's share and the operating points of weights on cases each network never saw; see `decide_again`."""
+    return decide_again(weights, cases(data), mirrored(MIRRORS["adrenal-mass"]), features(data))

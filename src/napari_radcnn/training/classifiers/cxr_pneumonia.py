@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from napari_radcnn.models.classifiers.cxr_pneumonia import SHAPE
 from napari_radcnn.models.classifiers.input import standardized
 from napari_radcnn.training.classifiers import learn as classification
+from napari_radcnn.training.classifiers.decide import decide_again, varied
 from napari_radcnn.training.classifiers.learn import Cases, find_file, load_split
 from napari_radcnn.training.views import radiograph_views
 
@@ -57,4 +59,12 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
 
     torch.set_num_threads(threads)
     trained_on = ["PneumoniaMNIST train", "PneumoniaMNIST val"]
-    return classification.train_ensemble("cxr-pneumonia", cases(data), SHAPE, radiograph_views, out, recipe, trained_on)
+    known = cases(data)
+    written = classification.train_ensemble("cxr-pneumonia", known, SHAPE, radiograph_views, out, recipe, trained_on)
+    decide(written, data)
+    return written
+
+
+def decide(weights: Path, data: Path) -> dict[str, Any]:
+    """Fit the operating points of weights on views of cases each network never saw; see `decide_again`."""
+    return decide_again(weights, cases(data), varied(radiograph_views, Recipe.views, Recipe.seed))

@@ -52,8 +52,8 @@ def fit_shape(features: Floats, is_positive: npt.NDArray[np.bool_]) -> ShapeMode
     logs = np.log1p(features)
     center, scale = logs.mean(0), np.maximum(logs.std(0), 1e-6)
     weights, bias = logistic((logs - center) / scale, is_positive, _FEATURE_PENALTY)
-    rounded = (tuple(round(float(value), 6) for value in each) for each in (center, scale, weights))
-    return ShapeModel(*rounded, bias=round(bias, 6))
+    center, scale, weights = (tuple(round(float(value), 6) for value in each) for each in (center, scale, weights))
+    return ShapeModel(center, scale, weights, round(bias, 6))
 
 
 def unseen_logits(
@@ -100,7 +100,5 @@ def fit_joint(
         weights, bias = logistic(pairs[~here], positive[~here], _JOINT_PENALTY, counts[~here])
         unseen[fold == number] = (pairs[here] @ weights + bias).reshape(-1, views).mean(1)
     weights, bias = logistic(pairs, positive, _JOINT_PENALTY, counts)
-    joint = {"network": weights[0], "shape": weights[1], "shift": bias}
-    return replace(
-        fit_shape(features, is_positive), **{name: round(float(value), 6) for name, value in joint.items()}
-    ), unseen
+    network, share, shift = (round(float(value), 6) for value in (*weights, bias))
+    return replace(fit_shape(features, is_positive), network=network, shape=share, shift=shift), unseen
