@@ -52,8 +52,8 @@ def fit_shape(features: Floats, is_positive: npt.NDArray[np.bool_]) -> ShapeMode
     logs = np.log1p(features)
     center, scale = logs.mean(0), np.maximum(logs.std(0), 1e-6)
     weights, bias = logistic((logs - center) / scale, is_positive, _FEATURE_PENALTY)
-    center, scale, weights = (tuple(round(float(value), 6) for value in each) for each in (center, scale, weights))
-    return ShapeModel(center, scale, weights, round(bias, 6))
+    numbers = [tuple(round(float(value), 6) for value in each) for each in (center, scale, weights)]
+    return ShapeModel(numbers[0], numbers[1], numbers[2], round(bias, 6))
 
 
 def unseen_logits(
