@@ -17,7 +17,7 @@ from napari_radcnn.gui.layers.layers import layer_data, to_display
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.interactive.engines import registry
 from napari_radcnn.phantom import oblique_geometry, world_field
-from screens import pump
+from screens import MOVE_MS, pump
 from toy_engine import BallEngine
 
 LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
@@ -126,6 +126,7 @@ class Played:
         self.mouse(QEvent.Type.MouseButtonPress, position, button, button, modifiers)
 
     def move(self, position, button=LEFT, modifiers=PLAIN):
+        self.qtbot.wait(MOVE_MS)
         self.mouse(QEvent.Type.MouseMove, position, NONE, button, modifiers)
 
     def release(self, position, button=LEFT, modifiers=PLAIN):

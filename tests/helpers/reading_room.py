@@ -17,7 +17,7 @@ from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import oblique_geometry, world_field
 from napari_radcnn.volume import VolumeMetadata
-from screens import pump
+from screens import MOVE_MS, pump
 
 LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
 PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
@@ -85,11 +85,16 @@ class Reading:
         QApplication.sendEvent(canvas, event)
         pump(2)
 
+    def move(self, where, buttons=LEFT, modifiers=PLAIN, canvas=None):
+        """Move the mouse, with buttons down, no faster than vispy listens."""
+        self.qtbot.wait(MOVE_MS)
+        self.mouse(QEvent.Type.MouseMove, where, NONE, buttons, modifiers, canvas)
+
     def drag(self, points, button=LEFT, modifiers=PLAIN, canvas=None):
         """Press at the first of some points of a canvas, in pixels, move over the others, and let go."""
         self.mouse(QEvent.Type.MouseButtonPress, points[0], button, button, modifiers, canvas)
         for point in points[1:]:
-            self.mouse(QEvent.Type.MouseMove, point, NONE, button, modifiers, canvas)
+            self.move(point, button, modifiers, canvas)
         self.mouse(QEvent.Type.MouseButtonRelease, points[-1], button, NONE, modifiers, canvas)
 
     def click(self, point, button=LEFT, canvas=None):

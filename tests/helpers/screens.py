@@ -5,6 +5,9 @@ import time
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
+#: Between two moves of the mouse, ms: vispy leaves out moves that come within a hundredth of a second.
+MOVE_MS = 12
+
 
 def pump(times: int = 10) -> None:
     for _ in range(times):

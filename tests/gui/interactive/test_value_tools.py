@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 
 from napari_radcnn.gui.interactive import value_tools
 from napari_radcnn.gui.interactive.preview import LOST
@@ -104,7 +104,7 @@ def test_every_value_tool_with_the_mouse(make_napari_viewer, qtbot, monkeypatch)
 
     # level tracing: the contour is seen under the mouse, and a click takes it
     played.key(Qt.Key.Key_V, text="v")
-    played.mouse(QEvent.Type.MouseMove, second, NONE, NONE)
+    played.move(second, NONE)
     played.wait(lambda: _seen(played)[1].any())
     brick = (values >= 120) & on_slice
     np.testing.assert_array_equal(_seen(played)[1] == 1, _upright(played, brick))
@@ -122,7 +122,6 @@ def test_every_value_tool_with_the_mouse(make_napari_viewer, qtbot, monkeypatch)
     corners = [grid.to_world((7, j, i)) for j, i in ((9.5, 3), (9.5, 17), (17, 17), (17, 3))]
     played.press(corners[0])
     for place in (a + (b - a) * n / 4 for a, b in pairwise(corners) for n in (1, 2, 3, 4)):
-        qtbot.wait(15)  # moves that come faster are left out
         played.move(place)
     played.release(corners[-1])
     played.idle()
@@ -276,7 +275,7 @@ def test_buttons_keep_their_place_and_what_is_gone_is_gone(make_napari_viewer, q
     room = open_room(played.viewer)
     palette.choose("brush")
     palette.radius_spin.setValue(4.0)
-    played.mouse(QEvent.Type.MouseMove, middle, NONE, NONE)
+    played.move(middle, NONE)
     pump()
     x, y, radius = room._own_corners().circle
     where = played.pixel(middle)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 
 from costly import few_of
 from napari_radcnn.geometry import Geometry
@@ -43,14 +41,6 @@ STROKES = {
 }
 
 
-def drag(reading, points, canvas):
-    reading.mouse(QEvent.Type.MouseButtonPress, points[0], canvas=canvas)
-    for point in points[1:]:
-        time.sleep(0.015)  # vispy leaves out moves that come within a hundredth of a second
-        reading.mouse(QEvent.Type.MouseMove, point, Qt.MouseButton.NoButton, canvas=canvas)
-    reading.mouse(QEvent.Type.MouseButtonRelease, points[-1], buttons=Qt.MouseButton.NoButton, canvas=canvas)
-
-
 def places(plane, center, half, flat):
     """Return positions in the patient of shares of the field around a center."""
     first, second, _ = PLANES[plane]
@@ -82,7 +72,7 @@ def drawing(make_napari_viewer, qtbot, name):
             qtbot.mouseClick(section.tools[kind], LEFT)
             wanted = [places(plane, center, half * 0.8, flat) for flat in strokes]
             for stroke in wanted:
-                drag(reading, [reading.pixel(place, model, canvas) for place in stroke], canvas)
+                reading.drag([reading.pixel(place, model, canvas) for place in stroke], canvas=canvas)
             drawn += 1
             assert len(book.rulers) == drawn, (plane, kind, section.message_label.text())
             ruler = book.rulers[-1]

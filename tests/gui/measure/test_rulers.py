@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QPoint, Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 
 from napari_radcnn.geometry import Geometry
@@ -50,12 +49,7 @@ def choose(reading, section, kind):
 
 def freehand(reading, flat):
     z = float(reading.viewer.dims.point[0])
-    points = [reading.pixel((x, y, z)) for x, y in flat]
-    reading.mouse(QEvent.Type.MouseButtonPress, points[0])
-    for point in points[1:]:
-        time.sleep(0.03)  # vispy leaves out moves that come within a hundredth of a second
-        reading.mouse(QEvent.Type.MouseMove, point, Qt.MouseButton.NoButton)
-    reading.mouse(QEvent.Type.MouseButtonRelease, points[-1], buttons=Qt.MouseButton.NoButton)
+    reading.drag([reading.pixel((x, y, z)) for x, y in flat])
 
 
 def test_every_tool_draws_in_the_patient(page):

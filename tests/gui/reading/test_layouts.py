@@ -95,6 +95,8 @@ def test_a_click_centers_all_planes_and_a_drag_takes_them_along(make_napari_view
     reading = Reading(make_napari_viewer, qtbot, field(grid))
     reading.key(Qt.Key.Key_F7)
     room, viewer = reading.room, reading.viewer
+    # the scan in 3-D comes later, and whole: not in between
+    qtbot.waitUntil(lambda: room.layouts.panes[2].is_ready, timeout=10_000)
     shown = reading.layers[0].metadata["radcnn"]["place"].shown
     place = shown.to_world((5, 3, 11))
     for model, canvas in zip(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 
 from costly import few_of
 from napari_radcnn.gui.layers.layers import layer_data, to_display
@@ -15,7 +13,7 @@ from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.results import Label, LabelMap
 from played import scan as turned_scan
-from reading_room import CONTROL, LEFT, NONE, SCANS, Reading, canvas_of, field
+from reading_room import CONTROL, SCANS, Reading, canvas_of, field
 from screens import pump
 
 pytestmark = pytest.mark.gui
@@ -38,14 +36,8 @@ def open_labels(make_napari_viewer, qtbot, grid):
 
 
 def stroke(reading, pane_model, canvas, positions):
-    """Paint through LPS positions, waiting as long as vispy wants it between two moves."""
-    points = [reading.pixel(position, pane_model, canvas) for position in positions]
-    reading.mouse(QEvent.Type.MouseButtonPress, points[0], canvas=canvas)
-    for point in points[1:]:
-        time.sleep(0.02)
-        reading.mouse(QEvent.Type.MouseMove, point, NONE, LEFT, canvas=canvas)
-    time.sleep(0.02)
-    reading.mouse(QEvent.Type.MouseButtonRelease, points[-1], LEFT, NONE, canvas=canvas)
+    """Paint through LPS positions."""
+    reading.drag([reading.pixel(position, pane_model, canvas) for position in positions], canvas=canvas)
 
 
 @pytest.mark.parametrize("name", few_of(GRIDS, "oblique"))
