@@ -22,6 +22,7 @@ from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.provenance import identify, voxel_hash
 from napari_radcnn.session import PromptSession
 from napari_radcnn.volume import Volume, VolumeMetadata
+from patience import PATIENCE
 from sources import CountingSource
 from toy_engine import BallEngine
 
@@ -402,12 +403,12 @@ def test_what_an_engine_reads_does_not_change_under_it(session, engine) -> None:
     answers = []
     thread = threading.Thread(target=lambda: answers.append(session.predict(pending)))
     thread.start()
-    assert engine.entered.wait(10)
+    assert engine.entered.wait(PATIENCE)
     session.undo()
     session.apply(Paint((tuple(session.geometry.to_world((3, 3, 3)).tolist()),), 3.0))
     assert (pending.request.current == current).all()
     engine.go_on.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert len(answers) == 1
     with pytest.raises(SessionError):
         session.commit(pending, answers[0])
@@ -419,11 +420,11 @@ def test_an_engine_that_is_changed_while_it_answers_is_closed_after_its_answer(s
     answers = []
     thread = threading.Thread(target=lambda: answers.append(session.predict(pending)))
     thread.start()
-    assert engine.entered.wait(10)
+    assert engine.entered.wait(PATIENCE)
     session.set_engine(BallEngine(2.0, "small ball"))
     assert engine.closed == 0
     engine.go_on.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert engine.closed == 1
     session.commit(pending, answers[0])
     assert session.volume_ml(1) == pytest.approx(4 / 3 * np.pi * 5.0**3 / 1000, rel=0.05)

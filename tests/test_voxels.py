@@ -17,6 +17,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, world_field
 from napari_radcnn.volume import Volume, VolumeMetadata
 from napari_radcnn.voxels import Level, box_ends
+from patience import PATIENCE
 from sources import CountingSource
 
 ORIENTATIONS = ["".join(letters) for axes in permutations(("LR", "PA", "SI")) for letters in product(*axes)]
@@ -133,7 +134,7 @@ def test_threads_load_once():
 
     def slow(box):
         reading.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         return plain(box)
 
     source.read = slow
@@ -141,10 +142,10 @@ def test_threads_load_once():
     threads = [threading.Thread(target=lambda: found.append(volume.array)) for _ in range(4)]
     for thread in threads:
         thread.start()
-    assert reading.wait(10)
+    assert reading.wait(PATIENCE)
     go.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert len(found) == 4
     assert all(array is found[0] for array in found)
     assert sum(k[1] - k[0] for k, _, _ in source.boxes) == grids.SHAPE[0]

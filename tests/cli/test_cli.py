@@ -20,6 +20,7 @@ from napari_radcnn.cli import main
 from napari_radcnn.files import owned
 from napari_radcnn.models import describe, models
 from napari_radcnn.phantom import disks, world_field
+from patience import PATIENCE
 
 
 @pytest.fixture
@@ -231,7 +232,7 @@ def test_interrupting_a_run_is_status_130_and_leaves_nothing(tmp_path):
     while line and "block 1" not in line:
         line = process.stderr.readline()
     process.send_signal(signal.SIGINT)  # the other signals are sent in `test_signals`
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, errors
     assert "cancelled" in errors
     assert "Traceback" not in errors

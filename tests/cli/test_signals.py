@@ -14,6 +14,7 @@ import napari_radcnn as radcnn
 from model_factory import describe
 from napari_radcnn.phantom import head, oblique_geometry
 from onnx_file import endless_onnx
+from patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent to a process as on POSIX")
 
@@ -45,7 +46,7 @@ def test_one_signal_ends_a_network_that_never_ends(tmp_path: Path, number: signa
         lines.append(run.stderr.readline())
         assert lines[-1], lines
     run.send_signal(number)
-    told = run.communicate(timeout=60)[1].splitlines()
+    told = run.communicate(timeout=PATIENCE)[1].splitlines()
     assert run.returncode == 130
     assert told[-1] == "radcnn: The run was cancelled; nothing was written."
     assert not list(tmp_path.glob("out*"))
@@ -61,7 +62,7 @@ def test_a_second_signal_ends_a_native_call_that_never_ends() -> None:
     with pytest.raises(subprocess.TimeoutExpired):  # the first one asks only
         stuck.wait(1.0)
     stuck.send_signal(signal.SIGTERM)
-    told = stuck.communicate(timeout=60)[1].strip()
+    told = stuck.communicate(timeout=PATIENCE)[1].strip()
     assert stuck.returncode == 130
     assert told.startswith("radcnn: ended at once")
 

@@ -29,6 +29,7 @@ from napari_radcnn.cohort.cluster.serving import scheduler_command
 from napari_radcnn.cohort.cluster.workers import Cluster, _Task
 from napari_radcnn.cohort.jobs import Answer, Job
 from napari_radcnn.errors import ExitStatus, OptionError, WriteError
+from patience import PATIENCE
 
 
 def test_certificates_are_signed_by_their_authority_and_keys_are_private(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def _why_refused(scheduler: Path, client: Path, monkeypatch: pytest.MonkeyPatch)
     finally:
         monkeypatch.undo()
         here.close()
-        thread.join(20)
+        thread.join(PATIENCE)
 
 
 def test_why_a_scheduler_does_not_talk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +308,7 @@ def test_a_worker_that_is_killed_loses_nothing(
             assert process.poll() is None, log
             time.sleep(0.05)
         cluster.kill("two")
-        told, errors = process.communicate(timeout=200)
+        told, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == ExitStatus.INCOMPLETE, errors
     cluster.worker("two")
     assert "9 cases done, 1 failed" in told, errors

@@ -23,6 +23,7 @@ from napari_radcnn.spec.identity import model_identity
 from napari_radcnn.spec.trust import forget_trust, remember_trust, trusted
 from napari_radcnn.user_folders import data_folder
 from napari_radcnn.volume import Volume, VolumeMetadata
+from patience import PATIENCE
 
 CPU = {"device": "cpu", "precision": "float32"}
 TEXTS = {"licence": "CC BY 4.0\nFree to use.", "card": "# Two organs\nTrained on nothing."}
@@ -97,7 +98,7 @@ def test_what_is_listed_says_what_it_is_without_torch(tmp_path):
     assert Path(spec.card).read_text() == TEXTS["card"]
     assert spec.spacing == (2.0, 1.5, 1.5)
     code = "import sys, napari_radcnn as r; assert len(r.models()) > 2; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def test_packing_twice_gives_the_same_file(tmp_path):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+
+from patience import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +53,24 @@ def package_log() -> Iterator[list[str]]:
     logging.getLogger("napari_radcnn").addHandler(collector)
     yield messages
     logging.getLogger("napari_radcnn").removeHandler(collector)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _waits_are_patient() -> Iterator[None]:
+    """Let what tests wait for take its time: seconds say nothing of a computer that does much else."""
+    from pytestqt.qtbot import QtBot
+
+    wait_until, wait_signal, least = QtBot.waitUntil, QtBot.waitSignal, PATIENCE * 1000
+
+    def until(self: QtBot, callback: Callable[[], bool | None], *, timeout: int = least) -> None:
+        __tracebackhide__ = True
+        wait_until(self, callback, timeout=max(timeout, least))
+
+    def signal(self: QtBot, signal: Any, *, timeout: int = least, **how: Any) -> Any:
+        return wait_signal(self, signal, timeout=max(timeout, least), **how)
+
+    with patch.object(QtBot, "waitUntil", until), patch.object(QtBot, "waitSignal", signal):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from patience import PATIENCE
 from screens import pump
 
 pytestmark = pytest.mark.gui
@@ -156,13 +157,15 @@ def test_the_real_program_starts_silently_for_a_new_user_without_torch(tmp_path)
     environment.pop("PYTEST_CURRENT_TEST", None)
     script = tmp_path / "start.py"
     script.write_text(SILENT_START, encoding="utf-8")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=PATIENCE
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_open_with_an_unreadable_path_is_one_line_and_status_3(tmp_path):
     command = [sys.executable, "-m", "napari_radcnn.gui", str(tmp_path / "missing.nii.gz")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 3
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import cohorts
+from patience import PATIENCE
 
 
 def free_port() -> int:
@@ -99,7 +100,7 @@ class Processes:
             )
 
     def _until(self, name: str, sign: str) -> None:
-        until = time.monotonic() + 120
+        until = time.monotonic() + PATIENCE
         while sign not in self.said(name):
             assert self.running[name].poll() is None, self.said(name)
             assert time.monotonic() < until, self.said(name)

@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 
 from napari_radcnn.volume import Volume
+from patience import PATIENCE
 
 #: From nibabel's RAS to DICOM's LPS.
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -24,7 +25,7 @@ def converted(folder: Path, out: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         [dcm2niix.bin, "-b", "n", "-z", "n", "-f", "%s_%r", "-o", str(out), str(folder)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     files = sorted(out.glob("*.nii"))

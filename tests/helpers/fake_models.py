@@ -14,6 +14,7 @@ from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models import ModelSpec, get_model, registry
 from napari_radcnn.progress import Monitor
 from napari_radcnn.results import Detection, Label
+from patience import PATIENCE
 
 STEPS = 8
 
@@ -36,7 +37,7 @@ class FakePipeline(ModuleType):
         monitor.say("starting")
         self.started.set()
         for step in range(STEPS):
-            self.may_go_on.wait(10)
+            self.may_go_on.wait(PATIENCE)
             if self.error is not None:
                 raise self.error
             self.steps_done += 1

@@ -5,6 +5,8 @@ import time
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
+from patience import PATIENCE
+
 #: Between two moves of the mouse, ms: vispy leaves out moves that come within a hundredth of a second.
 MOVE_MS = 12
 
@@ -23,8 +25,8 @@ def screenshot(viewer) -> np.ndarray:
 def wait_for_plan(dock) -> None:
     """Let the Models dock find out what the run it shows would cost."""
     dock.update_plan()
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while dock.is_planning:
-        assert time.monotonic() < end, "no plan within 20 s"
+        assert time.monotonic() < end, "there is no plan"
         QApplication.processEvents()
         time.sleep(0.001)

@@ -12,6 +12,7 @@ from napari_radcnn.interactive.rasterize import rasterize
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
+from patience import PATIENCE
 
 
 @dataclass
@@ -35,7 +36,7 @@ class BallEngine:
         self.requests.append(request)
         self.entered.set()
         if self.go_on is not None:
-            assert self.go_on.wait(10)
+            assert self.go_on.wait(PATIENCE)
         monitor.check()
         if self.is_broken:
             raise ModelError("The engine 'ball' is broken.")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE
+
 REPOSITORY = Path(__file__).parents[2]
 
 #: A recipe that learns y = x1 + x2 + x3 a sample every hundredth of a second, and one that cannot begin.
@@ -60,12 +62,12 @@ def repository(tmp_path):
     (tmp_path / "no-scans" / "broken").touch()
     yield root
     if (tmp_path / "training-state" / "queue.toml").exists():
-        subprocess.run([sys.executable, root / "scripts" / "train_queue", "stop"], check=False, timeout=120)
+        subprocess.run([sys.executable, root / "scripts" / "train_queue", "stop"], check=False, timeout=PATIENCE)
 
 
 def _queue(root, *words, expected=0):
     script = root / "scripts" / "train_queue"
-    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == expected, done.stderr
     return done.stdout + done.stderr
 
@@ -79,7 +81,7 @@ def _write(root, *trainings, head="", nice=0):
 
 
 def _wait_for(is_so, what):
-    until = time.monotonic() + 300
+    until = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < until, f"waited for: {what}"
         time.sleep(0.05)

@@ -19,6 +19,7 @@ from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.io.formats import writable_suffixes
 from napari_radcnn.phantom import disks, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
+from patience import PATIENCE
 
 pytestmark = pytest.mark.gui
 GEOMETRY = oblique_geometry((6, 9, 11))
@@ -82,7 +83,7 @@ class Held:
 
     def __call__(self, *arguments, **keywords):
         self.begun.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(PATIENCE)
         return self._real(*arguments, **keywords)
 
 

@@ -15,6 +15,7 @@ from napari_radcnn.gui.layers.layers import to_display, to_patient
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.preprocessing import resample
+from patience import PATIENCE
 
 pytestmark = pytest.mark.gui
 
@@ -128,7 +129,7 @@ def test_undo_takes_back_only_changes_and_cancel_only_what_may_be(qtbot):
     listener = Listener(steps)
 
     def waits(_progress, cancel):
-        assert gate.wait(10)
+        assert gate.wait(PATIENCE)
         if cancel.is_set():
             from napari_radcnn.errors import CancelledError
 
@@ -157,7 +158,7 @@ def test_closing_does_what_must_be_done_and_then_the_last_thing(qtbot):
     steps, gate, order = Steps(), Event(), []
 
     def waits(_progress, _cancel):
-        assert gate.wait(10)
+        assert gate.wait(PATIENCE)
         order.append("running")
 
     steps.add(Step("running", waits))

@@ -17,6 +17,7 @@ from napari_radcnn.gui.layers.layers import label_map_from_layer, to_patient, vo
 from napari_radcnn.interactive.tools import Grow, ToolState
 from napari_radcnn.progress import Monitor
 from napari_radcnn.session import PromptSession
+from patience import PATIENCE
 from played import CONTROL, LEFT, RIGHT, SHIFT, Played, oblique_scan, scan, use_engine
 from screens import pump
 
@@ -304,7 +305,7 @@ os._exit(1)
 
 def test_after_a_crash_the_session_is_offered_for_its_scan(make_napari_viewer, qtbot, engine, folder):
     program = KILLED.format(paths=[str(Path(__file__).parents[2] / "helpers")])
-    subprocess.run([sys.executable, "-c", program], env=dict(os.environ), timeout=120)
+    subprocess.run([sys.executable, "-c", program], env=dict(os.environ), timeout=PATIENCE)
     other = scan((9, 12, 10), name="other")
     played = Played(make_napari_viewer, qtbot, other)
     saved = played.dock.saved

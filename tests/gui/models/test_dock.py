@@ -221,9 +221,8 @@ def test_closing_the_viewer_during_a_run_cancels_it(make_napari_viewer, qtbot, m
     qtbot.waitUntil(pipeline.started.is_set)
     job = dock.job
     viewer.close()
-    qtbot.wait(50)
-    pipeline.may_go_on.set()
     qtbot.waitUntil(lambda: job._cancel.is_set())
+    pipeline.may_go_on.set()
     qtbot.wait(200)
     assert pipeline.steps_done < fake_models.STEPS
 

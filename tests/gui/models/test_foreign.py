@@ -26,6 +26,7 @@ from napari_radcnn.gui.models.dialogs import LocalModelsDialog
 from napari_radcnn.gui.models.dock import ModelsDock
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import head, oblique_geometry
+from patience import PATIENCE
 from screens import wait_for_plan
 
 pytestmark = pytest.mark.gui
@@ -214,7 +215,7 @@ def test_cancel_while_a_model_is_opened_leaves_none(make_napari_viewer, qtbot, t
 
     def slowly(path, trust=None, may_install=False):
         started.set()
-        may_go_on.wait(10)
+        may_go_on.wait(PATIENCE)
         return radcnn.open_model(path, trust=trust)
 
     monkeypatch.setattr(foreign, "open_or_ask", slowly)

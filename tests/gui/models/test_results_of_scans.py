@@ -14,6 +14,7 @@ from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome
 from napari_radcnn.results import Detection
+from patience import PATIENCE
 from screens import pump, wait_for_plan
 
 pytestmark = pytest.mark.gui
@@ -172,7 +173,7 @@ def test_a_layer_closed_while_its_cost_is_computed_leaves_no_cost_and_no_warning
     def slow_plan(request):
         if request.volume.name == "A":
             asked.set()
-            may_answer.wait(10)
+            may_answer.wait(PATIENCE)
             return Plan(request.spec.name, 8, (4, 4, 4), 1000, warnings=("only of A",))
         return Plan(request.spec.name, 8, (4, 4, 4), 1000, warnings=("only of B",))
 

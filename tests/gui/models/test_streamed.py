@@ -24,6 +24,7 @@ from napari_radcnn.io.omezarr import read as reading
 from napari_radcnn.models import get_model
 from napari_radcnn.phantom import oblique_geometry, world_field
 from napari_radcnn.volume import Volume
+from patience import PATIENCE
 from screens import wait_for_plan
 
 WIDE = (4, 30, 300)
@@ -55,7 +56,7 @@ def streaming(monkeypatch):
         for k in range(request.volume.shape[0]):
             if k == 1:
                 pipeline.at_second.set()
-                pipeline.may_go_on.wait(10)
+                pipeline.may_go_on.wait(PATIENCE)
                 if pipeline.error:
                     raise pipeline.error
             monitor.step(f"slice {k}")

@@ -8,6 +8,7 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_radcnn.gui.parts.job import Job
+from patience import PATIENCE
 
 pytestmark = pytest.mark.gui
 
@@ -40,7 +41,7 @@ print("ended", sum(job.is_running for job in jobs))
 def test_the_program_ends_quietly_while_work_runs_and_while_it_is_about_to(tmp_path):
     script = tmp_path / "quits.py"
     script.write_text(QUITS, encoding="utf-8")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["cancelled", "cancelled", "ended", "0"]
 
@@ -51,7 +52,7 @@ def test_progress_that_comes_while_progress_is_shown_is_not_piled_up(make_napari
     page = QWidget()
     viewer.window.add_dock_widget(page)
     may_end = threading.Event()
-    job = Job(page, "work", lambda _progress, _cancel: may_end.wait(10))
+    job = Job(page, "work", lambda _progress, _cancel: may_end.wait(PATIENCE))
     depths, depth = [], 0
 
     def set_description(bar, text):

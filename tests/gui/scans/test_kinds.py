@@ -23,6 +23,7 @@ from napari_radcnn.gui.layers.view import letters
 from napari_radcnn.gui.scans.dock import ScansDock
 from napari_radcnn.io import read
 from napari_radcnn.phantom import oblique_geometry, world_field
+from patience import PATIENCE
 
 pytestmark = pytest.mark.gui
 AFFINE = np.array([[-0.7, 0, 0, 30.0], [0, -0.8, 0, 12.0], [0, 0, 2.5, -5.0], [0, 0, 0, 1]])
@@ -225,5 +226,5 @@ Image(np.zeros((2, 3, 4)), units="mm")
 thread.join()
 assert not wrong, wrong
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from costly import few_rows
 from killed_session import BallEngine, play, resumed, scan
 from napari_radcnn.interactive.journal.journal import saved_sessions
 from napari_radcnn.session import PromptSession
+from patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no SIGKILL")
 
@@ -133,7 +134,7 @@ def test_a_program_killed_fifty_times_loses_no_acknowledged_step(tmp_path, seed)
 def test_a_program_killed_within_a_record_loses_that_step_alone(tmp_path, record, n_bytes):
     folder, seed = tmp_path / "sessions", 4
     process = _start(folder, seed, 0, 60, record, n_bytes)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (-9, b"")
     acknowledged = _acknowledged(output, 0)
     assert acknowledged >= record - 1
@@ -145,7 +146,7 @@ def test_a_program_killed_within_a_record_loses_that_step_alone(tmp_path, record
 def test_it_would_be_noticed_if_a_step_were_missing(tmp_path):
     folder, seed = tmp_path / "sessions", 4
     process = _start(folder, seed, 0, 12)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0, b"")
     file = next(folder.glob("*/journal.radcnn"))
     file.write_bytes(file.read_bytes()[:-1])

@@ -19,6 +19,7 @@ from napari_radcnn.errors import JournalError
 from napari_radcnn.files.owner import Owner
 from napari_radcnn.interactive.journal.journal import Journal, saved_sessions
 from napari_radcnn.interactive.journal.lock import is_locked, take as take_lock
+from patience import PATIENCE
 
 _OTHER = """
 import sys
@@ -52,7 +53,7 @@ def test_a_session_of_a_living_process_is_not_given_away_and_one_of_a_dead_one_i
         with pytest.raises(JournalError, match="open in another program"):
             Journal.open(path)
         os.kill(process.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while saved_sessions(tmp_path)[0].is_alive and time.monotonic() < deadline:
             time.sleep(0.01)  # a zombie by then: nobody waited for it yet
         assert not saved_sessions(tmp_path)[0].is_alive
@@ -68,7 +69,7 @@ def test_a_session_of_a_living_process_is_not_given_away_and_one_of_a_dead_one_i
 
 def test_a_process_that_ends_by_itself_gives_the_session_back(tmp_path):
     process, path = _other(tmp_path)
-    process.communicate("\n", timeout=60)
+    process.communicate("\n", timeout=PATIENCE)
     assert [entry.name for entry in path.iterdir()] == ["journal.radcnn"]
 
 

@@ -18,6 +18,7 @@ from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.user_folders import cache_folder
 from onnx_file import affine_onnx
+from patience import PATIENCE
 from toy_networks import ToySource, affine, smooth_noise, unet
 
 pytest.importorskip("openvino", reason="the extra `cpu` is not installed")
@@ -266,6 +267,8 @@ _WATCHED = """
     print(sorted(set(tried)), sorted(started), sorted(str(p) for p in pathlib.Path.home().rglob("*")))
 """
 
+_UNTIL_IT_TRIED = f"[time.sleep(0.05) for _ in range({PATIENCE * 20}) if not tried]"
+
 
 def watch(tmp_path, before="", early="", after=""):
     """Return what a fresh process tried to send, the threads it started and the files it left in its home."""
@@ -285,7 +288,7 @@ def test_nothing_is_sent_and_no_thread_started_when_a_network_is_converted_and_r
 
 def test_openvino_s_own_import_would_send(tmp_path):
     pytest.importorskip("openvino_telemetry")
-    told = watch(tmp_path, before="import openvino, time; time.sleep(1)")
+    told = watch(tmp_path, before=f"import openvino, time; {_UNTIL_IT_TRIED}")
     assert "'start'" in told  # the process that would reach for the network: this test can fail
 
 
@@ -294,7 +297,7 @@ def test_nothing_is_sent_where_another_program_part_imported_openvino_first(tmp_
     told = watch(
         tmp_path,
         before="import openvino, time",
-        early="time.sleep(1); import_openvino(); tried.clear()",
+        early=f"{_UNTIL_IT_TRIED}; time.sleep(1); import_openvino(); tried.clear()",
         after="time.sleep(1)",
     )
     assert told.startswith("[] []")

@@ -20,6 +20,7 @@ from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.phantom import rotation
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
+from patience import PATIENCE
 
 SHAPE = (9, 20, 30)
 
@@ -192,15 +193,13 @@ def test_it_stops_while_the_network_computes(engine, volume, monkeypatch):
 
     def slow(self, *arguments, **named):
         cancel.set()
-        assert go.wait(30)
+        assert go.wait(PATIENCE)
         return plain(self, *arguments, **named)
 
     monkeypatch.setattr(fake.FakeSession, "add_point_interaction", slow)
     point = Prompt.point(_world(volume, (2, 7, 21))[0])
-    started = time.monotonic()
-    with pytest.raises(CancelledError):
+    with pytest.raises(CancelledError):  # without waiting for the network
         engine.predict(_request(volume, point), Monitor(1, cancel=cancel))
-    assert time.monotonic() - started < 25  # it did not wait for the network
     go.set()
     box = Prompt.box(*_world(volume, (4, 5, 6), (4, 9, 6), (4, 5, 12)))
     update = engine.predict(_request(volume, box), Monitor(1))  # what was stopped has left nothing behind
@@ -273,7 +272,7 @@ def test_a_server_is_asked_the_same(weights, monkeypatch, volume):
     assert (type(session), session.server_url) == (fake.RemoteSession, "https://gpu.example.org:1527")
     assert "name no licence" in engine.licence
     engine.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not session.is_closed and time.monotonic() < deadline:
         time.sleep(0.01)
     assert session.is_closed
