@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -85,4 +87,15 @@ def _manifests_are_read_once() -> Iterator[None]:
         return iter(discover(paths) if paths else known(tuple(sys.path)))
 
     with patch.object(PluginManifest, "discover", staticmethod(discovered)):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shaders_are_read_once() -> Iterator[None]:
+    """Look for the variables of a shader once a process: vispy does so at each use, a tenth of these tests."""
+    from vispy.gloo import program
+
+    matches = functools.cache(lambda pattern, code: tuple(re.finditer(pattern, code)))
+    known = SimpleNamespace(sub=functools.cache(re.sub), finditer=matches, M=re.M)
+    with patch.object(program, "re", known):
         yield

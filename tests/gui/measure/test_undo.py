@@ -149,6 +149,7 @@ def test_the_key_of_a_session_is_its_own(opened, qtbot):
     reading.viewer.layers.selection.active = reading.layers[0]
     panel_of(reading.viewer).open("Interactive segmentation")
     page = panel_of(reading.viewer).page
+    page.engine_combo.setCurrentIndex(page.engine_combo.findData("region"))  # no network has to be read
     page.start()
     qtbot.waitUntil(lambda: page.editing is not None and page.editing.is_open, timeout=30_000)
     page.editing.edit("New", lambda session: session.add_object("lesion"))
