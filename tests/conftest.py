@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -21,6 +22,9 @@ _DISPLAYS: dict[str, Display] = {}
 _HOMES = itertools.count()
 _COST = "cpu_s"
 _BEGUN = pytest.StashKey[float]()
+#: How many modules there were when those that were imported were left out of searches for garbage.
+_LEFT_OUT = [0]
+_MANY_MODULES = 50
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -104,8 +108,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Leave what is imported by now out of every later search for garbage; each viewer begins and ends with one."""
+    _leave_out_of_searches()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    """Leave out what a test imported, too, once its fixtures have gone: napari's window, vispy, torch."""
+    done = yield
+    if len(sys.modules) >= _LEFT_OUT[-1] + _MANY_MODULES:
+        _leave_out_of_searches()
+    return done
+
+
+def _leave_out_of_searches() -> None:
     gc.collect()
     gc.freeze()
+    _LEFT_OUT.append(len(sys.modules))
 
 
 def pytest_unconfigure() -> None:
