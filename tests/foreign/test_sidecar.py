@@ -18,6 +18,7 @@ from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.sidecar.input import INTENSITY
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
+from onnx_file import boxes_onnx
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "model_json.md"
 EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)]
@@ -115,6 +116,27 @@ def test_the_documented_synthesis_has_its_own_values(tmp_path):
     assert made.geometry.is_close(scan.geometry)
     with pytest.raises(ModelError, match="is for synthesis, not for denoising"):
         radcnn.denoise(scan, spec)
+
+
+def test_the_documented_detector_of_radiographs_finds_what_its_network_lists(tmp_path):
+    pytest.importorskip("openvino")
+    (tmp_path / "two.json").write_text(json.dumps(EXAMPLES[8]))
+    corners = [[10.0, 20, 30, 24], [40, 5, 50, 25], [11, 20, 31, 24]]
+    (tmp_path / "two.onnx").write_bytes(boxes_onnx(corners, [2.0, 1.0, 0.0], [1, 2, 1], (64, 64)))
+    scan = scan_of(shape=(1, 64, 64)).with_metadata(modality="DX")
+    found = radcnn.detect(scan, radcnn.open_model(tmp_path / "two.onnx"), device="cpu", anyway=True)
+    assert [one.label for one in found.boxes] == ["nodule", "fracture"]
+    np.testing.assert_allclose(found.boxes[0].center, scan.geometry.to_world(np.array([0, 21.5, 19.5])), atol=1e-4)
+
+
+def test_the_documented_detector_of_nodules_opens(tmp_path):
+    from napari_radcnn.networks.retinanet import RetinaNet
+
+    example = EXAMPLES[9]
+    write_safetensors(tmp_path / example["weights"], RetinaNet(**example["architecture"]["arguments"]).state_dict())
+    (tmp_path / "model.json").write_text(json.dumps(example))
+    spec = radcnn.open_model(tmp_path)
+    assert (spec.task, spec.classes, spec.patch) == ("detection", ("nodule",), (64, 64, 32))
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,25 @@ def mean_onnx(weight: list[list[float]], bias: list[float], patch: tuple[int, ..
     graph += _bytes(5, _tensor("w", (channels, answers), columns)) + _bytes(5, _tensor("b", (answers,), bias))
     graph += _bytes(11, _value("x", (1, channels, *patch))) + _bytes(12, _value("y", (1, answers)))
     return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))
+
+
+def boxes_onnx(boxes: list[list[float]], bias: list[float], labels: list[int], patch: tuple[int, ...]) -> bytes:
+    """Return a detector of one channel: these boxes and labels, with the scores sigmoid(bias + mean of the input)."""
+    count, sides = len(boxes), len(boxes[0])
+    graph = _bytes(1, _bytes(1, "x") + _bytes(2, "mean") + _bytes(4, "GlobalAveragePool"))
+    graph += _bytes(1, _bytes(1, "mean") + _bytes(1, "row") + _bytes(2, "one") + _bytes(4, "Reshape"))
+    graph += _bytes(1, _bytes(1, "one") + _bytes(1, "bias") + _bytes(2, "sum") + _bytes(4, "Add"))
+    graph += _bytes(1, _bytes(1, "sum") + _bytes(2, "scores") + _bytes(4, "Sigmoid"))
+    for name in ("boxes", "labels"):
+        graph += _bytes(1, _bytes(1, f"these {name}") + _bytes(2, name) + _bytes(4, "Identity"))
+    graph += _bytes(2, "g") + _bytes(5, _tensor("bias", (count,), bias))
+    graph += _bytes(5, _tensor("these boxes", (count, sides), [value for box in boxes for value in box]))
+    whole = struct.pack(f"<{count}q", *labels)
+    graph += _bytes(5, _integer(1, count) + _integer(2, 7) + _bytes(8, "these labels") + _bytes(9, whole))
+    graph += _bytes(5, _integer(1, 1) + _integer(2, 7) + _bytes(8, "row") + _bytes(9, struct.pack("<q", 1)))
+    graph += _bytes(11, _value("x", (1, 1, *patch)))
+    graph += _bytes(12, _value("boxes", (count, sides))) + _bytes(12, _value("scores", (count,)))
+    graph += _bytes(
+        12, _bytes(1, "labels") + _bytes(2, _bytes(1, _integer(1, 7) + _bytes(2, _bytes(1, _integer(1, count)))))
+    )
+    return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))

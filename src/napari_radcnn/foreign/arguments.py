@@ -48,6 +48,10 @@ class Arguments:
         """Return the arguments of a mapping within this one."""
         return Arguments(self._shown, values, self._lines, (*self._place, *place), what)
 
+    def has(self, name: str) -> bool:
+        """Return whether an argument is there; it is not taken."""
+        return name in self._left
+
     def take(self, name: str, default: Any = _MISSING) -> Any:
         """Return an argument as it is, or `default` where it is left out."""
         self._asked.append(name)

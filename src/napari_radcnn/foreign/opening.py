@@ -35,7 +35,7 @@ def open_model(path: str | os.PathLike[str], *, trust: str | None = None) -> Mod
     Returns
     -------
     ModelSpec
-        To be given to `napari_radcnn.segment` or `napari_radcnn.denoise`.
+        To be given to the function of its task, such as `napari_radcnn.segment`.
 
     Raises
     ------

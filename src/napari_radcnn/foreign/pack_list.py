@@ -15,6 +15,7 @@ _PIPELINES = {
     "napari_radcnn.foreign.processing.run": "network",
     "napari_radcnn.foreign.nnunet.run": "nnunet",
     "napari_radcnn.foreign.answers.run": "answer",
+    "napari_radcnn.foreign.detection.run": "detection",
 }
 #: Entries that are text.
 WORDS = ("name", "title", "task", "version", "summary", "licence", "citation", "body_part")
@@ -74,6 +75,10 @@ def _options(pipeline: str) -> type:
         from napari_radcnn.foreign.nnunet.open import NnunetOptions
 
         return NnunetOptions
+    if pipeline == "detection":
+        from napari_radcnn.foreign.detection.described import DetectorOptions
+
+        return DetectorOptions
     from napari_radcnn.foreign.processing.steps import NetworkOptions
 
     return NetworkOptions

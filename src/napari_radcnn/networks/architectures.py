@@ -73,6 +73,8 @@ _TORCHVISION = frozenset(
         *("densenet121", "densenet161", "densenet169", "densenet201"),
     )
 )
+#: Of MONAI's detectors, whose answer is several tensors; built by `napari_radcnn.networks.retinanet`.
+_DETECTORS = frozenset({"RetinaNet"})
 #: Of `napari_radcnn.networks.nnunet_networks`.
 _NNUNET = frozenset({"PlainConvUNet", "ResidualEncoderUNet", "ResidualUNet"})
 #: What a network imports besides MONAI, some of it only when it runs.
@@ -120,6 +122,8 @@ def known_name(name: str) -> str | None:
         return f"torchvision.{last}" if f"torchvision.{last}" in _TORCHVISION else None
     home = last.lower()
     last = _ALIASES.get(last, last)
+    if last in _DETECTORS:
+        return last if package in ("", "monai.apps.detection.networks.retinanet_network") else None
     if package and package != "monai.networks.nets":
         within = package.removeprefix("monai.networks.nets.")
         if within == package or within not in ({home} | (_MODULES if last in _ONCE else set())):
@@ -132,9 +136,14 @@ def answers_once(name: str) -> bool:
     return known_name(name) in _ONCE | _TORCHVISION
 
 
+def finds_boxes(name: str) -> bool:
+    """Return whether a network on the list answers with maps of anchors, from which boxes are made."""
+    return known_name(name) in _DETECTORS
+
+
 def names() -> list[str]:
     """Return the list."""
-    return sorted(_MONAI | _ONCE | _NNUNET | _TORCHVISION)
+    return sorted(_MONAI | _ONCE | _NNUNET | _TORCHVISION | _DETECTORS)
 
 
 def check_architecture(architecture: Architecture, shown: str) -> None:
@@ -235,6 +244,10 @@ def _constructor(name: str) -> Callable[..., torch.nn.Module]:
         from napari_radcnn.networks import torchvision_networks
 
         return partial(torchvision_networks.build, name.partition(".")[2])
+    if name in _DETECTORS:
+        from napari_radcnn.networks.retinanet import RetinaNet
+
+        return RetinaNet
     from monai.networks import nets
 
     constructor: Callable[..., torch.nn.Module] = getattr(nets, name)

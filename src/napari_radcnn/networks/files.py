@@ -63,8 +63,8 @@ class FileNetwork:
         return self.file.path
 
     @property
-    def onnx_output(self) -> str | int | None:
-        """Which output of an ONNX file is the answer; None for the only one."""
+    def onnx_output(self) -> str | int | tuple[str | int, ...] | None:
+        """Which output of an ONNX file is the answer; None for the only one, a tuple for several together."""
         return self.file.output
 
     def torch_module(self) -> torch.nn.Module:
@@ -90,8 +90,10 @@ class FileNetwork:
         """Return a network that gives nothing but the output that was chosen."""
         if self.file.output is None:
             return module
-        from napari_radcnn.networks.one_output import OneOutput
+        from napari_radcnn.networks.one_output import OneOutput, PackedOutputs
 
+        if isinstance(self.file.output, tuple):
+            return PackedOutputs(module, self.file.output).eval()
         return OneOutput(module, self.file.output).eval()
 
 

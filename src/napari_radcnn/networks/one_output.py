@@ -1,11 +1,13 @@
-"""A torch network of several outputs as one of a single output. Imported only where a network is built."""
+"""Torch networks of several outputs as networks of a single one. Imported only where a network is built."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from napari_radcnn.networks.outputs import OutputChoice, choose_output
+from napari_radcnn.networks.outputs import OutputChoice, choose_output, choose_several
 
 
 class OneOutput(nn.Module):
@@ -26,3 +28,26 @@ class OneOutput(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the chosen output for ``(batch, channels, ...)``."""
         return choose_output(self.network(x), self.output)
+
+
+class PackedOutputs(nn.Module):
+    """Returns several outputs of a network as a batch of one row of numbers, see `napari_radcnn.networks.outputs.pack`.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Of one input.
+    outputs : sequence of str or int
+        Which, in this order; empty for all.
+    """
+
+    def __init__(self, network: nn.Module, outputs: Sequence[OutputChoice]) -> None:
+        super().__init__()
+        self.network, self.outputs = network, tuple(outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``(1, numbers)`` for a batch of one."""
+        found = choose_several(self.network(x), self.outputs)
+        head = [len(found), *(number for one in found for number in (one.ndim, *one.shape))]
+        parts = [torch.tensor(head, dtype=torch.float32, device=x.device)]
+        return torch.cat([*parts, *(one.float().reshape(-1) for one in found)])[None]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
 
@@ -75,6 +79,74 @@ def choose_name(
     if isinstance(chosen, int) and 0 <= chosen < len(names):
         return chosen
     raise ModelError(f"{shown} has no output {chosen!r}; its outputs are: {_listed(names, shapes)}.")
+
+
+def choose_several(output: Any, chosen: Sequence[OutputChoice]) -> list[torch.Tensor]:
+    """Return the tensors that are a network's answer together.
+
+    Parameters
+    ----------
+    output : tensor, or sequence or mapping of tensors
+        What the network returned; lists within it are taken apart.
+    chosen : sequence of str or int
+        Which of them, in this order; empty for all.
+
+    Raises
+    ------
+    ModelError
+        If one is missing, or there is no tensor at all.
+    """
+    import torch
+
+    found: list[tuple[str, torch.Tensor]] = []
+
+    def walk(value: Any, name: str) -> None:
+        if isinstance(value, torch.Tensor):
+            found.append((name or "0", value))
+        elif isinstance(value, Mapping):
+            for key, inner in value.items():
+                walk(inner, f"{name}.{key}" if name else str(key))
+        elif isinstance(value, list | tuple):
+            fields = getattr(value, "_fields", range(len(value)))
+            for key, inner in zip(fields, value, strict=True):
+                walk(inner, f"{name}.{key}" if name else str(key))
+
+    walk(output, "")
+    while found and all(name.startswith("0.") for name, _ in found):  # one picture of a batch, as detectors answer
+        found = [(name[2:], value) for name, value in found]
+    if not found:
+        raise ModelError(f"The network returned a {type(output).__name__} without a tensor.")
+    names, shapes = [name for name, _ in found], [tuple(value.shape) for _, value in found]
+    numbers = [choose_name(names, shapes, one, "The network") for one in chosen] or range(len(found))
+    return [found[number][1] for number in numbers]
+
+
+def pack(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    """Return several arrays as one row of numbers: how many, the shape of each, the values of each.
+
+    Examples
+    --------
+    >>> pack([np.zeros((2, 1)), np.array([5.0])]).tolist()
+    [2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 0.0, 0.0, 5.0]
+    """
+    head = [len(arrays), *(number for one in arrays for number in (one.ndim, *one.shape))]
+    parts = [np.asarray(head, np.float32), *(np.asarray(one, np.float32).ravel() for one in arrays)]
+    return np.concatenate(parts)
+
+
+def unpack(row: npt.NDArray[np.floating]) -> list[npt.NDArray[np.floating]]:
+    """Return the arrays that `pack` made a row of."""
+    row = row.ravel()
+    at, shapes = 1, []
+    for _ in range(int(row[0])):
+        rank = int(row[at])
+        shapes.append(tuple(int(number) for number in row[at + 1 : at + 1 + rank]))
+        at += 1 + rank
+    found = []
+    for shape in shapes:
+        found.append(row[at : at + prod(shape)].reshape(shape))
+        at += prod(shape)
+    return found
 
 
 def _named(output: Any) -> list[tuple[OutputChoice, Any]]:

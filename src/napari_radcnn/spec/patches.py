@@ -50,8 +50,10 @@ class NetworkFile:
         For weights without a network.
     entry : tuple of str
         Where in a ``"torch"`` file the weights lie: ``("network_weights",)`` in nnU-Net's; empty for the file itself.
-    output : str or int or None
-        Which of several outputs is the answer, by name or number; None for a network of one.
+    output : str or int or tuple or None
+        Which of several outputs is the answer, by name or number; None for a network of one. A tuple names those that
+        are the answer together, an empty one all: they come as one row of numbers, see
+        `napari_radcnn.networks.outputs.pack`.
     """
 
     path: Path
@@ -59,7 +61,12 @@ class NetworkFile:
     kind: Literal["torchscript", "onnx", "torch", "safetensors"]
     architecture: Architecture | None = None
     entry: tuple[str, ...] = ()
-    output: str | int | None = None
+    output: str | int | tuple[str | int, ...] | None = None
+
+    @property
+    def one_output(self) -> str | int | None:
+        """The output that is the answer, where it is one."""
+        return None if isinstance(self.output, tuple) else self.output
 
     @property
     def is_program(self) -> bool:

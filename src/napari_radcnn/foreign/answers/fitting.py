@@ -63,7 +63,7 @@ def _check_onnx(file: NetworkFile, how: Answering, shown: str) -> None:
             "(batch, channels, patch)."
         )
     number = choose_name(
-        [value.name for value in info.outputs], [value.shape for value in info.outputs], file.output, file.path.name
+        [value.name for value in info.outputs], [value.shape for value in info.outputs], file.one_output, file.path.name
     )
     output = info.outputs[number].shape
     known = tuple(n for n in output[1:] if n is not None)
@@ -93,7 +93,7 @@ def _check_shapes(file: NetworkFile, how: Answering, shown: str) -> None:
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = choose_output(network(given), file.output)
+            found = choose_output(network(given), file.one_output)
     except _REFUSALS as error:
         brief = " ".join(str(error).split())[:160]
         raise ModelError(

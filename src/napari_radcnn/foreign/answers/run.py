@@ -15,6 +15,7 @@ from napari_radcnn.foreign.answers.classes import probabilities_of
 from napari_radcnn.foreign.answers.described import Answering, Classes, Points, Quantity, Vector
 from napari_radcnn.foreign.answers.points import places_of
 from napari_radcnn.foreign.answers.quantity import value_of
+from napari_radcnn.foreign.answers.shown import as_shown
 from napari_radcnn.foreign.processing.input import RecipeInput, turned_scans
 from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends import late_warnings
@@ -25,7 +26,6 @@ from napari_radcnn.inference.request import Decided, Outcome, Request
 from napari_radcnn.networks.files import open_network
 from napari_radcnn.progress import Monitor
 from napari_radcnn.results import Landmark, OperatingPoint, Regression
-from napari_radcnn.volume import Volume
 
 _Floats = npt.NDArray[np.float64]
 #: Peak memory of a network at work, a voxel of its input, before its first run on this computer.
@@ -57,7 +57,9 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     """
     how = _answering(request)
     monitor.say("preparing the scan")
-    seen = RecipeInput([_as_shown(volume, how) for volume in request.volumes], how, keeping_budget(), monitor)
+    seen = RecipeInput(
+        [as_shown(volume, how.is_as_stored) for volume in request.volumes], how, keeping_budget(), monitor
+    )
     _check_shape(how, seen.shape, request)
     count = _count(how, seen.shape[0] if how.spatial_dims == 2 else 1, request)
     monitor.total = count
@@ -95,14 +97,6 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     if isinstance(how.answer, Classes):
         return _classified(rows, how, how.answer, request.spec.name, bare)
     return _valued(rows, how.answer, request.spec.name, bare)
-
-
-def _as_shown(volume: Volume, how: Answering) -> Volume:
-    """Return a scan whose high values are bright on the screen, as most programs that train make them."""
-    if how.is_as_stored or not volume.metadata.is_inverted:
-        return volume
-    values = np.asarray(volume.array, np.float32)
-    return volume.with_array(np.nanmax(values) - values, is_inverted=False)
 
 
 def _classified(each: list[_Floats], how: Answering, classes: Classes, shown: str, bare: Outcome) -> Outcome:

@@ -238,6 +238,62 @@ class Resolver:
             raise Unresolved(text)
         return value
 
+    def call(self, value: Any, depth: int = 0) -> tuple[str, list[Any], dict[str, Any]]:
+        """Return what an object would be made by, and with what: a name, arguments in order, arguments by name.
+
+        Parameters
+        ----------
+        value : object
+            ``"$package.function(@part, 3, key=[1, 2])"``, a mapping with ``_target_``, or a reference to either.
+
+        Returns
+        -------
+        name : str
+            ``"package.function"``; of a method of a part ``"@part.method"``.
+        plain : list
+            Literals; the text of a reference to what is no literal, such as ``"@part"``.
+        named : dict
+            The same, by name.
+
+        Raises
+        ------
+        Unresolved
+            If it is none of these.
+        """
+        if depth > _DEEPEST:
+            raise Unresolved("circular references")
+        if isinstance(value, dict) and isinstance(value.get("_target_"), str):
+            named = {key: self.resolve(inner) for key, inner in value.items() if not key.startswith("_")}
+            return value["_target_"], [], named
+        if not isinstance(value, str):
+            raise Unresolved(str(value))
+        if whole := _REFERENCE.fullmatch(value.strip()):
+            return self.call(self.get(whole[1]), depth + 1)
+        if not value.strip().startswith("$"):
+            raise Unresolved(value)
+        references: list[str] = []
+
+        def remember(match: re.Match[str]) -> str:
+            references.append(match[1])
+            return f"r{len(references) - 1}_"
+
+        def taken(node: ast.expr) -> Any:
+            try:
+                return self._literal(node, references, depth)
+            except Unresolved:
+                if isinstance(node, ast.Name):
+                    return f"@{references[int(node.id[1:-1])]}"
+                raise
+
+        try:
+            tree = ast.parse(_REFERENCE.sub(remember, value.strip()[1:].strip()), mode="eval").body
+            if not isinstance(tree, ast.Call) or any(keyword.arg is None for keyword in tree.keywords):
+                raise ValueError("not a call")
+            name = _dotted(tree.func, references)
+            return name, [taken(one) for one in tree.args], {str(k.arg): taken(k.value) for k in tree.keywords}
+        except (SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
+            raise Unresolved(value) from error
+
     def resolve_parts(self, value: Any) -> Any:
         """Return `value` with what can be resolved resolved, and the rest as its text: it may not be needed."""
         if isinstance(value, dict):
@@ -304,6 +360,15 @@ class Resolver:
             case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in _CONVERSIONS:
                 return _CONVERSIONS[name](inner(argument))
         raise ValueError("not a literal")
+
+
+def _dotted(node: ast.expr, references: list[str]) -> str:
+    """Return ``a.b.c``, where a may stand for a reference."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value, references)}.{node.attr}"
+    if isinstance(node, ast.Name):
+        return f"@{references[int(node.id[1:-1])]}" if re.fullmatch(r"r\d+_", node.id) else node.id
+    raise ValueError("not a name")
 
 
 def _bounded(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:

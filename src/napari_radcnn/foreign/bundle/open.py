@@ -18,6 +18,7 @@ from napari_radcnn.foreign.answers.fitting import check_fits
 from napari_radcnn.foreign.answers.specified import answering_spec
 from napari_radcnn.foreign.bundle.answers import answering_of, is_answer
 from napari_radcnn.foreign.bundle.config import Resolver, Unresolved, code_in, read_config
+from napari_radcnn.foreign.bundle.detector import Detector, has_own_scripts, is_detector, is_own_target
 from napari_radcnn.foreign.bundle.transforms import (
     is_known,
     padding_of,
@@ -27,6 +28,8 @@ from napari_radcnn.foreign.bundle.transforms import (
     transforms_in,
 )
 from napari_radcnn.foreign.description import Words, labels_for, make_spec, modality_codes, network_file, text_of
+from napari_radcnn.foreign.detection.described import Detecting
+from napari_radcnn.foreign.detection.specified import check_detector, detecting_spec
 from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.processing.steps import Processing
 from napari_radcnn.networks.architectures import check_architecture, known_name
@@ -74,13 +77,19 @@ def open_bundle(root: Path, *, shown: Path | None = None, trust: str | None = No
     if path is None:
         raise ModelError(f"{shown.name}: the bundle has no configs/inference.json (or .yaml).")
     config = read_config(path, f"{shown.name}: {path.name}")
-    code = [*_python_in(root), *_logging_code(root), *code_in(config, lambda t: is_known(t) or bool(known_name(t)))]
+    finds_boxes = is_detector(config)
+
+    def is_harmless(target: str) -> bool:
+        return is_known(target) or bool(known_name(target)) or (finds_boxes and is_own_target(target))
+
+    files = [] if finds_boxes and has_own_scripts(root) else _python_in(root)
+    code = [*files, *_logging_code(root), *code_in(config, is_harmless)]
     if code:
         require_trust(shown, tree_sha256(root), code, trust)
     metadata_path = root / "configs" / "metadata.json"
     metadata = read_config(metadata_path, f"{shown.name}: {metadata_path.name}") if metadata_path.is_file() else {}
     bundle = _Bundle(root, shown, path, Resolver({"bundle_root": str(root), **config}), config, metadata)
-    return bundle.spec(trust, may_run_code=bool(code))
+    return bundle.detecting(trust) if finds_boxes else bundle.spec(trust, may_run_code=bool(code))
 
 
 def _python_in(root: Path) -> list[str]:
@@ -169,6 +178,47 @@ class _Bundle:
         codes = modality_codes(image.get("modality"))
         inputs = [InputSlot(name, modality_codes(name) or codes) for name in _channel_names(image, how.scans)]
         return answering_spec(self.words(), how, file, inputs, self.shown)
+
+    def detecting(self, trust: str | None) -> ModelSpec:
+        """Return the description of a network that finds boxes."""
+        detector = Detector(self.config, self.resolver, self.name)
+        architecture = detector.architecture()
+        image, prediction = self.format_of("inputs", "image"), self.format_of("outputs", "pred")
+        dims, classes = (architecture.arguments.get(key) for key in ("spatial_dims", "num_classes"))
+        if dims not in (2, 3) or type(classes) is not int or not 1 <= classes <= 4096:
+            raise ModelError(f"{self.name}: 'spatial_dims' or 'num_classes' of the network is missing or out of range.")
+        there = steps_there(transforms_in(self.part("preprocessing"), self.name), self.name)
+        if any(isinstance(step, steps.Resize | steps.Repeat) for step in there):
+            raise ModelError(f"{self.name}: scans that are resized are not supported for a detector.")
+        if "postprocessing" in self.config:
+            detector.check_after(self.part("postprocessing"))
+        there, order = _slices_first(there, None) if dims == 2 else (there, (2, 1, 0))
+        given = prediction.get("channel_def")
+        plain = ["finding"] if classes == 1 else [f"finding {number}" for number in range(1, classes + 1)]
+        named = given if isinstance(given, Mapping) else {}
+        names = [text_of(named.get(str(number))) or plain[number] for number in range(classes)]
+        sampling, is_whole_below, boxes = detector.sampling_and_boxes(names, dims)
+        channels = detector.channels()
+        how = Detecting(
+            channels,
+            channels,
+            there,
+            sampling,
+            boxes,
+            detector.divisible(dims),
+            is_whole_below,
+            dims,
+            "each" if dims == 2 else "one",
+            order,
+            is_as_stored=True,
+        )
+        file = replace(self.weights(architecture, trust), output=())
+        if file.architecture is not None:
+            check_weights(file)
+        check_detector(file, how, self.name)
+        codes = modality_codes(image.get("modality"))
+        inputs = [InputSlot(name, modality_codes(name) or codes) for name in _channel_names(image, channels)]
+        return detecting_spec(self.words(), how, file, inputs, self.shown)
 
     def steps(self) -> tuple[tuple[steps.Step, ...], tuple[steps.BackStep, ...], Any]:
         """Return what is done before and after the network, and the inferer."""

@@ -20,18 +20,14 @@ def read_answering(a: Arguments, task: str, scans: int) -> Answering:
     """Return how a network that answers once for a whole scan is run."""
     dims = a.only("spatial_dims", [2, 3], 3)
     turn, shape = read_orientation(a), read_patch(a, dims)
-    copies = a.counts("repeat_channels", 1, length=1)[0]
-    if not 1 <= copies <= 64 or (copies > 1 and scans > 1):
-        raise a.wrong(
-            "'repeat_channels' must be a number from 1 to 64, and 1 for a network of several inputs", "repeat_channels"
-        )
+    copies = read_copies(a, scans)
     spacing = read_spacing(a)
     crop = (steps.CropForeground(),) if a.flag("crop_foreground") else ()
     there = (
         *turn,
         *spacing,
         *((steps.Repeat(copies),) if copies > 1 else ()),
-        *read_intensity(a, (*crop, *_fit(a, shape, dims))),
+        *read_intensity(a, (*crop, *read_fit(a, shape, dims))),
     )
     slices = a.only("slices", ["one", "mean", "max"], "one")
     if slices != "one" and dims == 3:
@@ -45,7 +41,17 @@ def read_answering(a: Arguments, task: str, scans: int) -> Answering:
     return Answering(scans, scans * copies, there, shape, answer, dims, slices, is_as_stored=is_as_stored)
 
 
-def _fit(a: Arguments, shape: Shape, dims: int) -> tuple[steps.Step, ...]:
+def read_copies(a: Arguments, scans: int) -> int:
+    """Return as how many equal channels one scan is shown."""
+    copies = a.counts("repeat_channels", 1, length=1)[0]
+    if not 1 <= copies <= 64 or (copies > 1 and scans > 1):
+        raise a.wrong(
+            "'repeat_channels' must be a number from 1 to 64, and 1 for a network of several inputs", "repeat_channels"
+        )
+    return copies
+
+
+def read_fit(a: Arguments, shape: Shape, dims: int) -> tuple[steps.Step, ...]:
     """Return what brings a scan to the size of the patch."""
     kind = a.take("fit", None)
     if kind not in _FITS:

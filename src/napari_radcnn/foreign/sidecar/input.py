@@ -64,13 +64,13 @@ def read_patch(a: Arguments, dims: int) -> tuple[int, int, int]:
     return whole[0], whole[1], whole[2]
 
 
-def read_sampling(a: Arguments, dims: int) -> Sampling:
-    """Return how patches are taken."""
+def read_sampling(a: Arguments, dims: int, blend: str = "gaussian") -> Sampling:
+    """Return how patches are taken; `blend` is what is meant where the file says nothing."""
     patch = read_patch(a, dims)
     overlap = a.number("overlap", 0.5)
     if not 0 <= overlap < 1:
         raise a.wrong(f"overlap must be at least 0 and less than 1, got {overlap:g}", "overlap")
-    blend = a.only("blend", ["gaussian", "constant"], "gaussian")
+    blend = a.only("blend", ["gaussian", "constant"], blend)
     positions = a.only("positions", ["monai", "nnunet"], "monai")
     mirror = a.take("mirror_axes", [])
     if not isinstance(mirror, list) or not all(type(n) is int and 0 <= n < dims for n in mirror):

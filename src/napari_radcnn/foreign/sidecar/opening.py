@@ -13,15 +13,17 @@ from napari_radcnn.foreign.answers.specified import answering_spec
 from napari_radcnn.foreign.arguments import Arguments
 from napari_radcnn.foreign.bundle.config import read_config
 from napari_radcnn.foreign.description import Words, make_spec, network_file, text_of
+from napari_radcnn.foreign.detection.specified import check_detector, detecting_spec
 from napari_radcnn.foreign.domain import stated_domain
 from napari_radcnn.foreign.onnx import read_onnx
 from napari_radcnn.foreign.processing.steps import Processing
 from napari_radcnn.foreign.sidecar.answers import read_answering
+from napari_radcnn.foreign.sidecar.detecting import read_detecting
 from napari_radcnn.foreign.sidecar.input import read_inputs
 from napari_radcnn.foreign.sidecar.lines import lines_of, repeated_key
 from napari_radcnn.foreign.sidecar.maps import read_maps
 from napari_radcnn.geometry import Shape
-from napari_radcnn.networks.architectures import answers_once, check_architecture
+from napari_radcnn.networks.architectures import answers_once, check_architecture, finds_boxes
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
 from napari_radcnn.networks.files import check_weights
 from napari_radcnn.networks.outputs import choose_name
@@ -36,7 +38,7 @@ SCHEMA = "radcnn-model/2"
 #: The tasks that each version of the schema added.
 TASKS: dict[int, tuple[str, ...]] = {
     1: ("segmentation", "denoising"),
-    2: ("classification", "regression", "landmarks", "synthesis", "embedding"),
+    2: ("classification", "regression", "landmarks", "synthesis", "embedding", "detection"),
 }
 _WHAT_IT_HOLDS = (
     "name, task, inputs, classes, orientation, spacing, intensity and patch; see docs/model_json.md for an example"
@@ -99,23 +101,26 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     task = _task(a, version)
     is_map = task in (*TASKS[1], "synthesis")
     processing, labels = read_maps(a, task, len(inputs)) if is_map else (None, {})
-    how = None if is_map else read_answering(a, task, len(inputs))
+    detecting, outputs = read_detecting(a, len(inputs)) if task == "detection" else (None, ())
+    how = None if is_map or detecting is not None else read_answering(a, task, len(inputs))
     architecture = _architecture(a)
-    output = _output(a)
+    output = outputs if detecting is not None else _output(a)
     domain = stated_domain(a)
     a.done()
     file = replace(_file(weights, architecture, trust), output=output)
     if file.architecture is not None:
         check_weights(file)
+    if detecting is not None:
+        check_detector(file, detecting, path.name)
+        return detecting_spec(words, detecting, file, inputs, weights, domain)
     if how is not None:
         check_fits(file, how, path.name)
         return answering_spec(words, how, file, inputs, weights, domain)
     if processing is None:
         raise TypeError("either a map or an answer")
-    if architecture is not None and answers_once(architecture.name):
-        raise a.wrong(
-            f"the network '{architecture.name}' answers once for its whole input, not for every voxel", "task"
-        )
+    if architecture is not None and (answers_once(architecture.name) or finds_boxes(architecture.name)):
+        does = "finds boxes" if finds_boxes(architecture.name) else "answers once for its whole input"
+        raise a.wrong(f"the network '{architecture.name}' {does}, it does not answer for every voxel", "task")
     if file.kind == "onnx":
         _check_onnx(file, processing)
     return make_spec(words, processing, file, inputs, labels, weights, domain)
@@ -225,7 +230,7 @@ def _check_onnx(file: NetworkFile, processing: Processing) -> None:
     patch: Shape | tuple[int, ...] = processing.sampling.patch if processing.sampling else ()
     wanted = (1, processing.channels, *patch[3 - processing.spatial_dims :])
     named = [value.name for value in info.outputs]
-    choose_name(named, [value.shape for value in info.outputs], file.output, file.path.name)
+    choose_name(named, [value.shape for value in info.outputs], file.one_output, file.path.name)
     if len(info.inputs) > 1:
         raise ModelError(
             f"{file.path.name}: the network has {len(info.inputs)} inputs; one input with channels is expected."

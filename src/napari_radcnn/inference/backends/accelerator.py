@@ -118,7 +118,10 @@ class _Network:
 
         with memory_errors(), self._computing():
             self._input.copy_(torch.from_numpy(batch))
-            self._answer.copy_(self._run())
+            answer = self._run()
+            if answer.shape != self._answer.shape:  # a detector finds more in one patch than in another
+                self._answer = torch.empty(answer.shape, pin_memory=self._device == "cuda")
+            self._answer.copy_(answer)
             found: Patch = self._answer.numpy()
             return found
 

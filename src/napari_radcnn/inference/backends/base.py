@@ -48,8 +48,8 @@ class NetworkSource(Protocol):
         ...
 
     @property
-    def onnx_output(self) -> str | int | None:
-        """Which output of that file is the answer, by name or number; None for the only one."""
+    def onnx_output(self) -> str | int | tuple[str | int, ...] | None:
+        """Which output of that file is the answer, by name or number; None for the only one, a tuple for several."""
         ...
 
     def torch_module(self) -> torch.nn.Module:

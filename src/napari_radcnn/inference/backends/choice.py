@@ -280,7 +280,8 @@ def _open(candidate: Candidate, source: NetworkSource, patch: Shape, threads: in
     """Open a network in one way; separate, so that tests can put another backend in its place."""
     if candidate.backend == "openvino":
         model = converted_model(source, patch, is_compared=is_compared)
-        return OpenVINOPredictor(model, source.spatial_dims, candidate.precision, threads)
+        is_packed = isinstance(source.onnx_output, tuple) and source.onnx_path is not None
+        return OpenVINOPredictor(model, source.spatial_dims, candidate.precision, threads, is_packed)
     module = source.torch_module()
     if candidate.backend == "torch":
         return TorchPredictor(module, source.spatial_dims, candidate.precision, threads)

@@ -86,5 +86,7 @@ def network_of(words: Words) -> FileNetwork:
     made = words["architecture"]
     architecture = None if made is None else Architecture(made["name"], made["arguments"])
     entry = tuple(words["entry"])
-    file = NetworkFile(Path(words["path"]), words["sha256"], words["kind"], architecture, entry, words["output"])
+    output = words["output"]
+    output = tuple(output) if isinstance(output, list) else output
+    file = NetworkFile(Path(words["path"]), words["sha256"], words["kind"], architecture, entry, output)
     return open_network(file, channels=words["channels"], spatial_dims=words["spatial_dims"])

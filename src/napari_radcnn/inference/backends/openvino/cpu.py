@@ -13,7 +13,7 @@ from napari_radcnn.inference.backends.base import BackendError, NetworkSource, O
 from napari_radcnn.inference.backends.openvino.norms import with_exact_norms
 from napari_radcnn.inference.backends.openvino.rounding import round_carefully
 from napari_radcnn.inference.backends.shapes import batched
-from napari_radcnn.networks.outputs import choose_name
+from napari_radcnn.networks.outputs import choose_name, pack
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -76,14 +76,18 @@ class OpenVINOPredictor:
         ``"float32"`` or ``"bfloat16"``.
     threads : int
         Threads it computes with.
+    is_packed : bool
+        Whether all its outputs are the answer, which then is a row of numbers, see `napari_radcnn.networks.outputs`.
     """
 
     backend = "openvino"
     device = "cpu"
 
-    def __init__(self, model: openvino.Model, spatial_dims: int, precision: str, threads: int) -> None:
+    def __init__(
+        self, model: openvino.Model, spatial_dims: int, precision: str, threads: int, is_packed: bool = False
+    ) -> None:
         ov = import_openvino()
-        self.precision = precision
+        self.precision, self._is_packed = precision, is_packed
         self.agreement: float | None = None
         self.measured_on: str | None = None
         self._spatial_dims = spatial_dims
@@ -112,9 +116,12 @@ class OpenVINOPredictor:
             raise ModelError("This network has been closed; open it again.")
         batch = batched(patch, self._spatial_dims)
         try:
-            found: Patch = self._request.infer({0: batch}, share_inputs=True, share_outputs=True)[0][0]
+            answers = self._request.infer({0: batch}, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             raise _memory_error(error) or BackendError(f"OpenVINO cannot run the network: {_line(error)}") from error
+        if self._is_packed:
+            return pack([answers[number] for number in range(len(answers))])
+        found: Patch = answers[0][0]
         return found if self._spatial_dims == 3 else found[:, None]
 
     def close(self) -> None:
@@ -186,7 +193,7 @@ def _traced(module: torch.nn.Module, example: list[int], shape: list[int]) -> op
 
 
 def _one_output(model: openvino.Model, source: NetworkSource) -> openvino.Model:
-    """Return a model that computes nothing but the output that is the answer.
+    """Return a model that computes nothing but the output, or the outputs, that are the answer.
 
     Raises
     ------
@@ -196,10 +203,14 @@ def _one_output(model: openvino.Model, source: NetworkSource) -> openvino.Model:
     name = _ANY if source.onnx_path is None else source.onnx_path.name
     # A shape that is not known yet is "any" along each axis; the rank may not be known either.
     shapes = [_lengths(output.get_partial_shape()) for output in model.outputs]
-    number = choose_name([_name_of(output) for output in model.outputs], shapes, source.onnx_output, name)
+    names, chosen = [_name_of(output) for output in model.outputs], source.onnx_output
+    ov = import_openvino()
+    if isinstance(chosen, tuple):
+        numbers = [choose_name(names, shapes, one, name) for one in chosen] or range(len(names))
+        return ov.Model([model.get_results()[number] for number in numbers], model.get_parameters(), "answers")
+    number = choose_name(names, shapes, chosen, name)
     if len(model.outputs) == 1:
         return model
-    ov = import_openvino()
     return ov.Model([model.get_results()[number]], model.get_parameters(), "answer")
 
 
@@ -230,11 +241,12 @@ def _in_float32(model: openvino.Model) -> openvino.Model:
     """Return a model that takes and gives float32, whatever the file states: half precision, or whole numbers."""
     ov = import_openvino()
     float32 = ov.Type.f32
-    if model.input(0).get_element_type() == float32 and model.output(0).get_element_type() == float32:
+    if all(end.get_element_type() == float32 for end in (model.input(0), *model.outputs)):
         return model
     steps = ov.preprocess.PrePostProcessor(model)
     steps.input(0).tensor().set_element_type(float32)
-    steps.output(0).tensor().set_element_type(float32)
+    for number in range(len(model.outputs)):
+        steps.output(number).tensor().set_element_type(float32)
     return steps.build()
 
 
