@@ -28,6 +28,7 @@ _PARTS = {
     "Linked planes, 512 x 512 x 400 voxels with labels, in software": "linked_views",
     "Tools of interactive segmentation": "interactive.tools",
     "What viewers leave behind": "viewer_leaks",
+    "A RetinaNet of MONAI, trained on drawn discs": "detectors",
 }
 _PAGE = ROOT / "docs" / "figures.md"
 

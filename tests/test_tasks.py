@@ -27,6 +27,7 @@ from napari_radcnn.results import (
     Landmark,
     Landmarks,
     Regression,
+    Survival,
 )
 from napari_radcnn.volume import Volume
 
@@ -36,6 +37,7 @@ RESULTS = {
     "detections": Detections((Detection("nodule", 0.5, (1, 2, 3), (4, 5, 6)),)),
     "classification": Classification({"a": 0.25, "b": 0.75}),
     "value": Regression(3.5, "mm"),
+    "survival": Survival(0.7, "death"),
     "embedding": Embedding((0.5, -1.0)),
     "landmarks": Landmarks((Landmark("tip", (1.0, 2.0, 3.0), 0.5),)),
 }
@@ -82,6 +84,7 @@ def test_what_is_no_result_has_no_kind(tmp_path):
         (Detections, ".csv", ""),
         (Classification, ".json", ".csv"),
         (Regression, ".json", ".csv"),
+        (Survival, ".json", ".csv"),
         (Landmarks, ".csv", ".nii.gz"),
     ],
 )

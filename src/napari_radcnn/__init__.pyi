@@ -17,6 +17,7 @@ from .operations import (
     resample_to as resample_to,
     segment as segment,
     super_resolve as super_resolve,
+    survival as survival,
     synthesize as synthesize,
 )
 from .results import (
@@ -32,6 +33,7 @@ from .results import (
     Measurement as Measurement,
     Regression as Regression,
     Report as Report,
+    Survival as Survival,
 )
 from .session import PromptSession as PromptSession, SegmentedObject as SegmentedObject
 from .version import __version__ as __version__
@@ -55,6 +57,7 @@ __all__ = [
     "Regression",
     "Report",
     "SegmentedObject",
+    "Survival",
     "Volume",
     "VolumeMetadata",
     "__version__",
@@ -74,6 +77,7 @@ __all__ = [
     "resample_to",
     "segment",
     "super_resolve",
+    "survival",
     "synthesize",
     "write",
 ]

@@ -348,6 +348,50 @@ class Regression:
 
 
 @dataclass(frozen=True)
+class Survival:
+    """The risk of an event that a model tells from a scan.
+
+    Parameters
+    ----------
+    risk : float
+        Finite; higher where the event is expected earlier. Risks of one model can be compared, no others.
+    event : str
+        What may come: ``"death"``.
+    unit : str
+        UCUM's code of the unit of times: ``"mo"``; empty where there are none.
+    event_free : tuple of (float, float)
+        Times in rising order, and the probability, 0..1, that the event has not come by then.
+    cuts : tuple of float
+        From which risk each group but the first begins, in rising order.
+    groups : tuple of str
+        Names of the groups, the lowest risk first: one more than `cuts`; both may be empty.
+    name, provenance, warnings, maps
+        As of `LabelMap`.
+
+    Examples
+    --------
+    >>> Survival(0.4, "death", cuts=(-0.5, 0.4), groups=("low", "middle", "high")).group
+    'high'
+    """
+
+    risk: float
+    event: str = "the event"
+    unit: str = ""
+    event_free: tuple[tuple[float, float], ...] = ()
+    cuts: tuple[float, ...] = ()
+    groups: tuple[str, ...] = ()
+    name: str = "survival"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    maps: tuple[Volume, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The name of the group that the risk lies in; empty where the model states none."""
+        return self.groups[sum(self.risk >= cut for cut in self.cuts)] if self.groups else ""
+
+
+@dataclass(frozen=True)
 class Landmark:
     """A named place in the patient.
 

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
-from napari_radcnn.results import Classification, Detections, Embedding, LabelMap, Landmarks, Regression, Result
+from napari_radcnn.results import (
+    Classification,
+    Detections,
+    Embedding,
+    LabelMap,
+    Landmarks,
+    Regression,
+    Result,
+    Survival,
+)
 from napari_radcnn.volume import Volume
 
 TaskName = Literal[
@@ -19,6 +28,7 @@ TaskName = Literal[
     "detection",
     "classification",
     "regression",
+    "survival",
     "landmarks",
     "denoising",
     "super-resolution",
@@ -137,6 +147,14 @@ VALUE = ResultKind(
     numbers=f"{_RUN}.regressing:numbers",
     compare=f"{_RUN}.regressing:compare_values",
 )
+SURVIVAL = ResultKind(
+    "survival",
+    Survival,
+    "a risk is",
+    {".json": "napari_radcnn.io.reports:write_risk"},
+    numbers=f"{_RUN}.surviving:numbers",
+    compare=f"{_RUN}.surviving:compare_risks",
+)
 LANDMARKS = ResultKind(
     "landmarks",
     Landmarks,
@@ -167,6 +185,7 @@ TASKS: dict[str, Task] = {
     "detection": Task(DETECTIONS, f"{_PAGES}:DetectionsPage", f"{_RUN}.detecting:detections"),
     "classification": Task(CLASSIFICATION, f"{_PAGES}:ClassificationPage", f"{_RUN}.classifying:classification"),
     "regression": Task(VALUE, f"{_PAGES}:ValuePage", f"{_RUN}.regressing:regression"),
+    "survival": Task(SURVIVAL, f"{_PAGES}:SurvivalPage", f"{_RUN}.surviving:survived"),
     "landmarks": Task(LANDMARKS, f"{_PAGES}:LandmarksPage", f"{_RUN}.landmarking:found"),
     "embedding": Task(EMBEDDING, f"{_PAGES}:NumbersPage", f"{_RUN}.embedding:embedded"),
 }

@@ -139,6 +139,15 @@ def test_the_documented_detector_of_nodules_opens(tmp_path):
     assert (spec.task, spec.classes, spec.patch) == ("detection", ("nodule",), (64, 64, 32))
 
 
+def test_the_documented_survival_tells_a_group(tmp_path, monkeypatch):
+    compute_here(monkeypatch, [[1.0]], [0.7])
+    (tmp_path / "risk.json").write_text(json.dumps(EXAMPLES[10]))
+    write_network(tmp_path / "risk.onnx", [[0.0]], [0.0], (16, 16, 16))
+    found = radcnn.survival(scan_of(0.3, (16, 16, 16)), radcnn.open_model(tmp_path / "risk.onnx"))
+    assert (found.group, found.risk) == ("high", pytest.approx(0.8))
+    assert dict(found.event_free)[60] == pytest.approx(np.exp(-0.4 * np.exp(0.8)))
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -67,6 +67,11 @@ def value_keys(**changes: Any) -> dict[str, Any]:
     return {"task": "regression", "classes": ..., "quantity": "bone age", "unit": "mo"} | changes
 
 
+def risk_keys(**changes: Any) -> dict[str, Any]:
+    """Return the keys of a survival in place of those of the classification."""
+    return {"task": "survival", "classes": ..., "event": "death"} | changes
+
+
 def open_trusted(path: Path) -> ModelSpec:
     """Open a model, trusting it if it is a program."""
     try:

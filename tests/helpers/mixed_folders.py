@@ -119,6 +119,7 @@ def every_kind(folder: Path) -> dict[Path, Kind | None]:
     radcnn.write(Classification({"ill": 0.25, "well": 0.75}), add(Kind.CLASSES, "classes.json"))
     radcnn.write(radcnn.Landmarks((radcnn.Landmark("tip", (1.0, 2.0, 3.0)),)), add(Kind.LANDMARKS, "points.json"))
     radcnn.write(radcnn.Embedding((0.5, -1.0)), add(Kind.EMBEDDING, "known by.json"))
+    radcnn.write(radcnn.Survival(0.7, "death"), add(Kind.RISK, "risk.json"))
     radcnn.write(radcnn.Regression(84.0, "mo", (72.0, 96.0), "bone age"), add(Kind.VALUE, "age.json"))
     add(Kind.MANIFEST, "a.nii.gz.radcnn.json", "{}")
     add(Kind.MANIFEST, "moved.json", json.dumps({"schema": "radcnn-manifest/1", "steps": []}))

@@ -47,11 +47,13 @@ class Stages(nn.ModuleDict):
 
 
 def let_monai_build(monkeypatch: Any) -> None:
-    """Put two small things in the place of torchvision, which MONAI's constructor of a backbone asks for."""
+    """Put small things in the place of torchvision, which MONAI asks for a backbone's parts and before a loss."""
     stand_in = SimpleNamespace(_utils=SimpleNamespace(IntermediateLayerGetter=Stages))
     monkeypatch.setattr(backbone_fpn_utils, "torchvision_models", stand_in)
     module = "monai.apps.detection.networks.retinanet_network._validate_trainable_layers"
     monkeypatch.setattr(module, lambda *_, **__: 5)
+    for name in ("Matcher", "BalancedPositiveNegativeSampler"):  # it asks whether its own are of these classes
+        monkeypatch.setattr(f"monai.apps.detection.networks.retinanet_detector.{name}", type(name, (), {}))
 
 
 def backbone_arguments(dims: int) -> dict[str, Any]:
@@ -67,12 +69,17 @@ def backbone_arguments(dims: int) -> dict[str, Any]:
     }
 
 
-def monai_network(dims: int, classes: int = 2, seed: int = 3) -> RetinaNet:
-    """Return MONAI's own network, its weights random but for heads that say something everywhere."""
+def fresh_network(dims: int, classes: int = 2, seed: int = 0) -> RetinaNet:
+    """Return MONAI's own network with the weights that it begins with."""
     torch.manual_seed(seed)
     backbone = resnet.ResNet(**backbone_arguments(dims))
     extractor = resnet_fpn_feature_extractor(backbone, dims, False, [1, 2], None)
-    network = RetinaNet(dims, classes, len(SHAPES[dims]), extractor, size_divisible=[8] * dims)
+    return RetinaNet(dims, classes, len(SHAPES[dims]), extractor, size_divisible=[8] * dims)
+
+
+def monai_network(dims: int, classes: int = 2, seed: int = 3) -> RetinaNet:
+    """Return MONAI's own network, its weights random but for heads that say something everywhere."""
+    network = fresh_network(dims, classes, seed)
     with torch.no_grad():
         for head in (network.classification_head, network.regression_head):
             for name, parameter in head.named_parameters():

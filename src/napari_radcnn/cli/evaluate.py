@@ -22,7 +22,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "REFERENCE has the true class in the second column, or of findings that may stand together a column of "
         "0 and 1 for each; PREDICTION one column of probabilities for each class. Values: two CSV files with a "
         "column 'value' (in PREDICTION also 'low' and 'high' for its interval), or two folders with one JSON file for "
-        "each scan.",
+        "each scan. Risks: REFERENCE is a CSV file with the columns 'time' and 'event', PREDICTION one with the column "
+        "'risk', or a folder with one JSON file for each case.",
     )
     evaluate.add_argument("reference", metavar="REFERENCE", type=Path)
     evaluate.add_argument("prediction", metavar="PREDICTION", type=Path)

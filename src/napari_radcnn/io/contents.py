@@ -48,6 +48,8 @@ class Kind(StrEnum):
     CLASSES = "class probabilities"
     #: A value that was read off a scan.
     VALUE = "a value"
+    #: The risk of an event.
+    RISK = "a risk"
     #: Named places in the patient.
     LANDMARKS = "landmarks"
     #: Numbers by which a model knows a scan.
@@ -75,6 +77,7 @@ _FIRST_KEYS = {
     "detections": Kind.FINDINGS,
     "probabilities": Kind.CLASSES,
     "value": Kind.VALUE,
+    "risk": Kind.RISK,
     "landmarks": Kind.LANDMARKS,
     "embedding": Kind.EMBEDDING,
     "steps": Kind.SCRIPT,

@@ -1,4 +1,4 @@
-"""Detections, classifications, values, landmarks and embeddings as JSON or CSV."""
+"""Detections, classifications, values, risks, landmarks and embeddings as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from napari_radcnn.results import (
     OperatingPoint,
     Regression,
     Result,
+    Survival,
 )
 
 #: Bytes that are looked at to tell what a file holds.
@@ -313,6 +314,49 @@ def read_value_table(path: Path) -> dict[str, Regression] | None:
             raise ReadError(f"{path}: the value of case '{case}' is not valid: {error}.") from error
         found[case] = Regression(value, row.get(_UNIT) or "", interval, name=case)
     return found
+
+
+def write_risk(obj: Survival, path: Path, overwrite: bool = False) -> None:
+    """Write a risk, its group, and the probability to be free of the event at each time.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    plain: dict[str, Any] = {
+        "risk": float(obj.risk),
+        "event": obj.event,
+        **({"group": obj.group, "groups": list(obj.groups), "cuts": list(obj.cuts)} if obj.groups else {}),
+        **({"unit": obj.unit} if obj.unit else {}),
+        **({"event_free": [{"time": t, "probability": p} for t, p in obj.event_free]} if obj.event_free else {}),
+        **suitability_in(obj),
+    }
+    write_text(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n", overwrite)
+
+
+def read_risk(path: Path) -> Survival:
+    """Return the risk of a JSON file that `write_risk` wrote; all but the risk may be missing.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or holds no finite risk.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        risk = float(plain["risk"])
+        free = tuple((float(one["time"]), float(one["probability"])) for one in plain.get("event_free", ()))
+        cuts, groups = (tuple(plain.get(key, ())) for key in ("cuts", "groups"))
+        numbers = [risk, *map(float, cuts), *(value for pair in free for value in pair)]
+        if not all(map(math.isfinite, numbers)) or (groups and len(groups) != len(cuts) + 1):
+            raise ValueError("finite numbers, and a group more than cuts, are expected")
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ReadError(f'{path} contains no risk: {{"risk": 0.7, "event": "death"}}.') from error
+    event, unit = str(plain.get("event", "the event")), str(plain.get("unit", ""))
+    return Survival(risk, event, unit, free, tuple(map(float, cuts)), tuple(map(str, groups)), path.stem)
 
 
 # -- landmarks ---------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from napari_radcnn.metrics.classes import (
     roc_auc,
     roc_curve,
 )
+from napari_radcnn.metrics.concordance import compare_risks
 from napari_radcnn.metrics.findings import Hits, average_precision, compare_findings, froc, match, sensitivity_at
 from napari_radcnn.metrics.images import body_mask, compare_images, image_errors
 from napari_radcnn.metrics.numbers import compare_numbers, icc, pearson
@@ -26,6 +27,7 @@ __all__ = [
     "compare_images",
     "compare_numbers",
     "compare_present",
+    "compare_risks",
     "decisions",
     "dice",
     "froc",

@@ -16,6 +16,7 @@ from napari_radcnn.operations.restoring import denoise, super_resolve, synthesiz
 from napari_radcnn.operations.running import run
 from napari_radcnn.operations.segmenting import segment
 from napari_radcnn.operations.streaming import can_stream, is_store_target, segment_to
+from napari_radcnn.operations.surviving import survival
 from napari_radcnn.results import Result
 
 __all__ = [
@@ -38,5 +39,6 @@ __all__ = [
     "segment",
     "segment_to",
     "super_resolve",
+    "survival",
     "synthesize",
 ]

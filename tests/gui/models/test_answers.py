@@ -6,10 +6,12 @@ from napari.layers import Points
 from qtpy.QtCore import Qt
 
 import napari_radcnn as radcnn
-from answering import compute_here, describe_answer, open_trusted, scan, value_keys, write_network
+from answering import compute_here, describe_answer, open_trusted, risk_keys, scan, value_keys, write_network
 from models_dock import click, docked, wait_for_end
+from napari_radcnn.gui.findings.layer import findings_from_layer
 from napari_radcnn.gui.models import foreign
 from napari_radcnn.gui.models.cards.classes import GradeScale
+from napari_radcnn.networks.outputs import pack
 from screens import pump, wait_for_plan
 
 pytestmark = pytest.mark.gui
@@ -107,6 +109,44 @@ def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run, qtbot)
     assert card.interval.text() == "The model does not say how sure it is."
     assert card.note.text().startswith("Outside of what the model can answer.")
     assert "do not rely on it" in dock.panel.message_label.text()
+
+
+def test_a_risk_has_a_card_with_its_group_and_a_table_of_times(run):
+    groups = {"names": ["low", "high"], "cuts": [0.4]}
+    keys = risk_keys(groups=groups, unit="mo", times=[12, 36], baseline=[0.05, 0.2])
+    dock, card, expected = run("Survival", [[2.0]], [0.1], **keys)
+    assert (expected.risk, expected.group) == (pytest.approx(0.7), "high")
+    assert card.risk.text() == "Risk of death: 0.7"
+    assert card.group.text() == "Group: high (low, high; cut-offs 0.4)"
+    rows = [[card.table.item(row, column).text() for column in (0, 1)] for row in range(card.table.rowCount())]
+    assert rows == [[f"{time:g}", f"{100 * share:.1f} %"] for time, share in expected.event_free]
+    assert [card.table.horizontalHeaderItem(n).text() for n in (0, 1)] == ["Time [mo]", "Free of death"]
+    assert card.isVisible()
+    assert dock.results.isHidden()
+    _, card, _ = run("Bare", [[2.0]], [0.1], **risk_keys())
+    assert card.table.isHidden()
+    assert card.group.isHidden()
+
+
+def test_findings_of_a_detector_are_listed_with_the_numbers_of_python(run, monkeypatch):
+    class Here:
+        backend, device, precision, agreement, measured_on = "torch", "cpu", "float32", None, None
+
+        def __call__(self, patch):
+            return pack([np.array([[1.0, 2, 1, 4, 5, 3], [2, 0, 0, 3, 2, 2]]), np.array([0.9, 0.4]), np.zeros(2)])
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("napari_radcnn.foreign.detection.run.open_file_network", lambda *_, **__: (Here(), ()))
+    _, widget, expected = run("Finder", [[0.0]], [0.0], task="detection", classes=["nodule"], form="boxes")
+    layer = next(layer for layer in run.viewer.layers if isinstance(layer, Points))
+    assert findings_from_layer(layer).boxes == expected.boxes
+    assert [one.score for one in expected.boxes] == pytest.approx([0.9, 0.4])
+    x, y, z = expected.boxes[0].center
+    np.testing.assert_allclose((layer.data * layer.scale)[0, ::-1], (x, y, z), atol=1e-3)  # napari has z, y, x
+    assert widget.list.topLevelItemCount() == 2
+    assert widget.isVisible()
 
 
 def test_landmarks_are_points_with_names_in_their_place(run, qtbot):

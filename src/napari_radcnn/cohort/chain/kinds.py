@@ -12,6 +12,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "detect": ("detection",),
     "classify": ("classification",),
     "regress": ("regression",),
+    "survival": ("survival",),
     "landmarks": ("landmarks",),
     "denoise": ("denoising",),
     "super_resolve": ("super-resolution",),

@@ -17,7 +17,7 @@ from napari_radcnn.foreign.installed import identity_of
 from napari_radcnn.interactive.engines.specs import check_runs_at_once
 from napari_radcnn.io import check_suffix
 from napari_radcnn.models import ModelSpec, find_model, make_options
-from napari_radcnn.results import Detections, Embedding, LabelMap, Landmarks, Regression
+from napari_radcnn.results import Detections, Embedding, LabelMap, Landmarks, Regression, Survival
 from napari_radcnn.spec.options import describe
 from napari_radcnn.tasks import TASKS
 from napari_radcnn.volume import Volume
@@ -182,6 +182,8 @@ def _columns(spec: ModelSpec, kind: type) -> tuple[str, ...]:
         return tuple(f"{name}_{axis}_mm" for name in spec.classes for axis in "xyz")
     if kind is Regression:
         return ("value", "low", "high", "unit")
+    if kind is Survival:
+        return ("risk", "group")
     return tuple(f"probability_{name}" for name in spec.classes) if kind is not Volume else ()
 
 

@@ -18,13 +18,29 @@ from napari_radcnn.errors import RadcnnError, ResourceError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.request import Decided, Outcome, Request
 from napari_radcnn.io import read, write
-from napari_radcnn.io.reports import read_classification, read_detections, read_embedding, read_landmarks, read_value
+from napari_radcnn.io.reports import (
+    read_classification,
+    read_detections,
+    read_embedding,
+    read_landmarks,
+    read_risk,
+    read_value,
+)
 from napari_radcnn.manifest import read_beside
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.operations.outcomes import manifest_of_run, result_of
 from napari_radcnn.operations.planning import make_request
 from napari_radcnn.progress import CancelEvent, Progress
-from napari_radcnn.results import Classification, Detections, Embedding, LabelMap, Landmarks, Regression, Result
+from napari_radcnn.results import (
+    Classification,
+    Detections,
+    Embedding,
+    LabelMap,
+    Landmarks,
+    Regression,
+    Result,
+    Survival,
+)
 from napari_radcnn.suitability import Suitability
 from napari_radcnn.tasks import TASKS
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -152,6 +168,8 @@ def _result(answer: Answer, folder: Path, request: Request) -> Result:
         outcome = replace(outcome, answer=read_landmarks(first).points)
     elif kind is Regression:
         outcome = replace(outcome, answer=read_value(first))
+    elif kind is Survival:
+        outcome = replace(outcome, answer=read_risk(first))
     else:
         array = _array(first)
         grid = away["result"].get("affine")

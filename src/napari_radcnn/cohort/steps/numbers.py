@@ -6,7 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from napari_radcnn.results import Classification, Detections, Embedding, LabelMap, Landmarks, Regression, Result
+from napari_radcnn.results import (
+    Classification,
+    Detections,
+    Embedding,
+    LabelMap,
+    Landmarks,
+    Regression,
+    Result,
+    Survival,
+)
 
 Number = float | int | str | bool | None
 
@@ -44,6 +53,9 @@ def numbers_of_result(result: Result) -> dict[str, Number]:
     elif isinstance(result, Regression):
         low, high = (None, None) if result.interval is None else (round(end, 6) for end in result.interval)
         found = {"value": round(result.value, 6), "low": low, "high": high, "unit": result.unit}
+    elif isinstance(result, Survival):
+        at = {f"free_at_{time:g}": round(share, 6) for time, share in result.event_free}
+        found = {"risk": round(result.risk, 6), "group": result.group or None, **at}
     return found | scalars(result.provenance.get("facts") or {})
 
 

@@ -102,6 +102,51 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class Hazards:
+    """How likely an event is to come.
+
+    Attributes
+    ----------
+    event : str
+        Which: ``"death"``.
+    form : {"log-hazard", "intervals"}
+        One number, the logarithm of a hazard ratio (Cox); or the hazard of each interval of time.
+    unit : str
+        Of times, UCUM's code.
+    times : tuple of float
+        In rising order: of the baseline, or the end of each interval.
+    baseline : tuple of float
+        The cumulative hazard at each time where the risk is 0; of a log-hazard.
+    reference : float
+        Subtracted from the network's number: what it says of the baseline.
+    activation : {"none", "sigmoid"}
+        What makes hazards of numbers for each interval.
+    cuts, groups
+        As of `napari_radcnn.results.Survival`.
+    """
+
+    event: str
+    form: Literal["log-hazard", "intervals"] = "log-hazard"
+    unit: str = ""
+    times: tuple[float, ...] = ()
+    baseline: tuple[float, ...] = ()
+    reference: float = 0.0
+    activation: Literal["none", "sigmoid"] = "sigmoid"
+    cuts: tuple[float, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many numbers the network answers with."""
+        return 1 if self.form == "log-hazard" else len(self.times)
+
+    def mismatch(self, shape: tuple[int, ...], dims: int) -> str:  # noqa: ARG002  as of the other answers
+        """Return what differs from an answer of a shape, without the batch; empty where nothing does."""
+        what = "a log-hazard" if self.form == "log-hazard" else "the intervals of time"
+        return _numbers_mismatch(shape, self.count, f"{self.count} for {what}")
+
+
+@dataclass(frozen=True)
 class Points:
     """Places of landmarks: a map for each, or coordinates.
 
@@ -186,7 +231,7 @@ class Answering:
         What is done to the scans, in order.
     shape : tuple of int
         What it sees, along its axes; with a leading 1 for a network of two dimensions.
-    answer : Classes, Quantity, Points or Vector
+    answer : Classes, Quantity, Hazards, Points or Vector
         What its numbers mean.
     spatial_dims : int
         2 or 3.
@@ -204,7 +249,7 @@ class Answering:
     channels: int
     steps: tuple[Step, ...]
     shape: Shape
-    answer: Classes | Quantity | Points | Vector
+    answer: Classes | Quantity | Hazards | Points | Vector
     spatial_dims: int = 3
     slices: Literal["one", "mean", "max"] = "one"
     stored_order: Shape = (0, 1, 2)

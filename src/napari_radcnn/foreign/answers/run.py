@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.classes import probabilities_of
-from napari_radcnn.foreign.answers.described import Answering, Classes, Points, Quantity, Vector
+from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, Points, Quantity, Vector
 from napari_radcnn.foreign.answers.points import places_of
 from napari_radcnn.foreign.answers.quantity import value_of
+from napari_radcnn.foreign.answers.risk import risk_of
 from napari_radcnn.foreign.answers.shown import as_shown
 from napari_radcnn.foreign.processing.input import RecipeInput, turned_scans
 from napari_radcnn.geometry import Shape
@@ -25,7 +26,7 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Decided, Outcome, Request
 from napari_radcnn.networks.files import open_network
 from napari_radcnn.progress import Monitor
-from napari_radcnn.results import Landmark, OperatingPoint, Regression
+from napari_radcnn.results import Landmark, OperatingPoint, Regression, Survival
 
 _Floats = npt.NDArray[np.float64]
 #: Peak memory of a network at work, a voxel of its input, before its first run on this computer.
@@ -96,6 +97,8 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         return _embedded(rows, how.answer, request.spec.name, bare)
     if isinstance(how.answer, Classes):
         return _classified(rows, how, how.answer, request.spec.name, bare)
+    if isinstance(how.answer, Hazards):
+        return _surviving(rows, how.answer, request.spec.name, bare)
     return _valued(rows, how.answer, request.spec.name, bare)
 
 
@@ -120,6 +123,13 @@ def _valued(each: list[_Floats], quantity: Quantity, shown: str, bare: Outcome) 
     found = Regression(value, quantity.unit, interval, quantity.name, quantity.level, quantity.limits)
     numbers = {"value": value} | ({} if interval is None else {"low": interval[0], "high": interval[1]})
     return replace(bare, answer=found, numbers=numbers, warnings=(*bare.warnings, *told))
+
+
+def _surviving(each: list[_Floats], hazards: Hazards, shown: str, bare: Outcome) -> Outcome:
+    risk, free = risk_of(np.mean(each, 0), hazards, shown)
+    found = Survival(risk, hazards.event, hazards.unit, free, hazards.cuts, hazards.groups)
+    numbers = {"risk": risk, **{f"free at {time:g}": share for time, share in free}}
+    return replace(bare, answer=found, numbers=numbers)
 
 
 def _embedded(rows: list[_Floats], vector: Vector, shown: str, bare: Outcome) -> Outcome:

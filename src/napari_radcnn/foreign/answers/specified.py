@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_radcnn.foreign.answers.described import Answering, Classes, Points, Vector
+from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, Points, Vector
 from napari_radcnn.foreign.description import Words, spec_of
 from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
@@ -26,6 +26,8 @@ def answering_spec(
     task: TaskName = "regression"
     if isinstance(how.answer, Classes):
         task = "classification"
+    elif isinstance(how.answer, Hazards):
+        task = "survival"
     elif isinstance(how.answer, Points):
         task = "landmarks"
     elif isinstance(how.answer, Vector):

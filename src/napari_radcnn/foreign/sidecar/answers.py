@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from napari_radcnn.foreign.answers.described import Answering, Classes, IntervalKind, Points, Quantity, Vector
+from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, IntervalKind, Points, Quantity, Vector
 from napari_radcnn.foreign.arguments import Arguments
 from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.sidecar.input import read_intensity, read_orientation, read_patch, read_spacing
@@ -32,7 +32,7 @@ def read_answering(a: Arguments, task: str, scans: int) -> Answering:
     slices = a.only("slices", ["one", "mean", "max"], "one")
     if slices != "one" and dims == 3:
         raise a.wrong("'slices' is for networks of two dimensions", "slices")
-    if slices == "max" and task in ("regression", "embedding"):
+    if slices == "max" and task in ("regression", "survival", "embedding"):
         raise a.wrong("numbers of slices that are no probabilities can only be joined by their mean", "slices")
     if slices != "one" and task == "landmarks":
         raise a.wrong("landmarks are found in one slice", "slices")
@@ -160,6 +160,44 @@ def _quantity(a: Arguments) -> Quantity:
     return Quantity(name, unit, slope, intercept, limits, kind, half_width, level)
 
 
+# -- survival ---------------------------------------------------------------------------------------------------------
+
+
+def _hazards(a: Arguments) -> Hazards:
+    event = a.text("event")
+    if not event:
+        raise a.wrong("'event' must name what may come, such as \"death\"", "event")
+    form = a.only("form", ["log-hazard", "intervals"], "log-hazard")
+    times = a.numbers("times") or ()
+    unit = a.text("unit", "")
+    if list(times) != sorted(set(times)) or (times and times[0] <= 0):
+        raise a.wrong("'times' must be numbers above 0 in rising order", "times")
+    if bool(times) != bool(unit):
+        raise a.wrong("'times' and their 'unit' come together", "unit" if unit else "times")
+    cuts, groups = _groups(a)
+    if form == "intervals":
+        if not times:
+            raise a.wrong("'times' is missing: the end of each interval", "times")
+        activation = a.only("activation", ["sigmoid", "none"], "sigmoid")
+        return Hazards(event, form, unit, times, (), 0.0, activation, cuts, groups)
+    baseline = a.numbers("baseline") or ()
+    if len(baseline) != len(times) or list(baseline) != sorted(baseline) or (baseline and baseline[0] < 0):
+        raise a.wrong("'baseline' must be the cumulative hazard at each of 'times', none falling", "baseline")
+    return Hazards(event, form, unit, times, baseline, a.number("reference", 0.0), "none", cuts, groups)
+
+
+def _groups(a: Arguments) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Return from which risk groups begin, and their names."""
+    inner = _mapping(a, "groups", '{"names": ["low", "high"], "cuts": [0.3]}')
+    cuts, names = inner.numbers("cuts") or (), inner.take("names", [])
+    inner.done()
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise inner.wrong("'names' must be a list of names, the lowest risk first", "names")
+    if list(cuts) != sorted(set(cuts)) or len(names) != (len(cuts) + 1 if cuts else 0):
+        raise inner.wrong("'cuts' must be risks in rising order, one fewer than names", "cuts")
+    return cuts, tuple(names)
+
+
 # -- landmarks --------------------------------------------------------------------------------------------------------
 
 
@@ -199,9 +237,10 @@ def _mapping(a: Arguments, name: str, example: str) -> Arguments:
     return a.inside(given, name, what=f"'{name}'")
 
 
-_ANSWERS: dict[str, Callable[[Arguments], Classes | Quantity | Points | Vector]] = {
+_ANSWERS: dict[str, Callable[[Arguments], Classes | Quantity | Hazards | Points | Vector]] = {
     "classification": _classes,
     "regression": _quantity,
+    "survival": _hazards,
     "landmarks": _points,
     "embedding": _vector,
 }

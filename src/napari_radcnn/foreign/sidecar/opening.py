@@ -38,7 +38,7 @@ SCHEMA = "radcnn-model/2"
 #: The tasks that each version of the schema added.
 TASKS: dict[int, tuple[str, ...]] = {
     1: ("segmentation", "denoising"),
-    2: ("classification", "regression", "landmarks", "synthesis", "embedding", "detection"),
+    2: ("classification", "regression", "landmarks", "synthesis", "embedding", "detection", "survival"),
 }
 _WHAT_IT_HOLDS = (
     "name, task, inputs, classes, orientation, spacing, intensity and patch; see docs/model_json.md for an example"

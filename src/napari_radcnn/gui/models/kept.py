@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
 from napari_radcnn.models import ModelSpec
-from napari_radcnn.results import Classification, LabelMap, Regression
+from napari_radcnn.results import Classification, LabelMap, Regression, Survival
 from napari_radcnn.volume import Volume
 
 
@@ -47,7 +47,7 @@ class Kept:
             result = None
         elif isinstance(result, Classification):
             result = replace(result, evidence=())
-        elif isinstance(result, Regression):
+        elif isinstance(result, Regression | Survival):
             result = replace(result, maps=())
         return cls(spec, line, task, result, rows)
 

@@ -21,6 +21,7 @@ from napari_radcnn.gui.layers.landmarks import landmarks_layer
 from napari_radcnn.gui.layers.layers import LayerData, layer_data
 from napari_radcnn.gui.models.cards.classes import ClassificationCard
 from napari_radcnn.gui.models.cards.landmarks import LandmarksList
+from napari_radcnn.gui.models.cards.survival import SurvivalCard
 from napari_radcnn.gui.models.cards.value import ValueCard
 from napari_radcnn.gui.models.restored import beside_restored
 from napari_radcnn.progress import Progress
@@ -175,7 +176,7 @@ class DetectionsPage(Page):
 class CardPage(Page):
     """A card, and the evidence as layers."""
 
-    widget: ClassificationCard | ValueCard
+    widget: ClassificationCard | ValueCard | SurvivalCard
     lists_numbers = False
 
     @staticmethod
@@ -204,6 +205,13 @@ class ValuePage(CardPage):
 
     def __init__(self, viewer: Any) -> None:  # noqa: ARG002
         self.widget = ValueCard()
+
+
+class SurvivalPage(CardPage):
+    """A card with the risk, its group, and a table of times."""
+
+    def __init__(self, viewer: Any) -> None:  # noqa: ARG002
+        self.widget = SurvivalCard()
 
 
 class LandmarksPage(Page):

@@ -18,14 +18,24 @@ from napari_radcnn.io.dicom.headers import text
 from napari_radcnn.io.dicom_results.confidentiality import cleaned, mark
 from napari_radcnn.io.dicom_results.names import is_unit, public_labels, public_names
 from napari_radcnn.io.dicom_results.shareable import public_model, shareable
-from napari_radcnn.results import Classification, Detections, Embedding, Label, LabelMap, Landmarks, Regression, Result
+from napari_radcnn.results import (
+    Classification,
+    Detections,
+    Embedding,
+    Label,
+    LabelMap,
+    Landmarks,
+    Regression,
+    Result,
+    Survival,
+)
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 #: What can be written.
-Writable = Volume | LabelMap | Detections | Classification | Regression | Landmarks | Embedding
+Writable = Volume | LabelMap | Detections | Classification | Regression | Survival | Landmarks | Embedding
 _LEAST_SECRET_BYTES = 16
 #: Pictures that often carry text in their pixels without saying so.
 _ANNOTATED = ("CR", "DX", "ES", "OP", "OT", "PX", "RF", "RG", "SC", "US", "XA", "XC")
@@ -119,7 +129,9 @@ def public_manifest(obj: Result) -> dict[str, Any]:
 
 def _with_public_names(obj: Writable) -> Writable:
     """Return a volume or result in which only names are left that may be given away, the model's among them."""
-    if not isinstance(obj, Volume | LabelMap | Detections | Classification | Regression | Landmarks | Embedding):
+    if not isinstance(
+        obj, Volume | LabelMap | Detections | Classification | Regression | Survival | Landmarks | Embedding
+    ):
         raise WriteError(
             f"A {type(obj).__name__} cannot be written without the patient's data: it is not known which of its "
             "texts were typed in by a person."
@@ -144,6 +156,10 @@ def _with_public_names(obj: Writable) -> Writable:
     if isinstance(obj, Regression):
         (quantity,) = public_names((obj.quantity,), obj.provenance, "value").values()
         return replace(obj, quantity=quantity, provenance=made_by)
+    if isinstance(obj, Survival):
+        (event,) = public_names((obj.event,), obj.provenance, "event").values()
+        groups = public_names(obj.groups, obj.provenance, "group")
+        return replace(obj, event=event, groups=tuple(groups[name] for name in obj.groups), provenance=made_by)
     names = public_names(obj.probabilities, obj.provenance, "class")
     probabilities = {names[name]: value for name, value in obj.probabilities.items()}
     thresholds = {names[name]: value for name, value in obj.thresholds.items()}
