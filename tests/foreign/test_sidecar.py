@@ -18,7 +18,7 @@ from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.sidecar.input import INTENSITY
 from napari_radcnn.phantom import oblique_geometry
 from napari_radcnn.volume import Volume, VolumeMetadata
-from onnx_file import boxes_onnx
+from onnx_file import boxes_onnx, several_means_onnx
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "model_json.md"
 EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)]
@@ -146,6 +146,17 @@ def test_the_documented_survival_tells_a_group(tmp_path, monkeypatch):
     found = radcnn.survival(scan_of(0.3, (16, 16, 16)), radcnn.open_model(tmp_path / "risk.onnx"))
     assert (found.group, found.risk) == ("high", pytest.approx(0.8))
     assert dict(found.event_free)[60] == pytest.approx(np.exp(-0.4 * np.exp(0.8)))
+
+
+def test_the_documented_views_and_clinical_values_are_given(tmp_path):
+    pytest.importorskip("openvino")
+    (tmp_path / "two.json").write_text(json.dumps(EXAMPLES[11]))
+    (tmp_path / "two.onnx").write_bytes(several_means_onnx([[10.0], [5.0]], [8.0, 2.0], 90.0, (64, 64)))
+    spec = radcnn.open_model(tmp_path / "two.onnx")
+    films = [scan_of(mean, (1, 64, 64), name).with_metadata(modality="DX") for mean, name in ((0.3, "a"), (0.1, "b"))]
+    found = radcnn.regress(films, spec, {"age": 14, "sex": "M"}, device="cpu", anyway=True)
+    assert found.value == pytest.approx(90 + 3 + 0.5 + 8 + 2, abs=1e-3)
+    assert radcnn.regress(films, spec, {"sex": "F"}, anyway=True).value == pytest.approx(93.5, abs=1e-3)
 
 
 @pytest.mark.parametrize(

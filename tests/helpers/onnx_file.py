@@ -126,3 +126,29 @@ def boxes_onnx(boxes: list[list[float]], bias: list[float], labels: list[int], p
         12, _bytes(1, "labels") + _bytes(2, _bytes(1, _integer(1, 7) + _bytes(2, _bytes(1, _integer(1, count)))))
     )
     return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))
+
+
+def several_means_onnx(weights: list[list[float]], values: list[float], bias: float, patch: tuple[int, ...]) -> bytes:
+    """Return a model of several images and a row: bias + the weighted means of all channels + values @ row."""
+    graph, terms = _bytes(2, "g"), []
+    for number, row in enumerate(weights):
+        name = f"x{number}"
+        graph += _bytes(1, _bytes(1, name) + _bytes(2, f"m{number}") + _bytes(4, "GlobalAveragePool"))
+        graph += _bytes(1, _bytes(1, f"m{number}") + _bytes(2, f"f{number}") + _bytes(4, "Flatten"))
+        graph += _bytes(
+            1, _bytes(1, f"f{number}") + _bytes(1, f"w{number}") + _bytes(2, f"p{number}") + _bytes(4, "MatMul")
+        )
+        graph += _bytes(5, _tensor(f"w{number}", (len(row), 1), row))
+        graph += _bytes(11, _value(name, ("n", len(row), *patch)))
+        terms.append(f"p{number}")
+    if values:
+        graph += _bytes(1, _bytes(1, "row") + _bytes(1, "v") + _bytes(2, "pv") + _bytes(4, "MatMul"))
+        graph += _bytes(5, _tensor("v", (len(values), 1), values)) + _bytes(11, _value("row", ("n", len(values))))
+        terms.append("pv")
+    before = "bias"
+    for number, term in enumerate(terms):
+        after = "y" if number == len(terms) - 1 else f"sum{number}"
+        graph += _bytes(1, _bytes(1, before) + _bytes(1, term) + _bytes(2, after) + _bytes(4, "Add"))
+        before = after
+    graph += _bytes(5, _tensor("bias", (1, 1), [bias])) + _bytes(12, _value("y", ("n", 1)))
+    return _integer(1, 8) + _bytes(7, graph) + _bytes(8, _bytes(1, "") + _integer(2, 13))

@@ -20,6 +20,7 @@ class ToySource:
     channels: int = 1
     onnx_path: Path | None = None
     onnx_output: str | int | None = None
+    onnx_parts: tuple[int, ...] = ()
     opened: int = field(default=0, init=False)
 
     @property

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from napari_radcnn.foreign.answers.described import Answering
 from napari_radcnn.results import Label
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.patches import InputSlot, NetworkFile
@@ -19,6 +21,11 @@ _PIPELINES = {
 }
 #: Entries that are text.
 WORDS = ("name", "title", "task", "version", "summary", "licence", "citation", "body_part")
+
+
+def _values_of(spec: ModelSpec) -> dict[str, Any]:
+    values = spec.network.values if isinstance(spec.network, Answering) else ()
+    return {"values": [asdict(one) for one in values]} if values else {}
 
 
 def entry_path(place: Path, words: Mapping[str, Any]) -> Path:
@@ -36,6 +43,8 @@ def words_of(spec: ModelSpec) -> dict[str, Any]:
         "patch": spec.patch,
         "labels": {str(value): {"name": label.name, "color": label.color} for value, label in spec.labels.items()},
         "classes": list(spec.classes),
+        **_values_of(spec),
+        **({"has_views": True} if spec.has_views else {}),
         "inputs": [{"name": slot.name, "modalities": list(slot.modalities)} for slot in spec.inputs],
     }
 
@@ -57,7 +66,8 @@ def listed_spec(place: Path, words: Mapping[str, Any]) -> ModelSpec:
         citation=words["citation"],
         body_part=words["body_part"],
         pipeline="napari_radcnn.foreign.installed",
-        options=_options(str(words["pipeline"])),
+        options=_options(str(words["pipeline"]), words.get("values", [])),
+        has_views=bool(words.get("has_views", False)),
         modalities=tuple(map(str, words["modalities"])),
         card=str(place / "CARD.md"),
         spacing=None if words["spacing"] is None else _three(words["spacing"]),
@@ -70,7 +80,16 @@ def listed_spec(place: Path, words: Mapping[str, Any]) -> ModelSpec:
     )
 
 
-def _options(pipeline: str) -> type:
+def _options(pipeline: str, values: Any) -> type:
+    if values:
+        from napari_radcnn.foreign.answers.clinical import ClinicalValue, options_of
+
+        found = []
+        for one in values:
+            limits = None if one["limits"] is None else (float(one["limits"][0]), float(one["limits"][1]))
+            choices = tuple((str(word), float(number)) for word, number in one["choices"])
+            found.append(ClinicalValue(**{**one, "limits": limits, "choices": choices}))
+        return options_of(found)
     if pipeline == "nnunet":
         from napari_radcnn.foreign.nnunet.open import NnunetOptions
 

@@ -47,7 +47,8 @@ class FileNetwork:
         made = self.file.architecture
         built = "" if made is None else f" {made.name} {dict(made.arguments)!r}"
         chosen = "" if self.file.output is None else f" output {self.file.output!r}"
-        return f"{self.file.sha256}{built}{chosen}"
+        parts = f" parts {self.file.parts!r}" if self.file.parts else ""
+        return f"{self.file.sha256}{built}{chosen}{parts}"
 
     @property
     def is_program(self) -> bool:
@@ -66,6 +67,11 @@ class FileNetwork:
     def onnx_output(self) -> str | int | tuple[str | int, ...] | None:
         """Which output of an ONNX file is the answer; None for the only one, a tuple for several together."""
         return self.file.output
+
+    @property
+    def onnx_parts(self) -> tuple[int, ...]:
+        """Channels of each image that an ONNX file takes as an input of its own; see `NetworkFile.parts`."""
+        return self.file.parts
 
     def torch_module(self) -> torch.nn.Module:
         """Return the network in float32, on the CPU, in evaluation mode.
@@ -88,6 +94,10 @@ class FileNetwork:
 
     def _answering(self, module: torch.nn.Module) -> torch.nn.Module:
         """Return a network that gives nothing but the output that was chosen."""
+        if self.file.parts:
+            from napari_radcnn.networks.one_output import SplitInput
+
+            module = SplitInput(module, self.file.parts).eval()
         if self.file.output is None:
             return module
         from napari_radcnn.networks.one_output import OneOutput, PackedOutputs

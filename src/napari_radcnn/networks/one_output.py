@@ -30,6 +30,28 @@ class OneOutput(nn.Module):
         return choose_output(self.network(x), self.output)
 
 
+class SplitInput(nn.Module):
+    """Gives a network of several inputs parts of one: its images, and then a row of numbers.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Of several inputs.
+    parts : sequence of int
+        Channels of each image; channels after those are one number each.
+    """
+
+    def __init__(self, network: nn.Module, parts: Sequence[int]) -> None:
+        super().__init__()
+        self.network, self.parts = network, tuple(parts)
+
+    def forward(self, x: torch.Tensor) -> object:
+        """Return what the network says of ``(batch, channels, ...)``."""
+        images = list(torch.split(x[:, : sum(self.parts)], list(self.parts), 1))
+        rest = x[:, sum(self.parts) :]
+        return self.network(*images, *([rest.flatten(2)[..., 0]] if rest.shape[1] else []))
+
+
 class PackedOutputs(nn.Module):
     """Returns several outputs of a network as a batch of one row of numbers, see `napari_radcnn.networks.outputs.pack`.
 

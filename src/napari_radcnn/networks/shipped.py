@@ -41,6 +41,7 @@ class ShippedNetwork:
     channels: int
     onnx_path: Path | None = None
     onnx_output: str | int | None = None
+    onnx_parts: tuple[int, ...] = ()
 
     @classmethod
     def of(

@@ -162,7 +162,7 @@ def _slab_bytes(volume: Volume) -> int:
 
 def _scan_warnings(request: Request) -> list[str]:
     """Return what is to be told of a scan, whatever the model."""
-    found = slot_warnings(request.volumes)
+    found = [] if request.spec.has_views else slot_warnings(request.volumes)
     if not request.volume.metadata.is_calibrated:
         found.append(
             f"The voxel size of '{request.volume.name}' is unknown: values in mm or ml are counted in voxels instead."

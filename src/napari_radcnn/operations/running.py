@@ -102,7 +102,8 @@ def execute(request: Request, progress: Progress | None, cancel: CancelEvent | N
     started, clock = provenance.now(), time.perf_counter()
     inputs = request.volumes
     filled = fill_gaps(spec, inputs, Monitor(1, None, cancel))
-    first, *others = on_one_grid(filled.volumes, progress=progress, cancel=cancel)
+    volumes = filled.volumes if spec.has_views else on_one_grid(filled.volumes, progress=progress, cancel=cancel)
+    first, *others = volumes
     request = replace(
         request, volume=first, others=tuple(others), sink=sink_with_gaps(request, filled), original=inputs[0]
     )

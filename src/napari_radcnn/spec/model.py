@@ -96,6 +96,8 @@ class ModelSpec:
         What it is shown where a scan holds no finite number.
     package : Package or None
         The installed package that adds it, which is filled in where it is found; None for our own.
+    has_views : bool
+        Whether its inputs are pictures of their own, which are not put on one grid.
     domain : Domain or None
         What it was made for, beside its modalities; None where nobody says.
     """
@@ -127,6 +129,7 @@ class ModelSpec:
     gaps: Gaps = field(default_factory=Gaps)
     package: Package | None = None
     domain: Domain | None = None
+    has_views: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -54,6 +54,9 @@ class NetworkFile:
         Which of several outputs is the answer, by name or number; None for a network of one. A tuple names those that
         are the answer together, an empty one all: they come as one row of numbers, see
         `napari_radcnn.networks.outputs.pack`.
+    parts : tuple of int
+        Channels of each image that the network takes as an input of its own; channels after those are one number each,
+        which are its last input. Empty for a network of one input.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class NetworkFile:
     architecture: Architecture | None = None
     entry: tuple[str, ...] = ()
     output: str | int | tuple[str | int, ...] | None = None
+    parts: tuple[int, ...] = ()
 
     @property
     def one_output(self) -> str | int | None:
@@ -85,10 +89,13 @@ class InputSlot:
         ``"T1"``, ``"FLAIR"``, ``"CT"``.
     modalities : tuple of str
         DICOM codes it was trained with; empty for any.
+    view : str
+        Of a radiograph: ``"frontal"`` or ``"lateral"``; empty for any.
     """
 
     name: str
     modalities: tuple[str, ...] = ()
+    view: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+from napari_radcnn.foreign.answers.clinical import ClinicalValue
 from napari_radcnn.foreign.processing.steps import Orient, Space, Step
 from napari_radcnn.geometry import Shape
 from napari_radcnn.results import ClassKind, OperatingPoint
@@ -243,6 +244,12 @@ class Answering:
     is_as_stored : bool
         Whether a scan whose low values are to be shown bright (DICOM MONOCHROME1) is shown to it as stored; else it is
         turned round, so that what is bright on the screen is high.
+    values : tuple of ClinicalValue
+        What it is given besides; they are the last of its channels.
+    parts : tuple of int
+        As of `napari_radcnn.spec.patches.NetworkFile`.
+    is_apart : bool
+        Whether each scan is brought to the patch by itself, as views of a radiograph are.
     """
 
     scans: int
@@ -254,6 +261,9 @@ class Answering:
     slices: Literal["one", "mean", "max"] = "one"
     stored_order: Shape = (0, 1, 2)
     is_as_stored: bool = False
+    values: tuple[ClinicalValue, ...] = ()
+    parts: tuple[int, ...] = ()
+    is_apart: bool = False
 
     @property
     def orientation(self) -> str | None:

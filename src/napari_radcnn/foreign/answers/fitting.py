@@ -46,17 +46,25 @@ def check_fits(file: NetworkFile, how: Answering, shown: str) -> None:
                 wanted = f"one that answers once for a scan is needed: {listed}"
             does = "once for its whole input" if needs_maps else "for every voxel"
             raise ModelError(f"{shown}: the network '{file.architecture.name}' answers {does}; {wanted}.")
+        if how.parts:
+            told = 'networks that are built here have one input: set "values_as" or "scans_as" to "channels"'
+            raise ModelError(f"{shown}: {told}.")
         _check_shapes(file, how, shown)
 
 
 def _check_onnx(file: NetworkFile, how: Answering, shown: str) -> None:
     info = read_onnx(file.path)
     wanted = (1, how.channels, *how.shape[3 - how.spatial_dims :])
-    if len(info.inputs) > 1:
+    if how.parts:
+        _check_parts(info, file, how, shown)
+    elif len(info.inputs) > 1:
         raise ModelError(
-            f"{file.path.name}: the network has {len(info.inputs)} inputs; one input with channels is expected."
+            f"{file.path.name}: the network has {len(info.inputs)} inputs; one input with channels is expected. Scans "
+            'of several inputs need "scans_as": "inputs", clinical values "values".'
         )
     shape = info.inputs[0].shape
+    if how.parts:
+        wanted = (1, how.parts[0], *wanted[2:])
     if len(shape) != len(wanted) or any(n is not None and n != w for n, w in zip(shape, wanted, strict=True)):
         raise ModelError(
             f"{file.path.name}: the network expects input of shape {_told(shape)}, but {shown} gives {_told(wanted)} "
@@ -70,6 +78,24 @@ def _check_onnx(file: NetworkFile, how: Answering, shown: str) -> None:
     if output and len(known) == len(output) - 1:
         _check_answer(known, how, f"{file.path.name}: the network", shown)
     _check_end(info, number, how, shown)
+
+
+def _check_parts(info: OnnxInfo, file: NetworkFile, how: Answering, shown: str) -> None:
+    """Refuse a file whose inputs are not the images and then the clinical values."""
+    count = len(how.parts) + bool(how.values)
+    if len(info.inputs) != count:
+        listed = ", ".join(value.name for value in info.inputs)
+        raise ModelError(
+            f"{file.path.name}: the network has {len(info.inputs)} inputs ({listed[:80]}), but {shown} gives {count}: "
+            f"{len(how.parts)} with voxels{' and one with clinical values' if how.values else ''}."
+        )
+    if how.values:
+        shape = info.inputs[-1].shape
+        if len(shape) != 2 or shape[1] not in (None, len(how.values)):
+            raise ModelError(
+                f"{file.path.name}: the last input has shape {_told(shape)}, but {shown} names {len(how.values)} "
+                f"clinical values (1 x {len(how.values)})."
+            )
 
 
 def _check_end(info: OnnxInfo, number: int, how: Answering, shown: str) -> None:

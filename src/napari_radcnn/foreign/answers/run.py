@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -12,13 +13,14 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.classes import probabilities_of
+from napari_radcnn.foreign.answers.clinical import told_of, vector_of
 from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, Points, Quantity, Vector
 from napari_radcnn.foreign.answers.points import places_of
 from napari_radcnn.foreign.answers.quantity import value_of
 from napari_radcnn.foreign.answers.risk import risk_of
 from napari_radcnn.foreign.answers.shown import as_shown
 from napari_radcnn.foreign.processing.input import RecipeInput, turned_scans
-from napari_radcnn.geometry import Shape
+from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.backends import late_warnings
 from napari_radcnn.inference.backends.apart.predictor import open_file_network
 from napari_radcnn.inference.cost.costs import LIBRARY_BYTES, keeping_budget, kept_bytes, network_bytes
@@ -27,6 +29,7 @@ from napari_radcnn.inference.request import Decided, Outcome, Request
 from napari_radcnn.networks.files import open_network
 from napari_radcnn.progress import Monitor
 from napari_radcnn.results import Landmark, OperatingPoint, Regression, Survival
+from napari_radcnn.suitability import what_is
 
 _Floats = npt.NDArray[np.float64]
 #: Peak memory of a network at work, a voxel of its input, before its first run on this computer.
@@ -38,14 +41,15 @@ _MOST_COMPARED = 16
 def plan(request: Request) -> Plan:
     """Return the cost: the network is run once, or once a slice."""
     how = _answering(request)
-    scans = turned_scans(request.volumes, how)
+    scans = turned_scans(request.volumes[:1] if how.is_apart else request.volumes, how)
     count = _count(how, scans.shape[0] if how.spatial_dims == 2 else 1, request)
     file = request.spec.files[0].path
     weights = file.stat().st_size if file.exists() else 0
     at_first = LIBRARY_BYTES + 2 * weights + _BYTES_A_VOXEL * prod(how.shape)
     network = network_bytes(request, how.shape, at_first)
     memory = network + kept_bytes(how.channels, prod(scans.shape))
-    return Plan(request.spec.name, count, how.shape, memory, network_bytes=network)
+    told = (*told_of(how.values, request.options), *_order_of_views(request))
+    return Plan(request.spec.name, count, how.shape, memory, warnings=told, network_bytes=network)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:
@@ -58,9 +62,8 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     """
     how = _answering(request)
     monitor.say("preparing the scan")
-    seen = RecipeInput(
-        [as_shown(volume, how.is_as_stored) for volume in request.volumes], how, keeping_budget(), monitor
-    )
+    values = vector_of(how.values, request.options)
+    seen, read = _shown(request, how, values, monitor)
     _check_shape(how, seen.shape, request)
     count = _count(how, seen.shape[0] if how.spatial_dims == 2 else 1, request)
     monitor.total = count
@@ -78,7 +81,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         each = []
         for k in range(count):
             planes = slice(k, k + 1) if how.spatial_dims == 2 else slice(0, seen.shape[0])
-            given = seen.read((planes, slice(0, seen.shape[1]), slice(0, seen.shape[2])))
+            given = read((planes, slice(0, seen.shape[1]), slice(0, seen.shape[2])))
             answer = np.array(predictor(given), np.float64)
             _check_answer(answer, how, request.spec.name)
             each.append(answer)
@@ -100,6 +103,42 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     if isinstance(how.answer, Hazards):
         return _surviving(rows, how.answer, request.spec.name, bare)
     return _valued(rows, how.answer, request.spec.name, bare)
+
+
+def _shown(
+    request: Request, how: Answering, values: npt.NDArray[np.float32], monitor: Monitor
+) -> tuple[RecipeInput, Callable[[Box], npt.NDArray[np.float32]]]:
+    """Return the scans as the network sees them, and what reads a box of all its channels."""
+    volumes = [as_shown(volume, how.is_as_stored) for volume in request.volumes]
+    groups = [[volume] for volume in volumes] if how.is_apart else [volumes]
+    each = [RecipeInput(group, how, keeping_budget(), monitor) for group in groups]
+    for other in each[1:]:
+        if other.shape != each[0].shape:
+            _check_shape(how, other.shape, request)
+            raise ModelError(
+                f"'{other.scans.volumes[0].name}' has {other.shape[0]} slices where '{each[0].scans.volumes[0].name}' "
+                f"has {each[0].shape[0]}: '{request.spec.name}' takes one picture for each view."
+            )
+
+    def read(box: Box) -> npt.NDArray[np.float32]:
+        parts = [one.read(box) for one in each]
+        rest = [np.full((1, *parts[0].shape[1:]), value, np.float32) for value in values]
+        return np.concatenate([*parts, *rest]) if len(parts) > 1 or rest else parts[0]
+
+    return each[0], read
+
+
+def _order_of_views(request: Request) -> list[str]:
+    """Return what speaks against the views that were given: one that looks like that of another input."""
+    told = []
+    for slot, volume in zip(request.spec.inputs, request.volumes, strict=False):
+        view = what_is(volume).view if slot.view else None
+        if view is not None and view.is_known and view.value != slot.view:
+            told.append(
+                f"'{volume.name}' looks like a {view.value} view, but '{slot.name}' is {slot.view}: the views may be "
+                "in the wrong order."
+            )
+    return told
 
 
 def _classified(each: list[_Floats], how: Answering, classes: Classes, shown: str, bare: Outcome) -> Outcome:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from napari_radcnn.foreign.answers.clinical import options_of
 from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, Points, Vector
 from napari_radcnn.foreign.description import Words, spec_of
 from napari_radcnn.spec.domain import Domain
@@ -43,4 +44,5 @@ def answering_spec(
         domain=domain,
     )
     names = how.answer.names if isinstance(how.answer, Classes | Points) else ()
-    return replace(spec, patch=how.shape, classes=names)
+    spec = replace(spec, patch=how.shape, classes=names, has_views=how.is_apart)
+    return replace(spec, options=options_of(how.values)) if how.values else spec

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, IntervalKind, Points, Quantity, Vector
 from napari_radcnn.foreign.arguments import Arguments
 from napari_radcnn.foreign.processing import steps as steps
+from napari_radcnn.foreign.sidecar.clinical import read_parts, read_values, read_views
 from napari_radcnn.foreign.sidecar.input import read_intensity, read_orientation, read_patch, read_spacing
 from napari_radcnn.foreign.sidecar.maps import read_limits, read_names, read_scale
 from napari_radcnn.geometry import Shape
@@ -38,7 +40,11 @@ def read_answering(a: Arguments, task: str, scans: int) -> Answering:
         raise a.wrong("landmarks are found in one slice", "slices")
     is_as_stored = a.only("monochrome1", ["bright", "stored"], "bright") == "stored"
     answer = _ANSWERS[task](a)
-    return Answering(scans, scans * copies, there, shape, answer, dims, slices, is_as_stored=is_as_stored)
+    values, is_apart = read_values(a), read_views(a, scans)
+    parts = read_parts(a, scans, scans * copies, len(values))
+    channels = scans * copies + len(values)
+    how = Answering(scans, channels, there, shape, answer, dims, slices, is_as_stored=is_as_stored)
+    return replace(how, values=values, parts=parts, is_apart=is_apart)
 
 
 def read_copies(a: Arguments, scans: int) -> int:

@@ -31,14 +31,21 @@ def read_inputs(a: Arguments) -> tuple[InputSlot, ...]:
     slots = []
     for number, item in enumerate(given):
         item = {"name": item} if isinstance(item, str) else item
-        if not isinstance(item, Mapping) or not set(item) <= {"name", "modalities"} or not text_of(item.get("name")):
+        if (
+            not isinstance(item, Mapping)
+            or not set(item) <= {"name", "modalities", "view"}
+            or not text_of(item.get("name"))
+        ):
             raise a.wrong('an entry of \'inputs\' must be {"name": ..., "modalities": [...]}', "inputs", number)
         codes = item.get("modalities", [])
         if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
             raise a.wrong(
                 "'modalities' must be a list of DICOM codes, such as [\"CT\"]", "inputs", number, "modalities"
             )
-        slots.append(InputSlot(text_of(item["name"]), tuple(codes)))
+        view = item.get("view", "")
+        if view not in ("", "frontal", "lateral"):
+            raise a.wrong('\'view\' must be "frontal" or "lateral"', "inputs", number, "view")
+        slots.append(InputSlot(text_of(item["name"]), tuple(codes), view))
     return tuple(slots)
 
 

@@ -108,6 +108,8 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     domain = stated_domain(a)
     a.done()
     file = replace(_file(weights, architecture, trust), output=output)
+    if how is not None:
+        file = replace(file, parts=how.parts)
     if file.architecture is not None:
         check_weights(file)
     if detecting is not None:

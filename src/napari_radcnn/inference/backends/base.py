@@ -52,6 +52,11 @@ class NetworkSource(Protocol):
         """Which output of that file is the answer, by name or number; None for the only one, a tuple for several."""
         ...
 
+    @property
+    def onnx_parts(self) -> tuple[int, ...]:
+        """Channels of each image that file takes as an input of its own; empty for a file of one input."""
+        ...
+
     def torch_module(self) -> torch.nn.Module:
         """Return the network in float32, on the CPU, in evaluation mode; a new one each time, for it may be moved.
 

@@ -132,7 +132,7 @@ def test_a_closed_predictor_says_so():
 
 
 class OnnxSource:
-    identity, spatial_dims, channels, onnx_output = "abc", 3, 2, None
+    identity, spatial_dims, channels, onnx_output, onnx_parts = "abc", 3, 2, None, ()
 
     def __init__(self, path: Path) -> None:
         self.onnx_path = path

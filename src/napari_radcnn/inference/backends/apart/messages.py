@@ -75,6 +75,7 @@ def network_words(network: FileNetwork) -> Words:
         "kind": file.kind,
         "entry": list(file.entry),
         "output": file.output,
+        "parts": list(file.parts),
         "architecture": None if made is None else {"name": made.name, "arguments": dict(made.arguments)},
         "channels": network.channels,
         "spatial_dims": network.spatial_dims,
@@ -88,5 +89,6 @@ def network_of(words: Words) -> FileNetwork:
     entry = tuple(words["entry"])
     output = words["output"]
     output = tuple(output) if isinstance(output, list) else output
-    file = NetworkFile(Path(words["path"]), words["sha256"], words["kind"], architecture, entry, output)
+    place, parts = Path(words["path"]), tuple(words["parts"])
+    file = NetworkFile(place, words["sha256"], words["kind"], architecture, entry, output, parts)
     return open_network(file, channels=words["channels"], spatial_dims=words["spatial_dims"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.errors import ModelError
@@ -160,7 +161,10 @@ def convert(source: NetworkSource, patch: Shape, *, is_compared: bool) -> openvi
     try:
         if source.onnx_path is not None:
             model = _one_output(openvino_core().read_model(source.onnx_path), source)
-            model.reshape(shape)
+            if source.onnx_parts:
+                model = _one_input(model, source, shape)
+            else:
+                model.reshape(shape)
             return _in_float32(model)
         module = source.torch_module()
         half = [*shape[:2], *(n // 2 for n in shape[2:])]
@@ -212,6 +216,37 @@ def _one_output(model: openvino.Model, source: NetworkSource) -> openvino.Model:
     if len(model.outputs) == 1:
         return model
     return ov.Model([model.get_results()[number]], model.get_parameters(), "answer")
+
+
+def _one_input(model: openvino.Model, source: NetworkSource, shape: list[int]) -> openvino.Model:
+    """Return a model of one input, of whose channels each of its own inputs gets a part; see `NetworkFile.parts`.
+
+    Raises
+    ------
+    ModelError
+        If it has another number of inputs.
+    """
+    ov = import_openvino()
+    make = import_module("openvino.opset13")
+    parts, left = list(source.onnx_parts), shape[1] - sum(source.onnx_parts)
+    if len(model.inputs) != len(parts) + bool(left):
+        raise ModelError(
+            f"{_ANY if source.onnx_path is None else source.onnx_path.name}: the network has {len(model.inputs)} "
+            f"inputs, but {len(parts) + bool(left)} are given."
+        )
+    sizes = [[1, part, *shape[2:]] for part in parts] + ([[1, left]] if left else [])
+    model.reshape({value: ov.PartialShape(size) for value, size in zip(model.inputs, sizes, strict=True)})
+    whole = make.parameter(shape, ov.Type.f32)
+    axis = make.constant(1, ov.Type.i64)
+    pieces = make.variadic_split(whole, axis, make.constant([*parts, *([left] if left else [])], ov.Type.i64)).outputs()
+    for number, (parameter, piece) in enumerate(zip(model.get_parameters(), pieces, strict=True)):
+        if number == len(parts):  # the first voxel of each channel is the number
+            flat = make.reshape(piece, make.constant([1, left, -1], ov.Type.i64), special_zero=False)
+            piece = make.gather(flat, make.constant(0, ov.Type.i64), make.constant(2, ov.Type.i64)).output(0)
+        kind = parameter.get_element_type()
+        piece = piece if kind == ov.Type.f32 else make.convert(piece, kind.to_string()).output(0)
+        parameter.output(0).replace(piece)
+    return ov.Model(model.get_results(), [whole], "one input")
 
 
 def _name_of(output: Any) -> str:

@@ -165,6 +165,7 @@ class _EncoderSource:
     channels = 3
     onnx_path = None
     onnx_output = None
+    onnx_parts = ()
 
     def __init__(self) -> None:
         self.path = read_verified(LITEMEDSAM, LITEMEDSAM.weights[0])
