@@ -52,7 +52,7 @@ def test_values_are_an_input_of_their_own(tmp_path, suffix):
     for options, age, sex in (({"age": 63, "sex": "M"}, 63, 1), ({"age": "41.5", "sex": "F"}, 41.5, 0)):
         found = radcnn.regress(scan(), spec, options, device="cpu")
         assert found.value == pytest.approx(expected(0.3, age, sex), abs=1e-4)
-        assert found.provenance["options"] == {"age": str(age), "sex": options["sex"]}
+        assert found.provenance["options"] == {"explain": False, "age": str(age), "sex": options["sex"]}
 
 
 def test_values_can_be_channels_of_the_image(tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_what_is_not_known_is_told_or_refused(tmp_path):
         ({"age": "old"}, "'age' must be a number, got 'old'"),
         ({"age": "inf"}, "'age' must be a finite number"),
         ({"age": 50, "sex": "X"}, "'sex' must be one of , F, M, got 'X'"),
-        ({"weight": 70}, "Unknown option 'weight'; the options of this model are: age, sex"),
+        ({"weight": 70}, "Unknown option 'weight'; the options of this model are: explain, age, sex"),
     ],
 )
 def test_values_out_of_range_are_refused(tmp_path, options, told):

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from napari_radcnn.foreign.answers.clinical import AnswerOptions, ClinicalValue, can_explain, options_of
 from napari_radcnn.foreign.answers.described import Answering
 from napari_radcnn.results import Label
 from napari_radcnn.spec.model import ModelSpec
@@ -66,7 +67,7 @@ def listed_spec(place: Path, words: Mapping[str, Any]) -> ModelSpec:
         citation=words["citation"],
         body_part=words["body_part"],
         pipeline="napari_radcnn.foreign.installed",
-        options=_options(str(words["pipeline"]), words.get("values", [])),
+        options=_options(words),
         has_views=bool(words.get("has_views", False)),
         modalities=tuple(map(str, words["modalities"])),
         card=str(place / "CARD.md"),
@@ -80,16 +81,18 @@ def listed_spec(place: Path, words: Mapping[str, Any]) -> ModelSpec:
     )
 
 
-def _options(pipeline: str, values: Any) -> type:
+def _options(words: Mapping[str, Any]) -> type:
+    pipeline, values = str(words["pipeline"]), words.get("values", [])
+    explains = can_explain(str(words["task"]), bool(words.get("has_views", False)))
     if values:
-        from napari_radcnn.foreign.answers.clinical import ClinicalValue, options_of
-
         found = []
         for one in values:
             limits = None if one["limits"] is None else (float(one["limits"][0]), float(one["limits"][1]))
             choices = tuple((str(word), float(number)) for word, number in one["choices"])
             found.append(ClinicalValue(**{**one, "limits": limits, "choices": choices}))
-        return options_of(found)
+        return options_of(found, explains)
+    if pipeline == "answer" and explains:
+        return AnswerOptions
     if pipeline == "nnunet":
         from napari_radcnn.foreign.nnunet.open import NnunetOptions
 

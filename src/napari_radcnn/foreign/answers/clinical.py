@@ -81,6 +81,8 @@ class ClinicalOptions(CheckedOptions):
     def __post_init__(self) -> None:
         for entry in describe(type(self)):
             given = getattr(self, entry.name)
+            if entry.kind is not str:
+                continue
             if isinstance(given, int | float) and not isinstance(given, bool):
                 object.__setattr__(self, entry.name, "" if math.isnan(given) else f"{given:.12g}")
             elif given is None:
@@ -91,8 +93,26 @@ class ClinicalOptions(CheckedOptions):
                 one.number(text)
 
 
-def options_of(values: Sequence[ClinicalValue]) -> type:
-    """Return a dataclass with a setting for each value."""
+@dataclass(frozen=True)
+class AnswerOptions(CheckedOptions):
+    """Settings of a foreign network that answers once for a scan."""
+
+    explain: bool = option(
+        False,
+        title="Evidence",
+        help="Also make an evidence map, which shows what the answer is based on: its change where a part of the scan "
+        "is covered (occlusion); the network is run some hundred times",
+    )
+
+
+def can_explain(task: str, is_apart: bool) -> bool:
+    """Return whether evidence can be made: of one number on one grid."""
+    return task in ("classification", "regression", "survival") and not is_apart
+
+
+def options_of(values: Sequence[ClinicalValue], explains: bool = True) -> type:
+    """Return a dataclass with a setting for each value, and whether evidence is asked for."""
+    base = AnswerOptions if explains else CheckedOptions
     fields: list[Any] = []
     for one in values:
         about = f"in {one.unit}, {one.limits[0]:g} to {one.limits[1]:g}" if one.limits is not None else f"in {one.unit}"
@@ -101,7 +121,7 @@ def options_of(values: Sequence[ClinicalValue]) -> type:
         told = lacking if one.choices or not one.unit else f"{about}; {lacking}"
         title = f"{one.title or one.name}{f' [{one.unit}]' if one.unit else ''}"
         fields.append((one.name, str, option("", title=title, help=told.capitalize(), choices=choices)))
-    made = make_dataclass("ClinicalOptions", fields, bases=(ClinicalOptions,), frozen=True)
+    made = make_dataclass("ClinicalOptions", fields, bases=(ClinicalOptions, base), frozen=True)
     made.clinical = tuple(values)  # type: ignore[attr-defined]
     made.__doc__ = "Clinical values that the model is given beside the scan."
     return made

@@ -15,13 +15,14 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.classes import probabilities_of
 from napari_radcnn.foreign.answers.clinical import told_of, vector_of
 from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, Points, Quantity, Vector
+from napari_radcnn.foreign.answers.evidence import KIND, covers, occlusion, on_scan
 from napari_radcnn.foreign.answers.points import places_of
 from napari_radcnn.foreign.answers.quantity import value_of
 from napari_radcnn.foreign.answers.risk import risk_of
 from napari_radcnn.foreign.answers.shown import as_shown
 from napari_radcnn.foreign.processing.input import RecipeInput, turned_scans
 from napari_radcnn.geometry import Box, Shape
-from napari_radcnn.inference.backends import late_warnings
+from napari_radcnn.inference.backends import Predictor, late_warnings
 from napari_radcnn.inference.backends.apart.predictor import open_file_network
 from napari_radcnn.inference.cost.costs import LIBRARY_BYTES, keeping_budget, kept_bytes, network_bytes
 from napari_radcnn.inference.plan import Plan
@@ -49,6 +50,7 @@ def plan(request: Request) -> Plan:
     network = network_bytes(request, how.shape, at_first)
     memory = network + kept_bytes(how.channels, prod(scans.shape))
     told = (*told_of(how.values, request.options), *_order_of_views(request))
+    count += _evidence_steps(request, how, count)
     return Plan(request.spec.name, count, how.shape, memory, warnings=told, network_bytes=network)
 
 
@@ -66,7 +68,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     seen, read = _shown(request, how, values, monitor)
     _check_shape(how, seen.shape, request)
     count = _count(how, seen.shape[0] if how.spatial_dims == 2 else 1, request)
-    monitor.total = count
+    monitor.total = count + _evidence_steps(request, how, count)
     started = time.perf_counter()
     file = request.spec.files[0]
     network = open_network(file, channels=how.channels, spatial_dims=how.spatial_dims)
@@ -86,11 +88,14 @@ def run(request: Request, monitor: Monitor) -> Outcome:
             _check_answer(answer, how, request.spec.name)
             each.append(answer)
             monitor.step("computing")
-        told = (*told, *late_warnings([predictor]))
+        maps, unexplained = _evidence(request, how, given, each, seen, predictor, monitor)
+        told = (*told, *unexplained, *late_warnings([predictor]))
         facts: dict[str, Any] = {"backend": predictor.backend, "network_shape": list(how.shape)}
         if count > 1:
             facts |= {"slices": count, "of_slices": how.slices}
-        bare = Outcome(predictor.device, predictor.precision, facts=facts, warnings=told, opening_seconds=opening)
+        bare = Outcome(
+            predictor.device, predictor.precision, facts=facts, warnings=told, opening_seconds=opening, maps=maps
+        )
     finally:
         predictor.close()
     if isinstance(how.answer, Points):
@@ -139,6 +144,48 @@ def _order_of_views(request: Request) -> list[str]:
                 "in the wrong order."
             )
     return told
+
+
+# -- evidence ---------------------------------------------------------------------------------------------------------
+
+
+def _evidence_steps(request: Request, how: Answering, count: int) -> int:
+    asked = getattr(request.options, "explain", False) and count == 1
+    return len(covers(how.shape, how.spatial_dims)) + 1 if asked else 0
+
+
+def _evidence(
+    request: Request,
+    how: Answering,
+    given: npt.NDArray[np.float32],
+    each: list[_Floats],
+    seen: RecipeInput,
+    predictor: Predictor,
+    monitor: Monitor,
+) -> tuple[dict[str, npt.NDArray[np.float32]], tuple[str, ...]]:
+    """Return the map of what the answer hangs on where it is asked for, and why there is none."""
+    if not getattr(request.options, "explain", False):
+        return {}, ()
+    if len(each) > 1:
+        return {}, ("An evidence map is made of one picture, not of several slices: choose one.",)
+    shown, answer = request.spec.name, how.answer
+    best = 0
+    if isinstance(answer, Classes):
+        best = int(np.argmax(probabilities_of(each[0].ravel(), answer, shown)[0]))
+
+    def number(patch: npt.NDArray[np.float32]) -> float:
+        said = np.array(predictor(patch), np.float64).ravel()
+        monitor.step("evidence: occlusion")
+        if isinstance(answer, Classes):
+            return float(probabilities_of(said, answer, shown)[0][best])
+        if isinstance(answer, Hazards):
+            return risk_of(said, answer, shown)[0]
+        return value_of(said, answer, shown)[0] if isinstance(answer, Quantity) else 0.0
+
+    return {KIND: on_scan(occlusion(number, given, how.spatial_dims), seen)}, ()
+
+
+# -- what it said -----------------------------------------------------------------------------------------------------
 
 
 def _classified(each: list[_Floats], how: Answering, classes: Classes, shown: str, bare: Outcome) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_radcnn.foreign.answers.clinical import options_of
+from napari_radcnn.foreign.answers.clinical import AnswerOptions, can_explain, options_of
 from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, Points, Vector
 from napari_radcnn.foreign.description import Words, spec_of
 from napari_radcnn.spec.domain import Domain
@@ -45,4 +45,7 @@ def answering_spec(
     )
     names = how.answer.names if isinstance(how.answer, Classes | Points) else ()
     spec = replace(spec, patch=how.shape, classes=names, has_views=how.is_apart)
-    return replace(spec, options=options_of(how.values)) if how.values else spec
+    explains = can_explain(task, how.is_apart)
+    if how.values:
+        return replace(spec, options=options_of(how.values, explains))
+    return replace(spec, options=AnswerOptions) if explains else spec
