@@ -82,9 +82,9 @@ def test_what_is_no_result_has_no_kind(tmp_path):
         (Volume, "", ".json"),
         (Detections, ".sr.dcm", ".nii.gz"),
         (Detections, ".csv", ""),
-        (Classification, ".json", ".csv"),
-        (Regression, ".json", ".csv"),
-        (Survival, ".json", ".csv"),
+        (Classification, ".csv", ".nii.gz"),
+        (Regression, ".json", ".nii.gz"),
+        (Survival, ".sr.dcm", ".nii.gz"),
         (Landmarks, ".csv", ".nii.gz"),
     ],
 )

@@ -135,7 +135,11 @@ CLASSIFICATION = ResultKind(
     "classification",
     Classification,
     "a classification is",
-    {".json": "napari_radcnn.io.reports:write_classification"},
+    {
+        ".json": "napari_radcnn.io.reports:write_classification",
+        ".csv": "napari_radcnn.io.reports:write_classification",
+        ".sr.dcm": f"{_DICOM}:write_answer_report",
+    },
     numbers=f"{_RUN}.classifying:numbers",
     compare=f"{_RUN}.classifying:compare_classifications",
 )
@@ -143,7 +147,11 @@ VALUE = ResultKind(
     "value",
     Regression,
     "a value is",
-    {".json": "napari_radcnn.io.reports:write_value"},
+    {
+        ".json": "napari_radcnn.io.reports:write_value",
+        ".csv": "napari_radcnn.io.reports:write_value",
+        ".sr.dcm": f"{_DICOM}:write_answer_report",
+    },
     numbers=f"{_RUN}.regressing:numbers",
     compare=f"{_RUN}.regressing:compare_values",
 )
@@ -151,7 +159,11 @@ SURVIVAL = ResultKind(
     "survival",
     Survival,
     "a risk is",
-    {".json": "napari_radcnn.io.reports:write_risk"},
+    {
+        ".json": "napari_radcnn.io.reports:write_risk",
+        ".csv": "napari_radcnn.io.reports:write_risk",
+        ".sr.dcm": f"{_DICOM}:write_answer_report",
+    },
     numbers=f"{_RUN}.surviving:numbers",
     compare=f"{_RUN}.surviving:compare_risks",
 )

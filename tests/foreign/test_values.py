@@ -150,8 +150,8 @@ def test_shell_file_manifest_and_replay_say_the_same(tmp_path, capsys):
     again = radcnn.replay(tmp_path / "out.json.radcnn.json")
     assert again.is_same is True
     assert again.result.value == pytest.approx(9, abs=1e-4)
-    assert main(["run", str(path), str(place), "-o", str(tmp_path / "out.csv")]) == 3
-    assert "a value is written as .json" in capsys.readouterr().err
+    assert main(["run", str(path), str(place), "-o", str(tmp_path / "out.txt")]) == 3
+    assert "a value is written as .json, .csv, .sr.dcm" in capsys.readouterr().err
 
 
 def test_a_value_is_read_as_it_was_written(tmp_path):

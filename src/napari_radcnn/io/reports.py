@@ -93,6 +93,9 @@ def write_classification(obj: Classification, path: Path, overwrite: bool = Fals
     WriteError
         If the file cannot be written.
     """
+    if path.suffix.lower() == ".csv":
+        _write_row({name: float(value) for name, value in obj.probabilities.items()}, path, overwrite)
+        return
     plain: dict[str, Any] = {"probabilities": {name: float(value) for name, value in obj.probabilities.items()}}
     if obj.kind != "exclusive" or obj.thresholds:
         plain |= {"kind": obj.kind, "decided": list(obj.decided)}
@@ -100,6 +103,15 @@ def write_classification(obj: Classification, path: Path, overwrite: bool = Fals
     if obj.operating_points:
         plain["operating_points"] = {name: [asdict(one) for one in some] for name, some in obj.operating_points.items()}
     write_text(path, json.dumps({**plain, **suitability_in(obj)}, indent=2, ensure_ascii=False) + "\n", overwrite)
+
+
+def _write_row(row: dict[str, Any], path: Path, overwrite: bool) -> None:
+    """Write a table of one case, called as the file is; tables of several cases are compared by `radcnn evaluate`."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["case", *row])
+    writer.writerow([path.stem, *row.values()])
+    write_text(path, table.getvalue(), overwrite)
 
 
 def suitability_in(obj: Result) -> dict[str, Any]:
@@ -242,6 +254,11 @@ def write_value(obj: Regression, path: Path, overwrite: bool = False) -> None:
     WriteError
         If the file cannot be written.
     """
+    if path.suffix.lower() == ".csv":
+        low, high = ("", "") if obj.interval is None else map(float, obj.interval)
+        row = {"value": float(obj.value), "low": low, "high": high, "unit": obj.unit, "quantity": obj.quantity}
+        _write_row(row, path, overwrite)
+        return
     plain: dict[str, Any] = {
         "value": float(obj.value),
         "unit": obj.unit,
@@ -324,6 +341,11 @@ def write_risk(obj: Survival, path: Path, overwrite: bool = False) -> None:
     WriteError
         If the file cannot be written.
     """
+    if path.suffix.lower() == ".csv":
+        unit = f"_{obj.unit}" if obj.unit else ""
+        free = {f"free_at_{time:g}{unit}": float(share) for time, share in obj.event_free}
+        _write_row({"risk": float(obj.risk), "group": obj.group, "event": obj.event, **free}, path, overwrite)
+        return
     plain: dict[str, Any] = {
         "risk": float(obj.risk),
         "event": obj.event,

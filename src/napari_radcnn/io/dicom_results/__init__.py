@@ -7,6 +7,7 @@ from napari_radcnn.io.dicom_results.read.labels import read_result
 from napari_radcnn.io.dicom_results.read.report import is_report, read_report
 from napari_radcnn.io.dicom_results.read.rulers import is_ruler_report, read_ruler_report
 from napari_radcnn.io.dicom_results.source import Reference
+from napari_radcnn.io.dicom_results.write.answers import write_answer_report
 from napari_radcnn.io.dicom_results.write.derived import check_series, write_derived
 from napari_radcnn.io.dicom_results.write.report import write_detection_report, write_report
 from napari_radcnn.io.dicom_results.write.rulers import write_ruler_report
@@ -21,6 +22,7 @@ __all__ = [
     "read_report",
     "read_result",
     "read_ruler_report",
+    "write_answer_report",
     "write_derived",
     "write_detection_report",
     "write_report",

@@ -23,7 +23,7 @@ from napari_radcnn.io.dicom.headers import Instance, Values, damage, quiet, read
 from napari_radcnn.io.dicom.series import Series, SeriesVolumes, find_dicom, volumes_of_series
 from napari_radcnn.io.dicom.stacks import Stack
 from napari_radcnn.io.dicom_results.deidentify import Deidentifier, check_pixels
-from napari_radcnn.results import Detections, LabelMap
+from napari_radcnn.results import LabelMap, Result
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def find_source(
     return (named or fitting)[0]
 
 
-def find_series(obj: Volume | Detections, target: Path, reference: Reference | None = None) -> Source:
+def find_series(obj: Volume | Result, target: Path, reference: Reference | None = None) -> Source:
     """Find the series of a result whose grid is its own or that has none.
 
     It is the volume of that grid or, if there are several or none, the one it is named after, or the first and largest.
@@ -200,8 +200,8 @@ def find_series(obj: Volume | Detections, target: Path, reference: Reference | N
     return (named or candidates)[0]
 
 
-def _is_named(obj: Volume | LabelMap | Detections, label: str) -> bool:
-    own = "" if isinstance(obj, Detections) else obj.metadata.name
+def _is_named(obj: Volume | Result, label: str) -> bool:
+    own = obj.metadata.name if isinstance(obj, Volume | LabelMap) else ""
     names = (own, obj.name, str(_input(obj.provenance).get("name", "")))
     return any(label in name.split(" · ")[1:] for name in names)
 
