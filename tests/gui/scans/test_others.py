@@ -1,4 +1,4 @@
-"""Further volumes of a scan with many: one by its number, or all, on the Scans page by real clicks and keys."""
+"""Further volumes of a scan with many that are no time points: one by its number, or all, on the Scans page."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.gui.layers import sequences
 from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.scans.dock import ScansDock
 from vendor_layouts import LAYOUTS
@@ -35,6 +36,12 @@ def opened(make_napari_viewer, qtbot):
     return open_
 
 
+@pytest.fixture
+def unlike(monkeypatch):
+    """Let no two volumes be time points of one scan, as those of series that move are none."""
+    monkeypatch.setattr(sequences, "_why_apart", lambda _first, _other: "positions")
+
+
 def wait(qtbot, dock):
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
 
@@ -50,6 +57,7 @@ def dynamic(path, count):
     return path
 
 
+@pytest.mark.usefixtures("unlike")
 def test_a_volume_is_shown_by_its_number(opened, qtbot, tmp_path):
     viewer, dock = opened(dynamic(tmp_path / "scan.nii", 12))
     row = dock.others_row
@@ -73,6 +81,7 @@ def test_a_volume_is_shown_by_its_number(opened, qtbot, tmp_path):
     assert viewer.layers.selection.active.name == "scan · 03"
 
 
+@pytest.mark.usefixtures("unlike")
 def test_all_others_are_added_after_a_question(opened, qtbot, tmp_path):
     viewer, dock = opened(dynamic(tmp_path / "scan.nii", 12))
     row = dock.others_row
@@ -91,6 +100,7 @@ def test_all_others_are_added_after_a_question(opened, qtbot, tmp_path):
     assert row.all_button.text() == "All 1 others …"
 
 
+@pytest.mark.usefixtures("unlike")
 def test_adding_can_be_stopped(opened, qtbot, tmp_path):
     viewer, dock = opened(dynamic(tmp_path / "scan.nii", 40))
     row = dock.others_row
@@ -106,21 +116,23 @@ def test_adding_can_be_stopped(opened, qtbot, tmp_path):
     assert row.all_button.text() == f"All {40 - count} others …"
 
 
-def test_time_points_of_a_dicom_series(opened, qtbot, tmp_path):
+def test_time_points_of_a_dicom_series_are_one_layer(opened, tmp_path):
     layout = next(one for one in LAYOUTS if one.kind == "fMRI (epiRT)")
     grid = Geometry.from_parts(SHAPE, (2.5, 0.8, 0.7), (-31.0, 17.5, 40.25))
     write_layout(tmp_path / "in", replace(layout, volumes=11, private=no_private), grid)
     viewer, dock = opened(tmp_path / "in")
-    assert len(viewer.layers) == 8
-    dock.others_row.number_box.setValue(10)
-    click(qtbot, dock, dock.others_row.show_button)
-    (seen,) = [layer for layer in viewer.layers if layer.visible]
-    assert np.array_equal(volume_from_layer(seen).array, values(SHAPE, 9))
+    (layer,) = viewer.layers
+    assert layer.data.shape == (11, *SHAPE)
+    assert not dock.others_row.isVisible()
+    assert viewer.dims.point[0] == 0
+    viewer.dims.set_point(0, 9)
+    assert np.array_equal(volume_from_layer(layer).array, values(SHAPE, 9))
     viewer.add_layer(Image(np.zeros(SHAPE)))
     assert not dock.others_row.isVisible()
 
 
-def test_few_volumes_offer_nothing(opened, tmp_path):
+def test_a_file_of_time_points_is_one_layer_too(opened, tmp_path):
     viewer, dock = opened(dynamic(tmp_path / "scan.nii", 8))
-    assert len(viewer.layers) == 8
+    (layer,) = viewer.layers
+    assert layer.data.shape[0] == 8
     assert not dock.others_row.isVisible()

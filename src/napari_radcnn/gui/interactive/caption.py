@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_radcnn.gui.interactive.editing import Editing
+from napari_radcnn.gui.layers.layers import name_of
 from napari_radcnn.gui.reading.room import room_of
 from napari_radcnn.models import ModelSpec
 
@@ -19,7 +20,7 @@ def show_caption(viewer: Any, editing: Editing | None) -> None:
 def _text(editing: Editing) -> str:
     scan = editing.scan
     item = editing.state.object(editing.state.active)
-    name = editing.name if scan is None else scan.name
+    name = editing.name if scan is None else name_of(scan, editing.point)
     return f"Segmenting: {name}" + ("" if item is None else f" · {item.name}")
 
 

@@ -23,6 +23,7 @@ from napari_radcnn.gui.interactive.sessions import Sessions
 from napari_radcnn.gui.interactive.value_tools import ValueTools
 from napari_radcnn.gui.layers.belonging import identity, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
+from napari_radcnn.gui.layers.layers import is_volume
 from napari_radcnn.gui.parts.form import OptionsForm
 from napari_radcnn.gui.parts.keys import CLICK, KEY_SHEET, OTHER_CLICK, REDO, UNDO, Action, Keys
 from napari_radcnn.gui.parts.pin import Pin
@@ -496,4 +497,4 @@ class InteractiveDock(QWidget):
 def _is_scan(layer: Any) -> bool:
     from napari.layers import Image
 
-    return isinstance(layer, Image) and layer.ndim == 3 and not layer.rgb
+    return isinstance(layer, Image) and is_volume(layer) and not layer.rgb

@@ -23,6 +23,8 @@ from napari_radcnn.gui.layers.layers import (
     LayerData,
     label_map_from_layer,
     layer_data,
+    name_of,
+    points_of,
     snapshot,
 )
 from napari_radcnn.gui.reading.show import add_to_viewer
@@ -82,7 +84,10 @@ class Editing(QObject):
         super().__init__()
         self._viewer = viewer
         self._scan = weakref.ref(scan)
-        self.name = scan.name
+        points = points_of(scan)
+        #: Of a scan with time points the one that is worked on, whichever is shown by now.
+        self.point = None if points is None else points.shown
+        self.name = name_of(scan)
         self.state = Overview()
         self.session: PromptSession | None = None
         self.shown: ShownLabels | None = None

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 from napari_radcnn.gui.interactive.editing import Editing
 from napari_radcnn.gui.interactive.mouse import Canvas, Mouse
 from napari_radcnn.gui.layers.belonging import identity
-from napari_radcnn.gui.layers.layers import volume_from_layer
+from napari_radcnn.gui.layers.layers import snapshot, volume_from_layer
 from napari_radcnn.gui.parts.keys import Keys
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.journal.journal import SavedSession
@@ -74,10 +74,11 @@ class Sessions(QObject):
 
     def start(self, layer: Any, engine: str, settings: RunSettings) -> Editing:
         """Begin a session on a layer."""
+        taken = snapshot(layer)  # the time point that is shown now
 
         def opener(progress: Progress, cancel: Event) -> PromptSession:
             session = PromptSession(engine=engine, settings=settings)
-            session.set_volume(volume_from_layer(layer), progress=progress, cancel=cancel)
+            session.set_volume(volume_from_layer(taken), progress=progress, cancel=cancel)
             return session
 
         return self._add(layer, opener)

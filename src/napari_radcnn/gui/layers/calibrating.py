@@ -8,7 +8,8 @@ from typing import Any
 from napari_radcnn.errors import OptionError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.belonging import is_made_of, is_scan, made_for, scan_of
-from napari_radcnn.gui.layers.layers import METADATA_KEY, Place, is_ours
+from napari_radcnn.gui.layers.layers import METADATA_KEY, POINTS, Place, is_ours, points_of
+from napari_radcnn.gui.layers.time_points import TimePoints
 from napari_radcnn.io.pixel_size import can_be_typed, said_of_typed, with_pixel_size
 from napari_radcnn.volume import Volume
 
@@ -75,6 +76,13 @@ def _move(layer: Any, place: Place, geometry: Geometry, mm: float) -> None:
             about = replace(found.metadata, is_calibrated=True, is_size_typed=True)
             said = said_of_typed(found.warnings, mm)
             kept[name] = replace(found, geometry=geometry, metadata=about, warnings=said)
+    points = points_of(layer)
+    if points is not None:
+        sized = [with_pixel_size(volume, mm) for volume in points.volumes]
+        kept[POINTS] = TimePoints(sized, points.labels, points.axis).at(points.shown)
+        kept["volume"] = kept[POINTS].volume
     kept["place"], kept["warnings"] = place, said_of_typed(kept.get("warnings", ()), mm)
     layer.metadata = {**layer.metadata, METADATA_KEY: kept}
-    layer.scale, layer.translate = place.layer_arguments["scale"], place.layer_arguments["translate"]
+    time = layer.ndim - 3
+    layer.scale = (*layer.scale[:time], *place.layer_arguments["scale"])
+    layer.translate = (*layer.translate[:time], *place.layer_arguments["translate"])

@@ -9,9 +9,8 @@ the scan's own grid again.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +18,13 @@ import numpy.typing as npt
 from napari_radcnn.errors import CancelledError, RadcnnError
 from napari_radcnn.geometry import AxisMap, Geometry
 from napari_radcnn.gui.layers.colors import colormap_of, label_colormap
-from napari_radcnn.gui.layers.look import look_of
+from napari_radcnn.gui.layers.label_values import feature_names, names_of, unsigned
+from napari_radcnn.gui.layers.look import Look, look_of, look_of_points
 from napari_radcnn.gui.layers.multiscale import finest_that_fits, shown_levels
+from napari_radcnn.gui.layers.time_points import TimePoints, least_finite, shown_points
 from napari_radcnn.preprocessing import Interpolation, resample
 from napari_radcnn.progress import CancelEvent, Progress
-from napari_radcnn.results import Label, LabelMap
+from napari_radcnn.results import LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
 
 #: What napari calls the three world axes: each by the letter it runs towards.
@@ -32,6 +33,10 @@ AXIS_LABELS = ("S", "P", "L")
 METADATA_KEY = "radcnn"
 #: Below that key: whether labels were told from a scan by their voxels alone.
 RECOGNIZED = "is_recognized"
+#: Below that key: the time points of a scan with a fourth axis.
+POINTS = "points"
+#: What a layer of a single time point takes over from one with all of them.
+_OF_STILLS = ("rgb", "contrast_limits", "colormap", "gamma", "opacity", "visible", "blending", "interpolation2d")
 LayerData = tuple[Any, dict[str, Any], str]
 
 
@@ -111,7 +116,7 @@ def _image_layer(volume: Volume, progress: Progress | None, cancel: CancelEvent 
         warnings = displayed.warnings
         place = replace(place, shown=displayed.geometry.axis_aligned())
         padding = volume.metadata.padding_value
-        fill = _minimum(displayed.array) if padding is None else padding
+        fill = least_finite(displayed.array) if padding is None else padding
         data = _resampled(displayed.array, displayed.geometry, place.shown, "linear", fill, progress, cancel)
         data.setflags(write=False)  # a change here would be lost: the scan's own voxels are the ones that count
         shown_data = data
@@ -121,7 +126,47 @@ def _image_layer(volume: Volume, progress: Progress | None, cancel: CancelEvent 
     else:
         data = place.axis_map.apply(volume.array)
         data = data.astype(np.uint8) if data.dtype == bool else data
-    arguments = place.layer_arguments | {
+    arguments = _image_arguments(volume, place, shown_data, warnings)
+    if not volume.is_color:
+        _add_look(arguments, look_of(volume))
+    if isinstance(data, list):
+        arguments["multiscale"] = True
+    return data, arguments, "image"
+
+
+def points_data(points: TimePoints, name: str) -> LayerData:
+    """Return napari's ``(data, arguments, type)`` for time points on one grid: one layer with a fourth axis, the first.
+
+    Nothing is copied or loaded; oblique volumes are resampled slice by slice when they are seen.
+
+    Parameters
+    ----------
+    points : TimePoints
+        Shown as they stand.
+    name : str
+        Of the layer.
+    """
+    first = points.volumes[0]
+    place = Place.of(first.geometry)
+    levels = shown_points(points.volumes, place.axis_map, place.shown)
+    warnings = tuple(dict.fromkeys(line for volume in points.volumes for line in volume.warnings))
+    arguments = _image_arguments(points.volume, place, levels[0], warnings) | {"name": name}
+    arguments["metadata"][METADATA_KEY][POINTS] = points
+    arguments |= {
+        "scale": (1.0, *arguments["scale"]),
+        "translate": (0.0, *arguments["translate"]),
+        "units": ("pixel", "mm", "mm", "mm"),
+        "axis_labels": (points.axis, *AXIS_LABELS),
+    }
+    if not first.is_color:
+        _add_look(arguments, look_of_points(points.volumes))
+    if len(levels) > 1:
+        return levels, arguments | {"multiscale": True}, "image"
+    return levels[0], arguments, "image"
+
+
+def _image_arguments(volume: Volume, place: Place, shown_data: Any, warnings: tuple[str, ...]) -> dict[str, Any]:
+    return place.layer_arguments | {
         "name": volume.name,
         "rgb": volume.is_color,
         "metadata": {
@@ -135,14 +180,12 @@ def _image_layer(volume: Volume, progress: Progress | None, cancel: CancelEvent 
             }
         },
     }
-    if not volume.is_color:
-        look = look_of(volume)
-        arguments["contrast_limits"] = look.window.limits
-        arguments["colormap"] = colormap_of(look.window, is_inverted=look.is_inverted)
-        arguments["metadata"][METADATA_KEY]["look"] = look
-    if isinstance(data, list):
-        arguments["multiscale"] = True
-    return data, arguments, "image"
+
+
+def _add_look(arguments: dict[str, Any], look: Look) -> None:
+    arguments["contrast_limits"] = look.window.limits
+    arguments["colormap"] = colormap_of(look.window, is_inverted=look.is_inverted)
+    arguments["metadata"][METADATA_KEY]["look"] = look
 
 
 def _labels_layer(label_map: LabelMap, progress: Progress | None, cancel: CancelEvent | None) -> LayerData:
@@ -194,11 +237,11 @@ def _resampled(
 
 def _as_label_map(volume: Volume) -> LabelMap:
     """Return the label map that a file holds."""
-    array = _unsigned(volume.array, volume.name)
+    array = unsigned(volume.array, volume.name)
     return LabelMap(
         array,
         volume.geometry,
-        _names_of(array, volume.labels),
+        names_of(array, volume.labels),
         volume.name,
         dict(volume.metadata.provenance),
         volume.warnings,
@@ -215,6 +258,41 @@ def is_ours(layer: Any) -> bool:
     return isinstance(kept, dict) and isinstance(kept.get("place"), Place)
 
 
+def points_of(layer: Any) -> TimePoints | None:
+    """Return the time points of a layer with a fourth axis; None of one without, and once its array is another one."""
+    found = layer.metadata[METADATA_KEY].get(POINTS) if is_ours(layer) else None
+    return found if isinstance(found, TimePoints) and _shows_scan(layer) else None
+
+
+def show_point(layer: Any, number: int) -> None:
+    """Let a layer with time points stand for one of them: models, sessions and export take that one."""
+    points = points_of(layer)
+    if points is not None and number != points.shown:
+        kept = layer.metadata[METADATA_KEY]
+        points.shown = number
+        kept["volume"] = points.volume
+        kept["suvbw_factor"] = points.volume.suvbw_factor
+
+
+def is_volume(layer: Any) -> bool:
+    """Whether a layer has the three axes of a volume, or those of a scan with time points."""
+    return bool(layer.ndim == 3) or points_of(layer) is not None
+
+
+def volume_shape(layer: Any) -> tuple[int, ...]:
+    """Return the shape of the volume that a layer shows, along S, P, L, without the axis of time and colors."""
+    shape = tuple(int(n) for n in (layer.data[0] if layer.multiscale else layer.data).shape)
+    return shape[1:4] if points_of(layer) is not None else shape[:3]
+
+
+def name_of(layer: Any, point: int | None = None) -> str:
+    """Return what a layer is called, and of time points which one is shown, or another one: ``"scan · 12"``."""
+    points = points_of(layer)
+    if points is None:
+        return str(layer.name)
+    return f"{layer.name} · {points.labels[points.shown if point is None else point]}"
+
+
 def scan_from_layer(layer: Any) -> Volume | LabelMap:
     """Return `volume_from_layer` or, for a Labels layer, `label_map_from_layer`."""
     from napari.layers import Labels
@@ -223,17 +301,40 @@ def scan_from_layer(layer: Any) -> Volume | LabelMap:
 
 
 def snapshot(layer: Any) -> Any:
-    """Return a layer that painting in `layer` does not change any more; scans are not painted in and not copied."""
+    """Return a layer that painting in `layer`, and going to another time point, does not change any more.
+
+    Scans are not painted in and not copied.
+    """
     from napari.layers import Labels, Layer
 
+    points = points_of(layer)
+    if points is not None:
+        return Layer.create(*still_of(layer))
     if not isinstance(layer, Labels) or layer.multiscale:
         return layer
     data, arguments, kind = layer.as_layer_data_tuple()
     return Layer.create(np.array(data), arguments, kind)
 
 
-def volume_from_layer(layer: Any) -> Volume:
-    """Return the scan that an Image layer shows, on the scan's own grid.
+def still_of(layer: Any) -> LayerData:
+    """Return the data of a layer with the shown time point alone, whatever the layer shows later."""
+    points = cast(TimePoints, points_of(layer))
+    data, state, kind = layer.as_layer_data_tuple()
+    kept = state["metadata"][METADATA_KEY]
+    still = {**kept, "shown_data": None, "volume": volume_from_layer(layer)}
+    still.pop(POINTS)
+    levels = [level.still(points.shown) for level in (data if layer.multiscale else [data])]
+    still["shown_data"] = levels[0]
+    own = {name: state[name] for name in _OF_STILLS if name in state}
+    own |= {name: state[name][1:] for name in ("scale", "translate", "units", "axis_labels")}
+    own |= {"name": name_of(layer), "metadata": {**state["metadata"], METADATA_KEY: still}}
+    if layer.multiscale:
+        return levels, own | {"multiscale": True}, kind
+    return levels[0], own, kind
+
+
+def volume_from_layer(layer: Any, point: int | None = None) -> Volume:
+    """Return the scan that an Image layer shows, on the scan's own grid; of time points the shown one, or `point`.
 
     For a layer from elsewhere the grid is built from the layer's transforms. A layer that was moved since it was
     loaded is taken where it is now.
@@ -246,9 +347,10 @@ def volume_from_layer(layer: Any) -> Volume:
     _check_kind(layer, "image")
     kept = _kept(layer)
     if kept is not None and _shows_scan(layer):
-        scan: Volume = kept["volume"]
+        points = points_of(layer)
+        scan: Volume = kept["volume"] if points is None or point is None else points.volumes[point]
         native, warnings = _native_geometry(layer, kept["place"])
-        metadata = replace(scan.metadata, name=layer.name)
+        metadata = replace(scan.metadata, name=name_of(layer, point))
         return replace(scan, geometry=native, metadata=metadata, warnings=(*scan.warnings, *warnings))
     array = np.asarray(layer.data)
     if array.dtype == bool:
@@ -279,11 +381,11 @@ def label_map_from_layer(layer: Any) -> LabelMap:
         If the layer is no labels layer with three axes, or holds negative labels.
     """
     _check_kind(layer, "labels")
-    shown = _unsigned(np.asarray(layer.data), layer.name)
+    shown = unsigned(np.asarray(layer.data), layer.name)
     kept = _kept(layer)
     if kept is None:
         geometry, warnings = _present_geometry(layer)
-        return LabelMap(shown, geometry, _names_of(shown, _feature_names(layer)), layer.name, {}, warnings)
+        return LabelMap(shown, geometry, names_of(shown, feature_names(layer)), layer.name, {}, warnings)
     place: Place = kept["place"]
     native, warnings = _native_geometry(layer, place)
     source: LabelMap | None = kept.get("labels")
@@ -296,7 +398,7 @@ def label_map_from_layer(layer: Any) -> LabelMap:
         array = _edited_on_native(source.array, shown, place) if is_edited else source.array
     array = np.ascontiguousarray(array)
     if source is None:
-        return LabelMap(array, native, _names_of(array, _feature_names(layer)), layer.name, {}, warnings)
+        return LabelMap(array, native, names_of(array, feature_names(layer)), layer.name, {}, warnings)
     provenance = dict(source.provenance)
     if provenance and is_edited:
         provenance["edited_by_hand"] = True
@@ -304,7 +406,7 @@ def label_map_from_layer(layer: Any) -> LabelMap:
         source,
         array=array,
         geometry=native,
-        labels=_names_of(array, source.labels),
+        labels=names_of(array, source.labels),
         name=layer.name,
         provenance=provenance,
         warnings=(*source.warnings, *warnings),
@@ -328,7 +430,7 @@ def _check_kind(layer: Any, kind: str) -> None:
         raise RadcnnError(f"Layer '{layer.name}' is a layer of type {found}; choose a layer of type {kind}.")
     if getattr(layer, "multiscale", False) and not _shows_scan(layer):
         raise RadcnnError(f"Layer '{layer.name}' is multiscale; add one of its resolutions as a separate layer.")
-    if layer.ndim != 3:
+    if not is_volume(layer):
         raise RadcnnError(
             f"Layer '{layer.name}' has {layer.ndim} axes; a volume has three: slices, rows and columns. "
             "Split or stack it first (right-click on the layer)."
@@ -342,7 +444,7 @@ def _kept(layer: Any) -> dict[str, Any] | None:
     if not is_ours(layer):
         return None
     kept: dict[str, Any] = layer.metadata[METADATA_KEY]
-    return kept if tuple(layer.data.shape[:3]) == kept["place"].shown.shape else None
+    return kept if volume_shape(layer) == kept["place"].shown.shape else None
 
 
 def _shows_scan(layer: Any) -> bool:
@@ -363,16 +465,17 @@ def _native_geometry(layer: Any, place: Place) -> tuple[Geometry, tuple[str, ...
 
 def _present_geometry(layer: Any) -> tuple[Geometry, tuple[str, ...]]:
     """Return the grid of the layer's array in LPS mm from all of its transforms, and what was assumed for it."""
-    origin = np.array(layer.data_to_world((0.0, 0.0, 0.0)), float)
-    steps = [np.array(layer.data_to_world(tuple(row)), float) - origin for row in np.eye(3)]
-    units = tuple(layer.units)
+    time = (0.0,) * (layer.ndim - 3)  # a step through time does not move the patient
+    origin = np.array(layer.data_to_world((*time, 0.0, 0.0, 0.0)), float)[-3:]
+    steps = [np.array(layer.data_to_world((*time, *row)), float)[-3:] - origin for row in np.eye(3)]
+    units = tuple(layer.units)[-3:]
     is_length = all(unit.is_compatible_with("mm") for unit in units)
     to_mm = np.array([float((1.0 * unit).to("mm").magnitude) if is_length else 1.0 for unit in units])
     affine = np.eye(4)
     affine[:3, :3] = (np.array(steps).T * to_mm[:, None])[::-1]
     affine[:3, 3] = (origin * to_mm)[::-1]
     warning = f"Layer '{layer.name}' has no unit of length; its scale is assumed to be in mm."
-    shape = tuple(int(n) for n in layer.data.shape[:3])
+    shape = volume_shape(layer)
     return Geometry((shape[0], shape[1], shape[2]), affine), () if is_length else (warning,)
 
 
@@ -387,44 +490,6 @@ def to_patient(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def to_display(positions: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return napari's world points ``(..., 3)`` of LPS mm positions ``(..., 3)``."""
     return np.asarray(positions, float)[..., ::-1]
-
-
-# -- labels -------------------------------------------------------------------------------------------------------
-
-
-def _unsigned(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return `array` as the smallest fitting unsigned integers; without a copy where it has such a type already."""
-    if array.dtype in (np.uint8, np.uint16, np.uint32):
-        return array
-    low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-    if low < 0 or high > np.iinfo(np.uint32).max:
-        raise RadcnnError(f"'{name}' contains values from {low:g} to {high:g}; labels must be 0 to 4294967295.")
-    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
-        raise RadcnnError(f"'{name}' contains fractions; labels must be whole numbers.")
-    return array.astype(np.min_scalar_type(int(high)))
-
-
-def _names_of(array: npt.NDArray[Any], known: Mapping[int, Label]) -> dict[int, Label]:
-    """Return `known` and a label for each further value in `array`."""
-    is_small = array.dtype.itemsize <= 2
-    present = np.flatnonzero(np.bincount(array.ravel())) if is_small else np.unique(array)
-    found = {int(value): Label(f"label {value}") for value in present if value != 0}
-    return dict(sorted({**found, **known}.items()))
-
-
-def _feature_names(layer: Any) -> dict[int, Label]:
-    """Return the names that a Labels layer's feature table gives, if it has columns ``index`` and ``name``."""
-    table = layer.features
-    if "index" not in table or "name" not in table:
-        return {}
-    pairs = zip(table["index"], table["name"], strict=True)
-    return {int(value): Label(str(name)) for value, name in pairs if int(value) > 0}
-
-
-def _minimum(array: npt.NDArray[Any]) -> float:
-    """Return the smallest finite value."""
-    finite = array if array.dtype.kind in "iub" else array[np.isfinite(array)]
-    return float(finite.min()) if finite.size else 0.0
 
 
 def _checksum(array: npt.NDArray[Any]) -> int:

@@ -6,11 +6,14 @@ readers use: SUVbw for PET.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.suitability.sample import take_sample
 from napari_radcnn.suitability.values import hounsfield
 from napari_radcnn.voi import VoiWindow
@@ -35,6 +38,8 @@ _PERCENTILES: tuple[tuple[str, float, float], ...] = (
     ("Middle 80 %", 10, 90),
     ("Full range", 0, 100),
 )
+#: How many time points, and about how many of their values, tell the windows of a scan.
+_MOST_POINTS, _MOST_VALUES = 8, 1_000_000
 _PET = ("PT", "NM")
 _NO_SUV = "SUV is not available: "
 
@@ -143,6 +148,24 @@ def look_of(volume: Volume) -> Look:
     ends = ends or tuple(end for preset in presets for end in preset.window.limits)
     low, high = min(ends), max(ends)
     return replace(look, presets=presets, first=first, reach=(low, high if high > low else low + 1.0))
+
+
+def look_of_points(volumes: Sequence[Volume]) -> Look:
+    """Return how time points of one scan are shown, all with one window.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        Of one kind. Some of them, over the whole time, are looked at for their values: contrast medium comes late.
+    """
+    if not all(volume.is_loaded for volume in volumes) or len(volumes) == 1:
+        return look_of(volumes[0])
+    places = sorted(set(np.linspace(0, len(volumes) - 1, _MOST_POINTS).round().astype(int).tolist()))
+    chosen = [volumes[n] for n in places]
+    step = max(1, math.ceil((len(chosen) * volumes[0].size / _MOST_VALUES) ** (1 / 3)))
+    mixed = np.concatenate([volume.array[::step, ::step, ::step] for volume in chosen])
+    sample = volumes[0].with_array(mixed, Geometry((*mixed.shape[:3],), volumes[0].geometry.affine))
+    return look_of(sample)
 
 
 def _own_presets(volume: Volume) -> list[Preset]:

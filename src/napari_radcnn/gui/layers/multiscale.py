@@ -37,7 +37,16 @@ _MOST_SHIFT = 1.5
 Index = npt.NDArray[np.intp]
 
 
-def shown_levels(source: VoxelSource, geometry: Geometry, axis_map: AxisMap) -> list[ShownArray]:
+def cache_of_layer() -> BlockCache:
+    """Return what keeps the blocks of one layer."""
+    import psutil
+
+    return BlockCache(int(psutil.virtual_memory().total * _CACHED_PART))
+
+
+def shown_levels(
+    source: VoxelSource, geometry: Geometry, axis_map: AxisMap, cache: BlockCache | None = None
+) -> list[ShownArray]:
     """Return what napari is given for an aligned volume: its full resolution and those coarser ones that it can place.
 
     Parameters
@@ -48,10 +57,10 @@ def shown_levels(source: VoxelSource, geometry: Geometry, axis_map: AxisMap) -> 
         The scan's own grid.
     axis_map : AxisMap
         From the scan's order to the layer's, (S, P, L).
+    cache : BlockCache, optional
+        What keeps its blocks, shared with other sources of the layer.
     """
-    import psutil
-
-    cache = BlockCache(int(psutil.virtual_memory().total * _CACHED_PART))
+    cache = cache_of_layer() if cache is None else cache
     upright = geometry.reoriented(axis_map)
     shown = [ShownArray(TurnedSource(CachedSource(source, cache), axis_map))]
     for level in source.levels:
@@ -175,7 +184,7 @@ class ShownArray:
         return self.size * self.dtype.itemsize
 
     def __getitem__(self, key: Any) -> Any:
-        keys = _expanded(key, self.ndim)
+        keys = expanded(key, self.ndim)
         kept = [axis for axis in range(3) if axis not in self._dropped]
         plain = all(isinstance(k, int | np.integer | slice) and _step(k) > 0 for k in keys)
         if not plain or any(k != slice(None) for k in keys[len(kept) :]):
@@ -224,7 +233,7 @@ class ShownArray:
         return self  # for napari's Duplicate: it cannot be written to, and the copy shows the same scan
 
 
-def _expanded(key: Any, ndim: int) -> list[Any]:
+def expanded(key: Any, ndim: int) -> list[Any]:
     """Return one index for every axis."""
     keys = list(key) if isinstance(key, tuple) else [key]
     if any(k is Ellipsis for k in keys):

@@ -18,6 +18,7 @@ from napari_radcnn.gui.layers.hanging import Hanging, seen_hanging
 from napari_radcnn.gui.layers.layers import is_ours
 from napari_radcnn.gui.layers.save_dialog import prefer_our_writers
 from napari_radcnn.gui.layers.save_guard import guard_saving
+from napari_radcnn.gui.layers.time_axis import follow_time
 
 _CAPTION = "radcnn_caption"
 _OVERLAYS = {
@@ -91,6 +92,7 @@ def apply_radiological_view(viewer: Any) -> None:
         add()
     overlays[_CAPTION] = TextOverlay(text=_BLANK, position="top_left", visible=True, font_size=8)
     keep_upright(viewer)
+    follow_time(viewer)
 
 
 def keep_upright(viewer: Any) -> None:

@@ -31,6 +31,7 @@ from napari_radcnn.gui.layers.layers import (
     METADATA_KEY,
     is_ours,
     label_map_from_layer,
+    name_of,
     snapshot,
     volume_from_layer,
 )
@@ -282,17 +283,18 @@ class MeasureDock(QWidget):
         self._is_due = False
         frozen, whose = snapshot(layer), identity(layer)
         scan, in_suv = self.scan, self.suv_box.isChecked()
+        seen, scan_name = (None, "") if scan is None else (snapshot(scan), name_of(scan))
 
         def work(progress: Progress, cancel: Event) -> dict[str, Any]:
             labels = label_map_from_layer(frozen)
-            image = None if scan is None else volume_from_layer(scan)
+            image = None if seen is None else volume_from_layer(seen)
             suv = in_suv and image is not None and image.suvbw_factor is not None
             return segments(labels, image, suv, progress=progress, cancel=cancel)
 
         def show(table: dict[str, Any]) -> str:
             if whose != identity(self.layer_combo.layer):
                 return ""
-            self._table, self._scan_name = table, "" if scan is None else scan.name
+            self._table, self._scan_name = table, scan_name
             self._show()
             n = len(table["labels"])
             return "1 segment." if n == 1 else f"{n} segments."

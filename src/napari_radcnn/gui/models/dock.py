@@ -365,7 +365,7 @@ class ModelsDock(QWidget):
         if self.job is None:
             begin()
         else:
-            title = f"{chosen.spec.title} · {chosen.layers[0].name}"
+            title = f"{chosen.spec.title} · {chosen.scan_name}"
             self.queue.add(WaitingRun(title, tuple(identity(layer) for layer in chosen.layers), chosen, begin))
         self.panel.set_ready(False)  # until something else is chosen: the same twice would be a mistake
 
@@ -381,7 +381,7 @@ class ModelsDock(QWidget):
 
     def _run_in_panel(self, chosen: ModelRun, work: Callable[[Progress, Event], Shown], cancelled: str) -> None:
         """Run beside the viewer; what comes of it belongs to the scan, whichever is chosen by then."""
-        name, scan = chosen.layers[0].name, identity(chosen.layers[0])
+        name, scan = chosen.scan_name, identity(chosen.layers[0])
         self._running = chosen
         self.answers.drop(chosen.layers[0], chosen.spec)
         self.panel.start(
@@ -394,7 +394,7 @@ class ModelsDock(QWidget):
 
     def _ask_for_store(self, chosen: ModelRun) -> Path | None:
         """Ask where labels are to be written that memory does not hold."""
-        volume = volume_from_layer(chosen.layers[0])
+        volume = volume_from_layer(chosen.layers[0], chosen.points[0])
         name = safe_stem(f"{volume.name}_{chosen.spec.name}") + ".ome.zarr"
         folder = volume.metadata.source.parent if volume.metadata.source else Path.home()
         given, _ = QFileDialog.getSaveFileName(
@@ -406,7 +406,7 @@ class ModelsDock(QWidget):
 
     def _stream(self, chosen: ModelRun, target: Path) -> None:
         """Run into a store, showing what has been found so far."""
-        volume = volume_from_layer(chosen.layers[0])
+        volume = volume_from_layer(chosen.layers[0], chosen.points[0])
         preview = Preview(chosen.spec, volume.geometry, f"{volume.name} · {chosen.spec.name} (so far)")
         self._run_in_panel(
             chosen,

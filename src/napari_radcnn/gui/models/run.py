@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from napari_radcnn.geometry import Box
-from napari_radcnn.gui.layers.layers import label_map_from_layer, volume_from_layer
+from napari_radcnn.gui.layers.layers import label_map_from_layer, name_of, points_of, volume_from_layer
 from napari_radcnn.gui.models.pages import Shown, shown
 from napari_radcnn.gui.models.streamed import stored_layer
 from napari_radcnn.inference.plan import Plan
@@ -34,12 +34,12 @@ def can_be_input(spec: ModelSpec | None, layer: Any) -> bool:
     return isinstance(layer, Image | Labels if takes_masks else Image)
 
 
-def scan_volume(layer: Any) -> Volume:
-    """Return the scan or the mask that a layer shows; of a layer from elsewhere the voxels are computed."""
+def scan_volume(layer: Any, point: int | None = None) -> Volume:
+    """Return the scan, or the mask, that a layer shows, or has at a time point; of others the voxels are computed."""
     from napari.layers import Labels
 
     if not isinstance(layer, Labels):
-        return volume_from_layer(layer)
+        return volume_from_layer(layer, point)
     labels = label_map_from_layer(layer)
     metadata = replace(labels.metadata, name=labels.name, modality="SEG", is_label=True, units="")
     return Volume(labels.array, labels.geometry, metadata, labels.warnings)
@@ -63,6 +63,8 @@ class ModelRun:
         Whether it runs on scans that the model was not made for.
     where : (str, Path or None) or None
         The scheduler and the certificates of a cluster whose workers run it; None for this computer.
+    points : tuple of int or None
+        Of each layer the time point that is run on, by default the one that is shown now; None where it has none.
     """
 
     spec: ModelSpec
@@ -71,6 +73,17 @@ class ModelRun:
     settings: RunSettings
     anyway: bool = False
     where: tuple[str, Path | None] | None = None
+    points: tuple[int | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.points:
+            found = [None if layer is None else points_of(layer) for layer in self.layers]
+            object.__setattr__(self, "points", tuple(None if one is None else one.shown for one in found))
+
+    @property
+    def scan_name(self) -> str:
+        """What the first scan is called, and which time point of it is run on."""
+        return name_of(self.layers[0], self.points[0])
 
     def run_anyway(self) -> ModelRun:
         """Return the same run, on whatever scans."""
@@ -80,13 +93,13 @@ class ModelRun:
         """Whether another run would do the same."""
         pairs = ((self.spec, other.spec), *zip(self.layers, other.layers, strict=False))
         return all(mine is theirs for mine, theirs in pairs) and (
-            (len(self.layers), self.options, self.settings, self.where)
-            == (len(other.layers), other.options, other.settings, other.where)
+            (len(self.layers), self.points, self.options, self.settings, self.where)
+            == (len(other.layers), other.points, other.options, other.settings, other.where)
         )
 
     def volumes(self) -> list[Volume]:
         """Return the layers' scans or masks; of a layer from elsewhere the voxels are computed."""
-        return [scan_volume(layer) for layer in self.layers]
+        return [scan_volume(layer, point) for layer, point in zip(self.layers, self.points, strict=True)]
 
     def plan(self) -> Plan:
         """Return what it would cost here; of a run elsewhere only what speaks against it."""

@@ -22,7 +22,7 @@ LAYOUTS = {
 N_WINDOW_KEYS = 9
 WINDOW_KEY = "Alt+{}"
 #: napari's style shows neither that a tool button can be pressed nor that it is.
-_STYLE = (
+BAR_STYLE = (
     "QToolButton { padding: 2px 9px; border-radius: 3px; background: rgba(128, 128, 128, 60); }"
     "QToolButton:hover { background: rgba(128, 128, 128, 120); }"
     "QToolButton:checked { background: #0074a8; color: white; }"
@@ -71,7 +71,7 @@ class ReadingBar(QWidget):
     def __init__(self, reader: Reader) -> None:
         super().__init__()
         self.setObjectName("radcnn_reading_bar")
-        self.setStyleSheet(_STYLE)
+        self.setStyleSheet(BAR_STYLE)
         self._reader = reader
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(4, 1, 4, 1)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.gui.layers.hanging import seen_hanging
-from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, to_patient
+from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, is_volume, to_patient
 from napari_radcnn.gui.layers.look import Look
 from napari_radcnn.gui.reading import planes, words
 from napari_radcnn.gui.reading.windowing import look_for
@@ -32,7 +32,7 @@ def under_cursor(viewer: Any, place: tuple[float, float] = (0.0, 0.0)) -> str:
         Empty in 3-D, and where no scan of ours is visible: napari's own line stays then.
     """
     layers = [layer for layer in viewer.layers if layer.visible]
-    if viewer.dims.ndisplay != 2 or not any(is_ours(layer) and layer.ndim == 3 for layer in layers):
+    if viewer.dims.ndisplay != 2 or not any(is_ours(layer) and is_volume(layer) for layer in layers):
         return ""
     if viewer.canvas.grid.enabled:  # of several pictures; napari says which one
         return ""

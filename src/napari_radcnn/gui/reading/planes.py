@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.gui.layers.hanging import seen_hanging
-from napari_radcnn.gui.layers.layers import is_ours
+from napari_radcnn.gui.layers.layers import is_ours, is_volume, volume_shape
 from napari_radcnn.gui.layers.view import world_axes
 from napari_radcnn.gui.reading import words
 
@@ -103,7 +103,7 @@ def reference(viewer: Any) -> Any | None:
     """Return the scan that slices are counted on: the uppermost visible one of ours; None where there is none."""
     from napari.layers import Image
 
-    ours = [layer for layer in reversed(viewer.layers) if is_ours(layer) and layer.ndim == 3]
+    ours = [layer for layer in reversed(viewer.layers) if is_ours(layer) and is_volume(layer)]
     images = [layer for layer in ours if isinstance(layer, Image)]
     return next((layer for layer in [*images, *ours] if layer.visible), None)
 
@@ -118,7 +118,7 @@ def slice_words(viewer: Any) -> str:
     deep = axis - (viewer.dims.ndim - 3)
     at = float(viewer.dims.point[axis])
     point = np.array(layer.translate, float)[-3:]
-    n_slices = int(layer.data.shape[deep])
+    n_slices = volume_shape(layer)[deep]
     index = int(np.clip(round((at - point[deep]) / float(layer.scale[-3:][deep])), 0, n_slices - 1))
     plane = plane_of(viewer)
     place = f"{words.along(PATIENT_AXIS[deep], at)} mm" if plane else ""

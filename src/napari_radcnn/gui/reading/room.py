@@ -15,6 +15,7 @@ from napari_radcnn.gui.layers.hanging import seen_hanging
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
 from napari_radcnn.gui.layers.look import Look, Preset
 from napari_radcnn.gui.layers.pointer import put_all_right, world_position
+from napari_radcnn.gui.layers.time_axis import point_of, seen_in_time
 from napari_radcnn.gui.layers.view import letters
 from napari_radcnn.gui.reading import planes, windowing, words
 from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, Entry, ReadingBar
@@ -22,6 +23,7 @@ from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
 from napari_radcnn.gui.reading.cursor import under_cursor
 from napari_radcnn.gui.reading.keyed import add_point_keys, move_point
 from napari_radcnn.gui.reading.layouts import ONE, Layouts
+from napari_radcnn.gui.reading.time.bar import TimeBar
 
 #: How much larger the picture gets by a notch of the wheel.
 _ZOOM_STEP = 1.15
@@ -74,8 +76,9 @@ class Room(QObject):
         #: Radius of the brush whose circle follows the mouse, mm; None without one.
         self.brush_radius: float | None = None
         self.bar = ReadingBar(self)
+        self.time_bar = TimeBar(qt_viewer.viewer)
         self.grid = QGridLayout()
-        _put_on_stage(qt_viewer, self.bar, self.grid)
+        _put_on_stage(qt_viewer, self.bar, self.grid, self.time_bar)
         self.overlay = CornersOverlay(qt_viewer.canvas.native, self._own_corners, self._on_own_mouse)
         #: Whether the cross-hair stands in a single view, too: the point is moved by keys.
         self.is_keyed = False
@@ -140,9 +143,11 @@ class Room(QObject):
                 self.layouts.follow()
             is_placed = seen_hanging(viewer).is_placed
             self.bar.show_state(planes.plane_of(viewer), self.layouts.name, is_placed=is_placed)
+            self.time_bar.follow()
 
     def _on_point(self, _event: Any = None) -> None:
         self.layouts.follow()
+        self.time_bar.follow()
         self._show_line()
 
     def _on_own_mouse(self, where: tuple[float, float] | None) -> None:
@@ -175,6 +180,8 @@ class Room(QObject):
         model = self._pointed[0]()
         if not any(model is each for each in self.layouts.models):
             return
+        if model is not None and model.dims.ndisplay == 2:
+            self.time_bar.point_at(planes.point_at(model, *self._pointed[1]))
         line = under_cursor(model, self._pointed[1])
         if line and viewer.status != line:
             viewer.status = line
@@ -356,7 +363,8 @@ class Room(QObject):
         cross = None
         if self.shows_cross and planes.deep_axis(model) is not None and model.dims.ndim == viewer.dims.ndim:
             cross = planes.offset_of(model, viewer.dims.point)
-        below = (planes.slice_words(model),)
+        time = seen_in_time(viewer)
+        below = (planes.slice_words(model), *(() if time is None else (time[1].words(point_of(viewer, time[0])),)))
         if model is not viewer:
             return Corners((), (zoom,) if zoom else (), below, (), letters(model), cross)
         # napari writes a caption over the first two lines.
@@ -389,8 +397,8 @@ class Room(QObject):
         return (words.window(look, windowing.present_window(layer)), *((look.note,) if look.note else ()))
 
 
-def _put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout) -> None:
-    """Put the viewer's widget into a grid below the bar, where it is in its window."""
+def _put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout, time_bar: TimeBar) -> None:
+    """Put the viewer's widget into a grid below the bars, and above the curve, where it is in its window."""
     center = qt_viewer.parentWidget()
     layout = center.layout()
     stage = QWidget(center)
@@ -398,7 +406,9 @@ def _put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout) -> None:
     whole.setContentsMargins(0, 0, 0, 0)
     whole.setSpacing(0)
     whole.addWidget(bar)
+    whole.addWidget(time_bar)
     whole.addLayout(grid, 1)
+    whole.addWidget(time_bar.curve_view)
     grid.setContentsMargins(0, 0, 0, 0)
     grid.setSpacing(2)
     layout.insertWidget(max(layout.indexOf(qt_viewer), 0), stage)

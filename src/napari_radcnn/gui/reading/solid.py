@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
 
+from napari_radcnn.gui.layers.layers import points_of, snapshot
+from napari_radcnn.gui.layers.time_axis import point_of
 from napari_radcnn.gui.layers.view import keep_upright
 from napari_radcnn.gui.reading import planes
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
@@ -45,6 +47,7 @@ class SolidPane:
         self.model.scene.camera.events.connect(self.repaint)  # the letters
         self._is_upright = False
         self._sources: list[Any] = []
+        self._times: list[int | None] = []
         self._timer, self._labels_timer = QTimer(self.widget), QTimer(self.widget)
         for timer, delay, slot in (
             (self._timer, _DELAY_MS, self._show),
@@ -80,7 +83,9 @@ class SolidPane:
         return not self._timer.isActive() and not self._labels_timer.isActive()
 
     def follow(self) -> None:
-        """Nothing here depends on the slice."""
+        """Show the time point that is seen; nothing here depends on the slice."""
+        if self._times != self._points(self._sources):
+            self._later()
 
     def repaint(self, _event: Any = None) -> None:
         """Paint the text again."""
@@ -111,12 +116,16 @@ class SolidPane:
             each for each in labels if each is not scan and not each.multiscale
         ]
 
+    def _points(self, layers: Sequence[Any]) -> list[int | None]:
+        """Return which time point each layer shows; None of one without."""
+        return [point_of(self._viewer, layer) for layer in layers]
+
     def _show(self) -> None:
         wanted = self._wanted()
         if wanted != self._sources:
             self._unfollow()
             self.model.layers.clear()
-            self._sources = wanted
+            self._sources, self._times = wanted, self._points(wanted)
             # napari tells what is under the mouse as a layer comes, and fails in 3-D before the mouse has moved.
             self.model.mouse_over_canvas = False
             for layer in wanted:
@@ -128,7 +137,10 @@ class SolidPane:
                 keep_upright(self.model)
             self.model.reset_view()
             return
-        for layer, shown in zip(self._sources, self.model.layers, strict=True):
+        before, self._times = self._times, self._points(wanted)
+        for layer, shown, then, now in zip(self._sources, self.model.layers, before, self._times, strict=True):
+            if then != now:
+                shown.data = _thinned(snapshot(layer))
             for name in _followed(layer):
                 if hasattr(layer, name) and not _is_same(getattr(shown, name), getattr(layer, name)):
                     setattr(shown, name, getattr(layer, name))
@@ -156,7 +168,7 @@ class SolidPane:
             for emitter in layer.events.emitters.values():
                 emitter.disconnect(self._later)
                 emitter.disconnect(self._labels_later)
-        self._sources = []
+        self._sources, self._times = [], []
 
 
 def _followed(layer: Any) -> tuple[str, ...]:
@@ -201,6 +213,7 @@ def _reduced(layer: Any) -> Any:
     """Return a layer with every n-th voxel of another, in its place."""
     from napari.layers import Image, Layer
 
+    layer = layer if points_of(layer) is None else snapshot(layer)
     _, state, kind = layer.as_layer_data_tuple()
     data = _thinned(layer)
     full, shape = np.array(layer.data[0].shape if layer.multiscale else layer.data.shape)[:3], _finest(layer).shape[:3]

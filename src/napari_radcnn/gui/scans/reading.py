@@ -62,10 +62,11 @@ def layers_of_files(
     doubts = tuple(doubt for path in paths for doubt in doubts_of(path))
     if doubts:
         volumes = [replace(volume, warnings=(*volume.warnings, *doubts)) for volume in volumes]
-    few = few_of(volumes, which)
-    is_found = [_is_label_map(volume) for volume in few.volumes]
+    few = few_of(volumes, which, _is_label_map)
+    is_found = [len(group) == 1 and _is_label_map(group[0]) for group in few.groups]
     few = replace(
-        few, volumes=[_as_labels(one) if found else one for one, found in zip(few.volumes, is_found, strict=True)]
+        few,
+        groups=[(_as_labels(group[0]),) if found else group for group, found in zip(few.groups, is_found, strict=True)],
     )
     layers = layers_of(few, progress=progress, cancel=cancel)
     for (_, arguments, _), found in zip(layers, is_found, strict=True):

@@ -173,10 +173,10 @@ def _space_of(layer: Any) -> str:
 
 def _look_at(viewer: Any, layer: Any) -> None:
     """Go to the middle of a layer if what is looked at lies outside it, as after another patient."""
-    low, high = np.asarray(layer.extent.world, float)
-    n = len(low)
+    low, high = np.asarray(layer.extent.world, float)[:, -3:]
+    n = len(low)  # not through time, which starts with the first point
     point = np.asarray(viewer.dims.point[-n:], float)
-    slack = np.asarray(layer.scale, float)
+    slack = np.asarray(layer.scale, float)[-n:]
     if np.all(point >= low - slack) and np.all(point <= high + slack):
         return
     first = viewer.dims.ndim - n

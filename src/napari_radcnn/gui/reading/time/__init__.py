@@ -1,0 +1,1 @@
+"""Reading along time: steps, a cine, and the curve of the value under the cursor."""
