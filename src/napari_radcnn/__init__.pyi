@@ -1,4 +1,10 @@
 from . import cohort as cohort, measure as measure
+from .alignment import (
+    Alignment as Alignment,
+    align as align,
+    read_alignment as read_alignment,
+    write_alignment as write_alignment,
+)
 from .errors import RadcnnError as RadcnnError
 from .foreign import open_model as open_model
 from .geometry import Geometry as Geometry
@@ -40,6 +46,7 @@ from .version import __version__ as __version__
 from .volume import Volume as Volume, VolumeMetadata as VolumeMetadata
 
 __all__ = [
+    "Alignment",
     "Classification",
     "Detection",
     "Detections",
@@ -61,6 +68,7 @@ __all__ = [
     "Volume",
     "VolumeMetadata",
     "__version__",
+    "align",
     "classify",
     "denoise",
     "detect",
@@ -71,6 +79,7 @@ __all__ = [
     "open_model",
     "plan",
     "read",
+    "read_alignment",
     "read_report",
     "regress",
     "replay",
@@ -80,4 +89,5 @@ __all__ = [
     "survival",
     "synthesize",
     "write",
+    "write_alignment",
 ]

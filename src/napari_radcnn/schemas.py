@@ -11,6 +11,8 @@ from napari_radcnn.errors import RadcnnError
 MANIFEST = "radcnn-manifest/1"
 #: The header of an interactive session.
 SESSION = "radcnn-session/1"
+#: How two scans lie to each other.
+ALIGNMENT = "radcnn-alignment/1"
 #: What a model pack holds.
 PACK = "radcnn-pack/1"
 

@@ -11,7 +11,20 @@ import sys
 from collections.abc import Sequence
 
 import napari_radcnn
-from napari_radcnn.cli import cohort, evaluate, info, interact, measure, models, runs, scans, sessions, tidy, train
+from napari_radcnn.cli import (
+    align,
+    cohort,
+    evaluate,
+    info,
+    interact,
+    measure,
+    models,
+    runs,
+    scans,
+    sessions,
+    tidy,
+    train,
+)
 from napari_radcnn.cli.common import telling
 from napari_radcnn.cli.streams import steady_streams
 from napari_radcnn.errors import ExitStatus, RadcnnError
@@ -73,6 +86,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     evaluate.add_commands(commands)
     cohort.add_commands(commands)
     measure.add_commands(commands)
+    align.add_commands(commands)
     sessions.add_commands(commands)
     tidy.add_commands(commands)
     return parser
