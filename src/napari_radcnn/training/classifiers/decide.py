@@ -1,14 +1,12 @@
 """What an ensemble decides by, fitted on cases that each member never saw: the gland's shape, operating points.
 
-``python -m napari_radcnn.training.classifiers.decide NAME --data DIR WEIGHTS.safetensors`` writes it anew into the
-facts beside weights that are there already.
+``python -m napari_radcnn.training.classifiers NAME --data DIR WEIGHTS.safetensors`` writes it anew into the facts beside
+weights that are there already.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -162,22 +160,3 @@ def varied(augment: Augment, count: int, seed: int) -> Looks:
         return [batch, *(augment(batch, generator) for _ in range(count))]
 
     return looks
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write decisions beside weights."""
-    from napari_radcnn.training.classifiers import adrenal_mass, cxr_pneumonia
-
-    deciders = {"adrenal-mass": adrenal_mass.decide, "cxr-pneumonia": cxr_pneumonia.decide}
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(deciders))
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parsed = parser.parse_args(arguments)
-    found = deciders[parsed.name](parsed.weights, parsed.data)
-    told = {key: found[key] for key in ("operating_points", "unseen")}
-    sys.stdout.write(json.dumps(told, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
