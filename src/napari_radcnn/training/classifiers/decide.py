@@ -1,7 +1,7 @@
 """What an ensemble decides by, fitted on cases that each member never saw: the gland's shape, operating points.
 
-``python -m napari_radcnn.training.classifiers NAME --data DIR WEIGHTS.safetensors`` writes it anew into the facts beside
-weights that are there already.
+``python -m napari_radcnn.training.classifiers NAME --data DIR WEIGHTS.safetensors`` writes it anew into the facts
+beside weights that are there already.
 """
 
 from __future__ import annotations
