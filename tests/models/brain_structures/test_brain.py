@@ -110,3 +110,19 @@ def test_what_extraction_finds_no_brain_in_is_shown_as_it_is(monkeypatch):
     request = replace(_request(scan), options=SPEC.options(brain="whole-head"))
     with pytest.raises(ModelError, match="No brain"):
         find_brain(request, scan.array.astype(np.float32), Monitor(1))
+
+
+@pytest.mark.parametrize("background", [-1000, 0, 5000])
+def test_holes_that_stripping_left_are_dark_whatever_the_background(background):
+    scan, labels = shells((44, 70, 61), (1.9, 1.1, 0.7))
+    inside = labels > 0
+    holes = inside & (np.random.default_rng(1).random(labels.shape) < 0.02) & (labels == 1)
+    values = np.where(inside & ~holes, scan.array + 10, background).astype(np.float32)
+    expected = np.where(holes, (scan.array + 10)[inside & ~holes].min(), scan.array + 10)
+    request = _request(scan)
+    found = prepare(request, values, inside).picture
+    np.testing.assert_allclose(
+        found, prepare(request, np.where(inside, expected, 0).astype(np.float32), inside).picture, atol=1e-5
+    )
+    assert found.max() <= 1.5
+    assert np.unique(found[found > OUTSIDE]).size > 20  # not crushed by the holes

@@ -23,6 +23,7 @@ from napari_radcnn.models.brain_structures.stripped import (
     is_stripped,
     scaled_inside,
     shown_mask,
+    without_holes,
 )
 from napari_radcnn.preprocessing import Crop, Reorient, resample
 from napari_radcnn.progress import Monitor
@@ -162,6 +163,7 @@ def prepare(request: Request, values: npt.NDArray[np.float32], mask: Mask) -> Pr
     """Return the brain as the network sees it."""
     if not mask.any():
         raise ModelError(f"'{request.volume.name}' is empty.")
+    values = without_holes(values, mask)
     turn = Reorient(ORIENTATION)
     head = turn.apply(request.volume.with_array(values))
     brain = turn.apply(request.volume.with_array(mask)).array

@@ -68,6 +68,27 @@ def shown_mask(volume: Volume, values: npt.NDArray[np.float32]) -> tuple[Mask, f
     return np.asarray(ndimage.binary_fill_holes(closed | shown)), share
 
 
+def without_holes(values: npt.NDArray[np.float32], mask: Mask) -> npt.NDArray[np.float32]:
+    """Return gray values in which voxels of the brain that have the background's value are as dark as its darkest.
+
+    Stripping leaves such holes, in fluid above all; a background far from the brain's values would outweigh them.
+
+    Parameters
+    ----------
+    values : (k, j, i) array of float32
+        The scan.
+    mask : (k, j, i) array of bool
+        The brain.
+    """
+    background = _commonest(values)
+    is_background = values == background
+    holes = mask & is_background
+    rest = mask & ~is_background
+    if is_background.mean() < _LEAST_BACKGROUND or not holes.any() or not rest.any():
+        return values
+    return np.where(holes, values[rest].min(), values)
+
+
 def _commonest(values: npt.NDArray[np.float32]) -> float:
     """Return the value that most voxels of a scan have: the lowest of a count, zero or another after standardizing."""
     sample = values.ravel()[:: max(1, values.size // _LOOKED_AT)]
