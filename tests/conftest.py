@@ -108,6 +108,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Leave what is imported by now out of every later search for garbage; each viewer begins and ends with one."""
+    gc.set_threshold(10_000, 10, 10)  # viewers make much, and nearly all of it goes without a search
     _leave_out_of_searches()
 
 
