@@ -26,6 +26,7 @@ from .operations import (
     survival as survival,
     synthesize as synthesize,
 )
+from .reformatting import Plane as Plane, reformat as reformat
 from .results import (
     Classification as Classification,
     Detection as Detection,
@@ -58,6 +59,7 @@ __all__ = [
     "Landmark",
     "Landmarks",
     "Measurement",
+    "Plane",
     "Prompt",
     "PromptSession",
     "RadcnnError",
@@ -81,6 +83,7 @@ __all__ = [
     "read",
     "read_alignment",
     "read_report",
+    "reformat",
     "regress",
     "replay",
     "resample_to",
