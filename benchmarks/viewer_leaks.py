@@ -102,6 +102,7 @@ def _round(kind: str) -> list[weakref.ref]:
     else:
         from napari_radcnn.geometry import Geometry
         from napari_radcnn.gui.layers.layers import layer_data
+        from napari_radcnn.gui.reading.cuts.solids import SolidLook
         from napari_radcnn.gui.reading.room import open_room
         from napari_radcnn.gui.reading.show import add_to_viewer
         from napari_radcnn.results import Label, LabelMap
@@ -115,6 +116,10 @@ def _round(kind: str) -> list[weakref.ref]:
             room.choose_layout(name)  # type: ignore[union-attr]
             viewer.dims.set_point(range(3), (30.0, 40.0, 50.0))
             _pump(0.4)
+        room.turn_cross(20.0)  # type: ignore[union-attr]
+        room.desk.show_slab(5.0)  # type: ignore[union-attr]
+        room.show_solid(SolidLook("CT bone", frozenset({"Coronal"}), are_surfaces=True))  # type: ignore[union-attr]
+        _pump(1.0)
     references = [weakref.ref(viewer)]
     references += [weakref.ref(widget) for widget in _children(viewer, QtViewer)]
     viewer.close()

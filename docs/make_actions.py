@@ -10,20 +10,21 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import napari
 import numpy as np
-from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent, QWheelEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QComboBox, QMainWindow, QWidget
+from qtpy.QtWidgets import QApplication, QComboBox, QMainWindow, QMenu, QToolButton, QWidget
 
 import napari_radcnn as radcnn
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.panel.panel import KEY, START_KEY, panel_of
-from napari_radcnn.gui.reading.room import open_room
+from napari_radcnn.gui.reading.cuts.solids import SolidLook
+from napari_radcnn.gui.reading.room import Room, open_room
 from napari_radcnn.io import kind_of
 from napari_radcnn.io.contents import Kind
 from napari_radcnn.phantom import head
@@ -136,18 +137,40 @@ class Hand:
         )
         self._done()
 
+    def click_entry(self, button: QToolButton, start: str) -> None:
+        """Open the menu of a button, and click on the entry that begins with a text."""
+        menu = button.menu()
+        QTimer.singleShot(300, lambda: self._click_in(menu, start))  # a menu has the program wait for it
+        self.click(button)
+
+    def _click_in(self, menu: QMenu, start: str) -> None:
+        action = next(each for each in menu.actions() if each.text().startswith(start))
+        self.click(menu, menu.actionGeometry(action).center())
+
+    def drag_ring(self, degrees: float) -> None:
+        """Drag a ring on the cross-hair of the first view by some degrees, clockwise."""
+        room = open_room(self.viewer)
+        corners, size = room._own_corners(), np.array([self.canvas.width(), self.canvas.height()])
+        middle, reach = size / 2 + corners.cross, corners.reach * size.min()
+        angles = np.radians(np.linspace(0, degrees, 6))
+        moves = [QPoint(*np.rint(middle + reach * np.array([np.cos(a), np.sin(a)])).astype(int)) for a in angles]
+        self._drag(moves, _LEFT)
+
     def drag_window(self) -> None:
         """Drag with the right button over the picture."""
-        start, right = self.canvas.rect().center(), Qt.MouseButton.RightButton
-        moves = [start + QPoint(20 * n, 10 * n) for n in range(6)]
-        for kind, where, button in (
-            (QEvent.Type.MouseButtonPress, moves[0], right),
-            *((QEvent.Type.MouseMove, each, Qt.MouseButton.NoButton) for each in moves[1:]),
-            (QEvent.Type.MouseButtonRelease, moves[-1], right),
+        start = self.canvas.rect().center()
+        self._drag([start + QPoint(20 * n, 10 * n) for n in range(6)], Qt.MouseButton.RightButton)
+
+    def _drag(self, moves: Sequence[QPoint], button: Qt.MouseButton) -> None:
+        no = Qt.MouseButton.NoButton
+        for kind, where, pressed in (
+            (QEvent.Type.MouseButtonPress, moves[0], button),
+            *((QEvent.Type.MouseMove, each, no) for each in moves[1:]),
+            (QEvent.Type.MouseButtonRelease, moves[-1], button),
         ):
-            held = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseButtonRelease else right
+            held = no if kind == QEvent.Type.MouseButtonRelease else button
             to = QPointF(self.canvas.mapToGlobal(where))
-            QApplication.sendEvent(self.canvas, QMouseEvent(kind, QPointF(where), to, button, held, _NO))
+            QApplication.sendEvent(self.canvas, QMouseEvent(kind, QPointF(where), to, pressed, held, _NO))
             wait(limit=0.03)
         self._done()
 
@@ -339,6 +362,7 @@ class Jobs:
             lambda: tuple(viewer.dims.current_step) == reached[0] != start,
             lambda: setattr(viewer.dims, "current_step", start),
         )
+        self._turning(room)
         room.choose_layout("one")
         keys = [key for _, key, is_shown, _ in room.window_entries() if key and not is_shown]
         number = getattr(Qt.Key, f"Key_{keys[0][-1]}")
@@ -356,6 +380,53 @@ class Jobs:
             lambda: np.allclose(layer.contrast_limits, before),
             lambda: hand.key(number, _ALT),
         )
+
+    def _turning(self, room: Room) -> None:
+        """Turn the planes, thicken them, and show the scan in 3-D, beside three planes."""
+        hand, cuts = self.hand, room.desk.cuts
+
+        def entry(button: QToolButton, start: str) -> None:
+            hand.click_entry(button, start)
+
+        self.do(
+            "The planes turned by ten degrees",
+            lambda: hand.drag_ring(10),
+            lambda: (self.to_picture(), hand.key(Qt.Key.Key_PageDown, _SHIFT | _CONTROL)),
+            lambda: abs(cuts.degrees("Coronal") - 10) < 0.5,
+            room.straighten,
+        )
+        self.do(
+            "Planes upright again",
+            lambda: hand.click(room.bar.upright_button),
+            lambda: hand.key(Qt.Key.Key_F8),
+            lambda: not cuts.is_turned,
+            lambda: room.turn_cross(10),
+        )
+        self.do(
+            "A slab of 10 mm",
+            lambda: entry(room.bar.slab_button, "10 mm"),
+            lambda: (self.to_picture(), hand.key(Qt.Key.Key_Home, _ALT)),
+            lambda: cuts.thickness == 10,
+            lambda: room.desk.show_slab(0),
+        )
+        room.desk.show_slab(0)
+
+        def is_shown() -> bool:
+            solid = room.layouts.solid
+            return solid is not None and solid.is_ready and room.solid_look.preset == "MR head"
+
+        def back() -> None:
+            room.show_solid(SolidLook())
+            room.choose_layout("three")
+
+        self.do(
+            "The head in 3-D",
+            lambda: entry(room.bar.solid_button, "MR head"),
+            lambda: (self.to_picture(), hand.key(Qt.Key.Key_F7, _SHIFT)),
+            is_shown,
+            back,
+        )
+        back()
 
     def cross_to(self, wanted: tuple[int, ...]) -> None:
         """Move the cross-hair of an axial plane with Shift and the arrows, ten steps at once with Ctrl."""

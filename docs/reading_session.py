@@ -22,6 +22,7 @@ import napari_radcnn as radcnn
 from napari_radcnn.gui.layers.layers import layer_data, to_display, to_patient
 from napari_radcnn.gui.panel.panel import panel_of
 from napari_radcnn.gui.reading import planes
+from napari_radcnn.gui.reading.cuts.solids import SolidLook
 from napari_radcnn.gui.reading.room import open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
 
@@ -170,6 +171,7 @@ def read(path: Path, vessel: Sequence[float], size: tuple[int, int], folder: Pat
         reader.done(f"three {plane.lower()} slices on", is_right=tuple(viewer.dims.point) != before)
         reader.scroll(plane, 3)
         reader.done("and back", is_right=np.allclose(viewer.dims.point, before))
+    _turn(reader)
     _segment(reader, vessel)
     reader.key(Qt.Key.Key_F5)
     reader.done("one plane", is_right=len(room.layouts.models) == 1)
@@ -177,6 +179,30 @@ def read(path: Path, vessel: Sequence[float], size: tuple[int, int], folder: Pat
     reader.done("coronal plane, upright", is_right=planes.plane_of(viewer) == "Coronal")
     viewer.close()
     return reader.rows
+
+
+def _turn(reader: Reader) -> None:
+    """Turn the planes about the vessel, thicken them, and show the bones in 3-D; and take all of it back."""
+    room, cuts = reader.room, reader.room.desk.cuts
+    corners, canvas = room._own_corners(), room.overlay.parentWidget()
+    size = np.array([canvas.width(), canvas.height()])
+    middle, reach = size / 2 + corners.cross, corners.reach * size.min()
+    ring = [middle + reach * np.array([np.cos(a), np.sin(a)]) for a in np.radians(np.linspace(0, 25, 8))]
+    reader.drag("Axial", [tuple(place) for place in ring])
+    reader.done("planes turned by 25 degrees", is_right=abs(cuts.degrees("Coronal") - 25) < 0.5)
+    for _ in range(4):
+        reader.key(Qt.Key.Key_PageUp, _ALT)
+    reader.done("slabs of 10 mm", is_right=cuts.thickness == 10)
+    reader.key(Qt.Key.Key_F7, Qt.KeyboardModifier.ShiftModifier)
+    wait(lambda: room.layouts.panes[2].is_ready, 120)
+    reader.done("bones in 3-D", is_right=room.solid_look.preset == "CT bone")
+    wait(lambda: all(view.is_exact and not view.is_waiting for view in room.desk.awake), 30)
+    reader.save("turned")
+    room.show_solid(SolidLook())
+    room.desk.show_slab(0)
+    reader.key(Qt.Key.Key_F8)
+    wait(lambda: room.layouts.panes[2].is_ready, 120)
+    reader.done("upright again", is_right=not room.desk.awake)
 
 
 def _segment(reader: Reader, vessel: Sequence[float]) -> None:

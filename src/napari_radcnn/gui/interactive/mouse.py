@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_radcnn.gui.interactive.display import ShownLabels
 from napari_radcnn.gui.layers.layers import to_patient
-from napari_radcnn.gui.layers.pointer import world_position
+from napari_radcnn.gui.layers.pointer import frame_of, is_cut, world_position
 from napari_radcnn.interactive.prompts import Position
 
 ToolName = Literal[
@@ -216,13 +217,19 @@ class Mouse:
         if viewer.dims.ndisplay != 2:
             canvas.tell("Prompts need a slice view: switch to 2-D (the button below the layer list, or Ctrl+Y).")
             return None
+        if is_cut(viewer) and canvas.tool() != "point":
+            canvas.tell(
+                "Turned planes and slabs take points only: F8 has the planes upright again, and Slab > None takes "
+                "slabs away."
+            )
+            return None
         axes = self._displayed(viewer)
-        if len(axes) != 2:
+        if len(axes) != 2 and not is_cut(viewer):
             canvas.tell(
                 "The view does not show a plane of this scan: choose an axis order that displays two of S, P, L."
             )
             return None
-        down, right = (_UNITS[axis] for axis in axes)
+        down, right = (_as_position(part) for part in frame_of(viewer))
         position = self._position(canvas, viewer, event)
         return Drawn(canvas.tool(), event.button == _LEFT, (position,), right, down)
 
@@ -245,6 +252,11 @@ class Mouse:
         """Return which of S, P, L run along the screen, the slower one first."""
         extra = viewer.dims.ndim - 3
         return tuple(axis - extra for axis in viewer.dims.displayed if axis >= extra)
+
+
+def _as_position(vector: npt.NDArray[np.float64]) -> Position:
+    x, y, z = vector.tolist()
+    return x, y, z
 
 
 #: The directions of napari's three world axes, LPS.

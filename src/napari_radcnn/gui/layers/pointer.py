@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.gui.layers.layers import to_patient
+
 #: Whether the position of an event was put right.
 _MARK = "radcnn_is_upright"
 
@@ -44,6 +46,19 @@ def world_position(viewer: Any, event: Any) -> npt.NDArray[np.float64]:
     ) == runs_back  # the top left corner lies before the center, unless the axis runs back
     position[displayed] = np.where(is_mirrored, 2 * center - position[displayed], position[displayed])
     return position
+
+
+def is_cut(view: Any) -> bool:
+    """Whether a view shows a plane in any direction, or a slab, which what works on slices cannot be done in."""
+    return bool(getattr(view, "is_cut", False))
+
+
+def frame_of(view: Any) -> npt.NDArray[np.float64]:
+    """Return the directions down and to the right in a 2-D view, (2, 3), LPS; as napari counts along its axes."""
+    if is_cut(view):
+        return np.asarray(view.frame, float)
+    axes = [axis - view.dims.ndim + 3 for axis in view.dims.displayed]
+    return to_patient(np.eye(3)[axes])
 
 
 def put_right(viewer: Any, event: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.gui.layers.layers import to_patient
-from napari_radcnn.gui.layers.pointer import world_position
+from napari_radcnn.gui.layers.pointer import frame_of, world_position
 from napari_radcnn.measure.rulers import Kind
 
 _Points = npt.NDArray[np.float64]
@@ -84,7 +84,7 @@ class RulerMouse:
             return
         event.handled = True  # else the camera moves along
         path = [_position(view, event)]
-        frame = to_patient(np.eye(3)[axes])
+        frame = frame_of(view)
         yield
         while event.type == "mouse_move":
             event.handled = True

@@ -58,6 +58,18 @@ class Reader(Protocol):
         """Return the same of each entry of the menu of the patient's name."""
         ...
 
+    def straighten(self) -> None:
+        """Have turned planes upright again."""
+        ...
+
+    def solid_entries(self) -> Sequence[Entry]:
+        """Return the same of each entry of the menu of the view in 3-D."""
+        ...
+
+    def slab_entries(self) -> Sequence[Entry]:
+        """Return the same of each entry of the menu of slabs."""
+        ...
+
 
 class ReadingBar(QWidget):
     """Buttons above the pictures.
@@ -94,6 +106,21 @@ class ReadingBar(QWidget):
         self.patient_button = self._menu_button(
             "Patient", "Whether name and ID stand on the pictures", reader.patient_entries
         )
+        self.upright_button = self._button(
+            "Upright",
+            "Turned planes upright again; they are turned by the rings on the cross-hair",
+            "F8",
+            reader.straighten,
+        )
+        self.upright_button.setCheckable(False)
+        self.slab_button = self._menu_button(
+            "Slab",
+            "Thickness of the planes (Alt+PgUp, Alt+PgDown), and what is shown of it (Alt+Home)",
+            reader.slab_entries,
+        )
+        self.solid_button = self._menu_button(
+            "3-D", "How the scan is shown in 3-D, what clips it, and segments as surfaces", reader.solid_entries
+        )
         self._layout.addStretch()
         for number in range(N_WINDOW_KEYS + 1):
             self._key(WINDOW_KEY.format(number), partial(reader.choose_window, number))
@@ -106,6 +133,12 @@ class ReadingBar(QWidget):
         for name, button in self.layout_buttons.items():
             button.setChecked(name == layout)
             button.setEnabled(is_placed or name == "one")
+
+    def show_cuts(self, *, is_turned: bool, is_placed: bool) -> None:
+        """Offer what can be done to turned planes and slabs."""
+        self.upright_button.setEnabled(is_turned)
+        self.slab_button.setEnabled(is_placed)
+        self.solid_button.setEnabled(is_placed)
 
     def _button(self, text: str, what: str, key: str, act: Callable[[], None]) -> QToolButton:
         button = QToolButton()

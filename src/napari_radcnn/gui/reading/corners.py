@@ -21,6 +21,8 @@ _MARGIN = 7
 _LETTER_ROOM = 16
 #: Of the cross-hair, left free about the point, in pixels.
 _GAP = 12.0
+#: Radius of its handles, in pixels.
+_KNOB = 4.0
 
 
 OnMouse = Callable[[tuple[float, float] | None], None]
@@ -51,6 +53,10 @@ class Corners:
         The letters at the ``"top"``, ``"bottom"``, ``"left"`` and ``"right"`` edge, where the scene has none.
     cross : (x, y) or None
         Where the cross-hair is, in pixels from the middle of the canvas; None without one.
+    arms : two of (x, y)
+        Unit vectors along the lines of the cross-hair.
+    reach : float
+        Of its handles, as a part of the shorter side of the view; 0 without handles.
     circle : (x, y, radius) or None
         The circle of a brush, in pixels, its middle from that of the canvas; None without one.
     """
@@ -61,6 +67,8 @@ class Corners:
     private: tuple[str, ...] = ()
     letters: Mapping[str, str] = field(default_factory=dict)
     cross: tuple[float, float] | None = None
+    arms: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 0.0), (0.0, 1.0))
+    reach: float = 0.0
     circle: tuple[float, float, float] | None = None
 
 
@@ -177,10 +185,10 @@ class CornersOverlay(QWidget):
             return
         x, y = self.width() / 2 + corners.cross[0], self.height() / 2 + corners.cross[1]
         painter.setPen(QPen(_LINE, 1))
-        for start, end in (
-            ((0.0, y), (x - _GAP, y)),
-            ((x + _GAP, y), (float(self.width()), y)),
-            ((x, 0.0), (x, y - _GAP)),
-            ((x, y + _GAP), (x, float(self.height()))),
-        ):
-            painter.drawLine(QPointF(*start), QPointF(*end))
+        middle, far = QPointF(x, y), float(self.width() + self.height() + abs(x) + abs(y))
+        for right, down in corners.arms:
+            for way in (-1.0, 1.0):
+                arm = QPointF(way * right, way * down)
+                painter.drawLine(middle + arm * _GAP, middle + arm * far)
+                if corners.reach:
+                    painter.drawEllipse(middle + arm * corners.reach * min(self.width(), self.height()), _KNOB, _KNOB)

@@ -37,7 +37,7 @@ def under_cursor(viewer: Any, place: tuple[float, float] = (0.0, 0.0)) -> str:
     if viewer.canvas.grid.enabled:  # of several pictures; napari says which one
         return ""
     point = planes.point_at(viewer, *place)
-    values = [found for layer in layers if (found := _value_words(layer, point))]
+    values = [found for layer in layers if (found := value_words(layer, point))]
     return _SEPARATOR.join([*dict.fromkeys(values), _place(viewer, point)])
 
 
@@ -48,7 +48,7 @@ def _place(viewer: Any, point: npt.NDArray[np.float64]) -> str:
     return f"x {x:.1f} y {y:.1f}"
 
 
-def _value_words(layer: Any, point: npt.NDArray[np.float64]) -> str:
+def value_words(layer: Any, point: npt.NDArray[np.float64]) -> str:
     """Return a layer's value at napari's world point `point` in words; empty outside of it."""
     from napari.layers import Image, Labels
 

@@ -90,6 +90,11 @@ class Layouts:
             pane.follow()
             pane.repaint()
 
+    @property
+    def solid(self) -> SolidPane | None:
+        """The view in 3-D, once it was shown."""
+        return self._solid
+
     def repaint(self) -> None:
         """Paint text and cross-hairs again."""
         for pane in self.panes:

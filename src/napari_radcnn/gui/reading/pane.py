@@ -6,7 +6,6 @@ hidden, until the viewer is closed.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,10 +15,8 @@ from napari_radcnn.gui.layers.pointer import put_all_right
 from napari_radcnn.gui.layers.view import keep_upright
 from napari_radcnn.gui.reading import planes
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
+from napari_radcnn.gui.reading.cuts.handing import go_on, hand_on, ours_of
 from napari_radcnn.gui.reading.twins import Twins
-
-#: Mouse callbacks of a viewer that serve its further views, too, are those of this package.
-_OURS = "napari_radcnn"
 
 
 class Pane:
@@ -117,22 +114,14 @@ class Pane:
 
     def _on_drag(self, model: Any, event: Any) -> Iterator[None]:
         """Hand a button on to what listens to the viewer: the tools of a session, the window, the cross-hair."""
-        running = []
-        for callback in list(self._viewer.mouse_drag_callbacks):
-            if str(getattr(callback, "__module__", "")).startswith(_OURS):
-                started = callback(model, event)
-                if inspect.isgenerator(started):
-                    running.append(started)
-        while running := [each for each in running if next(each, _END) is not _END]:
+        running = hand_on(self._viewer, model, event)
+        while running:
             yield
+            running = go_on(running)
 
     def _on_double_click(self, model: Any, event: Any) -> None:
-        for callback in list(self._viewer.mouse_double_click_callbacks):
-            if str(getattr(callback, "__module__", "")).startswith(_OURS):
-                callback(model, event)
-
-
-_END = object()
+        for callback in ours_of(self._viewer.mouse_double_click_callbacks):
+            callback(model, event)
 
 
 def new_canvas() -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QApplication, QGridLayout, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QGridLayout, QWidget
 
 from napari_radcnn.gui.layers.hanging import seen_hanging
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
@@ -21,8 +21,16 @@ from napari_radcnn.gui.reading import planes, windowing, words
 from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, Entry, ReadingBar
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
 from napari_radcnn.gui.reading.cursor import under_cursor
+from napari_radcnn.gui.reading.cuts.desk import Desk
+from napari_radcnn.gui.reading.cuts.dragging import HANDLE_PART, is_handle
+from napari_radcnn.gui.reading.cuts.keys import add_cut_keys, ask_thickness
+from napari_radcnn.gui.reading.cuts.model import CutModel
+from napari_radcnn.gui.reading.cuts.slabs import slab_entries
+from napari_radcnn.gui.reading.cuts.solids import SolidLook
 from napari_radcnn.gui.reading.keyed import add_point_keys, move_point
-from napari_radcnn.gui.reading.layouts import ONE, Layouts
+from napari_radcnn.gui.reading.layouts import FOUR, ONE, Layouts
+from napari_radcnn.gui.reading.solid import solid_entries
+from napari_radcnn.gui.reading.stage import put_on_stage, viewer_widget_of
 from napari_radcnn.gui.reading.time.bar import TimeBar
 
 #: How much larger the picture gets by a notch of the wheel.
@@ -36,13 +44,13 @@ _STAYS_MS = 200
 
 def open_room(viewer: Any) -> Room | None:
     """Return the room of a viewer, made at the first call; None for a model of a viewer that is in no window."""
-    qt_viewer = _viewer_widget_of(viewer)
+    qt_viewer = viewer_widget_of(viewer)
     return None if qt_viewer is None else _room_in(qt_viewer) or Room(qt_viewer)
 
 
 def room_of(viewer: Any) -> Room | None:
     """Return the room of a viewer; None where it has none yet, because no scan has been in it."""
-    qt_viewer = _viewer_widget_of(viewer)
+    qt_viewer = viewer_widget_of(viewer)
     return None if qt_viewer is None else _room_in(qt_viewer)
 
 
@@ -78,12 +86,16 @@ class Room(QObject):
         self.bar = ReadingBar(self)
         self.time_bar = TimeBar(qt_viewer.viewer)
         self.grid = QGridLayout()
-        _put_on_stage(qt_viewer, self.bar, self.grid, self.time_bar)
+        put_on_stage(qt_viewer, self.bar, self.grid, self.time_bar)
         self.overlay = CornersOverlay(qt_viewer.canvas.native, self._own_corners, self._on_own_mouse)
         #: Whether the cross-hair stands in a single view, too: the point is moved by keys.
         self.is_keyed = False
         add_point_keys(self.bar.parentWidget(), self.move_point)
         self.layouts = Layouts(qt_viewer.viewer, qt_viewer, self.grid, self._corners, self._on_wheel, self._on_mouse)
+        #: Turned planes and slabs.
+        self.desk = Desk(qt_viewer.viewer, self._views, self._on_mouse, self._on_cuts)
+        self.solid_look = SolidLook()
+        add_cut_keys(self.bar.parentWidget(), self)
         for each in (qt_viewer, qt_viewer.window()):
             each.installEventFilter(self)
         self._listen(qt_viewer.viewer)
@@ -106,6 +118,7 @@ class Room(QObject):
         viewer.dims.events.order.connect(self._show_state)
         viewer.dims.events.ndisplay.connect(self._show_state)
         viewer.dims.events.point.connect(self._on_point)
+        viewer.events.reset_view.connect(self._on_reset)
         viewer.events.status.connect(self._show_line, position="last")  # after napari has shown its own
         put_all_right(viewer)
         viewer.mouse_drag_callbacks.append(self._on_drag)
@@ -142,13 +155,35 @@ class Room(QObject):
             if self.layouts.name != ONE:
                 self.layouts.follow()
             is_placed = seen_hanging(viewer).is_placed
+            self.desk.sync()
             self.bar.show_state(planes.plane_of(viewer), self.layouts.name, is_placed=is_placed)
+            self.bar.show_cuts(is_turned=self.desk.cuts.is_turned, is_placed=is_placed)
             self.time_bar.follow()
 
     def _on_point(self, _event: Any = None) -> None:
         self.layouts.follow()
         self.time_bar.follow()
+        self.desk.on_point()
+        self._clip()
         self._show_line()
+
+    def _on_reset(self, _event: Any = None) -> None:
+        self.desk.on_reset()
+
+    def _on_cuts(self) -> None:
+        self._clip()
+        self._repaint()
+
+    def _clip(self) -> None:
+        """Have the view in 3-D clipped by the planes as they lie now."""
+        solid = self.layouts.solid
+        if solid is not None and self.solid_look.clips:
+            solid.clip(self.desk.cuts.center, self.desk.cuts.normals)
+
+    def _views(self) -> list[tuple[Any, QWidget]]:
+        """Return the model of each view and its canvas, the viewer's own first."""
+        own = [] if self.viewer is None else [(self.viewer, self.overlay.parentWidget())]
+        return own + [(pane.model, pane.overlay.parentWidget()) for pane in self.layouts.panes]
 
     def _on_own_mouse(self, where: tuple[float, float] | None) -> None:
         if self.viewer is not None:
@@ -182,7 +217,7 @@ class Room(QObject):
             return
         if model is not None and model.dims.ndisplay == 2:
             self.time_bar.point_at(planes.point_at(model, *self._pointed[1]))
-        line = under_cursor(model, self._pointed[1])
+        line = self.desk.line(model, self._pointed[1]) or under_cursor(model, self._pointed[1])
         if line and viewer.status != line:
             viewer.status = line
 
@@ -192,6 +227,7 @@ class Room(QObject):
             if self.layouts.name != ONE:
                 self._layout_before = self.layouts.name
                 self._stays_timer.start()
+            self.desk.close()
             self.layouts.close()
         return super().eventFilter(watched, event)
 
@@ -215,6 +251,22 @@ class Room(QObject):
         """Whether the point that all views show is marked by a cross-hair."""
         return self.is_keyed or self.layouts.name != ONE
 
+    def turn_cross(self, degrees: float) -> None:
+        """Turn the cross-hair of the first view, clockwise; the other planes go with it."""
+        self.is_keyed = True
+        if self.viewer is not None:
+            self.desk.turn(self.viewer, degrees)
+            self._show_state()
+
+    def straighten(self) -> None:
+        """Have all planes upright again."""
+        self.desk.straighten()
+        self._show_state()
+
+    def slab_entries(self) -> Sequence[Entry]:
+        """Return the entries of the menu of slabs."""
+        return slab_entries(self.desk, lambda: ask_thickness(self.bar, self.desk.cuts.thickness))
+
     def move_point(self, right: int, down: int) -> None:
         """Move the point by steps within the plane of the first view, under a cross-hair from now on."""
         self.is_keyed = True
@@ -226,6 +278,8 @@ class Room(QObject):
         """Show one view, three planes, or these and the scan in 3-D."""
         self.is_keyed = False
         self.layouts.choose(name)
+        if self.layouts.solid is not None:
+            self.layouts.solid.choose(self.solid_look)
         self._show_state()
 
     def choose_window(self, number: int) -> None:
@@ -302,19 +356,50 @@ class Room(QObject):
 
     # -- the mouse -------------------------------------------------------------------------------------------------
 
+    # -- 3-D -------------------------------------------------------------------------------------------------------
+
+    def solid_entries(self) -> Sequence[Entry]:
+        """Return the entries of the menu of the view in 3-D."""
+        scan = None if self.viewer is None else planes.reference(self.viewer)
+        return [] if scan is None else solid_entries(scan, self.solid_look, self.show_solid)
+
+    def show_solid(self, look: SolidLook) -> None:
+        """Show the scan in 3-D, beside its planes, in a way of its own."""
+        self.solid_look = look
+        if self.layouts.name != FOUR:
+            self.choose_layout(FOUR)
+        elif self.layouts.solid is not None:
+            self.layouts.solid.choose(look)
+        if self.layouts.solid is not None:
+            self.layouts.solid.clip(self.desk.cuts.center, self.desk.cuts.normals)
+
     def _on_drag(self, model: Any, event: Any) -> Iterator[None]:
         """Drag the window, the picture, or the point that all views show; `model` is that of any view."""
         viewer = self.viewer
         if viewer is None or event.handled or model.dims.ndisplay != 2:
             return
         self.is_keyed = False
+        if isinstance(model, CutModel):
+            yield from self.desk.drag(model, event, is_alone=self.layouts.name == ONE)
+            self._show_state()
+            return
         active, layer = viewer.layers.selection.active, self._window_layer()
         if layer is not None and windowing.is_window_drag(active, event):
             yield from windowing.drag(layer, event)
         elif event.button == _MIDDLE:
             yield from self._drag_picture(model, event)
         elif self.layouts.name != ONE and event.button == _LEFT and not event.modifiers and windowing.is_idle(active):
-            yield from self._drag_point(viewer, model, event)
+            turn = self._turning(model, event)
+            yield from self._drag_point(viewer, model, event) if turn is None else turn
+            self._show_state()
+
+    def _turning(self, model: Any, event: Any) -> Iterator[None] | None:
+        """Return a drag that turns the cross-hair, where a button goes down on one of its handles."""
+        canvas = next(canvas for each, canvas in self._views() if each is model)
+        corners, size = self._corners(model), (canvas.width(), canvas.height())
+        if corners.cross is None or not is_handle(corners.cross, corners.arms, size, event.pos):
+            return None
+        return self.desk.drag_turn(model, size, corners.cross, event)
 
     @staticmethod
     def _drag_picture(model: Any, event: Any) -> Iterator[None]:
@@ -359,21 +444,28 @@ class Room(QObject):
         scan = None if viewer is None else planes.reference(viewer)
         if viewer is None or scan is None or planes.reference(model) is None:
             return Corners()
-        zoom = planes.zoom_words(model)
-        cross = None
+        zoom, cut = planes.zoom_words(model), self.desk.look(model)
+        cross, arms, edges = None, Corners().arms, letters(model) if model is not viewer else {}
         if self.shows_cross and planes.deep_axis(model) is not None and model.dims.ndim == viewer.dims.ndim:
             cross = planes.offset_of(model, viewer.dims.point)
         time = seen_in_time(viewer)
-        below = (planes.slice_words(model), *(() if time is None else (time[1].words(point_of(viewer, time[0])),)))
+        when = () if time is None else (time[1].words(point_of(viewer, time[0])),)
+        below: tuple[str, ...] = (planes.slice_words(model), *when)
+        if cut is not None:
+            cross, arms = cut.cross if self.shows_cross else None, cut.arms
+            if cut.is_cut:
+                edges, below = cut.letters, tuple(line for line in (self.desk.note, cut.words, *when) if line)
+        reach = HANDLE_PART if self.layouts.name != ONE else 0.0
         if model is not viewer:
-            return Corners((), (zoom,) if zoom else (), below, (), letters(model), cross)
+            return Corners((), (zoom,) if zoom else (), below, (), edges, cross, arms, reach)
         # napari writes a caption over the first two lines.
         left = ("", "", scan.name) if seen_hanging(viewer).caption else (scan.name,)
         whose = self._patient_words()
         if self.is_named_in_pictures:
             left, whose = (*left, *whose), ()
         right = tuple(line for line in (*self._window_words(), zoom, self.said) if line)
-        return Corners(left, right, below, whose, {}, cross, self._circle(viewer))
+        circle = None if cut is not None and cut.is_cut else self._circle(viewer)
+        return Corners(left, right, below, whose, edges, cross, arms, reach, circle)
 
     def _patient_words(self) -> tuple[str, ...]:
         """Return name and ID of the patient whose scans are seen, and what the file calls the series of the uppermost.
@@ -397,41 +489,6 @@ class Room(QObject):
         return (words.window(look, windowing.present_window(layer)), *((look.note,) if look.note else ()))
 
 
-def _put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout, time_bar: TimeBar) -> None:
-    """Put the viewer's widget into a grid below the bars, and above the curve, where it is in its window."""
-    center = qt_viewer.parentWidget()
-    layout = center.layout()
-    stage = QWidget(center)
-    whole = QVBoxLayout(stage)
-    whole.setContentsMargins(0, 0, 0, 0)
-    whole.setSpacing(0)
-    whole.addWidget(bar)
-    whole.addWidget(time_bar)
-    whole.addLayout(grid, 1)
-    whole.addWidget(time_bar.curve_view)
-    grid.setContentsMargins(0, 0, 0, 0)
-    grid.setSpacing(2)
-    layout.insertWidget(max(layout.indexOf(qt_viewer), 0), stage)
-    grid.addWidget(qt_viewer, 0, 0)
-    for each in (layout, whole):
-        each.activate()  # now, so that the first scan is fitted to the canvas as it is with the bar
-    if len(qt_viewer.viewer.layers) == 1:
-        qt_viewer.viewer.reset_view()
-
-
 def _room_in(qt_viewer: Any) -> Room | None:
     room = qt_viewer.findChild(QObject, Room.NAME)
     return room if isinstance(room, Room) else None
-
-
-def _viewer_widget_of(viewer: Any) -> Any | None:
-    """Return the widget that shows a viewer in a main window; plugins get the viewer wrapped."""
-    from napari.qt import QtViewer
-
-    real = getattr(viewer, "__wrapped__", viewer)
-    for window in QApplication.topLevelWidgets():
-        if isinstance(window, QMainWindow):
-            found = next((each for each in window.findChildren(QtViewer) if each.viewer is real), None)
-            if found is not None:
-                return found
-    return None

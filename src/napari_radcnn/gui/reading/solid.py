@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from qtpy.QtCore import QTimer
 
 from napari_radcnn.gui.layers.layers import points_of, snapshot
+from napari_radcnn.gui.layers.look import Look
 from napari_radcnn.gui.layers.time_axis import point_of
 from napari_radcnn.gui.layers.view import keep_upright
 from napari_radcnn.gui.reading import planes
+from napari_radcnn.gui.reading.bar import Entry
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
+from napari_radcnn.gui.reading.cuts.keys import CLIP_KEYS, NEXT_PRESET, OTHER_SIDES, SURFACES
+from napari_radcnn.gui.reading.cuts.solids import (
+    CLIPS,
+    MOST_OF_SURFACES,
+    SolidLook,
+    SolidPreset,
+    clipping_planes,
+    presets_for,
+    smoothed,
+    surfaces,
+)
 from napari_radcnn.gui.reading.pane import hide_empty, new_canvas, take_theme
 from napari_radcnn.gui.reading.windowing import look_for
 
@@ -48,6 +64,8 @@ class SolidPane:
         self._is_upright = False
         self._sources: list[Any] = []
         self._times: list[int | None] = []
+        self.look = SolidLook()
+        self._center, self._normals = np.zeros(3), dict[str, npt.NDArray[np.float64]]()
         self._timer, self._labels_timer = QTimer(self.widget), QTimer(self.widget)
         for timer, delay, slot in (
             (self._timer, _DELAY_MS, self._show),
@@ -83,9 +101,26 @@ class SolidPane:
         return not self._timer.isActive() and not self._labels_timer.isActive()
 
     def follow(self) -> None:
-        """Show the time point that is seen; nothing here depends on the slice."""
+        """Show the time point that is seen; where it is clipped is another matter: see `clip`."""
         if self._times != self._points(self._sources):
             self._later()
+
+    def choose(self, look: SolidLook) -> None:
+        """Show the scan and its segments another way."""
+        before, self.look = self.look, look
+        if (look.preset, look.are_surfaces) != (before.preset, before.are_surfaces) and self._sources:
+            self._unfollow()  # so that all are made anew
+            self._later()
+        self.clip(self._center, self._normals)
+
+    def clip(self, center: npt.NDArray[np.float64], normals: dict[str, npt.NDArray[np.float64]]) -> None:
+        """Clip by those planes through the point of all views, LPS mm, that are chosen for it."""
+        self._center, self._normals = center, normals
+        clips = self.look.clips if normals else frozenset[str]()
+        found = clipping_planes(clips, center, normals, is_other_side=self.look.is_other_side)
+        for layer in self.model.layers:
+            if found or len(layer.experimental_clipping_planes):
+                layer.experimental_clipping_planes = found
 
     def repaint(self, _event: Any = None) -> None:
         """Paint the text again."""
@@ -129,8 +164,9 @@ class SolidPane:
             # napari tells what is under the mouse as a layer comes, and fails in 3-D before the mouse has moved.
             self.model.mouse_over_canvas = False
             for layer in wanted:
-                self.model.layers.append(_reduced(layer))
+                self.model.layers.append(self._made(layer))
                 self._follow_layer(layer)
+            self.clip(self._center, self._normals)
             self.model.layers.selection.clear()
             if not self._is_upright:  # not before there are three axes
                 self._is_upright = True
@@ -140,8 +176,9 @@ class SolidPane:
         before, self._times = self._times, self._points(wanted)
         for layer, shown, then, now in zip(self._sources, self.model.layers, before, self._times, strict=True):
             if then != now:
-                shown.data = _thinned(snapshot(layer))
-            for name in _followed(layer):
+                data = _thinned(snapshot(layer))
+                shown.data = smoothed(data) if self._preset(layer).rendering == "iso" else data
+            for name in self._followed(layer):
                 if hasattr(layer, name) and not _is_same(getattr(shown, name), getattr(layer, name)):
                     setattr(shown, name, getattr(layer, name))
 
@@ -150,18 +187,42 @@ class SolidPane:
 
         for layer, shown in zip(self._sources, self.model.layers, strict=True):
             if isinstance(layer, Labels):
-                shown.data = _thinned(layer)
+                if self.look.are_surfaces:
+                    _fill_surface(shown, layer)
+                else:
+                    shown.data = _thinned(layer)
 
     def _follow_layer(self, layer: Any) -> None:
         from napari.layers import Labels
 
-        for name in _followed(layer):
+        for name in self._followed(layer):
             emitter = getattr(layer.events, name, None)
             if emitter is not None:
                 emitter.connect(self._later)
         if isinstance(layer, Labels):
-            for name in ("paint", "data", "set_data"):
+            for name in ("paint", "data", "set_data", "colormap"):
                 getattr(layer.events, name).connect(self._labels_later)
+
+    def _made(self, layer: Any) -> Any:
+        """Return what shows a layer."""
+        from napari.layers import Labels
+
+        if isinstance(layer, Labels) and self.look.are_surfaces:
+            return _as_surface(layer)
+        return _reduced(layer, self._preset(layer))
+
+    def _preset(self, layer: Any) -> SolidPreset:
+        presets = presets_for(look_for(layer)) if _is_gray(layer) else presets_for(Look())
+        return next((each for each in presets if each.name == self.look.preset), presets[0])
+
+    def _followed(self, layer: Any) -> tuple[str, ...]:
+        """Return what is taken over as it changes; not the window and colors of what has its own in 3-D."""
+        if _is_gray(layer):
+            preset = self._preset(layer)
+            names = ("visible", "opacity") if preset.colors is not None else ("colormap", "visible", "opacity")
+            is_fixed = _solid_limits(layer) is not None or preset.limits is not None or preset.rendering != "mip"
+            return names if is_fixed else ("contrast_limits", *names)
+        return ("visible",) if self.look.are_surfaces else ("colormap", "visible", "opacity")
 
     def _unfollow(self) -> None:
         for layer in self._sources:
@@ -171,10 +232,60 @@ class SolidPane:
         self._sources, self._times = [], []
 
 
-def _followed(layer: Any) -> tuple[str, ...]:
-    """Return what is taken over as it changes; not the window of what has one of its own in 3-D."""
-    look = ("colormap", "visible", "opacity")
-    return look if _solid_limits(layer) is not None else ("contrast_limits", *look)
+def solid_entries(scan: Any, look: SolidLook, choose: Callable[[SolidLook], None]) -> list[Entry]:
+    """Return the entries of a menu: how a scan is shown in 3-D, what clips it, and how its segments are.
+
+    Parameters
+    ----------
+    scan : napari layer
+        What is seen.
+    look : SolidLook
+        What is chosen now.
+    choose : callable
+        Called with what is chosen next.
+    """
+    presets = presets_for(look_for(scan)) if _is_gray(scan) else presets_for(Look())
+    present = next((each.name for each in presets if each.name == look.preset), presets[0].name)
+    names = [each.name for each in presets]
+    following = names[(names.index(present) + 1) % len(names)]
+    return [
+        *(
+            (
+                each.name,
+                NEXT_PRESET if each.name == following else "",
+                each.name == present,
+                partial(choose, replace(look, preset=each.name)),
+            )
+            for each in presets
+        ),
+        *(
+            (
+                f"Clip {where}",
+                CLIP_KEYS[name],
+                name in look.clips,
+                partial(choose, replace(look, clips=look.clips ^ {name})),
+            )
+            for name, (where, _) in CLIPS.items()
+        ),
+        (
+            "Clip the other sides",
+            OTHER_SIDES,
+            look.is_other_side,
+            partial(choose, replace(look, is_other_side=not look.is_other_side)),
+        ),
+        (
+            "Segments as surfaces",
+            SURFACES,
+            look.are_surfaces,
+            partial(choose, replace(look, are_surfaces=not look.are_surfaces)),
+        ),
+    ]
+
+
+def _is_gray(layer: Any) -> bool:
+    from napari.layers import Image
+
+    return isinstance(layer, Image) and not layer.rgb
 
 
 def _solid_limits(layer: Any) -> tuple[float, float] | None:
@@ -209,7 +320,31 @@ def _thinned(layer: Any) -> Any:
     return np.ascontiguousarray(np.asarray(_finest(layer)[every]))  # voxels that are made when asked for: these alone
 
 
-def _reduced(layer: Any) -> Any:
+def _as_surface(layer: Any) -> Any:
+    """Return the surfaces of the segments of a layer, in their place."""
+    from napari.layers import Surface
+
+    shown = Surface((np.zeros((3, 3)), np.array([[0, 1, 2]])), name=layer.name, shading="none", units=layer.units)
+    _fill_surface(shown, layer)
+    return shown
+
+
+def _fill_surface(shown: Any, layer: Any) -> None:
+    """Show the present segments of a layer; nothing where there are none."""
+    data = np.asarray(layer.data)
+    step = tuple(-(-n // MOST_OF_SURFACES) for n in data.shape[:3])
+    scale = np.array(layer.scale) * step
+    found = surfaces(data[tuple(slice(None, None, one) for one in step)], scale.tolist(), layer.colormap.map)
+    shown.scale, shown.translate = scale, np.array(layer.translate)
+    if found is not None:
+        vertices, faces, colors = found
+        shown.vertex_colors = None  # of the mesh before
+        shown.data = vertices, faces, np.ones(len(vertices))
+        shown.vertex_colors = colors
+    shown.visible = layer.visible and found is not None
+
+
+def _reduced(layer: Any, preset: SolidPreset) -> Any:
     """Return a layer with every n-th voxel of another, in its place."""
     from napari.layers import Image, Layer
 
@@ -225,10 +360,10 @@ def _reduced(layer: Any) -> Any:
     }
     state.pop("multiscale", None)
     if isinstance(layer, Image):
-        state |= {"rendering": "mip", "multiscale": False}
-        limits = _solid_limits(layer)
-        if limits is not None:
-            state["contrast_limits"] = limits
+        limits = _solid_limits(layer) or tuple(layer.contrast_limits)
+        state |= {"multiscale": False, **preset.settings(data, (float(limits[0]), float(limits[1])))}
+        if preset.rendering == "iso":
+            data = smoothed(data)
     return Layer.create(data, state, kind)
 
 

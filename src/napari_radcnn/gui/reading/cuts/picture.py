@@ -1,0 +1,218 @@
+"""The layers of a viewer on a plane in any direction, as an image of red, green, blue.
+
+Scans are sampled from their own voxels, also those that lie obliquely and are resampled for napari's views.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_radcnn.errors import RadcnnError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.gui.layers.layers import volume_from_layer
+from napari_radcnn.gui.reading.cuts.places import affine_of, first_of
+from napari_radcnn.reformatting import Plane, SlabKind, sample, sample_labels
+
+Voxels = tuple[npt.NDArray[Any], Geometry]
+_Image = npt.NDArray[np.float32]
+#: Shades of a colormap.
+_N_SHADES = 1024
+#: Of a scan that stays in its store, voxels along an axis, at most.
+_MOST = 256
+#: Names of the events of layers after which they look otherwise.
+LOOK = (
+    "contrast_limits",
+    "colormap",
+    "gamma",
+    "opacity",
+    "visible",
+    "blending",
+    "contour",
+    "selected_label",
+    "show_selected_label",
+    "scale",
+    "translate",
+    "rotate",
+    "shear",
+    "affine",
+    "data",
+    "paint",
+    "labels_update",
+)
+
+
+class Sources:
+    """The voxels of layers and where they lie, kept while a layer has the same array in the same place."""
+
+    def __init__(self) -> None:
+        self._kept: weakref.WeakKeyDictionary[Any, _Kept] = weakref.WeakKeyDictionary()
+
+    def of(self, layer: Any, point: Sequence[float]) -> Voxels | None:
+        """Return the voxels that a layer shows, (k, j, i), and their grid; None where it has no volume.
+
+        Parameters
+        ----------
+        layer : napari layer
+            An image or labels.
+        point : sequence of float
+            napari's world point, which says what is shown of further axes.
+        """
+        if layer.ndim < 3:
+            return None
+        first = first_of(layer, point)
+        affine, kept = affine_of(layer, first), self._kept.get(layer)
+        if (
+            kept is None
+            or kept.data is not layer.data
+            or kept.first != first
+            or not np.array_equal(kept.affine, affine)
+        ):
+            kept = _Kept(layer.data, first, affine, _voxels(layer, first, affine))
+            self._kept[layer] = kept
+        return kept.voxels
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    data: Any
+    first: tuple[int, ...]
+    affine: npt.NDArray[np.float64]
+    voxels: Voxels | None
+
+
+def paint(
+    layers: Sequence[Any], point: Sequence[float], sources: Sources, plane: Plane, thickness: float, kind: SlabKind
+) -> npt.NDArray[np.uint8]:
+    """Return the visible images and labels on a plane or slab, over black, the lowest layer first.
+
+    Parameters
+    ----------
+    layers : sequence of napari layers
+        Others than images and labels are left out.
+    point : sequence of float
+        napari's world point that is shown.
+    sources : Sources
+        Of the layers' voxels.
+    plane : Plane
+        What is seen; of a slab the middle. Labels are those of this plane.
+    thickness, kind
+        Of the slab; see `reformatting.sample`.
+
+    Returns
+    -------
+    (rows, columns, 4) array of uint8
+        Red, green, blue, and 255.
+    """
+    picture = np.zeros((*plane.shape, 3), np.float32)
+    for layer in layers:
+        found = _colors(layer, point, sources, plane, thickness, kind) if layer.visible else None
+        if found is not None:
+            _blend(picture, *found, str(layer.blending))
+    whole = np.full((*plane.shape, 4), 255, np.uint8)
+    whole[..., :3] = np.rint(picture * 255)
+    return whole
+
+
+def value_at(
+    layer: Any, sources: Sources, point: Sequence[float], plane: Plane, thickness: float, kind: SlabKind
+) -> float | None:
+    """Return the value of an image layer in a plane of one pixel; None outside of it, and of colors."""
+    voxels = None if getattr(layer, "rgb", False) else sources.of(layer, point)
+    if voxels is None:
+        return None
+    found = float(sample(*voxels, plane, thickness=thickness, kind=kind)[0, 0])
+    return None if np.isnan(found) else found
+
+
+def _colors(
+    layer: Any, point: Sequence[float], sources: Sources, plane: Plane, thickness: float, kind: SlabKind
+) -> tuple[_Image, _Image] | None:
+    """Return the colors of a layer, 0 to 1, and how much it covers; None where it shows nothing."""
+    from napari.layers import Image, Labels
+
+    if not isinstance(layer, Image | Labels):
+        return None
+    voxels = sources.of(layer, point)
+    if voxels is None:
+        return None
+    if isinstance(layer, Labels):
+        return _label_colors(layer, sample_labels(*voxels, plane))
+    values = sample(*voxels, plane, thickness=thickness, kind=kind)
+    if layer.rgb:
+        seen = ~np.isnan(values).any(-1)
+        return np.nan_to_num(values) / np.float32(255), (seen * layer.opacity).astype(np.float32)
+    low, high = (float(end) for end in layer.contrast_limits)
+    seen = ~np.isnan(values)
+    shade = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-12), 0, 1)
+    shades = np.linspace(0, 1, _N_SHADES) ** float(layer.gamma)
+    table = np.asarray(layer.colormap.map(shades), np.float32)
+    colors = table[np.rint(shade * (_N_SHADES - 1)).astype(np.intp)]
+    return colors[..., :3], colors[..., 3] * seen * np.float32(layer.opacity)
+
+
+def _label_colors(layer: Any, labels: npt.NDArray[Any]) -> tuple[_Image, _Image]:
+    present, where = np.unique(labels, return_inverse=True)
+    table = np.asarray(layer.colormap.map(present), np.float32)
+    table[present == 0, 3] = 0
+    if layer.show_selected_label:
+        table[present != layer.selected_label, 3] = 0
+    colors = table[where.reshape(labels.shape)]
+    cover = colors[..., 3] * np.float32(layer.opacity)
+    if layer.contour > 0:
+        cover = cover * _is_border(labels, int(layer.contour))
+    return colors[..., :3], cover
+
+
+def _is_border(labels: npt.NDArray[Any], width: int) -> npt.NDArray[np.bool_]:
+    """Return which pixels lie within `width` of one with another label."""
+    from scipy import ndimage
+
+    size = 2 * width + 1
+    return np.asarray(ndimage.maximum_filter(labels, size) != ndimage.minimum_filter(labels, size))
+
+
+def _blend(picture: _Image, colors: _Image, cover: _Image, blending: str) -> None:
+    """Lay a layer over a picture, as napari does."""
+    part = cover[..., None]
+    if blending == "additive":
+        np.minimum(picture + colors * part, 1, out=picture)
+    elif blending == "minimum":
+        np.copyto(picture, np.minimum(picture, colors), where=part > 0)
+    elif blending == "multiplicative":
+        picture *= 1 - part + colors * part
+    elif blending == "opaque":
+        np.copyto(picture, colors, where=part > 0)
+    else:
+        picture += (colors - picture) * part
+
+
+def _voxels(layer: Any, first: tuple[int, ...], affine: npt.NDArray[np.float64]) -> Voxels | None:
+    """Return the voxels of a layer, (k, j, i), and their grid."""
+    from napari.layers import Image
+
+    if isinstance(layer, Image) and layer.ndim == 3:
+        try:
+            volume = volume_from_layer(layer)
+        except RadcnnError:  # several resolutions of another program, or colors that are no bytes
+            volume = None
+        if volume is not None and volume.is_loaded:
+            return volume.array, volume.geometry
+    data, ratio = layer.data, np.ones(3)
+    if layer.multiscale:
+        n_before = layer.ndim - 3
+        full = np.array(data[0].shape[n_before : n_before + 3], float)
+        data = next((each for each in data if max(each.shape[n_before : n_before + 3]) <= _MOST), data[-1])
+        ratio = full / np.array(data.shape[n_before : n_before + 3])
+    array = np.asarray(data[first] if first else data[:])
+    if array.ndim not in (3, 4) or array.dtype.kind not in "biuf":
+        return None
+    coarse = np.eye(4)
+    coarse[:3, :3], coarse[:3, 3] = np.diag(ratio), (ratio - 1) / 2
+    shape = (int(array.shape[0]), int(array.shape[1]), int(array.shape[2]))
+    return array, Geometry(shape, affine @ coarse)
