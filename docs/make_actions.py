@@ -145,7 +145,9 @@ class Hand:
 
     def _click_in(self, menu: QMenu, start: str) -> None:
         action = next(each for each in menu.actions() if each.text().startswith(start))
-        self.click(menu, menu.actionGeometry(action).center())
+        where = menu.actionGeometry(action).center()
+        QTest.mouseMove(menu, where)  # a menu takes no click of a mouse that has not moved since it came up
+        self.click(menu, where)
 
     def drag_ring(self, degrees: float) -> None:
         """Drag a ring on the cross-hair of the first view by some degrees, clockwise."""

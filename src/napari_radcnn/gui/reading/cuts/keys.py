@@ -23,7 +23,7 @@ _MOST_MM = 1000.0
 
 
 def add_cut_keys(views: QWidget, room: Any) -> None:
-    """Let keys turn the cross-hair of a room, and change its slab, where one of its canvases has the keyboard."""
+    """Let keys turn the cross-hair of a room, where a canvas has the keyboard, and change slabs and 3-D anywhere."""
     acts: dict[str, Callable[[], object]] = {key: partial(room.turn_cross, degrees) for key, degrees in _TURNS.items()}
     acts |= {
         _THICKER: partial(room.desk.step_slab, 1),
@@ -35,7 +35,10 @@ def add_cut_keys(views: QWidget, room: Any) -> None:
     for key, act in acts.items():
         action = QAction(views)
         action.setShortcut(QKeySequence(key))
-        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        is_text_key = key in _TURNS  # text and rows of lists are selected by these
+        action.setShortcutContext(
+            Qt.ShortcutContext.WidgetWithChildrenShortcut if is_text_key else Qt.ShortcutContext.WindowShortcut
+        )
         action.triggered.connect(partial(_call, act))
         views.addAction(action)
 
