@@ -58,7 +58,7 @@ def test_the_curve_is_the_data_at_the_mouse(reading, name):
     bar = reading.room.time_bar
     assert bar.isVisible()
     assert not bar.curve_view.isVisible()
-    reading.key(Qt.Key.Key_F9)
+    reading.key(Qt.Key.Key_F12)
     assert bar.curve_view.isVisible()
     pump()
     middle = given[0].geometry.to_world((np.array(given[0].shape) - 1) / 2)
@@ -84,7 +84,7 @@ def test_the_curve_is_the_data_at_the_mouse(reading, name):
 def test_a_click_on_the_curve_shows_its_time_point(reading):
     layer = show(reading, *dynamic(SCANS["axial"]))
     bar = reading.room.time_bar
-    reading.key(Qt.Key.Key_F9)
+    reading.key(Qt.Key.Key_F12)
     reading.hover((reading.canvas.width() / 2, reading.canvas.height() / 2))
     reading.qtbot.waitUntil(lambda: bar.curve_view.curve is not None)
     view = bar.curve_view
@@ -115,15 +115,15 @@ def test_a_cine_shows_every_time_point_until_it_is_stopped(reading):
     bar, dims, seen = reading.room.time_bar, reading.viewer.dims, []
     dims.events.point.connect(lambda _event: seen.append(int(dims.point[0])))
     bar.speed_box.setValue(12)
-    reading.key(Qt.Key.Key_F8)
+    reading.key(Qt.Key.Key_F11)
     assert bar.play_button.text() == "Stop"
     reading.qtbot.waitUntil(lambda: set(seen) == set(range(N)), timeout=60_000)
-    reading.key(Qt.Key.Key_F8)
+    reading.key(Qt.Key.Key_F11)
     assert not bar.cine.is_playing
     count = len(seen)
     reading.qtbot.wait(200)
     assert len(seen) == count
-    reading.key(Qt.Key.Key_F8)
+    reading.key(Qt.Key.Key_F11)
     reading.viewer.layers.clear()
     reading.qtbot.waitUntil(lambda: not bar.cine.is_playing)
     assert not bar.isVisible()

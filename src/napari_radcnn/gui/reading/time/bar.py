@@ -18,7 +18,7 @@ from napari_radcnn.gui.reading.bar import BAR_STYLE
 from napari_radcnn.gui.reading.time.cine import FASTEST, SLOWEST, USUAL, Cine
 from napari_radcnn.gui.reading.time.curve import CurveView, curve_at
 
-PLAY_KEY, BACK_KEY, ON_KEY, CURVE_KEY = "F8", "Alt+Left", "Alt+Right", "F9"
+PLAY_KEY, BACK_KEY, ON_KEY, CURVE_KEY = "F11", "Alt+Left", "Alt+Right", "F12"
 #: After a move of the mouse until the curve is drawn again, at most.
 _CURVE_MS = 40
 _NO_PLACE = "Point at the scan: the curve of the value there is drawn here."
