@@ -105,7 +105,9 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     sampler = Sampler(chests, recipe.second_size, recipe.seed + finder.steps + second.steps)
     if second.share < 1:
         _teach_second(second, finder, sampler, recipe)
-    names, whole = list(SCANS), asdict(recipe)
+    names = list(SCANS)
+    # not the folders of whoever trained it
+    whole = asdict(recipe) | ({"init_from": Path(recipe.init_from).name} if recipe.init_from else {})
     for path in _files(second.write("lung-nodules-second", names, recipe=whole)):
         path.replace(out / path.name)
     calibration = _calibrate(finder, second, sampler, chests, recipe)
