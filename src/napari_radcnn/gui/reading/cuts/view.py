@@ -26,7 +26,7 @@ from napari_radcnn.reformatting import Plane
 
 _Pair = npt.NDArray[np.float64]
 #: Once nothing has moved for so long, ms, every pixel is sampled.
-_REST_MS = 25
+_REST_MS = 60
 #: While it moves: one of so many pixels along each side, so that a picture takes no longer than this, s.
 _MOST_STEP, _MOST_SECONDS = 6, 0.04
 _BUTTONS = {Qt.MouseButton.LeftButton: 1, Qt.MouseButton.RightButton: 2, Qt.MouseButton.MiddleButton: 3}
