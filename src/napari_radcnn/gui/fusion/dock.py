@@ -10,6 +10,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
+from napari_radcnn.gui.fusion.aligning import AlignBox
 from napari_radcnn.gui.fusion.overlay import Fused, fuse, modality_of, shows_activity, suv_factor, units_of
 from napari_radcnn.gui.layers.belonging import identity, is_map, made_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
@@ -76,6 +77,8 @@ class FusionDock(QWidget):
         self.about_label = wrapped_label()
         layout.addWidget(self.about_label)
         self.panel = WorkPanel("Fuse")
+        self.align_box = AlignBox(self._viewer, lambda: (self.base_combo.layer, self.overlay_combo.layer))
+        layout.addWidget(self.align_box)
         layout.addWidget(self.panel)
         self.warning_label = wrapped_label(color=WARNING_COLOR)
         self.warning_label.hide()
@@ -153,13 +156,14 @@ class FusionDock(QWidget):
             self._choose_first()
             base, overlay = self.base_combo.layer, self.overlay_combo.layer
         self.panel.set_ready(base is not None and overlay is not None and base is not overlay)
+        self.align_box.follow()
         if base is None or len(self.base_combo.layers) < 2:
             self.about_label.setText("Open two scans, or a scan and labels: they then appear in the lists above.")
         elif base is overlay:
             self.about_label.setText("Base and overlay are the same layer: choose two different layers.")
         else:
             self.about_label.setText(
-                "Both keep their positions in the patient; they are not registered. The result is a new layer."
+                "Both keep their positions in the patient; only Align moves the overlay. What is fused is a new layer."
             )
 
     def _on_overlay(self, _index: int = 0) -> None:
