@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 import napari_radcnn as radcnn
 from grids import ALL
-from napari_radcnn.alignment.register import normalized_mutual_information
+from napari_radcnn.alignment.register import _doubts, normalized_mutual_information
 from napari_radcnn.alignment.transform import angle_of
 from napari_radcnn.cli import main
 from napari_radcnn.errors import CancelledError, GeometryError, ReadError
@@ -138,6 +138,22 @@ def test_a_sheared_scan_is_aligned_too():
 def test_angles_are_told_to_the_last_digit():
     for degrees in (0, 1e-6, 0.5, 90, 179.9, 180):
         assert angle_of(move(degrees, (1, 2, 3), (0, 0, 0)).matrix) == pytest.approx(degrees, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        ((3.0, 1.5, 0.9, 5.0), "do not determine"),
+        ((float("inf"), 1.5, 0.9, 5.0), "do not determine"),
+        ((0.1, 1.03, 0.9, 5.0), "says little of the other"),
+        ((0.1, 1.5, 0.1, 5.0), "10% of the smaller scan"),
+        ((0.1, 1.5, 0.9, 65.0), "65 degrees"),
+    ],
+)
+def test_each_doubt_has_its_line(found, line):
+    (said,) = _doubts(*found)
+    assert line in said
+    assert _doubts(0.1, 1.2, 0.7, 20.0) == []
 
 
 def test_normalized_mutual_information():

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.alignment.images import Levels, levels_of
-from napari_radcnn.alignment.transform import Alignment
+from napari_radcnn.alignment.transform import Alignment, angle_of
 from napari_radcnn.errors import CancelledError, GeometryError
 from napari_radcnn.progress import CancelEvent, Monitor, Progress
 from napari_radcnn.volume import Volume
@@ -32,8 +32,10 @@ _FIRST_STEP, _LAST_STEP = 4.0, 0.01
 #: Starts that ended this near to each other are one, mm.
 _SAME_MM = 2.0
 #: Below these the two scans do not seem to belong together, or above it.
-_LEAST_OVERLAP, _LEAST_SIMILARITY, _MOST_RESIDUAL_MM = 0.25, 1.06, 2.0
+_LEAST_OVERLAP, _LEAST_SIMILARITY, _MOST_RESIDUAL_MM, _MOST_TURN = 0.25, 1.06, 2.0, 45.0
 _SEED = 20_231
+#: Of the histogram that the similarity is read off, on average at least.
+_PAIRS_A_BIN = 10
 
 
 def align(
@@ -95,7 +97,7 @@ def align(
         residual_mm=residual,
         similarity=similarity,
         overlap=overlap,
-        doubts=tuple(_doubts(residual, similarity, overlap)),
+        doubts=tuple(_doubts(residual, similarity, overlap, angle_of(matrix))),
         center=(x, y, z),
         fixed=_identity(fixed),
         moving=_identity(moving),
@@ -184,6 +186,7 @@ def _optimized(
     most: int,
     cancel: CancelEvent | None,
     seed: int = _SEED,
+    part: float = 1.0,
 ) -> _Found | None:
     """Return where the optimizer ends from a start; None where the scans have no voxel in common on its way."""
     import SimpleITK as sitk
@@ -192,7 +195,7 @@ def _optimized(
     registration = sitk.ImageRegistrationMethod()
     registration.SetMetricAsMattesMutualInformation(numberOfHistogramBins=_BINS)
     n_voxels = int(np.prod(fixed.GetSize()))
-    share = min(1.0, most / n_voxels)
+    share = min(part, most / n_voxels)
     if share < 1:
         registration.SetMetricSamplingStrategy(registration.RANDOM)
         registration.SetMetricSamplingPercentage(share, seed)
@@ -248,7 +251,7 @@ def _halves(
     found = []
     for seed in (_SEED + 1, _SEED + 2):
         monitor.step("residual")
-        end = _optimized(images, best.transform, spacing / 2, n_steps // 2, most // 2, cancel, seed)
+        end = _optimized(images, best.transform, spacing / 2, n_steps // 2, most // 2, cancel, seed, 0.5)
         if end is not None:
             found.append(end)
     return found
@@ -288,7 +291,8 @@ def _judged(
         return 1.0, 0.0, sampled.corners
     step = max(1, len(places) // 500)
     shared = np.array([fixed.TransformIndexToPhysicalPoint([int(n) for n in row[::-1]]) for row in places[::step]])
-    return normalized_mutual_information(values[inside], on_fixed[inside]), overlap, shared
+    bins = int(np.clip(np.sqrt(len(places) / _PAIRS_A_BIN), 4, 32))  # few pairs in many bins seem alike
+    return normalized_mutual_information(values[inside], on_fixed[inside], bins), overlap, shared
 
 
 def normalized_mutual_information(one: npt.NDArray[Any], two: npt.NDArray[Any], bins: int = 32) -> float:
@@ -312,12 +316,14 @@ def normalized_mutual_information(one: npt.NDArray[Any], two: npt.NDArray[Any], 
     return (entropy(joint.sum(0)) + entropy(joint.sum(1))) / both if both > 0 else 1.0
 
 
-def _doubts(residual: float, similarity: float, overlap: float) -> list[str]:
+def _doubts(residual: float, similarity: float, overlap: float, turn: float) -> list[str]:
     found = []
     if overlap < _LEAST_OVERLAP:
         found.append(f"Only {overlap:.0%} of the smaller scan lies in the other.")
     if similarity < _LEAST_SIMILARITY:
         found.append(f"What one shows says little of the other (similarity {similarity:.3f}).")
+    if turn > _MOST_TURN:
+        found.append(f"A turn by {turn:.0f} degrees is further than is sought.")
     if residual > _MOST_RESIDUAL_MM:
         found.append("Their voxels do not determine how they lie.")
     return found

@@ -117,7 +117,7 @@ class Alignment:
         >>> shift = np.eye(4)
         >>> shift[:3, 3] = (4.0, -2.0, 1.0)
         >>> moved = Alignment(shift).moved(head())
-        >>> (moved.geometry.origin - head().geometry.origin).round(3).tolist()
+        >>> np.subtract(moved.geometry.origin, head().geometry.origin).round(3).tolist()
         [4.0, -2.0, 1.0]
         """
         return replace(scan, geometry=Geometry(scan.geometry.shape, self.matrix @ scan.geometry.affine))
