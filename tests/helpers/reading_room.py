@@ -101,8 +101,8 @@ class Reading:
         self.drag([point], button, canvas=canvas)
 
     def hover(self, point, canvas=None):
-        """Move the mouse, as fast as one likes, and wait until the line below the pictures can have changed."""
-        self.mouse(QEvent.Type.MouseMove, point, NONE, NONE, canvas=canvas)
+        """Move the mouse, and wait until the line below the pictures can have changed."""
+        self.move(point, NONE, canvas=canvas)
         self.qtbot.wait(50)
 
     def wheel(self, n, modifiers=PLAIN, canvas=None):
