@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+import answering
 import cohorts
 import films
 import napari_radcnn as radcnn
@@ -28,8 +31,10 @@ from napari_radcnn.cohort.cluster.sending import pack_inputs, packed, unpack_res
 from napari_radcnn.cohort.jobs import Answer, Job, Placed
 from napari_radcnn.cohort.reading import files_of, hash_of, locate, told_of, with_told
 from napari_radcnn.cohort.results.record import Record, stat_of
+from napari_radcnn.cohort.steps.numbers import numbers_of_result
 from napari_radcnn.cohort.steps.running import run_case
 from napari_radcnn.cohort.work.workers import CaseProgress, Here
+from napari_radcnn.networks.outputs import pack
 from napari_radcnn.phantom import head, oblique_geometry
 
 
@@ -148,6 +153,37 @@ def test_evidence_of_a_classifier_comes_back_as_it_is_made_here(
         assert (theirs.metadata.sides, theirs.metadata.is_placed) == (mine.metadata.sides, False)
     for key in ("model", "options", "input", "result", "facts", "warnings", "suitability"):
         assert away.provenance[key] == here.provenance[key], key
+
+
+def test_risks_findings_and_clinical_values_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single, "Cluster", _There)
+    answering.answer_with(monkeypatch, lambda patch: patch.mean((1, 2, 3)).sum(keepdims=True))
+    boxes = [np.array([[1.0, 2, 1, 4, 5, 3], [2, 0, 0, 3, 2, 2]]), np.array([0.9, 0.4]), np.zeros(2)]
+    listing = SimpleNamespace(
+        backend="torch", device="cpu", precision="float32", agreement=None, measured_on=None, close=lambda: None
+    )
+    there = type("There", (SimpleNamespace,), {"__call__": lambda *_: pack(boxes)})(**vars(listing))
+    monkeypatch.setattr("napari_radcnn.foreign.detection.run.open_file_network", lambda *_, **__: (there, ()))
+    age = {"name": "age", "unit": "a", "limits": [0, 120], "mean": 50, "std": 10}
+    groups = {"names": ["low", "high"], "cuts": [1.0]}
+    keys = {
+        "risk": answering.risk_keys(values=[age], values_as="channels", groups=groups),
+        "boxes": {"task": "detection", "classes": ["nodule"], "form": "boxes"},
+    }
+    for name, options in (("risk", {"age": "63"}), ("boxes", {"threshold": 0.5})):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = answering.write_network(folder / "net.ts", [[0.0]], [0.0])
+        answering.describe_answer(folder / "net.json", name=name, **keys[name])
+        spec = answering.open_trusted(path)
+        here = operations.run(answering.scan(), spec, options)
+        (sha256,) = (file.sha256 for file in spec.files)
+        away = single.run_elsewhere([answering.scan()], spec, options, "tls://there:1", trust=sha256)
+        assert type(away) is type(here)
+        assert numbers_of_result(away) == numbers_of_result(here)
+        assert away.provenance["result"] == here.provenance["result"]
+        assert away.provenance["options"] == here.provenance["options"] == {**spec.options().__dict__, **options}
+        assert away.name == here.name
 
 
 def test_a_model_that_was_sent_is_called_as_whoever_sent_it_calls_it(tmp_path: Path) -> None:
