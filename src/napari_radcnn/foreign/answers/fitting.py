@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from math import prod
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.described import Answering, Classes, Points
@@ -65,6 +66,8 @@ def _check_onnx(file: NetworkFile, how: Answering, shown: str) -> None:
     shape = info.inputs[0].shape
     if how.parts:
         wanted = (1, how.parts[0], *wanted[2:])
+    if len(shape) == 2 and not how.parts and shape[1] in (None, prod(wanted)):
+        wanted = (1, prod(wanted))  # a row of all voxels, as models of scikit-learn take it
     if len(shape) != len(wanted) or any(n is not None and n != w for n, w in zip(shape, wanted, strict=True)):
         raise ModelError(
             f"{file.path.name}: the network expects input of shape {_told(shape)}, but {shown} gives {_told(wanted)} "

@@ -6,6 +6,7 @@ import sys
 import threading
 import warnings
 from importlib import import_module
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from napari_radcnn.errors import ModelError
@@ -163,6 +164,8 @@ def convert(source: NetworkSource, patch: Shape, *, is_compared: bool) -> openvi
             model = _one_output(openvino_core().read_model(source.onnx_path), source)
             if source.onnx_parts:
                 model = _one_input(model, source, shape)
+            elif model.input(0).get_partial_shape().rank.to_string() == "2" and len(shape) > 3:
+                model = _flat_input(model, shape)
             else:
                 model.reshape(shape)
             return _in_float32(model)
@@ -247,6 +250,19 @@ def _one_input(model: openvino.Model, source: NetworkSource, shape: list[int]) -
         piece = piece if kind == ov.Type.f32 else make.convert(piece, kind.to_string()).output(0)
         parameter.output(0).replace(piece)
     return ov.Model(model.get_results(), [whole], "one input")
+
+
+def _flat_input(model: openvino.Model, shape: list[int]) -> openvino.Model:
+    """Return a model that takes an image where it takes a row of all its voxels, as those of scikit-learn do."""
+    ov = import_openvino()
+    make = import_module("openvino.opset13")
+    model.reshape([1, prod(shape)])
+    whole = make.parameter(shape, ov.Type.f32)
+    row = make.reshape(whole, make.constant([1, -1], ov.Type.i64), special_zero=False).output(0)
+    (parameter,) = model.get_parameters()
+    kind = parameter.get_element_type()
+    parameter.output(0).replace(row if kind == ov.Type.f32 else make.convert(row, kind.to_string()).output(0))
+    return ov.Model(model.get_results(), [whole], "flat input")
 
 
 def _name_of(output: Any) -> str:
