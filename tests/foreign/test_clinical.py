@@ -14,6 +14,7 @@ from answering import PATCH, compute_here, describe_answer, open_trusted, scan, 
 from napari_radcnn.cli import main
 from napari_radcnn.errors import ModelError, OptionError
 from napari_radcnn.foreign.pack import pack
+from napari_radcnn.io.dicom_results.deidentify import public_manifest
 from napari_radcnn.models.registry import find_model, install_pack
 from onnx_file import several_means_onnx
 
@@ -134,6 +135,8 @@ def test_shell_manifest_replay_and_pack_say_the_same(tmp_path, capsys, monkeypat
     installed = find_model(install_pack(made))
     found = radcnn.regress(scan(), installed, {"age": 63, "sex": "M"}, device="cpu")
     assert found.value == pytest.approx(expected(0.3, 63, 1), abs=1e-4)
+    # neither leaves with a result without patient data
+    assert public_manifest(found)["options"] == {"explain": False}
 
 
 # -- views ------------------------------------------------------------------------------------------------------------

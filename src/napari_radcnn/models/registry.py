@@ -127,9 +127,16 @@ def class_names(model: str) -> frozenset[str]:
 
 
 def option_choices(model: str) -> frozenset[str] | None:
-    """Return the choices that a model on the list leaves among words; None where there is no model of this name."""
+    """Return the choices that a model on the list leaves among words; None where there is no model of this name.
+
+    What a patient is (female, smoker) is no choice of a model's, though it is set among its options.
+    """
     spec = _find(model)
-    return None if spec is None else frozenset(word for option in describe(spec.options) for word in option.choices)
+    if spec is None:
+        return None
+    clinical = {one.name for one in getattr(spec.options, "clinical", ())}
+    settings = (one for one in describe(spec.options) if one.name not in clinical)
+    return frozenset(word for option in settings for word in option.choices)
 
 
 def find_model(model: str | os.PathLike[str], *, trust: str | None = None) -> ModelSpec:
