@@ -103,8 +103,8 @@ def test_unknown_suffix(tmp_path: Path, name: str) -> None:
 def test_suffix_that_does_not_fit_the_object(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match=r"\.json, \.csv"):
         write(Detections(()), tmp_path / "a.nii")
-    with pytest.raises(WriteError, match=r"\.json"):
-        write(Classification({}), tmp_path / "a.csv")
+    with pytest.raises(WriteError, match=r"\.json, \.csv"):
+        write(Classification({}), tmp_path / "a.nrrd")
     with pytest.raises(WriteError, match="cannot be written"):
         write("text", tmp_path / "a.nii")  # type: ignore[arg-type]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import RadcnnError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.gui.layers.layers import volume_from_layer
+from napari_radcnn.gui.layers.layers import is_volume, volume_from_layer
 from napari_radcnn.gui.reading.cuts.places import affine_of, first_of
 from napari_radcnn.reformatting import Plane, SlabKind, sample, sample_labels
 
@@ -196,9 +196,9 @@ def _voxels(layer: Any, first: tuple[int, ...], affine: npt.NDArray[np.float64])
     """Return the voxels of a layer, (k, j, i), and their grid."""
     from napari.layers import Image
 
-    if isinstance(layer, Image) and layer.ndim == 3:
+    if isinstance(layer, Image) and is_volume(layer):
         try:
-            volume = volume_from_layer(layer)
+            volume = volume_from_layer(layer, first[0] if first else None)
         except RadcnnError:  # several resolutions of another program, or colors that are no bytes
             volume = None
         if volume is not None and volume.is_loaded:
