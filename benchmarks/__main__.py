@@ -27,6 +27,7 @@ _PARTS = {
     "Cohorts: a worker cut off for a minute": "cohort.namespaces",
     "Linked planes, 512 x 512 x 400 voxels with labels, in software": "linked_views",
     "Turned planes, 512 x 512 x 400 voxels, in software": "turned_planes",
+    "Scans with time points, in software": "time_points",
     "Tools of interactive segmentation": "interactive.tools",
     "What viewers leave behind": "viewer_leaks",
     "A RetinaNet of MONAI, trained on drawn discs": "detectors",

@@ -1,7 +1,5 @@
 """A scan with time points in the viewer: seconds until it is one layer, memory, and frames a second of a cine.
 
-    xvfb-run -s "-screen 0 1600x1000x24" python -m benchmarks.time_points [-o FILE.json]
-
 One of 300 points of 64 x 64 x 36, as of fMRI, and one of 10 of 512 x 512 x 100, as of a gated CT, each straight and
 oblique, written to a NIfTI file and opened in a viewer that has shown a scan before. Memory is that of the process
 beyond what it took before, over that of the voxels. The cine shows every point, painted, as fast as it goes.
@@ -9,8 +7,6 @@ beyond what it took before, over that of the voxels. The cine shows every point,
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +19,7 @@ from qtpy.QtWidgets import QApplication
 from scipy.spatial.transform import Rotation
 
 import napari_radcnn as radcnn
+from benchmarks.common import table
 from napari_radcnn.gui.layers.layers import volume_from_layer
 from napari_radcnn.gui.reading.time.curve import values_at
 from napari_radcnn.phantom import head
@@ -35,12 +32,9 @@ _SCANS = (
 _FRAMES = 100
 
 
-def main() -> None:
-    """Open, play and compare each scan; print what was found."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.time_points", description=__doc__.splitlines()[0])
-    parser.add_argument("-o", dest="output", type=Path)
-    parsed = parser.parse_args()
-    found = []
+def report() -> str:
+    """Return the figures as Markdown."""
+    rows = []
     with TemporaryDirectory() as folder:
         viewer = napari.Viewer(show=True)
         radcnn.write(head(), Path(folder, "first.nii.gz"))
@@ -51,11 +45,21 @@ def main() -> None:
                 viewer.layers.clear()
                 _painted(5)
                 path = _written(Path(folder, "scan.nii"), shape, spacing, is_oblique)
-                found.append({"scan": name, "oblique": is_oblique, **_measured(viewer, path)})
-                print(json.dumps(found[-1]), flush=True)
+                found = _measured(viewer, path)
+                rows.append(
+                    (
+                        f"{name}{', oblique' if is_oblique else ''}",
+                        str(found["layers"]),
+                        f"{found['open_seconds']:.1f} s",
+                        f"{found['memory_over_voxels']:.2f}",
+                        f"{found['frames_per_second']:.0f}",
+                        "yes" if found["equals_data"] else "no",
+                    )
+                )
         viewer.close()
-    if parsed.output is not None:
-        parsed.output.write_text(json.dumps(found, indent=2) + "\n")
+    head_row = ("scan", "layers", "opened in", "memory, times the data", "frames a second", "equal to the data")
+    told = "From a NIfTI file into a viewer that has shown a scan before; the cine paints every point."
+    return f"{told}\n\n{table(head_row, rows)}"
 
 
 def _written(path: Path, shape: tuple[int, ...], spacing: tuple[float, ...], is_oblique: bool) -> Path:
@@ -103,7 +107,3 @@ def _measured(viewer: napari.Viewer, path: Path) -> dict[str, float | bool | int
 def _painted(times: int) -> None:
     for _ in range(times):
         QApplication.processEvents()
-
-
-if __name__ == "__main__":
-    main()
