@@ -215,7 +215,10 @@ def test_a_manifest_is_replayed_and_gives_the_same_unless_the_model_is_another(m
     ] * is_changed
     assert before["schema"] == after["schema"] == "radcnn-manifest/1"
     if is_changed:
-        assert set(before["volumes_ml"]) == set(after["volumes_ml"])
+        assert before.get("volumes_ml", {}).keys() == after.get("volumes_ml", {}).keys()
+        if not name.endswith(".nii.gz"):
+            stored, found = (json.loads(one.read_text(encoding="utf-8")) for one in (DATA / "manifests" / name, again))
+            assert found["probabilities"].keys() == stored["probabilities"].keys()
         return
     assert before["result"] == {key: after["result"][key] for key in before["result"]}  # a key may have been added
     if name.endswith(".nii.gz"):

@@ -77,13 +77,53 @@ def test_missing_neighbors_are_the_nearest_slice(data, bank):
     scans, _ = load_scans(data)
     sampler = Sampler(scans, bank, 64, np.random.default_rng(2))
     seen = set()
-    for _ in range(80):
+    for _ in range(250):
         slices = sampler.draw().channels[:5]
         seen.add(tuple(bool(np.array_equal(slices[n], slices[2])) for n in range(5)))
     assert (True,) * 5 in seen  # alone
     assert (False, False, True, False, False) in seen  # all there
     assert (False, False, True, True, True) in seen
     assert (True, True, True, False, False) in seen
+
+
+def test_lines_lie_side_by_side_in_a_field_and_leave_the_rest(bank):
+    sampler = Sampler([], bank, 64, np.random.default_rng(6))
+    periods, contrasts = [], []
+    for _ in range(40):
+        slab = np.zeros((5, 80, 80), np.float32)
+        sampler._put_lines(slab, np.zeros((5, 1, 1), int))
+        middle = slab[2]
+        assert np.array_equal(slab[0], slab[4])  # nothing drifts
+        inside = middle != 0
+        if inside.sum() < 200:  # cut off by the border
+            continue
+        assert inside.mean() < 0.35
+        contrasts.append(np.abs(middle).max())
+        assert abs(middle[inside].mean()) < 0.5 * contrasts[-1]  # as much brighter as darker
+        power = np.abs(np.fft.fft2(np.pad(middle, 88)))
+        power[0, 0] = 0
+        row, column = np.unravel_index(power.argmax(), power.shape)
+        frequency = np.hypot(np.fft.fftfreq(256)[row], np.fft.fftfreq(256)[column])
+        periods.append(1 / frequency)
+    assert 2.8 < min(periods) < 4.5
+    assert 8 < max(periods) < 14
+    assert 7 < min(contrasts) < 20
+    assert 100 < max(contrasts) < 210
+
+
+def test_disks_are_small_and_faint(bank):
+    sampler = Sampler([], bank, 64, np.random.default_rng(7))
+    areas, contrasts = [], []
+    for _ in range(60):
+        slab = np.zeros((5, 80, 80), np.float32)
+        sampler._put_disk(slab, np.zeros((5, 1, 1), int))
+        values = np.unique(slab)
+        assert len(values) <= 2
+        areas.append(np.count_nonzero(slab[2]))
+        contrasts.append(np.abs(values).max())
+    assert 50 < max(areas) < np.pi * 5.5**2
+    assert min(one for one in contrasts if one) > 4.9
+    assert 30 < max(contrasts) < 64
 
 
 def test_shapes_keep_edges_that_are_sharp_to_the_pixel(bank):

@@ -63,7 +63,7 @@ def test_diameters_run_from_small_to_large():
     drawn = np.array([draw_diameter(rng) for _ in range(2000)])
     assert drawn.min() >= 3.5
     assert drawn.max() <= 32
-    assert np.median(drawn) == pytest.approx(3.5 * (32 / 3.5) ** (0.5**1.4), rel=0.08)
+    assert np.median(drawn) == pytest.approx(3.5 * (32 / 3.5) ** (0.5**1.8), rel=0.08)
 
 
 def test_vessels_are_long_and_plates_thin():
@@ -286,6 +286,18 @@ def test_a_short_training_writes_both_networks_and_goes_on_where_it_was(few, tmp
     longer = lung_nodules.Recipe(minutes=0.1, size=SIZE, second_size=SIZE + 16, batch=2, looks=4, places=12)
     again = json.loads(lung_nodules.train(tmp_path, tmp_path / "out", longer, 1).with_suffix(".json").read_text())
     assert again["steps"] > steps
+
+
+def test_both_networks_begin_with_weights_that_lie_beside_each_other(few, tmp_path):
+    how = {"size": SIZE, "second_size": SIZE + 16, "batch": 2, "looks": 4, "places": 12}
+    first = lung_nodules.train(tmp_path, tmp_path / "first", lung_nodules.Recipe(minutes=0.03, **how), 1)
+    on = lung_nodules.Recipe(minutes=0.03, init_from=str(first), **how)
+    path = lung_nodules.train(tmp_path, tmp_path / "on", on, 1)
+    for name in ("lung-nodules", "lung-nodules-second"):
+        before, after = (json.loads((one.parent / f"{name}.json").read_text()) for one in (first, path))
+        assert after["begun_with"]["sha256"] == before["sha256"]
+        assert "/" not in after["recipe"]["init_from"]  # not the folders of whoever trained it
+    assert lung_nodules._second_beside(str(tmp_path / "elsewhere.safetensors")) == ""
 
 
 def test_the_bank_gives_half_nodules():

@@ -55,7 +55,7 @@ SPEC = ModelSpec(
     name="lung-nodules",
     title="Lung nodules",
     task="detection",
-    version="1",
+    version="2",
     summary="Detects possible nodules of 4 to 30 mm in a chest CT: solid, part-solid or ground-glass; trained on "
     "synthetic nodules only.",
     modalities=("CT",),

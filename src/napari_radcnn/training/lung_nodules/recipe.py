@@ -116,8 +116,10 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
 
 def _second_beside(init_from: str) -> str:
     """Return the second network's weights beside the finder's, or nothing."""
+    if not init_from:
+        return ""
     path = Path(init_from).with_name("lung-nodules-second.safetensors")
-    return str(path) if init_from and path.is_file() else ""
+    return str(path) if path.is_file() else ""
 
 
 def _files(weights: Path) -> list[Path]:
