@@ -33,4 +33,4 @@ def test_every_task_has_a_page():
     assert all(issubclass(page, Page) for page in pages.values())
     assert pages["interactive"] is pages["segmentation"]
     assert pages["denoising"] is pages["super-resolution"]
-    assert len(set(pages.values())) == 8
+    assert len(set(pages.values())) == 9

@@ -309,7 +309,7 @@ from napari_radcnn.inference.backends import open_predictor
 from napari_radcnn.inference.settings import RunSettings
 
 class Remembered:
-    identity, spatial_dims, channels, onnx_path = {identity!r}, 3, 1, None
+    identity, spatial_dims, channels, onnx_path, onnx_output = {identity!r}, 3, 1, None, None
     def torch_module(self):
         raise AssertionError("the network was loaded")
 
