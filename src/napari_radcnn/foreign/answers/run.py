@@ -21,6 +21,7 @@ from napari_radcnn.foreign.answers.quantity import value_of
 from napari_radcnn.foreign.answers.risk import risk_of
 from napari_radcnn.foreign.answers.shown import as_shown
 from napari_radcnn.foreign.processing.input import RecipeInput, turned_scans
+from napari_radcnn.foreign.requested import check_scans, network_of
 from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.backends import Predictor, late_warnings
 from napari_radcnn.inference.backends.apart.predictor import open_file_network
@@ -254,14 +255,8 @@ def _placed(answer: _Floats, how: Answering, points: Points, seen: RecipeInput, 
 
 
 def _answering(request: Request) -> Answering:
-    how = request.spec.network
-    if not isinstance(how, Answering) or not request.spec.files:
-        raise ModelError(f"'{request.spec.name}' does not describe how to run its network.")
-    if len(request.volumes) != how.scans:
-        raise ModelError(
-            f"'{request.spec.name}' takes {how.scans} scans "
-            f"({', '.join(s.name for s in request.spec.inputs)}), got {len(request.volumes)}."
-        )
+    how = network_of(request, Answering)
+    check_scans(request, how.scans)
     return how
 
 

@@ -22,6 +22,7 @@ from napari_radcnn.foreign.detection.windows import starts_of, stitched
 from napari_radcnn.foreign.processing.input import RecipeInput, grid_change, turned_axes, turned_scans
 from napari_radcnn.foreign.processing.resizing import resized_shape
 from napari_radcnn.foreign.processing.steps import Resize
+from napari_radcnn.foreign.requested import check_scans, network_of
 from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends import Predictor, late_warnings
 from napari_radcnn.inference.backends.apart.predictor import open_file_network
@@ -208,14 +209,8 @@ def _opened(
 
 
 def _detecting(request: Request) -> Detecting:
-    how = request.spec.network
-    if not isinstance(how, Detecting) or not request.spec.files:
-        raise ModelError(f"'{request.spec.name}' does not describe how to run its network.")
-    if len(request.volumes) != how.scans:
-        raise ModelError(
-            f"'{request.spec.name}' takes {how.scans} scans "
-            f"({', '.join(s.name for s in request.spec.inputs)}), got {len(request.volumes)}."
-        )
+    how = network_of(request, Detecting)
+    check_scans(request, how.scans)
     return how
 
 

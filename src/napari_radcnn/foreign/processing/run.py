@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.processing.grid import WayBack
 from napari_radcnn.foreign.processing.input import RecipeInput, grid_change, turned_axes, turned_scans
 from napari_radcnn.foreign.processing.output import Answer
 from napari_radcnn.foreign.processing.steps import Processing
+from napari_radcnn.foreign.requested import check_scans, network_of
 from napari_radcnn.geometry import Box, Shape
 from napari_radcnn.inference.backends import Predictor, late_warnings
 from napari_radcnn.inference.backends.apart.predictor import open_file_network, weigh_onnx
@@ -101,14 +101,8 @@ def run(request: Request, monitor: Monitor) -> Outcome:
 
 
 def _processing(request: Request) -> Processing:
-    processing = request.spec.network
-    if not isinstance(processing, Processing) or not request.spec.files:
-        raise ModelError(f"'{request.spec.name}' does not describe how to run its network.")
-    if len(request.volumes) != processing.channels:
-        raise ModelError(
-            f"'{request.spec.name}' takes {processing.channels} scans "
-            f"({', '.join(s.name for s in request.spec.inputs)}), got {len(request.volumes)}."
-        )
+    processing = network_of(request, Processing)
+    check_scans(request, processing.channels)
     return processing
 
 

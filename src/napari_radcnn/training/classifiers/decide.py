@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from napari_radcnn.models.classifiers.calibrated import Calibration, probabilities
 from napari_radcnn.networks.classifier import ClassifierShape, build_ensemble
-from napari_radcnn.training.classifiers.learn import Cases, folds
+from napari_radcnn.training.classifiers.learn import Cases, area_under_curve, folds
 from napari_radcnn.training.classifiers.points import choose_points
 from napari_radcnn.training.classifiers.shape import fit_joint
 
@@ -100,15 +100,8 @@ def decisions(
     points = choose_points(said, positive)
     return facts | {
         "operating_points": [asdict(point) for point in points],
-        "unseen": {"auc": _area(said, positive), "accuracy": float(((said > 0.5) == positive).mean())},
+        "unseen": {"auc": area_under_curve(said, positive), "accuracy": float(((said > 0.5) == positive).mean())},
     }
-
-
-def _area(said: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]) -> float:
-    from scipy.stats import mannwhitneyu
-
-    pairs = np.count_nonzero(positive) * np.count_nonzero(~positive)
-    return float(mannwhitneyu(said[positive], said[~positive]).statistic / pairs)
 
 
 def decide_again(

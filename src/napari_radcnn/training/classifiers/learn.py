@@ -192,7 +192,7 @@ def _train_member(
         training.learn(torch.nn.functional.cross_entropy(answer.float(), target))
         if training.keep() and recipe.patience:
             said = _views(training.average, cases.inputs[~kept], augment, replace(recipe, views=0))[:, 0]
-            training.watch(_area(said[:, 1] - said[:, 0], cases.classes[~kept] == 1))
+            training.watch(area_under_curve(said[:, 1] - said[:, 0], cases.classes[~kept] == 1))
     training.settle()
     training.keep(now=True)
     return training.average
@@ -246,9 +246,9 @@ def _held_out(
     calibration: Calibration,
 ) -> dict[str, object]:
     said = probabilities(logits[:, None], calibration)[:, 1]
-    each = [_area(said[fold == member], classes[fold == member] == 1) for member in np.unique(fold)]
+    each = [area_under_curve(said[fold == member], classes[fold == member] == 1) for member in np.unique(fold)]
     return {
-        "auc": _area(said, classes == 1),
+        "auc": area_under_curve(said, classes == 1),
         "auc_each": each,
         "accuracy": float(((said > 0.5) == (classes == 1)).mean()),
         "sensitivity": float((said > 0.5)[classes == 1].mean()),
@@ -256,7 +256,7 @@ def _held_out(
     }
 
 
-def _area(scores: npt.NDArray, positive: npt.NDArray[np.bool_]) -> float:
+def area_under_curve(scores: npt.NDArray, positive: npt.NDArray[np.bool_]) -> float:
     """Return the area under the ROC curve: how often a positive case scores higher than a negative one."""
     from scipy.stats import mannwhitneyu
 
