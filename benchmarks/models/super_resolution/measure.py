@@ -16,21 +16,11 @@ from napari_radcnn.models.registry import get_model
 from napari_radcnn.models.super_resolution.spec import SPECS
 from napari_radcnn.models.super_resolution.through_plane import ThroughPlane, unit_value
 from napari_radcnn.training.physics.thick_slices import Profile, slice_profile
+from napari_radcnn.training.super_resolution.scans import HELD_OUT
 from napari_radcnn.volume import Volume
 
 NAMES = tuple(spec.name for spec in SPECS)
-#: Scans that no training saw, all with voxels as deep as wide; every axis serves as the one through the slices.
-HELD_OUT: Mapping[str, tuple[str, ...]] = {
-    "ct-super-resolution": (
-        "ct_totalsegmentator/aorta_cta/ct_cropped.nii.gz",
-        "ct_totalsegmentator/pulmonary_cta/ct_cropped.nii.gz",
-    ),
-    "mr-super-resolution": (
-        "mr_head/MR.nii.gz",
-        "mr_spinal_cord/t1/t1w.nii.gz",
-        "mr_spinal_cord/t2/t2.nii.gz",
-    ),
-}
+#: Of `HELD_OUT`, which no training saw, every axis serves as the one through the slices.
 FACTORS = (2, 3, 5)
 #: Larger scans are cut to this in the middle, to be done in minutes; and again, to soft tissue with few edges.
 _LARGEST, _MIDDLE = 96, 32
@@ -55,7 +45,7 @@ def _of(name: str, data: Path) -> dict[str, Any]:
 
     def figures(factor: int, profile: str) -> dict[str, Any]:
         picked = [row for row in rows if row["factor"] == factor and row["profile"] == profile]
-        names = ("gain_db", "psnr_cubic", "psnr", "edges_cubic", "edges")
+        names = ("gain_db", "psnr_cubic", "psnr", "edges_cubic", "edges", "steps_cubic", "steps")
         return {key: interval([row[key] for row in picked]) for key in names}
 
     return {
@@ -141,7 +131,16 @@ def compared(name: str, scan: Volume, axis: int, factor: int, profile: Profile) 
         "psnr": psnr(restored),
         "edges_cubic": kept(spline),
         "edges": kept(restored),
+        "steps": steps_at_borders(restored, factor),
+        "steps_cubic": steps_at_borders(spline, factor),
     }
+
+
+def steps_at_borders(thin: np.ndarray, factor: int) -> float:
+    """Return the mean step between thin slices where a thick one ends, over the mean of the others."""
+    steps = np.abs(np.diff(thin, axis=0)).mean((1, 2), dtype=np.float64)
+    is_border = np.arange(1, len(steps) + 1) % factor == 0
+    return float(steps[is_border].mean() / steps[~is_border].mean())
 
 
 def cut(scan: Volume, largest: int) -> Volume:

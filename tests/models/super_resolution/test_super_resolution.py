@@ -101,7 +101,8 @@ def test_without_a_factor_voxels_become_as_deep_as_wide(fake):
     np.testing.assert_allclose(found.geometry.spacing, (0.8, 0.8, 0.7))
 
 
-def test_both_directions_add_half_of_what_the_network_says(fake):
+def test_both_directions_add_half_of_what_the_network_says(fake, monkeypatch):
+    monkeypatch.setattr("napari_radcnn.models.super_resolution.run.even_share", lambda *_: 0.0)
     predictor = fake(lambda patch: 0.25 * patch[1:2] + 0.01 * patch[4:5])
     rng = np.random.default_rng(4)
     scan = Volume(
@@ -127,6 +128,25 @@ def test_thin_slices_of_a_slab_have_the_thick_one_as_their_mean(fake):
     assert np.abs(np.diff(found.reshape(10, 3, 12, 21), axis=1)).max() > 1
     gaps = super_resolve(scan, NAMES[1], {"factor": 3.0, "thickness_mm": 10.0}).array
     assert np.abs(gaps.reshape(10, 3, 12, 21).mean(1) - scan.array).max() > 1
+
+
+@pytest.mark.parametrize(("factor", "axis"), [(2.0, 0), (3.0, 2), (2.6, 1)])
+def test_steps_are_as_large_where_a_slab_ends_as_within_it(fake, factor, axis):
+    fake(nothing)
+    shape = [18, 18, 18]
+    noise = np.random.default_rng(3).normal(40, 25, shape).astype(np.float32)
+    scan = Volume(noise, oblique_geometry(tuple(shape)), VolumeMetadata(modality="CT"))
+    found = super_resolve(scan, NAMES[0], {"factor": factor, "axis": "kji"[axis]})
+    slabs = ThroughPlane(18, factor)
+    ends = np.abs(np.diff(np.floor(slabs.positions() + 0.5))) > 0
+
+    def ratio(thin):
+        steps = np.abs(np.diff(thin, axis=0)).mean((1, 2))
+        middle = slice(round(2 * factor), -round(2 * factor))
+        return steps[middle][ends[middle]].mean() / steps[middle][~ends[middle]].mean()
+
+    assert ratio(slabs.cubic(np.moveaxis(noise, axis, 0))) > 1.15
+    assert ratio(np.moveaxis(found.array, axis, 0)) == pytest.approx(1, abs=0.02)
 
 
 def test_planes_beside_a_plane_are_its_neighbors(fake):

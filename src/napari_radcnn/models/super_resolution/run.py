@@ -6,7 +6,8 @@ Zhao et al. 2021, SMORE, IEEE TMI). The spline is computed in float32 whatever t
 
 Where each slab is divided into a whole number of thin slices, what their mean is off from the thick slice is put right
 in all of them alike: the least change that makes them agree with what was measured, and one that brings them nearer to
-any thin slices that do.
+any thin slices that do. Steps between thin slices are then made as large where a slab ends as within it; see
+`napari_radcnn.models.super_resolution.steps`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome, Request
 from napari_radcnn.models.super_resolution.network import CHANNELS, MULTIPLE, build_network
 from napari_radcnn.models.super_resolution.spec import HIGHEST_FACTOR, LOWEST_FACTOR
+from napari_radcnn.models.super_resolution.steps import even_share, evened
 from napari_radcnn.models.super_resolution.through_plane import Array, ThroughPlane, unit_value
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
@@ -123,6 +125,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
                 "backend": predictor.backend,
                 "agreement": predictor.agreement,
                 "agreement_measured_on": predictor.measured_on,
+                "steps_evened": round(work.evened, 4),
             }
             ran = (predictor.device, predictor.precision)
         finally:
@@ -243,6 +246,7 @@ class _Work:
         self.task = task
         self._values, self._unit, self._bounds = values, unit, bounds
         self._conditions = task.slabs.conditions()
+        self.evened = 0.0
 
     def interpolate(self, thin: Array, monitor: Monitor) -> None:
         """Fill `thin` with the spline alone."""
@@ -269,15 +273,20 @@ class _Work:
         self._put_right(thin)
 
     def _put_right(self, thin: Array) -> None:
-        """Make the mean of a slab's thin slices the thick one, where they fill it exactly."""
+        """Make the mean of a slab's thin slices the thick one, where they fill it exactly, and steps equally large."""
         slabs = self.task.slabs
-        if not slabs.divides_evenly:
+        thick = self._values if slabs.divides_evenly else None
+        for first in range(0, self.task.across[0], _PLANES):
+            planes = slice(first, first + _PLANES)
+            if thick is not None:
+                thin[:, planes] = slabs.with_means(thin[:, planes], thick[:, planes])
+        self.evened = even_share(slabs, thin, thick)
+        if self.evened == 0:
             return
         for first in range(0, self.task.across[0], _PLANES):
-            part = thin[:, first : first + _PLANES]
-            slab = part.reshape(slabs.count, -1, *part.shape[1:])
-            wrong = self._values[:, first : first + _PLANES].astype(np.float64) - slab.mean(1, dtype=np.float64)
-            part += np.repeat(wrong.astype(np.float32), slab.shape[1], axis=0)
+            planes = slice(first, first + _PLANES)
+            mean = None if thick is None else thick[:, planes]
+            thin[:, planes] = evened(slabs, thin[:, planes], self.evened, mean)
 
     def _slab(self, values: npt.NDArray[Any], first: int, stop: int) -> Array:
         """Return the spline in some planes and the two beside them; the scan's last planes stand for those beyond."""

@@ -107,6 +107,23 @@ class ThroughPlane:
         flat = self.weights() @ coefficients.reshape(self.count, -1)
         return flat.reshape(self.thin_count, *thick.shape[1:]).astype(np.float32)
 
+    def with_means(self, thin: Array, thick: npt.NDArray[Any]) -> Array:
+        """Return thin slices shifted so that the mean of each slab is the thick slice; only where slabs divide evenly.
+
+        Parameters
+        ----------
+        thin : (thin_count, ...) array of float32
+        thick : (count, ...) array
+        """
+        slab = thin.reshape(self.count, -1, *thin.shape[1:])
+        wrong = thick.astype(np.float64) - slab.mean(1, dtype=np.float64)
+        return (slab + wrong.astype(np.float32)[:, None]).reshape(thin.shape)
+
+    def begins(self) -> npt.NDArray[np.intp]:
+        """Return the thin slices, but for the first, before which a slab ends and another begins."""
+        slab = np.floor(self.positions() + 0.5 + 1e-9)
+        return np.flatnonzero(np.diff(slab) > 0) + 1
+
 
 def unit_value(array: npt.NDArray[Any], modality: str) -> float:
     """Return which value the network sees as 1: 1000 HU of a CT, nearly the brightest tissue of an MR.

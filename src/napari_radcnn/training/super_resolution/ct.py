@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_radcnn.training.super_resolution.learn import Recipe, learn
-from napari_radcnn.training.super_resolution.scans import load_ct
+from napari_radcnn.training.super_resolution.scans import load_ct, load_held_out
 
 __all__ = ["Recipe", "train"]
 
@@ -24,4 +24,5 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     threads : int
         Of torch.
     """
-    return learn(load_ct(data), "ct-super-resolution", out, recipe, threads)
+    name = "ct-super-resolution"
+    return learn(load_ct(data), load_held_out(data, name), name, out, recipe, threads)

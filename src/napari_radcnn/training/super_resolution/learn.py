@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_radcnn.models.super_resolution.network import build_network
+from napari_radcnn.training.curve import draw_curve
 from napari_radcnn.training.physics.thick_slices import Sampler, Scan
-from napari_radcnn.training.run import Schedule, Training, mixed_precision
+from napari_radcnn.training.run import Schedule, Training, append_row, mixed_precision
+from napari_radcnn.training.super_resolution.held_out import Pieces, batch_of, test
+from napari_radcnn.training.super_resolution.steps import unevenness
 
 if TYPE_CHECKING:
     import torch
@@ -32,23 +33,31 @@ class Recipe(Schedule):
         Differences above this count by their size, below by their square; in the network's units.
     pointwise : float
         How often a scan that is made coarser is resampled without smoothing, as many scans in circulation were.
+    even : float
+        How much it counts that steps between planes are larger at the borders of slabs than within them.
+    every : int
+        Pieces between two looks at the held-out scans.
     """
 
-    minutes: float = 20.0
-    rate: float = 6e-4
+    minutes: float = 60.0
+    rate: float = 4e-4
     decay: float = 1e-4
     batch: int = 2
-    smooth: float = 0.02
+    smooth: float = 0.04
     pointwise: float = 0.0
+    even: float = 0.003
+    every: int = 10_000
 
 
-def learn(scans: Sequence[Scan], name: str, out: Path, recipe: Recipe, threads: int) -> Path:
+def learn(scans: Sequence[Scan], held_out: Sequence[Scan], name: str, out: Path, recipe: Recipe, threads: int) -> Path:
     """Train with some scans and return the file of weights.
 
     Parameters
     ----------
     scans : sequence of Scan
         To learn from.
+    held_out : sequence of Scan
+        What the curve in ``held_out.csv`` is measured on.
     name : str
         Of the model.
     out : Path
@@ -63,28 +72,38 @@ def learn(scans: Sequence[Scan], name: str, out: Path, recipe: Recipe, threads: 
     torch.set_num_threads(threads)
     training = Training(build_network, out, recipe)
     training.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pieces = Pieces(held_out)
     sampler = Sampler(scans, recipe.seed + training.steps, recipe.pointwise)
+    looked_at = training.samples // recipe.every
     with ThreadPoolExecutor(1) as drawer:  # draws one batch while another one is with the network
         training.begin()
-        drawn: Future[Batch] = drawer.submit(_batch, sampler, recipe.batch)
+        drawn: Future[Batch] = drawer.submit(batch_of, sampler, recipe.batch)
         while training.share < 1:
             shown, answer = drawn.result()
-            drawn = drawer.submit(_batch, sampler, recipe.batch)
+            drawn = drawer.submit(batch_of, sampler, recipe.batch)
             with mixed_precision():
                 found = training.network(shown.contiguous(memory_format=torch.channels_last)).float()
-            loss = torch.sqrt((found - answer) ** 2 + recipe.smooth**2).mean() - recipe.smooth
-            training.learn(loss, gain_db=_gain(found.detach(), answer))
+            error = torch.sqrt((found - answer) ** 2 + recipe.smooth**2).mean() - recipe.smooth
+            uneven = unevenness(shown, found, answer)
+            training.count(len(shown))
+            training.learn(
+                error + recipe.even * uneven, gain_db=_gain(found.detach(), answer), uneven=float(uneven.detach())
+            )
             training.keep()
+            if training.samples // recipe.every > looked_at:
+                looked_at = training.samples // recipe.every
+                _look(training, pieces, out)
+    _look(training, pieces, out)
     training.keep(now=True)
-    return training.write(name, [scan.name for scan in scans])
+    return training.write(name, [scan.name for scan in scans], samples=training.samples)
 
 
-def _batch(sampler: Sampler, planes: int) -> Batch:
-    import torch
-
-    pairs = [pair for _ in range(planes) for pair in sampler.draw()]
-    shown, answer = zip(*pairs, strict=True)
-    return torch.from_numpy(np.stack(shown)), torch.from_numpy(np.stack(answer))
+def _look(training: Training, pieces: Pieces, out: Path) -> None:
+    """Note how far the held-out pieces are from the truth, and draw it."""
+    row = {"minutes": f"{training.minutes:.2f}", "steps": str(training.steps), "samples": str(training.samples)}
+    row |= {name: f"{value:.4f}" for name, value in test(training.average, pieces).items()}
+    append_row(out / "held_out.csv", row)
+    draw_curve(out / "held_out.csv", out / "held_out.svg")
 
 
 def _gain(output: torch.Tensor, answer: torch.Tensor) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_radcnn.training.super_resolution import learn as super_resolution
 from napari_radcnn.training.super_resolution.learn import learn
-from napari_radcnn.training.super_resolution.scans import load_mr
+from napari_radcnn.training.super_resolution.scans import load_held_out, load_mr
 
 
 @dataclass(frozen=True)
@@ -34,4 +34,5 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     threads : int
         Of torch.
     """
-    return learn(load_mr(data), "mr-super-resolution", out, recipe, threads)
+    name = "mr-super-resolution"
+    return learn(load_mr(data), load_held_out(data, name), name, out, recipe, threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,18 @@ MR: tuple[tuple[str, float], ...] = (
     ("mr_stroke_t1_t2_flair/FLAIR.nii.gz", 1.5),
     ("mr_t1_fast/bet.nii.gz", 1.0),
 )
+#: Scans that no training sees, all with voxels as deep as wide.
+HELD_OUT: Mapping[str, tuple[str, ...]] = {
+    "ct-super-resolution": (
+        "ct_totalsegmentator/aorta_cta/ct_cropped.nii.gz",
+        "ct_totalsegmentator/pulmonary_cta/ct_cropped.nii.gz",
+    ),
+    "mr-super-resolution": (
+        "mr_head/MR.nii.gz",
+        "mr_spinal_cord/t1/t1w.nii.gz",
+        "mr_spinal_cord/t2/t2.nii.gz",
+    ),
+}
 #: Not in the data folder: Colin27's whole head, of Debian's package mricron-data. Left out where it is not installed.
 COLIN = Path("/usr/share/mricron/templates/ch2.nii.gz")
 
@@ -48,6 +61,13 @@ def load_mr(data: Path) -> list[Scan]:
     if COLIN.exists():
         scans.append(Scan("Colin27 (mricron-data)", _mr(read(COLIN)[0].array), (0, 1, 2), 4.0, True))
     return scans
+
+
+def load_held_out(data: Path, name: str) -> list[Scan]:
+    """Read the scans in a folder that a model is tested on; those that are missing are left out."""
+    scaled = _ct if name.startswith("ct") else _mr
+    paths = [path for path in HELD_OUT[name] if (data / path).exists()]
+    return [Scan(path, scaled(read(data / path)[0].array), (0, 1, 2), 1.0, not name.startswith("ct")) for path in paths]
 
 
 def _ct(hu: npt.NDArray[Any]) -> Array:
