@@ -49,7 +49,7 @@ def test_the_share_makes_steps_alike(factor, with_means):
         thin = slabs.with_means(thin, thick)
     means = thick if slabs.divides_evenly and with_means else None
     before = mean_steps(slabs, thin)
-    assert before[0] > 1.2 * before[1]
+    assert before[0] > 1.02 * before[1]
     share = even_share(slabs, thin, means)
     assert 0 < share < 0.9
     after = mean_steps(slabs, evened(slabs, thin, share, means))

@@ -56,7 +56,7 @@ def test(network: torch.nn.Module, pieces: Pieces) -> dict[str, float]:
     Returns
     -------
     dict
-        ``gain_db``: the mean over the pieces, dB; ``steps``: those at borders of slabs over those within, beside the
+        ``gain_db``: the mean over the pieces, dB; ``steps_at_borders``: those there of slabs over those within, beside the
         same ratio of the truth, 1 for none. Empty without pieces.
     """
     import torch
@@ -73,4 +73,4 @@ def test(network: torch.nn.Module, pieces: Pieces) -> dict[str, float]:
     if not gains:
         return {}
     steps = float(ours[0] / ours[1] / (true[0] / true[1]))
-    return {"gain_db": float(torch.cat(gains).mean()), "steps": steps}
+    return {"gain_db": float(torch.cat(gains).mean()), "steps_at_borders": steps}
