@@ -19,8 +19,9 @@ import napari_radcnn as radcnn
 from benchmarks.models.common import interval
 from benchmarks.models.lung_nodules.synthetic import KINDS, SITES, SIZES, Put, insert, look_at
 from napari_radcnn.metrics.findings import FALSE_POSITIVES, Hits, match, sensitivity_at
+from napari_radcnn.models.lung_nodules.points import Point, operating_points
 from napari_radcnn.models.lung_nodules.run import PLACES
-from napari_radcnn.models.lung_nodules.spec import LungNodulesOptions
+from napari_radcnn.models.lung_nodules.spec import SPEC, LungNodulesOptions
 from napari_radcnn.results import Detection
 from napari_radcnn.training.lung_nodules.scans import KEPT_OUT, OPACITIES
 from napari_radcnn.volume import Volume
@@ -62,6 +63,7 @@ def evaluate(data: Path) -> dict[str, Any]:
         "annotated": _annotated(data),
         "places": PLACES,
         "threshold": LungNodulesOptions().threshold,
+        "points": [_at_point([one for scan in held_out for one in scan], point) for point in operating_points(SPEC)],
     }
     return {"lung-nodules": figures}
 
@@ -151,6 +153,20 @@ def _told(rounds: Sequence[Round]) -> dict[str, Any]:
             "false_per_chest": _rounded(float((~plain.is_hit).sum()) * _CHEST / liters),
         },
         "center_mm": _rounded(_center_error(rounds)),
+    }
+
+
+def _at_point(rounds: Sequence[Round], point: Point) -> dict[str, Any]:
+    """Return what an operating point does in some rounds."""
+    smallest = LungNodulesOptions().smallest
+    kept = [[one for one in each.found if one.score >= point.threshold and one.size[0] >= smallest] for each in rounds]
+    hits = _match(rounds, kept)
+    liters = sum(each.liters for each in rounds)
+    return {
+        "name": point.name,
+        "threshold": point.threshold,
+        "sensitivity": _rounded(float(hits.is_hit.sum()) / hits.present),
+        "false_per_chest": _rounded(float((~hits.is_hit).sum()) * _CHEST / liters),
     }
 
 

@@ -13,7 +13,8 @@ from napari_radcnn.inference.request import Request
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models.lung_nodules import run as lung_nodules
 from napari_radcnn.models.lung_nodules.places import Places
-from napari_radcnn.models.lung_nodules.spec import SPEC, LungNodulesOptions
+from napari_radcnn.models.lung_nodules.points import Point, operating_points
+from napari_radcnn.models.lung_nodules.spec import POINTS, SPEC, LungNodulesOptions
 from napari_radcnn.phantom import rotation
 from napari_radcnn.volume import Volume, VolumeMetadata
 from trunk import AXIAL, trunk
@@ -167,3 +168,28 @@ def test_patches_cover_the_cells_with_few_shapes():
         patch = lung_nodules._sampling(sides).patch
         assert all(n % 16 == 0 and 16 <= n <= 80 for n in patch)
     assert lung_nodules._sampling((112, 74, 108)).patch == (64, 80, 64)
+
+
+def test_operating_points_ship_and_find_more_the_lower_their_score():
+    points = {point.name: point for point in operating_points(SPEC)}
+    assert tuple(points) == POINTS
+    assert points["sensitivity 0.9"].threshold <= points["sensitivity 0.8"].threshold
+    assert points["sensitivity 0.9"].false_per_chest >= points["sensitivity 0.8"].false_per_chest
+    assert points["balanced"].false_per_chest <= 1
+
+
+def test_a_chosen_operating_point_takes_the_place_of_the_minimum_score(tilted, monkeypatch):
+    stored = [Point("balanced", 0.97, 0.5, 0.7), Point("sensitivity 0.8", 0.012, 0.8, 9.0)]
+    monkeypatch.setattr("napari_radcnn.models.lung_nodules.points.operating_points", lambda _: tuple(stored))
+    few = radcnn.detect(tilted, "lung-nodules", {"operating_point": "balanced", "threshold": 0.01})
+    many = radcnn.detect(tilted, "lung-nodules", {"operating_point": "sensitivity 0.8", "threshold": 0.99})
+    assert all(box.score >= 0.97 for box in few.boxes)
+    assert len(few.boxes) < len(many.boxes)
+    assert few.provenance["facts"]["operating_point"]["threshold"] == 0.97
+    assert any("50 of 100" in text and "0.7 false findings" in text for text in few.warnings)
+    with pytest.raises(ModelError, match=r"no operating point 'sensitivity 0\.9'"):
+        radcnn.detect(tilted, "lung-nodules", {"operating_point": "sensitivity 0.9"})
+
+
+def test_without_a_point_the_minimum_score_counts(found):
+    assert "operating_point" not in found.provenance["facts"]

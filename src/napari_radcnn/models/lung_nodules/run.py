@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from napari_radcnn.models.lung_nodules.chest import Chest, Mask, cell_shape, pre
 from napari_radcnn.models.lung_nodules.evidence import MOST, evidence, judge
 from napari_radcnn.models.lung_nodules.network import ANSWERS, FOLD, SPACING, build_finder, build_second
 from napari_radcnn.models.lung_nodules.places import Places, cubes, find_places, fold, fused, in_lung
+from napari_radcnn.models.lung_nodules.points import Point, chosen_point
 from napari_radcnn.models.lung_nodules.spec import LABEL
 from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.preprocessing import resample
@@ -117,10 +119,13 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     places = in_lung(chest.voxels, find_places(answer, chest.region, PLACES))
     monitor.step("re-examining each candidate")
     scores, precision = _scores(request, chest.voxels, places, monitor)
-    best = _best(request, places, scores)
+    point = chosen_point(request.spec, request.options.operating_point)
+    best = _best(request, places, scores, point)
     maps = _evidence(request, chest, places.centers[best], monitor) if request.options.explain else {}
     monitor.step("done")
-    warnings = [SYNTHETIC, *told]
+    warnings = [SYNTHETIC, *told, *([point.sentence()] if point else [])]
+    if point:
+        facts |= {"operating_point": asdict(point)}
     if chest.liters < _LITTLE_LUNG:
         warnings.append(
             f"Only {chest.liters:.2f} liters of lung were detected: check that the scan shows a whole chest."
@@ -248,10 +253,10 @@ def _calibration(request: Request) -> dict[str, float]:
     return stored
 
 
-def _best(request: Request, places: Places, scores: npt.NDArray[np.float64]) -> list[int]:
+def _best(request: Request, places: Places, scores: npt.NDArray[np.float64], point: Point | None) -> list[int]:
     """Return the numbers of the places that are findings, best first."""
     options = request.options
-    kept = (scores >= options.threshold) & (places.diameters >= options.smallest)
+    kept = (scores >= (point.threshold if point else options.threshold)) & (places.diameters >= options.smallest)
     return [int(number) for number in np.argsort(-scores, kind="stable") if kept[number]][: options.most]
 
 

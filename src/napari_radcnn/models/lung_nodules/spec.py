@@ -12,6 +12,9 @@ from napari_radcnn.spec.shipped import shipped_weights
 
 #: What a finding is called.
 LABEL = "lung nodule"
+#: The operating points, and what stands for none of them.
+POINTS = ("balanced", "sensitivity 0.8", "sensitivity 0.9")
+OWN = "minimum score"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,13 @@ class LungNodulesOptions(CheckedOptions):
         low=0.01,
         high=0.99,
         step=0.05,
+    )
+    operating_point: str = option(
+        OWN,
+        title="Operating point",
+        help="Instead of the minimum score: the score from which on there is one false finding per chest (balanced), "
+        "or 0.8 or 0.9 of the nodules are found; chosen with synthetic nodules in lung that was not learned from",
+        choices=(OWN, *POINTS),
     )
     smallest: float = option(
         3.0,

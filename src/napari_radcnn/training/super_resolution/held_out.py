@@ -56,8 +56,8 @@ def test(network: torch.nn.Module, pieces: Pieces) -> dict[str, float]:
     Returns
     -------
     dict
-        ``gain_db``: the mean over the pieces, dB; ``steps_at_borders``: those there of slabs over those within, beside the
-        same ratio of the truth, 1 for none. Empty without pieces.
+        ``gain_db``: the mean over the pieces, dB; ``steps_at_borders``: those between slabs over those within, beside
+        the same ratio of the truth, 1 for none. Empty without pieces.
     """
     import torch
 
