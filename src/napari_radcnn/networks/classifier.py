@@ -92,9 +92,13 @@ def _classifier(features: torch.nn.Module, width: int, shape: ClassifierShape) -
             self.dropout = nn.Dropout(shape.dropout)
             self.head = nn.Linear(2 * width, shape.classes)
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            maps = self.features(x).flatten(2)
+        def answer(self, maps: torch.Tensor) -> torch.Tensor:
+            """Return the logits of feature maps."""
+            maps = maps.flatten(2)
             return self.head(self.dropout(torch.cat([maps.mean(2), maps.amax(2)], 1)))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.answer(self.features(x))
 
     return Classifier()
 

@@ -18,6 +18,13 @@ def _between(low: float, high: float, shape: Sequence[int], generator: torch.Gen
 
 def radiograph_views(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Return radiographs `(B, 1, 28, 28)` as other machines and positions would show them, standardized again."""
+    return radiograph_views_with(x, x[:, :0], generator)[0]
+
+
+def radiograph_views_with(
+    x: torch.Tensor, fields: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return views as `radiograph_views` does, and where they have what fields `(B, n, 28, 28)` mark in `x`."""
     import torch
 
     count = len(x)
@@ -29,10 +36,12 @@ def radiograph_views(x: torch.Tensor, generator: torch.Generator) -> torch.Tenso
     theta[:, 1, 0], theta[:, 1, 1] = mirror * angle.sin() * scale[:, 0], angle.cos() * scale[:, 1]
     theta[:, :, 2] = _between(-0.2, 0.2, [count, 2], generator)
     grid = torch.nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
+    if fields.shape[1]:
+        fields = torch.nn.functional.grid_sample(fields, grid, "bilinear", "zeros", align_corners=False)
     x = torch.nn.functional.grid_sample(x, grid, "bilinear", "border", align_corners=False)
     x = _other_grays(x, generator)
     x = x + _between(0.0, 0.12, [count, 1, 1, 1], generator) * torch.randn(x.shape, generator=generator)
-    return (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True).clamp(min=1e-3)
+    return (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True).clamp(min=1e-3), fields
 
 
 def _other_grays(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -11,9 +11,10 @@ import numpy as np
 from napari_radcnn.models.classifiers.cxr_pneumonia import SHAPE
 from napari_radcnn.models.classifiers.input import standardized
 from napari_radcnn.training.classifiers import learn as classification
+from napari_radcnn.training.classifiers.attention import Attention, lung_field
 from napari_radcnn.training.classifiers.decide import decide_again, varied
 from napari_radcnn.training.classifiers.learn import Cases, find_file, load_split
-from napari_radcnn.training.views import radiograph_views
+from napari_radcnn.training.views import radiograph_views, radiograph_views_with
 
 #: The file of the data folder.
 FILE = "pneumoniamnist.npz"
@@ -25,12 +26,18 @@ class Recipe(classification.Recipe):
 
     Normal and pneumonia are drawn alike, since the split holds nine times as many of one; the calibration looks at
     views from other machines as well, since a new hospital's pictures differ more than a fold's.
+
+    Attributes
+    ----------
+    attention : float
+        How much it counts that the networks look outside of the lungs.
     """
 
     minutes: float = 31.0
     smoothing: float = 0.08
     mixup: float = 0.3
     views: int = 8
+    attention: float = 1.0
 
 
 def cases(data: Path) -> Cases:
@@ -60,7 +67,18 @@ def train(data: Path, out: Path, recipe: Recipe, threads: int) -> Path:
     torch.set_num_threads(threads)
     trained_on = ["PneumoniaMNIST train", "PneumoniaMNIST val"]
     known = cases(data)
-    written = classification.train_ensemble("cxr-pneumonia", known, SHAPE, radiograph_views, out, recipe, trained_on)
+    pictures, classes = load_split(find_file(data, FILE), "train")
+    attention = Attention(lung_field(pictures[classes == 0]), recipe.attention, radiograph_views_with)
+    written = classification.train_ensemble(
+        "cxr-pneumonia",
+        known,
+        SHAPE,
+        radiograph_views,
+        out,
+        recipe,
+        trained_on,
+        attention if recipe.attention else None,
+    )
     decide(written, data)
     return written
 

@@ -16,6 +16,7 @@ from napari_radcnn.models.classifiers.calibrated import Calibration, calibrate, 
 from napari_radcnn.models.classifiers.guard import Guard, features_of, fit, nearest, write_guard
 from napari_radcnn.networks.classifier import ClassifierShape, build_classifier
 from napari_radcnn.spec.weights import file_sha256
+from napari_radcnn.training.classifiers.attention import Attention, centered, loss_of_attention
 from napari_radcnn.training.run import Schedule, Training, mixed_precision, write_weights
 
 if TYPE_CHECKING:
@@ -108,18 +109,30 @@ def folds(classes: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[
 
 
 def train_ensemble(
-    name: str, cases: Cases, shape: ClassifierShape, augment: Augment, out: Path, recipe: Recipe, trained_on: list[str]
+    name: str,
+    cases: Cases,
+    shape: ClassifierShape,
+    augment: Augment,
+    out: Path,
+    recipe: Recipe,
+    trained_on: list[str],
+    attention: Attention | None = None,
 ) -> Path:
     """Train all members, going on from what lies in `out`, and return the file of weights.
 
-    Beside them stand the calibration and how well members did on the folds they never saw (`held_out`).
+    With `attention`, where they look is a part of their loss. Beside the weights stand the calibration and how well
+    members did on the folds they never saw (`held_out`).
     """
     import torch
 
     fold = folds(cases.classes, recipe.members, recipe.seed)
     logits, networks = np.zeros((len(fold), 1 + recipe.views, shape.classes), np.float32), torch.nn.ModuleList()
     for member in range(recipe.members):
-        network = _train_member(cases, fold != member, shape, augment, out / f"member-{member}", recipe, member)
+        network = _train_member(
+            cases, fold != member, shape, augment, out / f"member-{member}", recipe, member, attention
+        )
+        if attention:
+            centered(network)
         logits[fold == member] = _views(network, cases.inputs[fold == member], augment, recipe)
         networks.append(network)
     np.savez(out / "held_out.npz", logits=logits, classes=cases.classes, fold=fold)
@@ -167,6 +180,7 @@ def _train_member(
     out: Path,
     recipe: Recipe,
     member: int,
+    attention: Attention | None,
 ) -> torch.nn.Module:
     import torch
 
@@ -181,15 +195,25 @@ def _train_member(
         weights = 1.0 / torch.bincount(classes).float()[classes]
     hot = torch.nn.functional.one_hot(classes, shape.classes).float()
     hot = hot * (1 - recipe.smoothing) + recipe.smoothing / shape.classes
+    field = torch.from_numpy(attention.field)[None, None] if attention else torch.zeros(1, 0, 1, 1)
     training.begin()
     while not training.is_over:
         chosen = torch.multinomial(weights, recipe.batch, replacement=True, generator=generator)
-        x, target = augment(inputs[chosen], generator), hot[chosen]
+        x, target, fields = inputs[chosen], hot[chosen], field.expand(len(chosen), *field.shape[1:])
+        if attention:
+            x, fields = attention.views(x, fields, generator)
+        else:
+            x = augment(x, generator)
         if recipe.mixup:
-            x, target = _mixed(x, target, recipe.mixup, generator)
+            x, target, fields = _mixed(x, target, fields, recipe.mixup, generator)
         with mixed_precision():
-            answer = training.network(x.contiguous(memory_format=layout))
-        training.learn(torch.nn.functional.cross_entropy(answer.float(), target))
+            maps = training.network.features(x.contiguous(memory_format=layout))  # type: ignore[operator]
+            answer = training.network.answer(maps)  # type: ignore[operator]
+        loss, figures = torch.nn.functional.cross_entropy(answer.float(), target), {}
+        if attention:
+            more, outside = loss_of_attention(training.network, maps, fields, target)
+            loss, figures = loss + attention.weight * more, {"outside": outside}
+        training.learn(loss, **figures)
         if training.keep() and recipe.patience:
             said = _views(training.average, cases.inputs[~kept], augment, replace(recipe, views=0))[:, 0]
             training.watch(area_under_curve(said[:, 1] - said[:, 0], cases.classes[~kept] == 1))
@@ -212,16 +236,17 @@ def _layout(shape: ClassifierShape) -> torch.memory_format:
 
 
 def _mixed(
-    x: torch.Tensor, target: torch.Tensor, alpha: float, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mix a batch with itself in another order."""
+    x: torch.Tensor, target: torch.Tensor, fields: torch.Tensor, alpha: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mix a batch with itself in another order; findings can be where they can be in either."""
     import torch
 
     rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
     share = torch.from_numpy(rng.beta(alpha, alpha, len(x)).astype(np.float32))
     order = torch.randperm(len(x), generator=generator)
     shares = share.reshape(-1, *(1,) * (x.ndim - 1))
-    return shares * x + (1 - shares) * x[order], share[:, None] * target + (1 - share[:, None]) * target[order]
+    target = share[:, None] * target + (1 - share[:, None]) * target[order]
+    return shares * x + (1 - shares) * x[order], target, torch.maximum(fields, fields[order])
 
 
 def _views(

@@ -82,7 +82,7 @@ def copies_of(scan: Volume, name: str, count: int, nodules: int) -> list[tuple[V
     sides = [min(_SIDE, *chest.hu.shape)] * 3
     first = [int(np.clip(m - s / 2, 0, n - s)) for m, s, n in zip(middle, sides, chest.hu.shape, strict=True)]
     cube = tuple(slice(f, f + s) for f, s in zip(first, sides, strict=True))
-    made = []
+    made: list[tuple[Volume, list[Detection], float]] = []
     for number in range(count):
         rng = np.random.default_rng([7, number])
         hu: Floats = chest.hu.copy()
@@ -98,7 +98,7 @@ def copies_of(scan: Volume, name: str, count: int, nodules: int) -> list[tuple[V
         ]
         noisy = hu + rng.normal(0, rng.uniform(0, 30), hu.shape)
         volume = Volume(np.rint(noisy).astype(np.int16), grid, scan.metadata)
-        made.append((volume, boxes, np.count_nonzero(lung) * grid.voxel_volume / 1e6))
+        made.append((volume, boxes, float(np.count_nonzero(lung)) * grid.voxel_volume / 1e6))
     return made
 
 
