@@ -142,10 +142,9 @@ def test_steps_are_as_large_where_a_slab_ends_as_within_it(fake, factor, axis):
 
     def ratio(thin):
         steps = np.abs(np.diff(thin, axis=0)).mean((1, 2))
-        middle = slice(round(2 * factor), -round(2 * factor))
-        return steps[middle][ends[middle]].mean() / steps[middle][~ends[middle]].mean()
+        return steps[ends].mean() / steps[~ends].mean()
 
-    assert ratio(slabs.cubic(np.moveaxis(noise, axis, 0))) > 1.15
+    assert ratio(slabs.cubic(np.moveaxis(noise, axis, 0))) > 1.1
     assert ratio(np.moveaxis(found.array, axis, 0)) == pytest.approx(1, abs=0.02)
 
 

@@ -19,7 +19,8 @@ from napari_radcnn.models.super_resolution.through_plane import Array, ThroughPl
 _LOOKED_AT, _LARGEST, _NEAR, _EVEN = 2_000_000, 0.9, 1e-3, 5e-3
 #: Below this factor hardly two thin slices lie in one slab.
 _LOWEST = 1.4
-#: Slabs at either end that do not count, for the spline is mirrored there, and that there must be besides.
+#: Slabs at either end that do not tell whether anything is to be done, for the spline is mirrored there, and that there
+#: must be besides.
 _ENDS, _FEWEST = 2, 3
 
 
@@ -57,11 +58,11 @@ def even_share(slabs: ThroughPlane, thin: Array, thick: npt.NDArray[Any] | None)
     some = thin[:, ::every, ::every]
     means = None if thick is None else thick[:, ::every, ::every]
 
-    def is_even(share: float) -> bool:
-        at_border, within = mean_steps(slabs, evened(slabs, some, share, means))
+    def is_even(share: float, ends: int = 0) -> bool:
+        at_border, within = mean_steps(slabs, evened(slabs, some, share, means), ends)
         return bool(at_border <= within * (1 + _EVEN))
 
-    if slabs.count < 2 * _ENDS + _FEWEST or slabs.factor < _LOWEST or is_even(0.0):
+    if slabs.count < 2 * _ENDS + _FEWEST or slabs.factor < _LOWEST or is_even(0.0, _ENDS):
         return 0.0
     low, high = 0.0, _LARGEST
     while high - low > _NEAR:
@@ -70,11 +71,12 @@ def even_share(slabs: ThroughPlane, thin: Array, thick: npt.NDArray[Any] | None)
     return high
 
 
-def mean_steps(slabs: ThroughPlane, thin: Array) -> tuple[float, float]:
-    """Return the mean absolute difference of neighboring thin slices between slabs, and within, but for the ends."""
+def mean_steps(slabs: ThroughPlane, thin: Array, ends: int = 0) -> tuple[float, float]:
+    """Return the mean absolute difference of neighboring thin slices between slabs, and within; without end slabs."""
     position = slabs.positions()
     is_border = np.zeros(len(position), bool)
     is_border[slabs.begins()] = True
-    counts = (position > _ENDS - 0.5) & (position < slabs.count - 0.5 - _ENDS)
+    counts = (position > ends - 0.5) & (position < slabs.count - 0.5 - ends)
+    counts[0] = False
     steps = np.asarray(np.nanmean(np.abs(np.diff(thin, axis=0, prepend=thin[:1])), (1, 2), dtype=np.float64))
     return float(steps[counts & is_border].mean()), float(steps[counts & ~is_border].mean())
