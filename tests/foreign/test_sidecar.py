@@ -21,7 +21,9 @@ from napari_radcnn.volume import Volume, VolumeMetadata
 from onnx_file import boxes_onnx, several_means_onnx
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "model_json.md"
-EXAMPLES = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)]
+BLOCKS = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)]
+#: The last block is of a bundle's metadata.
+EXAMPLES = [block for block in BLOCKS if "schema" in block]
 
 
 def _scan() -> Volume:
@@ -180,7 +182,7 @@ def test_wrong_values_of_a_synthesis_are_named(tmp_path, changes, told):
 
 def test_every_key_and_step_is_documented():
     text = DOCUMENT.read_text()
-    for example in EXAMPLES:
+    for example in [*EXAMPLES, *(block["radcnn"] for block in BLOCKS if "radcnn" in block)]:
         for key in example:
             assert f"| `{key}`" in text or f", `{key}`" in text, key
     for step in INTENSITY:

@@ -52,6 +52,10 @@ class Arguments:
         """Return whether an argument is there; it is not taken."""
         return name in self._left
 
+    def assume(self, name: str, value: Any) -> None:
+        """Take this for the value of an argument that is left out."""
+        self._left.setdefault(name, value)
+
     def take(self, name: str, default: Any = _MISSING) -> Any:
         """Return an argument as it is, or `default` where it is left out."""
         self._asked.append(name)

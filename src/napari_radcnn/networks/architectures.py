@@ -61,10 +61,12 @@ _ONCE = frozenset(
         "SEResNext101",
         "EfficientNetBN",
         "ViT",
+        "Regressor",
+        "Classifier",
     }
 )
 #: Modules of `monai.networks.nets` that hold those.
-_MODULES = frozenset({"densenet", "resnet", "senet", "efficientnet", "vit"})
+_MODULES = frozenset({"densenet", "resnet", "senet", "efficientnet", "vit", "regressor", "classifier"})
 #: Of `napari_radcnn.networks.torchvision_networks`, which answer once as well.
 _TORCHVISION = frozenset(
     f"torchvision.{name}"
@@ -134,6 +136,14 @@ def known_name(name: str) -> str | None:
 def answers_once(name: str) -> bool:
     """Return whether a network on the list answers with a row of numbers for its whole input, not for every voxel."""
     return known_name(name) in _ONCE | _TORCHVISION
+
+
+def input_shape(architecture: Architecture) -> tuple[int, ...] | None:
+    """Return the shape of the only input a network takes, channels first, where its arguments state one; else None."""
+    given = architecture.arguments.get("in_shape")
+    if not isinstance(given, list | tuple) or not 3 <= len(given) <= 4:
+        return None
+    return tuple(given) if all(type(n) is int and 1 <= n <= 1 << 16 for n in given) else None
 
 
 def finds_boxes(name: str) -> bool:

@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 
 import napari_radcnn as radcnn
 from answering import compute_here, describe_answer, open_trusted, risk_keys, scan, value_keys, write_network
+from bundled_answers import LOAD, SHAPE, bundle, regressor, spot
 from models_dock import click, docked, wait_for_end
 from napari_radcnn.gui.findings.layer import findings_from_layer
 from napari_radcnn.gui.models import foreign
@@ -172,3 +173,36 @@ def test_landmarks_are_points_with_names_in_their_place(run, qtbot):
     assert abs(run.viewer.dims.point[0] - world[1][2]) <= half + 1e-6
     dock.model_combo.setCurrentIndex(0)
     assert widget.isHidden()
+
+
+def test_bundles_of_a_value_and_of_landmarks_answer_as_in_python(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(foreign, "_OPENED", {})
+    count = int(np.prod(SHAPE))
+    stated = {"task": "regression", "quantity": "bone age", "unit": "mo", "limits": [0, 240]}
+    stated |= {"interval": {"kind": "fixed", "half_width": 6, "level": 0.9}}
+    value = bundle(tmp_path / "value", regressor([[40 / count] * count], [7.0]), stated, before=LOAD)
+    place = np.stack(np.indices(SHAPE)).reshape(3, -1)
+    stated = {"task": "landmarks", "landmarks": ["tip"], "form": "coordinates"}
+    tip = bundle(tmp_path / "tip", regressor(place, [0.0] * 3, scale=1.0), stated, before=LOAD)
+
+    index = (7, 2, 4)  # k, j, i
+    volume = spot(index)
+    viewer, dock = docked(make_napari_viewer, volume)
+    for folder in (value, tip):
+        dock.chooser.open_path(folder)
+        wait_for_end(qtbot, dock)
+        wait_for_plan(dock)
+        click(qtbot, dock.panel.start_button)
+        wait_for_end(qtbot, dock)
+    # the mean of one bright voxel, doubled by the network's convolution
+    expected = 7 + 40 * 2 / count
+    assert dock.page("regression").widget.value.text() == f"bone age: {expected:.4g} mo"
+    layer = viewer.layers[-1]
+    assert isinstance(layer, Points)
+    (found,) = radcnn.landmarks(volume, radcnn.open_model(tip), device="cpu").points
+    np.testing.assert_allclose(found.position, volume.geometry.to_world(np.array(index, float)), atol=1e-3)
+    np.testing.assert_allclose((layer.data * layer.scale)[0, ::-1], found.position, atol=1e-3)  # napari has z, y, x
+    x, y, z = found.position
+    item = dock.page("landmarks").widget.topLevelItem(0)
+    assert [item.text(n) for n in (0, 2)] == ["tip", f"{x:.1f} {y:.1f} {z:.1f}"]

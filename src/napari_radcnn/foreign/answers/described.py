@@ -170,6 +170,8 @@ class Points:
         Whether a score follows the coordinates of each.
     least_score : float
         Below it a landmark is not found.
+    is_by_axis : bool
+        Whether the numbers of all landmarks along one axis come before those along the next; scores come last.
     """
 
     names: tuple[str, ...]
@@ -180,6 +182,7 @@ class Points:
     is_reversed: bool = False
     has_scores: bool = False
     least_score: float = 0.0
+    is_by_axis: bool = False
 
     def mismatch(self, shape: tuple[int, ...], dims: int) -> str:
         """Return what differs from an answer of a shape, without the batch; empty where nothing does."""
@@ -211,6 +214,10 @@ class Vector:
     def mismatch(self, shape: tuple[int, ...], dims: int) -> str:  # noqa: ARG002  as of the other answers
         """Return what differs from an answer of a shape, without the batch; empty where nothing does."""
         return _numbers_mismatch(shape, self.length, f"{self.length} for the embedding")
+
+
+#: What the numbers of a network that answers once for a whole scan can mean.
+Answer = Classes | Quantity | Hazards | Points | Vector
 
 
 def _numbers_mismatch(shape: tuple[int, ...], count: int, expected: str) -> str:
@@ -256,7 +263,7 @@ class Answering:
     channels: int
     steps: tuple[Step, ...]
     shape: Shape
-    answer: Classes | Quantity | Hazards | Points | Vector
+    answer: Answer
     spatial_dims: int = 3
     slices: Literal["one", "mean", "max"] = "one"
     stored_order: Shape = (0, 1, 2)

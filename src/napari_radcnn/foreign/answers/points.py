@@ -60,7 +60,8 @@ def _from_maps(maps: _Floats, points: Points, shape: Shape) -> tuple[_Floats, _F
 
 
 def _from_numbers(numbers: _Floats, points: Points, shape: Shape, dims: int) -> tuple[_Floats, _Floats]:
-    table = numbers.reshape(len(points.names), -1)
+    names = len(points.names)
+    table = numbers.reshape(-1, names).T if points.is_by_axis else numbers.reshape(names, -1)
     given, sides = table[:, :dims], np.array(shape[3 - dims :], float)
     if points.is_reversed:
         given = given[:, ::-1]

@@ -8,19 +8,14 @@ and everything else stays a text. What would be code is listed, so that it can b
 from __future__ import annotations
 
 import ast
-import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
-
-from napari_radcnn.errors import ModelError
-from napari_radcnn.files import binary_size
 
 #: ``$lambda x: x > 0``, the usual choice of foreground.
 POSITIVE = "x > 0"
-_MOST_BYTES, _MOST_NODES, _DEEPEST = 4 << 20, 50_000, 40
+_DEEPEST = 40
 _REFERENCE = re.compile(r"@([A-Za-z_][\w]*(?:(?:::|#)\w+)*)")
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -53,59 +48,6 @@ _IMPORTS = "glob os json math numpy pandas torch monai pathlib ignite random cop
 _USUAL_IMPORTS = frozenset(_IMPORTS.split())
 #: `_target_` of these packages is never built here unless a list names it; others are the bundle's own code.
 _USUAL_PACKAGES = ("monai.", "ignite.", "torch.nn.", "torch.optim.", "torch.utils.data.", "torch.device")
-
-
-def read_config(path: Path, shown: str | None = None) -> dict[str, Any]:
-    """Return a JSON or YAML configuration as plain values.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    shown : str, optional
-        What messages call it; its name by default.
-
-    Raises
-    ------
-    ModelError
-        If it is too large, damaged, or no mapping of names to values.
-    """
-    shown = path.name if shown is None else shown
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ModelError(f"{shown}: a configuration of {binary_size(path.stat().st_size)} is too large.")
-        text = path.read_text(encoding="utf-8")
-        if path.suffix.lower() == ".json":
-            found = json.loads(text)
-        else:
-            import yaml
-
-            try:
-                found = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ModelError(f"{shown}: not valid YAML ({_one_line(error)}).") from error
-        _count_nodes(found, shown)
-    except OSError as error:
-        raise ModelError(f"{shown}: the file cannot be read: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{shown}: not valid {path.suffix[1:].upper()} ({_one_line(error)}).") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{shown}: a mapping of names to values is expected.")
-    return found
-
-
-def _count_nodes(value: Any, shown: str) -> None:
-    """Refuse what is nested too deep or, by aliases of YAML, unfolds to too much."""
-    waiting, count = [(value, 0)], 0
-    while waiting:
-        inner, depth = waiting.pop()
-        count += 1
-        if count > _MOST_NODES:
-            raise ModelError(f"{shown}: a configuration of more than {_MOST_NODES} values is too large.")
-        if depth > _DEEPEST:
-            raise ValueError(f"nested deeper than {_DEEPEST}")
-        if isinstance(inner, dict | list):
-            waiting += [(item, depth + 1) for item in (inner.values() if isinstance(inner, dict) else inner)]
 
 
 def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -382,7 +324,3 @@ def _bounded(operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any
     if not numbers and len(left) + len(right) > 10_000:
         raise ValueError("too large")
     return operation(left, right)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:100]

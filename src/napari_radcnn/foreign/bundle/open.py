@@ -16,9 +16,10 @@ from typing import Any
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.fitting import check_fits
 from napari_radcnn.foreign.answers.specified import answering_spec
-from napari_radcnn.foreign.bundle.answers import answering_of, is_answer
-from napari_radcnn.foreign.bundle.config import Resolver, Unresolved, code_in, read_config
+from napari_radcnn.foreign.bundle.answers import answer_of, answering_of, is_answer
+from napari_radcnn.foreign.bundle.config import Resolver, Unresolved, code_in
 from napari_radcnn.foreign.bundle.detector import Detector, has_own_scripts, is_detector, is_own_target
+from napari_radcnn.foreign.bundle.stated import Stated, stated_in
 from napari_radcnn.foreign.bundle.transforms import (
     is_known,
     padding_of,
@@ -27,12 +28,13 @@ from napari_radcnn.foreign.bundle.transforms import (
     steps_there,
     transforms_in,
 )
+from napari_radcnn.foreign.configs import read_config
 from napari_radcnn.foreign.description import Words, labels_for, make_spec, modality_codes, network_file, text_of
 from napari_radcnn.foreign.detection.described import Detecting
 from napari_radcnn.foreign.detection.specified import check_detector, detecting_spec
 from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.processing.steps import Processing
-from napari_radcnn.networks.architectures import check_architecture, known_name
+from napari_radcnn.networks.architectures import check_architecture, input_shape, known_name
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
 from napari_radcnn.networks.files import check_weights
 from napari_radcnn.results import Label
@@ -44,6 +46,8 @@ _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _WEIGHTS = ("model.safetensors", "model.pt", "model.pth", "model.ts")
 #: What networks call the number of channels of their input.
 _CHANNELS = ("in_channels", "n_channels", "n_input_channels")
+#: How metadata call a map of classes.
+_MAPS = frozenset({"segmentation", "labels", "classes"})
 _NETWORKS = ("network_def", "network", "net", "model")
 #: What logs to the screen; any other handler of a logging.conf is made by evaluating its text.
 _PLAIN_LOGGING = {"class": {"StreamHandler", ""}, "args": {"(sys.stdout,)", "(sys.stderr,)", "()", ""}}
@@ -89,7 +93,12 @@ def open_bundle(root: Path, *, shown: Path | None = None, trust: str | None = No
     metadata_path = root / "configs" / "metadata.json"
     metadata = read_config(metadata_path, f"{shown.name}: {metadata_path.name}") if metadata_path.is_file() else {}
     bundle = _Bundle(root, shown, path, Resolver({"bundle_root": str(root), **config}), config, metadata)
-    return bundle.detecting(trust) if finds_boxes else bundle.spec(trust, may_run_code=bool(code))
+    stated = stated_in(metadata, metadata_path, f"{shown.name}: {metadata_path.name}")
+    if not finds_boxes:
+        return bundle.spec(trust, stated, may_run_code=bool(code))
+    if stated is not None:
+        raise stated.a.wrong("a detector is described by its inference.json")
+    return bundle.detecting(trust)
 
 
 def _python_in(root: Path) -> list[str]:
@@ -132,13 +141,15 @@ class _Bundle:
         self.shown = shown
         self.name = f"{shown.name}: {path.name}"
 
-    def spec(self, trust: str | None, *, may_run_code: bool) -> ModelSpec:
+    def spec(self, trust: str | None, stated: Stated | None, *, may_run_code: bool) -> ModelSpec:
         architecture = self.architecture(may_run_code)
         image, prediction = self.format_of("inputs", "image"), self.format_of("outputs", "pred")
         file = self.weights(architecture, trust)
-        if is_answer(architecture, prediction):
-            return self.answering(architecture, image, prediction, file)
+        if (stated is None and is_answer(architecture, prediction)) or (stated is not None and stated.is_answer):
+            return self.answering(architecture, image, prediction, file, stated)
         processing = self.processing(architecture, image, prediction)
+        if stated is not None:
+            processing = stated.synthesizing(processing)
         labels: dict[int, Any] = {}
         if processing.output == "labels":
             is_argmax = any(isinstance(s, steps.Decide) and s.kind == "argmax" for s in processing.back)
@@ -156,22 +167,36 @@ class _Bundle:
         return make_spec(self.words(), processing, file, inputs, labels, self.shown)
 
     def answering(
-        self, architecture: Architecture, image: Mapping[str, Any], prediction: Mapping[str, Any], file: NetworkFile
+        self,
+        architecture: Architecture,
+        image: Mapping[str, Any],
+        prediction: Mapping[str, Any],
+        file: NetworkFile,
+        stated: Stated | None,
     ) -> ModelSpec:
-        """Return the description of a network that classifies whole scans."""
+        """Return the description of a network that answers once for a whole scan."""
         there, back, inferer = self.steps()
         sampling, _, _ = sampling_of(inferer, self.name)
         if sampling is not None:
             raise ModelError(f"{self.name}: a network that answers once for a scan is not shown patches of it.")
         # only the number of the patch's dimensions tells where the network says nothing
-        dims = architecture.arguments.get("spatial_dims", 2 if architecture.name == "EfficientNetBN" else None)
+        takes = input_shape(architecture)
+        known = 2 if architecture.name == "EfficientNetBN" else None if takes is None else len(takes) - 1
+        dims = architecture.arguments.get("spatial_dims", known)
         shape = image.get("spatial_shape")
         dims = dims or (len(shape) if isinstance(shape, list) and len(shape) in (2, 3) else 3)
         there, order = _slices_first(there, None) if dims == 2 else (there, (2, 1, 0))
         channels = self.count(architecture, image, _CHANNELS, "inputs")
-        classes = self.count(architecture, prediction, ("out_channels", "num_classes"), "outputs")
-        names = _channel_names(prediction, classes)
-        how = answering_of(there, back, names, channels, dims, order, image, self.name)
+
+        def classes() -> list[str]:
+            count = self.count(architecture, prediction, ("out_channels", "num_classes", "classes"), "outputs")
+            return _channel_names(prediction, count)
+
+        answer = answer_of(stated, architecture, prediction, self.metadata, back, classes, dims, self.name)
+        shown_as = {**image, "spatial_shape": list(takes[1:])} if takes is not None else image
+        how = answering_of(there, answer, channels, dims, order, shown_as, self.name)
+        if stated is not None:
+            how = stated.joining(how)
         if file.architecture is not None:
             check_weights(file)
         check_fits(file, how, self.name)
@@ -323,7 +348,7 @@ class _Bundle:
         there += padding_of(inferer, sampling)
         channels = self.count(architecture, image, _CHANNELS, "inputs")
         classes = self.count(architecture, prediction, ("out_channels", "num_classes"), "outputs")
-        is_image = prediction.get("format") != "segmentation" and not any(isinstance(s, steps.Decide) for s in back)
+        is_image = prediction.get("format") not in _MAPS and not any(isinstance(s, steps.Decide) for s in back)
         if not is_image:
             back = _with_decision(back, classes)
         if not any(isinstance(s, steps.Invert) for s in back):
@@ -335,7 +360,9 @@ class _Bundle:
     def count(self, architecture: Architecture, described: Mapping[str, Any], names: tuple[str, ...], what: str) -> int:
         """Return a number of channels, on which network and metadata must agree."""
         told = described.get("num_channels")
+        takes = input_shape(architecture) if what == "inputs" else None
         built = next((architecture.arguments[n] for n in names if n in architecture.arguments), None)
+        built = built if takes is None else takes[0]
         for value in (built, told):
             if value is not None and (type(value) is not int or not 1 <= value <= 4096):
                 raise ModelError(f"{self.name}: the number of channels of the {what} is {str(value)[:20]!r}.")

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from napari_radcnn.foreign.answers.described import Answering, Classes, Hazards, IntervalKind, Points, Quantity, Vector
+from napari_radcnn.foreign.answers.described import (
+    Answer,
+    Answering,
+    Classes,
+    Hazards,
+    IntervalKind,
+    Points,
+    Quantity,
+    Vector,
+)
 from napari_radcnn.foreign.arguments import Arguments
 from napari_radcnn.foreign.processing import steps as steps
 from napari_radcnn.foreign.sidecar.clinical import read_parts, read_values, read_views
@@ -31,20 +40,34 @@ def read_answering(a: Arguments, task: str, scans: int) -> Answering:
         *((steps.Repeat(copies),) if copies > 1 else ()),
         *read_intensity(a, (*crop, *read_fit(a, shape, dims))),
     )
-    slices = a.only("slices", ["one", "mean", "max"], "one")
+    slices, is_as_stored, answer = read_slices(a, task, dims), read_monochrome1(a), read_answer(a, task)
+    values, is_apart = read_values(a), read_views(a, scans)
+    parts = read_parts(a, scans, scans * copies, len(values))
+    channels = scans * copies + len(values)
+    how = Answering(scans, channels, there, shape, answer, dims, slices, is_as_stored=is_as_stored)
+    return replace(how, values=values, parts=parts, is_apart=is_apart)
+
+
+def read_answer(a: Arguments, task: str) -> Answer:
+    """Return what the numbers of a network for this task mean."""
+    return _ANSWERS[task](a)
+
+
+def read_slices(a: Arguments, task: str, dims: int) -> Literal["one", "mean", "max"]:
+    """Return what a network of two dimensions makes of several slices."""
+    slices: Literal["one", "mean", "max"] = a.only("slices", ["one", "mean", "max"], "one")
     if slices != "one" and dims == 3:
         raise a.wrong("'slices' is for networks of two dimensions", "slices")
     if slices == "max" and task in ("regression", "survival", "embedding"):
         raise a.wrong("numbers of slices that are no probabilities can only be joined by their mean", "slices")
     if slices != "one" and task == "landmarks":
         raise a.wrong("landmarks are found in one slice", "slices")
-    is_as_stored = a.only("monochrome1", ["bright", "stored"], "bright") == "stored"
-    answer = _ANSWERS[task](a)
-    values, is_apart = read_values(a), read_views(a, scans)
-    parts = read_parts(a, scans, scans * copies, len(values))
-    channels = scans * copies + len(values)
-    how = Answering(scans, channels, there, shape, answer, dims, slices, is_as_stored=is_as_stored)
-    return replace(how, values=values, parts=parts, is_apart=is_apart)
+    return slices
+
+
+def read_monochrome1(a: Arguments) -> bool:
+    """Return whether a radiograph whose low values are shown bright is shown to the network as it is stored."""
+    return bool(a.only("monochrome1", ["bright", "stored"], "bright") == "stored")
 
 
 def read_copies(a: Arguments, scans: int) -> int:
@@ -222,11 +245,12 @@ def _points(a: Arguments) -> Points:
         return Points(tuple(names), form, activation, a.only("position", ["peak", "mean"], "peak"), least_score=least)
     unit = a.only("coordinates", ["voxel", "fraction", "signed"], "voxel")
     is_reversed = a.only("order", ["axes", "reversed"], "axes") == "reversed"
+    is_by_axis = a.only("layout", ["points", "axes"], "points") == "axes"
     has_scores = a.flag("scores")
     activation = a.only("activation", ["none", "sigmoid"], "none")
     if not has_scores and (least > 0 or activation != "none"):
         raise a.wrong("without 'scores' there is neither a 'least_score' nor an 'activation'", "scores")
-    return Points(tuple(names), form, activation, "peak", unit, is_reversed, has_scores, least)
+    return Points(tuple(names), form, activation, "peak", unit, is_reversed, has_scores, least, is_by_axis)
 
 
 def _vector(a: Arguments) -> Vector:
@@ -243,7 +267,7 @@ def _mapping(a: Arguments, name: str, example: str) -> Arguments:
     return a.inside(given, name, what=f"'{name}'")
 
 
-_ANSWERS: dict[str, Callable[[Arguments], Classes | Quantity | Hazards | Points | Vector]] = {
+_ANSWERS: dict[str, Callable[[Arguments], Answer]] = {
     "classification": _classes,
     "regression": _quantity,
     "survival": _hazards,

@@ -11,7 +11,7 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.fitting import check_fits
 from napari_radcnn.foreign.answers.specified import answering_spec
 from napari_radcnn.foreign.arguments import Arguments
-from napari_radcnn.foreign.bundle.config import read_config
+from napari_radcnn.foreign.configs import read_config
 from napari_radcnn.foreign.description import Words, make_spec, network_file, text_of
 from napari_radcnn.foreign.detection.specified import check_detector, detecting_spec
 from napari_radcnn.foreign.domain import stated_domain
