@@ -174,6 +174,7 @@ LANDMARKS = ResultKind(
     {
         ".json": "napari_radcnn.io.reports:write_landmarks",
         ".csv": "napari_radcnn.io.reports:write_landmarks",
+        ".sr.dcm": f"{_DICOM}:write_landmark_report",
     },
     numbers=f"{_RUN}.landmarking:numbers",
     compare=f"{_RUN}.landmarking:compare_landmarks",

@@ -194,7 +194,7 @@ VALUE = {"task": "regression", "quantity": "age", "unit": "a"}
         (None, {}, r'nothing says of what and in which unit: add to metadata.json "radcnn"'),
         (None, {"output": {"format": "value"}}, "nothing says of what and in which unit"),
         ({"task": "regression", "quantity": "age"}, {}, r"""metadata\.json, line \d+: "radcnn": 'unit' is missing"""),
-        (VALUE | {"intervall": 1}, {}, r"'intervall' is not supported; did you mean 'interval'\?"),
+        (VALUE | {"intervals": 1}, {}, r"'intervals' is not supported; did you mean 'interval'\?"),
         ({"task": "segmentation"}, {}, "task='segmentation' is not supported"),
         ([], {}, '"radcnn" must be a mapping'),
         (VALUE, {"after": [{"_target_": "Activationsd", "keys": "pred", "sigmoid": True}]}, "'Activate' in the post"),

@@ -9,6 +9,7 @@ from pydicom import dcmread
 
 import napari_radcnn as radcnn
 from answering import answer_with, describe_answer, value_keys, write_network
+from dciodvfy import errors_in
 from dicom_factory import write_dicom_series
 from grids import oblique
 from napari_radcnn.cli import main
@@ -59,6 +60,7 @@ def test_a_report_holds_the_numbers_with_their_units(tmp_path, name):
     dataset, (image, *_) = dcmread(path), sorted((tmp_path / "series").iterdir())
     assert dataset.StudyInstanceUID == dcmread(image).StudyInstanceUID
     assert dataset.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    assert errors_in(path) == set()
     with pytest.raises(WriteError, match="original DICOM series"):
         radcnn.write(ANSWERS[name], tmp_path / "b.sr.dcm")
 

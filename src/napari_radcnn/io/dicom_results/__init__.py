@@ -9,6 +9,7 @@ from napari_radcnn.io.dicom_results.read.rulers import is_ruler_report, read_rul
 from napari_radcnn.io.dicom_results.source import Reference
 from napari_radcnn.io.dicom_results.write.answers import write_answer_report
 from napari_radcnn.io.dicom_results.write.derived import check_series, write_derived
+from napari_radcnn.io.dicom_results.write.landmarks import write_landmark_report
 from napari_radcnn.io.dicom_results.write.report import write_detection_report, write_report
 from napari_radcnn.io.dicom_results.write.rulers import write_ruler_report
 from napari_radcnn.io.dicom_results.write.segmentation import as_label_map, write_segmentation
@@ -25,6 +26,7 @@ __all__ = [
     "write_answer_report",
     "write_derived",
     "write_detection_report",
+    "write_landmark_report",
     "write_report",
     "write_ruler_report",
     "write_segmentation",

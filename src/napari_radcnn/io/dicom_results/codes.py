@@ -5,10 +5,14 @@ No checker notices a wrong meaning for a real code, so codes are looked up by ke
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydicom.sr.coding import Code
+
+#: The scheme of our own codes (PS3.3, 8.2: private ones begin with 99), and how long a code may be.
+_SCHEME, _MOST = "99RADCNN", 16
 
 _ORGAN, _TISSUE, _ABNORMAL, _SUBSTANCE = (
     "AnatomicalStructure",
@@ -123,6 +127,19 @@ def label_codes(name: str) -> tuple[Code, Code]:
         known = LABEL_CODES[words[-1]]  # "lung nodule" is a nodule; "brain ventricle wall" must not become a wall
     category, kind = known or DEFAULT_CODES
     return code("SCT", category), code("SCT", kind)
+
+
+def own_code(meaning: str) -> Code:
+    """Return a code of our own for words that DICOM has none for, the same each time.
+
+    Parameters
+    ----------
+    meaning : str
+        At most 64 characters.
+    """
+    from pydicom.sr.coding import Code
+
+    return Code(hashlib.sha256(meaning.encode()).hexdigest()[:_MOST].upper(), _SCHEME, meaning)
 
 
 def code(scheme: str, keyword: str) -> Code:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_radcnn.errors import WriteError
 from napari_radcnn.files import check_target
 from napari_radcnn.io.dicom.headers import damage
-from napari_radcnn.io.dicom_results.codes import code, label_codes
+from napari_radcnn.io.dicom_results.codes import code, label_codes, own_code
 from napari_radcnn.io.dicom_results.identifier import identifier_of
 from napari_radcnn.io.dicom_results.source import Reference, Source, find_series
 from napari_radcnn.io.dicom_results.write.maker import Maker, label_name, maker_of, silent
@@ -26,8 +25,8 @@ from napari_radcnn.results import Classification, Regression, Survival
 if TYPE_CHECKING:
     from napari_radcnn.io.dicom_results.deidentify import Deidentifier
 
-#: The scheme of codes for what DICOM has none for (PS3.3, 8.2: private ones begin with 99), and how long a code may be.
-_SCHEME, _MOST = "99RADCNN", 16
+#: How long a code may be.
+_MOST = 16
 #: A name of what is measured, its number, UCUM's code of its unit, and the words for a code of DICOM's instead.
 _Number = tuple[str, float, str, str]
 
@@ -105,7 +104,7 @@ def _group(n: int, name: str, numbers: Sequence[_Number], source: Source, maker:
     category, kind = label_codes(name)
     measured = [
         Measurement(
-            name=code("DCM", keyword) if keyword else _own(words),
+            name=code("DCM", keyword) if keyword else own_code(label_name(words)),
             value=round(value, 6),
             unit=_unit(unit),
         )
@@ -125,14 +124,6 @@ def _group(n: int, name: str, numbers: Sequence[_Number], source: Source, maker:
         measurements=measured,
         source_images=images,
     )
-
-
-def _own(words: str) -> Any:
-    """Return a code of our own for words, the same each time."""
-    from pydicom.sr.coding import Code
-
-    meaning = label_name(words)
-    return Code(hashlib.sha256(meaning.encode()).hexdigest()[:_MOST].upper(), _SCHEME, meaning)
 
 
 def _unit(unit: str) -> Any:
