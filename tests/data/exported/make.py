@@ -26,7 +26,7 @@ def main() -> None:
     regressor = MLPRegressor(hidden_layer_sizes=(4,), max_iter=100, random_state=0).fit(rows, 10 + 3 * rows[:, 0])
     written = to_onnx(regressor, rows[:1], target_opset={"": 17, "ai.onnx.ml": 3})
     (FOLDER / "scikit-learn.onnx").write_bytes(written.SerializeToString())
-    answers = {"scikit-learn": float(regressor.predict(IMAGE.reshape(1, -1))[0])}
+    answers = {"scikit-learn": float(regressor.predict(IMAGE.reshape(1, -1))[0])} | _classifiers(rows)
     torch.manual_seed(0)
     network = torch.nn.Sequential(
         torch.nn.Conv3d(1, 4, 3, padding=1),
@@ -41,6 +41,23 @@ def main() -> None:
     with torch.inference_mode():
         answers["torch"] = network(given)[0].tolist()
     (FOLDER / "answers.json").write_text(json.dumps(answers, indent=2) + "\n")
+
+
+def _classifiers(rows: np.ndarray) -> dict[str, list[float]]:
+    """Write what only scikit-learn has: trees, and a linear model whose probabilities are in a mapping of classes."""
+    from skl2onnx import to_onnx
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    classes = np.array(["benign", "malignant", "normal"])[np.digitize(rows[:, 0], [-0.5, 0.5])]
+    forest = RandomForestClassifier(n_estimators=5, max_depth=3, random_state=0).fit(rows, classes)
+    linear = LogisticRegression(C=0.01).fit(rows, classes)
+    answers = {}
+    for name, made, options in (("forest", forest, {"zipmap": False}), ("linear", linear, {})):
+        written = to_onnx(made, rows[:1], options={id(made): options}, target_opset={"": 17, "ai.onnx.ml": 3})
+        (FOLDER / f"{name}.onnx").write_bytes(written.SerializeToString())
+        answers[name] = made.predict_proba(IMAGE.reshape(1, -1))[0].tolist()
+    return answers
 
 
 def _without_places(path: Path) -> None:

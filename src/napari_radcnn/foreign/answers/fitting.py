@@ -8,8 +8,8 @@ from math import prod
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.described import Answering, Classes, Points
-from napari_radcnn.foreign.onnx import OnnxInfo, read_onnx
 from napari_radcnn.networks.architectures import answers_once, build, names
+from napari_radcnn.networks.onnx import OnnxInfo, read_onnx
 from napari_radcnn.networks.outputs import choose_name, choose_output
 from napari_radcnn.spec.patches import BUNDLE_CODE, NetworkFile
 

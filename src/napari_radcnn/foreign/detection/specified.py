@@ -11,9 +11,9 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.description import Words, spec_of
 from napari_radcnn.foreign.detection.decoding import split_maps
 from napari_radcnn.foreign.detection.described import Detecting, DetectorOptions
-from napari_radcnn.foreign.onnx import read_onnx
 from napari_radcnn.geometry import Shape
 from napari_radcnn.networks.architectures import build, finds_boxes
+from napari_radcnn.networks.onnx import read_onnx
 from napari_radcnn.networks.outputs import choose_name
 from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec

@@ -15,7 +15,6 @@ from napari_radcnn.foreign.configs import read_config
 from napari_radcnn.foreign.description import Words, make_spec, network_file, text_of
 from napari_radcnn.foreign.detection.specified import check_detector, detecting_spec
 from napari_radcnn.foreign.domain import stated_domain
-from napari_radcnn.foreign.onnx import read_onnx
 from napari_radcnn.foreign.processing.steps import Processing
 from napari_radcnn.foreign.sidecar.answers import read_answering
 from napari_radcnn.foreign.sidecar.detecting import read_detecting
@@ -26,6 +25,7 @@ from napari_radcnn.geometry import Shape
 from napari_radcnn.networks.architectures import answers_once, check_architecture, finds_boxes
 from napari_radcnn.networks.checkpoints import find_entry, read_checkpoint, torch_kind
 from napari_radcnn.networks.files import check_weights
+from napari_radcnn.networks.onnx import read_onnx
 from napari_radcnn.networks.outputs import choose_name
 from napari_radcnn.networks.safetensors import looks_like_safetensors
 from napari_radcnn.schemas import check_schema

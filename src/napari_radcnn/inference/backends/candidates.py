@@ -9,6 +9,7 @@ from napari_radcnn.inference.backends.hardware import (
     cpu_computes_bfloat16,
     cuda_computes_bfloat16,
     device_name,
+    has_onnxruntime,
     has_openvino,
 )
 from napari_radcnn.inference.settings import RunSettings
@@ -21,7 +22,7 @@ class Candidate:
     Attributes
     ----------
     backend : str
-        ``"torch"``, ``"openvino"``, ``"cuda"``, ``"mps"``.
+        ``"torch"``, ``"openvino"``, ``"onnxruntime"``, ``"cuda"``, ``"mps"``.
     precision : str
         ``"float32"``, ``"bfloat16"``, ``"float16"``.
     """
@@ -30,11 +31,10 @@ class Candidate:
     precision: str
 
     def __str__(self) -> str:
-        names = {"torch": "PyTorch", "openvino": "OpenVINO", "cuda": "CUDA", "mps": "MPS"}
-        return f"{names[self.backend]} in {self.precision}"
+        return f"{_NAMES[self.backend]} in {self.precision}"
 
 
-def candidates(settings: RunSettings, *, is_onnx: bool) -> tuple[Candidate, ...]:
+def candidates(settings: RunSettings, *, is_onnx: bool, is_classical: bool = False) -> tuple[Candidate, ...]:
     """Return the ways to compute a network here that fit the settings, fastest first.
 
     Parameters
@@ -42,7 +42,9 @@ def candidates(settings: RunSettings, *, is_onnx: bool) -> tuple[Candidate, ...]
     settings : RunSettings
         Device and precision.
     is_onnx : bool
-        Whether the network is an ONNX file: it runs in OpenVINO only.
+        Whether the network is an ONNX file: it runs in OpenVINO, where that is missing in ONNX Runtime.
+    is_classical : bool
+        Whether that file has operations for what is no neural network, such as trees: they run in ONNX Runtime only.
 
     Raises
     ------
@@ -53,15 +55,11 @@ def candidates(settings: RunSettings, *, is_onnx: bool) -> tuple[Candidate, ...]
     ways = _on(device)
     if settings.device == "auto" and device != "cpu":
         ways += _on("cpu")
-    there = [c for c in ways if c.backend == "openvino" or not is_onnx]
-    if not there:
-        raise ResourceError(
-            f"A network in an ONNX file runs on the processor with OpenVINO, which is "
-            f"{'installed: use --device cpu.' if has_openvino() else 'not installed: pip install napari-radcnn[cpu].'}"
-        )
-    fitting = tuple(c for c in there if settings.precision in ("auto", c.precision))
+    if is_onnx:
+        ways = _for_onnx(ways, is_classical)
+    fitting = tuple(c for c in ways if settings.precision in ("auto", c.precision))
     if not fitting:
-        offered = ", ".join(dict.fromkeys(c.precision for c in reversed(there)))
+        offered = ", ".join(dict.fromkeys(c.precision for c in reversed(ways)))
         raise ResourceError(
             f"This computer's {_DEVICES[device]} cannot run this network in {settings.precision}; it supports: "
             f"{offered}."
@@ -69,6 +67,35 @@ def candidates(settings: RunSettings, *, is_onnx: bool) -> tuple[Candidate, ...]
     return fitting
 
 
+def _for_onnx(ways: tuple[Candidate, ...], is_classical: bool) -> tuple[Candidate, ...]:
+    """Return the ways to compute an ONNX file, all of one program."""
+    has_processor = any(way.backend == "torch" for way in ways)
+    if is_classical or (has_onnxruntime() and not has_openvino()):
+        if has_processor and has_onnxruntime():
+            return (Candidate("onnxruntime", "float32"),)
+        what = (
+            "This ONNX file has operations for what is no neural network (ai.onnx.ml: trees, linear models, ...); they "
+            "run on the processor with ONNX Runtime"
+        )
+        raise _missing(what, has_onnxruntime(), "onnx")
+    there = tuple(way for way in ways if way.backend == "openvino")
+    if not there:
+        raise _missing("A network in an ONNX file runs on the processor with OpenVINO", has_openvino(), "cpu")
+    return there
+
+
+def _missing(what: str, is_installed: bool, extra: str) -> ResourceError:
+    told = "installed: use --device cpu." if is_installed else f"not installed: pip install napari-radcnn[{extra}]."
+    return ResourceError(f"{what}, which is {told}")
+
+
+_NAMES = {
+    "torch": "PyTorch",
+    "openvino": "OpenVINO",
+    "onnxruntime": "ONNX Runtime",
+    "cuda": "CUDA",
+    "mps": "MPS",
+}
 _DEVICES = {"cpu": "processor", "cuda": "graphics card", "mps": "graphics processor (MPS)"}
 
 

@@ -14,10 +14,12 @@ from napari_radcnn.inference.backends.base import BackendError, NetworkSource, O
 from napari_radcnn.inference.backends.candidates import Candidate, candidates
 from napari_radcnn.inference.backends.fallback import FallingBackPredictor
 from napari_radcnn.inference.backends.hardware import cuda_name
+from napari_radcnn.inference.backends.onnx_runtime import OnnxRuntimePredictor
 from napari_radcnn.inference.backends.openvino.converted import converted_model
 from napari_radcnn.inference.backends.openvino.cpu import OpenVINOPredictor
 from napari_radcnn.inference.backends.torch_cpu import TorchPredictor
 from napari_radcnn.inference.settings import RunSettings
+from napari_radcnn.networks.onnx import read_onnx
 from napari_radcnn.progress import Monitor
 from napari_radcnn.user_folders import recall, remember
 from napari_radcnn.version import package_version
@@ -28,7 +30,7 @@ _ACCELERATORS = ("cuda", "mps")
 #: patch on a busy computer does not tell small differences. And how many times slower a first patch may be to be given
 #: a second one.
 _WORTH_TIMING, _CLEARLY, _HOPELESS = 0.25, 1.25, 1.5
-_Opened = TorchPredictor | OpenVINOPredictor | AcceleratorPredictor
+_Opened = TorchPredictor | OpenVINOPredictor | OnnxRuntimePredictor | AcceleratorPredictor
 
 
 def open_predictor(
@@ -106,11 +108,13 @@ def _open_chosen(
     scan: Callable[[], str] | None,
 ) -> tuple[Predictor, tuple[str, ...]]:
     """Open what was chosen earlier, or choose; parameters as of `open_predictor`."""
-    is_onnx = source.onnx_path is not None
-    ways = candidates(settings, is_onnx=is_onnx)
+    path = source.onnx_path
+    is_classical = path is not None and bool(read_onnx(path).classical)
+    ways = candidates(settings, is_onnx=path is not None, is_classical=is_classical)
+    reference = Candidate("torch" if path is None else ways[0].backend, "float32")
     if outputs == "answer":  # computed once: PyTorch needs no conversion
         ways = tuple(sorted(ways, key=lambda way: way.backend == "openvino"))
-    opening = _Opening(source, patch, settings, threads, is_onnx, monitor)
+    opening = _Opening(source, patch, settings, threads, reference, monitor)
     key = _key(source, patch, settings, ways, tolerance, outputs)
     known = _known_choice(key, ways)
     if known is not None and (predictor := opening.attempt(known[0])) is not None:
@@ -134,7 +138,7 @@ class _Opening:
         patch: Shape,
         settings: RunSettings,
         threads: int,
-        is_onnx: bool,
+        reference: Candidate,
         monitor: Monitor | None,
     ) -> None:
         self._source = source
@@ -142,16 +146,12 @@ class _Opening:
         self._settings = settings
         self._threads = threads
         self._monitor = monitor
-        self._is_onnx = is_onnx
+        self._reference_candidate = reference
         self.warnings: list[str] = []
 
     @property
     def _is_asked(self) -> bool:
         return self._settings.precision != "auto"
-
-    @property
-    def _reference_candidate(self) -> Candidate:
-        return Candidate("openvino" if self._is_onnx else "torch", "float32")
 
     def _say(self, message: str) -> None:
         if self._monitor is not None:
@@ -197,7 +197,7 @@ class _Opening:
             if predictor is None:
                 continue
             if candidate == self._reference_candidate:
-                predictor.agreement = None if self._is_onnx else 1.0
+                predictor.agreement = 1.0 if candidate.backend == "torch" else None
                 return predictor
             if reference is None:
                 reference = self._reference(sample)
@@ -267,7 +267,7 @@ class _Opening:
         return is_same_device and way != self._reference_candidate
 
     def _reference(self, sample: Patch) -> Patch:
-        """Return what float32 says of the sample: PyTorch's, or for an ONNX file OpenVINO's."""
+        """Return what float32 says of the sample: PyTorch's, or for an ONNX file that of what computes it."""
         self._say("computing one patch in float32 for comparison")
         predictor = _open(self._reference_candidate, self._source, self._patch, self._threads, is_compared=False)
         try:
@@ -282,6 +282,8 @@ def _open(candidate: Candidate, source: NetworkSource, patch: Shape, threads: in
         model = converted_model(source, patch, is_compared=is_compared)
         is_packed = isinstance(source.onnx_output, tuple) and source.onnx_path is not None
         return OpenVINOPredictor(model, source.spatial_dims, candidate.precision, threads, is_packed)
+    if candidate.backend == "onnxruntime":
+        return OnnxRuntimePredictor(source, threads)
     module = source.torch_module()
     if candidate.backend == "torch":
         return TorchPredictor(module, source.spatial_dims, candidate.precision, threads)
@@ -321,7 +323,9 @@ def _key(
     size = "x".join(str(n) for n in patch)
     card = f" {cuda_name()}" if any(c.backend == "cuda" for c in ways) else ""
     there = ", ".join(str(c) for c in ways)
-    versions = " ".join(f"{name}-{package_version(name)}" for name in ("napari-radcnn", "torch", "openvino"))
+    versions = " ".join(
+        f"{name}-{package_version(name)}" for name in ("napari-radcnn", "torch", "openvino", "onnxruntime")
+    )
     asked = f"{source.channels}x{size} {outputs}>={tolerance:g} {settings.precision}"
     return f"{source.identity} {asked} {there}{card} {versions}"
 

@@ -17,6 +17,11 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+def has_onnxruntime() -> bool:
+    """Return whether ONNX Runtime is installed."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
 def device_name(settings: RunSettings) -> str:
     """Return where a run computes: ``"cpu"``, ``"cuda"`` or ``"mps"``.
 

@@ -159,6 +159,7 @@ def test_an_onnx_file_runs_and_is_compared_with_its_own_float32(onnx, monkeypatc
 
 def test_an_onnx_file_without_openvino_says_what_to_install(onnx, monkeypatch):
     monkeypatch.setattr(candidates, "has_openvino", lambda: False)
+    monkeypatch.setattr(candidates, "has_onnxruntime", lambda: False)
     with pytest.raises(ResourceError, match=r"not installed: pip install napari-radcnn\[cpu\]"):
         open_predictor(onnx, PATCH, RunSettings(), threads=1)
 

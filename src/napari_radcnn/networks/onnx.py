@@ -23,6 +23,8 @@ _INSIDE: dict[str, dict[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
+#: The domain of ONNX's operations for what is no neural network: trees, vector machines, and so on.
+CLASSICAL = "ai.onnx.ml"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DEEPEST, _MOST_MESSAGES = 64, 2_000_000
 
@@ -43,6 +45,8 @@ class OnnxInfo:
     outputs: tuple[OnnxValue, ...]
     #: What kind of node makes each of the main graph's values, by its name: ``"Softmax"``.
     ends: Mapping[str, str] = field(default_factory=dict)
+    #: Operations of `CLASSICAL`, such as ``"TreeEnsembleClassifier"``.
+    classical: tuple[str, ...] = ()
 
 
 def read_onnx(path: Path) -> OnnxInfo:
@@ -72,6 +76,7 @@ class _Walk:
         self.outputs: list[OnnxValue] = []
         self.weights: set[str] = set()
         self.kinds: dict[str, str] = {}
+        self.classical: dict[str, None] = {}
 
     def run(self) -> OnnxInfo:
         has_graph = False
@@ -86,7 +91,7 @@ class _Walk:
         if not inputs or not self.outputs:
             raise self.damaged("its graph has no input or no output")
         made = {value.name: self.kinds[value.name] for value in self.outputs if value.name in self.kinds}
-        return OnnxInfo(inputs, tuple(self.outputs), made)
+        return OnnxInfo(inputs, tuple(self.outputs), made, tuple(self.classical))
 
     def visit(self, what: str, start: int, stop: int, depth: int) -> None:
         self.messages += 1
@@ -102,19 +107,22 @@ class _Walk:
                 if depth == 1:  # of the main graph; those of loops and branches are of no interest
                     (self.inputs if inner == "input" else self.outputs).append(self.value(first, last))
             else:
-                if inner == "node" and depth == 1:
-                    self.node(first, last)
+                if inner == "node":
+                    self.node(first, last, is_main=depth == 1)
                 self.visit(inner, first, last, depth + 1)
 
-    def node(self, start: int, stop: int) -> None:
-        """Note what kind of node makes which values: output (2), op_type (4)."""
+    def node(self, start: int, stop: int, is_main: bool) -> None:
+        """Note what kind of node makes which values: output (2), op_type (4), domain (7)."""
         texts = [
             (number, self.text(first, last))
             for number, kind, first, last in self.fields(start, stop)
-            if kind == _BYTES and number in (2, 4)
+            if kind == _BYTES and number in (2, 4, 7)
         ]
         kind_of_node = next((text for number, text in texts if number == 4), "")
-        self.kinds |= {text: kind_of_node for number, text in texts if number == 2}
+        if is_main:
+            self.kinds |= {text: kind_of_node for number, text in texts if number == 2}
+        if (7, CLASSICAL) in texts:
+            self.classical[kind_of_node] = None
 
     def tensor(self, start: int, stop: int, is_weight: bool) -> None:
         place = ""
