@@ -77,6 +77,7 @@ benchmark-interactive: $(VENV)
 
 benchmark-models: $(VENV)
 	.venv/bin/python -m benchmarks models --data "$(DATA)" $(if $(ONLY),--only $(ONLY))
+	.venv/bin/python -m benchmarks robustness --data "$(DATA)" $(if $(ONLY),--only $(ONLY))
 
 benchmark-suitability: $(VENV)
 	.venv/bin/python -m benchmarks.suitability --data "$(DATA)" --packages .venv/lib/python3*/site-packages $(PACKAGES) --sealed --write

@@ -1,6 +1,7 @@
 """Measure everything and write ``docs/figures.md``; or only the modules that are named, keeping the other sections.
 
-With the word ``models`` first, recompute the figures of the cards; with ``failures``, draw what the models do worst.
+With the word ``models`` first, recompute the figures of the cards; with ``robustness``, those of changed scans; with
+``failures``, draw what the models do worst.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.common import ROOT, machine
-from benchmarks.models import failures, run as models
+from benchmarks.models import failures, robustness, run as models
 
 _PARTS = {
     "Importing": "importing",
@@ -71,6 +72,8 @@ def _write(page: Path, sections: dict[str, str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["models"]:
         sys.exit(models.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["robustness"]:
+        sys.exit(robustness.main(sys.argv[2:]))
     if sys.argv[1:2] == ["failures"]:
         failures.main(sys.argv[2:])
     else:

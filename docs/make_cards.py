@@ -9,6 +9,7 @@ prose is a template of Jinja (https://jinja.palletsprojects.com) in which stand
   from a list. What begins with ``weights.`` is looked up in what training wrote beside the weights.
 * ``{% for key, row in path | items %}`` or ``{% for row in path %}`` and ``{% endfor %}``, alone on their lines: what
   lies between them, once for each item of a mapping or a list.
+* ``{% include "robustness.md" %}``: the table of changed scans and what follows from it.
 
 Cards of interactive engines are made in the same way from ``benchmarks/interactive/*/NAME.md.in``, with the figures of
 ``benchmarks/results/interactive.json`` as ``engines``, and as ``own`` those of the engine.
@@ -26,7 +27,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 
 from napari_radcnn.models import ModelSpec, get_model, models
 from napari_radcnn.spec.shipped import about_weights
@@ -34,6 +35,8 @@ from napari_radcnn.training.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 MEASURED, PACKAGE = ROOT / "benchmarks" / "models", ROOT / "src" / "napari_radcnn"
+#: Parts of cards that several include.
+SHARED = ROOT / "benchmarks" / "models"
 #: Prose of interactive engines, and where `make benchmark-interactive` keeps their figures.
 ENGINES, PLAYED = ROOT / "benchmarks" / "interactive", ROOT / "benchmarks" / "results" / "interactive.json"
 ILLUSTRATED = ROOT / "docs" / "models"
@@ -52,6 +55,7 @@ def render(text: str, scope: Mapping[str, Any]) -> str:
         If a figure is missing or does not fit its format, or the text is not written as Jinja expects.
     """
     environment = Environment(
+        loader=FileSystemLoader(SHARED),
         undefined=StrictUndefined,
         finalize=_text,
         trim_blocks=True,

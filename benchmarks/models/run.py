@@ -24,6 +24,8 @@ from benchmarks.models.folders import figures_path, modules
 _RELATIVE, _ABSOLUTE = 0.02, 0.005
 #: What depends on the computer: recorded, never compared.
 _RECORDED = "speed"
+#: What `benchmarks.models.robustness` keeps among the figures of a model, and compares itself.
+ROBUSTNESS = "robustness"
 
 
 def evaluations() -> dict[str, ModuleType]:
@@ -69,12 +71,14 @@ def check(path: Path, figures: Mapping[str, Any], is_written: bool) -> list[str]
     """Write the figures of a model into a file, or return how they differ from what is stored there."""
     # As they will be read: keys are strings, tuples are lists.
     figures = json.loads(json.dumps(figures, allow_nan=False))
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    robustness = {ROBUSTNESS: stored.pop(ROBUSTNESS)} if ROBUSTNESS in stored else {}
     if is_written:
-        path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(figures | robustness, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return []
     if not path.exists():
         return [f"{path.name} is missing: --write makes it"]
-    return list(differences(json.loads(path.read_text(encoding="utf-8")), figures))
+    return list(differences(stored, figures))
 
 
 def check_cards(names: list[str]) -> list[str]:

@@ -30,8 +30,6 @@ _OWN, _DEEPBET = {"method": "any-contrast"}, {"method": "deepbet"}
 #: Masks of HD-BET (Isensee et al. 2019), beside the scans: where they are not, nothing is compared with them.
 _HD_BET = "brain-extraction/{}.hdbet.npz"
 _ORIENTATIONS = ("SPL", "AIR", "RIP", "PLI")
-#: mm of thicker slices.
-_SLICES_MM = (2.0, 3.0, 5.0)
 
 _THEIRS = """
 import sys, warnings
@@ -109,19 +107,13 @@ def _with_ch2bet() -> float:
 
 
 def _changed(head: Volume) -> dict[str, Any]:
-    """Compare with the same head in other orders of axes and with thicker slices."""
+    """Compare with the same head in other orders of axes."""
     plain = brain_of(head)
     turned = [
         dice(head.geometry.axis_map(letters).invert(brain_of(head.reoriented(letters))), plain)
         for letters in _ORIENTATIONS
     ]
-    thick = {}
-    for size in _SLICES_MM:
-        grid = head.geometry.with_spacing((size, *head.geometry.spacing[1:]))
-        found = radcnn.segment(Resize(grid.shape, "linear").apply(head), "brain-extraction", _OWN, anyway=True)
-        back = resize(found.array.astype(np.float32), head.geometry.shape, "linear") > 0.5
-        thick[f"{size:g}_mm"] = round(dice(back, plain), 4)
-    return {"orientations": round(min(turned), 4), "slices": thick}
+    return {"orientations": round(min(turned), 4)}
 
 
 def report() -> str:

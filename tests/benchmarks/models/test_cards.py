@@ -149,3 +149,28 @@ def test_the_head_tells_size_and_hash_of_the_weights_and_how_they_were_made(tmp_
     text = make_cards.head(spec, {"recipe": {"minutes": 60.0}, "steps": 4321})
     assert "| Weights | 1.23 MB, SHA-256 `0123456789abcdef…` |" in text
     assert "| Made by | `radcnn train nlm-denoise --data DIR --out DIR` (60 minutes, 4321 steps) |" in text
+
+
+def test_a_card_says_where_the_answer_holds_suffers_and_breaks():
+    rows = [
+        {"change": "noise", "Dice": 0.95, "of": "liver", "n": 4},
+        {"change": "turned", "Dice": 0.9, "of": "a", "n": 3},
+        {"change": "thick", "Dice": 0.75, "of": "b", "n": 3},
+        {"change": "mirrored", "Dice": 0.7499, "of": "c", "n": 12},
+    ]
+    figures = {"scans": "A scan", "says": "Dice.", "judged": "Dice", "format": ".3f", "holds": 0.9, "breaks": 0.75}
+    text = make_cards.render('{% include "robustness.md" %}\n\nafter\n', {"robustness": figures | {"rows": rows}})
+    assert text == (
+        "**Robustness.** A scan, changed. Dice.\n\n"
+        "| change | Dice | of | n |\n|---|---|---|---|\n"
+        "| noise | 0.950 | liver | 4 |\n| turned | 0.900 | a | 3 |\n"
+        "| thick | 0.750 | b | 3 |\n| mirrored | 0.750 | c | 12 |\n\n"
+        "The answer holds (Dice 0.900 or more) with: noise; turned.\n"
+        "It suffers with: thick.\n"
+        "**It breaks** (Dice below 0.750) with: mirrored. Do not rely on it there.\n\nafter\n"
+    )
+    text = make_cards.render('{% include "robustness.md" %}', {"robustness": figures | {"rows": rows[:1]}})
+    assert "suffers" not in text
+    assert "Nothing that was tried breaks it (Dice below 0.750)." in text
+    with pytest.raises(make_cards.CardError, match="line 2: 'robustness' is undefined"):
+        make_cards.render('a\n{% include "robustness.md" %}', {})
