@@ -7,11 +7,13 @@ import itertools
 import logging
 import os
 import resource
+import shutil
 import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +27,12 @@ _BEGUN = pytest.StashKey[float]()
 #: How many modules there were when those that were imported were left out of searches for garbage.
 _LEFT_OUT = [0]
 _MANY_MODULES = 50
+#: Folders of tests in which a backend that was chosen for a network is taken again, as on a user's computer. In the
+#: others the choice itself is tested, or nothing runs; those of the viewer share one set of folders anyway.
+_CHOSEN_ONCE = {
+    *("benchmarks", "cli", "cohort", "contracts", "discovery", "docs", "evidence", "faults", "foreign", "interactive"),
+    *("models", "operations", "training"),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -140,6 +148,30 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     home.mkdir(parents=True)
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name.lower()))
+
+
+@pytest.fixture(scope="session")
+def _chosen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the choices of a process are kept from test to test, and converted networks."""
+    return tmp_path_factory.mktemp("chosen")
+
+
+@pytest.fixture(autouse=True)
+def _backends_are_chosen_once(request: pytest.FixtureRequest, _own_folders: None, _chosen: Path) -> Iterator[None]:
+    """Remember from test to test how a network computes here: comparing all ways takes most of a small run."""
+    if request.path.relative_to(Path(__file__).parent).parts[0] not in _CHOSEN_ONCE:
+        yield
+        return
+    cache, kept = Path(os.environ["XDG_CACHE_HOME"]) / "napari-radcnn", _chosen / "backends.json"
+    cache.mkdir(parents=True)
+    (_chosen / "openvino").mkdir(exist_ok=True)
+    (cache / "openvino").symlink_to(_chosen / "openvino", target_is_directory=True)
+    file = cache / kept.name
+    if kept.exists():
+        shutil.copyfile(kept, file)
+    yield
+    if file.is_file():
+        shutil.copyfile(file, kept)
 
 
 @pytest.fixture(autouse=True)

@@ -21,11 +21,6 @@ SPACING = (2.0, 0.8, 0.8)
 SHAPE = (3, 160, 144)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
 def volume(array, spacing=SPACING, modality="CT", **metadata):
     array = np.asarray(array)
     return Volume(array, Geometry.from_parts(array.shape, spacing), VolumeMetadata(modality=modality, **metadata))
