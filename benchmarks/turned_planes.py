@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 from benchmarks.common import table
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import layer_data
-from napari_radcnn.gui.reading.cuts.picture import Sources, paint
+from napari_radcnn.gui.reading.cuts.picture import Sources, paint, sheets_of
 from napari_radcnn.gui.reading.cuts.view import CutView
 from napari_radcnn.gui.reading.room import Room, open_room
 from napari_radcnn.gui.reading.show import add_to_viewer
@@ -97,7 +97,7 @@ def _picture(layer: napari.layers.Layer, grid: Geometry, thickness: float, kind:
         turn = rotation(*random.uniform(-180, 180, 3))
         plane = Plane.centered(middle, turn[:, 0], turn[:, 1], (0.8, 0.8), (512, 512))
         start = time.perf_counter()
-        paint([layer], [0.0, 0.0, 0.0], sources, plane, thickness, kind)
+        paint(sheets_of([layer], [0.0, 0.0, 0.0], sources), plane, thickness, kind)
         found.append(time.perf_counter() - start)
     return float(np.median(found))
 

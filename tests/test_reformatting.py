@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from threading import Event
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ import SimpleITK as sitk
 
 import napari_radcnn as radcnn
 from grids import ALL
-from napari_radcnn.errors import GeometryError
+from napari_radcnn.errors import CancelledError, GeometryError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, disks, rotation, world_field
 from napari_radcnn.reformatting import Plane, reformat, sample, sample_labels, slab_depths
+from napari_radcnn.reformatting.sampling import COARSE_DEPTHS
 from napari_radcnn.volume import Volume, VolumeMetadata
 from sources import CountingSource
 
@@ -261,3 +263,28 @@ def test_numbers_out_of_range(wrong):
     scan = SCANS["axial"]
     with pytest.raises(GeometryError):
         reformat(scan, turned(np.random.default_rng(0), scan.geometry), **wrong)
+
+
+@pytest.mark.parametrize("kind", NUMPY)
+def test_a_coarse_slab_is_numpys_of_some_of_its_planes(kind):
+    random, grid = np.random.default_rng(8), SCANS["oblique"].geometry
+    values = random.integers(-1000, 1000, grid.shape).astype(np.int16)
+    plane = turned(random, grid)
+    depths = slab_depths(grid, plane, 60.0)
+    assert len(depths) > COARSE_DEPTHS
+    taken = depths[:: -(-len(depths) // COARSE_DEPTHS)]
+    assert 2 <= len(taken) <= COARSE_DEPTHS
+    stack = np.stack([sample(values, grid, plane.moved(depth)) for depth in taken])
+    seen = ~np.isnan(stack).all(0)
+    found = sample(values, grid, plane, thickness=60.0, kind=kind, is_coarse=True)
+    np.testing.assert_allclose(found[seen], NUMPY[kind](stack[:, seen], axis=0), atol=1e-3)
+    exact = sample(values, grid, plane, thickness=60.0, kind=kind)
+    assert np.nanmax(np.abs(found - exact)) > 10
+
+
+def test_sampling_stops_when_asked():
+    scan = SCANS["oblique"]
+    stop = Event()
+    stop.set()
+    with pytest.raises(CancelledError):
+        sample(scan.array, scan.geometry, turned(np.random.default_rng(1), scan.geometry), cancel=stop)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError
 from napari_radcnn.geometry import Box, Geometry
+from napari_radcnn.progress import CancelEvent, checked_cancel
 from napari_radcnn.reformatting.plane import Plane
 from napari_radcnn.volume import Volume
 
@@ -25,10 +26,13 @@ SlabKind = Literal["maximum", "minimum", "mean"]
 _Floats = npt.NDArray[np.float64]
 #: Voxels are taken for half a voxel beyond their centers; the rest is rounding.
 _EDGE = 0.5 + 1e-6
+#: Planes of a slab that are sampled, at most, where it need not be exact.
+COARSE_DEPTHS = 6
 #: Samples from which on the work is shared between threads, and how many those are at most.
 _SHARED, _N_THREADS = 40_000, 8
-#: Rows of a slab that are sampled at all depths before the next ones: neighboring planes share lines of the cache.
-_BAND = 16
+#: Samples of a band, and its rows at most: sampled at all depths before the next ones, since neighboring planes share
+#: lines of the cache.
+_BAND, _BAND_ROWS = 100_000, 64
 
 
 def slab_depths(geometry: Geometry, plane: Plane, thickness: float) -> _Floats:
@@ -74,6 +78,8 @@ def sample(
     *,
     thickness: float = 0.0,
     kind: SlabKind = "maximum",
+    is_coarse: bool = False,
+    cancel: CancelEvent | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return the values of a plane or a slab through voxels.
 
@@ -89,6 +95,10 @@ def sample(
         Of the slab, mm; planes are taken where `slab_depths` says. 0 is the plane alone.
     kind : str
         ``"maximum"``, ``"minimum"`` or ``"mean"`` of the slab.
+    is_coarse : bool
+        Whether `COARSE_DEPTHS` planes of a slab are enough, as for a picture that the next one will replace.
+    cancel : CancelEvent, optional
+        Stops it when set.
 
     Returns
     -------
@@ -100,19 +110,30 @@ def sample(
     ------
     GeometryError
         If the thickness is negative, or the kind unknown.
+    CancelledError
+        If `cancel` was set.
     """
     if kind not in get_args(SlabKind):
         raise GeometryError(f"A slab is one of {', '.join(get_args(SlabKind))}, got '{kind}'.")
     depths = slab_depths(geometry, plane, thickness)
+    if is_coarse:
+        depths = depths[:: -(-len(depths) // COARSE_DEPTHS)]
     if array.ndim == 4:
-        channels = [sample(array[..., n], geometry, plane, thickness=thickness, kind=kind) for n in range(3)]
+        channels = [
+            sample(array[..., n], geometry, plane, thickness=thickness, kind=kind, is_coarse=is_coarse, cancel=cancel)
+            for n in range(3)
+        ]
         return np.stack(channels, axis=-1)
     values = _readable(array)
+    band = min(max(_BAND // (len(depths) * plane.shape[1]), 1), _BAND_ROWS)
+
+    def one(rows: slice) -> npt.NDArray[np.float32]:
+        checked_cancel(cancel)
+        return _slab(values, geometry, plane, rows, depths, kind)
 
     def part(rows: slice) -> npt.NDArray[np.float32]:
-        starts = range(rows.start, rows.stop, _BAND)
-        bands = [slice(start, min(start + _BAND, rows.stop)) for start in starts]
-        return np.concatenate([_slab(values, geometry, plane, band, depths, kind) for band in bands])
+        starts = range(rows.start, rows.stop, band)
+        return np.concatenate([one(slice(start, min(start + band, rows.stop))) for start in starts])
 
     n_rows = plane.shape[0]
     n_threads = min(os.cpu_count() or 1, _N_THREADS, n_rows)
@@ -221,39 +242,63 @@ def _slab(
     values: npt.NDArray[Any], geometry: Geometry, plane: Plane, rows: slice, depths: _Floats, kind: SlabKind
 ) -> npt.NDArray[np.float32]:
     """Return some rows of a slab."""
-    found = _one(values, geometry, plane, rows, depths[0])
-    if len(depths) == 1:
-        return found
-    counts = (~np.isnan(found)).astype(np.float32)
-    for depth in depths[1:]:
-        more = _one(values, geometry, plane, rows, depth)
-        if kind == "mean":
-            counts += ~np.isnan(more)
-            found = np.nan_to_num(found, copy=False) + np.nan_to_num(more, copy=False)
-        else:
-            found = (np.fmax if kind == "maximum" else np.fmin)(found, more)
-    if kind == "mean":
-        found = np.divide(found, counts, out=np.full_like(found, np.nan), where=counts > 0)
-    return found
-
-
-def _one(
-    values: npt.NDArray[Any], geometry: Geometry, plane: Plane, rows: slice, depth: float
-) -> npt.NDArray[np.float32]:
-    """Return some rows of one plane, NaN outside of the scan."""
     from scipy import ndimage
 
-    to_index = np.linalg.inv(geometry.affine)
-    matrix = to_index[:3, :3] @ np.column_stack([plane.normal, plane.steps])
-    start = geometry.to_index(plane.origin + depth * plane.normal) + rows.start * matrix[:, 1]
-    n_rows = rows.stop - rows.start
-    found = np.empty((1, n_rows, plane.shape[1]), np.float32)
+    n_rows, n_columns = rows.stop - rows.start, plane.shape[1]
+    step = depths[1] - depths[0] if len(depths) > 1 else 1.0
+    to_index = np.linalg.inv(geometry.affine)[:3, :3]
+    matrix = to_index @ np.column_stack([plane.normal * step, plane.steps])
+    start = geometry.to_index(plane.origin + depths[0] * plane.normal) + rows.start * matrix[:, 1]
+    shape = (len(depths), n_rows, n_columns)
+    last = np.array(shape) - 1
+    corners = start + np.array(list(product(*((0, n) for n in last)))) @ matrix.T
+    ends = np.array(geometry.shape) - 1 + _EDGE
+    if ((corners < -_EDGE).all(0) | (corners > ends).all(0)).any():  # all of it beyond one side of the scan
+        return np.full((n_rows, n_columns), np.nan, np.float32)
+    found = np.empty(shape, np.float32)
     ndimage.affine_transform(
-        values, matrix, start, output_shape=found.shape, output=found, order=1, mode="nearest", prefilter=False
+        values, matrix, start, output_shape=shape, output=found, order=1, mode="nearest", prefilter=False
     )
-    inside = _is_inside(_index(geometry, plane, rows, depth), geometry.shape)
-    found[0][~inside] = np.nan
-    return found[0]
+    outside = _beyond(matrix, start, shape, corners, ends)
+    return _across(found, kind, outside, has_none=values.dtype.kind == "f")
+
+
+def _beyond(
+    matrix: _Floats, start: _Floats, shape: tuple[int, int, int], corners: _Floats, ends: _Floats
+) -> npt.NDArray[np.bool_] | None:
+    """Return which samples of a band lie outside of the scan; None where none does.
+
+    What lies between two points of a box lies in it: only sides that a corner lies beyond are looked at.
+    """
+    outside = None
+    steps = np.ogrid[tuple(map(slice, shape))]
+    for n, end in enumerate(ends):
+        is_low, is_high = (corners[:, n] < -_EDGE).any(), (corners[:, n] > end).any()
+        if is_low or is_high:
+            index = start[n] + sum(part * matrix[n, m] for m, part in enumerate(steps))
+            for more in ([index < -_EDGE] if is_low else []) + ([index > end] if is_high else []):
+                outside = more if outside is None else np.logical_or(outside, more, out=outside)
+    return outside
+
+
+def _across(
+    found: npt.NDArray[np.float32], kind: SlabKind, outside: npt.NDArray[np.bool_] | None, *, has_none: bool
+) -> npt.NDArray[np.float32]:
+    """Return the maximum, minimum or mean along the first axis, without what is outside, or is NaN if that may be."""
+    if outside is not None:
+        found[outside] = np.nan
+    if len(found) == 1:
+        return found[0]
+    if kind == "mean":
+        if outside is None and not has_none:
+            return np.asarray(found.mean(axis=0))
+        present = ~np.isnan(found)
+        counts = present.sum(axis=0, dtype=np.float32)
+        total = found.sum(axis=0, where=present)
+        return np.divide(total, counts, out=np.full_like(total, np.nan), where=counts > 0)
+    if outside is None and not has_none:
+        return np.asarray((np.maximum if kind == "maximum" else np.minimum).reduce(found, axis=0))
+    return np.asarray((np.fmax if kind == "maximum" else np.fmin).reduce(found, axis=0))
 
 
 def _index(geometry: Geometry, plane: Plane, rows: slice, depth: float) -> list[npt.NDArray[np.float64]]:

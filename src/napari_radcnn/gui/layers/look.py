@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -127,7 +126,8 @@ def look_of(volume: Volume) -> Look:
     kind, shift, is_recognized = _kind(volume)
     own = _own_presets(volume)
     look = Look(kind, is_recognized, metadata.units, is_inverted=metadata.is_inverted)
-    sampled = () if own and not volume.is_loaded else _by_percentiles(volume)
+    is_known = volume.is_loaded if kind == "CT" else own and not volume.is_loaded  # by the header, or all its values
+    sampled = () if is_known else _by_percentiles(volume)
     first = 0
     if kind == "CT":
         general = [VoiWindow(c - shift, w, name, "LINEAR_EXACT") for name, c, w in CT_WINDOWS]
@@ -197,10 +197,12 @@ def _kind(volume: Volume) -> tuple[str, float, bool]:
 
 def _ends(volume: Volume) -> tuple[float, ...]:
     """Return the least and the greatest finite value of a volume in memory; nothing where there is none."""
-    array: Any = volume.array
-    if array.dtype.kind == "f":
-        array = array[np.isfinite(array)]
-    return (float(array.min()), float(array.max())) if array.size else ()
+    found: list[float] = []
+    for part in volume.array:  # slice by slice, which is read from memory once
+        finite = part[np.isfinite(part)] if part.dtype.kind == "f" else part
+        if finite.size:
+            found += [float(finite.min()), float(finite.max())]
+    return (min(found), max(found)) if found else ()
 
 
 def _by_percentiles(volume: Volume) -> list[VoiWindow]:

@@ -14,8 +14,10 @@ from napari_radcnn.errors import CancelledError, RadcnnError
 from napari_radcnn.progress import Progress
 
 Work = Callable[[Progress, Event], Any]
-#: Shortest time between two progress signals, s.
-_INTERVAL = 0.05
+#: Shortest time between two progress signals, s. Each has the window drawn, which takes processors from the work.
+_INTERVAL = 0.2
+#: Work that is done within this many ms shows no moving bar, which would have the window drawn all the time.
+SHORT_MS = 500
 
 
 class _Errand:
@@ -106,11 +108,11 @@ class Job(QObject):
     def start(self) -> None:
         """Begin on a thread."""
         from napari.qt.threading import create_worker
-        from napari.utils import progress
 
         self.is_running = True
         _RUNNING.add(self)
-        self._bar = None if self._is_silent else progress(total=0, desc=self._title)
+        if not self._is_silent:
+            QTimer.singleShot(SHORT_MS, self._show_bar)
         self.progressed.connect(self._show_progress)
         errand = _Errand(self._title, self._work, self._report, self._cancel)
         del self._work
@@ -142,6 +144,12 @@ class Job(QObject):
             self.progressed.emit(done, total, message)
 
     # -- in the viewer's thread ------------------------------------------------------------------------------------
+
+    def _show_bar(self) -> None:
+        from napari.utils import progress
+
+        if self.is_running:
+            self._bar = progress(total=0, desc=self._title)
 
     def _show_progress(self, done: int, total: int, message: str) -> None:
         bar = self._bar

@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_radcnn.gui.parts.job import Job
+from napari_radcnn.gui.parts.job import SHORT_MS, Job
 from napari_radcnn.progress import Progress
 
 _log = logging.getLogger(__name__)
@@ -323,6 +323,10 @@ class WorkPanel(QWidget):
         self.progress_bar.hide()
         keep_place(self.progress_bar)
         layout.addWidget(self.progress_bar)
+        self._bar_timer = QTimer(self)
+        self._bar_timer.setSingleShot(True)
+        self._bar_timer.setInterval(SHORT_MS)
+        self._bar_timer.timeout.connect(self.progress_bar.show)
         self.message_label = wrapped_label()
         layout.addWidget(LinesBox(self.message_label, n_lines=n_lines) if n_lines else self.message_label)
         self.cancel_button.clicked.connect(self.cancel)
@@ -366,7 +370,7 @@ class WorkPanel(QWidget):
         self.job.ended.connect(self._on_ended)
         self._say(f"{title} …")
         self.progress_bar.setRange(0, 0)
-        self.progress_bar.show()
+        self._bar_timer.start()
         self._update()
         self.job.start()
 
@@ -419,6 +423,7 @@ class WorkPanel(QWidget):
 
     def _on_ended(self) -> None:
         self.job, self._whose = None, str
+        self._bar_timer.stop()
         self.progress_bar.hide()
         self._update()
         self.ended.emit()

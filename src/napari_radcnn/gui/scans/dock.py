@@ -32,7 +32,7 @@ from napari_radcnn.gui.layers.show import log_of, tell_of
 from napari_radcnn.gui.measure.carried import rulers_in
 from napari_radcnn.gui.parts.job import Job, Work
 from napari_radcnn.gui.parts.widgets import WorkPanel, fill_scrolled, hold_painting, is_seen
-from napari_radcnn.gui.reading.show import add_to_viewer, first_steps, watch
+from napari_radcnn.gui.reading.show import add_to_viewer, watch
 from napari_radcnn.gui.scans import slices
 from napari_radcnn.gui.scans.consent import DefaultButton
 from napari_radcnn.gui.scans.drops import take_drops
@@ -42,12 +42,8 @@ from napari_radcnn.gui.scans.notes import ScanNotes
 from napari_radcnn.gui.scans.opening import hand_over, show_page
 from napari_radcnn.gui.scans.others import OthersRow, layer_of
 from napari_radcnn.gui.scans.pixel_size import PixelSizeRow
-from napari_radcnn.gui.scans.showing import (
-    make_layers,
-    open_places,
-    show_alone,
-    warm_up,
-)
+from napari_radcnn.gui.scans.preparing import Preparing
+from napari_radcnn.gui.scans.showing import make_layers, open_places, show_alone, warm_up
 from napari_radcnn.gui.scans.thumbnails import thumbnails
 from napari_radcnn.gui.scans.tree import ScanTree, scan_of_item
 from napari_radcnn.gui.scans.warming import Warming
@@ -85,6 +81,7 @@ class ScansDock(QWidget):
         self._ready: SimpleQueue[tuple[int, QImage]] = SimpleQueue()
         self._repair: ListedScan | None = None
         self.warming: Warming | None = None
+        self._preparing = Preparing(self, napari_viewer)
         self._build()
         self._connect()
         self.setAcceptDrops(True)
@@ -231,7 +228,7 @@ class ScansDock(QWidget):
         def work(progress: Progress, cancel: Event) -> Listing:
             return list_paths(paths, progress, cancel)
 
-        self._start("Listing scans", work, self._show_list)
+        self._start("Listing scans", work, self._show_list, is_reading=False)
 
     def _show_list(self, listing: Listing) -> str:
         self.tree.show_scans(listing.scans)
@@ -315,7 +312,7 @@ class ScansDock(QWidget):
 
     def _add(self, scans: list[ListedScan], loaded: list[list[Any]]) -> str:
         """Add layers one after the other, so that the window never stands for long."""
-        self._steps += first_steps(self.viewer)
+        self._steps += self._preparing.rest()
         for scan, layers in zip(scans, loaded, strict=True):
             self._steps += [partial(self._add_layer, layer) for layer in layers]
             self._steps.append(partial(self._on_added, scan, [layer.unique_id for layer in layers]))
@@ -406,9 +403,11 @@ class ScansDock(QWidget):
 
     # -- work ------------------------------------------------------------------------------------------------------
 
-    def _start(self, title: str, work: Work, tell: Callable[[Any], str]) -> None:
+    def _start(self, title: str, work: Work, tell: Callable[[Any], str], *, is_reading: bool = True) -> None:
         self.panel.start(title, work, tell, lambda: "Cancelled.")
         self._last = self.panel.job
+        if is_reading and self._last is not None:
+            self._last.progressed.connect(self._preparing.begin)
         self._update_buttons()
 
     def cancel(self) -> None:
@@ -428,6 +427,7 @@ class ScansDock(QWidget):
             self._steps.popleft()()
             return
         self._last = None
+        self._preparing.end()
         self.others_row.set_busy(False)
         self._update_buttons()
         what, self._next = self._next, None
@@ -483,7 +483,7 @@ def _open_in(page: weakref.ref[ScansDock], paths: Sequence[Path]) -> None:
     """Let the page of a drop open it, which is turned to; another one if it has been closed since."""
     known = page()
     if known is not None and isalive(known):
-        hand_over(known.viewer, paths)
+        hand_over(known.viewer, paths, are_all=True)
 
 
 def pages() -> list[ScansDock]:

@@ -36,13 +36,23 @@ def is_asked_by_window() -> bool:
     return False
 
 
-def hand_over(viewer: Any, paths: Sequence[Path]) -> None:
-    """Let the Scans page of a viewer open paths, together with those that come right after."""
+def hand_over(viewer: Any, paths: Sequence[Path], *, are_all: bool = False) -> None:
+    """Let the Scans page of a viewer open paths, together with those that come right after.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Which.
+    paths : sequence of Path
+        Files and folders.
+    are_all : bool
+        Whether none is to be waited for, as after a drop that the page itself has taken.
+    """
     waiting = next((one for one in _WAITING if one.is_of(viewer)), None)
     if waiting is None:
         waiting = _Waiting(viewer)
         _WAITING.append(waiting)
-    waiting.add(paths)
+    waiting.add(paths, 0 if are_all else _WAIT_MS)
 
 
 def scans_page(viewer: Any) -> ScansDock:
@@ -69,21 +79,20 @@ class _Waiting(QObject):
         self._paths: list[Path] = []
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(_WAIT_MS)
         self._timer.timeout.connect(self._on_quiet)
 
     def is_of(self, viewer: Any) -> bool:
         """Whether these are a viewer's."""
         return _unwrapped(self._viewer) is _unwrapped(viewer)
 
-    def add(self, paths: Sequence[Path]) -> None:
+    def add(self, paths: Sequence[Path], wait_ms: int) -> None:
         """Take further paths, and wait again."""
         self._paths += [path for path in paths if path not in self._paths]
-        self._timer.start()
+        self._timer.start(wait_ms)
 
     def _on_quiet(self) -> None:
         if is_asked_by_window():  # napari's bars process events, this one among them, while it goes through a list
-            self._timer.start()
+            self._timer.start(_WAIT_MS)
             return
         _WAITING.remove(self)
         QTimer.singleShot(0, lambda: self._open())  # holds this object, and its timer, until Qt is done with them

@@ -88,9 +88,16 @@ class Series:
 
     instances: list[Instance]
     belonging: Belonging = field(default_factory=Belonging)
+    _known: dict[OnIrregular, tuple[list[Stack], list[str]]] = field(default_factory=dict, repr=False, compare=False)
 
     def stacks(self, on_irregular: OnIrregular = "refuse") -> tuple[list[Stack], list[str]]:
-        """Return its volumes, not decoded yet, and what is wrong with the rest."""
+        """Return its volumes, not decoded yet, and what is wrong with the rest; found once, at the first call."""
+        if on_irregular not in self._known:
+            self._known[on_irregular] = self._stacked(on_irregular)
+        stacks, problems = self._known[on_irregular]
+        return list(stacks), list(problems)
+
+    def _stacked(self, on_irregular: OnIrregular) -> tuple[list[Stack], list[str]]:
         frames = []
         problems: list[str] = []
         for instance in self.instances:

@@ -25,8 +25,10 @@ from napari_radcnn.gui.reading.cuts.frames import KIND_NAMES, USUAL_THICKNESS, C
 from napari_radcnn.gui.reading.cuts.handing import hand_on
 from napari_radcnn.gui.reading.cuts.marks import Mark, marks_near
 from napari_radcnn.gui.reading.cuts.model import CutEvent, CutModel
-from napari_radcnn.gui.reading.cuts.picture import LOOK, Sources, paint, value_at
+from napari_radcnn.gui.reading.cuts.painter import Painter
+from napari_radcnn.gui.reading.cuts.picture import LOOK, Sources, paint, sheets_of, value_at
 from napari_radcnn.gui.reading.cuts.view import CutView
+from napari_radcnn.progress import CancelEvent
 from napari_radcnn.reformatting import Plane, SlabKind
 
 _Floats = npt.NDArray[np.float64]
@@ -90,6 +92,7 @@ class Desk:
         self._views, self._on_mouse, self._changed = views, on_mouse, changed
         self.cuts = Cuts()
         self.sources = Sources()
+        self.painter = Painter()
         self.note = ""
         self._shown: dict[int, CutView] = {}
         self._seen = np.zeros(3)
@@ -128,11 +131,14 @@ class Desk:
                 view.rest()
                 present[key] = view
         self._shown = present
+        if not self.awake:
+            self.painter.close()
         self._follow_layers(viewer)
         self._changed()
 
     def close(self) -> None:
         """Let go of every view, before the canvases go."""
+        self.painter.close()
         for view in self._shown.values():
             if isalive(view):
                 view.part()
@@ -217,11 +223,13 @@ class Desk:
         point[-3:] = to_display(self.cuts.center)
         return point
 
-    def paint(self, plane: Plane) -> npt.NDArray[np.uint8]:
-        """Return the picture of a plane."""
+    def painting(self, plane: Plane, *, is_coarse: bool) -> Callable[[CancelEvent], npt.NDArray[np.uint8]]:
+        """Return what paints a plane of the layers as they are now, in any thread."""
         viewer, cuts = self._viewer(), self.cuts
         layers = [] if viewer is None else list(viewer.layers)
-        return paint(layers, self.world_point().tolist(), self.sources, plane, cuts.thickness, cuts.kind)
+        sheets = sheets_of(layers, self.world_point().tolist(), self.sources)
+        thickness, kind = cuts.thickness, cuts.kind
+        return lambda cancel: paint(sheets, plane, thickness, kind, is_coarse=is_coarse, cancel=cancel)
 
     def marks(self, plane: str) -> list[Mark]:
         """Return points and rulers in a plane."""

@@ -17,6 +17,7 @@ from napari_radcnn.errors import RadcnnError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.layers.layers import is_volume, volume_from_layer
 from napari_radcnn.gui.reading.cuts.places import affine_of, first_of
+from napari_radcnn.progress import CancelEvent, checked_cancel
 from napari_radcnn.reformatting import Plane, SlabKind, sample, sample_labels
 
 Voxels = tuple[npt.NDArray[Any], Geometry]
@@ -86,34 +87,125 @@ class _Kept:
     voxels: Voxels | None
 
 
-def paint(
-    layers: Sequence[Any], point: Sequence[float], sources: Sources, plane: Plane, thickness: float, kind: SlabKind
-) -> npt.NDArray[np.uint8]:
-    """Return the visible images and labels on a plane or slab, over black, the lowest layer first.
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A layer as it looked at one moment: what is needed to paint it beside the viewer.
+
+    Attributes
+    ----------
+    voxels : Voxels
+        What is sampled.
+    is_labels, is_color : bool
+        What they are.
+    limits : (low, high)
+        Of gray values, shown as the first and the last shade.
+    shades : (n, 4) array of float32
+        Colors of gray values from `limits`' first to its last.
+    colormap : napari colormap
+        Of labels.
+    only : int or None
+        The only label that is shown.
+    contour : int
+        Width of the border that is shown of labels, pixels; 0 for all of them.
+    opacity : float
+        From 0 to 1.
+    blending : str
+        napari's name.
+    """
+
+    voxels: Voxels
+    is_labels: bool
+    is_color: bool
+    limits: tuple[float, float]
+    shades: _Image
+    colormap: Any
+    only: int | None
+    contour: int
+    opacity: float
+    blending: str
+
+
+def sheets_of(layers: Sequence[Any], point: Sequence[float], sources: Sources) -> list[Sheet]:
+    """Return the visible images and labels as they are now; called in the viewer's thread.
 
     Parameters
     ----------
     layers : sequence of napari layers
-        Others than images and labels are left out.
+        The lowest first; others than images and labels are left out.
     point : sequence of float
         napari's world point that is shown.
     sources : Sources
         Of the layers' voxels.
+    """
+    from napari.layers import Image, Labels
+
+    sheets = []
+    for layer in layers:
+        if not layer.visible or not isinstance(layer, Image | Labels):
+            continue
+        voxels = sources.of(layer, point)
+        if voxels is None:
+            continue
+        is_labels = isinstance(layer, Labels)
+        shades = np.linspace(0, 1, 0 if is_labels or layer.rgb else _N_SHADES)
+        sheets.append(
+            Sheet(
+                voxels,
+                is_labels,
+                not is_labels and bool(layer.rgb),
+                (0.0, 1.0) if is_labels else (float(layer.contrast_limits[0]), float(layer.contrast_limits[1])),
+                np.asarray(layer.colormap.map(shades ** float(layer.gamma)), np.float32)
+                if shades.size
+                else np.zeros((0, 4), np.float32),
+                layer.colormap if is_labels else None,
+                int(layer.selected_label) if is_labels and layer.show_selected_label else None,
+                int(layer.contour) if is_labels else 0,
+                float(layer.opacity),
+                str(layer.blending),
+            )
+        )
+    return sheets
+
+
+def paint(
+    sheets: Sequence[Sheet],
+    plane: Plane,
+    thickness: float,
+    kind: SlabKind,
+    *,
+    is_coarse: bool = False,
+    cancel: CancelEvent | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Return images and labels on a plane or slab, over black; in any thread.
+
+    Parameters
+    ----------
+    sheets : sequence of Sheet
+        The lowest first.
     plane : Plane
         What is seen; of a slab the middle. Labels are those of this plane.
-    thickness, kind
+    thickness, kind, is_coarse, cancel
         Of the slab; see `reformatting.sample`.
 
     Returns
     -------
     (rows, columns, 4) array of uint8
         Red, green, blue, and 255.
+
+    Raises
+    ------
+    CancelledError
+        If `cancel` was set.
     """
     picture = np.zeros((*plane.shape, 3), np.float32)
-    for layer in layers:
-        found = _colors(layer, point, sources, plane, thickness, kind) if layer.visible else None
-        if found is not None:
-            _blend(picture, *found, str(layer.blending))
+    for sheet in sheets:
+        if sheet.is_labels:
+            found = _label_colors(sheet, sample_labels(*sheet.voxels, plane))
+        else:
+            values = sample(*sheet.voxels, plane, thickness=thickness, kind=kind, is_coarse=is_coarse, cancel=cancel)
+            found = _image_colors(sheet, values)
+        _blend(picture, *found, sheet.blending)
+        checked_cancel(cancel)
     whole = np.full((*plane.shape, 4), 255, np.uint8)
     whole[..., :3] = np.rint(picture * 255)
     return whole
@@ -130,42 +222,28 @@ def value_at(
     return None if np.isnan(found) else found
 
 
-def _colors(
-    layer: Any, point: Sequence[float], sources: Sources, plane: Plane, thickness: float, kind: SlabKind
-) -> tuple[_Image, _Image] | None:
-    """Return the colors of a layer, 0 to 1, and how much it covers; None where it shows nothing."""
-    from napari.layers import Image, Labels
-
-    if not isinstance(layer, Image | Labels):
-        return None
-    voxels = sources.of(layer, point)
-    if voxels is None:
-        return None
-    if isinstance(layer, Labels):
-        return _label_colors(layer, sample_labels(*voxels, plane))
-    values = sample(*voxels, plane, thickness=thickness, kind=kind)
-    if layer.rgb:
+def _image_colors(sheet: Sheet, values: npt.NDArray[np.float32]) -> tuple[_Image, _Image]:
+    """Return the colors of an image, 0 to 1, and how much it covers."""
+    if sheet.is_color:
         seen = ~np.isnan(values).any(-1)
-        return np.nan_to_num(values) / np.float32(255), (seen * layer.opacity).astype(np.float32)
-    low, high = (float(end) for end in layer.contrast_limits)
+        return np.nan_to_num(values) / np.float32(255), (seen * sheet.opacity).astype(np.float32)
+    low, high = sheet.limits
     seen = ~np.isnan(values)
     shade = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-12), 0, 1)
-    shades = np.linspace(0, 1, _N_SHADES) ** float(layer.gamma)
-    table = np.asarray(layer.colormap.map(shades), np.float32)
-    colors = table[np.rint(shade * (_N_SHADES - 1)).astype(np.intp)]
-    return colors[..., :3], colors[..., 3] * seen * np.float32(layer.opacity)
+    colors = sheet.shades[np.rint(shade * (_N_SHADES - 1)).astype(np.intp)]
+    return colors[..., :3], (colors[..., 3] * seen * sheet.opacity).astype(np.float32)
 
 
-def _label_colors(layer: Any, labels: npt.NDArray[Any]) -> tuple[_Image, _Image]:
+def _label_colors(sheet: Sheet, labels: npt.NDArray[Any]) -> tuple[_Image, _Image]:
     present, where = np.unique(labels, return_inverse=True)
-    table = np.asarray(layer.colormap.map(present), np.float32)
+    table = np.asarray(sheet.colormap.map(present), np.float32)
     table[present == 0, 3] = 0
-    if layer.show_selected_label:
-        table[present != layer.selected_label, 3] = 0
+    if sheet.only is not None:
+        table[present != sheet.only, 3] = 0
     colors = table[where.reshape(labels.shape)]
-    cover = colors[..., 3] * np.float32(layer.opacity)
-    if layer.contour > 0:
-        cover = cover * _is_border(labels, int(layer.contour))
+    cover = (colors[..., 3] * sheet.opacity).astype(np.float32)
+    if sheet.contour > 0:
+        cover[~_is_border(labels, sheet.contour)] = 0
     return colors[..., :3], cover
 
 

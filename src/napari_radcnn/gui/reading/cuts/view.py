@@ -6,7 +6,9 @@ what napari draws below is seen again as soon as the plane is upright.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Event
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,13 +24,15 @@ from napari_radcnn.gui.reading.cuts.frames import Cuts, Frame
 from napari_radcnn.gui.reading.cuts.handing import go_on
 from napari_radcnn.gui.reading.cuts.marks import Mark
 from napari_radcnn.gui.reading.cuts.model import CutDims, CutEvent, CutModel
+from napari_radcnn.gui.reading.cuts.painter import Order, Painter
+from napari_radcnn.progress import CancelEvent
 from napari_radcnn.reformatting import Plane
 
 _Pair = npt.NDArray[np.float64]
 #: Once nothing has moved for so long, ms, every pixel is sampled.
-_REST_MS = 60
-#: While it moves: one of so many pixels along each side, so that a picture takes no longer than this, s.
-_MOST_STEP, _MOST_SECONDS = 6, 0.04
+_REST_MS = 15
+#: While it moves: one of so many pixels along each side, so that pictures of all views take no longer than this, s.
+_MOST_STEP, _MOST_SECONDS = 6, 0.07
 _BUTTONS = {Qt.MouseButton.LeftButton: 1, Qt.MouseButton.RightButton: 2, Qt.MouseButton.MiddleButton: 3}
 _KEYS = {
     Qt.KeyboardModifier.ShiftModifier: "Shift",
@@ -46,9 +50,15 @@ class Host(Protocol):
     """Who knows what is shown, and what the mouse does."""
 
     cuts: Cuts
+    painter: Painter
 
-    def paint(self, plane: Plane) -> npt.NDArray[np.uint8]:
-        """Return the picture of a plane, (rows, columns, 4)."""
+    @property
+    def awake(self) -> Sequence[object]:
+        """The views that are shown."""
+        ...
+
+    def painting(self, plane: Plane, *, is_coarse: bool) -> Callable[[CancelEvent], npt.NDArray[np.uint8]]:
+        """Return what paints a plane, (rows, columns, 4), of what is there now, in any thread."""
         ...
 
     def marks(self, plane: str) -> list[Mark]:
@@ -101,7 +111,10 @@ class CutView(QWidget):
         self._event: CutEvent | None = None
         self.is_exact = False
         self._soon, self._rest_timer = QTimer(self), QTimer(self)
-        for timer, interval, slot in ((self._soon, 0, self._draw_coarse), (self._rest_timer, _REST_MS, self.draw)):
+        for timer, interval, slot in (
+            (self._soon, 0, self._draw_coarse),
+            (self._rest_timer, _REST_MS, self._draw_exactly),
+        ):
             timer.setSingleShot(True)
             timer.setInterval(interval)
             timer.timeout.connect(slot)
@@ -123,7 +136,7 @@ class CutView(QWidget):
         if self.isHidden():
             self.setGeometry(self.parentWidget().rect())
             self.show()
-            self.draw()
+            self._draw_now()
         else:
             self.draw_soon()
 
@@ -131,6 +144,8 @@ class CutView(QWidget):
         """Be hidden, and keep no picture."""
         self._soon.stop()
         self._rest_timer.stop()
+        if self._host is not None:
+            self._host.painter.drop(self)
         self.plane, self._offset, self._image, self._running, self._event = "", None, None, [], None
         self.hide()
 
@@ -229,33 +244,52 @@ class CutView(QWidget):
             self.draw_soon()
 
     def _draw_coarse(self) -> None:
-        start = time.perf_counter()
-        self._draw(self._step)
-        took = time.perf_counter() - start
-        if took > _MOST_SECONDS and self._step < _MOST_STEP:
-            self._step += 1
-        elif took < _MOST_SECONDS / 3 and self._step > 1:
-            self._step -= 1
-        if not self.is_exact:
+        self._order(self._step, is_coarse=True)
+
+    def _draw_exactly(self) -> None:
+        self._order(1, is_coarse=False)
+
+    def _order(self, step: int, *, is_coarse: bool) -> None:
+        """Have the picture painted beside the viewer, as everything is now."""
+        if self._host is not None and self._can_draw(self._host):
+            work = self._host.painting(self.grid(step), is_coarse=is_coarse)
+            is_exact = step == 1 and not (is_coarse and self._host.cuts.thickness > 0)
+            done = partial(self._on_painted, step, is_exact)
+            self._host.painter.ask(Order(self, work, done, is_urgent=is_coarse))
+
+    def _draw_now(self) -> None:
+        """Paint a coarse picture at once, so that a view that comes is never empty, and have it painted exactly."""
+        if self._host is not None and self._can_draw(self._host):
+            picture = self._host.painting(self.grid(self._step), is_coarse=True)(Event())
+            self._show_picture(picture, self._step, is_exact=False)
             self._rest_timer.start()
 
-    def draw(self) -> None:
-        """Sample every pixel."""
-        self._draw(1)
+    def _can_draw(self, host: Host) -> bool:
+        return self.plane in host.cuts.frames and min(self.width(), self.height()) > 0
 
-    def _draw(self, step: int) -> None:
-        if self._host is None or self.plane not in self._host.cuts.frames or min(self.width(), self.height()) < 1:
+    def _on_painted(self, step: int, is_exact: bool, picture: npt.NDArray[np.uint8], seconds: float) -> None:
+        if self._host is None or not isalive(self) or self.isHidden():
             return
-        shown = self._host.paint(self.grid(step))
-        rows, columns = shown.shape[:2]
-        image = QImage(shown.data, columns, rows, 4 * columns, QImage.Format.Format_RGBA8888)
-        self._image, self.is_exact = (image, shown, step), step == 1
+        self._show_picture(picture, step, is_exact=is_exact)
+        most = _MOST_SECONDS / max(len(self._host.awake), 1)
+        if step == self._step and seconds > most and self._step < _MOST_STEP:
+            self._step += 1
+        elif step == self._step and seconds < most / 3 and self._step > 1:
+            self._step -= 1
+        if not is_exact and not self._soon.isActive() and not self._host.painter.has(self):
+            self._rest_timer.start()
+
+    def _show_picture(self, picture: npt.NDArray[np.uint8], step: int, *, is_exact: bool) -> None:
+        rows, columns = picture.shape[:2]
+        image = QImage(picture.data, columns, rows, 4 * columns, QImage.Format.Format_RGBA8888)
+        self._image, self.is_exact = (image, picture, step), is_exact
         self.update()
 
     @property
     def is_waiting(self) -> bool:
         """Whether it is about to be drawn."""
-        return self._soon.isActive() or self._rest_timer.isActive()
+        is_asked = self._host is not None and self._host.painter.has(self)
+        return self._soon.isActive() or self._rest_timer.isActive() or is_asked
 
     @property
     def coarseness(self) -> int:
