@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 import napari_radcnn as radcnn
 from benchmarks.models.classifiers import rivals
+from benchmarks.models.classifiers.attention import attention
 from benchmarks.models.common import throughput
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.request import Request
@@ -38,8 +39,10 @@ def evaluate(data: Path) -> dict[str, Any]:
     """
     pictures, found = load_split(find_file(data, cxr_pneumonia.FILE), "test")
     masks, outlined = load_split(find_file(data, adrenal_mass.FILE), "test")
+    films = [radiograph(one) for one in pictures]
     return {
-        "cxr-pneumonia": _figures("cxr-pneumonia", [radiograph(one) for one in pictures], found)
+        "cxr-pneumonia": _figures("cxr-pneumonia", films, found)
+        | {"attention": attention(get_model("cxr-pneumonia"), pictures, films, found)}
         | {"rival": _told_apart(rivals.brightness_rival(data), found)},
         "adrenal-mass": _figures("adrenal-mass", [gland(one) for one in masks], outlined)
         | {"always_normal": float((outlined == 0).mean())}
