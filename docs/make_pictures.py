@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-import measuring_session  # beside this script
+import answers_session  # beside this script
+import measuring_session
 import napari
 import reading_session
 import segmenting_session
@@ -71,6 +72,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         reading(Path(sys.argv[1]))
     measuring(head)
+    answers_session.main(head, _PICTURES)
     elsewhere(head)
     day(head)
 

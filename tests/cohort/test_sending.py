@@ -26,13 +26,14 @@ from dicom_factory import write_dicom_series
 from napari_radcnn import operations
 from napari_radcnn.cohort import run
 from napari_radcnn.cohort.chain import chain_of, resolve
-from napari_radcnn.cohort.cluster import single
+from napari_radcnn.cohort.cluster import single, workers
 from napari_radcnn.cohort.cluster.sending import pack_inputs, packed, unpack_results, unpacked
 from napari_radcnn.cohort.jobs import Answer, Job, Placed
 from napari_radcnn.cohort.reading import files_of, hash_of, locate, told_of, with_told
 from napari_radcnn.cohort.results.record import Record, stat_of
 from napari_radcnn.cohort.steps.numbers import numbers_of_result
 from napari_radcnn.cohort.steps.running import run_case
+from napari_radcnn.cohort.work.hands import MOST_TRIES
 from napari_radcnn.cohort.work.workers import CaseProgress, Here
 from napari_radcnn.networks.outputs import pack
 from napari_radcnn.phantom import head, oblique_geometry
@@ -255,3 +256,40 @@ def test_a_scan_that_cannot_be_read_any_more_fails_alone(tmp_path: Path, monkeyp
     monkeypatch.undo()
     radcnn.write(cohorts.scan(1), spoiled, overwrite=True)
     assert run("convert", cases, out, workers=Here()).n_done == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/../../evil", "/etc/evil", "..\\evil", "C:\\evil", "C:evil", "", "a//b", "."]
+)
+def test_an_answer_names_no_file_outside_of_the_folder_of_its_case(name):
+    done = {"name": "s", "key": "k", "described": {}, "numbers": {}, "warnings": [], "seconds": 0.0}
+    for files, extra in (({name: "0"}, []), ({"mask.nii.gz": "0"}, [name])):
+        plain = {"case": "a", "state": "done", "reason": "", "steps": [done | {"files": files, "extra": extra}]}
+        with pytest.raises(ValueError, match="outside of the folder of the case"):
+            Answer.from_dict(plain)
+    whole = done | {"files": {"mask.nii.gz": "0", "deep/labels.ome.zarr": "1"}, "extra": ["mask.nii.gz.radcnn.json"]}
+    plain = {"case": "a", "state": "done", "reason": "", "steps": [whole]}
+    assert Answer.from_dict(plain).steps[0].files == whole["files"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"files": {"../../elsewhere": "0"}}, "the file '../../elsewhere' lies outside of the folder of the case"),
+        ({"case": "b"}, "it is of the case 'b'"),
+        ("[]", "the answer of a worker cannot be used"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_a_lost_one(tmp_path, answer, told):
+    done = {"name": "s", "key": "k", "described": {}, "numbers": {}, "extra": [], "warnings": [], "seconds": 0.0}
+    text = answer
+    if not isinstance(answer, str):
+        steps = [done | {"files": answer.get("files", {})}]
+        text = json.dumps({"case": answer.get("case", "a"), "state": "done", "reason": "", "steps": steps})
+    future = SimpleNamespace(status="finished", result=lambda: (text, b""))
+    cluster = workers.Cluster("tcp://127.0.0.1:1", send=True)
+    cluster._watch = SimpleNamespace(address_of=lambda name: "")
+    task = workers._Task(_job(tmp_path / "a.nii"), None, frozenset(), ["before"] * (MOST_TRIES - 1), frozenset())
+    found = cluster._answer(task, future)
+    assert found.state == "failed"
+    assert told in found.reason

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import napari_radcnn as radcnn
-from napari_radcnn.errors import ModelError, TrustError
+from napari_radcnn.errors import ModelError, ResourceError, TrustError
+from napari_radcnn.foreign.detection import memory
+from napari_radcnn.inference import plan as plan_module
 from napari_radcnn.phantom import oblique_geometry
 from retina import let_monai_build, monai_detector, monai_network, said_by, write_detector_bundle
 
@@ -95,6 +97,57 @@ def test_boxes_are_those_of_monais_own_detector(tmp_path, monkeypatch, roi, use_
         assert one.label == ("disc", "ring")[labels[number]]
         share = _share((np.array(one.center), np.array(one.size)), (centers[number], sizes[number]))
         assert share >= 0.99
+
+
+def test_windows_that_do_not_fit_into_memory_are_halved_and_boxes_are_monais_of_that_size(tmp_path, monkeypatch):
+    let_monai_build(monkeypatch)
+    network = monai_network(3)
+    preprocessing = [one for one in PREPROCESSING if one["_target_"] != "Spacingd"]
+    volume = _volume((24, 40, 48), _straight((24, 40, 48)))
+    path = radcnn.write(volume, tmp_path / "scan.nii.gz")
+    read = radcnn.read(path)[0]
+    spec = radcnn.open_model(write_detector_bundle(tmp_path / "bundle", network, 3, [64, 64, 64], preprocessing))
+    whole = radcnn.plan(read, spec)
+    assert (whole.patches, whole.patch_shape) == (1, (48, 40, 24))
+    assert not any("windows" in text for text in whole.warnings)
+
+    monkeypatch.setattr(memory, "_LEAST_SIDE", 16)
+    monkeypatch.setattr(memory, "free_memory", lambda: whole.memory_bytes - 1)
+    smaller = radcnn.plan(read, spec)
+    # 24 would begin every 18 voxels, which are no whole steps of the coarsest map, of 8 voxels
+    assert smaller.patch_shape == (32, 40, 24)
+    assert smaller.memory_bytes < whole.memory_bytes
+    found = radcnn.detect(read, spec, device="cpu")
+    (told,) = [text for text in found.warnings if "windows" in text]
+    assert "windows of 32 x 40 x 24 voxels instead of 48 x 40 x 24" in told
+    image = torch.as_tensor(_shown_by_monai(path, preprocessing)).float()
+    boxes, scores, _ = said_by(monai_detector(network, 3, [32, 40, 24]), image, True)
+    assert len(found.boxes) == len(boxes) > 10
+    centers, sizes = _in_the_patient(boxes, _shown_by_monai(path, preprocessing))
+    for one, number in zip(found.boxes, np.argsort(-scores, kind="stable"), strict=True):
+        assert one.score == pytest.approx(scores[number], abs=1e-4)
+        assert _share((np.array(one.center), np.array(one.size)), (centers[number], sizes[number])) >= 0.99
+
+    for module in (memory, plan_module):
+        monkeypatch.setattr(module, "free_memory", lambda: 1 << 20)
+    assert radcnn.plan(read, spec).patch_shape == (48, 40, 24)
+    with pytest.raises(ResourceError, match=r"needs about .* GiB of memory, but only 0\.0 GiB are free"):
+        radcnn.detect(read, spec, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("side", "divisible", "overlap", "half"),
+    [
+        (512, 16, 0.25, 256),
+        (192, 8, 0.25, 96),
+        (100, 8, 0.25, 64),
+        (144, 8, 0.5, 80),
+        (64, 8, 0.25, 0),
+        (128, 1, 0, 64),
+    ],
+)
+def test_half_a_window_keeps_steps_that_are_whole_in_every_map(side, divisible, overlap, half):
+    assert memory._halved(side, divisible, overlap) == half
 
 
 def test_an_oblique_scan_has_its_findings_in_place_and_their_sides_kept(tmp_path, monkeypatch):

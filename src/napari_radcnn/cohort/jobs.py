@@ -115,6 +115,11 @@ class Done:
         What the user must be told.
     seconds : float
         How long it took.
+
+    Raises
+    ------
+    ValueError
+        If a file would lie outside of the folder of the case: the names come from whoever worked.
     """
 
     name: str
@@ -125,6 +130,12 @@ class Done:
     numbers: Mapping[str, Any]
     warnings: list[str]
     seconds: float
+
+    def __post_init__(self) -> None:
+        for name in (*self.files, *self.extra):
+            parts = str(name).replace("\\", "/").split("/")
+            if not all(parts) or {".", ".."} & set(parts) or parts[0][1:2] == ":":
+                raise ValueError(f"the file '{str(name)[:60]}' lies outside of the folder of the case")
 
 
 @dataclass(frozen=True)

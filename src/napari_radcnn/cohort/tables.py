@@ -13,6 +13,7 @@ from typing import Any
 from napari_radcnn.cohort.cases import OWN_COLUMNS, Case, CaseList, checked
 from napari_radcnn.errors import ReadError, WriteError
 from napari_radcnn.files import atomic_path, write_text
+from napari_radcnn.files.cells import as_cell, from_cell
 
 #: How the names of lists end.
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".json")
@@ -70,7 +71,7 @@ def write_list(cases: CaseList, path: str | Path, *, overwrite: bool = False) ->
         text = io.StringIO()
         writer = csv.writer(text, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([row.get(name, "") for name in columns] for row in rows)
+        writer.writerows([as_cell(row.get(name, "")) for name in columns] for row in rows)
         write_text(path, text.getvalue(), overwrite)
     return path
 
@@ -146,7 +147,7 @@ def _with_header(
                     f"{path}: row {number} has {len(line)} cells, but the header has {len(header)}; put what holds a "
                     "comma into quotation marks."
                 )
-            yield number, dict(zip(header, line, strict=False))
+            yield number, dict(zip(header, map(from_cell, line), strict=False))
 
     return header, rows()
 
@@ -179,7 +180,7 @@ def _write_excel(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str,
     sheet = book.create_sheet("cases")
     sheet.append(list(columns))
     for row in rows:
-        sheet.append([row.get(name, "") for name in columns])
+        sheet.append([as_cell(row.get(name, "")) for name in columns])
     with atomic_path(path, overwrite) as temporary:
         book.save(temporary)
 

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from napari_radcnn.errors import ReadError
 from napari_radcnn.files import write_text
+from napari_radcnn.files.cells import as_cell, from_cell
 from napari_radcnn.manifest import suitability_of
 from napari_radcnn.results import (
     Classification,
@@ -57,7 +58,7 @@ def write_detections(obj: Detections, path: Path, overwrite: bool = False) -> No
         writer.writerow([*_COLUMNS, *(["state"] if is_decided else [])])
         for box in obj.boxes:
             state = [box.state] if is_decided else []
-            writer.writerow([box.label, _score(box), *map(float, box.center), *map(float, box.size), *state])
+            writer.writerow([as_cell(box.label), _score(box), *map(float, box.center), *map(float, box.size), *state])
         write_text(path, table.getvalue(), overwrite)
         return
     boxes = [describe_detection(box) for box in obj.boxes]
@@ -109,8 +110,8 @@ def _write_row(row: dict[str, Any], path: Path, overwrite: bool) -> None:
     """Write a table of one case, called as the file is; tables of several cases are compared by `radcnn evaluate`."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["case", *row])
-    writer.writerow([path.stem, *row.values()])
+    writer.writerow(["case", *map(as_cell, row)])
+    writer.writerow(list(map(as_cell, (path.stem, *row.values()))))
     write_text(path, table.getvalue(), overwrite)
 
 
@@ -146,7 +147,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         rows = list(csv.DictReader(file, strict=True))
     return [
         {
-            "label": row["label"],
+            "label": from_cell(row["label"]),
             "score": row["score"] or None,
             "center_mm": [row[name] for name in _COLUMNS[2:5]],
             "size_mm": [row[name] for name in _COLUMNS[5:]],
@@ -233,7 +234,7 @@ def read_table(path: Path) -> tuple[list[str], dict[str, list[str]]]:
             f"{path} contains no table: expected a line of names, then at least one line of values, with "
             "two or more columns."
         )
-    head, *rows = lines
+    head, *rows = [[from_cell(text) for text in line] for line in lines]
     for number, row in enumerate(rows, 2):
         if len(row) != len(head):
             raise ReadError(f"{path}, line {number}: {len(row)} values, but {len(head)} names in the first line.")
@@ -398,7 +399,7 @@ def write_landmarks(obj: Landmarks, path: Path, overwrite: bool = False) -> None
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(_LANDMARK_COLUMNS)
         for point, score in zip(obj.points, scores, strict=True):
-            writer.writerow([point.name, "" if score is None else score, *map(float, point.position)])
+            writer.writerow([as_cell(point.name), "" if score is None else score, *map(float, point.position)])
         write_text(path, table.getvalue(), overwrite)
         return
     listed = [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_radcnn.errors import OptionError, ReadError, WriteError
 from napari_radcnn.files import write_text
+from napari_radcnn.files.cells import as_cell, from_cell
 from napari_radcnn.measure.rulers import Ruler
 
 #: What a ruler is, then what it measures.
@@ -71,7 +72,7 @@ def write_rulers(
         numbers = ["" if found.get(name) is None else found[name] for name in _FIGURES]
         marks = ["yes" if mark else "" for mark in (ruler.is_target, ruler.is_node)]
         rest = [unit if found.get("mean") is not None else "", ruler.frame_of_reference_uid, points]
-        writer.writerow([ruler.name, ruler.kind, ruler.visit, *marks, *numbers, *rest])
+        writer.writerow([as_cell(ruler.name), ruler.kind, as_cell(ruler.visit), *marks, *numbers, *rest])
     return write_text(path, text.getvalue(), overwrite)
 
 
@@ -97,8 +98,8 @@ def read_rulers(path: str | Path) -> list[Ruler]:
                 Ruler(
                     row["kind"],  # type: ignore[arg-type]  # it is checked there
                     tuple(points),  # type: ignore[arg-type]
-                    row["name"],
-                    row["visit"],
+                    from_cell(row["name"]),
+                    from_cell(row["visit"]),
                     row["target"] == "yes",
                     row["node"] == "yes",
                     row["frame_of_reference_uid"],

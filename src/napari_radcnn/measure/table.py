@@ -11,6 +11,7 @@ from typing import Any
 
 from napari_radcnn.errors import WriteError
 from napari_radcnn.files import write_text
+from napari_radcnn.files.cells import as_cell
 from napari_radcnn.measure.features import BY_NAME
 from napari_radcnn.version import __version__
 
@@ -40,7 +41,7 @@ def as_csv(table: Mapping[str, Any], delimiter: str = ",") -> str:
     writer.writerow(names)
     for row in table["labels"]:
         values = {**row, "unit": table["unit"]}
-        writer.writerow(["" if values.get(name) is None else values[name] for name in names])
+        writer.writerow(["" if values.get(name) is None else as_cell(values[name]) for name in names])
     return written.getvalue()
 
 

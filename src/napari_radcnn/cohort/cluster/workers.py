@@ -203,7 +203,12 @@ class Cluster:
                 text, made = future.result()
             except OSError as error:  # the worker that held it went away before it was fetched
                 return self._lost(task, f"its worker went away ({error})", "")
-            answer = Answer.from_dict(json.loads(text))
+            try:
+                answer = Answer.from_dict(json.loads(text))
+                if answer.case != task.job.case:
+                    raise ValueError(f"it is of the case '{str(answer.case)[:60]}'")
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                return self._lost(task, f"the answer of a worker cannot be used: {error}", "")
             if answer.is_full and self.send:  # its own disk, not the one that results come to
                 return self._lost(task, f"the disk of {answer.where} is full", answer.where)
             if answer.is_short and len(task.lost) < MOST_TRIES - 1:  # another one may have the memory, or the device

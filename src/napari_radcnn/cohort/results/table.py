@@ -14,6 +14,7 @@ from napari_radcnn.cohort.cases import Case
 from napari_radcnn.cohort.chain import Resolved
 from napari_radcnn.cohort.jobs import Done
 from napari_radcnn.files import sync, sync_folder
+from napari_radcnn.files.cells import as_cell, from_cell
 
 #: Between several warnings in one cell.
 BETWEEN = " | "
@@ -59,22 +60,22 @@ class Table:
         # Only the places of rows are kept, not the rows: there may be very many.
         places: dict[str, int] = {}
         with self.path.open("rb") as file:
-            header = next(csv.reader([file.readline().decode()]))
+            header = _cells(file.readline().decode())
             while line := file.readline():
-                places[next(csv.reader([line.decode()]))[0]] = file.tell() - len(line)
+                places[_cells(line.decode())[0]] = file.tell() - len(line)
 
             def rows() -> Iterator[dict[str, str]]:
                 for case in cases:
                     if case.name in places:
                         file.seek(places[case.name])
-                        yield dict(zip(header, next(csv.reader([file.readline().decode()])), strict=True))
+                        yield dict(zip(header, _cells(file.readline().decode()), strict=True))
 
             self._rewrite(rows())
 
     def _rewrite(self, rows: Iterator[Mapping[str, Any]]) -> None:
         temporary = self.path.with_name(f".{self.path.name}.new")
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(_csv(self.columns))
+            file.write(_csv([as_cell(name) for name in self.columns]))
             file.writelines(map(self._line, rows))
         sync(temporary)
         temporary.replace(self.path)
@@ -91,7 +92,7 @@ def read_table(path: Path) -> Iterator[dict[str, str]]:
         for line in file:
             if not line.endswith("\n"):
                 return
-            cells = next(csv.reader([line]), [])
+            cells = _cells(line)
             if header is None:
                 header = cells
             elif len(cells) == len(header):
@@ -188,6 +189,10 @@ def _cut_torn_line(path: Path) -> None:
             file.truncate(size - back + tail.rfind(b"\n") + 1)
 
 
+def _cells(line: str) -> list[str]:
+    return [from_cell(text) for text in next(csv.reader([line]), [])]
+
+
 def _csv(cells: Sequence[Any]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
@@ -197,4 +202,4 @@ def _csv(cells: Sequence[Any]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return " ".join(value.split()) if isinstance(value, str) else str(value)
+    return str(as_cell(" ".join(value.split()))) if isinstance(value, str) else str(value)

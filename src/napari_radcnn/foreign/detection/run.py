@@ -17,6 +17,7 @@ from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.shown import as_shown
 from napari_radcnn.foreign.detection.decoding import from_maps, from_rows, split_maps
 from napari_radcnn.foreign.detection.described import Boxes, Detecting
+from napari_radcnn.foreign.detection.memory import fitting_windows
 from napari_radcnn.foreign.detection.suppression import Found, suppressed, together, without_parts
 from napari_radcnn.foreign.detection.windows import starts_of, stitched
 from napari_radcnn.foreign.processing.input import RecipeInput, grid_change, turned_axes, turned_scans
@@ -26,7 +27,7 @@ from napari_radcnn.foreign.requested import check_scans, network_of
 from napari_radcnn.geometry import Shape
 from napari_radcnn.inference.backends import Predictor, late_warnings
 from napari_radcnn.inference.backends.apart.predictor import open_file_network
-from napari_radcnn.inference.cost.costs import LIBRARY_BYTES, keeping_budget, kept_bytes, network_bytes
+from napari_radcnn.inference.cost.costs import keeping_budget
 from napari_radcnn.inference.patches.positions import patch_box
 from napari_radcnn.inference.patches.stream import read_padded
 from napari_radcnn.inference.plan import Plan
@@ -38,8 +39,6 @@ from napari_radcnn.results import Detection
 from napari_radcnn.spec.patches import Sampling
 
 _Floats = npt.NDArray[np.float64]
-#: Peak memory of a network at work, a voxel of its input, before its first run on this computer.
-_BYTES_A_VOXEL = 800
 #: The least side of a box that an anchor was moved to, within the picture, voxels: as MONAI's `clip_boxes_to_image`.
 _LEAST_SIDE = 1.0
 #: How near to the end of its window a box is taken for cut off, voxels.
@@ -59,15 +58,10 @@ def plan(request: Request) -> Plan:
             continue
         change = grid_change(step, shape, request.volume.name, turned_axes(scans))
         shape = shape if change is None else change.after
-    slices = _slices(how, shape, request)
-    sampling = _sampling(how, _divided(how, shape))
-    count = slices * len(starts_of(_one(how, _divided(how, shape)), sampling))
-    file = request.spec.files[0].path
-    weights = file.stat().st_size if file.exists() else 0
-    at_first = LIBRARY_BYTES + 2 * weights + _BYTES_A_VOXEL * prod(sampling.patch)
-    network = network_bytes(request, sampling.patch, at_first)
-    memory = network + kept_bytes(how.channels, prod(shape))
-    return Plan(request.spec.name, count, sampling.patch, memory, network_bytes=network)
+    slices, padded = _slices(how, shape, request), _divided(how, shape)
+    sampling, network, besides, told = fitting_windows(request, how, _sampling(how, padded), shape, padded)
+    count = slices * len(starts_of(_one(how, padded), sampling))
+    return Plan(request.spec.name, count, sampling.patch, network + besides, warnings=told, network_bytes=network)
 
 
 def run(request: Request, monitor: Monitor) -> Outcome:
@@ -85,7 +79,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     )
     slices = _slices(how, seen.shape, request)
     padded = _divided(how, seen.shape)
-    sampling = _sampling(how, padded)
+    sampling, _, _, smaller = fitting_windows(request, how, _sampling(how, padded), seen.shape, padded)
     monitor.total = slices * len(starts_of(_one(how, padded), sampling))
     parts: list[Found] = []
     outside, is_cut = 0, False
@@ -101,7 +95,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
             predictor.device,
             predictor.precision,
             facts={"backend": predictor.backend, "network_shape": list(sampling.patch), "windows": monitor.total},
-            warnings=(*facts["told"], *facts["late"]),
+            warnings=(*smaller, *facts["told"], *facts["late"]),
             opening_seconds=facts["seconds"],
         )
     found = together(parts, 3)
