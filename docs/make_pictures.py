@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import answers_session  # beside this script
+import comparing_session  # beside this script
 import measuring_session
 import napari
 import reading_session
@@ -124,8 +125,10 @@ def suitability(head: radcnn.Volume) -> None:
 
 
 def reading(data: Path) -> None:
-    """Read an abdominal CT with mouse and keys on two sizes of screens; `data` holds ``ct_totalsegmentator``."""
-    reading_session.main(data / "ct_totalsegmentator" / "example_ct.nii.gz", _AORTA, _PICTURES)
+    """Read and compare an abdominal CT with mouse and keys on two screens; `data` holds ``ct_totalsegmentator``."""
+    scan = data / "ct_totalsegmentator" / "example_ct.nii.gz"
+    reading_session.main(scan, _AORTA, _PICTURES)
+    comparing_session.main(scan, _PICTURES)
 
 
 def measuring(head: radcnn.Volume) -> None:

@@ -14,6 +14,7 @@ from napari_radcnn.gui.layers.aligning import alignment_of, place
 from napari_radcnn.gui.layers.belonging import identity, made_of
 from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data, points_of, show_point, volume_from_layer
 from napari_radcnn.gui.layers.sequences import layers_of
+from napari_radcnn.gui.reading.beside.spaces import link_of
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
@@ -72,6 +73,9 @@ def test_the_overlay_is_aligned_with_its_labels_and_taken_back(make_napari_viewe
     assert np.array_equal(label_map_from_layer(drawn).array, labels_of(moving).array)
     assert tuple(overlay.contrast_limits) == limits
     assert alignment_of(overlay) is not None
+    link = link_of(base, overlay, {})  # for scans side by side
+    assert link is not None
+    assert link.kind == "alignment"
     assert corners_apart(volume_from_layer(base), scan("now")) < 1e-9
     qtbot.mouseClick(box.flicker_button, Qt.MouseButton.LeftButton)
     assert base.visible != overlay.visible
@@ -84,6 +88,7 @@ def test_the_overlay_is_aligned_with_its_labels_and_taken_back(make_napari_viewe
     assert corners_apart(volume_from_layer(overlay), moving) < 1e-9
     assert corners_apart(label_map_from_layer(drawn), moving) < 1e-6
     assert alignment_of(overlay) is None
+    assert link_of(base, overlay, {}) is None
     assert not box.undo_button.isEnabled()
 
 

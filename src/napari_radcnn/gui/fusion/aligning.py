@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
@@ -17,11 +18,20 @@ from napari_radcnn.gui.layers.belonging import is_scan
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, name_of, snapshot, volume_from_layer
 from napari_radcnn.gui.parts.widgets import WorkPanel, wrapped_label
+from napari_radcnn.gui.reading.beside.spaces import Space, space_of
 from napari_radcnn.gui.reading.words import patient
 from napari_radcnn.progress import Progress
 
 #: Each of the two is seen for so long, ms.
 _FLICKER_MS = 600
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """What was aligned to: what it is called, and its patient space, as they were when it began."""
+
+    name: str
+    space: Space
 
 
 class AlignBox(QWidget):
@@ -39,7 +49,7 @@ class AlignBox(QWidget):
         super().__init__()
         self._viewer, self._chosen = viewer, chosen
         self._placed: list[tuple[weakref.ref[Any], Placed]] = []
-        self._doubtful: tuple[weakref.ref[Any], Alignment, str] | None = None
+        self._doubtful: tuple[weakref.ref[Any], Alignment, _Fixed] | None = None
         self._flickering: list[tuple[weakref.ref[Any], bool]] = []
         self.panel = WorkPanel("Align overlay to base")
         self.panel.start_button.setToolTip(
@@ -96,7 +106,7 @@ class AlignBox(QWidget):
         self.warning_label.hide()
         self.flicker_button.setChecked(False)
         one, two = snapshot(fixed), snapshot(moving)
-        target, whose = weakref.ref(moving), name_of(fixed)
+        target, whose = weakref.ref(moving), _Fixed(name_of(fixed), space_of(fixed))
 
         def work(progress: Progress, cancel: Event) -> Alignment:
             return align(volume_from_layer(one), volume_from_layer(two), progress=progress, cancel=cancel)
@@ -112,7 +122,7 @@ class AlignBox(QWidget):
             self.panel.message_label.setText("The alignment is taken back.")
         self.follow()
 
-    def _on_found(self, found: Alignment, target: weakref.ref[Any], whose: str) -> str:
+    def _on_found(self, found: Alignment, target: weakref.ref[Any], whose: _Fixed) -> str:
         moving = target()
         if moving is None or moving not in self._viewer.layers:
             return "The overlay was removed meanwhile."
@@ -133,9 +143,9 @@ class AlignBox(QWidget):
             self.panel.message_label.setText(self._place(moving, found, whose))
         self.follow()
 
-    def _place(self, moving: Any, found: Alignment, whose: str) -> str:
+    def _place(self, moving: Any, found: Alignment, whose: _Fixed) -> str:
         try:
-            placed = place(self._viewer, moving, found, whose)
+            placed = place(self._viewer, moving, found, whose.name, whose.space)
         except OptionError as error:
             self._warn(str(error))
             return "Nothing was moved."

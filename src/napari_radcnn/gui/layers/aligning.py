@@ -6,7 +6,7 @@ the axes is resampled for the screen, as any oblique scan is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,8 @@ from napari_radcnn.volume import Volume
 
 #: Of a scan's layer below the package's key: what took it to where it lies now.
 ALIGNMENT = "alignment"
+#: Below that key: what names the patient space that it was put into, for scans side by side.
+SPACE = "space"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Placed:
     left: tuple[str, ...]
 
 
-def place(viewer: Any, scan: Any, alignment: Alignment, whose: str) -> Placed:
+def place(viewer: Any, scan: Any, alignment: Alignment, whose: str, space: Hashable | None = None) -> Placed:
     """Put the layer of a scan, and the labels and maps that were made of it, where an alignment says.
 
     Parameters
@@ -59,6 +61,8 @@ def place(viewer: Any, scan: Any, alignment: Alignment, whose: str) -> Placed:
         What moves it.
     whose : str
         What the fixed scan is called, for what is told of the moved one.
+    space : Hashable, optional
+        What names the patient space of the fixed scan, which the moved one lies in from now on.
 
     Raises
     ------
@@ -80,6 +84,7 @@ def place(viewer: Any, scan: Any, alignment: Alignment, whose: str) -> Placed:
     for layer in moved:
         _move(layer, alignment, told)
     scan.metadata[METADATA_KEY][ALIGNMENT] = alignment
+    scan.metadata[METADATA_KEY][SPACE] = space
 
     def undo() -> None:
         for state in kept:

@@ -10,6 +10,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
+from napari_radcnn.gui.reading import windowing
+
 #: Of each plane. Plain letters choose the tools of a session and of napari's layers, and letters with Alt open menus.
 PLANE_KEYS = {"Axial": "F2", "Coronal": "F3", "Sagittal": "F4"}
 #: Of each layout: what stands on its button, what it shows, and its key.
@@ -17,13 +19,15 @@ LAYOUTS = {
     "one": ("1", "One view", "F5"),
     "three": ("3", "Three linked planes with a cross-hair", "F6"),
     "four": ("3 + 3-D", "Three linked planes and the scan in 3-D", "F7"),
+    "two": ("1 | 1", "Two scans side by side", "Shift+F8"),
+    "grid": ("2 | 2", "Two scans side by side, two planes of each", "Shift+F9"),
+    "row": ("1 | 1 | 1", "Three scans side by side", "Ctrl+Shift+F8"),
 }
-#: How many windows have a key, besides the first one: Alt+1 to Alt+9. Alt+0 is the first.
-N_WINDOW_KEYS = 9
-WINDOW_KEY = "Alt+{}"
+#: Layouts of pictures without planes.
+_WITHOUT_PLANES = ("one", "two", "row")
 #: napari's style shows neither that a tool button can be pressed nor that it is.
 BAR_STYLE = (
-    "QToolButton { padding: 2px 9px; border-radius: 3px; background: rgba(128, 128, 128, 60); }"
+    "QToolButton { padding: 2px 6px; border-radius: 3px; background: rgba(128, 128, 128, 60); }"
     "QToolButton:hover { background: rgba(128, 128, 128, 120); }"
     "QToolButton:checked { background: #0074a8; color: white; }"
     "QToolButton:disabled { color: gray; }"
@@ -122,8 +126,8 @@ class ReadingBar(QWidget):
             "3-D", "How the scan is shown in 3-D, what clips it, and segments as surfaces", reader.solid_entries
         )
         self._layout.addStretch()
-        for number in range(N_WINDOW_KEYS + 1):
-            self._key(WINDOW_KEY.format(number), partial(reader.choose_window, number))
+        for number in range(windowing.N_KEYS + 1):
+            self._key(windowing.KEY.format(number), partial(reader.choose_window, number))
 
     def show_state(self, plane: str, layout: str, *, is_placed: bool) -> None:
         """Mark the plane and the layout that are shown; a picture without a place has one of each."""
@@ -132,7 +136,7 @@ class ReadingBar(QWidget):
             button.setEnabled(is_placed)
         for name, button in self.layout_buttons.items():
             button.setChecked(name == layout)
-            button.setEnabled(is_placed or name == "one")
+            button.setEnabled(is_placed or name in _WITHOUT_PLANES)
 
     def show_cuts(self, *, is_turned: bool, is_placed: bool) -> None:
         """Offer what can be done to turned planes and slabs."""
@@ -150,6 +154,11 @@ class ReadingBar(QWidget):
         self._layout.addWidget(button)
         self._key(key, act)
         return button
+
+    def add(self, button: QToolButton, key: str, act: Callable[[], None]) -> None:
+        """Have a button of others at the end, with its key."""
+        self._layout.insertWidget(self._layout.count() - 1, button)
+        self._key(key, act)
 
     def _key(self, key: str, act: Callable[[], None]) -> None:
         """Have a key do something, wherever in the window the keyboard is."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from qtpy.QtCore import QEvent, QObject, QPointF, Qt
-from qtpy.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QFontMetrics, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
 _TEXT, _SHADOW, _LINE = QColor(240, 236, 200), QColor(0, 0, 0, 235), QColor(120, 220, 255, 190)
-_BRUSH = QColor(255, 240, 120)
+_BRUSH, _WARNING = QColor(255, 240, 120), QColor(255, 170, 60)
 #: Where the dark rim of text is painted, pixels; that of a letter of the patient's sides is seen on bone, too.
 _THIN = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (1, 0))
 _WIDE = tuple((across, down) for across in (-2, -1, 0, 1, 2) for down in (-2, -1, 0, 1, 2) if across or down)
@@ -39,6 +39,46 @@ def is_on_screen(painter: QPainter) -> bool:
     return device is not None and bool(device.paintingActive())
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image that is painted over a canvas.
+
+    Attributes
+    ----------
+    image : QImage
+        With its own transparency.
+    left, top, width, height : float
+        Where, in pixels from the middle of the canvas.
+    """
+
+    image: QImage
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A circle with a word beside it.
+
+    Attributes
+    ----------
+    x, y, radius : float
+        In pixels, from the middle of the canvas.
+    color : (red, green, blue)
+        0 to 255.
+    text : str
+        What it stands for.
+    """
+
+    x: float
+    y: float
+    radius: float
+    color: tuple[int, int, int]
+    text: str = ""
+
+
 @dataclass(frozen=True)
 class Corners:
     """What is painted over a canvas.
@@ -59,6 +99,12 @@ class Corners:
         Of its handles, as a part of the shorter side of the view; 0 without handles.
     circle : (x, y, radius) or None
         The circle of a brush, in pixels, its middle from that of the canvas; None without one.
+    warnings : tuple of str
+        Lines that warn, in color, below those on the upper right.
+    pictures : tuple of Picture
+        What lies over the scan, below everything else.
+    rings : tuple of Ring
+        Findings of another scan.
     """
 
     top_left: tuple[str, ...] = ()
@@ -70,6 +116,9 @@ class Corners:
     arms: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 0.0), (0.0, 1.0))
     reach: float = 0.0
     circle: tuple[float, float, float] | None = None
+    warnings: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    rings: tuple[Ring, ...] = ()
 
 
 def broken(lines: Sequence[str], metrics: QFontMetrics, width: int) -> list[str]:
@@ -130,6 +179,7 @@ class CornersOverlay(QWidget):
         """Paint the lines of text, the cross-hair and the circle of a brush."""
         corners = self._corners()
         painter = QPainter(self)
+        self._paint_others(painter, corners)
         self._paint_cross(painter, corners)
         self._paint_circle(painter, corners)
         metrics = painter.fontMetrics()
@@ -146,8 +196,25 @@ class CornersOverlay(QWidget):
             for n, line in enumerate(lines):
                 x = self.width() - _MARGIN - metrics.horizontalAdvance(line) if is_right else _MARGIN
                 self._paint_line(painter, line, QPointF(x, start + n * height))
+        start = top + height * len(broken(corners.top_right, metrics, room))
+        for n, line in enumerate(broken(corners.warnings, metrics, room)):
+            x = self.width() - _MARGIN - metrics.horizontalAdvance(line)
+            self._paint_line(painter, line, QPointF(x, start + n * height), _WARNING)
         self._paint_letters(painter, corners.letters)
         painter.end()
+
+    def _paint_others(self, painter: QPainter, corners: Corners) -> None:
+        """Paint what is seen of another scan."""
+        middle = QPointF(self.width() / 2, self.height() / 2)
+        for each in corners.pictures:
+            where = QRectF(each.left, each.top, each.width, each.height).translated(middle)
+            painter.drawImage(where, each.image)
+        for ring in corners.rings:
+            at = middle + QPointF(ring.x, ring.y)
+            painter.setPen(QPen(QColor(*ring.color), 2))
+            painter.drawEllipse(at, ring.radius, ring.radius)
+            if ring.text:
+                self._paint_line(painter, ring.text, at + QPointF(ring.radius, -ring.radius), QColor(*ring.color))
 
     def _paint_letters(self, painter: QPainter, letters: Mapping[str, str]) -> None:
         font = painter.font()

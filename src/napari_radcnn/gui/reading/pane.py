@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
 
 from napari_radcnn.gui.layers.pointer import put_all_right
 from napari_radcnn.gui.layers.view import keep_upright
@@ -55,6 +56,11 @@ class Pane:
         self.model.dims.events.point.connect(self._on_slice)
         self.model.scene.camera.events.connect(self.repaint)
         self.is_following = False
+
+    @property
+    def canvas(self) -> QWidget:
+        """What the mouse is over."""
+        return self.overlay.parentWidget()
 
     def wake(self, plane: str) -> None:
         """Have the layers of the viewer, and show a plane."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,18 @@ def pan(viewer: Any, right: float, down: float) -> None:
     back = np.array([-1.0 if str(side) in ("up", "left") else 1.0 for side in camera.orientation[1:]])
     center = np.array(camera.center, float)[-2:] - np.array([down, right]) * back / camera.zoom
     camera.center = (*camera.center[:-2], *center.tolist())
+
+
+def drag_picture(viewer: Any, event: Any) -> Iterator[None]:
+    """Move the picture in a 2-D view with the mouse. A generator, as napari wants it."""
+    event.handled = True
+    last = event.pos
+    yield
+    while event.type == "mouse_move":
+        event.handled = True
+        pan(viewer, float(event.pos[0] - last[0]), float(event.pos[1] - last[1]))
+        last = event.pos
+        yield
 
 
 def towards_feet(viewer: Any) -> int:

@@ -13,12 +13,12 @@ from qtpy.QtWidgets import QApplication, QGridLayout, QWidget
 
 from napari_radcnn.gui.layers.hanging import seen_hanging
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours
-from napari_radcnn.gui.layers.look import Look, Preset
 from napari_radcnn.gui.layers.pointer import put_all_right, world_position
 from napari_radcnn.gui.layers.time_axis import point_of, seen_in_time
 from napari_radcnn.gui.layers.view import letters
-from napari_radcnn.gui.reading import planes, windowing, words
-from napari_radcnn.gui.reading.bar import N_WINDOW_KEYS, WINDOW_KEY, Entry, ReadingBar
+from napari_radcnn.gui.reading import captions, planes, windowing
+from napari_radcnn.gui.reading.bar import Entry, ReadingBar
+from napari_radcnn.gui.reading.beside.beside import Beside
 from napari_radcnn.gui.reading.corners import Corners, CornersOverlay
 from napari_radcnn.gui.reading.cursor import under_cursor
 from napari_radcnn.gui.reading.cuts.desk import Desk
@@ -28,7 +28,8 @@ from napari_radcnn.gui.reading.cuts.model import CutModel
 from napari_radcnn.gui.reading.cuts.slabs import slab_entries
 from napari_radcnn.gui.reading.cuts.solids import SolidLook
 from napari_radcnn.gui.reading.keyed import add_point_keys, move_point
-from napari_radcnn.gui.reading.layouts import FOUR, ONE, Layouts
+from napari_radcnn.gui.reading.layouts import BESIDE, FOUR, ONE, THREE, Layouts
+from napari_radcnn.gui.reading.protocols.hanger import KEY, Hanger
 from napari_radcnn.gui.reading.solid import solid_entries
 from napari_radcnn.gui.reading.stage import put_on_stage, viewer_widget_of
 from napari_radcnn.gui.reading.time.bar import TimeBar
@@ -86,7 +87,9 @@ class Room(QObject):
         self.bar = ReadingBar(self)
         self.time_bar = TimeBar(qt_viewer.viewer)
         self.grid = QGridLayout()
-        put_on_stage(qt_viewer, self.bar, self.grid, self.time_bar)
+        #: Other scans beside the one in the viewer's own canvas.
+        self.beside = Beside(self, self._on_wheel, self._on_mouse)
+        put_on_stage(qt_viewer, (self.bar, self.beside.bar), self.grid, self.time_bar)
         self.overlay = CornersOverlay(qt_viewer.canvas.native, self._own_corners, self._on_own_mouse)
         #: Whether the cross-hair stands in a single view, too: the point is moved by keys.
         self.is_keyed = False
@@ -95,6 +98,9 @@ class Room(QObject):
         #: Turned planes and slabs.
         self.desk = Desk(qt_viewer.viewer, self._views, self._on_mouse, self._on_cuts)
         self.solid_look = SolidLook()
+        #: Hanging protocols.
+        self.hanger = Hanger(self)
+        self.bar.add(self.hanger.button, KEY, self.hanger.hang_first)
         add_cut_keys(self.bar.parentWidget(), self)
         for each in (qt_viewer, qt_viewer.window()):
             each.installEventFilter(self)
@@ -110,13 +116,13 @@ class Room(QObject):
 
     def _listen(self, viewer: Any) -> None:
         for events in (viewer.dims.events, viewer.scene.camera.events):
-            events.connect(self._repaint)
+            events.connect(self.repaint)
         layers = viewer.layers.events
         for changed in (layers.inserted, layers.removed, layers.reordered):
             changed.connect(self._on_layers, position="last")
         viewer.layers.selection.events.active.connect(self._on_layers)
-        viewer.dims.events.order.connect(self._show_state)
-        viewer.dims.events.ndisplay.connect(self._show_state)
+        viewer.dims.events.order.connect(self.show_state)
+        viewer.dims.events.ndisplay.connect(self.show_state)
         viewer.dims.events.point.connect(self._on_point)
         viewer.events.reset_view.connect(self._on_reset)
         viewer.events.status.connect(self._show_line, position="last")  # after napari has shown its own
@@ -132,36 +138,41 @@ class Room(QObject):
     def _on_layers(self, event: Any = None) -> None:
         if event is not None and event.type == "inserted":
             self._follow(event.value)
-        self._show_state()
-        self._repaint()
+        self.show_state()
+        self.repaint()
 
     def _follow(self, layer: Any) -> None:
         from napari.layers import Image
 
         layer.events.visible.connect(self._on_layers)
         if isinstance(layer, Image) and not layer.rgb:
-            layer.events.contrast_limits.connect(self._repaint)
+            layer.events.contrast_limits.connect(self.repaint)
             if is_ours(layer) and "look" in layer.metadata[METADATA_KEY]:
                 windowing.extend_range(layer)
 
-    def _repaint(self, _event: Any = None) -> None:
+    def repaint(self, _event: Any = None) -> None:
+        """Paint what lies over the views again."""
         if isalive(self) and isalive(self.overlay):
             self.overlay.update()
             self.layouts.repaint()
 
-    def _show_state(self, _event: Any = None) -> None:
+    def show_state(self, _event: Any = None) -> None:
+        """Show in the bars what the views show now."""
         viewer = self.viewer
         if viewer is not None and isalive(self.bar):
             if self.layouts.name != ONE:
                 self.layouts.follow()
+            self.beside.sync()
             is_placed = seen_hanging(viewer).is_placed
             self.desk.sync()
             self.bar.show_state(planes.plane_of(viewer), self.layouts.name, is_placed=is_placed)
             self.bar.show_cuts(is_turned=self.desk.cuts.is_turned, is_placed=is_placed)
             self.time_bar.follow()
+            self.hanger.follow()
 
     def _on_point(self, _event: Any = None) -> None:
         self.layouts.follow()
+        self.beside.on_point()
         self.time_bar.follow()
         self.desk.on_point()
         self._clip()
@@ -169,10 +180,11 @@ class Room(QObject):
 
     def _on_reset(self, _event: Any = None) -> None:
         self.desk.on_reset()
+        self.beside.fit()
 
     def _on_cuts(self) -> None:
         self._clip()
-        self._repaint()
+        self.repaint()
 
     def _clip(self) -> None:
         """Have the view in 3-D clipped by the planes as they lie now."""
@@ -183,7 +195,8 @@ class Room(QObject):
     def _views(self) -> list[tuple[Any, QWidget]]:
         """Return the model of each view and its canvas, the viewer's own first."""
         own = [] if self.viewer is None else [(self.viewer, self.overlay.parentWidget())]
-        return own + [(pane.model, pane.overlay.parentWidget()) for pane in self.layouts.panes]
+        at_side = self.beside.panes
+        return own + [(pane.model, pane.overlay.parentWidget()) for pane in self.layouts.panes if pane not in at_side]
 
     def _on_own_mouse(self, where: tuple[float, float] | None) -> None:
         if self.viewer is not None:
@@ -215,7 +228,7 @@ class Room(QObject):
         model = self._pointed[0]()
         if not any(model is each for each in self.layouts.models):
             return
-        if model is not None and model.dims.ndisplay == 2:
+        if model is not None and model.dims.ndisplay == 2 and self.beside.pane_of(model) is None:
             self.time_bar.point_at(planes.point_at(model, *self._pointed[1]))
         line = self.desk.line(model, self._pointed[1]) or under_cursor(model, self._pointed[1])
         if line and viewer.status != line:
@@ -224,11 +237,13 @@ class Room(QObject):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
         """Take the further views away before their window goes; they come back if it stays after all."""
         if event.type() == QEvent.Type.Close:
+            self.hanger.close()
             if self.layouts.name != ONE:
                 self._layout_before = self.layouts.name
                 self._stays_timer.start()
             self.desk.close()
             self.layouts.close()
+            self.beside.close()
         return super().eventFilter(watched, event)
 
     def _on_stays(self) -> None:
@@ -244,7 +259,8 @@ class Room(QObject):
         """Show a plane, upright."""
         if self.viewer is not None:
             planes.show_plane(self.viewer, plane)
-            self._show_state()
+            self.show_state()
+            self.hanger.note()
 
     @property
     def shows_cross(self) -> bool:
@@ -256,12 +272,12 @@ class Room(QObject):
         self.is_keyed = True
         if self.viewer is not None:
             self.desk.turn(self.viewer, degrees)
-            self._show_state()
+            self.show_state()
 
     def straighten(self) -> None:
         """Have all planes upright again."""
         self.desk.straighten()
-        self._show_state()
+        self.show_state()
 
     def slab_entries(self) -> Sequence[Entry]:
         """Return the entries of the menu of slabs."""
@@ -270,43 +286,37 @@ class Room(QObject):
     def move_point(self, right: int, down: int) -> None:
         """Move the point by steps within the plane of the first view, under a cross-hair from now on."""
         self.is_keyed = True
-        if self.viewer is not None:
+        if self.beside.keyed_pane is not None:
+            self.beside.move_point(right, down)
+        elif self.viewer is not None:
             move_point(self.viewer, right, down)
-            self._repaint()
+            self.repaint()
 
     def choose_layout(self, name: str) -> None:
-        """Show one view, three planes, or these and the scan in 3-D."""
+        """Show one view, three planes, these and the scan in 3-D, or several scans side by side."""
         self.is_keyed = False
-        self.layouts.choose(name)
+        if name in BESIDE:
+            self.beside.begin(name)
+        else:
+            self.beside.end()
+            self.layouts.choose(name)
         if self.layouts.solid is not None:
             self.layouts.solid.choose(self.solid_look)
-        self._show_state()
+        self.show_state()
+        self.hanger.note()
 
     def choose_window(self, number: int) -> None:
         """Choose the window that a key stands for: 0 is the one that the scan was opened with."""
         layer = self._window_layer()
-        if layer is not None:
-            found = self._keyed(layer).get(number)
-            if found is not None:
-                windowing.choose(layer, found)
+        found = None if layer is None else windowing.keyed(layer).get(number)
+        if found is not None:
+            windowing.choose(layer, found)
+            self.hanger.note()
 
     def window_entries(self) -> Sequence[Entry]:
         """Return the entries of the menu of windows."""
         layer = self._window_layer()
-        if layer is None:
-            return []
-        look, present = windowing.look_for(layer), windowing.present_window(layer)
-        keys = {id(preset): WINDOW_KEY.format(n) for n, preset in self._keyed(layer).items() if n > 0}
-        keys.setdefault(id(look.presets[look.first]), WINDOW_KEY.format(0))
-        return [
-            (
-                f"{words.window(look, preset.window)}{' (of the file)' if preset.is_own else ''}",
-                keys.get(id(preset), ""),
-                preset.window.limits == present.limits and preset.name == present.name,
-                partial(windowing.choose, layer, preset),
-            )
-            for preset in look.presets
-        ]
+        return [] if layer is None else windowing.entries(layer)
 
     def patient_entries(self) -> Sequence[Entry]:
         """Return the entries of the menu of the patient's name."""
@@ -323,19 +333,19 @@ class Room(QObject):
     def name_patient(self, is_named: bool, *, in_pictures: bool = False) -> None:
         """Have the patient's name and ID on the pictures or not, and in screenshots only if it is asked for."""
         self.names_patient, self.is_named_in_pictures = is_named, is_named and in_pictures
-        self._repaint()
+        self.repaint()
 
     def say(self, line: str) -> None:
         """Have a line in the upper right corner, below those on window and zoom; an empty one takes it away."""
         if line != self.said:
             self.said = line
-            self._repaint()
+            self.repaint()
 
     def show_brush(self, radius: float | None) -> None:
         """Have a circle of a radius in mm follow the mouse over the first view, the one that is painted in."""
         if radius != self.brush_radius:
             self.brush_radius = radius
-            self._repaint()
+            self.repaint()
 
     def _circle(self, viewer: Any) -> tuple[float, float, float] | None:
         """Return the circle of the brush: where the mouse is, and its radius in pixels."""
@@ -345,16 +355,11 @@ class Room(QObject):
         pointed, (x, y) = self._pointed
         return (x, y, radius) if pointed() is viewer else None
 
-    @staticmethod
-    def _keyed(layer: Any) -> dict[int, Preset]:
-        look = windowing.look_for(layer)
-        general = [preset for preset in look.presets if not preset.is_own]
-        return {0: look.presets[look.first], **dict(enumerate(general[:N_WINDOW_KEYS], 1))}
-
     def _window_layer(self) -> Any | None:
-        return None if self.viewer is None else windowing.window_layer(self.viewer)
-
-    # -- the mouse -------------------------------------------------------------------------------------------------
+        at_side = self.beside.window_layer()
+        if at_side is not None or self.viewer is None:
+            return at_side
+        return windowing.window_layer(self.viewer)
 
     # -- 3-D -------------------------------------------------------------------------------------------------------
 
@@ -373,44 +378,40 @@ class Room(QObject):
         if self.layouts.solid is not None:
             self.layouts.solid.clip(self.desk.cuts.center, self.desk.cuts.normals)
 
+    # -- the mouse -------------------------------------------------------------------------------------------------
+
     def _on_drag(self, model: Any, event: Any) -> Iterator[None]:
         """Drag the window, the picture, or the point that all views show; `model` is that of any view."""
         viewer = self.viewer
         if viewer is None or event.handled or model.dims.ndisplay != 2:
             return
+        pane = self.beside.pane_of(model)
+        if pane is not None:
+            yield from self.beside.drag(pane, event)
+            return
         self.is_keyed = False
+        self.beside.key_view(0)
         if isinstance(model, CutModel):
             yield from self.desk.drag(model, event, is_alone=self.layouts.name == ONE)
-            self._show_state()
+            self.show_state()
             return
         active, layer = viewer.layers.selection.active, self._window_layer()
         if layer is not None and windowing.is_window_drag(active, event):
             yield from windowing.drag(layer, event)
         elif event.button == _MIDDLE:
-            yield from self._drag_picture(model, event)
+            yield from planes.drag_picture(model, event)
         elif self.layouts.name != ONE and event.button == _LEFT and not event.modifiers and windowing.is_idle(active):
             turn = self._turning(model, event)
             yield from self._drag_point(viewer, model, event) if turn is None else turn
-            self._show_state()
+            self.show_state()
 
     def _turning(self, model: Any, event: Any) -> Iterator[None] | None:
         """Return a drag that turns the cross-hair, where a button goes down on one of its handles."""
         canvas = next(canvas for each, canvas in self._views() if each is model)
         corners, size = self._corners(model), (canvas.width(), canvas.height())
-        if corners.cross is None or not is_handle(corners.cross, corners.arms, size, event.pos):
+        if corners.cross is None or not corners.reach or not is_handle(corners.cross, corners.arms, size, event.pos):
             return None
         return self.desk.drag_turn(model, size, corners.cross, event)
-
-    @staticmethod
-    def _drag_picture(model: Any, event: Any) -> Iterator[None]:
-        event.handled = True
-        last = event.pos
-        yield
-        while event.type == "mouse_move":
-            event.handled = True
-            planes.pan(model, float(event.pos[0] - last[0]), float(event.pos[1] - last[1]))
-            last = event.pos
-            yield
 
     @staticmethod
     def _drag_point(viewer: Any, model: Any, event: Any) -> Iterator[None]:
@@ -440,6 +441,8 @@ class Room(QObject):
 
     def _corners(self, model: Any) -> Corners:
         """Return what is painted over a view; what is the same in all of them stands in the viewer's own."""
+        if self.beside.pane_of(model) is not None:
+            return self.beside.side_corners(model)
         viewer = self.viewer
         scan = None if viewer is None else planes.reference(viewer)
         if viewer is None or scan is None or planes.reference(model) is None:
@@ -455,38 +458,21 @@ class Room(QObject):
             cross, arms = cut.cross if self.shows_cross else None, cut.arms
             if cut.is_cut:
                 edges, below = cut.letters, tuple(line for line in (self.desk.note, cut.words, *when) if line)
-        reach = HANDLE_PART if self.layouts.name != ONE else 0.0
+        reach = HANDLE_PART if self.layouts.name in (THREE, FOUR) else 0.0
         if model is not viewer:
-            return Corners((), (zoom,) if zoom else (), below, (), edges, cross, arms, reach)
+            return self.beside.corners(
+                model, Corners((), (zoom,) if zoom else (), below, (), edges, cross, arms, reach)
+            )
         # napari writes a caption over the first two lines.
         left = ("", "", scan.name) if seen_hanging(viewer).caption else (scan.name,)
-        whose = self._patient_words()
+        whose = captions.patient_words(viewer) if self.names_patient else ()
         if self.is_named_in_pictures:
             left, whose = (*left, *whose), ()
-        right = tuple(line for line in (*self._window_words(), zoom, self.said) if line)
+        right = tuple(
+            line for line in (*captions.window_words(windowing.window_layer(viewer)), zoom, self.said) if line
+        )
         circle = None if cut is not None and cut.is_cut else self._circle(viewer)
-        return Corners(left, right, below, whose, edges, cross, arms, reach, circle)
-
-    def _patient_words(self) -> tuple[str, ...]:
-        """Return name and ID of the patient whose scans are seen, and what the file calls the series of the uppermost.
-
-        Scans of several patients have a line each. People write names into the description of a series, too.
-        """
-        viewer = self.viewer
-        if viewer is None or not self.names_patient:
-            return ()
-        seen = [layer for layer in reversed(viewer.layers) if layer.visible and is_ours(layer)]
-        volumes = [volume for layer in seen if (volume := layer.metadata[METADATA_KEY].get("volume")) is not None]
-        people = dict.fromkeys(words.patient(volume.metadata) for volume in volumes)
-        descriptions = [volume.metadata.description for volume in volumes[:1]]
-        return tuple(line for line in (*people, *descriptions) if line)
-
-    def _window_words(self) -> tuple[str, ...]:
-        layer = self._window_layer()
-        if layer is None:
-            return ()
-        look = windowing.look_for(layer) if is_ours(layer) else Look()
-        return (words.window(look, windowing.present_window(layer)), *((look.note,) if look.note else ()))
+        return self.beside.corners(model, Corners(left, right, below, whose, edges, cross, arms, reach, circle))
 
 
 def _room_in(qt_viewer: Any) -> Room | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtWidgets import QApplication, QGridLayout, QMainWindow, QVBoxLayout, QWidget
@@ -9,7 +10,7 @@ from qtpy.QtWidgets import QApplication, QGridLayout, QMainWindow, QVBoxLayout, 
 from napari_radcnn.gui.reading.time.bar import TimeBar
 
 
-def put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout, time_bar: TimeBar) -> None:
+def put_on_stage(qt_viewer: Any, bars: Sequence[QWidget], grid: QGridLayout, time_bar: TimeBar) -> None:
     """Put the viewer's widget into a grid below the bars, and above the curve, where it is in its window."""
     center = qt_viewer.parentWidget()
     layout = center.layout()
@@ -17,7 +18,8 @@ def put_on_stage(qt_viewer: Any, bar: QWidget, grid: QGridLayout, time_bar: Time
     whole = QVBoxLayout(stage)
     whole.setContentsMargins(0, 0, 0, 0)
     whole.setSpacing(0)
-    whole.addWidget(bar)
+    for bar in bars:
+        whole.addWidget(bar)
     whole.addWidget(time_bar)
     whole.addLayout(grid, 1)
     whole.addWidget(time_bar.curve_view)

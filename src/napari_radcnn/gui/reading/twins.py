@@ -215,7 +215,7 @@ class Twins:
 
     def follow(self, _event: Any = None) -> None:
         """Have the same layers in the same order."""
-        wanted = list(self._viewer.layers)
+        wanted = self._wanted()
         if [twin.layer for twin in self._twins] == wanted and len(self._model.layers) == len(wanted):
             return
         kept = {id(twin.layer): twin for twin in self._twins}
@@ -226,7 +226,7 @@ class Twins:
                 del kept[id(twin.layer)]
         self._twins = []
         for n, layer in enumerate(wanted):
-            twin = kept.get(id(layer)) or Twin(layer, self._viewer)
+            twin = kept.get(id(layer)) or self._twin_of(layer)
             if id(layer) not in kept and twin.tool is not None:
                 twin.clone.events.mode.connect(self.follow_tool)
             if id(layer) not in kept:
@@ -235,6 +235,14 @@ class Twins:
                 self._model.layers.move(self._model.layers.index(twin.clone), n)
             self._twins.append(twin)
         self.follow_tool()
+
+    def _wanted(self) -> list[Any]:
+        """Return the layers that are shown here."""
+        return list(self._viewer.layers)
+
+    def _twin_of(self, layer: Any) -> Twin:
+        """Return what shows a layer here."""
+        return Twin(layer, self._viewer)
 
     def part(self) -> None:
         """Follow no more, and have no layers."""

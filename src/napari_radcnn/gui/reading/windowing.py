@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,12 @@ from napari_radcnn.errors import RadcnnError
 from napari_radcnn.gui.layers.colors import colormap_of, is_gray
 from napari_radcnn.gui.layers.layers import METADATA_KEY, is_ours, volume_from_layer
 from napari_radcnn.gui.layers.look import Look, Preset, look_of
+from napari_radcnn.gui.reading import words
 from napari_radcnn.voi import VoiWindow
 
+#: How many windows have a key, besides the first one: Alt+1 to Alt+9. Alt+0 is the first.
+N_KEYS = 9
+KEY = "Alt+{}"
 #: Dragged by this many pixels to the right, a window is twice as wide; up or down, its center moves by its width.
 _PIXELS = 200.0
 #: A window that is dragged is at least this part of the range of the scan wide, and a narrow one is dragged by that.
@@ -75,6 +81,37 @@ def choose(layer: Any, preset: Preset) -> None:
     if is_ours(layer):
         layer.metadata[METADATA_KEY][_WINDOW] = window
     layer.contrast_limits = window.limits
+
+
+def take_over(layer: Any, source: Any) -> None:
+    """Show the image of one layer with the window of another, both in the unit of the screen."""
+    window, factor = present_window(source), look_for(source).factor / look_for(layer).factor
+    window = replace(window, center=window.center * factor, width=window.width * factor)
+    if window.limits != tuple(layer.contrast_limits):
+        choose(layer, Preset(window))
+
+
+def keyed(layer: Any) -> dict[int, Preset]:
+    """Return the windows of a layer that have keys, by their numbers: 0 is the one that it was opened with."""
+    look = look_for(layer)
+    general = [preset for preset in look.presets if not preset.is_own]
+    return {0: look.presets[look.first], **dict(enumerate(general[:N_KEYS], 1))}
+
+
+def entries(layer: Any) -> list[tuple[str, str, bool, Callable[[], None]]]:
+    """Return the entries of a menu of the windows of a layer: text, key, whether it is shown, and what it does."""
+    look, present = look_for(layer), present_window(layer)
+    keys = {id(preset): KEY.format(n) for n, preset in keyed(layer).items() if n > 0}
+    keys.setdefault(id(look.presets[look.first]), KEY.format(0))
+    return [
+        (
+            f"{words.window(look, preset.window)}{' (of the file)' if preset.is_own else ''}",
+            keys.get(id(preset), ""),
+            preset.window.limits == present.limits and preset.name == present.name,
+            partial(choose, layer, preset),
+        )
+        for preset in look.presets
+    ]
 
 
 def extend_range(layer: Any) -> None:
