@@ -41,6 +41,7 @@ LABEL_CODES: dict[str, tuple[str, str]] = {
             "clavicle": "Clavicle",
             "colon": "Colon",
             "cortex": "CerebralCortex",
+            "costal cartilage": "CostalCartilage",
             "duodenum": "Duodenum",
             "erector spinae": "ErectorSpinaeMuscle",
             "esophagus": "Esophagus",

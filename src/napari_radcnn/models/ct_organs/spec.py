@@ -1,4 +1,4 @@
-"""`ct-organs`: lungs, heart, liver, spleen, spine and muscles of the back in a body CT."""
+"""`ct-organs`: lungs, heart, aorta, liver, spleen, spine, ribs and muscles of the back in a body CT."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SPEC = ModelSpec(
     name="ct-organs",
     title="Organs of a body CT",
     task="segmentation",
-    version="1",
-    summary="Segments lungs, heart, liver, spleen, vertebrae, spinal cord and muscles of the back in a CT with or "
-    "without contrast medium; learned from few scans.",
+    version="2",
+    summary="Segments lungs, heart, aorta, liver, spleen, vertebrae, ribs, spinal cord and muscles of the back in a CT "
+    "with or without contrast medium; learned from few scans.",
     modalities=("CT",),
     body_part="trunk",
     pipeline="napari_radcnn.models.ct_organs.run",

@@ -43,6 +43,9 @@ STRUCTURES = (
     Structure("vertebrae", (255, 255, 207), ("vertebrae",)),
     Structure("spinal cord", (244, 214, 49), ("spinal cord",)),
     Structure("erector spinae", (171, 85, 68), ("erector spinae",), True),
+    Structure("aorta", (224, 97, 76), ("aorta",)),
+    Structure("ribs", (253, 232, 158), ("ribs",), True),
+    Structure("costal cartilage", (111, 184, 210), ("costal cartilage",), True),
 )
 
 
