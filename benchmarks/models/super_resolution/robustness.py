@@ -28,7 +28,7 @@ _STEPS = {
         "a step of 1% of the range against the network", 0.01, _PLANES, other_values, (-1.0, 4.0), is_random=True
     ),
 }
-#: Share of the gain as it is from which a change hardly matters; below 0 dB the spline is better.
+#: Share of the gain as it is from which the least one hardly matters; below 0 dB the spline is better.
 _HOLDS, _BREAKS = 0.5, 0.0
 
 
@@ -41,9 +41,9 @@ def trial_of(name: str) -> Callable[[Path], Trial]:
         plain = float(np.mean([_gain(name, scan, scan) for scan in scans]))
         return Trial(
             f"The {len(scans)} held-out scans, cut, with slices {_FACTOR} times as thick along the patient's long axis",
-            "The gain over the cubic spline, dB: what the thin slices changed alike are missed by; of noise, what the "
-            f"scans without it are. As they are: {plain:.2f} dB.",
-            "mean gain, dB",
+            "The gain over the cubic spline, against thin slices that were changed in the same way; for noise, against "
+            f"those without it. The mean gain as they are: {plain:.2f} dB.",
+            "least gain, dB",
             _HOLDS * plain,
             _BREAKS,
             _rows(name, scans, changes),
@@ -57,10 +57,10 @@ def _rows(name: str, scans: list[Volume], changes: Callable[[Volume], Iterator[C
         if any(one.scan.geometry.shape != scan.geometry.shape for one, scan in zip(made, scans, strict=True)):
             continue  # thicker slices are what the factors in the other table are
         gains = [_gain(name, one.scan, one.reference) for one in made]
-        yield {"change": made[0].title, "mean gain, dB": float(np.mean(gains)), "least": min(gains)}
+        yield {"change": made[0].title, "mean gain, dB": float(np.mean(gains)), "least gain, dB": min(gains)}
     with attacked(_STEPS[name]):
         gains = [_gain(name, scan, scan) for scan in scans]
-    yield {"change": _STEPS[name].title, "mean gain, dB": float(np.mean(gains)), "least": min(gains)}
+    yield {"change": _STEPS[name].title, "mean gain, dB": float(np.mean(gains)), "least gain, dB": min(gains)}
 
 
 def _gain(name: str, scan: Volume, reference: Volume) -> float:

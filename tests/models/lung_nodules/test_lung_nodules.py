@@ -49,7 +49,10 @@ def tilted():
 
 @pytest.fixture(scope="module")
 def found(tilted):
-    return radcnn.detect(tilted, "lung-nodules")
+    with pytest.MonkeyPatch.context() as patch:  # of many places the best stay, in a third of the time
+        patch.setattr(lung_nodules, "PLACES", 60)
+        patch.setattr(lung_nodules, "_MIRRORED", 10)
+        return radcnn.detect(tilted, "lung-nodules")
 
 
 def _nearest(boxes, center):
