@@ -195,14 +195,14 @@ def _take(head: radcnn.Volume, models: dict[str, Path], size: tuple[int, int], f
     for name, path in models.items():
         trust = file_sha256(path) if path.suffix == ".ts" else None
         dock.chooser.open_path(path, trust=trust)
-        wait(lambda: dock.job is None, 60)
+        wait(lambda: dock.job is None, 600)
         if name == "clinical":
             dock.options_form.editors["age"].setText("63")
             dock.options_form.editors["sex"].setCurrentText("male")
         dock.update_plan()
-        wait(lambda: not dock.is_planning, 60)
+        wait(lambda: not dock.is_planning and dock.panel.start_button.isEnabled(), 600)
         dock.run()
-        wait(lambda: dock.job is None, 120)
+        wait(lambda: dock.job is None, 600)
         wait(limit=0.5)
         print(name, "|", dock.panel.message_label.text()[:120])
         if name in _CARDS:

@@ -13,6 +13,7 @@ from napari_radcnn.cli import main
 from napari_radcnn.errors import ModelError
 from napari_radcnn.foreign.answers.classes import probabilities_of
 from napari_radcnn.foreign.answers.described import Classes
+from napari_radcnn.operations.classifying import numbers
 from napari_radcnn.results import OperatingPoint
 
 WEIGHT, BIAS = [[-4.0], [0.5], [3.0]], [0.2, 0.1, -0.4]
@@ -145,12 +146,15 @@ def test_a_picture_that_is_stored_inverted_is_shown_bright(tmp_path, monkeypatch
 def test_shell_file_manifest_and_replay_say_the_same(tmp_path, capsys):
     pytest.importorskip("openvino")
     path = write_network(tmp_path / "net.onnx", WEIGHT, BIAS)
-    describe_answer(tmp_path / "net.json", kind="multi-label", thresholds={"middle": 0.6})
+    point = {"name": "strict", "threshold": 0.5, "sensitivity": 0.7, "specificity": 0.95}
+    keys = {"kind": "multi-label", "thresholds": {"middle": 0.6}, "operating_points": {"high": [point]}}
+    describe_answer(tmp_path / "net.json", **keys)
     place = radcnn.write(scan(), tmp_path / "scan.nii.gz")
     words = ["run", str(path), str(place), "-o", str(tmp_path / "out.json"), "--device", "cpu"]
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "present: high\n" in told
+    assert "operating point: strict: high from 0.50 on, which finds 70 of 100 who have it" in told
     assert f"high: {sigmoid(0.5):.3f}" in told
     plain = json.loads((tmp_path / "out.json").read_text())
     assert list(plain["probabilities"].values()) == pytest.approx(sigmoid(LOGITS), abs=1e-4)
@@ -167,6 +171,24 @@ def test_shell_file_manifest_and_replay_say_the_same(tmp_path, capsys):
     assert again.result.decided == ("high",)
     manifest["result"]["numbers"]["high"] += 0.01
     assert radcnn.replay(manifest).is_same is False
+
+
+def test_the_shell_tells_the_operating_point_that_decides_or_those_there_are():
+    points = (OperatingPoint("balanced", 0.5, 0.834, 0.876), OperatingPoint("rule out", 0.05, 0.97, 0.61))
+    shown = {"kind": "multi-label", "operating_points": {"mass": points}}
+    first = "balanced: mass from 0.50 on, which finds 83 of 100 who have it and gives 12 false alarms in 100 who do not"
+    second = (
+        "rule out: mass from 0.05 on, which finds 97 of 100 who have it and gives 39 false alarms in 100 who do not"
+    )
+    at_half = radcnn.Classification({"mass": 0.2}, **shown)
+    assert numbers(at_half)[2:] == [("operating point", first)]
+    set_lower = radcnn.Classification({"mass": 0.2}, thresholds={"mass": 0.05}, **shown)
+    assert numbers(set_lower)[2:] == [("operating point", second)]
+    elsewhere = radcnn.Classification({"mass": 0.2}, thresholds={"mass": 0.3}, **shown)
+    assert numbers(elsewhere)[2:] == [("not chosen", first), ("not chosen", second)]
+    # of two exclusive classes the likelier counts, and that is not the point at 0.5 that was tested
+    likelier = radcnn.Classification({"normal": 0.8, "mass": 0.2}, operating_points={"mass": points[:1]})
+    assert numbers(likelier)[3:] == [("not chosen", first)]
 
 
 def test_a_classification_is_read_as_it_was_written(tmp_path):

@@ -14,7 +14,7 @@ from napari_radcnn.io.reports import read_table
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.operations.outcomes import maps_of
 from napari_radcnn.operations.running import RunKeywords, expect, run
-from napari_radcnn.results import Classification
+from napari_radcnn.results import Classification, OperatingPoint
 
 #: The column of a table of values.
 _VALUE = "value"
@@ -56,16 +56,21 @@ def numbers(result: Classification) -> list[tuple[str, str]]:
 
 
 def _points(result: Classification) -> Iterator[tuple[str, str]]:
-    """Return the operating point that decides each class, and what it did when it was tested."""
+    """Return the operating point that decides each class, and what it did when it was tested; else those there are."""
     for name, points in result.operating_points.items():
-        for point in points:
-            if point.threshold == result.thresholds.get(name):
-                found, alarms = (round(100 * share) for share in (point.sensitivity, 1 - point.specificity))
-                yield (
-                    "operating point",
-                    f"{point.name}: {name} from {point.threshold:.2f} on, which finds {found} of 100 who have it and "
-                    f"gives {alarms} false alarms in 100 who do not",
-                )
+        # of exclusive classes the likeliest counts where no threshold is set, which is no operating point
+        at = result.thresholds.get(name) if result.kind == "exclusive" else result.threshold(name)
+        chosen = [point for point in points if point.threshold == at]
+        for point in chosen or points:
+            yield ("operating point" if chosen else "not chosen", _told_of(name, point))
+
+
+def _told_of(name: str, point: OperatingPoint) -> str:
+    found, alarms = (round(100 * share) for share in (point.sensitivity, 1 - point.specificity))
+    return (
+        f"{point.name}: {name} from {point.threshold:.2f} on, which finds {found} of 100 who have it and gives "
+        f"{alarms} false alarms in 100 who do not"
+    )
 
 
 def compare_classifications(reference: Path, prediction: Path, _tolerance_mm: float) -> dict[str, Any] | None:

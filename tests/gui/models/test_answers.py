@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Points
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
 import napari_radcnn as radcnn
 from answering import compute_here, describe_answer, open_trusted, risk_keys, scan, value_keys, write_network
@@ -206,3 +207,54 @@ def test_bundles_of_a_value_and_of_landmarks_answer_as_in_python(make_napari_vie
     x, y, z = found.position
     item = dock.page("landmarks").widget.topLevelItem(0)
     assert [item.text(n) for n in (0, 2)] == ["tip", f"{x:.1f} {y:.1f} {z:.1f}"]
+
+
+def test_clinical_values_are_typed_into_a_form(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    """By the real mouse and keys: out of range is refused before the run, missing is told, and the answer follows."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(foreign, "_OPENED", {})
+    age = {"name": "age", "title": "Age", "unit": "a", "limits": [0, 120], "mean": 50, "std": 10}
+    sex = {"name": "sex", "title": "Sex", "choices": {"F": 0, "M": 1}, "missing": 0.5}
+    compute_here(monkeypatch, [[20.0, 2.0, 5.0]], [1.0])
+    path = write_network(tmp_path / "net.ts", [[20.0, 2.0, 5.0]], [1.0])
+    keys = value_keys(values=[age, sex], values_as="channels", limits=[0, 100])
+    describe_answer(tmp_path / "net.json", **keys)
+    spec = open_trusted(path)
+    _, dock = docked(make_napari_viewer, scan())
+    dock.chooser.open_path(path, trust=spec.files[0].sha256)
+    wait_for_end(qtbot, dock)
+    wait_for_plan(dock)
+    start, editors = dock.panel.start_button, dock.options_form.editors
+    assert {label.text() for label in dock.options_form.findChildren(QLabel)} >= {"Age [a]", "Sex"}
+    assert "'Age' is not stated, but the model needs it." in dock.warning_label.text()
+
+    def typed(text):
+        field = editors["age"]
+        qtbot.mouseClick(field, Qt.MouseButton.LeftButton)
+        field.selectAll()
+        qtbot.keyClicks(field, text)
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+        wait_for_plan(dock)
+
+    typed("163")
+    assert "'age' must be between 0 and 120 a, got 163" in dock.plan_label.text()
+    assert not start.isEnabled()
+    typed("63")
+    assert "'Sex' is not known: the model takes 0.5 in its place." in dock.warning_label.text()
+    assert "Age" not in dock.warning_label.text()
+    click(qtbot, start)
+    wait_for_end(qtbot, dock)
+    card = dock.page("regression").widget
+    assert card.value.text() == f"bone age: {1 + 20 * 0.3 + 2 * 1.3 + 5 * 0.5:.4g} mo"
+    combo = editors["sex"]
+    qtbot.mouseClick(combo, Qt.MouseButton.LeftButton)  # opens the list of words
+    qtbot.keyClick(combo.view(), Qt.Key.Key_End)
+    qtbot.keyClick(combo.view(), Qt.Key.Key_Return)
+    wait_for_plan(dock)
+    assert combo.currentText() == "M"
+    assert dock.warning_label.isHidden() or "Sex" not in dock.warning_label.text()
+    click(qtbot, start)
+    wait_for_end(qtbot, dock)
+    assert card.value.text() == f"bone age: {1 + 20 * 0.3 + 2 * 1.3 + 5:.4g} mo"
+    found = radcnn.regress(scan(), spec, {"age": 63, "sex": "M"}, device="cpu")
+    assert card.value.text() == f"bone age: {found.value:.4g} mo"
