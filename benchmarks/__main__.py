@@ -31,6 +31,7 @@ _PARTS = {
     "Scans with time points, in software": "time_points",
     "Tools of interactive segmentation": "interactive.tools",
     "What viewers leave behind": "viewer_leaks",
+    "What a viewer keeps of what is switched on and off": "toggle_leaks",
     "A RetinaNet of MONAI, trained on drawn discs": "detectors",
 }
 _PAGE = ROOT / "docs" / "figures.md"

@@ -7,7 +7,8 @@ import threading
 import pytest
 from qtpy.QtWidgets import QWidget
 
-from napari_radcnn.gui.parts.job import Job
+from napari_radcnn.gui.parts.job import SHORT_MS, Job
+from napari_radcnn.gui.parts.widgets import WorkPanel
 from patience import PATIENCE
 
 pytestmark = pytest.mark.gui
@@ -64,6 +65,7 @@ def test_progress_that_comes_while_progress_is_shown_is_not_piled_up(make_napari
         depth -= 1
 
     job.start()
+    qtbot.waitUntil(lambda: job._bar is not None)
     monkeypatch.setattr(type(job._bar), "set_description", set_description)
     job.progressed.emit(1, 100, "step")
     job.progressed.emit(2, 100, "next step")
@@ -72,3 +74,22 @@ def test_progress_that_comes_while_progress_is_shown_is_not_piled_up(make_napari
     may_end.set()
     with qtbot.waitSignal(job.ended, timeout=10_000):
         pass
+
+
+def test_work_that_is_done_at_once_shows_no_moving_bar(make_napari_viewer, qtbot):
+    """A bar that moves has the window drawn all the time, which takes processors from the work."""
+    viewer = make_napari_viewer(show=True)
+    panel = WorkPanel("Go")
+    viewer.window.add_dock_widget(panel)
+    may_end = threading.Event()
+    panel.start("work", lambda _progress, _cancel: may_end.wait(PATIENCE), str, str)
+    assert not panel.progress_bar.isVisible()
+    qtbot.waitUntil(panel.progress_bar.isVisible)
+    may_end.set()
+    qtbot.waitUntil(lambda: panel.job is None)
+    assert not panel.progress_bar.isVisible()
+    panel.start("work", lambda _progress, _cancel: "done", str, str)
+    qtbot.waitUntil(lambda: panel.job is None)
+    qtbot.wait(SHORT_MS + 100)  # the bar of work that has ended does not come later
+    assert not panel.progress_bar.isVisible()
+    assert panel.message_label.text() == "done"

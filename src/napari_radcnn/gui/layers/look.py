@@ -39,6 +39,8 @@ _PERCENTILES: tuple[tuple[str, float, float], ...] = (
 )
 #: How many time points, and about how many of their values, tell the windows of a scan.
 _MOST_POINTS, _MOST_VALUES = 8, 1_000_000
+#: Of a volume, bytes that are looked at twice while they are near the processor.
+_BLOCK_BYTES = 8 << 20
 _PET = ("PT", "NM")
 _NO_SUV = "SUV is not available: "
 
@@ -198,7 +200,10 @@ def _kind(volume: Volume) -> tuple[str, float, bool]:
 def _ends(volume: Volume) -> tuple[float, ...]:
     """Return the least and the greatest finite value of a volume in memory; nothing where there is none."""
     found: list[float] = []
-    for part in volume.array:  # slice by slice, which is read from memory once
+    array = volume.array
+    step = max(_BLOCK_BYTES // max(array[:1].nbytes, 1), 1)
+    for start in range(0, len(array), step):  # in parts, each of which is read from memory once
+        part = array[start : start + step]
         finite = part[np.isfinite(part)] if part.dtype.kind == "f" else part
         if finite.size:
             found += [float(finite.min()), float(finite.max())]

@@ -214,7 +214,7 @@ class ScansDock(QWidget):
             self._next = lambda: self._list(paths)
 
             def work(progress: Progress, cancel: Event) -> tuple[ListedScan, list[Any]] | None:
-                found = first_scan(folder, progress, cancel)
+                found = first_scan(folder, progress, cancel, self._preparing.glimpsed.emit)
                 return None if found is None else (found[0], make_layers(found[1]))
 
             self._start("Opening", work, self._add_first)

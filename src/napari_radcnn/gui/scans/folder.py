@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from napari_radcnn.errors import CancelledError, ReadError
 from napari_radcnn.files import binary_size
 from napari_radcnn.gui.layers.layers import LayerData
 from napari_radcnn.gui.layers.sequences import few_of, layers_of
+from napari_radcnn.gui.scans.glimpse import Glimpse, glimpse_of
 from napari_radcnn.gui.scans.reading import layers_at
 from napari_radcnn.io import OnIrregular, Problem, ScansAtPath, SeriesInfo, read_series, sniff
 from napari_radcnn.io.contents import Kind, kind_of
@@ -142,12 +143,15 @@ def list_paths(paths: Sequence[Path], progress: Progress | None = None, cancel: 
 
 
 def first_scan(
-    folder: Path, progress: Progress | None = None, cancel: CancelEvent | None = None
+    folder: Path,
+    progress: Progress | None = None,
+    cancel: CancelEvent | None = None,
+    show: Callable[[Glimpse], object] | None = None,
 ) -> tuple[ListedScan, list[LayerData]] | None:
     """Return the first scan of a folder and its layers, without looking at all of it; None where that is not quicker.
 
     It is that of the first folder in it with DICOM files. Listing all of a disc may take ten times as long as reading
-    the scan that is shown first.
+    the scan that is shown first. `show` gets the slice of it that will be seen before the others are read.
 
     Raises
     ------
@@ -165,14 +169,18 @@ def first_scan(
             found = find_scans_of([Path(parent)], None, cancel)
             rows = _rows(found, Path(parent))
             (first,) = _first_of([row for row in rows if isinstance(row.source, SeriesInfo)])
-            return first, _layers_of_first(first, found, progress, cancel)
+            return first, _layers_of_first(first, found, progress, cancel, show)
         except (ReadError, ValueError):  # nothing that opens: the list says why
             return None
     return None
 
 
 def _layers_of_first(
-    scan: ListedScan, found: ScansAtPath, progress: Progress | None, cancel: CancelEvent | None
+    scan: ListedScan,
+    found: ScansAtPath,
+    progress: Progress | None,
+    cancel: CancelEvent | None,
+    show: Callable[[Glimpse], object] | None,
 ) -> list[LayerData]:
     """Return the layers of a scan whose headers were just read, which `load` would read again."""
     source = scan.source
@@ -181,6 +189,9 @@ def _layers_of_first(
         for series in found.dicom.series
         if isinstance(source, SeriesInfo) and series.instances[0].path in source.files
     ]
+    glimpse = glimpse_of(own[0], found.dicom.folder) if show is not None and len(own) == 1 else None
+    if show is not None and glimpse is not None:
+        show(glimpse)
     volumes, refused = read_dicom_folder(DicomFolder(found.dicom.folder, own), progress, cancel)
     if not volumes or refused:  # the list says why
         return load([scan], progress, cancel)

@@ -1,4 +1,4 @@
-"""A viewer is made ready for its first scan while that is being read, and not only then."""
+"""While its first scan is being read, a viewer shows a slice of it and is made ready for all of it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_radcnn.gui.parts.widgets import hold_painting
 from napari_radcnn.gui.reading.show import first_steps
+from napari_radcnn.gui.reading.stage import viewer_widget_of
+from napari_radcnn.gui.scans.glimpse import Glimpse, GlimpseView
 
 #: Between two steps, ms, and how long the window is not painted: a step and the painting after it are two gaps.
 _PAUSE_MS, _HOLD_MS = 25, 10
+#: After a layer has come, ms.
+_UNCOVER_MS = 100
 
 
 class Preparing(QObject):
@@ -27,6 +32,9 @@ class Preparing(QObject):
         Which.
     """
 
+    #: A slice of the scan; emitted on the thread that reads.
+    glimpsed = Signal(object)
+
     def __init__(self, page: QWidget, viewer: Any) -> None:
         super().__init__(page)
         self._page, self._viewer = page, viewer
@@ -34,6 +42,9 @@ class Preparing(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(_PAUSE_MS)
         self._timer.timeout.connect(self._go_on)
+        #: Over the canvas, until the scan is seen there.
+        self.glimpse: GlimpseView | None = None
+        self.glimpsed.connect(self._on_glimpse)
 
     def begin(self) -> None:
         """Begin, now that a scan is being read; once for each scan."""
@@ -48,11 +59,32 @@ class Preparing(QObject):
         return first_steps(self._viewer) if steps is None else list(steps)
 
     def end(self) -> None:
-        """Take no more steps; without a scan there are no sliders."""
+        """Take no more steps, and uncover the canvas; without a scan there are no sliders."""
         self._timer.stop()
         self._steps = None
+        self._uncover()
         if not self._viewer.layers and self._viewer.dims.ndim == 3:
             self._viewer.dims.ndim = 2
+
+    def _on_glimpse(self, glimpse: Glimpse) -> None:
+        widget = viewer_widget_of(self._viewer)
+        if widget is not None and not self._viewer.layers and self.glimpse is None:
+            self.glimpse = GlimpseView(widget.canvas.native, glimpse)
+            self._viewer.layers.events.inserted.connect(self._on_inserted)
+        self.begin()
+
+    def _on_inserted(self, _event: Any = None) -> None:
+        if isalive(self):
+            QTimer.singleShot(_UNCOVER_MS, self._uncover)  # once the canvas below is painted
+
+    def _uncover(self) -> None:
+        if self.glimpse is None or not isalive(self):
+            return
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+        if isalive(self.glimpse):
+            self.glimpse.hide()
+            self.glimpse.deleteLater()
+        self.glimpse = None
 
     def _go_on(self) -> None:
         if self._steps:

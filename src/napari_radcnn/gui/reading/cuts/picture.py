@@ -226,7 +226,7 @@ def _image_colors(sheet: Sheet, values: npt.NDArray[np.float32]) -> tuple[_Image
     """Return the colors of an image, 0 to 1, and how much it covers."""
     if sheet.is_color:
         seen = ~np.isnan(values).any(-1)
-        return np.nan_to_num(values) / np.float32(255), (seen * sheet.opacity).astype(np.float32)
+        return np.asarray(np.nan_to_num(values) / 255, np.float32), np.asarray(seen * sheet.opacity, np.float32)
     low, high = sheet.limits
     seen = ~np.isnan(values)
     shade = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-12), 0, 1)

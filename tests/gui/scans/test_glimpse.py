@@ -1,0 +1,159 @@
+"""The slice that is seen while a scan is being read: the one that is seen afterwards, in its place."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint
+from qtpy.QtGui import QImage
+
+import grids
+import napari_radcnn as radcnn
+from dicom_factory import write_dicom_series
+from napari_radcnn.errors import ReadError
+from napari_radcnn.geometry import Geometry
+from napari_radcnn.gui.layers.layers import layer_data
+from napari_radcnn.gui.panel.panel import panel_of
+from napari_radcnn.gui.scans import folder as listing
+from napari_radcnn.gui.scans.glimpse import glimpse_of
+from napari_radcnn.io.dicom.series import find_dicom
+from napari_radcnn.phantom import head, world_field
+from screens import pump
+
+pytestmark = pytest.mark.gui
+UPRIGHT = Geometry.from_parts((10, 36, 28), (8.0, 5.0, 6.0), (-80.0, -90.0, -40.0))
+#: Slices across the patient, in both directions, with rows and columns of all kinds.
+AXIAL = [name for name in grids.ORIENTATIONS if name[0] in "SI"]
+
+
+def written(path, orientation="SPL", **overrides):
+    grid = UPRIGHT.reoriented(UPRIGHT.axis_map(orientation))
+    write_dicom_series(path, head(grid), modality="MR", **{"WindowCenter": 300, "WindowWidth": 700} | overrides)
+    return path
+
+
+def glimpse(path):
+    (series,) = find_dicom(path).series
+    return glimpse_of(series, path)
+
+
+@pytest.mark.parametrize("orientation", AXIAL)
+def test_it_is_the_slice_that_the_layer_shows_first(tmp_path, orientation):
+    found = glimpse(written(tmp_path, orientation))
+    data, arguments, _ = layer_data(radcnn.read(tmp_path)[0])
+    low, high = arguments["contrast_limits"]
+    assert (low, high) == (-50, 649)  # DICOM PS3.3, C.11.2.1.2.1
+    expected = 255 * np.clip((data[int((10 - 1) / 2)] - low) / (high - low), 0, 1)
+    assert found.pixels.shape == (36, 28, 3)
+    assert np.abs(found.pixels - expected[..., None]).max() <= 1.5
+    assert found.extent == pytest.approx((36 * 5.0, 28 * 6.0))
+
+
+def test_low_values_are_bright_where_the_file_says_so(tmp_path):
+    plain = glimpse(written(tmp_path / "plain"))
+    inverted = glimpse(written(tmp_path / "inverted", PhotometricInterpretation="MONOCHROME1"))
+    assert np.abs(255 - plain.pixels.astype(int) - inverted.pixels).max() <= 1
+
+
+def test_there_is_none_of_what_is_no_stored_slice(tmp_path):
+    assert glimpse(written(tmp_path / "sagittal", "LIP")) is None
+    write_dicom_series(tmp_path / "oblique", world_field(grids.oblique()), modality="MR")
+    assert glimpse(tmp_path / "oblique") is None
+    for path in write_dicom_series(tmp_path / "one", head(UPRIGHT), modality="MR")[1:]:
+        path.unlink()
+    assert glimpse(tmp_path / "one") is None
+    write_dicom_series(tmp_path / "missing", head(UPRIGHT), modality="MR")[3].unlink()
+    assert glimpse(tmp_path / "missing") is None
+
+
+class Held:
+    """Reading that waits, in a viewer with the page of scans."""
+
+    def __init__(self, viewer, page, gate):
+        self.viewer, self.page, self.gate = viewer, page, gate
+        self.error = None
+
+    @property
+    def shown(self):
+        return self.page._preparing.glimpse
+
+    def read(self, original):
+        def held(*arguments, **settings):
+            self.gate.wait(60)
+            if self.error is not None:
+                raise self.error
+            return original(*arguments, **settings)
+
+        return held
+
+
+@pytest.fixture
+def held(make_napari_viewer, qtbot, monkeypatch):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1200, 800)
+    panel_of(viewer).open("Scans")
+    page = panel_of(viewer).page
+    qtbot.waitUntil(lambda: page.warming is not None and page.warming.is_done, timeout=20_000)
+    made = Held(viewer, page, Event())
+    monkeypatch.setattr(listing, "read_dicom_folder", made.read(listing.read_dicom_folder))
+    yield made
+    made.gate.set()
+    qtbot.waitUntil(lambda: page.job is None, timeout=20_000)
+
+
+def middle_of(image: QImage):
+    """Return the gray values of the middle of a picture."""
+    center = QPoint(image.width() // 2, image.height() // 2)
+    return [image.pixelColor(center + QPoint(x, y)).red() for x in (-40, 0, 40) for y in (-40, 0, 40)]
+
+
+def test_it_is_seen_while_the_scan_is_read_and_nothing_moves_when_that_has_come(held, qtbot, tmp_path):
+    canvas = held.viewer.window._qt_viewer.canvas.native
+    held.page.open_paths([written(tmp_path / "series").parent])
+    qtbot.waitUntil(lambda: held.shown is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: held.viewer.dims.ndim == 3, timeout=20_000)  # the viewer is made ready meanwhile
+    pump()
+    assert len(held.viewer.layers) == 0
+    assert held.shown.size() == canvas.size()
+    zoom, before = held.shown.zoom, middle_of(held.shown.grab().toImage())
+    assert len(set(before)) > 3
+    held.gate.set()
+    qtbot.waitUntil(lambda: held.page.job is None, timeout=20_000)
+    assert held.shown is None
+    pump()
+    assert held.viewer.scene.camera.zoom == pytest.approx(zoom, rel=0.02)
+    assert held.viewer.dims.current_step[0] == int((10 - 1) / 2)
+    pixels = held.viewer.screenshot(canvas_only=True, flash=False)
+    center = np.array(pixels.shape[:2]) // 2
+    after = [int(pixels[center[0] + y, center[1] + x, 0]) for x in (-40, 0, 40) for y in (-40, 0, 40)]
+    assert sum(abs(one - other) <= 3 for one, other in zip(before, after, strict=True)) >= 7  # voxels are large
+
+
+def test_it_goes_with_a_scan_that_cannot_be_read_and_so_do_the_sliders(held, qtbot, tmp_path):
+    held.error = ReadError("the disc is scratched")
+    held.page.open_paths([written(tmp_path / "series").parent])
+    qtbot.waitUntil(lambda: held.shown is not None, timeout=20_000)
+    held.gate.set()
+    qtbot.waitUntil(lambda: held.shown is None, timeout=20_000)
+    held.error = None  # the list reads it once more, and shows it
+    qtbot.waitUntil(lambda: held.page.job is None and len(held.viewer.layers) == 1, timeout=20_000)
+
+
+def test_cancel_leaves_an_empty_viewer(held, qtbot, tmp_path):
+    held.page.open_paths([written(tmp_path / "series").parent])
+    qtbot.waitUntil(lambda: held.shown is not None, timeout=20_000)
+    held.page.cancel()
+    held.gate.set()
+    qtbot.waitUntil(lambda: held.page.job is None, timeout=20_000)
+    assert (held.shown, len(held.viewer.layers), held.viewer.dims.ndim) == (None, 0, 2)
+
+
+def test_over_a_scan_that_is_seen_there_is_none(held, qtbot, tmp_path):
+    held.viewer.add_image(np.arange(60.0).reshape(3, 4, 5))
+    held.page.open_paths([written(tmp_path / "series").parent])
+    qtbot.wait(500)
+    assert held.shown is None
+    held.gate.set()
+    qtbot.waitUntil(lambda: held.page.job is None, timeout=20_000)
