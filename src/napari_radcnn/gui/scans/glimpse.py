@@ -21,6 +21,7 @@ from napari_radcnn.io.dicom.values import make_volume
 #: How much of the canvas napari lets a scene take.
 _PART = 0.95
 _N_SHADES = 256
+_WORDS, _MARGIN = "One slice; the scan is being read …", 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,4 +128,7 @@ class GlimpseView(QWidget):
         painter = QPainter(self)
         painter.fillRect(self.rect(), Qt.GlobalColor.black)
         painter.drawImage(QRectF((self.width() - right) / 2, (self.height() - down) / 2, right, down), image)
+        for shift, color in ((1, Qt.GlobalColor.black), (0, Qt.GlobalColor.white)):
+            painter.setPen(color)
+            painter.drawText(_MARGIN + shift, _MARGIN + painter.fontMetrics().ascent() + shift, _WORDS)
         painter.end()
