@@ -90,5 +90,7 @@ class Preparing(QObject):
         if self._steps:
             hold_painting(self._page.window(), _HOLD_MS)
             self._steps.popleft()()
+            if self.glimpse is not None and isalive(self.glimpse):
+                self.glimpse.raise_()  # what the step has put over the canvas is empty yet
         else:
             self._timer.stop()
