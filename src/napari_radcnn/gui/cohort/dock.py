@@ -48,6 +48,8 @@ _REFRESH_MS = 1000
 _SETTLED_MS = 100
 #: Pages of the panel: this one, and the one that opens scans.
 _NAME, _OPENS = "Cohort", "Scans"
+#: Of a button with dots and the arrow of a menu, pixels.
+_MENU_WIDTH = 44
 #: Of the time, what reading a long table again may take.
 _SHARE = 0.1
 
@@ -84,6 +86,7 @@ class CohortDock(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.cases_line, self.cases_button = QLineEdit(), QToolButton()
         self.cases_button.setText("…")
+        self.cases_button.setMinimumWidth(_MENU_WIDTH)
         self.cases_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         choices = QMenu(self.cases_button)
         choices.addAction("A list …", self._choose_list)
