@@ -80,7 +80,7 @@ def _turning(room: Room) -> tuple[float, int]:
 
 
 def _rest(room: Room) -> tuple[float, float]:
-    """Return the median times from a turn until every pixel of the largest and of all views is painted."""
+    """Return the median times from a turn until the largest view, and all views, are sampled fully and painted."""
     found = []
     largest = max(room.desk.awake, key=lambda view: view.width() * view.height())
     for _ in range(_N_RESTS):
