@@ -13,6 +13,7 @@ from dicom_factory import write_dicom_series, write_enhanced
 from napari_radcnn.errors import OptionError, ReadError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.io import list_series, read, read_series
+from napari_radcnn.io.dicom.series import find_dicom
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, head, oblique_geometry, rotation, world_field
 from napari_radcnn.volume import Volume
 
@@ -268,3 +269,16 @@ def test_an_unknown_choice_is_an_option_error(tmp_path: Path, value: str) -> Non
         read(tmp_path, on_irregular=value)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="on_irregular"):
         read_series(list_series(tmp_path)[0], on_irregular=value)  # type: ignore[arg-type]
+
+
+def test_the_stacks_of_each_choice_are_kept_apart_and_no_caller_changes_them(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path, head(oblique_geometry((6, 10, 12))))[3].unlink()
+    (series,) = find_dicom(tmp_path).series
+    for _ in range(2):
+        stacks, problems = series.stacks()
+        assert (stacks, len(problems)) == ([], 1)
+        problems.clear()
+        stacks, problems = series.stacks("split")
+        assert sorted(stack.geometry.shape[0] for stack in stacks) == [2, 3]
+        stacks.clear()
+        assert [stack.geometry.shape[0] for stack in series.stacks("resample")[0]] == [6]
