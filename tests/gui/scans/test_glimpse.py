@@ -137,6 +137,14 @@ def test_it_is_seen_while_the_scan_is_read_and_nothing_moves_when_that_has_come(
     assert sum(abs(one - other) <= 3 for one, other in zip(before, after, strict=True)) >= 7  # voxels are large
 
 
+def test_it_is_seen_of_a_folder_with_the_slices_themselves(held, qtbot, tmp_path):
+    held.page.open_paths([written(tmp_path)])
+    qtbot.waitUntil(lambda: held.shown is not None, timeout=20_000)
+    held.gate.set()
+    qtbot.waitUntil(lambda: held.page.job is None, timeout=20_000)
+    assert (held.shown, len(held.viewer.layers), len(list(held.page.tree.items()))) == (None, 1, 1)
+
+
 def test_it_goes_with_a_scan_that_cannot_be_read_and_so_do_the_sliders(held, qtbot, tmp_path):
     held.error = ReadError("the disc is scratched")
     held.page.open_paths([written(tmp_path / "series").parent])

@@ -92,6 +92,9 @@ class Job(QObject):
         self._cancel = Event()
         self._last = 0.0
         self._bar: Any = None
+        self._bar_timer = QTimer(self)  # ends with the work: one that Qt holds would keep all that is connected
+        self._bar_timer.setSingleShot(True)
+        self._bar_timer.timeout.connect(self._show_bar)
         self._is_showing = False
         self.is_running = False
         #: Whether napari has shown why it failed, with a traceback: a defect.
@@ -112,7 +115,7 @@ class Job(QObject):
         self.is_running = True
         _RUNNING.add(self)
         if not self._is_silent:
-            QTimer.singleShot(SHORT_MS, self._show_bar)
+            self._bar_timer.start(SHORT_MS)
         self.progressed.connect(self._show_progress)
         errand = _Errand(self._title, self._work, self._report, self._cancel)
         del self._work
@@ -184,6 +187,7 @@ class Job(QObject):
 
     def _finish(self) -> None:
         self.is_running = False
+        self._bar_timer.stop()
         if self._window is not None:
             self._window.removeEventFilter(self)
             self._window = None

@@ -150,8 +150,9 @@ def first_scan(
 ) -> tuple[ListedScan, list[LayerData]] | None:
     """Return the first scan of a folder and its layers, without looking at all of it; None where that is not quicker.
 
-    It is that of the first folder in it with DICOM files. Listing all of a disc may take ten times as long as reading
-    the scan that is shown first. `show` gets the slice of it that will be seen before the others are read.
+    It is that of the first folder in it with DICOM files, or of the folder itself where it holds no others. Listing all
+    of a disc may take ten times as long as reading the scan that is shown first. `show` gets the slice of it that will be
+    seen, before the others are read.
 
     Raises
     ------
@@ -161,7 +162,7 @@ def first_scan(
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         files = [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
-        if files and (Path(parent) == folder or sniff(files[0]) is not DICOM):
+        if files and ((Path(parent) == folder and folders) or sniff(files[0]) is not DICOM):
             return None
         if not files:
             continue

@@ -42,6 +42,10 @@ class Preparing(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(_PAUSE_MS)
         self._timer.timeout.connect(self._go_on)
+        self._uncover_timer = QTimer(self)
+        self._uncover_timer.setSingleShot(True)
+        self._uncover_timer.setInterval(_UNCOVER_MS)
+        self._uncover_timer.timeout.connect(self._uncover)
         #: Over the canvas, until the scan is seen there.
         self.glimpse: GlimpseView | None = None
         self.glimpsed.connect(self._on_glimpse)
@@ -75,7 +79,7 @@ class Preparing(QObject):
 
     def _on_inserted(self, _event: Any = None) -> None:
         if isalive(self):
-            QTimer.singleShot(_UNCOVER_MS, self._uncover)  # once the canvas below is painted
+            self._uncover_timer.start()  # by then the canvas below is painted
 
     def _uncover(self) -> None:
         if self.glimpse is None or not isalive(self):
