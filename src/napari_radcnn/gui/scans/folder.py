@@ -151,8 +151,8 @@ def first_scan(
     """Return the first scan of a folder and its layers, without looking at all of it; None where that is not quicker.
 
     It is that of the first folder in it with DICOM files, or of the folder itself where it holds no others. Listing all
-    of a disc may take ten times as long as reading the scan that is shown first. `show` gets the slice of it that will be
-    seen, before the others are read.
+    of a disc may take ten times as long as reading the scan that is shown first. `show` gets the slice of it that will
+    be seen, before the others are read.
 
     Raises
     ------
