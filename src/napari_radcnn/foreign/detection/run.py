@@ -79,7 +79,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
     )
     slices = _slices(how, seen.shape, request)
     padded = _divided(how, seen.shape)
-    sampling, _, _, smaller = fitting_windows(request, how, _sampling(how, padded), seen.shape, padded)
+    sampling, *_ = fitting_windows(request, how, _sampling(how, padded), seen.shape, padded)
     monitor.total = slices * len(starts_of(_one(how, padded), sampling))
     parts: list[Found] = []
     outside, is_cut = 0, False
@@ -95,7 +95,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
             predictor.device,
             predictor.precision,
             facts={"backend": predictor.backend, "network_shape": list(sampling.patch), "windows": monitor.total},
-            warnings=(*smaller, *facts["told"], *facts["late"]),
+            warnings=(*facts["told"], *facts["late"]),
             opening_seconds=facts["seconds"],
         )
     found = together(parts, 3)
