@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
@@ -112,6 +112,7 @@ class BesideBar(QWidget):
         self.copy_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self.copy_button)
         self.menu.aboutToShow.connect(self._fill_menu)
+        self.menu.aboutToHide.connect(self._empty_soon)
         self.copy_button.setMenu(self.menu)
         self._layout.addStretch()
         self.message_label = QLabel()
@@ -221,6 +222,10 @@ class BesideBar(QWidget):
         action.triggered.connect(lambda _checked: act())
         self.addAction(action)
         return action
+
+    def _empty_soon(self) -> None:
+        """Let go of the layers in the menu, once what was chosen is done."""
+        QTimer.singleShot(0, self.menu.clear)
 
     def _fill_menu(self) -> None:
         self.menu.clear()

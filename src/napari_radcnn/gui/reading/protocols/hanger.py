@@ -197,15 +197,15 @@ class Hanger:
     def _fill(self) -> None:
         self.menu.clear()
         offers = self.offers()
-        for protocol, scans in offers:
+        for protocol, _ in offers:
             action = self.menu.addAction(f"{protocol.name} ({words_of(protocol)})")
-            action.triggered.connect(partial(self._on_entry, protocol, scans))
+            action.triggered.connect(partial(self._on_entry, protocol.name))  # no scan: the menu stays
         if offers and offers[0][0].name == LAST:
             self.menu.addSeparator()
             self.menu.addAction("Forget the last time").triggered.connect(self._on_forget)
 
-    def _on_entry(self, protocol: Protocol, scans: list[Any], _checked: bool = False) -> None:
-        self._apply(protocol, scans)
+    def _on_entry(self, name: str, _checked: bool = False) -> None:
+        self.hang(name)
 
     def _on_forget(self, _checked: bool = False) -> None:
         self._timer.stop()
