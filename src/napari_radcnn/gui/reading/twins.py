@@ -200,6 +200,8 @@ class Twins:
     def __init__(self, viewer: Any, model: Any) -> None:
         self._viewer, self._model = viewer, model
         self._twins: list[Twin] = []
+        #: Whoever hears of a change first may end this, and napari still tells it here.
+        self._has_parted = False
         events = viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered):
             emitter.connect(self.follow, position="last")
@@ -208,6 +210,8 @@ class Twins:
 
     def follow_tool(self, _event: Any = None) -> None:
         """Have napari's tool of the active labels work here, too."""
+        if self._has_parted:
+            return
         active = self._viewer.layers.selection.active
         found = next((twin for twin in self._twins if twin.layer is active), None)
         is_working = found is not None and found.tool is not None and found.tool.is_working
@@ -215,6 +219,8 @@ class Twins:
 
     def follow(self, _event: Any = None) -> None:
         """Have the same layers in the same order."""
+        if self._has_parted:
+            return
         wanted = self._wanted()
         if [twin.layer for twin in self._twins] == wanted and len(self._model.layers) == len(wanted):
             return
@@ -246,6 +252,7 @@ class Twins:
 
     def part(self) -> None:
         """Follow no more, and have no layers."""
+        self._has_parted = True
         events = self._viewer.layers.events
         for emitter in (events.inserted, events.removed, events.reordered):
             emitter.disconnect(self.follow)
