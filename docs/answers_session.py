@@ -55,7 +55,7 @@ class _Inverted(torch.nn.Module):
     """Makes dark what is bright."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.where(x > 0.06, 1.0 - x, torch.zeros_like(x))
+        return torch.where(x > 0.2, 1.0 - x, torch.zeros_like(x))
 
 
 def _regressor(folder: Path, name: str, answers: list[float], channels: int = 1) -> dict[str, Any]:
@@ -94,6 +94,7 @@ def write_models(folder: Path, head: radcnn.Volume) -> dict[str, Path]:
             "kind": "multi-label",
             "classes": ["atrophy", "white matter lesions", "hemorrhage"],
             "operating_points": {"white matter lesions": points},
+            "thresholds": {"white matter lesions": 0.25},
             "answers": [1.0, -0.7, -4.0],
         },
         "grades": {
@@ -207,6 +208,11 @@ def _take(head: radcnn.Volume, models: dict[str, Path], size: tuple[int, int], f
         print(name, "|", dock.panel.message_label.text()[:120])
         if name in _CARDS:
             cards.append(dock.grab().toImage())
+        if name in ("landmarks", "detection"):  # go to the first
+            shown = dock.page(name).widget
+            rows = shown if name == "landmarks" else shown.list
+            rows.setCurrentItem(rows.topLevelItem(0))
+            wait(limit=0.5)
         if name in ("landmarks", "detection", "synthesis", "embedding"):
             viewer.screenshot(str(folder / f"answer-{name}-{size[0]}.png"), canvas_only=False, flash=False)
             for layer in list(viewer.layers):
