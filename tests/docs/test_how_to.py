@@ -114,10 +114,14 @@ class Shell:
             assert (ROOT / words[0]).is_file(), words
             return
         if words[1].startswith("napari_radcnn.training."):
-            import_module(f"{words[1]}.__main__").make_parser().parse_args(words[2:])
+            module = import_module(words[1])
+            if hasattr(module, "__path__"):
+                module = import_module(f"{words[1]}.__main__")
+            module.make_parser().parse_args(words[2:])
             return
-        assert words[:3] == ["-m", "benchmarks", "models"], words
-        benchmarks = pytest.importorskip("benchmarks.models.run", reason="the benchmarks lie in the repository only")
+        assert words[:2] == ["-m", "benchmarks"], words
+        module = {"models": "benchmarks.models.run", "robustness": "benchmarks.models.robustness"}[words[2]]
+        benchmarks = pytest.importorskip(module, reason="the benchmarks lie in the repository only")
         self._monkeypatch.setattr(benchmarks, "run", lambda *_: True)
         assert benchmarks.main(words[3:]) == 0
 

@@ -1,4 +1,4 @@
-"""Choose the operating points of `lung-nodules`: ``python -m napari_radcnn.training.lung_nodules.points DATA FACTS``.
+"""Choose the operating points of `lung-nodules`: ``python -m napari_radcnn.training.lung_nodules.points DIR FACTS``.
 
 Nodules are put into the part of a scan that is never learned from, the model looks for them, and the points go into the
 file of facts beside its weights, ``lung-nodules.json``.
@@ -6,8 +6,8 @@ file of facts beside its weights, ``lung-nodules.json``.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -117,6 +117,14 @@ def _inside(grid: Geometry, box: Sequence[tuple[float, float]]) -> npt.NDArray[n
     return inside
 
 
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description="Choose the operating points of lung-nodules.")
+    parser.add_argument("data", type=Path, help="folder of the scans")
+    parser.add_argument("facts", type=Path, help="lung-nodules.json beside the weights that ship")
+    return parser
+
+
 def main(data: Path, facts: Path) -> None:
     """Choose the points with the weights that ship and write them beside those."""
     copies = copies_of(read(data / _SCAN)[0], _SCAN, _COPIES, _NODULES)
@@ -133,4 +141,5 @@ def main(data: Path, facts: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    given = make_parser().parse_args()
+    main(given.data, given.facts)
