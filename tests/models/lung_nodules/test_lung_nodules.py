@@ -102,7 +102,7 @@ def test_options_choose_among_the_places(tilted):
 
     def left(**options):
         request = Request(SPEC, tilted, LungNodulesOptions(**options), RunSettings(), 1)
-        return lung_nodules._detections(TILTED, places, scores, lung_nodules._best(request, places, scores))
+        return lung_nodules._detections(TILTED, places, scores, lung_nodules._best(request, places, scores, None))
 
     def told(**options):
         return [(box.score, box.size[0]) for box in left(**options)]

@@ -74,10 +74,11 @@ def test_a_training_writes_weights_that_fit(tmp_path):
 
     scans = [Scan("ramp", ramps(), (0,), 1.0, True)]
     recipe = Recipe(minutes=0.01, batch=1)
-    path = learn(scans, "tiny", tmp_path / "a", recipe, 1)
+    path = learn(scans, scans, "tiny", tmp_path / "a", recipe, 1)
+    assert (tmp_path / "a" / "held_out.csv").read_text().startswith("minutes,steps,samples,gain_db,steps_at_borders")
     network = ShippedNetwork(path, "", build_network, 2, CHANNELS).torch_module()
     assert not network.training
-    begun = learn(scans, "tiny", tmp_path / "b", replace(recipe, init_from=str(path), minutes=0.001), 1)
+    begun = learn(scans, [], "tiny", tmp_path / "b", replace(recipe, init_from=str(path), minutes=0.001), 1)
     found = ShippedNetwork(begun, "", build_network, 2, CHANNELS).torch_module()
     for key, value in network.state_dict().items():
         torch.testing.assert_close(found.state_dict()[key], value, atol=0.02, rtol=0.02)

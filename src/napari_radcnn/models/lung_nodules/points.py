@@ -58,7 +58,5 @@ def chosen_point(spec: ModelSpec, name: str) -> Point | None:
         return None
     found = {point.name: point for point in operating_points(spec)}
     if name not in found:
-        raise ModelError(
-            f"The weights of '{spec.name}' come without the operating point '{name}': set a minimum score."
-        )
+        raise ModelError(f"The weights of '{spec.name}' have no operating point '{name}': set a minimum score.")
     return found[name]
