@@ -62,7 +62,7 @@ def _spec(modality: str, title: str) -> ModelSpec:
         name=name,
         title=title,
         task="super-resolution",
-        version="1",
+        version="2",
         summary=f"Computes thin slices from thick {modality} slices: a cubic spline plus details added by a network.",
         modalities=(modality,),
         body_part="any" if modality == "CT" else "head",
