@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_radcnn.models.super_resolution.through_plane import Array, ThroughPlane
 
 #: Voxels that are looked at, about; the largest share, and how near it is found; what steps are even to.
-_LOOKED_AT, _LARGEST, _NEAR, _EVEN = 2_000_000, 0.9, 1e-3, 5e-3
+_LOOKED_AT, _LARGEST, _NEAR, _EVEN = 2_000_000, 0.9, 1e-3, 0.015
 #: Below this factor hardly two thin slices lie in one slab.
 _LOWEST = 1.4
 #: Slabs at either end that do not tell whether anything is to be done, for the spline is mirrored there, and that there
