@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QScrollArea
 
 import cohorts
 from napari_radcnn.cohort import Case
@@ -64,6 +65,8 @@ def test_a_cohort_is_listed_run_stopped_gone_on_with_and_opened(
 
     dock.model_combo.setCurrentIndex(dock.model_combo.findData(cohorts.MODEL))
     _click(qtbot, dock.panel.start_button)
+    bar = dock.findChild(QScrollArea).verticalScrollBar()
+    bar.setValue(bar.minimum())  # the run that was stopped may have scrolled
     assert dock.open_button.visibleRegion().isEmpty()
     qtbot.waitUntil(lambda: dock.panel.job is None, timeout=_LONG)
     qtbot.waitUntil(lambda: not dock.open_button.visibleRegion().isEmpty(), timeout=_LONG)
