@@ -36,8 +36,8 @@ from napari_radcnn.results import FindingState
 _STEPS = 100
 #: Of the score in figures, with napari's wide buttons, pixels.
 _NUMBER_WIDTH = 92
-#: What all columns of the list and the dock's own margins take, pixels.
-_LIST_WIDTH = 330
+#: Least of a button, pixels: three of them must not make the panel wider than its dock.
+_BUTTON_WIDTH = 70
 #: How far the mouse may move between press and release of a click, pixels.
 _CLICK = 4.0
 
@@ -101,6 +101,7 @@ class FindingsPanel(QWidget):
         self.undo_button = QPushButton("Undo")
         self.undo_button.setToolTip("Undo the last decision (Ctrl+Z)")
         for button in (self.accept_button, self.reject_button, self.undo_button):
+            button.setMinimumWidth(_BUTTON_WIDTH)
             buttons.addWidget(button)
         layout.addLayout(buttons)
         self.threshold_slider.valueChanged.connect(lambda step: self.threshold_box.setValue(step / _STEPS))
@@ -210,12 +211,11 @@ class FindingsPanel(QWidget):
         self.undo_button.setEnabled(review is not None and review.can_undo)
 
     def reveal(self) -> None:
-        """Scroll to the list in the dock that it stands in, and make that wide enough for its columns."""
+        """Scroll to the list in the dock that it stands in."""
         above = self.parentWidget()
         while above is not None and not isinstance(above, QScrollArea):
             above = above.parentWidget()
         if above is not None:
-            above.parentWidget().setMinimumWidth(_LIST_WIDTH)  # the dock, whose own minimum is what counts
             above.ensureWidgetVisible(self)
 
     # -- what the user does ----------------------------------------------------------------------------------------
