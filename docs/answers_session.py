@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -178,11 +178,11 @@ def write_models(folder: Path, head: radcnn.Volume) -> dict[str, Path]:
     return found
 
 
-def main(head: radcnn.Volume, folder: Path) -> None:
+def main(head: radcnn.Volume, folder: Path, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
     """Take the pictures: cards beside each other, and the whole window of what lies in the scan."""
     with tempfile.TemporaryDirectory() as name:
         models = write_models(Path(name), head)
-        for size in SIZES:
+        for size in sizes:
             _take(head, models, size, folder)
 
 

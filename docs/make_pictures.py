@@ -73,7 +73,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         reading(Path(sys.argv[1]))
     measuring(head)
-    answers_session.main(head, _PICTURES)
+    answers_session.main(head, _PICTURES, answers_session.SIZES[:1])
     elsewhere(head)
     day(head)
 
