@@ -455,7 +455,9 @@ def test_a_picture_without_a_place_has_one_view(make_napari_viewer, qtbot):
         reading.show(Volume(np.zeros(grid.shape, np.int16), grid, VolumeMetadata("A", modality, is_placed=False)))
         reading.key(Qt.Key.Key_F7)
         assert reading.room.layouts.panes == []
-        assert [name for name, button in reading.room.bar.layout_buttons.items() if button.isEnabled()] == ["one"]
+        # beside another one, as a lateral film beside a frontal one, but without planes
+        offered = [name for name, button in reading.room.bar.layout_buttons.items() if button.isEnabled()]
+        assert offered == ["one", "two", "row"]
         assert not any(letters(reading.viewer).values())
         reading.wheel(-1)
 
