@@ -12,7 +12,7 @@ PYTEST := $(XVFB) .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 # Compiled files are kept: else each process, and each program that a test starts, compiles all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slow test-older coverage lint docs-pictures benchmarks benchmark-interactive benchmark-models benchmark-suitability cards clean
+.PHONY: help demo test test-slow test-older coverage lint docs docs-pictures benchmarks benchmark-interactive benchmark-models benchmark-suitability cards clean
 
 help:
 	@echo "make demo           outline the brain in a real head scan; SHOW=1 opens the result in napari"
