@@ -115,7 +115,7 @@ def on_screen(canvas):
     return values_of(image, canvas.mapTo(window, canvas.rect().center()))
 
 
-@pytest.mark.slow  # looks at the real screen, which other tests of a run may still cover
+@pytest.mark.slow  # in a run of all tests the zoom may differ in the end
 def test_it_is_seen_while_the_scan_is_read_and_nothing_moves_when_that_has_come(held, qtbot, tmp_path):
     canvas = held.viewer.window._qt_viewer.canvas.native
     held.page.open_paths([written(tmp_path / "series").parent])
