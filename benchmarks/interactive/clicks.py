@@ -16,6 +16,7 @@ import napari_radcnn as radcnn
 from benchmarks.interactive import rivals
 from benchmarks.interactive.rivals import RIVALS
 from benchmarks.interactive.scans import Scan, group_of, read_scan, truths
+from benchmarks.models.ct_organs.cases import learned_from, tested_folds, with_fold
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine
 from napari_radcnn.interactive.engines.registry import open_engine
@@ -24,12 +25,14 @@ from napari_radcnn.interactive.simulate import EnginePlayer, Player, next_click,
 from napari_radcnn.interactive.update import Mask
 from napari_radcnn.metrics import dice
 from napari_radcnn.models import get_model
+from napari_radcnn.models.ct_organs.around import OrgansAround
+from napari_radcnn.models.ct_organs.network import CHANNELS, build_network
+from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.progress import Monitor
 from napari_radcnn.training.few_clicks.decision import box_around
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
-    from napari_radcnn.networks.shipped import ShippedNetwork
     from napari_radcnn.session import PromptSession
 
 #: Clicks to this Dice are counted, up to the cap.
@@ -59,15 +62,29 @@ class SessionPlayer:
         return self._session.mask(self.value)
 
 
-def opened(engine: str, settings: RunSettings, weights: Path | None = None) -> Engine:
-    """Return an engine; `promptable-3d` with other weights than those in the package where a file is given."""
+def opened(engine: str, settings: RunSettings, weights: Path | None = None, scan: Scan | None = None) -> Engine:
+    """Return an engine; `promptable-3d` with other weights than those in the package where a file is given.
+
+    Where a scan is given that `ct-organs` learned from, `few-clicks` asks the weights of the fold that never saw it.
+    """
     if engine in RIVALS:
         return RIVALS[engine]()
+    if engine == "few-clicks" and scan is not None:
+        from napari_radcnn.interactive.engines.few_clicks.engine import FewClicksEngine
+
+        return FewClicksEngine(settings, anatomist=_knows_organs(settings, scan))
     if engine != "promptable-3d" or weights is None:
         return open_engine(engine, settings)
     from napari_radcnn.interactive.engines.promptable.engine import PromptableEngine
 
     return PromptableEngine(settings, network_of(weights))
+
+
+def _knows_organs(settings: RunSettings, scan: Scan) -> OrgansAround:
+    fold = next((fold for fold in tested_folds() if not scan.is_seen(learned_from(fold))), None)
+    if fold is None:
+        return OrgansAround(settings)
+    return OrgansAround(settings, ShippedNetwork.of(with_fold("ct-organs", fold), build_network, 3, len(CHANNELS)))
 
 
 def network_of(weights: Path) -> ShippedNetwork:
@@ -141,7 +158,7 @@ def play_scan(
     objects = [(name, mask) for name, mask in objects if name not in done]
     if not objects:
         return
-    with players(volume, opened(engine, settings, weights), is_direct) as begin:
+    with players(volume, opened(engine, settings, weights, scan), is_direct) as begin:
         # A first click that is not counted: what is made once for a scan is not part of a click.
         play(begin(), objects[0][1], volume, clicks=1)
         for name, mask in objects:
@@ -215,5 +232,8 @@ def identity(engine: str, settings: RunSettings, weights: Path | None = None) ->
     if engine == "promptable-3d" and weights is not None:
         found["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     elif engine not in RIVALS and get_model(engine).weights:
-        found["weights_sha256"] = " ".join(file.sha256 for file in get_model(engine).weights)
+        files = [*get_model(engine).weights]
+        if engine == "few-clicks":
+            files += [file for fold in tested_folds() for file in with_fold("ct-organs", fold).weights]
+        found["weights_sha256"] = " ".join(file.sha256 for file in files)
     return found

@@ -158,7 +158,7 @@ def _share(values: Floats, low: float, high: float) -> float:
 def _offsets(values: Floats) -> list[float]:
     """Return what would bring the darkest peak to where a CT has air."""
     low, high = (float(v) for v in np.quantile(values, (0.001, 0.999)))
-    if high - low < 700:
+    if high - low < 700 or low + 1 == low:  # so far from 0 that neighbors differ by more than a unit
         return []
     counts, edges = np.histogram(values, bins=256, range=(low, low + 1200))
     darkest = float(edges[int(np.argmax(counts[:100]))])

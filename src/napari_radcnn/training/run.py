@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -337,16 +337,21 @@ def append_row(path: Path, row: dict[str, str]) -> None:
 
 def write_weights(network: torch.nn.Module, path: Path, about: dict[str, Any]) -> Path:
     """Write a network's floating-point values in float16, and beside them `about` with their SHA-256 as JSON."""
+    return write_tensors(network.state_dict(), path, about)
+
+
+def write_tensors(tensors: Mapping[str, torch.Tensor], path: Path, about: dict[str, Any]) -> Path:
+    """Write the floating-point ones among named tensors; see `write_weights`."""
     import torch
 
     from napari_radcnn.networks.safetensors import write_safetensors
 
-    tensors = {
+    halved = {
         name: value.detach().to(torch.float16).contiguous()
-        for name, value in network.state_dict().items()
+        for name, value in tensors.items()
         if value.is_floating_point()
     }
-    write_safetensors(tensors, path)
+    write_safetensors(halved, path)
     described = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **about}
     path.with_suffix(".json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
     return path

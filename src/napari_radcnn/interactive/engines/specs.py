@@ -69,7 +69,7 @@ FEW_CLICKS = ModelSpec(
     name="few-clicks",
     title="Few clicks",
     task="interactive",
-    version="2",
+    version="3",
     summary="A 3-D network that looks from afar and from near, and a decision fitted to the scan while one clicks.",
     modalities=("CT", "MR"),
     body_part="any",
@@ -81,6 +81,7 @@ FEW_CLICKS = ModelSpec(
     weights=(
         *shipped_weights("interactive/engines/few_clicks/few-clicks"),
         *shipped_weights("interactive/engines/few_clicks/few-clicks-decision"),
+        *shipped_weights("interactive/engines/few_clicks/few-clicks-choice"),
     ),
 )
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.errors import GeometryError, ModelError
-from napari_radcnn.geometry import Box, Shape
+from napari_radcnn.geometry import Box, Geometry, Shape
 from napari_radcnn.inference.backends import late_warnings
 from napari_radcnn.inference.cost.costs import blending_budget
 from napari_radcnn.inference.opening import open_shipped
@@ -78,7 +78,11 @@ def plan_to_ask(request: Request) -> Plan:
 
 def can_ask(request: Request) -> bool:
     """Return whether a scan is thick enough and its voxels are small enough for the network."""
-    geometry = request.volume.geometry
+    return suits(request.volume.geometry)
+
+
+def suits(geometry: Geometry) -> bool:
+    """Return whether a grid is thick enough and its voxels are small enough for the network."""
     sides = zip(geometry.shape, geometry.spacing, strict=True)
     return all(count * spacing >= _LEAST_MM and spacing <= _MOST_MM for count, spacing in sides)
 
@@ -213,7 +217,7 @@ def ask(request: Request, monitor: Monitor, *, keep_small: bool = False) -> Answ
     row, column = middle_of(hu)
     small: Shape = (hu.shape[0], hu.shape[1], hu.shape[2])
     sampling = _sampling(small)
-    shown = _shown(hu, row, column, sampling.patch)
+    shown = shown_at_3mm(hu, row, column, sampling.patch)
     whole: Shape = (shown.shape[1], shown.shape[2], shown.shape[3])
 
     def read(box: Box) -> npt.NDArray[np.float32]:
@@ -257,8 +261,22 @@ def ask(request: Request, monitor: Monitor, *, keep_small: bool = False) -> Answ
     return Answer(shares, (row, column), device, precision, facts, told, opening)
 
 
-def _shown(hu: npt.NDArray[np.float32], row: float, column: float, patch: Shape) -> npt.NDArray[np.float32]:
-    """Return what the network is shown of a scan at 3 mm, with air added where it is smaller than a patch."""
+def shown_at_3mm(hu: npt.NDArray[np.float32], row: float, column: float, patch: Shape) -> npt.NDArray[np.float32]:
+    """Return what the network is shown of a scan at 3 mm, with air added where it is smaller than a patch.
+
+    Parameters
+    ----------
+    hu : (k, j, i) array of float32
+        Axes towards S, P, L.
+    row, column : float
+        Of the body's middle; see `middle_of`.
+    patch : tuple of int
+        Voxels of a patch.
+
+    Returns
+    -------
+    (channels, k, j, i) array of float32
+    """
     shape = tuple(max(n, p) for n, p in zip(hu.shape, patch, strict=True))
     wide, inside = np.full(shape, AIR, np.float32), np.zeros(shape, np.float32)
     box = tuple(slice(0, n) for n in hu.shape)
@@ -308,7 +326,7 @@ def find_classes(network: torch.nn.Module, hu: npt.NDArray[np.float32]) -> Label
     for first in range(0, hu.shape[0], _PATCH[0]):
         start, stop = max(0, first - around), min(hu.shape[0], first + _PATCH[0] + around)
         sides = [-(-n // MULTIPLE) * MULTIPLE for n in (stop - start, *hu.shape[1:])]
-        shown = _shown(hu[start:stop], row, column, (sides[0], sides[1], sides[2]))
+        shown = shown_at_3mm(hu[start:stop], row, column, (sides[0], sides[1], sides[2]))
         with torch.inference_mode():
             classes = network(torch.from_numpy(shown)[None])[0].argmax(0).numpy()
         part = classes[first - start : stop - start, : hu.shape[1], : hu.shape[2]]

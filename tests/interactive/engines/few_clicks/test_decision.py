@@ -7,9 +7,10 @@ import pytest
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided, noise_of
+from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided
 from napari_radcnn.interactive.engines.few_clicks.features import NAMES, Known
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
+from napari_radcnn.interactive.engines.few_clicks.walk import noise_of
 from napari_radcnn.interactive.engines.lattice import Lattice
 from napari_radcnn.interactive.prompts import Prompt
 
@@ -44,9 +45,13 @@ def box(low: tuple[float, ...], high: tuple[float, ...]) -> Prompt:
     return Prompt.box(*(GEOMETRY.to_world(corner) for corner in corners))
 
 
-def answer(mask: np.ndarray, *prompts: Prompt) -> np.ndarray:
-    update = decided(only("network"), known(mask), Marks.of(prompts, GEOMETRY), SHAPE)
-    found = np.zeros(SHAPE, bool)
+NOTHING = np.zeros(SHAPE, bool)
+
+
+def answer(mask: np.ndarray, *prompts: Prompt, current: np.ndarray = NOTHING) -> np.ndarray:
+    marks = Marks.of(prompts, GEOMETRY)
+    update = decided(only("network"), known(mask), marks, current, np.array(GEOMETRY.spacing))
+    found = current.copy()
     found[update.box] = update.mask
     return found
 
@@ -112,6 +117,23 @@ def test_nothing_lies_well_outside_a_box_and_its_largest_piece_is_the_object() -
     assert not found[0:2, 0:2, 0:2].any()
 
 
+def test_a_positive_click_takes_nothing_away_and_a_negative_one_adds_nothing() -> None:
+    before = NOTHING.copy()
+    before[1:5, 3:18, 4:24] = True
+    clicks = (*tuple(click((4, 9, at)) for at in (9, 10, 11, 12)), click((8, 9, 12)))
+    np.testing.assert_array_equal(answer(block(), *clicks, current=before), before | block())
+    less = answer(block(), *clicks, click((1, 4, 5), positive=False), current=before)
+    assert not (less & ~before).any()
+    assert not less[1, 4, 5]
+
+
+def test_a_box_that_is_drawn_again_may_do_both() -> None:
+    before = NOTHING.copy()
+    before[1:5, 1:18, 4:24] = True
+    found = answer(block(), click((4, 9, 12)), box((3, 5, 6), (9, 15, 20)), current=before)
+    np.testing.assert_array_equal(found, block())
+
+
 def test_a_flat_box_limits_its_plane_only() -> None:
     a, b = np.array([5, 4.5, 5.5]), np.array([5, 14.5, 19.5])
     corners = [a, (5, b[1], a[2]), (5, a[1], b[2])]
@@ -130,7 +152,9 @@ def test_a_coarse_working_grid_still_answers_on_the_scans_voxels() -> None:
     spacing = np.asarray(lattice.steps) * GEOMETRY.spacing
     image = np.where(far < 1, 200, 0) + np.random.default_rng(0).normal(0, 9, lattice.shape)
     coarse = Known(lattice, features, image.astype(np.float32), spacing)
-    update = decided(only("network"), coarse, Marks.of((click((6, 10, 13)),), GEOMETRY), SHAPE)
+    update = decided(
+        only("network"), coarse, Marks.of((click((6, 10, 13)),), GEOMETRY), NOTHING, np.array(GEOMETRY.spacing)
+    )
     found = np.zeros(SHAPE, bool)
     found[update.box] = update.mask
     truth = np.linalg.norm((np.moveaxis(np.indices(SHAPE), 0, -1) - middle) / 4, axis=-1) < 1

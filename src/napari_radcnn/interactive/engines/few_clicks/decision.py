@@ -12,9 +12,10 @@ from scipy import ndimage
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Box
+from napari_radcnn.interactive.engines.few_clicks.changes import limited
 from napari_radcnn.interactive.engines.few_clicks.features import NAMES, Known
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
-from napari_radcnn.interactive.engines.few_clicks.walk import Ties, walk
+from napari_radcnn.interactive.engines.few_clicks.walk import Ties, noise_of, walk
 from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, carried
 from napari_radcnn.interactive.update import MaskUpdate, joined
 
@@ -68,7 +69,7 @@ class Decision:
         return np.asarray(1 / (1 + np.exp(-np.clip(x[0], -8, 8))), np.float32).reshape(features.shape[1:])
 
 
-def decided(decision: Decision, known: Known, marks: Marks, shape: tuple[int, int, int]) -> MaskUpdate:
+def decided(decision: Decision, known: Known, marks: Marks, current: Mask, spacing: Floats) -> MaskUpdate:
     """Return the object, with every mark obeyed.
 
     Parameters
@@ -79,11 +80,13 @@ def decided(decision: Decision, known: Known, marks: Marks, shape: tuple[int, in
         Of the voxels around the object.
     marks : Marks
         All that was pointed at.
-    shape : tuple of int
-        Of the scan.
+    current : (k, j, i) array of bool
+        The object as it was, on the scan's grid.
+    spacing : (3,) array of float
+        Of the scan, mm.
     """
     chance = _walked(decision.belief(known.features), known, marks)
-    box = _box_of(known.lattice, shape)
+    box = _box_of(known.lattice, current.shape)
     k, j, i = ((e.stop - e.start) for e in box)
     target = Lattice((float(box[0].start), float(box[1].start), float(box[2].start)), (1.0, 1.0, 1.0), (k, j, i))
     whole = box
@@ -91,15 +94,20 @@ def decided(decision: Decision, known: Known, marks: Marks, shape: tuple[int, in
         both = joined(whole, mark.voxels.box)
         assert both is not None
         whole = both
-    mask = np.zeros([e.stop - e.start for e in whole], bool)
-    fine = chance if known.lattice.is_fine else carried(chance, known.lattice, target)
-    mask[_within(box, whole)] = fine > 0.5
+    fine = np.zeros([e.stop - e.start for e in whole], np.float32)
+    fine[_within(box, whole)] = chance if known.lattice.is_fine else carried(chance, known.lattice, target)
+    mask = fine > 0.5
     if marks.box is not None:
         _cut(mask, whole, marks.box, is_flat=marks.is_flat)
     for mark in marks.all:
         inner = _within(mark.voxels.box, whole)
         mask[inner] = (mask[inner] | mark.voxels.mask) if mark.positive else (mask[inner] & ~mark.voxels.mask)
-    return MaskUpdate(whole, _vouched(mask, whole, marks))
+    mask = _vouched(mask, whole, marks)
+    before = current[whole]
+    if marks.newest is None or not before.any():
+        return MaskUpdate(whole, mask)
+    start = [extent.start for extent in whole]
+    return MaskUpdate(whole, limited(mask, before, fine, marks.newest, start, spacing, number=len(marks.all)))
 
 
 def _walked(belief: Array, known: Known, marks: Marks) -> Array:
@@ -113,13 +121,7 @@ def _walked(belief: Array, known: Known, marks: Marks) -> Array:
     return walk(belief, ties, _TRUST, marked, positive)
 
 
-def noise_of(values: Array) -> float:
-    """Return about the standard deviation of the differences between neighbors, of an image that is mostly flat."""
-    differences = [np.abs(np.diff(values, axis=axis)).ravel() for axis in range(3) if values.shape[axis] > 1]
-    return 1.4826 * max(float(np.median(np.concatenate(differences))), 1e-3) if differences else 1.0
-
-
-def _box_of(lattice: Lattice, shape: tuple[int, int, int]) -> Box:
+def _box_of(lattice: Lattice, shape: tuple[int, ...]) -> Box:
     """Return the voxels of the scan that a working grid covers."""
     half = (np.asarray(lattice.steps) - 1) / 2
     start = np.rint(np.asarray(lattice.first) - half).astype(int)

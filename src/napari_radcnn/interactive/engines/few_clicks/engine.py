@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
+from napari_radcnn.interactive.engines.few_clicks.anatomy import Anatomist, Anatomy
 from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided
 from napari_radcnn.interactive.engines.few_clicks.features import Known, known_of
+from napari_radcnn.interactive.engines.few_clicks.guesses import Choice
 from napari_radcnn.interactive.engines.few_clicks.looks import SIZE, Looks
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build_network
@@ -30,10 +32,14 @@ from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.progress import Monitor
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.weights import read_verified
+from napari_radcnn.tasks import load
 from napari_radcnn.volume import Volume
 
 if TYPE_CHECKING:
     from napari_radcnn.inference.backends.base import Predictor
+
+#: What knows the organs of a body stands above this package.
+_ANATOMIST = "napari_radcnn.models.ct_organs.around:OrgansAround"
 
 
 def few_clicks_network(path: Path, identity: str) -> ShippedNetwork:
@@ -57,6 +63,17 @@ def read_decision(path: Path) -> Decision:
     return Decision.of({name: value.float().numpy() for name, value in load_safetensors(path).items()}, path)
 
 
+def read_choice(path: Path) -> Choice:
+    """Return the small network that chooses between sizes, from its file of weights.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or holds another one.
+    """
+    return Choice.of({name: value.float().numpy() for name, value in load_safetensors(path).items()}, path)
+
+
 class FewClicksEngine:
     """Segments with `few-clicks`.
 
@@ -68,6 +85,10 @@ class FewClicksEngine:
         Other weights than those that ship; for those who train their own.
     decision : Decision, optional
         The same of what decides.
+    anatomist : Anatomist, optional
+        The same of what knows the organs of a body.
+    choice : Choice or False, optional
+        The same of what chooses between sizes; False to take the most likely one.
     """
 
     name = "few-clicks"
@@ -77,9 +98,12 @@ class FewClicksEngine:
         settings: RunSettings | None = None,
         network: ShippedNetwork | None = None,
         decision: Decision | None = None,
+        anatomist: Anatomist | None = None,
+        choice: Choice | Literal[False] | None = None,
     ) -> None:
         self._settings = RunSettings() if settings is None else settings
-        self._network, self._decision = network, decision
+        self._network, self._decision, self._choice = network, decision, choice
+        self._anatomist = load(_ANATOMIST)(self._settings) if anatomist is None else anatomist
         self._predictor: Predictor | None = None
         self._scan: Scan | None = None
         self._region = RegionEngine(self._settings)
@@ -101,7 +125,7 @@ class FewClicksEngine:
             If the weights are missing or damaged, or no backend can run the network.
         """
         monitor.say("preparing the scan")
-        scan = self._prepared(volume)
+        scan = self._prepared(volume, monitor)
         monitor.say("loading the network")
         if self._predictor is None:
             middle = Prompt.point(volume.geometry.to_world([(n - 1) / 2 for n in volume.geometry.shape]))
@@ -124,39 +148,83 @@ class FewClicksEngine:
         monitor.check()
         if self._decision is None:
             self._decision = read_decision(read_verified(FEW_CLICKS, FEW_CLICKS.weights[1]))
-        return decided(self._decision, known, marks, request.volume.geometry.shape)
+        return decided(self._decision, known, marks, request.current, np.asarray(request.volume.geometry.spacing))
 
     def know(self, request: EngineRequest, monitor: Monitor) -> tuple[Known, Marks]:
         """Return what is known of the voxels around the object, before it is decided; also for the training of that."""
-        scan = self._prepared(request.volume)
+        scan = self._prepared(request.volume, monitor)
         marks = Marks.of(request.prompts, request.volume.geometry)
         if marks.first is None and not request.current.any():
             raise ModelError("Say first where the object is: left click, or draw a box around it.")
         if request.current.any() and not len(marks.positive()):  # painted, or found in a box
             marks = marks.with_middle_of(request.current)
         monitor.say("looking")
+        anatomy = self._anatomy(marks, monitor)
+        organ = anatomy.organ(marks, request.volume.geometry.shape)
         current = request.current
-        filling = boxed_object(request, monitor)
+        filling = self._boxed(request, marks, anatomy, monitor)
         if filling is not None:  # what fills the box is begun with, and put right
             current = np.zeros_like(request.current)
             current[filling.box] = filling.mask
             marks, proposal = marks.with_middle_of(current), current
+        elif organ is not None:
+            proposal = np.zeros_like(request.current)
+            proposal[organ.box] = organ.mask
         else:
             proposal = self._proposal(request, monitor)
-        looks = Looks(lambda channels: self.ask(channels, monitor), scan, marks, current, proposal)
+        looks = Looks(
+            lambda channels: self.ask(channels, monitor),
+            scan,
+            marks,
+            current,
+            proposal,
+            is_known=organ is not None,
+            choice=self._chooses(),
+        )
         looks.take()
-        return known_of(scan, marks, looks, current, proposal), marks
+        return known_of(scan, marks, looks, current, proposal, anatomy), marks
+
+    def looks_at(self, request: EngineRequest, monitor: Monitor) -> Looks:
+        """Return what a first click is looked at with; for the training of what chooses its size."""
+        scan = self._prepared(request.volume, monitor)
+        marks = Marks.of(request.prompts, request.volume.geometry)
+        proposal = self._proposal(request, monitor)
+        return Looks(lambda channels: self.ask(channels, monitor), scan, marks, request.current, proposal)
+
+    def _chooses(self) -> Choice | None:
+        """Return what chooses between sizes; None where it was left out, or does not ship."""
+        if self._choice is None and len(FEW_CLICKS.weights) > 2:
+            self._choice = read_choice(read_verified(FEW_CLICKS, FEW_CLICKS.weights[2]))
+        return self._choice or None
 
     def close(self) -> None:
         """Give its memory back."""
         if self._predictor is not None:
             self._predictor.close()
+        self._anatomist.close()
         self._predictor = self._scan = self._proposed = None
 
-    def _prepared(self, volume: Volume) -> Scan:
+    def _prepared(self, volume: Volume, monitor: Monitor) -> Scan:
         if self._scan is None or self._scan.volume is not volume:
             self._scan, self._proposed = Scan(volume), None
+            self._anatomist.prepare(volume, monitor)
         return self._scan
+
+    def _anatomy(self, marks: Marks, monitor: Monitor) -> Anatomy:
+        """Return what the voxels around the first prompt may be."""
+        if marks.first is None:
+            return Anatomy(None)
+        return Anatomy(self._anatomist.around(marks.first, monitor))
+
+    @staticmethod
+    def _boxed(request: EngineRequest, marks: Marks, anatomy: Anatomy, monitor: Monitor) -> MaskUpdate | None:
+        """Return the organ, or else the piece of one brightness, that fills a first box; None without such a box."""
+        is_first = len(request.prompts) == 1 and not request.current.any()
+        if is_first and marks.box is not None and not marks.all and not marks.is_flat:
+            organ = anatomy.boxed(marks.box, request.volume.geometry.shape)
+            if organ is not None:
+                return organ
+        return boxed_object(request, monitor)
 
     def _proposal(self, request: EngineRequest, monitor: Monitor) -> Mask:
         """Return what the region engine makes of the first prompt that says where the object is."""

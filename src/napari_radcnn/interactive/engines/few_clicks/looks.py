@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_radcnn.interactive.engines.few_clicks.channels import Board, value_at
+from napari_radcnn.interactive.engines.few_clicks.guesses import CLOSER, SIDES, Choice, Guess, traits
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
@@ -30,6 +31,8 @@ _MARKED, _UNVOUCHED = 1.0, -2.0
 _CLOSER, _RIM = 1.3, 3
 #: Cubes beyond this many voxels around a mark do not show it.
 _BESIDE = 3.0
+#: Voxels of cubes are no finer than this, in the scan's finest spacing, where a size is guessed.
+_TOO_FINE = 0.4
 
 #: Gives the network's logits of the object ``(n, n, n)`` and of its size for the channels of a cube.
 Ask = Callable[[Array], tuple[Array, Array]]
@@ -59,9 +62,25 @@ class Looks:
         The object as it was, on the scan's grid.
     proposal : (k, j, i) array of bool
         What another engine makes of the first prompt, on the same grid.
+    is_known : bool
+        Whether the proposal is as large as the object.
+    choice : Choice, optional
+        What chooses between sizes; without it the most likely one is taken.
     """
 
-    def __init__(self, ask: Ask, scan: Scan, marks: Marks, current: Mask, proposal: Mask) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        scan: Scan,
+        marks: Marks,
+        current: Mask,
+        proposal: Mask,
+        *,
+        is_known: bool = False,
+        choice: Choice | None = None,
+    ) -> None:
+        self._choice = choice
+        self._known = box_of(proposal) if is_known else None
         self._ask, self._scan, self._marks = ask, scan, marks
         self._current, self._proposal = current, proposal
         self._box = box_of(current)
@@ -129,6 +148,11 @@ class Looks:
         if self._marks.box is not None:
             low, high = self._marks.box
             middle, self._extent = (low + high - 1) / 2, self._largest(low, high)
+        elif self._known is not None:
+            low, high = (np.array([getattr(e, end) for e in self._known], float) for end in ("start", "stop"))
+            middle, self._extent = (low + high - 1) / 2, self._largest(low, high)
+        elif self._choice is not None and self._guess():
+            return
         else:
             self._extent = self._likely_extent()
         self._look(middle, self._zoom(self._extent))
@@ -152,8 +176,47 @@ class Looks:
     def _zoom(self, extent: float) -> float:
         return float(np.clip(extent / (_SHARE * SIZE), _FINEST * self._scan.spacing.min(), _COARSEST))
 
+    def _guess(self) -> bool:
+        """Look with the size that `guesses` prefers, and say whether there was one."""
+        assert self._choice is not None
+        found = [(guess, row) for guess, _, row in self.guesses() if row is not None]
+        if not found:
+            return False
+        scores = self._choice.scores(np.stack([row for _, row in found]))
+        guess = found[int(scores.argmax())][0]
+        self._extent = guess.side
+        self._look(self._first, guess.zoom)
+        if guess.closer == 1:
+            low, high = self.extent()
+            self._look((low + high - 1) / 2, guess.zoom)
+        return True
+
+    def guesses(self) -> Iterator[tuple[Guess, Lattice, Array | None]]:
+        """Yield what the network says of what was clicked for each of several sizes, and how that lies in the scan."""
+        sides, likelihoods = self._size_likelihoods()
+        for side in SIDES:
+            for closer in CLOSER:
+                zoom = self._zoom(side) / closer
+                if zoom < _TOO_FINE * self._scan.spacing.min():
+                    continue
+                self._looks, self._extent = [], side
+                self._look(self._first, zoom)
+                lattice = self._looks[0].lattice
+                guess = Guess(side, zoom, closer, self.vouched(lattice))
+                likelihood = float(np.interp(np.log2(side), sides, likelihoods))
+                picture, proposal = self._scan.on(lattice), thinned(self._proposal, lattice)
+                yield guess, lattice, traits(guess, picture, self._value, proposal, likelihood)
+        self._looks = []
+
     def _likely_extent(self) -> float:
         """Return the likely largest side of what was pointed at, mm, as cubes of several zooms agree on it."""
+        sides, likelihoods = self._size_likelihoods()
+        share = np.exp(likelihoods)
+        return float(2.0 ** ((share * sides).sum() / share.sum()))
+
+    def _size_likelihoods(self) -> tuple[Floats, Floats]:
+        """Return sizes, octaves of mm, and the logarithm of how likely each is, at most 0."""
+        self._extent = 0.0
         finest = float(self._scan.spacing.min())
         zooms = [zoom for zoom in finest * 2.0 ** np.arange(-1, 5) if zoom <= _COARSEST] or [finest]
         sides = np.arange(0, 9.01, 0.125)  # octaves of mm
@@ -164,8 +227,7 @@ class Looks:
             chance = np.exp(logits - logits.max())
             chance = 0.9 * chance / chance.sum() + 0.1 / SIZE_BINS
             total += np.interp(sides - np.log2(zoom * SIZE), bins, np.log(chance), np.log(0.02), np.log(0.02))
-        share = np.exp((total - total.max()) / max(1.0, len(zooms) / 2))
-        return float(2.0 ** ((share * sides).sum() / share.sum()))
+        return sides, (total - total.max()) / max(1.0, len(zooms) / 2)
 
     def _look(self, middle: npt.ArrayLike, zoom: float, rim: int = 0) -> None:
         lattice = Lattice.cube(self._scan.volume.geometry, middle, zoom, SIZE)

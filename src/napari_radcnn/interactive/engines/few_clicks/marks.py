@@ -56,12 +56,15 @@ class Marks:
         Whether the newest prompt says where the object is.
     is_flat : bool
         Whether the box was drawn on a slice, and says nothing of the others.
+    newest : Mark or None
+        What the newest prompt is among `all`; None where that is a box or lasso around the object.
     """
 
     all: tuple[Mark, ...]
     box: Floats | None
     is_newest_positive: bool
     is_flat: bool = False
+    newest: Mark | None = None
 
     @classmethod
     def of(cls, prompts: tuple[Prompt, ...], geometry: Geometry) -> Marks:
@@ -75,11 +78,12 @@ class Marks:
         marks: list[Mark] = []
         box = None
         is_positive, is_flat = True, False
+        newest: Mark | None = None
         for prompt in prompts:
             drawn = rasterize(prompt, geometry)
             if drawn is None:
                 continue
-            is_positive = prompt.positive
+            is_positive, newest = prompt.positive, None
             start = np.array([extent.start for extent in drawn.box], float)
             if prompt.kind in ("box", "lasso") and prompt.positive:
                 box = np.array([start, [extent.stop for extent in drawn.box]], float)
@@ -92,9 +96,10 @@ class Marks:
             places = np.argwhere(mask)
             places = places[:: max(1, -(-len(places) // _PLACES))] + start
             marks.append(Mark(places, prompt.positive, MaskUpdate(drawn.box, mask)))
+            newest = None if prompt.kind == "lasso" and prompt.positive else marks[-1]
         if not marks and box is None:
             raise ModelError("None of the prompts lies inside the scan.")
-        return cls(tuple(marks), box, is_positive, is_flat)
+        return cls(tuple(marks), box, is_positive, is_flat, newest)
 
     def with_middle_of(self, mask: Mask) -> Marks:
         """Return the same with the deepest voxel of an object as a positive mark, where nothing says where it is.

