@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QMainWindow,
     QScrollArea,
     QSlider,
+    QToolButton,
 )
 
 from costly import few_of
@@ -32,6 +33,7 @@ from napari_radcnn.gui.models.dock import ModelsDock
 from napari_radcnn.gui.panel import panel as panel_module
 from napari_radcnn.gui.panel.panel import Panel, panel_of
 from napari_radcnn.gui.panel.table import PAGES, PageEntry, entry
+from napari_radcnn.gui.reading.room import room_of
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.phantom import head
 from screens import pump
@@ -249,6 +251,17 @@ def test_on_a_low_screen_the_layer_list_is_a_tab_and_the_window_fits(make_napari
         press(qtbot, panel_of(viewer), each.name)
         assert not panel_of(viewer).visibleRegion().isEmpty(), each.name  # no other tab is in front of it
         assert window.minimumSizeHint().height() <= min(high, 512), each.name  # 768 at 150 %
+        assert window.minimumSizeHint().width() <= 911, each.name  # 1366 at 150 %
+    add_to_viewer(viewer, layer_data(tiny_head("RAS").with_metadata(name="another")))
+    room = room_of(viewer)
+    for layout in ("two", "row", "four", "one"):
+        room.choose_layout(layout)
+        pump()
+        assert window.minimumSizeHint().width() <= 911, layout
+        assert window.width() == 911, layout
+        for bar in (room.bar, room.beside.bar):
+            for button in bar.findChildren(QToolButton) if bar.isVisible() else ():
+                assert button.visibleRegion().boundingRect() == button.rect(), (layout, button.text())
 
 
 def test_run_and_what_speaks_against_it_are_seen_without_scrolling_on_a_small_screen(make_napari_viewer, qtbot):

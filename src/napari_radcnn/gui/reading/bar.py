@@ -9,6 +9,7 @@ from typing import Protocol
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
+from superqt.utils import QFlowLayout
 
 from napari_radcnn.gui.reading import windowing
 
@@ -33,7 +34,8 @@ BAR_STYLE = (
     "QToolButton:disabled { color: gray; }"
     "QToolButton::menu-indicator { width: 10px; }"
 )
-
+#: Above and below the buttons, between two, and between groups of them.
+_MARGIN, BETWEEN, _BETWEEN_GROUPS = 1, 3, 11
 
 #: Of a menu: text, key, whether it is marked, and what it does.
 Entry = tuple[str, str, bool, Callable[[], None]]
@@ -89,19 +91,21 @@ class ReadingBar(QWidget):
         self.setObjectName("radcnn_reading_bar")
         self.setStyleSheet(BAR_STYLE)
         self._reader = reader
-        self._layout = QHBoxLayout(self)
-        self._layout.setContentsMargins(4, 1, 4, 1)
-        self._layout.setSpacing(3)
+        layout = QFlowLayout(self)
+        layout.setContentsMargins(4, _MARGIN, 4, _MARGIN)
+        layout.setHorizontalSpacing(_BETWEEN_GROUPS)
+        layout.setVerticalSpacing(_MARGIN)
+        self._row = add_group(layout)
         self.plane_buttons = {
             plane: self._button(plane, f"{plane} plane, upright", key, partial(reader.show_plane, plane))
             for plane, key in PLANE_KEYS.items()
         }
-        self._layout.addSpacing(8)
+        self._row = add_group(layout)
         self.layout_buttons = {
             name: self._button(text, what, key, partial(reader.choose_layout, name))
             for name, (text, what, key) in LAYOUTS.items()
         }
-        self._layout.addSpacing(8)
+        self._row = add_group(layout)
         self.window_button = self._menu_button(
             "Window",
             "Windows of this scan (Alt+0 to Alt+9). By hand: Shift and left drag, or right drag",
@@ -125,7 +129,6 @@ class ReadingBar(QWidget):
         self.solid_button = self._menu_button(
             "3-D", "How the scan is shown in 3-D, what clips it, and segments as surfaces", reader.solid_entries
         )
-        self._layout.addStretch()
         for number in range(windowing.N_KEYS + 1):
             self._key(windowing.KEY.format(number), partial(reader.choose_window, number))
 
@@ -151,13 +154,13 @@ class ReadingBar(QWidget):
         button.setToolTip(f"{what} ({key})")
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.clicked.connect(lambda _checked: act())
-        self._layout.addWidget(button)
+        self._row.addWidget(button)
         self._key(key, act)
         return button
 
     def add(self, button: QToolButton, key: str, act: Callable[[], None]) -> None:
         """Have a button of others at the end, with its key."""
-        self._layout.insertWidget(self._layout.count() - 1, button)
+        self._row.addWidget(button)
         self._key(key, act)
 
     def _key(self, key: str, act: Callable[[], None]) -> None:
@@ -178,8 +181,34 @@ class ReadingBar(QWidget):
         menu = QMenu(button)
         menu.aboutToShow.connect(partial(_fill, menu, entries))
         button.setMenu(menu)
-        self._layout.addWidget(button)
+        self._row.addWidget(button)
         return button
+
+
+def add_group(layout: QFlowLayout, above: int = 0) -> QHBoxLayout:
+    """Add a group of buttons to a bar, which stay beside each other, and return its row.
+
+    Groups that find no place beside those before them, as on a laptop whose screen is enlarged by half, begin another
+    line: a row would keep the window wider than the screen. `above` pixels stay free above the buttons, beside what is
+    higher.
+    """
+    group = QWidget()
+    row = QHBoxLayout(group)
+    row.setContentsMargins(0, above, 0, 0)
+    row.setSpacing(BETWEEN)
+    layout.addWidget(group)
+    return row
+
+
+def height_in(window: QWidget) -> int:
+    """Return how high a line of the bar is in a window, before it is made."""
+    bar = QWidget(window)
+    bar.setStyleSheet(BAR_STYLE)
+    button = QToolButton(bar)
+    button.setText(next(iter(PLANE_KEYS)))
+    height = button.sizeHint().height() + 2 * _MARGIN
+    bar.deleteLater()
+    return height
 
 
 def _fill(menu: QMenu, entries: Callable[[], Sequence[Entry]]) -> None:

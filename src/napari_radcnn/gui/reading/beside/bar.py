@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QAction, QKeySequence
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from superqt.utils import QFlowLayout
 
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.parts.tips import as_it_is
-from napari_radcnn.gui.reading.bar import BAR_STYLE, Entry
+from napari_radcnn.gui.reading.bar import BAR_STYLE, BETWEEN, Entry, add_group
 from napari_radcnn.gui.reading.captions import title
 
 #: Of what can be linked: what stands on its button, what it does, and its key.
@@ -91,14 +92,19 @@ class BesideBar(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(4, 1, 4, 1)
         whole.setSpacing(1)
-        self._layout = QHBoxLayout()
-        self._layout.setSpacing(3)
-        whole.addLayout(self._layout)
+        groups = QFlowLayout()
+        groups.setContentsMargins(0, 0, 0, 0)
+        groups.setHorizontalSpacing(BETWEEN)
+        groups.setVerticalSpacing(1)
+        whole.addLayout(groups)
+        self._row = add_group(groups)
         self.combos = [self._combo(number) for number in range(_MOST_OTHERS)]
+        self._row = add_group(groups, above=1)
         self.link_buttons = {
             name: self._button(text, f"{what}, or each its own ({key})", partial(actor.link, name))
             for name, (text, what, key) in LINKS.items()
         }
+        self._row = add_group(groups, above=1)
         self.same_button = self._button(
             "Same place", f"What is under the cross-hairs now is the same place in all scans ({SAME_KEY})", None
         )
@@ -114,7 +120,6 @@ class BesideBar(QWidget):
         self.menu.aboutToShow.connect(self._fill_menu)
         self.menu.aboutToHide.connect(self._empty_soon)
         self.copy_button.setMenu(self.menu)
-        self._layout.addStretch()
         self.message_label = QLabel()
         self.message_label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         whole.addWidget(self.message_label)
@@ -194,7 +199,7 @@ class BesideBar(QWidget):
         combo.setMaximumWidth(_COMBO_WIDTH)
         combo.setAccessibleName(f"Scan at the side, {number + 1}")
         combo.currentIndexChanged.connect(partial(self._on_combo, number))
-        self._layout.addWidget(combo)
+        self._row.addWidget(combo)
         return combo
 
     def _on_combo(self, number: int, _index: int) -> None:
@@ -211,7 +216,7 @@ class BesideBar(QWidget):
         button.setCheckable(act is not None)
         if act is not None:
             button.clicked.connect(act)
-        self._layout.addWidget(button)
+        self._row.addWidget(button)
         return button
 
     def _key(self, key: str, act: Callable[[], object]) -> QAction:
