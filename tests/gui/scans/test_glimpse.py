@@ -6,8 +6,9 @@ from threading import Event
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint
+from qtpy.QtCore import QEvent, QObject, QPoint
 from qtpy.QtGui import QImage
+from qtpy.QtWidgets import QApplication
 
 import grids
 import napari_radcnn as radcnn
@@ -20,7 +21,6 @@ from napari_radcnn.gui.scans import folder as listing
 from napari_radcnn.gui.scans.glimpse import glimpse_of
 from napari_radcnn.io.dicom.series import find_dicom
 from napari_radcnn.phantom import head, world_field
-from screens import pump
 
 pytestmark = pytest.mark.gui
 UPRIGHT = Geometry.from_parts((10, 36, 28), (8.0, 5.0, 6.0), (-80.0, -90.0, -40.0))
@@ -92,7 +92,7 @@ class Held:
 @pytest.fixture
 def held(make_napari_viewer, qtbot, monkeypatch):
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1200, 800)
+    viewer.window.resize(1366, 768)
     panel_of(viewer).open("Scans")
     page = panel_of(viewer).page
     qtbot.waitUntil(lambda: page.warming is not None and page.warming.is_done)
@@ -115,23 +115,42 @@ def on_screen(canvas):
     return values_of(image, canvas.mapTo(window, canvas.rect().center()))
 
 
-@pytest.mark.slow  # in a run of all tests the zoom may differ in the end
+class Painted(QObject):
+    """Where the slice lay in its window, and how large a mm was, each time it was painted."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.page, self.places = page, []
+        QApplication.instance().installEventFilter(self)
+
+    def eventFilter(self, watched, event):  # noqa: N802  Qt's name
+        if event.type() == QEvent.Type.Paint and watched is self.page._preparing.glimpse:
+            self.places.append((watched.mapTo(watched.window(), watched.place.center()), watched.zoom))
+        return False
+
+
 def test_it_is_seen_while_the_scan_is_read_and_nothing_moves_when_that_has_come(held, qtbot, tmp_path):
     canvas = held.viewer.window._qt_viewer.canvas.native
+    size = held.viewer.window._qt_window.size()
+    painted = Painted(held.page)
     held.page.open_paths([written(tmp_path / "series").parent])
     qtbot.waitUntil(lambda: held.shown is not None)
     qtbot.waitUntil(lambda: held.viewer.dims.ndim == 3)  # the viewer is made ready meanwhile
-    pump()
+    qtbot.waitUntil(lambda: held.shown.place == held.shown.rect())  # and is so
     assert len(held.viewer.layers) == 0
-    qtbot.waitUntil(lambda: held.shown.size() == canvas.size())
-    zoom, picture = held.shown.zoom, held.shown.grab().toImage()
+    picture = held.shown.grab().toImage()
     before = values_of(picture, picture.rect().center())
     assert len(set(before)) > 3
     qtbot.waitUntil(lambda: on_screen(canvas) == before)  # over all that is there in an empty viewer
     held.gate.set()
     qtbot.waitUntil(lambda: held.page.job is None)
     assert held.shown is None
-    qtbot.waitUntil(lambda: held.viewer.scene.camera.zoom == pytest.approx(zoom, rel=1e-3))
+    QApplication.instance().removeEventFilter(painted)
+    center = canvas.mapTo(canvas.window(), canvas.rect().center())
+    assert held.viewer.window._qt_window.size() == size
+    assert painted.places
+    for place, zoom in painted.places:
+        assert (place, zoom) == (center, pytest.approx(held.viewer.scene.camera.zoom, rel=1e-6))
     assert held.viewer.dims.current_step[0] == int((10 - 1) / 2)
 
     def is_as_before():  # voxels are large

@@ -42,6 +42,8 @@ _MENU_NAME = "{} (RadCNN)"
 _SIZE, _LEAST_WIDTH = QSize(304, 600), 300
 #: What napari calls its own docks.
 _CONTROLS, _LAYERS = "layer controls", "layer list"
+#: What napari's controls of an image need, pixels: the canvas is not to become narrower when the first one comes.
+_CONTROLS_WIDTH = 320
 _ICON = 22
 #: The page that is shown is marked by a line as well as by brightness, in dark and in light themes.
 _BUTTON = """
@@ -291,6 +293,8 @@ class Panel(QWidget):
         window.tabifyDockWidget(controls, dock)
         dock.show()
         dock.raise_()
+        if dock.width() < _CONTROLS_WIDTH:
+            window.resizeDocks([dock], [_CONTROLS_WIDTH], Qt.Orientation.Horizontal)
         height = window.screen().availableGeometry().height()
         if layers is not None and height < _LOW_SCREEN:
             window.tabifyDockWidget(controls, layers)

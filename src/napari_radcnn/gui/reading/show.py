@@ -9,6 +9,7 @@ from typing import Any
 from napari_radcnn.gui.layers import view
 from napari_radcnn.gui.layers.layers import LayerData, is_ours
 from napari_radcnn.gui.layers.show import tell
+from napari_radcnn.gui.reading.stage import viewer_widget_of
 
 
 def watch(viewer: Any) -> None:
@@ -42,8 +43,15 @@ def first_steps(viewer: Any) -> list[Callable[[], object]]:
         return []
 
     def add_sliders() -> None:
-        if not viewer.layers:  # else the first layer brings them, and the canvas is laid out in the midst of it
-            viewer.dims.ndim = 3
+        if viewer.layers:  # the first one brings them, and the canvas is laid out in the midst of it
+            return
+        widget = viewer_widget_of(viewer)
+        sliders = [] if widget is None else [widget.dims]
+        for each in sliders:
+            each.hide()  # napari shows a slider for each axis first: the canvas would be laid out twice
+        viewer.dims.ndim = 3
+        for each in sliders:
+            each.show()
 
     return [
         *view.overlay_steps(viewer),
@@ -51,6 +59,18 @@ def first_steps(viewer: Any) -> list[Callable[[], object]]:
         lambda: open_room(viewer),
         add_sliders,
     ]
+
+
+def first_margins(viewer: Any) -> tuple[int, int]:
+    """Return how many pixels `first_steps` will take from the canvas of an empty viewer, above and below."""
+    from napari_radcnn.gui.reading.bar import height_in
+    from napari_radcnn.gui.reading.room import room_of
+
+    widget = viewer_widget_of(viewer)
+    if widget is None or viewer.layers:
+        return 0, 0
+    above = 0 if room_of(viewer) is not None else height_in(widget)
+    return above, 0 if viewer.dims.ndim > 2 else widget.dims.SLIDERHEIGHT
 
 
 def add_to_viewer(viewer: Any, data: LayerData | Any, *, is_told: bool = False) -> Any:

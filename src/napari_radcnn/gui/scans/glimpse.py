@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QEvent, QObject, QRectF, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QPoint, QRect, QRectF, Qt, QTimer
 from qtpy.QtGui import QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QWidget
 
@@ -94,15 +94,21 @@ class GlimpseView(QWidget):
         Over which; it stays as large as that, and lets the mouse through.
     glimpse : Glimpse
         The slice.
+    margins : (above, below)
+        Pixels by which the canvas will be lower once the viewer is ready: the slice lies in its place from the start.
     """
 
-    def __init__(self, canvas: QWidget, glimpse: Glimpse) -> None:
+    def __init__(self, canvas: QWidget, glimpse: Glimpse, margins: tuple[int, int] = (0, 0)) -> None:
         super().__init__(canvas)
         self.setObjectName("radcnn_glimpse")
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._glimpse = glimpse
+        above, below = margins
+        place = canvas.rect().adjusted(0, above, 0, -below)
+        #: Where it lies in the window, until the viewer is ready.
+        self._place: QRect | None = QRect(canvas.mapTo(canvas.window(), place.topLeft()), place.size())
         self.setGeometry(canvas.rect())
         canvas.installEventFilter(self)
         self.show()
@@ -110,8 +116,20 @@ class GlimpseView(QWidget):
     @property
     def zoom(self) -> float:
         """Pixels a mm."""
-        down, right = self._glimpse.extent
-        return _PART * min(self.height() / down, self.width() / right)
+        place, (down, right) = self.place, self._glimpse.extent
+        return _PART * min(place.height() / down, place.width() / right)
+
+    @property
+    def place(self) -> QRect:
+        """Where the canvas will be that the slice is fitted to, in pixels of this widget."""
+        if self._place is None:
+            return self.rect()
+        return QRect(self.mapFrom(self.window(), self._place.topLeft()), self._place.size())
+
+    def settle(self) -> None:
+        """Fit the slice to the canvas as it is from now on."""
+        self._place = None
+        self.update()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
         """Stay as large as the canvas."""
@@ -122,14 +140,16 @@ class GlimpseView(QWidget):
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802  Qt's name
         """Paint the slice in the middle."""
-        pixels, zoom = self._glimpse.pixels, self.zoom
+        pixels, zoom, place = self._glimpse.pixels, self.zoom, self.place
         rows, columns = pixels.shape[:2]
         down, right = (zoom * length for length in self._glimpse.extent)
         image = QImage(pixels.data, columns, rows, 3 * columns, QImage.Format.Format_RGB888)
         painter = QPainter(self)
         painter.fillRect(self.rect(), Qt.GlobalColor.black)
-        painter.drawImage(QRectF((self.width() - right) / 2, (self.height() - down) / 2, right, down), image)
+        left, top = place.x() + (place.width() - right) / 2, place.y() + (place.height() - down) / 2
+        painter.drawImage(QRectF(left, top, right, down), image)
+        words = place.topLeft() + QPoint(_MARGIN, _MARGIN + painter.fontMetrics().ascent())
         for shift, color in ((1, Qt.GlobalColor.black), (0, Qt.GlobalColor.white)):
             painter.setPen(color)
-            painter.drawText(_MARGIN + shift, _MARGIN + painter.fontMetrics().ascent() + shift, _WORDS)
+            painter.drawText(words + QPoint(shift, shift), _WORDS)
         painter.end()

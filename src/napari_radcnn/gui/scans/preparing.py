@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_radcnn.gui.parts.widgets import hold_painting
-from napari_radcnn.gui.reading.show import first_steps
+from napari_radcnn.gui.reading.show import first_margins, first_steps
 from napari_radcnn.gui.reading.stage import viewer_widget_of
 from napari_radcnn.gui.scans.glimpse import Glimpse, GlimpseView
 
@@ -73,9 +73,11 @@ class Preparing(QObject):
     def _on_glimpse(self, glimpse: Glimpse) -> None:
         widget = viewer_widget_of(self._viewer)
         if widget is not None and not self._viewer.layers and self.glimpse is None:
-            self.glimpse = GlimpseView(widget.canvas.native, glimpse)
+            self.glimpse = GlimpseView(widget.canvas.native, glimpse, first_margins(self._viewer))
             self._viewer.layers.events.inserted.connect(self._on_inserted)
         self.begin()
+        if not self._timer.isActive():
+            self._settle()
 
     def _on_inserted(self, _event: Any = None) -> None:
         if isalive(self):
@@ -98,3 +100,8 @@ class Preparing(QObject):
                 self.glimpse.raise_()  # what the step has put over the canvas is empty yet
         else:
             self._timer.stop()
+            self._settle()
+
+    def _settle(self) -> None:
+        if self.glimpse is not None and isalive(self.glimpse):
+            self.glimpse.settle()
