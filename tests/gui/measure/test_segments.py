@@ -177,7 +177,7 @@ def test_a_pet_is_measured_in_suv_or_in_its_own_unit(make_napari_viewer, qtbot):
     dock.rulers.book.add([ball])
     for unit, suv in (("SUVbw", True), ("Bq/ml", False)):
         assert dock.table == segments(labels(), pet, suv)
-        assert dock.about_label.text() == f"Mean and SD in {unit} of 'PT 4'."
+        assert dock.about_label.text() == f"Mean and SD of 'PT 4' in {unit}."
         assert dock.rulers.measured == [ball.measure(pet, suv)]
         assert dock.rulers.list.topLevelItem(0).text(1).endswith(unit)
         assert not dock.suv_box.isHidden()

@@ -315,8 +315,7 @@ class MeasureDock(QWidget):
             self.about_label.setText("")
         else:
             self.tree.fill(self._rows(), edits.color, edits.hidden, edits.locked)
-            unit = table["unit"] or "the scan's own values"
-            values = f"Mean and SD in {unit} of '{self._scan_name}'."
+            values = f"Mean and SD of '{self._scan_name}' in {table['unit'] or 'its own values'}."
             if not self._scan_name:
                 values = "No scan: volumes and diameters only."
             self.about_label.setText(values if table["labels"] else "No voxel is labeled.")
