@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
+from napari_radcnn.gui.layers.belonging import identity
 from napari_radcnn.gui.parts.widgets import LayerCombo
 
 
@@ -27,6 +28,12 @@ class Pin(QWidget):
         Returns why another layer is not taken up now, such as a run that is under way; empty where it is.
     take : callable, optional
         Chooses a layer; by default in `combo`.
+    further : sequence of LayerCombo
+        What is chosen and kept besides.
+
+    Notes
+    -----
+    The button goes up when a layer that it kept is closed: else another one would be kept that nobody has chosen.
     """
 
     def __init__(
@@ -36,10 +43,14 @@ class Pin(QWidget):
         find: Callable[[Any], Any | None],
         held: Callable[[Any], str] = lambda _layer: "",
         take: Callable[[Any], None] | None = None,
+        further: Sequence[LayerCombo] = (),
     ) -> None:
         super().__init__()
         self._viewer, self._combo, self._find, self._held = viewer, combo, find, held
         self._take = combo.choose if take is None else take
+        self._combos = (combo, *further)
+        #: The layers that are kept.
+        self._kept: list[Hashable] = []
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         self.button = QPushButton("Pin")
@@ -53,8 +64,12 @@ class Pin(QWidget):
         row.addWidget(self.status, 1)
         viewer.layers.selection.events.active.connect(self.follow)
         viewer.layers.events.inserted.connect(self.follow, position="last")  # once the list has it
+        viewer.layers.events.removed.connect(self._on_removed, position="last")
         combo.activated.connect(self._on_hand)
-        combo.changed.connect(self._show)
+        for each in self._combos:
+            each.changed.connect(self._show)
+            each.activated.connect(self._keep)
+        self.button.toggled.connect(self._keep)
         self.button.toggled.connect(self.follow)
         self.follow()
 
@@ -76,6 +91,15 @@ class Pin(QWidget):
         active = self._viewer.layers.selection.active
         target = None if active is None else self._find(active)
         return None if target is None or target == self._combo.layer else target
+
+    def _keep(self, _event: Any = None) -> None:
+        """Remember what is chosen now, in case that it is closed."""
+        chosen = [combo.layer for combo in self._combos]
+        self._kept = [identity(layer) for layer in chosen if layer is not None]
+
+    def _on_removed(self, event: Any) -> None:
+        if isalive(self) and self.is_pinned and identity(event.value) in self._kept:
+            self.button.setChecked(False)
 
     def _on_hand(self, _index: int) -> None:
         layer = self._combo.layer
