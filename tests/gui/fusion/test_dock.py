@@ -1,5 +1,6 @@
 """The Fusion dock by real clicks: the voxels of `resample_to`, a layer that lies right, and every way it can end."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,16 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QPoint, Qt
 
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.gui.fusion import dock as fusion
 from napari_radcnn.gui.fusion.dock import FusionDock
 from napari_radcnn.gui.layers.layers import layer_data, scan_from_layer, volume_from_layer
 from napari_radcnn.gui.reading.show import add_to_viewer
+from napari_radcnn.gui.scans.showing import show_alone
 from napari_radcnn.operations import resample_to
 from napari_radcnn.phantom import FIELD_COEFFICIENTS, oblique_geometry, world_field
 from napari_radcnn.results import Label, LabelMap
 from napari_radcnn.volume import Volume, VolumeMetadata
+from patience import PATIENCE
 from screens import pump, screenshot
 
 pytestmark = pytest.mark.gui
@@ -223,3 +227,37 @@ def test_a_closed_dock_does_not_listen_any_more(make_napari_viewer):
     viewer.layers["CT 3"].name = "renamed"
     pump()
     assert len(viewer.layers) == 2
+
+
+@pytest.mark.parametrize("what", ["hidden", "closed"])
+def test_what_is_fused_does_not_lie_on_another_scan_that_is_seen_by_then(make_napari_viewer, qtbot, monkeypatch, what):
+    started, may_go_on = threading.Event(), threading.Event()
+
+    def held(*arguments, **settings):
+        started.set()
+        may_go_on.wait(PATIENCE)
+        return fuse_of(*arguments, **settings)
+
+    fuse_of = fusion.fuse
+    monkeypatch.setattr(fusion, "fuse", held)
+    viewer, dock = docked(make_napari_viewer, ct(), pet())
+    base = viewer.layers[0]
+    qtbot.mouseClick(dock.panel.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(started.is_set)
+    other = add_to_viewer(viewer, layer_data(scan("MR", (9, 10, 11), (3.0, 2.5, 2.0), (40.0, 50.0, 60.0))))
+    show_alone(viewer, [other])
+    if what == "closed":
+        viewer.layers.remove(base)
+    may_go_on.set()
+    qtbot.waitUntil(lambda: dock.panel.job is None)
+    if what == "closed":
+        assert len(viewer.layers) == 2
+        assert dock.panel.message_label.text() == "'CT 3' was closed; no layer was added."
+        return
+    (fused,) = [layer for layer in viewer.layers if layer.name not in ("CT 3", "PT 4", "MR")]
+    assert not fused.visible
+    assert "hidden: another scan is shown" in dock.panel.message_label.text()
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["MR"]
+    assert viewer.layers.selection.active is other
+    show_alone(viewer, [base])
+    assert fused.visible

@@ -11,6 +11,7 @@ from models_dock import choose, click, docked, tiny_head, wait_for_end
 from napari_radcnn.gui.layers.belonging import identity, scan_of
 from napari_radcnn.gui.layers.layers import layer_data
 from napari_radcnn.gui.reading.show import add_to_viewer
+from napari_radcnn.gui.scans.showing import show_alone
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.request import Outcome
 from napari_radcnn.results import Detection
@@ -260,3 +261,30 @@ def test_what_was_made_of_a_scan_leads_to_the_scan(two, qtbot, monkeypatch):
     assert mask.metadata["radcnn_scan"] == identity(first)
     viewer.add_labels(np.zeros((3, 4, 5), np.uint8), name="of nobody")
     assert dock.layer is first
+
+
+# -- where a result lies that comes late ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_mask_that_comes_while_another_scan_is_seen_does_not_lie_on_it(two, qtbot, monkeypatch, is_closed):
+    _, pipeline = fake_models.register(monkeypatch)
+    pipeline.may_go_on.clear()
+    viewer, dock, first, second = two()
+    choose(dock, "fake")
+    click(qtbot, dock.panel.start_button)
+    qtbot.waitUntil(pipeline.started.is_set)
+    show_alone(viewer, [second])  # as by a click in the list of scans
+    assert (first.visible, second.visible) == (False, True)
+    if is_closed:
+        viewer.layers.remove(first)
+    pipeline.may_go_on.set()
+    wait_for_end(qtbot, dock)
+    (mask,) = [layer for layer in viewer.layers if layer not in (first, second)]
+    assert not mask.visible
+    assert viewer.layers.selection.active is second
+    if is_closed:
+        assert dock.panel.message_label.text() == f"Done: layer '{mask.name}', hidden: another scan is shown"
+        return
+    show_alone(viewer, [first])
+    assert (first.visible, second.visible, mask.visible) == (True, False, True)

@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QSlide
 
 from napari_radcnn.gui.fusion.aligning import AlignBox
 from napari_radcnn.gui.fusion.overlay import Fused, fuse, modality_of, shows_activity, suv_factor, units_of
-from napari_radcnn.gui.layers.belonging import identity, is_map, made_of
+from napari_radcnn.gui.layers.belonging import identity, is_map, made_of, scan_of
 from napari_radcnn.gui.layers.colors import WARNING_COLOR
 from napari_radcnn.gui.layers.layers import snapshot
 from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.widgets import LayerCombo, WorkPanel, fill_scrolled, narrow_combo, wrapped_label
-from napari_radcnn.gui.reading.show import add_to_viewer, watch
+from napari_radcnn.gui.reading.show import add_result, watch, words_of
 from napari_radcnn.progress import Progress
 
 #: napari's names: from black, so that nothing covers the scan below where the overlay is empty.
@@ -52,7 +52,7 @@ class FusionDock(QWidget):
         self.overlay_combo.currentIndexChanged.connect(self._on_overlay)
         self._on_overlay()
         self._on_choice()
-        self.pin = Pin(napari_viewer, self.overlay_combo, self._layer_for, self._held, self._take)
+        self.pin = Pin(napari_viewer, self.overlay_combo, self._layer_for, self._held, self._take, [self.base_combo])
         self._pin_place.addWidget(self.pin)
         self.panel.ended.connect(self.pin.follow)
 
@@ -144,9 +144,11 @@ class FusionDock(QWidget):
         return "" if self.panel.job is None else "These scans are being fused"
 
     def _take(self, layer: Any) -> None:
-        """Take labels and what shows activity as the overlay, and any other scan as the base."""
+        """Take labels and what shows activity as the overlay, and any other scan as the base; labels over their own."""
         is_over = not _is_gray(layer) or shows_activity(layer)
         (self.overlay_combo if is_over else self.base_combo).choose(layer)
+        if not _is_gray(layer):
+            self.base_combo.choose(scan_of(layer, self._viewer.layers))
 
     def _on_choice(self) -> None:
         base, overlay = self.base_combo.layer, self.overlay_combo.layer
@@ -190,16 +192,18 @@ class FusionDock(QWidget):
             return fuse(upper, lower, look, progress=progress, cancel=cancel)
 
         self.warning_label.hide()
-        hidden, below = weakref.ref(overlay), identity(base)
+        hidden, below, base_name = weakref.ref(overlay), identity(base), str(base.name)
         self.panel.start(
             "Fusing",
             work,
-            lambda fused: self._on_fused(fused, hidden(), below),
+            lambda fused: self._on_fused(fused, hidden(), below, base_name),
             lambda: "Cancelled; no layer was added.",
         )
 
-    def _on_fused(self, fused: Fused, original: Any, below: Hashable | None) -> str:
-        name = add_to_viewer(self._viewer, made_of(fused.data, below, is_map=True)).name
+    def _on_fused(self, fused: Fused, original: Any, below: Hashable | None, base_name: str) -> str:
+        if below not in map(identity, self._viewer.layers):  # it would lie on whatever scan is seen by now
+            return f"'{base_name}' was closed; no layer was added."
+        name = add_result(self._viewer, made_of(fused.data, below, is_map=True)).name
         # The layer itself: what `add_layer` returns to a plugin is a proxy that nothing else keeps alive.
         layer = next(one for one in self._viewer.layers if one.name == name)
         self.warning_label.setText("\n".join(f"⚠ {warning}" for warning in fused.warnings))
@@ -208,8 +212,8 @@ class FusionDock(QWidget):
         if _is_gray(layer):
             layer.events.contrast_limits.connect(self._update_window)
         self._update_window()
-        line = f"Done: layer '{layer.name}'"
-        if original is not None and original.visible:
+        line = f"Done: {words_of(layer)}"
+        if layer.visible and original is not None and original.visible:
             original.visible = False  # it would cover the base where it lies above it
             line += f". '{original.name}' itself is unchanged and hidden; click the eye in the layer list to show it."
         return line

@@ -27,7 +27,7 @@ from napari_radcnn.gui.layers.layers import (
     points_of,
     snapshot,
 )
-from napari_radcnn.gui.reading.show import add_to_viewer
+from napari_radcnn.gui.reading.show import add_result
 from napari_radcnn.interactive.colors import object_color
 from napari_radcnn.interactive.prompts import Position, Prompt
 from napari_radcnn.interactive.tools import CopyLabel, Paint, Tool
@@ -372,7 +372,7 @@ class Editing(QObject):
 
     def _on_result(self, step: Step, data: LayerData | None) -> None:
         if data is not None:
-            name = add_to_viewer(self._viewer, made_of(data, identity(self._scan()))).name
+            name = add_result(self._viewer, made_of(data, identity(self._scan()))).name
             self.told.emit(f"Layer '{name}' contains the result, which Export can write. The session continues.")
         elif step.title == _RESULT:
             self.told.emit("There is no result yet: all objects are empty.")

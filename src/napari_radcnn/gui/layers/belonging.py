@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Hashable, Iterable
 from typing import Any
 
@@ -9,6 +10,8 @@ from napari_radcnn.gui.layers.layers import METADATA_KEY, LayerData, is_ours
 
 #: Where a layer keeps the identity of the scan's layer that it was made of, and whether it is an image of its own.
 _SCAN, _IS_MAP = "radcnn_scan", "radcnn_is_map"
+#: Layers that are hidden since another scan is shown, and not by the user.
+HIDDEN: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def identity(layer: Any) -> Hashable | None:
@@ -94,3 +97,47 @@ def scan_of(layer: Any | None, layers: Iterable[Any]) -> Any | None:
 def is_made_of(layer: Any | None, scan: Any | None) -> bool:
     """Whether a layer says that it was made of the scan that another shows."""
     return layer is not None and scan is not None and layer.metadata.get(_SCAN) == identity(scan)
+
+
+def lies_on(layer: Any, scan: Any) -> bool:
+    """Return whether a layer is no other scan but lies on one: its labels, its findings, a map, what is fused with it.
+
+    Scans of two patients may have one grid: what says of which scan it was made lies on another only where both state
+    the same space of one patient.
+    """
+    if is_made_of(layer, scan):
+        return True
+    if not is_ours(layer) or not is_ours(scan):
+        return False
+    volume = layer.metadata[METADATA_KEY].get("volume")
+    if volume is not None and not volume.metadata.provenance:
+        return False
+    spaces = {_space_of(layer), _space_of(scan)}
+    if len(spaces) > 1 and (says_scan(layer) or "" not in spaces):
+        return False
+    if spaces == {""} and says_scan(layer):
+        return False
+    one, two = (each.metadata[METADATA_KEY]["place"].native for each in (layer, scan))
+    return bool(one.is_close(two))
+
+
+def _space_of(layer: Any) -> str:
+    """Return what names the space of the patient that a layer of ours lies in; empty where it does not say."""
+    kept = layer.metadata[METADATA_KEY]
+    found = kept.get("volume") or kept.get("labels")
+    return "" if found is None else str(found.metadata.frame_of_reference_uid)
+
+
+def hide_beside_another(layer: Any, layers: Iterable[Any]) -> bool:
+    """Hide a layer that has just come if all scans that are seen are others than its own, and return whether.
+
+    Such is a result whose scan was closed or hidden while a model ran: it would lie on another patient. It is shown
+    again with its scan.
+    """
+    layer = getattr(layer, "__wrapped__", layer)  # what plugins get of napari, nothing keeps alive
+    seen = [other for other in layers if other != layer and is_ours(other) and is_scan(other) and other.visible]
+    if not seen or any(lies_on(layer, scan) for scan in seen):
+        return False
+    layer.visible = False
+    HIDDEN.add(layer)
+    return True

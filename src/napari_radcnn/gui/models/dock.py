@@ -44,7 +44,7 @@ from napari_radcnn.gui.parts.pin import Pin
 from napari_radcnn.gui.parts.section import Section
 from napari_radcnn.gui.parts.where import WhereBox
 from napari_radcnn.gui.parts.widgets import LayerCombo, LinesBox, WorkPanel, fill_scrolled, is_seen, wrapped_label
-from napari_radcnn.gui.reading.show import add_to_viewer, watch
+from napari_radcnn.gui.reading.show import add_result, add_to_viewer, watch, words_of
 from napari_radcnn.inference.plan import Plan
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.models import ModelSpec
@@ -461,10 +461,10 @@ class ModelsDock(QWidget):
         layers = self._viewer.layers
         active = layers.selection.active
         for further in shown.maps:
-            add_to_viewer(self._viewer, made_of(further, scan, is_map=True), is_told=is_told)
+            add_result(self._viewer, made_of(further, scan, is_map=True), is_told=is_told)
         told = f"Done: {getattr(shown.result, 'name', '')}"
         if shown.data is not None:
-            told = f"Done: layer '{add_to_viewer(self._viewer, made_of(shown.data, scan), is_told=is_told).name}'"
+            told = f"Done: {words_of(add_result(self._viewer, made_of(shown.data, scan), is_told=is_told))}"
         if shown.data is None or is_told:  # what was said of the run before it stands above it
             new = (warning for warning in shown.result.warnings if warning not in self._cost_warnings)
             told = "\n".join((told, *(f"⚠ {warning}" for warning in new)))

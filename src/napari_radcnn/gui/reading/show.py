@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from napari_radcnn.gui.layers import view
+from napari_radcnn.gui.layers.belonging import hide_beside_another
 from napari_radcnn.gui.layers.layers import LayerData, is_ours
 from napari_radcnn.gui.layers.show import tell
 from napari_radcnn.gui.reading.stage import viewer_widget_of
@@ -91,3 +92,27 @@ def add_to_viewer(viewer: Any, data: LayerData | Any, *, is_told: bool = False) 
     layer = viewer.add_layer(data if isinstance(data, Layer) else Layer.create(*data))
     tell(layer, viewer.layers, is_shown=is_told)
     return layer
+
+
+def add_result(viewer: Any, data: LayerData, *, is_told: bool = False) -> Any:
+    """Add a layer that was made of a scan, hidden and not active where another scan is seen by now, and return it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where.
+    data : LayerData
+        What is added; it says of which scan it was made.
+    is_told : bool
+        As of `add_to_viewer`.
+    """
+    active = viewer.layers.selection.active
+    layer = add_to_viewer(viewer, data, is_told=is_told)
+    if hide_beside_another(layer, viewer.layers):
+        viewer.layers.selection.active = active
+    return layer
+
+
+def words_of(layer: Any) -> str:
+    """Return what a page calls a layer that `add_result` has added."""
+    return f"layer '{layer.name}'" + ("" if layer.visible else ", hidden: another scan is shown")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_radcnn.gui.layers.belonging import is_made_of, says_scan
+from napari_radcnn.gui.layers.belonging import HIDDEN, lies_on
 from napari_radcnn.gui.layers.layers import (
     METADATA_KEY,
     RECOGNIZED,
@@ -21,9 +20,6 @@ from napari_radcnn.gui.layers.layers import (
     volume_from_layer,
 )
 from napari_radcnn.volume import Volume
-
-#: Layers that are hidden since another scan is shown alone, and not by the user.
-_HIDDEN: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def make_layers(data: Sequence[LayerData]) -> list[Any]:
@@ -77,12 +73,12 @@ def show_alone(viewer: Any, layers: Sequence[Any]) -> None:
         for other in viewer.layers:
             if METADATA_KEY not in other.metadata or other in layers:
                 continue
-            if not _lies_on(other, seen):
+            if not lies_on(other, seen):
                 if other.visible:
                     other.visible = False
-                    _HIDDEN.add(other)
-            elif other in _HIDDEN:
-                _HIDDEN.discard(other)
+                    HIDDEN.add(other)
+            elif other in HIDDEN:
+                HIDDEN.discard(other)
                 other.visible = True
     else:
         seen = layers[0]
@@ -140,35 +136,6 @@ def replace_layer(viewer: Any, layer: Any, data: LayerData) -> Any:
     viewer.layers.insert(place, made)
     viewer.layers.selection.active = made
     return made
-
-
-def _lies_on(layer: Any, scan: Any) -> bool:
-    """Return whether a layer is no other scan but lies on one: its labels, its findings, a map, what is fused with it.
-
-    Scans of two patients may have one grid: what says of which scan it was made lies on another only where both state
-    the same space of one patient.
-    """
-    if is_made_of(layer, scan):
-        return True
-    if not is_ours(layer) or not is_ours(scan):
-        return False
-    volume = layer.metadata[METADATA_KEY].get("volume")
-    if volume is not None and not volume.metadata.provenance:
-        return False
-    spaces = {_space_of(layer), _space_of(scan)}
-    if len(spaces) > 1 and (says_scan(layer) or "" not in spaces):
-        return False
-    if spaces == {""} and says_scan(layer):
-        return False
-    one, two = (each.metadata[METADATA_KEY]["place"].native for each in (layer, scan))
-    return bool(one.is_close(two))
-
-
-def _space_of(layer: Any) -> str:
-    """Return what names the space of the patient that a layer of ours lies in; empty where it does not say."""
-    kept = layer.metadata[METADATA_KEY]
-    found = kept.get("volume") or kept.get("labels")
-    return "" if found is None else str(found.metadata.frame_of_reference_uid)
 
 
 def _look_at(viewer: Any, layer: Any) -> None:
