@@ -11,6 +11,7 @@ from qtpy.QtCore import QPoint, Qt
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.gui.fusion import dock as fusion
 from napari_radcnn.gui.fusion.dock import FusionDock
+from napari_radcnn.gui.layers.belonging import identity, made_of
 from napari_radcnn.gui.layers.layers import layer_data, scan_from_layer, volume_from_layer
 from napari_radcnn.gui.reading.show import add_to_viewer
 from napari_radcnn.gui.scans.showing import show_alone
@@ -261,3 +262,12 @@ def test_what_is_fused_does_not_lie_on_another_scan_that_is_seen_by_then(make_na
     assert viewer.layers.selection.active is other
     show_alone(viewer, [base])
     assert fused.visible
+
+
+def test_labels_are_laid_over_the_scan_that_they_were_made_of(make_napari_viewer):
+    viewer, dock = docked(make_napari_viewer, ct(), scan("MR", (9, 10, 11), (3.0, 2.5, 2.0), (-10.0, -9.0, -20.0)))
+    for own in list(viewer.layers):
+        grid = own.metadata["radcnn"]["place"].native
+        mask = LabelMap(np.ones(grid.shape, np.uint8), grid, {1: Label("brain")}, f"{own.name} · mask")
+        labels = add_to_viewer(viewer, made_of(layer_data(mask), identity(own)))
+        assert (dock.base_combo.layer, dock.overlay_combo.layer) == (own, labels)

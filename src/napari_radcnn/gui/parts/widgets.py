@@ -34,6 +34,8 @@ from napari_radcnn.progress import Progress
 _log = logging.getLogger(__name__)
 #: Beside the text of a combo box, pixels.
 _COMBO_MARGIN = 4
+#: A screen of more pixels has room for more lines.
+_LOW_SCREEN = 1000
 
 
 class NarrowCombo(QComboBox):
@@ -171,7 +173,7 @@ class LinesBox(QScrollArea):
     labels : QLabel
         Below each other; their text wraps.
     n_lines : int
-        Its height.
+        Its height; on a high screen it is twice that.
     """
 
     def __init__(self, *labels: QLabel, n_lines: int) -> None:
@@ -186,6 +188,8 @@ class LinesBox(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setWidget(inside)
+        if self.screen().availableGeometry().height() > _LOW_SCREEN:
+            n_lines *= 2
         self.setFixedHeight(n_lines * labels[0].fontMetrics().lineSpacing() + 6)
         inside.installEventFilter(self)
 
