@@ -1,12 +1,15 @@
-"""Numbers, places and windows as they are written, without a viewer."""
+"""Numbers, places and windows as they are written, and where their lines end, without a viewer."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtGui import QFontMetrics
+from qtpy.QtWidgets import QApplication
 
 from napari_radcnn.gui.layers.look import Look
 from napari_radcnn.gui.reading import words
+from napari_radcnn.gui.reading.corners import broken
 from napari_radcnn.voi import VoiWindow
 
 
@@ -61,3 +64,19 @@ def test_windows_are_written_in_the_unit_of_the_screen():
 )
 def test_planes_have_their_names(order, plane):
     assert words.plane(order) == plane
+
+
+@pytest.mark.gui
+@pytest.mark.parametrize(
+    ("line", "as_wide_as", "expected"),
+    [
+        ("Coronal · 45 of 90 · A 3.2 mm", "Coronal · 45 of 90 · A 3.2 mm", ["Coronal · 45 of 90 · A 3.2 mm"]),
+        ("Coronal · 45 of 90 · A 3.2 mm", "Coronal · 45 of 90 · A 3.2", ["Coronal · 45 of 90 ·", "A 3.2 mm"]),
+        ("Middle 99 % · W 835 C 417.5", "Middle 99 % · W 835 C", ["Middle 99 % ·", "W 835 C 417.5"]),
+        ("one very long name · P1", "one very long", ["one very long", "name · P1"]),
+    ],
+)
+@pytest.mark.usefixtures("qapp")
+def test_long_lines_go_on_between_two_things_and_part_no_number_from_its_unit(line, as_wide_as, expected):
+    metrics = QFontMetrics(QApplication.font())
+    assert broken([line], metrics, metrics.horizontalAdvance(as_wide_as)) == expected

@@ -19,6 +19,8 @@ _LETTER, _LETTER_POINTS = QColor(255, 255, 255), 14
 _MARGIN = 7
 #: To either side of the middle, kept free of the lines in the corners for the letters.
 _LETTER_ROOM = 16
+#: A space where no line ends.
+_TIE = "\u00a0"
 #: Of the cross-hair, left free about the point, in pixels.
 _GAP = 12.0
 #: Radius of its handles, in pixels.
@@ -122,18 +124,25 @@ class Corners:
 
 
 def broken(lines: Sequence[str], metrics: QFontMetrics, width: int) -> list[str]:
-    """Return lines that are no wider than a number of pixels: long ones go on in the next, a long word is shortened."""
+    """Return lines that are no wider than a number of pixels: long ones go on in the next, a long word is shortened.
+
+    They go on where a point stands between two things, so that no number is parted from its unit or side.
+    """
     found = []
     for line in lines:
         now = ""
-        for word in line.split(" "):
+        things = line.split(" · ")
+        whole = [
+            each.replace(" ", _TIE) if metrics.horizontalAdvance(f"{each} ·") <= width else each for each in things
+        ]
+        for word in f"{_TIE}· ".join(whole).split(" "):
             longer = f"{now} {word}" if now else word
             if now and metrics.horizontalAdvance(longer) > width:
                 found.append(now)
                 longer = word
             now = metrics.elidedText(longer, Qt.TextElideMode.ElideMiddle, max(width, 1)) if longer == word else longer
         found.append(now)
-    return found
+    return [line.replace(_TIE, " ") for line in found]
 
 
 class CornersOverlay(QWidget):
