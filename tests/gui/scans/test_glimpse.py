@@ -149,8 +149,9 @@ def test_it_is_seen_while_the_scan_is_read_and_nothing_moves_when_that_has_come(
     center = canvas.mapTo(canvas.window(), canvas.rect().center())
     assert held.viewer.window._qt_window.size() == size
     assert painted.places
-    for place, zoom in painted.places:
-        assert (place, zoom) == (center, pytest.approx(held.viewer.scene.camera.zoom, rel=1e-6))
+    for place, zoom in painted.places:  # a pixel: what is below or above the canvas may be higher by one in the end
+        assert (place - center).manhattanLength() <= 1
+        assert zoom == pytest.approx(held.viewer.scene.camera.zoom, rel=1.5 / canvas.height())
     assert held.viewer.dims.current_step[0] == int((10 - 1) / 2)
 
     def is_as_before():  # voxels are large
