@@ -23,6 +23,8 @@ from displays import Display
 _DISPLAYS: dict[str, Display] = {}
 _HOMES = itertools.count()
 _COST = "cpu_s"
+#: How many files are listed by what their tests took.
+_MOST_FILES = 30
 _BEGUN = pytest.StashKey[float]()
 #: How many modules there were when those that were imported were left out of searches for garbage.
 _LEFT_OUT = [0]
@@ -69,7 +71,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """List the costly tests, the dearest first."""
+    """List the costly tests and files, the dearest first."""
     least = config.getoption("--costs")
     if least is None:
         return
@@ -79,9 +81,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             if name == _COST:
                 costs[report.nodeid] += value
     terminalreporter.section(f"tests that took more than {least:g} s of processor time")
+    files: Counter[str] = Counter()
     for test, seconds in costs.most_common():
+        files[test.partition("::")[0]] += seconds
         if seconds > least:
             terminalreporter.write_line(f"{seconds:7.1f} s  {test}")
+    terminalreporter.section("files of tests that took the most")
+    for file, seconds in files.most_common(_MOST_FILES):
+        terminalreporter.write_line(f"{seconds:7.1f} s  {file}")
     terminalreporter.write_line(f"{costs.total():7.1f} s  all {len(costs)} tests")
 
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 from patience import PATIENCE
@@ -98,4 +99,41 @@ def _shaders_are_read_once() -> Iterator[None]:
     matches = functools.cache(lambda pattern, code: tuple(re.finditer(pattern, code)))
     known = SimpleNamespace(sub=functools.cache(re.sub), finditer=matches, M=re.M)
     with patch.object(program, "re", known):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _windows_do_not_look_at_every_event(qapp: Any) -> Iterator[None]:
+    """Leave out that a window of napari looks at each event of the program, in Python: a fifth of these tests.
+
+    It does so for a menu bar that hides itself, which is off unless a user turns it on.
+    """
+    from qtpy.QtWidgets import QApplication, QMainWindow
+
+    install = QApplication.installEventFilter
+
+    def installed(self: QApplication, watcher: Any) -> None:
+        if not isinstance(watcher, QMainWindow):
+            install(self, watcher)
+
+    with patch.object(QApplication, "installEventFilter", installed):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _letters_are_drawn_once() -> Iterator[None]:
+    """Draw each letter for the canvases once a process: vispy does so for each canvas, a twentieth of these tests."""
+    from vispy.visuals.text.text import SDFRendererCPU
+
+    draw, known = SDFRendererCPU.render_to_texture, dict[Any, np.ndarray]()
+
+    def drawn(self: SDFRendererCPU, data: np.ndarray, texture: Any, offset: Any, size: tuple[int, int]) -> None:
+        width, height = size
+        key = (data.shape, data.tobytes(), width, height)
+        if key not in known:
+            known[key] = np.zeros((height, width, 3), np.uint8)
+            draw(self, data, known[key], (0, 0), size)
+        texture[offset[1] : offset[1] + height, offset[0] : offset[0] + width, :] = known[key]
+
+    with patch.object(SDFRendererCPU, "render_to_texture", drawn):
         yield
