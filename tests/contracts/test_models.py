@@ -30,10 +30,12 @@ LISTED = models()
 #: Those that run on a scan and are done; engines answer prompts.
 RUN = [spec for spec in LISTED if spec.task != "interactive"]
 #: Those whose run takes seconds, and is looked at by their own tests, too; a model that is new is not among them.
+#: `ct-tissues` asks the network of `ct-organs`, which is not among them.
 COSTLY = {
     "brain-extraction",
     "brain-structures",
     "brain-tissue",
+    "ct-tissues",
     "lung-nodules",
     "mr-super-resolution",
     "ct-super-resolution",

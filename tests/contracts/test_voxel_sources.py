@@ -60,8 +60,9 @@ MAKERS = {
 def in_the_package():
     """Return the names of the classes that are voxel sources: they read a box, in blocks, with levels."""
     found = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    texts = (path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    for module in (ast.parse(text) for text in texts if "box: Box" in text):
+        for node in ast.walk(module):
             if isinstance(node, ast.ClassDef) and node.name != "VoxelSource":
                 text = ast.unparse(node)
                 if "def read(self, box: Box)" in text and "chunks" in text and "levels" in text:

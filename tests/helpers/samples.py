@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from napari_radcnn.geometry import Geometry
@@ -39,7 +41,12 @@ MAKERS = {"MR": thick_head, "CT": lambda: trunk()[0], "CR": radiograph, "DX": ra
 
 
 def sample_for(spec: ModelSpec) -> Volume:
-    """Return a scan that a model can work on, with voxels that nobody may change."""
-    scan = next((MAKERS[modality]() for modality in spec.modalities if modality in MAKERS), None) or thick_head()
+    """Return a scan that a model can work on, the same one each time, with voxels that nobody may change."""
+    return _sample(next((modality for modality in spec.modalities if modality in MAKERS), "MR"))
+
+
+@cache
+def _sample(modality: str) -> Volume:
+    scan = MAKERS[modality]()
     scan.array.setflags(write=False)
     return scan
