@@ -90,7 +90,7 @@ class Views:
 @pytest.mark.parametrize(
     ("kind", "layout"),
     [
-        ("turned", "four"),
+        pytest.param("turned", "four", marks=pytest.mark.slow),
         pytest.param("flipped", "three", marks=pytest.mark.slow),
         pytest.param("left_handed", "four", marks=pytest.mark.slow),
         ("oblique", "three"),

@@ -63,10 +63,8 @@ def test_the_screen_shows_the_function_of_the_file(make_napari_viewer, qtbot):
         shown = windowing.present_window(reading.layers[0])
         assert (shown.center, shown.width) == pytest.approx((window.center, window.width))
         assert (shown.name, shown.function) == ("a", window.function)
-
-
-def test_the_slider_reaches_the_range_of_the_scan(make_napari_viewer, qtbot):
-    reading = Reading(make_napari_viewer, qtbot, ramp(windows=(VoiWindow(40, 80, "a"),)))
+    # the slider reaches the range of the scan
+    reading.show(ramp(windows=(VoiWindow(40, 80, "a"),)))
     assert reading.layers[0].contrast_limits == pytest.approx([0, 79])
     assert reading.layers[0].contrast_limits_range == [RAMP.min(), RAMP.max()]
 
@@ -94,9 +92,14 @@ def test_keys_choose_windows_and_the_canvas_says_which(make_napari_viewer, qtbot
     assert layer.contrast_limits == pytest.approx((-1350, 150))
 
 
-@pytest.mark.parametrize(("button", "modifiers"), [(Qt.MouseButton.LeftButton, SHIFT), (RIGHT, None)])
-def test_a_drag_changes_center_and_width(make_napari_viewer, qtbot, button, modifiers):
-    reading = Reading(make_napari_viewer, qtbot, ramp())
+def test_a_drag_changes_center_and_width(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot)
+    for button, modifiers in ((Qt.MouseButton.LeftButton, SHIFT), (RIGHT, None)):
+        reading.show(ramp())
+        check_drag(reading, button, modifiers)
+
+
+def check_drag(reading, button, modifiers):
     layer = reading.layers[0]
     center, zoom = tuple(reading.viewer.scene.camera.center), reading.viewer.scene.camera.zoom
     reading.drag([(300, 200), (320, 200), (350, 200)], button, *([modifiers] if modifiers else []))
