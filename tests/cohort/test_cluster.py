@@ -238,8 +238,11 @@ def test_a_case_is_not_given_to_a_worker_that_has_not_been_asked(tmp_path: Path)
 
 def test_sending_needs_somebody_to_send_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = cohorts.write_cohort(tmp_path / "in", 1)
-    assert main(["cohort", "run", "convert", str(cases), "-o", str(tmp_path / "out"), "--send"]) == 2
+    words = ["cohort", "run", "convert", str(cases), "-o", str(tmp_path / "out")]
+    assert main([*words, "--send"]) == 2
     assert "--scheduler" in capsys.readouterr().err
+    assert main([*words, "--scheduler", "tls://127.0.0.1:9", "--certificates", str(tmp_path / "none")]) == 2
+    assert "no such certificate" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -328,10 +331,6 @@ def test_others_do_not_get_in(cluster: clusters.Processes, tmp_path: Path, model
     status, _, errors = cohorts.finished([*words, *with_others], models)
     assert status == 5
     assert "it refuses our certificate" in errors
-    nowhere = str(tmp_path / "none")
-    status, _, errors = cohorts.finished([*words, "--scheduler", cluster.address, "--certificates", nowhere], models)
-    assert status == 2
-    assert "no such certificate" in errors
 
 
 @pytest.mark.slow  # `test_a_worker_says_before_the_work_what_keeps_it_from_it` asks without processes

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import cohorts
+from napari_radcnn.cli import main
 from napari_radcnn.cohort.cluster.slurm import Profile, read_profile
 from napari_radcnn.errors import ExitStatus, OptionError, ReadError
 
@@ -76,7 +77,7 @@ def test_jobs_are_submitted_work_and_are_cancelled_at_the_end(tmp_path: Path) ->
         "directives: [--exclusive]\nprologue: [export FROM_PROFILE=1]\nhost: 127.0.0.1\n"
     )
     certificates = tmp_path / "certificates"
-    assert cohorts.finished(["cohort", "certificates", str(certificates)], models)[0] == 0
+    assert main(["cohort", "certificates", str(certificates)]) == 0
     words = ["cohort", "run", cohorts.MODEL, str(cases), "-o", str(tmp_path / "out"), "--option", "seconds=0.3"]
     words += ["--slurm", str(profile), "--certificates", str(certificates)]
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -122,8 +123,6 @@ def test_a_profile_is_checked(tmp_path: Path) -> None:
 
 
 def test_without_slurm_it_says_where_to_run_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from napari_radcnn.cli import main
-
     (tmp_path / "slurm.yaml").write_text("cores: 1\nmemory: 1GB\n")
     cases = cohorts.write_cohort(tmp_path / "in", 1)
     words = [

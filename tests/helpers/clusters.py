@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import cohorts
+from napari_radcnn.cli import main
 from patience import PATIENCE
 
 
@@ -45,10 +46,7 @@ class Processes:
         self.certificates, self.port = folder / "certificates", free_port()
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         if not self.certificates.exists():
-            status, _, errors = cohorts.finished(
-                ["cohort", "certificates", str(self.certificates), "--host", host], models
-            )
-            assert status == 0, errors
+            assert main(["cohort", "certificates", str(self.certificates), "--host", host]) == 0
 
     @property
     def address(self) -> str:
