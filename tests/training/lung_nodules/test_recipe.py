@@ -17,6 +17,7 @@ from napari_radcnn.training.lung_nodules.lessons import judge, make_lesson, mirr
 from napari_radcnn.training.lung_nodules.samples import Nodule, Sample, Sampler, put_nodule
 from napari_radcnn.training.lung_nodules.scans import NOWHERE, Chest, make_chest
 from napari_radcnn.training.lung_nodules.shapes import KINDS, Shape, draw_diameter, draw_nodule, draw_plate, draw_tubes
+from ticking import Ticking
 from trunk import trunk
 
 SIZE = 32
@@ -269,6 +270,7 @@ def few(monkeypatch, chest):
     monkeypatch.setattr(lung_nodules, "load_chests", lambda data: [chest])
     monkeypatch.setattr(lung_nodules, "_CALIBRATION_CUBES", 2)
     monkeypatch.setattr(lung_nodules, "_RIM", 0)
+    monkeypatch.setattr("napari_radcnn.training.run.time", Ticking(0.1))
 
 
 def test_a_short_training_writes_both_networks_and_goes_on_where_it_was(few, tmp_path):

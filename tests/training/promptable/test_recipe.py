@@ -17,6 +17,7 @@ from napari_radcnn.training.promptable.cases import coarser, find_regions, load_
 from napari_radcnn.training.promptable.samples import Play, Sampler, crop_around
 from napari_radcnn.training.promptable.shapes import draw_labels, paint, random_rotation, smooth_field
 from napari_radcnn.volume import Volume
+from ticking import Ticking
 
 SHAPE, SPACING = (30, 44, 50), (2.0, 0.9, 0.8)
 
@@ -157,6 +158,7 @@ def test_training_learns_stops_resumes_and_writes_weights(data, tmp_path, monkey
     import torch
 
     monkeypatch.setattr(promptable, "Pool", _Here)
+    monkeypatch.setattr("napari_radcnn.training.run.time", Ticking(0.2))
     out = tmp_path / "out"
     recipe = promptable.Recipe(minutes=0.06, size=32, batch=2, capacity=8)
     weights = promptable.train(data, out, recipe, threads=1)
@@ -169,7 +171,7 @@ def test_training_learns_stops_resumes_and_writes_weights(data, tmp_path, monkey
         assert torch.isfinite(network(torch.zeros(1, 7, 32, 32, 32))).all()
     rows = list(csv.reader((out / "log.csv").open()))
     assert int(rows[-1][1]) == about["steps"]
-    longer = promptable.Recipe(minutes=0.12, size=32, batch=2, capacity=8)
+    longer = promptable.Recipe(minutes=0.2, size=32, batch=2, capacity=8)
     promptable.train(data, out, longer, threads=1)
     assert json.loads((out / "promptable-3d.json").read_text())["steps"] > about["steps"]
 
