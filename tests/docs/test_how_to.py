@@ -29,6 +29,7 @@ import napari_radcnn as radcnn
 import small_classifier
 import stand_ins
 import toy_package
+from costly import few_of
 from napari_radcnn.cli import _parser, main
 from napari_radcnn.cohort.cluster.slurm import read_profile
 from napari_radcnn.evidence.ensemble import KINDS
@@ -43,6 +44,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "how-to").glob("*.md"))}
 #: Stands in the way of a program, and writes down what it was called with.
 _RECORDER = "#!/bin/sh\nprintf '%s\\0' {name} \"$@\"\nprintf '\\n'\n"
+#: Pages whose lines run networks for half a minute; the slow tests run them, and what they run has tests of its own.
+COSTLY = ("run-a-cohort", "segment-a-brain")
 _PROGRAMS = ("radcnn", "make", ".venv/bin/python", "scripts/train_queue")
 
 
@@ -265,7 +268,20 @@ CHECKS = {
 }
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", COSTLY)
+def test_the_lines_of_a_costly_page_are_understood(page, tmp_path, monkeypatch):
+    shell = Shell(tmp_path, monkeypatch)
+    calls = [call for block in blocks(page) if block.language == "sh" for call in shell.calls(block.text)]
+    assert calls
+    for program, *words in calls:
+        assert program == "radcnn"
+        _parser(words).parse_args(words)
+    for block in blocks(page):
+        if block.language == "python":
+            compile(block.text, f"{page}.md:{block.line}", "exec")
+
+
+@pytest.mark.parametrize("page", few_of(PAGES, *(page for page in PAGES if page not in COSTLY)))
 def test_what_the_page_shows_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
