@@ -166,60 +166,6 @@ def test_the_patient_is_left_out_where_the_box_is_ticked(make_napari_viewer, qtb
     assert any(PATIENT_ID.encode() in path.read_bytes() for path in (tmp_path / "plain").iterdir())
 
 
-def test_a_typed_name_stays_when_the_format_changes(make_napari_viewer, qtbot, tmp_path):
-    _, dock = docked(make_napari_viewer, labels())
-    type_path(qtbot, dock, tmp_path / "mine.nii.gz")
-    choose(dock, ".nrrd")
-    assert dock.path_line.text() == str(tmp_path / "mine.nrrd")
-    dock.path_line.clear()
-    qtbot.keyClicks(dock.path_line, "x")
-    qtbot.keyClick(dock.path_line, Qt.Key.Key_Backspace)
-    assert not dock.panel.start_button.isEnabled()
-
-
-def test_an_existing_file_is_replaced_only_with_consent(make_napari_viewer, qtbot, tmp_path):
-    _, dock = docked(make_napari_viewer, labels())
-    target, manifest = tmp_path / "a.nii.gz", tmp_path / "a.nii.gz.radcnn.json"
-    target.write_bytes(b"old")
-    manifest.write_text("{}")
-    type_path(qtbot, dock, target)
-    click_write(qtbot, dock)
-    question = answer(qtbot, dock, QMessageBox.StandardButton.No)
-    assert "'a.nii.gz' and 'a.nii.gz.radcnn.json'" in question
-    assert dock.panel.message_label.text() == "Nothing was written."
-    assert target.read_bytes() == b"old"
-    qtbot.waitUntil(lambda: dock.findChild(QMessageBox, "radcnn_overwrite") is None)
-    click_write(qtbot, dock)
-    answer(qtbot, dock, QMessageBox.StandardButton.Yes)
-    wait_for_end(qtbot, dock)
-    assert np.array_equal(io.read(target)[0].array, labels().array)
-    assert not manifest.exists()  # it told of the file that was replaced
-
-
-def test_a_folder_that_cannot_be_written_to_is_one_line(make_napari_viewer, qtbot, tmp_path, shown, monkeypatch):
-    _, dock = docked(make_napari_viewer, labels())
-    type_path(qtbot, dock, tmp_path / "nowhere" / "a.nii.gz")
-    click_write(qtbot, dock)
-    wait_for_end(qtbot, dock)
-    line = dock.panel.message_label.text()
-    assert "does not exist; create it first" in line
-    assert shown == []  # it stands on the page, which is seen
-    with pytest.raises(WriteError) as caught:  # the very line that the command line prints
-        io.write(labels(), tmp_path / "nowhere" / "a.nii.gz")
-    assert line == str(caught.value)
-
-    def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("pathlib.Path.replace", refuse)  # root may write anywhere
-    monkeypatch.setattr("os.link", refuse)
-    type_path(qtbot, dock, tmp_path / "a.nii.gz")
-    click_write(qtbot, dock)
-    wait_for_end(qtbot, dock)
-    assert "permission denied" in dock.panel.message_label.text()
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_no_layer_and_layers_of_the_wrong_kind(make_napari_viewer, qtbot, tmp_path, shown):
     viewer, dock = docked(make_napari_viewer)
     assert not dock.panel.start_button.isEnabled()
@@ -248,43 +194,6 @@ def test_a_foreign_layer_is_written_from_its_transforms(make_napari_viewer, qtbo
     (back,) = io.read(tmp_path / "a.nrrd")
     assert np.allclose(back.geometry.spacing, (2.5, 0.8, 0.7))
     assert np.allclose(back.geometry.origin, (3, 2, 1))
-
-
-def test_painting_during_the_writing_is_not_in_the_file(make_napari_viewer, qtbot, tmp_path, monkeypatch):
-    viewer, dock = docked(make_napari_viewer, labels())
-    held = Held(monkeypatch, "result_of")
-    type_path(qtbot, dock, tmp_path / "a.nii.gz")
-    click_write(qtbot, dock)
-    qtbot.waitUntil(held.begun.is_set)
-    viewer.layers[0].data[:] = 7
-    held.go_on.set()
-    wait_for_end(qtbot, dock)
-    assert np.array_equal(io.read(tmp_path / "a.nii.gz")[0].array, labels().array)
-
-
-def test_cancel_before_the_writing_leaves_nothing(make_napari_viewer, qtbot, tmp_path, monkeypatch):
-    _, dock = docked(make_napari_viewer, labels())
-    type_path(qtbot, dock, tmp_path / "a.nii.gz")
-    held = Held(monkeypatch, "result_of")
-    click_write(qtbot, dock)
-    qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)
-    held.go_on.set()
-    wait_for_end(qtbot, dock)
-    assert dock.panel.message_label.text() == "Cancelled; nothing was written."
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_cancel_after_the_writing_says_that_it_was_too_late(make_napari_viewer, qtbot, tmp_path, monkeypatch):
-    _, dock = docked(make_napari_viewer, labels())
-    type_path(qtbot, dock, tmp_path / "a.nii.gz")
-    held = Held(monkeypatch, "write_with_manifest")
-    click_write(qtbot, dock)
-    qtbot.waitUntil(held.begun.is_set)
-    qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)
-    held.go_on.set()
-    wait_for_end(qtbot, dock)
-    assert "before it could be cancelled" in dock.panel.message_label.text()
-    assert np.array_equal(io.read(tmp_path / "a.nii.gz")[0].array, labels().array)
 
 
 @pytest.fixture
@@ -323,19 +232,6 @@ def test_painted_labels_go_to_dicom_with_the_series_they_belong_to(make_napari_v
     assert np.array_equal(layer.data, viewer.layers["Labels"].data)
 
 
-def test_without_the_series_dicom_is_refused_in_one_line(make_napari_viewer, qtbot, tmp_path, shown):
-    _, dock = docked(make_napari_viewer, labels())
-    choose(dock, ".seg.dcm")
-    assert dock.series_combo.count() == 0
-    assert "open it first" in dock.about_label.text()
-    type_path(qtbot, dock, tmp_path / "a.seg.dcm")
-    click_write(qtbot, dock)
-    wait_for_end(qtbot, dock)
-    assert "needs the original DICOM series" in dock.panel.message_label.text()
-    assert shown == []
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_scan_becomes_a_dicom_series_in_a_folder(make_napari_viewer, qtbot, tmp_path, ct):
     _, dock = docked(make_napari_viewer, ct)
     choose(dock, "")
@@ -365,3 +261,123 @@ def test_the_scan_itself_is_refused_before_any_question(make_napari_viewer, qtbo
     assert "is the input 'scan.nii.gz'" in dock.panel.message_label.text()
     assert dock.findChild(QMessageBox, "radcnn_overwrite") is None
     assert path.read_bytes() == before
+
+
+def check_a_typed_name_stays(viewer, dock, qtbot, tmp_path, monkeypatch):
+    type_path(qtbot, dock, tmp_path / "mine.nii.gz")
+    choose(dock, ".nrrd")
+    assert dock.path_line.text() == str(tmp_path / "mine.nrrd")
+    dock.path_line.clear()
+    qtbot.keyClicks(dock.path_line, "x")
+    qtbot.keyClick(dock.path_line, Qt.Key.Key_Backspace)
+    assert not dock.panel.start_button.isEnabled()
+
+
+def check_an_existing_file_is_replaced_only_with_consent(viewer, dock, qtbot, tmp_path, monkeypatch):
+    target, manifest = tmp_path / "a.nii.gz", tmp_path / "a.nii.gz.radcnn.json"
+    target.write_bytes(b"old")
+    manifest.write_text("{}")
+    type_path(qtbot, dock, target)
+    click_write(qtbot, dock)
+    question = answer(qtbot, dock, QMessageBox.StandardButton.No)
+    assert "'a.nii.gz' and 'a.nii.gz.radcnn.json'" in question
+    assert dock.panel.message_label.text() == "Nothing was written."
+    assert target.read_bytes() == b"old"
+    qtbot.waitUntil(lambda: dock.findChild(QMessageBox, "radcnn_overwrite") is None)
+    click_write(qtbot, dock)
+    answer(qtbot, dock, QMessageBox.StandardButton.Yes)
+    wait_for_end(qtbot, dock)
+    assert np.array_equal(io.read(target)[0].array, labels().array)
+    assert not manifest.exists()  # it told of the file that was replaced
+
+
+def check_a_folder_that_cannot_be_written_to_is_one_line(viewer, dock, qtbot, tmp_path, monkeypatch):
+    type_path(qtbot, dock, tmp_path / "nowhere" / "a.nii.gz")
+    click_write(qtbot, dock)
+    wait_for_end(qtbot, dock)
+    line = dock.panel.message_label.text()
+    assert "does not exist; create it first" in line
+    with pytest.raises(WriteError) as caught:  # the very line that the command line prints
+        io.write(labels(), tmp_path / "nowhere" / "a.nii.gz")
+    assert line == str(caught.value)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.replace", refuse)  # root may write anywhere
+    monkeypatch.setattr("os.link", refuse)
+    type_path(qtbot, dock, tmp_path / "a.nii.gz")
+    click_write(qtbot, dock)
+    wait_for_end(qtbot, dock)
+    assert "permission denied" in dock.panel.message_label.text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def check_painting_during_the_writing_is_not_in_the_file(viewer, dock, qtbot, tmp_path, monkeypatch):
+    held = Held(monkeypatch, "result_of")
+    type_path(qtbot, dock, tmp_path / "a.nii.gz")
+    click_write(qtbot, dock)
+    qtbot.waitUntil(held.begun.is_set)
+    viewer.layers[0].data[:] = 7
+    held.go_on.set()
+    wait_for_end(qtbot, dock)
+    assert np.array_equal(io.read(tmp_path / "a.nii.gz")[0].array, labels().array)
+
+
+def check_cancel_before_the_writing_leaves_nothing(viewer, dock, qtbot, tmp_path, monkeypatch):
+    type_path(qtbot, dock, tmp_path / "a.nii.gz")
+    held = Held(monkeypatch, "result_of")
+    click_write(qtbot, dock)
+    qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)
+    held.go_on.set()
+    wait_for_end(qtbot, dock)
+    assert dock.panel.message_label.text() == "Cancelled; nothing was written."
+    assert list(tmp_path.iterdir()) == []
+
+
+def check_cancel_after_the_writing_says_that_it_was_too_late(viewer, dock, qtbot, tmp_path, monkeypatch):
+    type_path(qtbot, dock, tmp_path / "a.nii.gz")
+    held = Held(monkeypatch, "write_with_manifest")
+    click_write(qtbot, dock)
+    qtbot.waitUntil(held.begun.is_set)
+    qtbot.mouseClick(dock.panel.cancel_button, Qt.MouseButton.LeftButton)
+    held.go_on.set()
+    wait_for_end(qtbot, dock)
+    assert "before it could be cancelled" in dock.panel.message_label.text()
+    assert np.array_equal(io.read(tmp_path / "a.nii.gz")[0].array, labels().array)
+
+
+def check_without_the_series_dicom_is_refused_in_one_line(viewer, dock, qtbot, tmp_path, monkeypatch):
+    choose(dock, ".seg.dcm")
+    assert dock.series_combo.count() == 0
+    assert "open it first" in dock.about_label.text()
+    type_path(qtbot, dock, tmp_path / "a.seg.dcm")
+    click_write(qtbot, dock)
+    wait_for_end(qtbot, dock)
+    assert "needs the original DICOM series" in dock.panel.message_label.text()
+    assert list(tmp_path.iterdir()) == []
+
+
+#: What is asked of one dock, one after the other, each with a folder of its own.
+ASKED = [
+    check_a_typed_name_stays,
+    check_an_existing_file_is_replaced_only_with_consent,
+    check_a_folder_that_cannot_be_written_to_is_one_line,
+    check_cancel_before_the_writing_leaves_nothing,
+    check_cancel_after_the_writing_says_that_it_was_too_late,
+    check_without_the_series_dicom_is_refused_in_one_line,
+    check_painting_during_the_writing_is_not_in_the_file,
+]
+
+
+def test_labels_are_written_where_it_was_asked_for_and_nothing_is_elsewhere(
+    make_napari_viewer, qtbot, tmp_path, shown, monkeypatch
+):
+    viewer, dock = docked(make_napari_viewer, labels())
+    for check in ASKED:
+        folder = tmp_path / check.__name__
+        folder.mkdir()
+        choose(dock, ".nii.gz")
+        with monkeypatch.context() as patched:
+            check(viewer, dock, qtbot, folder, patched)
+    assert shown == []  # errors stand on the page, which is seen

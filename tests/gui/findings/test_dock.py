@@ -129,62 +129,6 @@ def test_findings_lie_on_their_voxels_and_are_listed_best_first(reviewed, kind):
     assert np.allclose(steps, shown.viewer.layers[0].scale)
 
 
-@pytest.mark.parametrize("kind", few_of(SCANS, "turned"))
-def test_choosing_a_row_shows_the_finding_under_the_cursor(reviewed, kind):
-    shown = reviewed(SCANS[kind]())
-    image = shown.viewer.layers[0]
-    half_voxel = np.array(image.scale)[::-1] / 2 + 0.02
-    slack = float(np.abs(FIELD_COEFFICIENTS) @ (2 * half_voxel))
-    for order in ORDERS.values():
-        shown.viewer.dims.order = order
-        shown.viewer.reset_view()
-        for number, box in enumerate(shown.best_first):
-            shown.click_row(number)
-            cursor = shown.hover(box.center)
-            assert (np.abs(cursor - box.center) <= half_voxel).all()
-            # the scan's own value there, which tells where it is
-            value = image.get_value(world_position(shown.viewer, shown.viewer.cursor), world=True)
-            assert abs(float(value) - float(np.dot(FIELD_COEFFICIENTS, box.center))) <= slack
-            assert number in shown.layer._view_indices.tolist()
-
-
-def test_a_finding_out_of_sight_is_brought_into_it(reviewed):
-    shown = reviewed(scan())
-    shown.click_row(0)
-    camera = shown.viewer.scene.camera
-    before = camera.center
-    shown.click_row(1)
-    assert camera.center == before  # all of the scan is in sight, and the view stays where it is
-    camera.zoom *= 30
-    shown.click_row(2)
-    shown.click_row(3)
-    assert camera.center != before
-    where = shown.pixel(shown.best_first[3].center)
-    assert 0.1 * shown.canvas.width() < where.x() < 0.9 * shown.canvas.width()
-    assert 0.1 * shown.canvas.height() < where.y() < 0.9 * shown.canvas.height()
-
-
-def test_the_ring_is_as_large_in_every_slice_as_the_ball_is_there(reviewed):
-    shown = reviewed(scan())
-    (number,) = (n for n, box in enumerate(shown.best_first) if box.diameter == 10.0)
-    center = shown.best_first[number].center
-    seen = {}
-    for axis, order in enumerate(ORDERS.values()):
-        shown.viewer.dims.order = order
-        shown.click_row(number)
-        middle = shown.viewer.dims.point[axis]
-        for step in (-4, -3, -2, -1, 0, 1, 2, 3, 4):
-            shown.viewer.dims.set_point(axis, middle + step * shown.viewer.layers[0].scale[axis])
-            away = abs(shown.viewer.dims.point[axis] - center[::-1][axis])
-            drawn = dict(zip(shown.layer._view_indices, shown.layer._view_size * shown.layer.scale[0], strict=True))
-            if away < 5.0:
-                assert drawn[number] == pytest.approx(2 * np.sqrt(25.0 - away**2), abs=1e-6)
-                seen[axis] = seen.get(axis, 0) + 1
-            else:
-                assert number not in drawn
-    assert seen == {0: 3, 1: 7, 2: 5}  # slices 3, 1.5 and 2 mm apart
-
-
 def test_a_finding_between_thick_slices_is_seen_in_one(reviewed):
     volume = scan()  # slices 3 mm apart
     on_a_slice = volume.geometry.to_world(np.array([n // 2 for n in volume.geometry.shape], float))
@@ -211,8 +155,59 @@ def test_a_slice_without_findings_shows_none(reviewed):
     np.testing.assert_array_equal(shown.viewer.screenshot(canvas_only=True, flash=False), with_findings)
 
 
-def test_up_and_down_go_through_the_findings_that_are_shown(reviewed):
-    shown = reviewed(scan())
+def check_choosing_a_row_shows_the_finding_under_the_cursor(shown):
+    image = shown.viewer.layers[0]
+    half_voxel = np.array(image.scale)[::-1] / 2 + 0.02
+    slack = float(np.abs(FIELD_COEFFICIENTS) @ (2 * half_voxel))
+    for order in ORDERS.values():
+        shown.viewer.dims.order = order
+        shown.viewer.reset_view()
+        for number, box in enumerate(shown.best_first):
+            shown.click_row(number)
+            cursor = shown.hover(box.center)
+            assert (np.abs(cursor - box.center) <= half_voxel).all()
+            # the scan's own value there, which tells where it is
+            value = image.get_value(world_position(shown.viewer, shown.viewer.cursor), world=True)
+            assert abs(float(value) - float(np.dot(FIELD_COEFFICIENTS, box.center))) <= slack
+            assert number in shown.layer._view_indices.tolist()
+
+
+def check_a_finding_out_of_sight_is_brought_into_it(shown):
+    shown.click_row(0)
+    camera = shown.viewer.scene.camera
+    before = camera.center
+    shown.click_row(1)
+    assert camera.center == before  # all of the scan is in sight, and the view stays where it is
+    camera.zoom *= 30
+    shown.click_row(2)
+    shown.click_row(3)
+    assert camera.center != before
+    where = shown.pixel(shown.best_first[3].center)
+    assert 0.1 * shown.canvas.width() < where.x() < 0.9 * shown.canvas.width()
+    assert 0.1 * shown.canvas.height() < where.y() < 0.9 * shown.canvas.height()
+
+
+def check_the_ring_is_as_large_in_every_slice_as_the_ball_is_there(shown):
+    (number,) = (n for n, box in enumerate(shown.best_first) if box.diameter == 10.0)
+    center = shown.best_first[number].center
+    seen = {}
+    for axis, order in enumerate(ORDERS.values()):
+        shown.viewer.dims.order = order
+        shown.click_row(number)
+        middle = shown.viewer.dims.point[axis]
+        for step in (-4, -3, -2, -1, 0, 1, 2, 3, 4):
+            shown.viewer.dims.set_point(axis, middle + step * shown.viewer.layers[0].scale[axis])
+            away = abs(shown.viewer.dims.point[axis] - center[::-1][axis])
+            drawn = dict(zip(shown.layer._view_indices, shown.layer._view_size * shown.layer.scale[0], strict=True))
+            if away < 5.0:
+                assert drawn[number] == pytest.approx(2 * np.sqrt(25.0 - away**2), abs=1e-6)
+                seen[axis] = seen.get(axis, 0) + 1
+            else:
+                assert number not in drawn
+    assert seen == {0: 3, 1: 7, 2: 5}  # slices 3, 1.5 and 2 mm apart
+
+
+def check_up_and_down_go_through_the_findings_that_are_shown(shown):
     shown.click_row(0)
     visited = []
     for key in (Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_Up):
@@ -223,8 +218,7 @@ def test_up_and_down_go_through_the_findings_that_are_shown(reviewed):
         assert np.abs(point - shown.best_first[number].center).max() <= 1.5 + 0.02
 
 
-def test_the_threshold_hides_rows_and_rings_at_once(reviewed):
-    shown = reviewed(scan())
+def check_the_threshold_hides_rows_and_rings_at_once(shown):
     box = shown.findings.threshold_box
     box.setFocus()
     box.selectAll()
@@ -249,8 +243,25 @@ def test_the_threshold_hides_rows_and_rings_at_once(reviewed):
     assert (shown.layer.size * shown.layer.scale[0]).tolist() == pytest.approx([6.0, 10.0, 9.0, 3.15])
 
 
-def test_keys_in_the_list_decide_and_go_on_and_undo(reviewed):
-    shown = reviewed(scan())
+def check_a_drag_over_a_finding_moves_the_view_and_chooses_nothing(shown):
+    center = shown.best_first[0].center
+    shown.show("axial", center)
+    before = shown.viewer.scene.camera.center
+    shown.drag([center, np.add(center, (6.0, 0.0, 0.0)), np.add(center, (9.0, 4.0, 0.0))])
+    assert shown.findings.current is None
+    assert shown.viewer.scene.camera.center != before
+    assert np.allclose(shown.layer.data_to_world(shown.layer.data[0])[::-1], center, atol=1e-3)
+
+
+def check_a_click_in_3d_chooses_the_finding_under_it(shown):
+    shown.viewer.dims.ndisplay = 3
+    shown.click_row(1)  # turns the view about it: it is in the middle of the canvas
+    shown.findings.list.setCurrentItem(None)
+    shown.click(shown.best_first[1].center)
+    assert shown.findings.current == 1
+
+
+def check_keys_in_the_list_decide_and_go_on_and_undo(shown):
     shown.click_row(0)
     shown.list_key(Qt.Key.Key_A)
     assert shown.findings.current == 1
@@ -278,8 +289,7 @@ def test_keys_in_the_list_decide_and_go_on_and_undo(reviewed):
     assert not shown.findings.undo_button.isEnabled()
 
 
-def test_keys_in_the_canvas_decide_whichever_layer_is_active(reviewed):
-    shown = reviewed(scan())
+def check_keys_in_the_canvas_decide_whichever_layer_is_active(shown):
     shown.click_row(0)
     shown.key(Qt.Key.Key_A, text="a")
     shown.viewer.layers.selection.active = shown.viewer.layers[0]
@@ -290,6 +300,33 @@ def test_keys_in_the_canvas_decide_whichever_layer_is_active(reviewed):
     shown.viewer.layers.selection.active = shown.layer
     shown.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier, "\x1a")
     assert [row[4] for row in shown.rows] == ["accepted", "candidate", "candidate", "candidate"]
+
+
+#: What is asked of one list of findings, one after the other.
+ASKED = [
+    check_choosing_a_row_shows_the_finding_under_the_cursor,
+    check_a_finding_out_of_sight_is_brought_into_it,
+    check_the_ring_is_as_large_in_every_slice_as_the_ball_is_there,
+    check_up_and_down_go_through_the_findings_that_are_shown,
+    check_the_threshold_hides_rows_and_rings_at_once,
+    check_a_drag_over_a_finding_moves_the_view_and_chooses_nothing,
+    check_a_click_in_3d_chooses_the_finding_under_it,
+    check_keys_in_the_list_decide_and_go_on_and_undo,
+    check_keys_in_the_canvas_decide_whichever_layer_is_active,
+]
+
+
+@pytest.mark.parametrize("kind", few_of(SCANS, "turned"))
+def test_rows_rings_keys_and_mouse_go_together(reviewed, kind):
+    shown = reviewed(SCANS[kind]())
+    for check in ASKED if kind == "turned" else ASKED[:1]:
+        shown.viewer.dims.ndisplay = 2
+        shown.viewer.dims.order = ORDERS["axial"]
+        shown.viewer.layers.selection.active = shown.layer
+        shown.findings.list.setCurrentItem(None)
+        shown.viewer.reset_view()
+        pump()
+        check(shown)
 
 
 @pytest.mark.parametrize("kind", few_of(SCANS, "oblique"))
@@ -311,26 +348,6 @@ def test_a_click_on_a_finding_chooses_its_row(reviewed, kind):
             center[faster] += away
             shown.click(center)
             assert (shown.findings.current is None) == (away > 0)  # beside the ring, and on it again
-
-
-def test_a_drag_over_a_finding_moves_the_view_and_chooses_nothing(reviewed):
-    shown = reviewed(scan())
-    center = shown.best_first[0].center
-    shown.show("axial", center)
-    before = shown.viewer.scene.camera.center
-    shown.drag([center, np.add(center, (6.0, 0.0, 0.0)), np.add(center, (9.0, 4.0, 0.0))])
-    assert shown.findings.current is None
-    assert shown.viewer.scene.camera.center != before
-    assert np.allclose(shown.layer.data_to_world(shown.layer.data[0])[::-1], center, atol=1e-3)
-
-
-def test_a_click_in_3d_chooses_the_finding_under_it(reviewed):
-    shown = reviewed(scan())
-    shown.viewer.dims.ndisplay = 3
-    shown.click_row(1)  # turns the view about it: it is in the middle of the canvas
-    shown.findings.list.setCurrentItem(None)
-    shown.click(shown.best_first[1].center)
-    assert shown.findings.current == 1
 
 
 def test_beside_a_time_series_the_last_three_axes_are_the_patients(reviewed):

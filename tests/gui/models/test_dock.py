@@ -24,19 +24,110 @@ from screens import wait_for_plan
 pytestmark = pytest.mark.gui
 
 
-def test_engines_that_answer_prompts_are_not_offered(make_napari_viewer):
-    _, dock = docked(make_napari_viewer)
-    offered = {dock.model_combo.itemData(index) for index in range(dock.model_combo.count())}
-    assert "brain-extraction" in offered
-    assert offered.isdisjoint({spec.name for spec in models("interactive")})
-
-
 @pytest.fixture
 def shown(monkeypatch):
     """Return the lines that napari was asked to show as errors."""
     lines = []
     monkeypatch.setattr("napari.utils.notifications.show_error", lines.append)
     return lines
+
+
+def test_one_dock_offers_says_and_shows_each_model(make_napari_viewer, qtbot, monkeypatch, shown):
+    """One viewer for all: what is offered, what is said before a run, and how each kind of run ends."""
+    fake_models.register(monkeypatch)
+    fake_models.register(monkeypatch, name="absent", requires=("no_such_package_here",), extra="models")
+    fake_models.register(monkeypatch, name="of-ct", modalities=("CT",))
+    fake_models.register(monkeypatch, "classification", "sorter")
+    _, failing = fake_models.register(monkeypatch, name="failing")
+    _, held = fake_models.register(monkeypatch, name="held")
+    viewer, dock = docked(make_napari_viewer, tiny_head())
+    check_offers_and_forms(dock)
+    check_what_is_said(dock)
+    check_a_classification_is_shown_as_a_card(viewer, dock, qtbot)
+    check_an_error_is_one_line(viewer, dock, qtbot, failing)
+    assert shown == []  # and no notification besides
+    check_after_cancel_no_layer_is_left(viewer, dock, qtbot, held)
+    check_a_segmentation_becomes_named_labels_with_volumes(viewer, dock, qtbot)
+
+
+def check_offers_and_forms(dock):
+    """See that engines that answer prompts are not offered, and that each form is the model's own dataclass."""
+    offered = {dock.model_combo.itemData(index) for index in range(dock.model_combo.count())}
+    assert "brain-extraction" in offered
+    assert offered.isdisjoint({spec.name for spec in models("interactive")})
+    for row in range(dock.model_combo.count()):
+        dock.model_combo.setCurrentIndex(row)
+        assert type(dock.options_form.value()) is dock.spec.options
+        assert dock.options_form.value() == dock.spec.options()
+        assert list(dock.options_form.editors) == [field.name for field in describe(dock.spec.options)]
+
+
+def check_what_is_said(dock):
+    """See that a missing extra is told and cannot be run, and that a scan of another kind is warned of."""
+    choose(dock, "absent")
+    assert "pip install 'napari-radcnn[models]'" in dock.install_label.text()
+    assert not dock.install_label.isHidden()
+    assert not dock.panel.start_button.isEnabled()
+    choose(dock, "nlm-denoise")
+    assert dataclasses.asdict(dock.spec) == dataclasses.asdict(get_model("nlm-denoise"))
+    assert dock.install_label.isHidden()
+    assert dock.panel.start_button.isEnabled()
+    choose(dock, "of-ct")
+    assert "was made for CT" in dock.warning_label.text()
+
+
+def check_a_classification_is_shown_as_a_card(viewer, dock, qtbot):
+    choose(dock, "sorter")
+    click(qtbot, dock.panel.start_button)
+    wait_for_end(qtbot, dock)
+    assert isinstance(operations.run(tiny_head(), "sorter"), Classification)
+    (first, second) = dock.page("classification").widget.rows
+    assert first[:2] == ("pneumonia", "0.92")
+    assert second[:2] == ("normal", "0.08")
+    assert not dock.page("classification").widget.isHidden()
+    assert dock.results.isHidden()
+    assert len(viewer.layers) == 1
+    choose(dock, "nlm-denoise")
+    assert dock.page("classification").widget.isHidden()
+
+
+def check_an_error_is_one_line(viewer, dock, qtbot, pipeline):
+    pipeline.error = ResourceError("The device went away: use --device cpu.")
+    choose(dock, "failing")
+    click(qtbot, dock.panel.start_button)
+    wait_for_end(qtbot, dock)
+    assert dock.panel.message_label.text() == "The device went away: use --device cpu."
+    assert len(viewer.layers) == 1
+    qtbot.waitUntil(dock.panel.start_button.isEnabled)
+
+
+def check_after_cancel_no_layer_is_left(viewer, dock, qtbot, pipeline):
+    pipeline.may_go_on.clear()
+    choose(dock, "held")
+    click(qtbot, dock.panel.start_button)
+    qtbot.waitUntil(pipeline.started.is_set)
+    assert dock.panel.cancel_button.isEnabled()
+    click(qtbot, dock.panel.cancel_button)
+    pipeline.may_go_on.set()
+    wait_for_end(qtbot, dock)
+    assert len(viewer.layers) == 1
+    assert "ancelled" in dock.panel.message_label.text()
+    assert pipeline.steps_done < fake_models.STEPS
+    qtbot.waitUntil(dock.panel.start_button.isEnabled)
+
+
+def check_a_segmentation_becomes_named_labels_with_volumes(viewer, dock, qtbot):
+    choose(dock, "fake")
+    click(qtbot, dock.panel.start_button)
+    wait_for_end(qtbot, dock)
+    layer = viewer.layers[-1]
+    assert isinstance(layer, Labels)
+    expected = operations.run(tiny_head(), "fake")
+    assert np.array_equal(label_map_from_layer(layer).array, expected.array)
+    item = dock.results.topLevelItem(0)
+    assert item.text(0) == "bright"
+    assert item.text(1) == f"{expected.volume_ml(1):.1f} ml"
+    assert not dock.results.isHidden()
 
 
 @pytest.mark.parametrize("volume", [tiny_head(), head(oblique_geometry((8, 10, 12)))], ids=["aligned", "oblique"])
@@ -65,49 +156,6 @@ def test_a_run_gives_the_voxels_of_the_operation(make_napari_viewer, qtbot, volu
     assert np.array_equal(volume_from_layer(viewer.layers[0]).array, volume.array)
 
 
-def test_the_form_is_the_models_own_dataclass(make_napari_viewer):
-    _, dock = docked(make_napari_viewer, tiny_head())
-    for row in range(dock.model_combo.count()):
-        dock.model_combo.setCurrentIndex(row)
-        assert type(dock.options_form.value()) is dock.spec.options
-        assert dock.options_form.value() == dock.spec.options()
-        assert list(dock.options_form.editors) == [field.name for field in describe(dock.spec.options)]
-
-
-def test_a_segmentation_becomes_named_labels_with_volumes(make_napari_viewer, qtbot, monkeypatch):
-    fake_models.register(monkeypatch)
-    volume = tiny_head()
-    viewer, dock = docked(make_napari_viewer, volume)
-    choose(dock, "fake")
-    click(qtbot, dock.panel.start_button)
-    wait_for_end(qtbot, dock)
-    layer = viewer.layers[-1]
-    assert isinstance(layer, Labels)
-    expected = operations.run(volume, "fake")
-    assert np.array_equal(label_map_from_layer(layer).array, expected.array)
-    item = dock.results.topLevelItem(0)
-    assert item.text(0) == "bright"
-    assert item.text(1) == f"{expected.volume_ml(1):.1f} ml"
-    assert not dock.results.isHidden()
-
-
-def test_a_classification_is_shown_as_a_card(make_napari_viewer, qtbot, monkeypatch):
-    fake_models.register(monkeypatch, "classification")
-    viewer, dock = docked(make_napari_viewer, tiny_head())
-    choose(dock, "fake")
-    click(qtbot, dock.panel.start_button)
-    wait_for_end(qtbot, dock)
-    assert isinstance(operations.run(tiny_head(), "fake"), Classification)
-    (first, second) = dock.page("classification").widget.rows
-    assert first[:2] == ("pneumonia", "0.92")
-    assert second[:2] == ("normal", "0.08")
-    assert not dock.page("classification").widget.isHidden()
-    assert dock.results.isHidden()
-    assert len(viewer.layers) == 1
-    choose(dock, "nlm-denoise")
-    assert dock.page("classification").widget.isHidden()
-
-
 def test_labels_are_offered_only_to_a_model_that_takes_masks(make_napari_viewer, monkeypatch):
     fake_models.register(monkeypatch, "classification")
     masks, _ = fake_models.register(monkeypatch, "classification", "masks", modalities=("SEG",))
@@ -123,48 +171,6 @@ def test_labels_are_offered_only_to_a_model_that_takes_masks(make_napari_viewer,
     assert np.array_equal(given.array, mask)
     choose(dock, "fake")
     assert layer not in dock.layer_combo.layers
-
-
-def test_after_cancel_no_layer_is_left(make_napari_viewer, qtbot, monkeypatch):
-    _, pipeline = fake_models.register(monkeypatch)
-    pipeline.may_go_on.clear()
-    viewer, dock = docked(make_napari_viewer, tiny_head())
-    choose(dock, "fake")
-    click(qtbot, dock.panel.start_button)
-    qtbot.waitUntil(pipeline.started.is_set)
-    assert dock.panel.cancel_button.isEnabled()
-    click(qtbot, dock.panel.cancel_button)
-    pipeline.may_go_on.set()
-    wait_for_end(qtbot, dock)
-    assert len(viewer.layers) == 1
-    assert "ancelled" in dock.panel.message_label.text()
-    assert pipeline.steps_done < fake_models.STEPS
-    qtbot.waitUntil(dock.panel.start_button.isEnabled)
-
-
-def test_an_error_is_one_line_in_the_dock_and_no_notification_besides(make_napari_viewer, qtbot, monkeypatch, shown):
-    _, pipeline = fake_models.register(monkeypatch)
-    pipeline.error = ResourceError("The device went away: use --device cpu.")
-    viewer, dock = docked(make_napari_viewer, tiny_head())
-    choose(dock, "fake")
-    click(qtbot, dock.panel.start_button)
-    wait_for_end(qtbot, dock)
-    assert dock.panel.message_label.text() == "The device went away: use --device cpu."
-    assert shown == []
-    assert len(viewer.layers) == 1
-    qtbot.waitUntil(dock.panel.start_button.isEnabled)
-
-
-def test_a_missing_extra_is_told_and_cannot_be_run(make_napari_viewer, monkeypatch):
-    fake_models.register(monkeypatch, requires=("no_such_package_here",), extra="models")
-    _, dock = docked(make_napari_viewer, tiny_head())
-    choose(dock, "fake")
-    assert "pip install 'napari-radcnn[models]'" in dock.install_label.text()
-    assert not dock.install_label.isHidden()
-    assert not dock.panel.start_button.isEnabled()
-    choose(dock, "nlm-denoise")
-    assert dock.install_label.isHidden()
-    assert dock.panel.start_button.isEnabled()
 
 
 def test_only_volumes_can_be_run_and_the_rest_is_told_why(make_napari_viewer):
@@ -190,13 +196,6 @@ def test_the_list_of_scans_follows_the_viewer(make_napari_viewer):
     viewer.layers.remove(viewer.layers[0])
     assert dock.layer_combo.count() == 1
     assert dock.layer is second
-
-
-def test_a_scan_of_another_kind_is_warned_of_before_the_run(make_napari_viewer, monkeypatch):
-    fake_models.register(monkeypatch, modalities=("CT",))
-    _, dock = docked(make_napari_viewer, tiny_head())
-    choose(dock, "fake")
-    assert "was made for CT" in dock.warning_label.text()
 
 
 def test_removing_the_layer_during_a_run_is_no_harm(make_napari_viewer, qtbot, monkeypatch):
@@ -225,12 +224,6 @@ def test_closing_the_viewer_during_a_run_cancels_it(make_napari_viewer, qtbot, m
     pipeline.may_go_on.set()
     qtbot.wait(200)
     assert pipeline.steps_done < fake_models.STEPS
-
-
-def test_get_model_and_dock_agree(make_napari_viewer):
-    _, dock = docked(make_napari_viewer)
-    choose(dock, "nlm-denoise")
-    assert dataclasses.asdict(dock.spec) == dataclasses.asdict(get_model("nlm-denoise"))
 
 
 def head_model(monkeypatch):

@@ -15,6 +15,7 @@ import clusters
 import cohorts
 import toy_package
 from models_dock import docked
+from napari_radcnn.cli import main
 from napari_radcnn.gui.layers.layers import label_map_from_layer, layer_data
 from napari_radcnn.gui.parts.where import CLUSTER
 from napari_radcnn.gui.reading.show import add_to_viewer
@@ -136,7 +137,7 @@ def test_a_worker_elsewhere_runs_what_is_chosen_here(
 
     # no certificate of this authority, no scheduler, no certificates at all: a line that says which
     others = tmp_path / "others"
-    assert cohorts.finished(["cohort", "certificates", str(others)], cluster.models)[0] == 0
+    assert main(["cohort", "certificates", str(others)]) == 0
     _type(qtbot, dock.where.certificates_line, str(others))
     _run(qtbot, dock)
     assert "certificate was not signed by our authority" in _ended(qtbot, dock)

@@ -51,16 +51,20 @@ def show(reading, *volumes):
     return found[0]
 
 
-@pytest.mark.parametrize("name", [*SCANS])
-def test_the_curve_is_the_data_at_the_mouse(reading, name):
-    given = dynamic(SCANS[name])
+def test_the_curve_is_the_data_at_the_mouse(reading):
+    for grid in SCANS.values():
+        check_curve(reading, dynamic(grid))
+
+
+def check_curve(reading, given):
     layer = show(reading, *given)
     bar = reading.room.time_bar
     assert bar.isVisible()
     assert not bar.curve_view.isVisible()
+    reading.hover((3, 3))  # beside the scan: what is drawn of the one before goes
     reading.key(Qt.Key.Key_F12)
     assert bar.curve_view.isVisible()
-    pump()
+    reading.qtbot.waitUntil(lambda: bar.curve_view.curve is None)
     middle = given[0].geometry.to_world((np.array(given[0].shape) - 1) / 2)
     reading.hover(reading.pixel(middle))
     reading.qtbot.waitUntil(lambda: bar.curve_view.curve is not None)
@@ -78,7 +82,7 @@ def test_the_curve_is_the_data_at_the_mouse(reading, name):
     assert [float(line.split("\t")[1]) for line in lines[1:]] == values.tolist()
     bar.curve_button.click()
     assert values_at(layer, (0.0, 1e4, 0.0, 0.0)) is None
-    assert curve_at(add_to_viewer(reading.viewer, layer_data(field(SCANS[name]))), middle) is None
+    assert curve_at(add_to_viewer(reading.viewer, layer_data(field(given[0].geometry))), middle) is None
 
 
 def test_a_click_on_the_curve_shows_its_time_point(reading):
