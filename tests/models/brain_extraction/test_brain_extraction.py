@@ -57,6 +57,7 @@ def test_it_agrees_with_deepbet_s_own_runner(head_path, head, brain, tmp_path):
     assert _dice(brain.array > 0, theirs.array > 0) >= 0.99
 
 
+@pytest.mark.slow  # `test_own` asks a network made by hand
 def test_a_higher_threshold_gives_less_and_it_is_least_sure_at_the_border(head, brain):
     found = radcnn.segment(head, "brain-extraction", {"uncertainty": True, "threshold": 0.95})
     assert 0.9 * np.count_nonzero(brain.array) < np.count_nonzero(found.array) < np.count_nonzero(brain.array)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import napari_radcnn as radcnn
+from costly import few_of
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.metrics import dice
@@ -43,7 +44,7 @@ def asked(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("orientation", ["SPL", "RAI", "PIR"])
+@pytest.mark.parametrize("orientation", few_of(["SPL", "RAI", "PIR"], "PIR"))
 def test_the_brain_comes_back_on_the_scans_own_grid(asked, orientation):
     scan, inside = bright_ball()
     turn = scan.geometry.axis_map(orientation)
