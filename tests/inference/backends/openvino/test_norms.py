@@ -47,7 +47,12 @@ def in_float64(norm: nn.Module, values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "norm",
-    [nn.InstanceNorm3d(16, affine=True), nn.InstanceNorm3d(16, eps=0.3), nn.GroupNorm(4, 16), nn.GroupNorm(16, 16)],
+    [
+        nn.InstanceNorm3d(16, affine=True),
+        pytest.param(nn.InstanceNorm3d(16, eps=0.3), marks=pytest.mark.slow),
+        nn.GroupNorm(4, 16),
+        pytest.param(nn.GroupNorm(16, 16), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_norms_over_many_voxels_are_as_exact_as_torch_s(norm):
