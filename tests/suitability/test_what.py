@@ -186,3 +186,10 @@ def test_an_answer_is_kept_by_all_that_is_looked_at():
     changed[25, 35, 42] += 500
     assert what_is(volume.with_array(changed)) is not first
     assert what_is(volume.with_metadata(modality="CT")).modality.source == "header and voxels"
+
+
+@pytest.mark.parametrize("far", [1e7, -1e12, 1e17])
+def test_values_far_from_those_of_any_ct_are_no_ct(far: float) -> None:
+    values = far + np.abs(far) * 1e-3 * np.random.default_rng(0).normal(size=(20, 30, 24))
+    geometry = Geometry.from_parts(values.shape, (2.0, 1.0, 1.2), (3.0, -7.0, 11.0), np.eye(3)[:, ::-1])
+    assert what_is(Volume(values.astype(np.float32), geometry)).modality.value != "CT"

@@ -105,6 +105,10 @@ _LEAST_OFFSET = 500.0
 # -- Hounsfield units -----------------------------------------------------------------------------------------------
 
 
+#: How far from 0 the values of a CT lie at most, whatever was added to them.
+_FARTHEST = 1e5
+
+
 @dataclass(frozen=True)
 class Hounsfield:
     """How far values are those of a CT.
@@ -158,7 +162,7 @@ def _share(values: Floats, low: float, high: float) -> float:
 def _offsets(values: Floats) -> list[float]:
     """Return what would bring the darkest peak to where a CT has air."""
     low, high = (float(v) for v in np.quantile(values, (0.001, 0.999)))
-    if high - low < 700 or low + 1 == low:  # so far from 0 that neighbors differ by more than a unit
+    if high - low < 700 or abs(low) > _FARTHEST:
         return []
     counts, edges = np.histogram(values, bins=256, range=(low, low + 1200))
     darkest = float(edges[int(np.argmax(counts[:100]))])
