@@ -24,7 +24,7 @@ class AlikeEngine(FewClicksEngine):
     """Its network takes what is like the first click and within reach; objects are about 30 mm large."""
 
     def __init__(self) -> None:
-        super().__init__(decision=by_network())
+        super().__init__(decision=by_network(), choice=False)
         self.zooms: list[float] = []
 
     def ask(self, channels, monitor):

@@ -52,6 +52,7 @@ def test_first_clicks_are_made_and_what_they_teach_is_written(tmp_path: Path, mo
     monkeypatch.setattr(choice, "load_scans", lambda data, cache: [_scan()])
     monkeypatch.setattr(choice, "_STEPS", 3)
     monkeypatch.setattr(choice, "_NETWORKS", 2)
+    monkeypatch.setattr(choice, "_LESIONS", 2)
     torch.manual_seed(0)
     out = tmp_path / "few-clicks"
     out.mkdir()
@@ -68,3 +69,20 @@ def test_clicks_lie_in_the_object_beside_its_middle_but_not_at_its_border() -> N
     places = {choice._beside(apart < 15, (14, 30, 24), volume, rng) for _ in range(40)}
     assert len(places) > 20
     assert max(apart[place] for place in places) <= 0.45 * 15
+
+
+def test_a_lump_is_painted_where_it_is_said_to_be_and_nothing_else_is_changed() -> None:
+    turn, _ = np.linalg.qr(np.array([[0.9, -0.3, 0.1], [0.28, 0.95, 0.0], [-0.1, 0.05, 0.99]]))
+    geometry = Geometry.from_parts((30, 60, 50), (2.5, 0.8, 1.1), (3.0, -7.0, 11.0), turn[:, ::-1])
+    rng = np.random.default_rng(3)
+    volume = Volume(
+        rng.normal(0, 5, geometry.shape).astype(np.float32) - 300 * (rng.random(geometry.shape) < 0.001), geometry
+    )
+    cases = [case for case in (choice.with_lesion(volume, rng) for _ in range(12)) if case is not None]
+    assert len(cases) > 4
+    for painted, lump in cases:
+        changed = np.abs(painted.array - volume.array)
+        far = np.linalg.norm((np.argwhere(changed > 0.1) - np.argwhere(lump).mean(0)) * geometry.spacing, axis=1)
+        reach = np.linalg.norm((np.argwhere(lump) - np.argwhere(lump).mean(0)) * geometry.spacing, axis=1).max()
+        assert changed[lump].mean() > 10
+        assert np.percentile(far, 99) < 2 * reach + 8

@@ -22,7 +22,7 @@ from napari_radcnn.volume import Volume
 #: Our own, in the order in which they are offered.
 OWN = {spec.name: spec for spec in SPECS}
 #: How many files of weights come with the package, by engine.
-_WITH_WEIGHTS = {FEW_CLICKS.name: 2, PROMPTABLE.name: 1}
+_WITH_WEIGHTS = {FEW_CLICKS.name: 3, PROMPTABLE.name: 1}
 #: The list of models, which stands above this package; engines and models share their names.
 _TAKEN = "napari_radcnn.models.registry:names_before_packages"
 

@@ -15,12 +15,14 @@ from scipy import ndimage
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.few_clicks.engine import FewClicksEngine, few_clicks_network
 from napari_radcnn.interactive.engines.few_clicks.guesses import NAMES
+from napari_radcnn.interactive.engines.few_clicks.scan import Scan
 from napari_radcnn.interactive.engines.lattice import Lattice, carried
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.simulate import next_click
 from napari_radcnn.metrics import dice
 from napari_radcnn.progress import Monitor
 from napari_radcnn.training.few_clicks.decision import cases_of, names_of
+from napari_radcnn.training.few_clicks.lesions import paint_lesion
 from napari_radcnn.training.few_clicks.scans import load_scans
 from napari_radcnn.training.run import write_tensors
 from napari_radcnn.volume import Volume
@@ -35,6 +37,9 @@ _EVERY = {
     "mr_head": 2,
     "mr_t1_fast/bet.nii.gz + brain": 2,
 }
+#: Lumps that are painted into each scan, their largest sides in mm, differences to what is around in units, voxels of
+#: the cube that they are painted in and at least of one.
+_LESIONS, _EXTENT, _DIFFERENCES, _CUBE, _FEWEST = 30, (6.0, 50.0), (120.0, 120.0, 250.0), 48, 30
 #: How far beside the most interior voxel a click may lie, as a share of the depth there.
 _BESIDE = 0.4
 #: Networks, their hidden features, steps, clicks a step, rate, decay; noise of traits, in standard deviations; how
@@ -77,10 +82,41 @@ def learn_choice(data: Path, out: Path, clicks: int, seed: int = 1) -> Path:
     engine = FewClicksEngine(network=network, choice=False)
     rng = np.random.default_rng(seed)
     cases = [case for scan in load_scans(data, out.parent / "few-clicks-cache") for case in cases_of(scan, _EVERY)]
+    whole = list({id(volume): volume for volume, _ in cases}.values())
+    painted = (with_lesion(whole[n % len(whole)], rng) for n in range(_LESIONS * len(whole)))
+    cases += [case for case in painted if case is not None]
     lessons = [lesson_of(engine, volume, truth, rng) for volume, truth in cases for _ in range(clicks)]
     known = [lesson for lesson in lessons if lesson is not None]
     about = {"clicks": clicks, "seed": seed, "lessons": len(known), "trained_on": sorted(names_of(_EVERY))}
     return write_tensors(fit_choice(known, seed), out / "few-clicks-choice.safetensors", about)
+
+
+def with_lesion(volume: Volume, rng: np.random.Generator) -> tuple[Volume, npt.NDArray[np.bool_]] | None:
+    """Return a scan with a lump painted into it, and the lump; None where the place that was drawn does not suit."""
+    scan = Scan(volume)
+    shape = np.array(volume.geometry.shape)
+    middle = rng.integers(shape)
+    extent = float(np.exp(rng.uniform(*np.log(_EXTENT))))
+    cube = Lattice.cube(volume.geometry, middle, max(extent / 20, 0.5 * float(scan.spacing.min())), _CUBE)
+    picture = scan.on(cube)
+    value = float(picture[_CUBE // 2, _CUBE // 2, _CUBE // 2])
+    if not scan.low + 0.05 * (scan.high - scan.low) < value < scan.high:  # air, or metal
+        return None
+    most = float(rng.choice(_DIFFERENCES))
+    changed, lump = paint_lesion(rng, picture, extent / float(cube.steps[0] * scan.spacing[0]), most)
+    low = np.maximum(np.floor(cube.back(np.zeros(3))), 0).astype(int)
+    high = np.minimum(np.ceil(cube.back(np.full(3, _CUBE - 1))) + 1, shape).astype(int)
+    k, j, i = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    part = Lattice(
+        (float(k.start), float(j.start), float(i.start)),
+        (1.0, 1.0, 1.0),
+        (k.stop - k.start, j.stop - j.start, i.stop - i.start),
+    )
+    array = np.array(volume.array, np.float32)
+    array[k, j, i] += carried(changed - picture, cube, part, outside=0.0) / scan.factor
+    truth = np.zeros(array.shape, bool)
+    truth[k, j, i] = carried(lump.astype(np.float32), cube, part, outside=0.0) > 0.5
+    return (volume.with_array(array), truth) if np.count_nonzero(truth) >= _FEWEST else None
 
 
 def lesson_of(

@@ -11,7 +11,7 @@ from napari_radcnn.interactive.engines.few_clicks.marks import Mark
 from napari_radcnn.interactive.engines.lattice import Array, Floats, Mask
 
 #: Marks up to which an object is rough: a positive one may take away, too, and a negative one reaches farther.
-_ROUGH = 4
+_ROUGH = 2
 #: How far from a negative mark the object is taken away, in ways from the mark to the object's border, while it is
 #: rough and afterwards; the chance below which it is taken away wherever it is connected with that.
 #: (All chosen in games on scans that were trained on.)

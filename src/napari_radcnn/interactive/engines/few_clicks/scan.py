@@ -25,6 +25,8 @@ class Scan:
 
     Attributes
     ----------
+    factor : float
+        What its values are multiplied by to be in units.
     low, high : float
         Ends of its own scale, in units; see `napari_radcnn.interactive.engines.few_clicks.channels`.
     spacing : (3,) array of float
@@ -40,7 +42,7 @@ class Scan:
             lowest = float(known.min()) if known.size else 0.0
             array = np.nan_to_num(array, nan=lowest, posinf=lowest, neginf=lowest)
         every = max(1, round((array.size / _SOME) ** (1 / 3)))
-        self._factor, self.low, self.high = units_of(np.asarray(array[::every, ::every, ::every], np.float32))
+        self.factor, self.low, self.high = units_of(np.asarray(array[::every, ::every, ::every], np.float32))
         self._levels: list[tuple[Lattice, npt.NDArray]] = [(Lattice.whole(array.shape), array)]
 
     @property
@@ -60,7 +62,7 @@ class Scan:
         while len(self._levels) <= level:
             self._levels.append(self._halved(*self._levels[-1]))
         source, array = self._levels[level]
-        return carried(array, source, lattice) * np.float32(self._factor)
+        return carried(array, source, lattice) * np.float32(self.factor)
 
     def _halved(self, lattice: Lattice, array: npt.NDArray) -> tuple[Lattice, npt.NDArray]:
         """Return an array averaged by two along the axes that are less than twice as coarse as the finest."""
