@@ -14,7 +14,6 @@ from napari_radcnn.interactive.engines.lattice import Floats, Lattice
 from napari_radcnn.models.ct_organs.channels import at_3mm, middle_of
 from napari_radcnn.models.ct_organs.network import CHANNELS, CLASSES, MULTIPLE, SPACING, build_network
 from napari_radcnn.models.ct_organs.run import shown_at_3mm, suits
-from napari_radcnn.models.ct_organs.shares import MANY
 from napari_radcnn.models.ct_organs.spec import SPEC
 from napari_radcnn.models.ct_organs.structures import STRUCTURES
 from napari_radcnn.networks.shipped import ShippedNetwork
@@ -128,7 +127,7 @@ class OrgansAround:
             (float(steps[0]), float(steps[1]), float(steps[2])),
             (values.shape[1], values.shape[2], values.shape[3]),
         )
-        return Shares(lattice, np.ascontiguousarray(values), _MANY, _TRUSTED)
+        return Shares(lattice, np.ascontiguousarray(values), _TRUSTED)
 
     def _open(self, sample: npt.NDArray[np.float32], monitor: Monitor) -> None:
         from napari_radcnn.inference.backends.choice import open_predictor
@@ -140,7 +139,6 @@ class OrgansAround:
         )
 
 
-_MANY = np.array([name in MANY for name in CLASSES])
 #: Vertebrae and loops of bowel touch one another; ribs do not.
 _TRUSTED = np.isin(CLASSES, [name for structure in STRUCTURES for name in structure.classes]) & (
     np.array(CLASSES) != "vertebrae"

@@ -25,7 +25,7 @@ _SMOOTH = 30.0
 #: A part of an organ is kept that has so much of its largest one.
 _PART = 0.1
 #: Classes that come in many parts.
-MANY = ("ribs", "bowel", "costal cartilage", "vertebrae")
+_MANY = ("ribs", "bowel", "costal cartilage", "vertebrae")
 #: Share of a class below which it is not worth the interpolation.
 _WORTH = 0.05
 
@@ -102,7 +102,7 @@ def without_crumbs(shares: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
     """
     classes = shares.argmax(0)
     for n, box in _boxes(classes):
-        if CLASSES[n] in MANY or n == 0:
+        if CLASSES[n] in _MANY or n == 0:
             continue
         parts, count = ndimage.label(classes[box] == n, np.ones((3, 3, 3), bool))
         sizes = np.bincount(parts.ravel())[1:]

@@ -22,10 +22,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--choose", metavar="N", type=int, help="only train what chooses between sizes, by N clicks on each object"
     )
-    parser.add_argument(
-        "--organs", metavar="FILE", type=Path, nargs="+", default=[], help="with --decide: weights of ct-organs"
-    )
-    parser.add_argument("--begin-with", metavar="FILE", type=Path, help="with --decide: weights that decide at first")
     parser.add_argument("--minutes", metavar="M", type=float, help="how long at most")
     parser.add_argument("--samples", metavar="N", type=int, help="how many samples")
     parser.add_argument("--seed", metavar="N", type=int, help="of everything random")
@@ -48,14 +44,7 @@ def _main() -> int:
         elif parsed.decide is not None:
             from napari_radcnn.training.few_clicks.decision import fit_decision
 
-            fit_decision(
-                parsed.data,
-                parsed.out,
-                parsed.decide,
-                recipe.seed,
-                organs=parsed.organs,
-                begin_with=parsed.begin_with,
-            )
+            fit_decision(parsed.data, parsed.out, parsed.decide, recipe.seed)
         else:
             train(parsed.data, parsed.out, recipe, parsed.threads)
     except RadcnnError as error:

@@ -21,7 +21,7 @@ from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.simulate import next_click
 from napari_radcnn.metrics import dice
 from napari_radcnn.progress import Monitor
-from napari_radcnn.training.few_clicks.decision import cases_of, names_of
+from napari_radcnn.training.few_clicks.decision import Nobody, cases_of, names_of
 from napari_radcnn.training.few_clicks.lesions import paint_lesion
 from napari_radcnn.training.few_clicks.scans import load_scans
 from napari_radcnn.training.run import write_tensors
@@ -79,7 +79,7 @@ def learn_choice(data: Path, out: Path, clicks: int, seed: int = 1) -> Path:
     """
     weights = out / "few-clicks.safetensors"
     network = few_clicks_network(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
-    engine = FewClicksEngine(network=network, choice=False)
+    engine = FewClicksEngine(network=network, anatomist=Nobody(), choice=False)
     rng = np.random.default_rng(seed)
     cases = [case for scan in load_scans(data, out.parent / "few-clicks-cache") for case in cases_of(scan, _EVERY)]
     whole = list({id(volume): volume for volume, _ in cases}.values())

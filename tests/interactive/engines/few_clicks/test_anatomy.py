@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.interactive.engines.few_clicks.anatomy import NAMES, Anatomy, Shares
+from napari_radcnn.interactive.engines.few_clicks.anatomy import Anatomy, Shares
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.lattice import Lattice
 from napari_radcnn.interactive.prompts import Prompt
@@ -36,52 +36,11 @@ def shares(sure: float = SURE) -> Shares:
 
     classes = 1 * (within(FIRST) | within(SECOND)) + 2 * within(OTHER)
     values = np.stack([np.where(classes == n, sure, (1 - sure) / 2) for n in range(3)]).astype(np.float32)
-    return Shares(LATTICE, values, np.array([False, False, True]), np.array([False, True, False]))
+    return Shares(LATTICE, values, np.array([False, True, False]))
 
 
 def marks(*clicks: tuple[tuple[int, int, int], bool]) -> Marks:
     return Marks.of(tuple(Prompt.point(GEOMETRY.to_world(at), positive=sign) for at, sign in clicks), GEOMETRY)
-
-
-GRID = Lattice((2.0, 3.0, 2.0), (1.0, 2.0, 1.5), (30, 30, 34))
-
-
-def features(given: Marks, of: Shares | None = None) -> dict[str, np.ndarray]:
-    return dict(zip(NAMES, Anatomy(of).features(GRID, given), strict=True))
-
-
-def on_grid(at: tuple[int, int, int]) -> tuple[int, ...]:
-    return tuple(int(n) for n in GRID.voxels(np.array(at)[None])[0])
-
-
-SAME, STRANGE = SURE**2 + 2 * ((1 - SURE) / 2) ** 2, 2 * SURE * (1 - SURE) / 2 + ((1 - SURE) / 2) ** 2
-
-
-def test_a_voxel_is_alike_where_it_may_be_what_the_mark_may_be() -> None:
-    found = features(marks((FIRST[0], True), (OTHER[0], False)), shares())
-    assert found["organ"][on_grid(FIRST[0])] == pytest.approx(SAME, abs=1e-3)
-    assert found["organ"][on_grid(SECOND[0])] == pytest.approx(SAME, abs=1e-3)
-    assert found["organ"][on_grid(OTHER[0])] == pytest.approx(STRANGE, abs=1e-3)
-    assert found["organ_against"][on_grid(OTHER[0])] == pytest.approx(SAME, abs=1e-3)
-    assert found["organ_against"][on_grid(FIRST[0])] == pytest.approx(STRANGE, abs=1e-3)
-    assert found["organ_newest"][on_grid(OTHER[0])] == pytest.approx(-SAME, abs=1e-3)
-    np.testing.assert_allclose(found["is_organ"], 1 - (1 - SURE) / 2, atol=1e-6)
-    np.testing.assert_allclose(found["is_one_of_many"], (1 - SURE) / 2, atol=1e-6)
-
-
-def test_the_first_positive_mark_says_what_it_is() -> None:
-    found = features(marks((FIRST[0], False), (OTHER[0], True)), shares())
-    np.testing.assert_allclose(found["is_one_of_many"], SURE, atol=1e-6)
-    assert found["organ_newest"][on_grid(OTHER[0])] == pytest.approx(SAME, abs=1e-3)
-
-
-def test_nothing_is_said_of_what_was_not_looked_at() -> None:
-    beyond = (38, 70, 58)
-    found = features(marks((beyond, True)), shares())
-    assert not any(values.any() for values in found.values())
-    far = Anatomy(shares()).features(Lattice((0.0, 66.0, 2.0), (1.0, 1.0, 1.0), (20, 6, 20)), marks((FIRST[0], True)))
-    assert not far[0].any()
-    assert not any(values.any() for values in features(marks((FIRST[0], True))).values())
 
 
 def test_the_organ_that_was_pointed_at_is_outlined_and_no_other_of_its_kind() -> None:
@@ -127,7 +86,7 @@ def test_an_organ_at_the_face_of_the_scan_stays_inside() -> None:
     values = np.zeros((2, 20, 24, 25), np.float32)
     values[1] = 1
     lattice = Lattice((0.5, 1.0, 0.7), (2.0, 3.0, 2.4), (20, 24, 25))
-    of = Shares(lattice, values, np.zeros(2, bool), np.array([False, True]))
+    of = Shares(lattice, values, np.array([False, True]))
     found = Anatomy(of).organ(marks(((20, 30, 30), True)), GEOMETRY.shape)
     assert found is not None
     assert all(0 <= e.start < e.stop <= n for e, n in zip(found.box, GEOMETRY.shape, strict=True))

@@ -1,4 +1,4 @@
-"""What a network that knows the body says of the voxels around a click, for `few-clicks` to weigh with all else."""
+"""The organ that was clicked, or that a box was drawn around, as a network that knows the body outlines it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_radcnn.interactive.engines.few_clicks.marks import Mark, Marks
+from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, carried
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
-#: Names of the features that `Anatomy.features` returns, in this order.
-NAMES = (
-    "organ",  # how alike what a voxel may be is to what the most alike positive mark may be
-    "organ_against",  # the same of negative marks
-    "organ_newest",  # of the newest mark, with its sign
-    "is_organ",  # whether the first mark lies in something that has a name
-    "is_one_of_many",  # whether that is one of many alike, such as a rib
-)
 #: Share of a class from which on a click is in it without doubt.
 _SURE = 0.6
 #: How much the box around an organ and a drawn one have in common at least, as a part of the box around both.
@@ -39,15 +31,12 @@ class Shares:
         Along the scan's axes.
     values : (classes, k, j, i) array of float32
         Probabilities on `lattice`; the first class is whatever has no name.
-    many : (classes,) array of bool
-        Classes of which a body has many, next to one another.
     trusted : (classes,) array of bool
         Classes that are outlined well enough to begin with.
     """
 
     lattice: Lattice
     values: Array
-    many: Mask
     trusted: Mask
 
 
@@ -73,33 +62,11 @@ class Anatomy:
     Parameters
     ----------
     shares : Shares or None
-        None where nothing is known: every feature is then 0.
+        None where nothing is known.
     """
 
     def __init__(self, shares: Shares | None) -> None:
         self._shares = shares
-
-    def features(self, lattice: Lattice, marks: Marks) -> list[Array]:
-        """Return the features `NAMES` on a grid, of shape (k, j, i) each, from 0 to 1, or -1 to 1 where signed."""
-        nothing = np.zeros(lattice.shape, np.float32)
-        shares = self._shares
-        if shares is None:
-            return [nothing] * len(NAMES)
-        like = [self._like(shares, mark) for mark in marks.all]
-        of = {
-            sign: [a for a, mark in zip(like, marks.all, strict=True) if mark.positive == sign and a is not None]
-            for sign in (True, False)
-        }
-        small = np.zeros(shares.values.shape[1:], np.float32)
-        both = [np.max(of[sign], axis=0) if of[sign] else small for sign in (True, False)]
-        newest = like[-1] if like and like[-1] is not None else small
-        sign = np.float32(1 if marks.is_newest_positive else -1)
-        first = next((self._at(shares, mark) for mark in marks.all if mark.positive), None)
-        named = many = 0.0
-        if first is not None:
-            named, many = 1 - float(first[0]), float(first[shares.many].sum())
-        maps = [carried(values, shares.lattice, lattice, outside=0.0) for values in (*both, sign * newest)]
-        return [*maps, nothing + np.float32(named), nothing + np.float32(many)]
 
     def organ(self, marks: Marks, shape: tuple[int, int, int]) -> MaskUpdate | None:
         """Return the organ that the first positive mark lies in; None where that is not known well.
@@ -151,19 +118,6 @@ class Anatomy:
                 if common >= best:
                     best, chosen = common, (int(number), pieces == n)
         return None if chosen is None else _on_scan(shares, *chosen, shape)
-
-    def _like(self, shares: Shares, mark: Mark) -> Array | None:
-        """Return how likely each voxel is of the class that a mark is of; None for a mark beyond what was looked at."""
-        at = self._at(shares, mark)
-        return None if at is None else np.tensordot(at, shares.values, 1).astype(np.float32)
-
-    @staticmethod
-    def _at(shares: Shares, mark: Mark) -> Array | None:
-        places = _voxels(shares.lattice, mark.at)
-        if not len(places):
-            return None
-        k, j, i = places.T
-        return np.asarray(shares.values[:, k, j, i].mean(1), np.float32)
 
 
 def _voxels(lattice: Lattice, at: Floats) -> npt.NDArray[np.int64]:

@@ -182,7 +182,7 @@ class FewClicksEngine:
             choice=self._chooses(),
         )
         looks.take()
-        return known_of(scan, marks, looks, current, proposal, anatomy), marks
+        return known_of(scan, marks, looks, current, proposal), marks
 
     def looks_at(self, request: EngineRequest, monitor: Monitor) -> Looks:
         """Return what a first click is looked at with; for the training of what chooses its size."""

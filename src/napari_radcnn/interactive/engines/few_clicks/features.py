@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_radcnn.interactive.engines.few_clicks.anatomy import NAMES as ANATOMY, Anatomy
 from napari_radcnn.interactive.engines.few_clicks.channels import arrival
 from napari_radcnn.interactive.engines.few_clicks.looks import Looks
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
@@ -47,7 +46,6 @@ NAMES = (
     "is_newest_negative",
     "within_newest",  # how near to the newest mark, beside its way to the border of the object as it was
     "within_ways",  # the same along ways of the values
-    *ANATOMY,
 )
 #: Voxels of the working grid, were it a cube; the margin around what is seen: mm in voxels of the finest spacing, and
 #: as a share of the largest side.
@@ -82,7 +80,7 @@ class Known:
     spacing: Floats
 
 
-def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Mask, anatomy: Anatomy) -> Known:
+def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Mask) -> Known:
     """Return what is known around an object.
 
     Parameters
@@ -95,8 +93,6 @@ def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Ma
         What the network has seen.
     current, proposal : (k, j, i) array of bool
         The object as it was, and what another engine makes of the first prompt, on the scan's grid.
-    anatomy : Anatomy
-        What the voxels may be.
     """
     lattice = _working_grid(scan, looks)
     spacing = np.asarray(lattice.steps) * scan.spacing
@@ -146,7 +142,6 @@ def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Ma
         ndimage.gaussian_filter(1 / (1 + np.exp(-was_logits)), 2 / in_voxels),
         ones * (sign < 0),
         *_within(ways.newest, straight.newest, was > 0.5, depth_before, sign),
-        *anatomy.features(lattice, marks),
     ]
     return Known(lattice, np.stack(features).astype(np.float32), picture, spacing)
 
