@@ -62,10 +62,13 @@ def test_an_empty_answer_has_none() -> None:
     assert traits(guess, PICTURE, 0.0, np.zeros(FAR.shape, np.float32), 0.0) is None
 
 
-@pytest.mark.parametrize("picture", [np.zeros_like(PICTURE), np.full_like(PICTURE, 1e9)])
-def test_a_flat_picture_has_finite_traits(picture: np.ndarray) -> None:
+@pytest.mark.parametrize("level", [0.0, 1e9])
+def test_where_all_values_are_alike_nothing_can_be_said(level: float) -> None:
     everywhere = Guess(30.0, 2.0, 3, np.full(FAR.shape, 3, np.float32))
-    row = traits(everywhere, picture, float(picture[0, 0, 0]), np.ones(FAR.shape, np.float32), 0.0)
+    flat, proposal = np.full_like(PICTURE, level), np.ones(FAR.shape, np.float32)
+    assert traits(everywhere, flat, level, proposal, 0.0) is None
+    flat[3, 4, 5] += 200
+    row = traits(everywhere, flat, level, proposal, 0.0)
     assert row is not None
     assert np.isfinite(row).all()
 

@@ -76,7 +76,7 @@ class Guess:
 def traits(
     guess: Guess, picture: Array, value: float, proposal: Array, likelihood: float
 ) -> npt.NDArray[np.float32] | None:
-    """Return how an answer lies in the scan, as `NAMES` lists it; None for an empty one.
+    """Return how an answer lies in the scan, as `NAMES` lists it; None for an empty one, or where all values are alike.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def traits(
     """
     mask = guess.logits > 0
     count = int(np.count_nonzero(mask))
-    if not count:
+    if not count or picture.min() == picture.max():
         return None
     chance = 1 / (1 + np.exp(-guess.logits))
     noise = noise_of(picture)
