@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from clicked_scan import clicked_scan
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.few_clicks.engine import read_choice
 from napari_radcnn.interactive.engines.few_clicks.guesses import NAMES, Choice
 from napari_radcnn.interactive.engines.few_clicks.network import build_network
 from napari_radcnn.training.few_clicks import choice
 from napari_radcnn.training.few_clicks.choice import Lesson, fit_choice, learn_choice
-from napari_radcnn.training.few_clicks.scans import Scan
 from napari_radcnn.training.run import write_weights
 from napari_radcnn.volume import Volume
 
@@ -38,18 +38,8 @@ def test_a_rule_that_clicks_show_is_learned(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.mean(taken) > np.mean(best) - 0.25 * (np.mean(best) - np.mean(anyone))
 
 
-def _scan() -> Scan:
-    labels = np.zeros((20, 36, 30), np.uint16)
-    labels[4:10, 5:15, 4:14] = 1
-    labels[8:16, 18:32, 12:26] = 2
-    image = np.where(labels == 2, 150, 0) - 80.0 * (labels == 1) + np.random.default_rng(0).normal(0, 9, labels.shape)
-    objects = ((1, (slice(4, 10), slice(5, 15), slice(4, 14))), (2, (slice(8, 16), slice(18, 32), slice(12, 26))))
-    spacing = np.array([2.0, 0.9, 1.1])
-    return Scan("mr_head/made-up", image.astype(np.float32), labels, spacing, True, objects, 1.0, -300.0, 300.0, 1.0)
-
-
 def test_first_clicks_are_made_and_what_they_teach_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "load_scans", lambda data, cache: [_scan()])
+    monkeypatch.setattr(choice, "load_scans", lambda data, cache: [clicked_scan()])
     monkeypatch.setattr(choice, "_STEPS", 3)
     monkeypatch.setattr(choice, "_NETWORKS", 2)
     monkeypatch.setattr(choice, "_LESIONS", 2)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from clicked_scan import clicked_scan
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.few_clicks.decision import Decision
 from napari_radcnn.interactive.engines.few_clicks.engine import read_decision
@@ -14,7 +15,6 @@ from napari_radcnn.interactive.engines.few_clicks.network import build_network
 from napari_radcnn.interactive.rasterize import rasterize
 from napari_radcnn.training.few_clicks import decision
 from napari_radcnn.training.few_clicks.decision import State, box_around, fit_decision
-from napari_radcnn.training.few_clicks.scans import Scan
 from napari_radcnn.training.run import write_weights
 
 
@@ -43,18 +43,8 @@ def test_a_box_goes_around_the_outer_faces() -> None:
         assert high <= extent.stop <= high + 1
 
 
-def _scan() -> Scan:
-    labels = np.zeros((20, 36, 30), np.uint16)
-    labels[4:10, 5:15, 4:14] = 1
-    labels[8:16, 18:32, 12:26] = 2
-    image = np.where(labels == 2, 150, 0) - 80.0 * (labels == 1) + np.random.default_rng(0).normal(0, 9, labels.shape)
-    objects = ((1, (slice(4, 10), slice(5, 15), slice(4, 14))), (2, (slice(8, 16), slice(18, 32), slice(12, 26))))
-    spacing = np.array([2.0, 0.9, 1.1])
-    return Scan("mr_head/made-up", image.astype(np.float32), labels, spacing, True, objects, 1.0, -300.0, 300.0, 1.0)
-
-
 def test_games_are_played_and_what_they_teach_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decision, "load_scans", lambda data, cache: [_scan()])
+    monkeypatch.setattr(decision, "load_scans", lambda data, cache: [clicked_scan()])
     monkeypatch.setattr(decision, "_CLICKS", 10)
     monkeypatch.setattr(decision, "_STEPS", 5)
     torch.manual_seed(0)

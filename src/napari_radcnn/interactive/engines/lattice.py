@@ -40,6 +40,13 @@ class Lattice:
         return cls((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (int(shape[0]), int(shape[1]), int(shape[2])))
 
     @classmethod
+    def fine(cls, box: Box) -> Lattice:
+        """Return the scan's own voxels in a box of it."""
+        k, j, i = box
+        shape = (k.stop - k.start, j.stop - j.start, i.stop - i.start)
+        return cls((float(k.start), float(j.start), float(i.start)), (1.0, 1.0, 1.0), shape)
+
+    @classmethod
     def cube(cls, geometry: Geometry, middle: npt.ArrayLike, zoom: float, size: int) -> Lattice:
         """Return a cube of `size` voxels a side, `zoom` mm apart, around an index in the scan."""
         steps = zoom / np.asarray(geometry.spacing, float)

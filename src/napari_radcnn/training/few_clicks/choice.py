@@ -107,11 +107,7 @@ def with_lesion(volume: Volume, rng: np.random.Generator) -> tuple[Volume, npt.N
     low = np.maximum(np.floor(cube.back(np.zeros(3))), 0).astype(int)
     high = np.minimum(np.ceil(cube.back(np.full(3, _CUBE - 1))) + 1, shape).astype(int)
     k, j, i = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    part = Lattice(
-        (float(k.start), float(j.start), float(i.start)),
-        (1.0, 1.0, 1.0),
-        (k.stop - k.start, j.stop - j.start, i.stop - i.start),
-    )
+    part = Lattice.fine((k, j, i))
     array = np.array(volume.array, np.float32)
     array[k, j, i] += carried(changed - picture, cube, part, outside=0.0) / scan.factor
     truth = np.zeros(array.shape, bool)

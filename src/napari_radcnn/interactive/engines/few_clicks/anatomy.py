@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, carried
+from napari_radcnn.interactive.engines.region.boxed import in_common
 from napari_radcnn.interactive.update import MaskUpdate
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
@@ -113,8 +114,7 @@ class Anatomy:
             pieces, _ = ndimage.label(likeliest == number)
             for n, place in enumerate(ndimage.find_objects(pieces), 1):
                 start, stop = (np.array([getattr(e, end) for e in place], float) for end in ("start", "stop"))
-                shared = np.clip(np.minimum(stop, high) - np.maximum(start, low), 0, None).prod()
-                common = shared / (np.maximum(stop, high) - np.minimum(start, low)).prod()
+                common = float(in_common(start, stop, low, high))
                 if common >= best:
                     best, chosen = common, (int(number), pieces == n)
         return None if chosen is None else _on_scan(shares, *chosen, shape)
@@ -134,11 +134,6 @@ def _on_scan(shares: Shares, number: int, piece: Mask, shape: tuple[int, int, in
     low = np.maximum(np.floor(shares.lattice.back(where.min(0) - 1)), 0).astype(int)
     high = np.minimum(np.ceil(shares.lattice.back(where.max(0) + 1)) + 1, shape).astype(int)
     k, j, i = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    target = Lattice(
-        (float(k.start), float(j.start), float(i.start)),
-        (1.0, 1.0, 1.0),
-        (k.stop - k.start, j.stop - j.start, i.stop - i.start),
-    )
     near = ndimage.binary_dilation(piece)
-    chance = carried(np.where(near, shares.values[number], 0.0), shares.lattice, target, outside=0.0)
+    chance = carried(np.where(near, shares.values[number], 0.0), shares.lattice, Lattice.fine((k, j, i)), outside=0.0)
     return MaskUpdate((k, j, i), chance > 0.5)

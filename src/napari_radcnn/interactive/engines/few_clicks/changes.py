@@ -51,8 +51,7 @@ def limited(
     surely = gone & (chance < _SURELY_NOT)
     near = gone & (far <= (_FAR_WAYS if is_rough else _WAYS) * way)
     pieces, _ = ndimage.label(near | surely, np.ones((3, 3, 3), bool))
-    touched = np.unique(pieces[near])
-    return np.asarray(before & ~(np.isin(pieces, touched[touched > 0]) & (near | surely)))
+    return np.asarray(before & ~np.isin(pieces, np.unique(pieces[near])))
 
 
 def _distances(mark: Mark, outside: Mask, start: Sequence[int], spacing: Floats) -> tuple[Array, float]:

@@ -87,15 +87,13 @@ def decided(decision: Decision, known: Known, marks: Marks, current: Mask, spaci
     """
     chance = _walked(decision.belief(known.features), known, marks)
     box = _box_of(known.lattice, current.shape)
-    k, j, i = ((e.stop - e.start) for e in box)
-    target = Lattice((float(box[0].start), float(box[1].start), float(box[2].start)), (1.0, 1.0, 1.0), (k, j, i))
     whole = box
     for mark in marks.all:
         both = joined(whole, mark.voxels.box)
         assert both is not None
         whole = both
     fine = np.zeros([e.stop - e.start for e in whole], np.float32)
-    fine[_within(box, whole)] = chance if known.lattice.is_fine else carried(chance, known.lattice, target)
+    fine[_within(box, whole)] = chance if known.lattice.is_fine else carried(chance, known.lattice, Lattice.fine(box))
     mask = fine > 0.5
     if marks.box is not None:
         _cut(mask, whole, marks.box, is_flat=marks.is_flat)

@@ -192,8 +192,8 @@ class FewClicksEngine:
         return Looks(lambda channels: self.ask(channels, monitor), scan, marks, request.current, proposal)
 
     def _chooses(self) -> Choice | None:
-        """Return what chooses between sizes; None where it was left out, or does not ship."""
-        if self._choice is None and len(FEW_CLICKS.weights) > 2:
+        """Return what chooses between sizes; None where it was left out."""
+        if self._choice is None:
             self._choice = read_choice(read_verified(FEW_CLICKS, FEW_CLICKS.weights[2]))
         return self._choice or None
 

@@ -118,15 +118,15 @@ def _pieces(image: Floats, drawn: npt.NDArray[np.float64], monitor: Monitor) -> 
         if not places:
             continue
         corners = np.array([[(extent.start, extent.stop) for extent in place] for place in places], float)
-        common = _in_common(corners[..., 0], corners[..., 1], *drawn)
+        common = in_common(corners[..., 0], corners[..., 1], *drawn)
         n = int(np.argmax(common))
         k, j, i = places[n]
         yield _Piece(float(common[n]), float(threshold), (k, j, i), labels[places[n]] == n + 1)
 
 
-def _in_common(
+def in_common(
     start: npt.NDArray[np.float64], stop: npt.NDArray[np.float64], low: npt.NDArray, high: npt.NDArray
 ) -> npt.NDArray[np.float64]:
-    """Return what boxes (n, 3) share with another one, as a part of the box around both."""
+    """Return what boxes (..., 3) share with another one, as a part of the box around both."""
     shared = np.clip(np.minimum(stop, high) - np.maximum(start, low), 0, None).prod(-1)
     return np.asarray(shared / (np.maximum(stop, high) - np.minimum(start, low)).prod(-1))
