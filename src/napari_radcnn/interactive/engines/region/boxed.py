@@ -99,11 +99,10 @@ def filling_piece(volume: Volume, low: Indices, high: Indices, monitor: Monitor)
     chosen = min(alike, key=lambda piece: abs(piece.threshold - middle))
     blocks = np.zeros(window.shape, bool)
     blocks[chosen.where] = chosen.mask
-    mask = window.enlarged(blocks) >= 0.5
-    within = np.zeros(mask.shape, bool)
-    within[tuple(slice(int(a), int(b)) for a, b in zip(low - window.low, high - window.low, strict=True))] = True
-    mask &= within
-    return MaskUpdate(window.box, mask) if mask.any() else None
+    mask = window.drawn(blocks, 0.5)
+    within = tuple(slice(int(a), int(b)) for a, b in zip(low - window.low, high - window.low, strict=True))
+    k, j, i = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return MaskUpdate((k, j, i), mask[within]) if mask[within].any() else None
 
 
 def _pieces(image: Floats, drawn: npt.NDArray[np.float64], monitor: Monitor) -> Iterator[_Piece]:

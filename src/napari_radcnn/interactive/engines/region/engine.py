@@ -19,12 +19,12 @@ from napari_radcnn.geometry import Box
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.region.boxed import boxed_object
-from napari_radcnn.interactive.engines.region.grid import Indices, Window, bounds
+from napari_radcnn.interactive.engines.region.grid import Indices, Window, bounds, connected
 from napari_radcnn.interactive.engines.region.grow import Expected, Grown, Tone, grow
 from napari_radcnn.interactive.engines.region.refine import refined
 from napari_radcnn.interactive.engines.region.seeds import Mark
 from napari_radcnn.interactive.engines.region.stable import clear_object
-from napari_radcnn.interactive.update import Mask, MaskUpdate
+from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of
 from napari_radcnn.progress import Monitor
 from napari_radcnn.volume import Volume
 
@@ -228,10 +228,10 @@ def _best(
 
 def _grown(task: _Task, window: Window, expected: Expected, tone: Tone | None) -> tuple[Grown, Tone]:
     """Return the region in one window."""
-    present = window.reduced(task.request.current[window.box]) >= 0.5
     seeds = window.marked(task.seeds)
     allowed, inert = window.is_valid.copy(), None
     if not task.is_first:
+        present = window.reduced(task.request.current[window.box]) >= 0.5
         allowed &= ~present if task.is_positive else present
         inert = present if task.is_positive else ~present
     if task.is_positive and task.request.forbidden is not None:  # ends at a locked object, edge or not
@@ -255,14 +255,15 @@ def _finished(task: _Task, grown: Grown, monitor: Monitor) -> MaskUpdate:
     from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
     mask = np.asarray(binary_fill_holes(grown.mask)) if task.is_positive else grown.mask
-    part = grown.window.enlarged(mask) >= 0.5
-    low, high = _reached(task, grown, part)
+    coarse_window, blocks = grown.window.cropped(mask)
+    part = coarse_window.drawn(blocks, 0.5)
+    low, high = _reached(task, coarse_window, part)
     spacing = np.array(task.volume.geometry.spacing)
     margin = max(0.15 * float(((high - low) * spacing).max()), 3 * float(spacing.max()))
     window = Window.filled(task.volume, low, high, margin, _FINE_BLOCKS)
     current = task.request.current[window.box]
     change = np.zeros(current.shape, bool)
-    _paste(change, window, part, grown.window)
+    _paste(change, window, part, coarse_window)
     change[tuple((task.seeds - window.low).T)] = True
     coarse = current | change if task.is_positive else current & ~change
     monitor.check()
@@ -275,20 +276,19 @@ def _finished(task: _Task, grown: Grown, monitor: Monitor) -> MaskUpdate:
         fixed = np.where(away & np.isnan(fixed), kept, fixed).astype(np.float32)
     mask = refined(window, coarse, fixed, monitor)
     if not task.is_first:
-        near = window.enlarged(~away) >= 0.5
+        near = window.drawn(~away, 0.5)
         mask = np.where(near, mask, coarse)
     mask = mask | current if task.is_positive else mask & current
     return _settled(task, window, mask)
 
 
-def _reached(task: _Task, grown: Grown, part: Mask) -> tuple[Indices, Indices]:
+def _reached(task: _Task, window: Window, part: Mask) -> tuple[Indices, Indices]:
     """Return the box of a grown part and the new seeds."""
     low, high = bounds(task.seeds)
-    hit = np.argwhere(part)
-    if len(hit):
-        first, last = bounds(hit)
-        low = np.minimum(low, first + grown.window.low)
-        high = np.maximum(high, last + grown.window.low)
+    box = box_of(part)
+    if box is not None:
+        low = np.minimum(low, [extent.start for extent in box] + window.low)
+        high = np.maximum(high, [extent.stop for extent in box] + window.low)
     return low, high
 
 
@@ -317,22 +317,18 @@ def _fixed(task: _Task, window: Window) -> np.ndarray:
 
 def _settled(task: _Task, window: Window, mask: Mask) -> MaskUpdate:
     """Return a mask with every prompt obeyed and without pieces that hang on nothing."""
-    from scipy.ndimage import label
-
     current = task.request.current[window.box]
-    mask = mask.copy()
     for mark in task.marks:
         inside = mark.seeds[((mark.seeds >= window.low) & (mark.seeds < window.high)).all(1)] - window.low
         mask[tuple(inside.T)] = mark.prompt.positive
     if task.is_first and task.new.is_frame:
         _confine(mask, task.new, window)
     if task.is_positive:
-        pieces, n = label(mask)
-        is_kept = np.zeros(n + 1, bool)
-        is_kept[pieces[tuple((task.seeds - window.low).T)]] = True
-        is_kept[np.unique(pieces[current])] = True
-        is_kept[0] = False
-        mask = is_kept[pieces]
+        place = box_of(mask)
+        if place is not None:
+            begun = current.copy()
+            begun[tuple((task.seeds - window.low).T)] = True
+            mask[place] = connected(mask[place], begun[place])
     return MaskUpdate(window.box, mask)
 
 

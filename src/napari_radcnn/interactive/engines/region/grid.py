@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.geometry import Box
-from napari_radcnn.interactive.update import Mask
+from napari_radcnn.interactive.update import Mask, box_of
 from napari_radcnn.volume import Volume
 
 Floats = npt.NDArray[np.float32]
@@ -77,11 +77,21 @@ class Window:
         shape = self.volume.geometry.shape
         return tuple((bool(a > 0), bool(b < n)) for a, b, n in zip(self.low, self.high, shape, strict=True))
 
+    def cropped(self, blocks: Mask) -> tuple[Window, Mask]:
+        """Return the part of the window around its True blocks, with one block more on each side, and those in it."""
+        box = box_of(blocks)
+        if box is None:
+            return self, blocks
+        k, j, i = (slice(max(0, e.start - 1), min(n, e.stop + 1)) for e, n in zip(box, self.shape, strict=True))
+        first, end = np.array([k.start, j.start, i.start]), np.array([k.stop, j.stop, i.stop])
+        low, high = self.low + first * self.factors, np.minimum(self.low + end * self.factors, self.high)
+        return Window(self.volume, low.astype(np.intp), high.astype(np.intp), self.factors), blocks[k, j, i]
+
     @cached_property
     def _values(self) -> tuple[Floats, Mask]:
-        block = np.asarray(self.volume.read_block(self.box), np.float32)
+        block = np.asarray(self.volume.read_block(self.box))
         if block.ndim == 4:
-            block = block.mean(-1)
+            block = block.astype(np.float32).mean(-1)
         image = self.reduced(block)
         is_valid = np.isfinite(image)
         if not is_valid.all():
@@ -100,41 +110,78 @@ class Window:
 
     def reduced(self, array: npt.NDArray[Any]) -> Floats:
         """Return means over the blocks of an array on the window's voxels; the last block repeats the edge."""
-        out = np.asarray(array, np.float32)
-        pad = [(0, int(-n % f)) for n, f in zip(out.shape, self.factors, strict=True)]
-        if any(after for _, after in pad):
-            out = np.pad(out, pad, mode="edge")
-        for axis, factor in enumerate(self.factors):
-            if factor > 1:
-                shape = out.shape
-                out = out.reshape(*shape[:axis], shape[axis] // factor, factor, *shape[axis + 1 :]).mean(axis + 1)
+        if (self.factors == 1).all():
+            return array.astype(np.float32)
+        # One row of blocks after the other, so that what is added up stays in the processor's cache.
+        by_k, by_j, by_i = (int(factor) for factor in self.factors)
+        n_k, n_j, n_i = array.shape
+        out = np.empty(self.shape, np.float32)
+        total = np.empty((out.shape[1] * by_j, out.shape[2] * by_i), np.float32)
+        inner = total[:n_j, :n_i]
+        for row in range(len(out)):
+            inner[...] = array[row * by_k]
+            for k in range(row * by_k + 1, (row + 1) * by_k):
+                np.add(inner, array[min(k, n_k - 1)], out=inner, dtype=np.float32, casting="unsafe")
+            total[n_j:, :n_i] = inner[-1:]
+            total[:, n_i:] = total[:, n_i - 1 : n_i]
+            means = total / np.float32(by_k) if by_k > 1 else total
+            if by_j > 1:
+                means = means.reshape(-1, by_j, means.shape[1]).mean(1)
+            out[row] = means.reshape(len(means), -1, by_i).mean(2) if by_i > 1 else means
         return out
 
-    def enlarged(self, field: npt.NDArray[Any]) -> Floats:
-        """Return a field on the blocks, interpolated linearly, on the window's voxels."""
-        out = np.asarray(field, np.float32)
-        for axis, factor in enumerate(self.factors):
-            if factor == 1:
-                continue
-            position = (np.arange(self.high[axis] - self.low[axis]) + 0.5) / factor - 0.5
-            first = np.clip(np.floor(position).astype(np.intp), 0, out.shape[axis] - 1)
-            second = np.minimum(first + 1, out.shape[axis] - 1)
-            weight = np.clip(position - first, 0, 1).astype(np.float32)
-            weight = weight.reshape([-1 if other == axis else 1 for other in range(3)])
-            out = np.take(out, first, axis) * (1 - weight) + np.take(out, second, axis) * weight
-        return out
+    def drawn(self, field: npt.NDArray[Any], level: float) -> Mask:
+        """Return which of the window's voxels a field on its blocks, interpolated linearly, reaches a level at."""
+        reached = np.asarray(field >= level)
+        if (self.factors == 1).all():
+            return reached
+        mask = np.zeros(self.high - self.low, bool)
+        box = box_of(reached)
+        if box is None:
+            return mask
+        field = np.asarray(field, np.float32)
+        k, j, i = (self._between(axis, extent) for axis, extent in enumerate(box))
+        for n, plane in enumerate(range(k.voxels.start, k.voxels.stop)):  # what is worked on stays in the cache
+            rows = j.mixed(k.mixed(field, 0, slice(n, n + 1))[0], 0)
+            mask[plane, j.voxels, i.voxels] = i.mixed(rows, 1) >= level
+        return mask
 
-    def blocks(self, voxels: npt.NDArray[np.integer]) -> Indices:
-        """Return the different blocks ``(m, 3)`` of those of the voxels ``(n, 3)`` that lie in the window, sorted."""
-        voxels = np.asarray(voxels, np.intp).reshape(-1, 3)
-        inside = voxels[((voxels >= self.low) & (voxels < self.high)).all(1)]
-        return np.unique((inside - self.low) // self.factors, axis=0)
+    def _between(self, axis: int, blocks: slice) -> _Between:
+        """Return where the voxels that some blocks reach lie between the blocks of an axis."""
+        factor, low, high = int(self.factors[axis]), int(self.low[axis]), int(self.high[axis])
+        voxels = slice(max(0, (blocks.start - 1) * factor), min(high - low, (blocks.stop + 1) * factor))
+        position = (np.arange(voxels.start, voxels.stop) + 0.5) / factor - 0.5
+        last = self.shape[axis] - 1
+        first = np.clip(np.floor(position).astype(np.intp), 0, last)
+        weight = np.clip(position - first, 0, 1).astype(np.float32)
+        return _Between(voxels, first, np.minimum(first + 1, last), weight)
 
     def marked(self, voxels: npt.NDArray[np.integer]) -> Mask:
         """Return which blocks hold one of the voxels ``(n, 3)``."""
         mask = np.zeros(self.shape, bool)
-        mask[tuple(self.blocks(voxels).T)] = True
+        voxels = np.asarray(voxels, np.intp).reshape(-1, 3)
+        inside = voxels[((voxels >= self.low) & (voxels < self.high)).all(1)]
+        mask[tuple(((inside - self.low) // self.factors).T)] = True
         return mask
+
+
+@dataclass(frozen=True, eq=False)
+class _Between:
+    """Voxels along an axis, and for each the two blocks that it lies between and how far from the first."""
+
+    voxels: slice
+    first: Indices
+    second: Indices
+    weight: Floats
+
+    def mixed(self, field: Floats, axis: int, part: slice = slice(None)) -> Floats:
+        """Return a field on the blocks of an axis on some of the voxels."""
+        weight = self.weight[part]
+        if not weight.any():
+            return np.take(field, self.first[part], axis)
+        weight = weight.reshape([-1 if other == axis else 1 for other in range(field.ndim)])
+        one, other = np.take(field, self.first[part], axis), np.take(field, self.second[part], axis)
+        return np.asarray(one * (1 - weight) + other * weight)
 
 
 def smoothed(image: Floats, spacing: npt.NDArray[np.float64]) -> Floats:
@@ -160,6 +207,18 @@ def neighbors(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     after: list[slice] = [slice(None)] * 3
     before[axis], after[axis] = slice(0, -1), slice(1, None)
     return tuple(before), tuple(after)
+
+
+def connected(mask: Mask, marked: Mask) -> Mask:
+    """Return the pieces of a mask that hold marked voxels; pieces hang together by faces."""
+    from scipy.ndimage import label
+
+    pieces, count = label(mask)
+    is_kept = np.zeros(count + 1, bool)
+    is_kept[pieces[marked]] = True
+    is_kept[0] = False
+    kept = np.flatnonzero(is_kept)
+    return np.asarray(pieces == kept[0] if len(kept) == 1 else is_kept[pieces])
 
 
 def bounds(voxels: npt.NDArray[np.integer]) -> tuple[Indices, Indices]:

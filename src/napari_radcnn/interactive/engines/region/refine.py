@@ -70,7 +70,7 @@ def refined(window: Window, coarse: Mask, fixed: Floats, monitor: Monitor) -> Ma
     pull[is_fixed] = 200
     target[is_fixed] = fixed[is_fixed]
     field = _solved(image, region, target.astype(np.float32), pull, spacing, monitor)
-    return np.asarray(window.enlarged(field) >= 0.5)
+    return window.drawn(field, 0.5)
 
 
 def _likelihood(image: Floats, inner: Mask, outer: Mask) -> Floats:

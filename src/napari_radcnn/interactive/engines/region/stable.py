@@ -13,7 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.region.grid import Floats, Indices, Window, bounds, smoothed, voxels_of
+from napari_radcnn.interactive.engines.region.grid import (
+    Floats,
+    Indices,
+    Window,
+    bounds,
+    connected,
+    smoothed,
+    voxels_of,
+)
 from napari_radcnn.interactive.rasterize import rasterize
 from napari_radcnn.interactive.update import Mask, MaskUpdate
 from napari_radcnn.progress import Monitor
@@ -118,7 +126,7 @@ def _plateau(window: Window, seeds: Indices) -> _Plateau | None:
     tolerances = np.geomspace(start, span, _LEVELS)
     regions: list[Mask] = []
     for tolerance in tolerances:
-        region = _connected(away <= tolerance, marked)
+        region = connected(away <= tolerance, marked)
         if region.sum() > _LARGEST * region.size or _reaches_border(region, window):
             break
         regions.append(region)
@@ -137,17 +145,6 @@ def _plateau(window: Window, seeds: Indices) -> _Plateau | None:
         return None
     _, first, last = best
     return _Plateau(window, regions[first], regions[last], float(tolerances[first]), float(tolerances[last]), value)
-
-
-def _connected(mask: Mask, marked: Mask) -> Mask:
-    """Return the pieces of a mask that hold marked blocks."""
-    from scipy.ndimage import label
-
-    pieces, count = label(mask)
-    is_kept = np.zeros(count + 1, bool)
-    is_kept[np.unique(pieces[marked])] = True
-    is_kept[0] = False
-    return np.asarray(is_kept[pieces])
 
 
 def _reaches_border(region: Mask, window: Window) -> bool:
@@ -184,8 +181,8 @@ def _outlined(plateau: _Plateau, seeds: Indices) -> MaskUpdate:
     image = window.image if noise < _QUIET * plateau.most else smoothed(window.image, window.spacing)
     away = np.where(window.is_valid, np.abs(image - np.float32(plateau.value)), np.inf)
     marked = window.marked(seeds)
-    inner = _connected((away <= plateau.least) | marked, marked)
-    reached = _connected((away <= plateau.most) | marked, marked)
+    inner = connected((away <= plateau.least) | marked, marked)
+    reached = connected((away <= plateau.most) | marked, marked)
     shell = binary_dilation(reached | inner, iterations=_SHELL) & ~binary_dilation(reached | inner) & np.isfinite(away)
     if not shell.any():
         shell = ~reached & np.isfinite(away)
@@ -197,9 +194,9 @@ def _outlined(plateau: _Plateau, seeds: Indices) -> MaskUpdate:
     limit = np.maximum(outside / 2, plateau.least)
     near = binary_dilation(reached | inner, iterations=2) & np.isfinite(away)
     field = np.where(near, np.minimum(limit - away, typical), -typical / 2).astype(np.float32)
-    mask = window.enlarged(field) >= 0
+    mask = window.drawn(field, 0)
     at = tuple((seeds - window.low).T)
     mask[at] = True
     marks = np.zeros(mask.shape, bool)
     marks[at] = True
-    return MaskUpdate(window.box, _connected(mask, marks))
+    return MaskUpdate(window.box, connected(mask, marks))
