@@ -144,14 +144,18 @@ class FewClicksEngine:
         clear = _as_it_was(request) or clear_object(request, monitor)
         if clear is not None:
             return clear
-        known, marks = self.know(request, monitor)
+        is_unclear = len(request.prompts) == 1 and request.forbidden is None and not request.current.any()
+        known, marks = self.know(request, monitor, is_unclear=is_unclear)
         monitor.check()
         if self._decision is None:
             self._decision = read_decision(read_verified(FEW_CLICKS, FEW_CLICKS.weights[1]))
         return decided(self._decision, known, marks, request.current, np.asarray(request.volume.geometry.spacing))
 
-    def know(self, request: EngineRequest, monitor: Monitor) -> tuple[Known, Marks]:
-        """Return what is known of the voxels around the object, before it is decided; also for the training of that."""
+    def know(self, request: EngineRequest, monitor: Monitor, *, is_unclear: bool = False) -> tuple[Known, Marks]:
+        """Return what is known of the voxels around the object, before it is decided; also for the training of that.
+
+        `is_unclear` says that the request is a first prompt, and that `clear_object` found nothing there.
+        """
         scan = self._prepared(request.volume, monitor)
         marks = Marks.of(request.prompts, request.volume.geometry)
         if marks.first is None and not request.current.any():
@@ -171,7 +175,7 @@ class FewClicksEngine:
             proposal = np.zeros_like(request.current)
             proposal[organ.box] = organ.mask
         else:
-            proposal = self._proposal(request, monitor)
+            proposal = self._proposal(request, monitor, is_unclear=is_unclear)
         looks = Looks(
             lambda channels: self.ask(channels, monitor),
             scan,
@@ -226,7 +230,7 @@ class FewClicksEngine:
                 return organ
         return boxed_object(request, monitor)
 
-    def _proposal(self, request: EngineRequest, monitor: Monitor) -> Mask:
+    def _proposal(self, request: EngineRequest, monitor: Monitor, *, is_unclear: bool = False) -> Mask:
         """Return what the region engine makes of the first prompt that says where the object is."""
         nothing = np.zeros(request.volume.geometry.shape, bool)
         first = next((prompt for prompt in request.prompts if prompt.positive), None)
@@ -234,7 +238,7 @@ class FewClicksEngine:
             return nothing
         if self._proposed is None or self._proposed[0] != first:
             asked = EngineRequest(request.volume, (first,), nothing.copy())
-            self._proposed = first, self._region.predict(asked, monitor)
+            self._proposed = first, self._region.predict(asked, monitor, is_unclear=is_unclear)
         update = self._proposed[1]
         nothing[update.box] = update.mask
         return nothing

@@ -98,8 +98,17 @@ class RegionEngine:
         monitor.check()
         volume.read_block((slice(0, 1), slice(0, 1), slice(0, 1)))
 
-    def predict(self, request: EngineRequest, monitor: Monitor) -> MaskUpdate:
+    def predict(self, request: EngineRequest, monitor: Monitor, *, is_unclear: bool = False) -> MaskUpdate:
         """Return the object's mask around the new prompt; see `Engine.predict`.
+
+        Parameters
+        ----------
+        request : EngineRequest
+            What a session asks.
+        monitor : Monitor
+            Told what goes on, and asked whether to stop.
+        is_unclear : bool
+            Whether it is known that neither `clear_object` nor `boxed_object` answers.
 
         Raises
         ------
@@ -112,9 +121,10 @@ class RegionEngine:
         task = _taken_apart(request)
         if not len(task.seeds):
             return _unchanged(request, task.new)
-        clear = clear_object(request, monitor) or boxed_object(request, monitor)
-        if clear is not None:
-            return clear
+        if not is_unclear:
+            clear = clear_object(request, monitor) or boxed_object(request, monitor)
+            if clear is not None:
+                return clear
         grown = _first(task, monitor) if task.is_first else _correction(task, monitor)
         monitor.say("drawing the boundary")
         return _finished(task, grown, monitor)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.interactive.engines.region.grid import Floats, Window, gradient, neighbors, smoothed
-from napari_radcnn.interactive.update import Mask
+from napari_radcnn.interactive.update import Mask, box_of
 
 Doubles = npt.NDArray[np.float64]
 
@@ -120,12 +120,11 @@ def landscape(window: Window, seeds: Mask, allowed: Mask, tone: Tone | None) -> 
     tone : Tone, optional
         Of the same seeds in a finer window; measured here where there is none.
     """
-    from scipy.ndimage import binary_dilation, distance_transform_edt
+    from scipy.ndimage import binary_dilation
 
     image = smoothed(window.image, window.spacing)
     slope = gradient(image, window.spacing)
-    away = distance_transform_edt(~seeds, sampling=window.spacing)
-    near = (away <= 2.5 * window.spacing.min()) & allowed
+    near = _within(seeds, window.spacing, 2.5 * float(window.spacing.min())) & allowed
     if near.sum() < 5:
         near = binary_dilation(seeds)
     span = float(np.subtract(*np.percentile(window.image[::2, ::2, ::2], (95, 5))))
@@ -140,6 +139,19 @@ def landscape(window: Window, seeds: Mask, allowed: Mask, tone: Tone | None) -> 
     cost[~(allowed | seeds)] = np.inf
     weight = 1 / ((1 + edges) * (1 + _DEVIATION_CUT * deviations))
     return Landscape(cost, weight.astype(np.float32), tone)
+
+
+def _within(seeds: Mask, spacing: Doubles, reach: float) -> Mask:
+    """Return the blocks that are no farther than `reach` mm from one of the seeds."""
+    from scipy.ndimage import distance_transform_edt
+
+    near = np.zeros(seeds.shape, bool)
+    box = box_of(seeds)
+    if box is not None:
+        pad = np.ceil(reach / spacing).astype(int)
+        k, j, i = (slice(max(0, e.start - n), e.stop + n) for e, n in zip(box, pad.tolist(), strict=True))
+        near[k, j, i] = distance_transform_edt(~seeds[k, j, i], sampling=spacing) <= reach
+    return near
 
 
 def distance(cost: Doubles, seeds: Mask, spacing: Doubles) -> Doubles:
