@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 GOAL, CAP, AT_LEAST = 0.85, 20, 10
 #: Prompts of other kinds that an object is begun with once each.
 FIRST = ("box", "scribble")
+#: A first click is also given so far beside the middle, mm.
+BESIDE = 1.5
 #: Directions in which the longest line is looked for.
 _DIRECTIONS = 24
 
@@ -60,6 +62,34 @@ class SessionPlayer:
     def mask(self) -> Mask:
         """The object as it is now."""
         return self._session.mask(self.value)
+
+
+class Watched:
+    """A player that keeps how many voxels each prompt left, and how many it changed; its prompts take no longer."""
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+        self._before: Mask | None = None
+        self._is_new = False
+        self.left: list[int] = []
+        self.changed: list[int] = []
+
+    def add(self, prompt: Prompt) -> None:
+        """Add the prompt and wait for the mask."""
+        self._player.add(prompt)
+        self._is_new = True
+
+    @property
+    def mask(self) -> Mask:
+        """The object as it is now; the first time after a prompt it is looked at what that changed."""
+        mask = self._player.mask
+        if self._is_new:
+            self._is_new = False
+            self.left.append(int(np.count_nonzero(mask)))
+            before = np.False_ if self._before is None else self._before
+            self.changed.append(int(np.count_nonzero(mask != before)))
+            self._before = mask.copy()
+        return mask
 
 
 def opened(engine: str, settings: RunSettings, weights: Path | None = None, scan: Scan | None = None) -> Engine:
@@ -162,7 +192,8 @@ def play_scan(
         # A first click that is not counted: what is made once for a scan is not part of a click.
         play(begin(), objects[0][1], volume, clicks=1)
         for name, mask in objects:
-            turns = play(begin(), mask, volume, clicks=clicks, goal=GOAL, at_least=min(AT_LEAST, clicks))
+            player = Watched(begin())
+            turns = play(player, mask, volume, clicks=clicks, goal=GOAL, at_least=min(AT_LEAST, clicks))
             record = {
                 "engine": engine,
                 "scan": scan.name,
@@ -172,6 +203,9 @@ def play_scan(
                 "clicks_at_most": clicks,
                 "dice": [turn.dice for turn in turns],
                 "seconds": [round(turn.seconds, 4) for turn in turns],
+                "positive": [turn.click.positive for turn in turns],
+                "left": player.left,
+                "changed": player.changed,
             }
             if engine not in RIVALS:  # which take clicks only
                 record |= _first(begin, mask, volume)
@@ -179,13 +213,32 @@ def play_scan(
             yield record
 
 
-def _first(begin: Callable[[], Player], truth: Mask, volume: Volume) -> dict[str, float]:
-    """Return the Dice after a box around an object, and after a line through it."""
-    found = {}
+def _first(begin: Callable[[], Player], truth: Mask, volume: Volume) -> dict[str, Any]:
+    """Return the Dice after a box around an object, a line through it and clicks beside its middle, and the voxels."""
+    found: dict[str, Any] = {}
     for kind, prompt in zip(FIRST, (box_around(truth, volume.geometry), line_through(truth, volume)), strict=True):
-        player = begin()
-        player.add(prompt)
-        found[kind] = dice(truth, player.mask)
+        found[kind], found[f"{kind}_left"] = _after(begin(), prompt, truth)
+    beside = [_after(begin(), prompt, truth) for prompt in clicks_beside(truth, volume)]
+    return {**found, "beside": [one for one, _ in beside], "beside_left": [left for _, left in beside]}
+
+
+def _after(player: Player, prompt: Prompt, truth: Mask) -> tuple[float, int]:
+    player.add(prompt)
+    return dice(truth, player.mask), int(np.count_nonzero(player.mask))
+
+
+def clicks_beside(truth: Mask, volume: Volume) -> list[Prompt]:
+    """Return clicks beside the most interior voxel, one in each direction of the grid, but for those outside."""
+    click = next_click(truth, np.zeros_like(truth), volume.geometry.spacing)
+    assert click is not None
+    found = []
+    for axis, step in enumerate(volume.geometry.spacing):
+        for sign in (-1, 1):
+            at = np.array(click.index, float)
+            at[axis] += sign * BESIDE / step
+            index = np.rint(at).astype(int)
+            if (index >= 0).all() and (index < truth.shape).all() and truth[tuple(index)]:
+                found.append(Prompt.point(volume.geometry.to_world(at)))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import table
-from benchmarks.interactive.clicks import AT_LEAST, CAP, FIRST, GOAL, Record
+from benchmarks.interactive.clicks import AT_LEAST, BESIDE, CAP, FIRST, GOAL, Record
 from benchmarks.interactive.scans import FEWEST_VOXELS, GROUPS, SCANS
 from napari_radcnn.interactive.simulate import Click, Turn, clicks_to, dice_after
 
@@ -17,6 +17,8 @@ from napari_radcnn.interactive.simulate import Click, Turn, clicks_to, dice_afte
 AFTER = (1, 3, 5, 10, 20)
 #: A click that lowers the Dice by more than this is harmful.
 _HARM = 0.02
+#: An answer of more than so many times the object's volume is far too large.
+_FAR_TOO_LARGE = 5
 #: Bounds of the histogram of changes of the Dice from click to click.
 EDGES = (-1, -0.5, -0.2, -0.1, -0.05, -0.02, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 #: Of the bootstrap: objects are drawn with replacement, so often, with this seed.
@@ -29,7 +31,11 @@ too much. Nothing else is prompted. NoC@{GOAL * 100:.0f} is the mean number of c
 more; objects that never get there count {CAP}. An object's clicks end when it has reached that and had {AT_LEAST}; what
 it had then counts as after {CAP}. *Harmful* is the share of clicks after the first that lower the Dice by more than
 {_HARM}. *A box* is one box around the object instead of clicks; *a scribble* one line through its most interior voxel,
-along the longest way that stays inside in the axial slice.
+along the longest way that stays inside in the axial slice. *Far too large* is the share of prompts inside the object
+(positive clicks, the scribble, clicks beside) after which the answer has more than {_FAR_TOO_LARGE} times its volume;
+*no change* the share of clicks after which the answer is what it was before. *Beside* is how far the Dice after one
+click spreads, from the lowest to the highest, when it goes to the middle and {BESIDE} mm beside it in the directions of
+the grid, where that lies in the object; the mean over objects.
 Objects of fewer than {FEWEST_VOXELS} voxels, and those that are one voxel thick along an axis, are left out.
 
 In brackets: 95 % of the means of {_RESAMPLES} bootstrap samples of objects; objects of one scan are not independent, so
@@ -85,6 +91,7 @@ def figures(records: Sequence[Record]) -> dict[str, Any]:
         "harmful": float(np.mean(changes < -_HARM)) if len(changes) else 0.0,
         "changes": np.histogram(np.clip(changes, -1, 1), EDGES)[0].tolist(),
         **_first(records),
+        **_prompts(records),
         "seconds_median": float(median),
         "seconds_p95": float(slow),
     }
@@ -98,6 +105,25 @@ def _first(records: Sequence[Record]) -> dict[str, list[float]]:
             values = np.array([record[kind] for record in records])
             found[kind] = [float(values.mean()), *interval(values)]
     return found
+
+
+def _prompts(records: Sequence[Record]) -> dict[str, Any]:
+    """Return shares of prompts and the spread of first clicks, where all records have what they are made of."""
+    found: dict[str, Any] = {}
+    if all("changed" in record for record in records):
+        found["no_change"] = float(np.mean([n == 0 for record in records for n in record["changed"]]))
+    if all("beside" in record for record in records):
+        sizes = [left / record["voxels"] for record in records for left in _left_inside(record)]
+        found["far_too_large"] = float(np.mean(np.array(sizes) > _FAR_TOO_LARGE))
+        spread = np.array([np.ptp([record["dice"][0], *record["beside"]]) for record in records])
+        found["beside"] = [float(spread.mean()), *interval(spread)]
+    return found
+
+
+def _left_inside(record: Record) -> list[int]:
+    """Return how many voxels there were after each prompt that lies inside the object."""
+    clicks = [left for left, positive in zip(record["left"], record["positive"], strict=True) if positive]
+    return [*clicks, record["scribble_left"], *record["beside_left"]]
 
 
 def _turns(record: Record) -> tuple[Turn, ...]:
@@ -154,6 +180,9 @@ def _table(first: str, rows: dict[str, dict[str, Any]]) -> str:
         "harmful",
         "a box",
         "a scribble",
+        "far too large",
+        "no change",
+        "beside",
         "s a click",
         "95 %",
     ]
@@ -167,14 +196,20 @@ def _table(first: str, rows: dict[str, dict[str, Any]]) -> str:
                 # Of fewer clicks than the cap it would look better than it is.
                 _cell(row["noc"] if row["clicks_at_most"] == CAP else None, row["objects"], 1),
                 row["never_reached"],
-                f"{100 * row['harmful']:.1f} %",
+                _share(row["harmful"]),
                 *(_cell(row.get(kind), row["objects"], 3) for kind in FIRST),
+                *(_share(row.get(key)) for key in ("far_too_large", "no_change")),
+                _cell(row.get("beside"), row["objects"], 3),
                 f"{row['seconds_median']:.3f}",
                 f"{row['seconds_p95']:.3f}",
             ]
             for name, row in rows.items()
         ],
     )
+
+
+def _share(figure: float | None) -> str:
+    return "-" if figure is None else f"{100 * figure:.1f} %"
 
 
 def _cell(figure: Sequence[float] | None, n_objects: int, digits: int) -> str:
