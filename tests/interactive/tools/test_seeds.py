@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from napari_radcnn.errors import CancelledError, OptionError
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.tools import GrowFromSeeds, Paint, flooding
 from napari_radcnn.progress import Monitor
 from napari_radcnn.session import PromptSession
@@ -93,6 +94,22 @@ def test_a_large_crop_is_flooded_coarsely_and_then_at_its_surfaces(monkeypatch, 
         _differ_at_edges_only(labels, truth, 0.15)
     assert is_coarse or len({done for done, _, _ in said}) > 3
     assert all(done <= total for done, total, _ in said)
+
+
+def test_surfaces_that_lie_apart_are_found_by_themselves_as_they_are_together(monkeypatch):
+    grid = Geometry.from_parts((11, 60, 70), (2.5, 0.8, 0.7), (-3.0, 40.5, 7.0))
+    values = np.random.default_rng(2).normal(20, 6, grid.shape)
+    values[2:7, 5:18, 6:20] += 150
+    values[3:9, 37:52, 43:64] += 90
+    seeds = np.zeros(grid.shape, np.uint16)
+    seeds[4, 8:12, 9], seeds[5, 40:48, 50], seeds[5, 26:30, 10:60] = 1, 2, 3
+    monkeypatch.setattr(flooding, "_COARSE_VOXELS", np.prod(grid.shape) // 8)
+    scan, found = Volume(values, grid), []
+    for most in (40, 0):
+        monkeypatch.setattr(flooding, "_MOST_PARTS", most)
+        found.append(_grown(GrowFromSeeds(3, 30.0), scan, seeds))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert [np.count_nonzero(found[0] == value) for value in (1, 2)] == pytest.approx([910, 1890], rel=0.15)
 
 
 def test_without_a_background_the_faces_of_the_crop_belong_to_none():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_radcnn.geometry import Box
+from napari_radcnn.interactive.blocks import block_means, on_voxels
 from napari_radcnn.interactive.update import Mask
 from napari_radcnn.progress import Monitor
 
@@ -16,6 +19,8 @@ Factors = tuple[int, int, int]
 
 #: Voxels that are flooded at once: of the coarse grid, and of a slab of the fine one.
 _COARSE_VOXELS, _SLAB_VOXELS = 1_000_000, 1_500_000
+#: Connected parts of the surfaces that are flooded by themselves, at most, and voxels beside them that are smoothed.
+_MOST_PARTS, _BESIDE = 40, 5
 #: Smoothing before slopes are looked at, of the finest spacing: an average over voxels needs less.
 _COARSE_SIGMA, _FINE_SIGMA = 0.4, 0.8
 #: Percent at either end of the values under an object's seeds that are left out, and how many standard deviations of
@@ -81,7 +86,7 @@ def grow(crop: Crop, spread: float, *, has_outside: bool, is_coarse: bool, monit
     if max(factors) == 1:
         return flooded
     if is_coarse:
-        numbers = flooded[np.ix_(*_lines(crop.seeds.shape, factors))]
+        numbers = on_voxels(flooded, factors, crop.seeds.shape)
         return np.where(crop.seeds > 0, crop.seeds, numbers)
     return _refined(crop, flooded, factors, monitor)
 
@@ -96,19 +101,19 @@ def _factors(crop: Crop) -> Factors:
 
 def _coarse(crop: Crop, factors: Factors) -> tuple[Array, Numbers, Mask, npt.NDArray[np.float64]]:
     """Return image, seeds, walls and spacing of the coarse grid."""
-    from skimage.measure import block_reduce
-
-    values = np.asarray(crop.values, np.float32)
-    finite = np.isfinite(values)
-    if not finite.all():
-        values = np.where(finite, values, np.float32(np.median(values[finite]) if finite.any() else 0))
+    values = crop.values
+    if not np.issubdtype(values.dtype, np.integer):
+        finite = np.isfinite(values)
+        if not finite.all():
+            values = np.where(finite, values, np.median(values[finite]) if finite.any() else 0)
+    image = block_means(values, factors)
     if max(factors) == 1:
-        return values, crop.seeds, crop.walls, np.array(crop.spacing)
-    missing = [(0, -n % f) for n, f in zip(values.shape, factors, strict=True)]
-    image = block_reduce(np.pad(values, missing, mode="edge"), factors, np.mean)
-    seeds = block_reduce(crop.seeds, factors, np.max)
-    walls = block_reduce(np.pad(crop.walls, missing, mode="edge"), factors, np.min)
-    return np.asarray(image, np.float32), seeds, np.asarray(walls, bool), np.array(crop.spacing) * factors
+        return image, crop.seeds, crop.walls, np.array(crop.spacing)
+    seeds = np.zeros(image.shape, np.int32)
+    at = np.nonzero(crop.seeds)
+    np.maximum.at(seeds, tuple(of // factor for of, factor in zip(at, factors, strict=True)), crop.seeds[at])
+    walls = block_means(crop.walls, factors) == 1 if crop.walls.any() else np.zeros(image.shape, bool)
+    return image, seeds, walls, np.array(crop.spacing) * factors
 
 
 def _ranges(smooth: Array, seeds: Numbers, outside: int, spread: float) -> list[tuple[float, float]]:
@@ -185,33 +190,61 @@ def _kept(
     return result
 
 
-def _lines(shape: tuple[int, ...], factors: Factors) -> list[npt.NDArray[np.intp]]:
-    """Return for each axis which voxel of the coarse grid each voxel lies in."""
-    return [np.arange(n) // factor for n, factor in zip(shape, factors, strict=True)]
-
-
 def _refined(crop: Crop, coarse: Numbers, factors: Factors, monitor: Monitor) -> Numbers:
     """Return the numbers at full resolution: flooded again where surfaces are near, slab by slab."""
     from scipy import ndimage
 
     near = ndimage.maximum_filter(coarse, 3) != ndimage.minimum_filter(coarse, 3)
-    shape, spacing = crop.seeds.shape, np.array(crop.spacing)
-    lines = _lines(shape, factors)
-    depth = max(4, _SLAB_VOXELS // (shape[1] * shape[2]))
-    halo = 2 * factors[0] + 2
-    result = np.empty(shape, np.int32)
-    monitor.total += -(-shape[0] // depth)
-    for start in range(0, shape[0], depth):
+    # Parts so far apart do not meet, though each is flooded one voxel beyond its blocks.
+    parts, count = ndimage.label(ndimage.binary_dilation(near, np.ones((3, 3, 3))))
+    if count > _MOST_PARTS:
+        parts, count = np.ones(near.shape, np.int32), 1
+    parts[~near] = 0
+    places = list(enumerate(ndimage.find_objects(parts), 1))
+    slabs = [(number, *slab) for number, place in places for slab in _slabs(place, near.shape, factors)]
+    result = on_voxels(coarse, factors, crop.seeds.shape)
+    monitor.total += len(slabs)
+    for number, around, rows in slabs:
         monitor.step("finding the surfaces")
-        stop = min(start + depth, shape[0])
-        rows = slice(max(0, start - halo), min(shape[0], stop + halo))
-        places = np.ix_(lines[0][rows], lines[1], lines[2])
-        numbers = coarse[places]
-        free = ndimage.binary_dilation(near[places]) & ~crop.walls[rows]
-        seeds = np.where(near[places], 0, numbers)
-        np.copyto(seeds, crop.seeds[rows], where=crop.seeds[rows] > 0)
-        values = np.nan_to_num(np.asarray(crop.values[rows], np.float32), posinf=0.0, neginf=0.0)
-        flooded = _flooded(_slope(_smoothed(values, spacing, _FINE_SIGMA), spacing), seeds, free)
-        np.copyto(numbers, flooded, where=flooded > 0)
-        result[start:stop] = numbers[start - rows.start : stop - rows.start]
+        flooded, box = _near_surfaces(crop, coarse[around], parts[around] == number, around, factors)
+        into = (slice(rows.start * factors[0], min(rows.stop * factors[0], crop.seeds.shape[0])), *box[1:])
+        own = flooded[into[0].start - box[0].start : into[0].stop - box[0].start]
+        np.copyto(result[into], own, where=own > 0)
     return result
+
+
+def _slabs(place: Box, shape: tuple[int, ...], factors: Factors) -> Iterator[tuple[Box, slice]]:
+    """Yield the blocks of one slab after the other of those around a place, with its halo, and its rows without."""
+    rows, j, i = (slice(max(0, e.start - 1), min(n, e.stop + 1)) for e, n in zip(place, shape, strict=True))
+    block_row = (j.stop - j.start) * (i.stop - i.start) * int(np.prod(factors))
+    depth, halo = max(2, _SLAB_VOXELS // block_row), 2 + -(-2 // factors[0])
+    for start in range(rows.start, rows.stop, depth):
+        stop = min(start + depth, rows.stop)
+        yield (slice(max(rows.start, start - halo), min(rows.stop, stop + halo)), j, i), slice(start, stop)
+
+
+def _near_surfaces(crop: Crop, coarse: Numbers, near: Mask, around: Box, factors: Factors) -> tuple[Numbers, Box]:
+    """Return the numbers of voxels in and beside the blocks near a surface, 0 elsewhere, and the box they lie in."""
+    k, j, i = (
+        slice(e.start * f, min(e.stop * f, n)) for e, f, n in zip(around, factors, crop.seeds.shape, strict=True)
+    )
+    box = k, j, i
+    inner = on_voxels(near, factors, crop.seeds[box].shape)
+    seeds = np.where(inner, 0, on_voxels(coarse, factors, inner.shape))
+    np.copyto(seeds, crop.seeds[box], where=crop.seeds[box] > 0)
+    wide = tuple(slice(max(0, e.start - _BESIDE), e.stop + _BESIDE) for e in box)
+    values = np.nan_to_num(np.asarray(crop.values[wide], np.float32), posinf=0.0, neginf=0.0)
+    spacing = np.array(crop.spacing)
+    slope = _slope(_smoothed(values, spacing, _FINE_SIGMA), spacing)
+    slope = slope[tuple(slice(e.start - w.start, e.stop - w.start) for e, w in zip(box, wide, strict=True))]
+    return _flooded(slope, seeds, _with_neighbors(inner) & ~crop.walls[box]), box
+
+
+def _with_neighbors(mask: Mask) -> Mask:
+    """Return a mask with the voxels beside it."""
+    grown = mask.copy()
+    for axis in range(3):
+        before, after = ((slice(None),) * axis + (some,) for some in (slice(0, -1), slice(1, None)))
+        grown[before] |= mask[after]
+        grown[after] |= mask[before]
+    return grown

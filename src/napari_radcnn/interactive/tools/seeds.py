@@ -93,10 +93,12 @@ class GrowFromSeeds(FormTool):
         number[values] = np.arange(1, len(values) + 1)
         if self.background:
             number[self.background] = len(values) + 1
+        is_wall = np.ones(65536, bool)
+        is_wall[[0, *taking_part]] = False
         crop = Crop(
             state.volume.read_block(box),
             number[labels],
-            ~np.isin(labels, [0, *taking_part]),
+            is_wall[labels],
             len(values) + 1,
             state.geometry.spacing,
             _open_faces(box, state.labels.shape),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_radcnn.geometry import Box
+from napari_radcnn.interactive.blocks import block_means
 from napari_radcnn.interactive.update import Mask, box_of
 from napari_radcnn.volume import Volume
 
@@ -110,25 +111,7 @@ class Window:
 
     def reduced(self, array: npt.NDArray[Any]) -> Floats:
         """Return means over the blocks of an array on the window's voxels; the last block repeats the edge."""
-        if (self.factors == 1).all():
-            return array.astype(np.float32)
-        # One row of blocks after the other, so that what is added up stays in the processor's cache.
-        by_k, by_j, by_i = (int(factor) for factor in self.factors)
-        n_k, n_j, n_i = array.shape
-        out = np.empty(self.shape, np.float32)
-        total = np.empty((out.shape[1] * by_j, out.shape[2] * by_i), np.float32)
-        inner = total[:n_j, :n_i]
-        for row in range(len(out)):
-            inner[...] = array[row * by_k]
-            for k in range(row * by_k + 1, (row + 1) * by_k):
-                np.add(inner, array[min(k, n_k - 1)], out=inner, dtype=np.float32, casting="unsafe")
-            total[n_j:, :n_i] = inner[-1:]
-            total[:, n_i:] = total[:, n_i - 1 : n_i]
-            means = total / np.float32(by_k) if by_k > 1 else total
-            if by_j > 1:
-                means = means.reshape(-1, by_j, means.shape[1]).mean(1)
-            out[row] = means.reshape(len(means), -1, by_i).mean(2) if by_i > 1 else means
-        return out
+        return block_means(array, self.factors.tolist())
 
     def drawn(self, field: npt.NDArray[Any], level: float) -> Mask:
         """Return which of the window's voxels a field on its blocks, interpolated linearly, reaches a level at."""
