@@ -144,9 +144,9 @@ def _opened(viewer: napari.Viewer, page: object, folder: Path, title: str) -> tu
     start = time.perf_counter()
     drop(folder)
     first = pump_until(lambda: painted.is_done)
+    painted.end()  # Qt would ask it about each event
     pump_until(lambda: bool(seen))
     whole = seen[0] - start
-    painted.end()
     pump_until(lambda: len(list(page.tree.items())) == len(SERIES) and page.job is None)
     frames.disconnect(on_frame)
     pump_until(lambda: False, 2)

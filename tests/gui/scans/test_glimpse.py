@@ -115,6 +115,14 @@ def on_screen(canvas):
     return values_of(image, canvas.mapTo(window, canvas.rect().center()))
 
 
+def boxed(viewer):
+    """Return the names of the texts with a dark box behind them, which letters need on bone."""
+    return {name for name, overlay in viewer.canvas.overlays.items() if overlay.box and overlay.visible}
+
+
+BOXED = {"radcnn_letter_top", "radcnn_letter_bottom", "radcnn_letter_left", "radcnn_letter_right", "scale_bar"}
+
+
 class Painted(QObject):
     """Where the slice lay in its window, and how large a mm was, each time it was painted."""
 
@@ -141,6 +149,10 @@ def test_it_is_seen_while_the_scan_is_read_and_nothing_moves_when_that_has_come(
     picture = held.shown.grab().toImage()
     before = values_of(picture, picture.rect().center())
     assert len(set(before)) > 3
+    assert boxed(held.viewer) == set()  # each takes a moment at each change of the canvas
+    axes = []
+    dims = held.viewer.dims
+    held.viewer.layers.events.inserting.connect(lambda: axes.append((dims.range, dims.point)))
     qtbot.waitUntil(lambda: on_screen(canvas) == before)  # over all that is there in an empty viewer
     held.gate.set()
     qtbot.waitUntil(lambda: held.page.job is None)
@@ -158,6 +170,8 @@ def test_it_is_seen_while_the_scan_is_read_and_nothing_moves_when_that_has_come(
         return sum(abs(one - other) <= 3 for one, other in zip(before, on_screen(canvas), strict=True)) >= 7
 
     qtbot.waitUntil(is_as_before)
+    assert axes == [(dims.range, dims.point)]
+    assert boxed(held.viewer) == BOXED
 
 
 def test_it_is_seen_of_a_folder_with_the_slices_themselves(held, qtbot, tmp_path):
@@ -185,6 +199,8 @@ def test_cancel_leaves_an_empty_viewer(held, qtbot, tmp_path):
     held.gate.set()
     qtbot.waitUntil(lambda: held.page.job is None)
     assert (held.shown, len(held.viewer.layers), held.viewer.dims.ndim) == (None, 0, 2)
+    assert boxed(held.viewer) >= BOXED - {"scale_bar"}
+    assert held.viewer.canvas.overlays["scale_bar"].box
 
 
 def test_over_a_scan_that_is_seen_there_is_none(held, qtbot, tmp_path):

@@ -22,6 +22,7 @@ from napari_radcnn.gui.layers.label_values import feature_names, names_of, unsig
 from napari_radcnn.gui.layers.look import Look, look_of, look_of_points
 from napari_radcnn.gui.layers.multiscale import finest_that_fits, shown_levels
 from napari_radcnn.gui.layers.time_points import TimePoints, least_finite, shown_points
+from napari_radcnn.gui.parts.units import in_mm
 from napari_radcnn.preprocessing import Interpolation, resample
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import LabelMap
@@ -468,9 +469,9 @@ def _present_geometry(layer: Any) -> tuple[Geometry, tuple[str, ...]]:
     time = (0.0,) * (layer.ndim - 3)  # a step through time does not move the patient
     origin = np.array(layer.data_to_world((*time, 0.0, 0.0, 0.0)), float)[-3:]
     steps = [np.array(layer.data_to_world((*time, *row)), float)[-3:] - origin for row in np.eye(3)]
-    units = tuple(layer.units)[-3:]
-    is_length = all(unit.is_compatible_with("mm") for unit in units)
-    to_mm = np.array([float((1.0 * unit).to("mm").magnitude) if is_length else 1.0 for unit in units])
+    units = [in_mm(unit) for unit in tuple(layer.units)[-3:]]
+    is_length = None not in units
+    to_mm = np.array(units, float) if is_length else np.ones(3)
     affine = np.eye(4)
     affine[:3, :3] = (np.array(steps).T * to_mm[:, None])[::-1]
     affine[:3, 3] = (origin * to_mm)[::-1]

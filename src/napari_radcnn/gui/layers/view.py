@@ -33,6 +33,8 @@ _SAGITTAL_OR_CORONAL = ("up", "right")
 _AXIAL = ("down", "right")
 #: Seen from the front: the eye looks towards posterior, the head is up. In (S, P, L).
 _FRONT_VIEW, _FRONT_UP = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)
+#: Viewers that `apply_radiological_view` has been called for.
+_UPRIGHT: list[weakref.ref[Any]] = []
 
 
 def watch(viewer: Any) -> None:
@@ -55,16 +57,18 @@ def watch(viewer: Any) -> None:
 
 
 def letter_steps(viewer: Any) -> list[Callable[[], None]]:
-    """Return what adds the letters that are not there yet, blank: each takes vispy a moment."""
+    """Return what adds the letters and the caption that are not there yet, blank: each takes vispy a moment."""
     from napari.components.overlays import TextOverlay
 
     overlays = viewer.canvas.overlays
+    places = {_overlay_name(edge): (place, 14) for edge, place in _OVERLAYS.items()}
+    places[_CAPTION] = ("top_left", 8)
 
-    def add(edge: str) -> None:
-        overlay = TextOverlay(text=_BLANK, position=_OVERLAYS[edge], visible=True, font_size=14)
-        overlays[_overlay_name(edge)] = overlay
+    def add(name: str) -> None:
+        place, font_size = places[name]
+        overlays[name] = TextOverlay(text=_BLANK, position=place, visible=True, font_size=font_size)
 
-    return [partial(add, edge) for edge in _OVERLAYS if _overlay_name(edge) not in overlays]
+    return [partial(add, name) for name in places if name not in overlays]
 
 
 def overlay_steps(viewer: Any) -> list[Callable[[], None]]:
@@ -76,6 +80,24 @@ def overlay_steps(viewer: Any) -> list[Callable[[], None]]:
     return [*letter_steps(viewer), show_scale]
 
 
+def lift_boxes(viewer: Any) -> list[Callable[[], None]]:
+    """Take away the dark boxes behind letters and scale, and return what puts each of them back.
+
+    napari makes what draws a box anew whenever its text may have moved, as it may each time that the canvas gets
+    another size or layer: while a viewer gets its first scan, that is half the time that its pictures take.
+    """
+
+    def put_back(overlay: Any) -> None:
+        overlay.box = True
+
+    overlays = viewer.canvas.overlays
+    boxed = [overlays[name] for name in (*map(_overlay_name, _OVERLAYS), "scale_bar") if name in overlays]
+    boxed = [overlay for overlay in boxed if overlay.box]
+    for overlay in boxed:
+        overlay.box = False
+    return [partial(put_back, overlay) for overlay in boxed]
+
+
 def apply_radiological_view(viewer: Any) -> None:
     """Orient the camera for the plane that is shown, now and whenever it changes; show letters and a scale bar.
 
@@ -83,14 +105,12 @@ def apply_radiological_view(viewer: Any) -> None:
 
     Calling it again for the same viewer changes nothing. The viewer is not kept alive by it.
     """
-    overlays = viewer.canvas.overlays
-    if _CAPTION in overlays:
+    reference = weakref.ref(getattr(viewer, "__wrapped__", viewer))
+    if any(known() is reference() for known in _UPRIGHT):
         return
-    from napari.components.overlays import TextOverlay
-
+    _UPRIGHT[:] = [*(known for known in _UPRIGHT if known() is not None), reference]
     for add in overlay_steps(viewer):
         add()
-    overlays[_CAPTION] = TextOverlay(text=_BLANK, position="top_left", visible=True, font_size=8)
     keep_upright(viewer)
     follow_time(viewer)
 
@@ -223,7 +243,8 @@ def _update_letters(viewer: Any) -> None:
         if _overlay_name(edge) in overlays:
             overlays[_overlay_name(edge)].text = letter
     if _CAPTION in overlays:
-        overlays[_CAPTION].text = seen_hanging(viewer).caption
+        caption = seen_hanging(viewer).caption
+        overlays[_CAPTION].text, overlays[_CAPTION].box = caption, bool(caption)
 
 
 def world_axes(viewer: Any, ndisplay: int) -> list[int | None]:

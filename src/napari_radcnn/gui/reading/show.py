@@ -62,6 +62,16 @@ def first_steps(viewer: Any) -> list[Callable[[], object]]:
     ]
 
 
+def take_axes(viewer: Any, layer: Any) -> None:
+    """Give an empty viewer the axes, and the point, that it will have with its first layer, which comes next."""
+    if viewer.layers or viewer.dims.ndim != layer.ndim:
+        return
+    extent, dims = layer.extent, viewer.dims
+    dims.range = tuple(zip(*extent.world, extent.step, strict=True))
+    dims.axis_labels = layer.axis_labels
+    dims.current_step = tuple((n - 1) // 2 for n in dims.nsteps)
+
+
 def first_margins(viewer: Any) -> tuple[int, int]:
     """Return how many pixels `first_steps` will take from the canvas of an empty viewer, above and below."""
     from napari_radcnn.gui.reading.bar import height_in

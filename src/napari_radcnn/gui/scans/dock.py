@@ -312,7 +312,7 @@ class ScansDock(QWidget):
 
     def _add(self, scans: list[ListedScan], loaded: list[list[Any]]) -> str:
         """Add layers one after the other, so that the window never stands for long."""
-        self._steps += self._preparing.rest()
+        self._steps += self._preparing.rest([layer for layers in loaded for layer in layers])
         for scan, layers in zip(scans, loaded, strict=True):
             self._steps += [partial(self._add_layer, layer) for layer in layers]
             self._steps.append(partial(self._on_added, scan, [layer.unique_id for layer in layers]))
@@ -422,9 +422,10 @@ class ScansDock(QWidget):
 
     def _go_on(self) -> None:
         """Do the next step; the window is painted in between."""
-        if self._steps:
+        step = self._steps.popleft() if self._steps else self._preparing.last_step()
+        if step is not None:
             self._pause.start()
-            self._steps.popleft()()
+            step()
             return
         self._last = None
         self._preparing.end()

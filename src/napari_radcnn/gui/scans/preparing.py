@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_radcnn.gui.layers.view import lift_boxes
 from napari_radcnn.gui.parts.widgets import hold_painting
-from napari_radcnn.gui.reading.show import first_margins, first_steps
+from napari_radcnn.gui.reading.show import first_margins, first_steps, take_axes
 from napari_radcnn.gui.reading.stage import viewer_widget_of
 from napari_radcnn.gui.scans.glimpse import Glimpse, GlimpseView
 
@@ -39,6 +41,8 @@ class Preparing(QObject):
         super().__init__(page)
         self._page, self._viewer = page, viewer
         self._steps: deque[Callable[[], object]] | None = None
+        #: What puts back the boxes behind letters and scale.
+        self._boxes: deque[Callable[[], object]] = deque()
         self._timer = QTimer(self)
         self._timer.setInterval(_PAUSE_MS)
         self._timer.timeout.connect(self._go_on)
@@ -53,22 +57,33 @@ class Preparing(QObject):
     def begin(self) -> None:
         """Begin, now that a scan is being read; once for each scan."""
         if self._steps is None:
-            self._steps = deque(first_steps(self._viewer))
+            self._steps = deque(self._first_steps())
             self._timer.start()
 
-    def rest(self) -> list[Callable[[], object]]:
-        """Take no more steps, and return those that are left."""
+    def rest(self, layers: Sequence[Any]) -> list[Callable[[], object]]:
+        """Take no more steps, and return those that are left before layers come."""
         self._timer.stop()
         steps, self._steps = self._steps, None
-        return first_steps(self._viewer) if steps is None else list(steps)
+        left = self._first_steps() if steps is None else list(steps)
+        return [*left, *(partial(take_axes, self._viewer, layer) for layer in layers[:1])]
+
+    def last_step(self) -> Callable[[], object] | None:
+        """Return what puts back one of the boxes behind letters and scale, once the scan is seen; None if all are."""
+        return self._boxes.popleft() if self._boxes else None
 
     def end(self) -> None:
         """Take no more steps, and uncover the canvas; without a scan there are no sliders."""
         self._timer.stop()
         self._steps = None
+        while (step := self.last_step()) is not None:
+            step()
         self._uncover()
         if not self._viewer.layers and self._viewer.dims.ndim == 3:
             self._viewer.dims.ndim = 2
+
+    def _first_steps(self) -> list[Callable[[], object]]:
+        steps = first_steps(self._viewer)
+        return [lambda: self._boxes.extend(lift_boxes(self._viewer)), *steps] if steps else []
 
     def _on_glimpse(self, glimpse: Glimpse) -> None:
         widget = viewer_widget_of(self._viewer)

@@ -82,7 +82,8 @@ def show_alone(viewer: Any, layers: Sequence[Any]) -> None:
                 other.visible = True
     else:
         seen = layers[0]
-    seen.visible = True
+    if not seen.visible:  # napari would go through all that is shown anew
+        seen.visible = True
     viewer.layers.selection.active = seen
     _look_at(viewer, seen)
 

@@ -132,7 +132,10 @@ class Cuts:
 
     def degrees(self, plane: str) -> float:
         """Return the angle between a plane and the upright one, degrees; 0 for one that is turned within itself."""
-        one, other = self.frames[plane].normal, Frame.upright(plane).normal
+        frame, upright = self.frames[plane], Frame.upright(plane)
+        if np.array_equal(frame.right, upright.right) and np.array_equal(frame.down, upright.down):
+            return 0.0  # as nearly always, and asked for often
+        one, other = frame.normal, upright.normal
         found = float(np.degrees(np.arctan2(np.linalg.norm(np.cross(one, other)), one @ other)))
         return found if found > _LEAST_DEGREES else 0.0
 
