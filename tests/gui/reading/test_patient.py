@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QApplication
 
 from napari_radcnn.geometry import Geometry
+from napari_radcnn.gui.layers.layers import METADATA_KEY
+from napari_radcnn.gui.parts.widgets import LayerCombo
 from napari_radcnn.volume import Volume, VolumeMetadata
 from reading_room import Reading
 from screens import pump
@@ -96,3 +99,29 @@ def test_scans_of_two_patients_have_a_line_each_and_those_of_none_have_none(make
     assert reading.room._own_corners().private == ("Roe, Richard · 0815", "Doe, Jane · 4711")
     reading.layers[1].visible = False
     assert reading.room._own_corners().private == ("Doe, Jane · 4711",)
+
+
+def test_lists_say_which_series_a_scan_is_and_no_picture_of_them_does(make_napari_viewer, qtbot):
+    reading = Reading(make_napari_viewer, qtbot, scan("CT 3", DOE, "Abdomen venous"))
+    combo = LayerCombo(reading.viewer, lambda _layer: True)
+    combo.setMinimumWidth(400)
+    qtbot.addWidget(combo)
+    combo.show()
+    told = {}
+    for description in ("Abdomen venous", ""):
+        kept = reading.layers[0].metadata[METADATA_KEY]
+        kept["volume"] = kept["volume"].with_metadata(description=description)
+        combo.refresh()
+        combo.raise_()
+        pump(10)
+        place = combo.mapToGlobal(combo.rect().topLeft())
+        whole = pixels(QApplication.primaryScreen().grabWindow(0).toImage())
+        seen = whole[place.y() : place.y() + combo.height(), place.x() : place.x() + combo.width()]
+        told[description] = seen.copy(), pixels(combo.grab().toImage()).copy()
+    (seen, picture), (seen_without, picture_without) = told["Abdomen venous"], told[""]
+    assert np.any(seen != seen_without)
+    np.testing.assert_array_equal(picture, picture_without)
+    assert combo.currentText() == reading.layers[0].name == "CT 3"
+    kept["volume"] = kept["volume"].with_metadata(description="Abdomen venous")
+    combo.refresh()
+    assert combo.itemData(0, Qt.ItemDataRole.ToolTipRole) == "<qt>CT 3 · Abdomen venous<br>Doe, Jane · 4711</qt>"

@@ -19,6 +19,18 @@ def identity(layer: Any) -> Hashable | None:
     return None if layer is None else layer.unique_id  # type: ignore[no-any-return]
 
 
+def whose(layer: Any) -> tuple[str, str]:
+    """Return what the file of a scan calls its series, and its patient with the date of the study; empty if unknown.
+
+    People write names into both, so that no picture of a window is to show them.
+    """
+    volume = layer.metadata[METADATA_KEY].get("volume") if is_ours(layer) else None
+    if volume is None:
+        return "", ""
+    about = volume.metadata
+    return about.description, " · ".join(filter(None, (about.patient_name, about.patient_id, about.study_date)))
+
+
 def made_of(data: LayerData, scan: Hashable | None, *, is_map: bool = False) -> LayerData:
     """Return the data of a layer that says of which scan it was made.
 

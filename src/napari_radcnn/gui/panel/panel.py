@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QDockWidget,
     QHBoxLayout,
+    QLabel,
     QMainWindow,
     QPushButton,
     QSizePolicy,
@@ -223,6 +224,8 @@ class Panel(QWidget):
                 self._close()
             return
         self._dock = weakref.ref(dock)
+        QTimer.singleShot(0, self._shorten_title)
+        dock.topLevelChanged.connect(self._shorten_title)  # napari has made another bar by then
         if before is None:
             QTimer.singleShot(0, self._on_first_dock)
         if before is not None and before is not dock and isalive(before):
@@ -257,6 +260,14 @@ class Panel(QWidget):
                 window.resizeDocks([dock], [spot.geometry.width()], Qt.Orientation.Horizontal)
         dock.show()
         dock.raise_()
+
+    def _shorten_title(self, _is_floating: bool = False) -> None:
+        """Have the title of the dock say no more than fits beside its buttons; napari knows it by the long one."""
+        dock = None if self._dock is None or not isalive(self) or self.is_closed else self._dock()
+        bar = None if dock is None or not isalive(dock) else dock.titleBarWidget()
+        for label in () if bar is None or not self.name else bar.findChildren(QLabel):
+            if label.text().startswith(f"{self.name} ("):
+                label.setText(label.text().replace(self.name, entry(self.name).title, 1))
 
     def _on_first_dock(self) -> None:
         window = _main_window(self) if isalive(self) and not self.is_closed else None

@@ -9,8 +9,8 @@ from threading import Event
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QHelpEvent, QPaintEvent, QResizeEvent
+from qtpy.QtCore import QEvent, QModelIndex, QObject, Qt, QTimer, Signal
+from qtpy.QtGui import QHelpEvent, QPainter, QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -21,14 +21,19 @@ from qtpy.QtWidgets import (
     QScrollArea,
     QSizePolicy,
     QStyle,
+    QStyledItemDelegate,
     QStyleOptionComboBox,
+    QStyleOptionViewItem,
     QStylePainter,
     QToolTip,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_radcnn.gui.layers.belonging import whose
 from napari_radcnn.gui.parts.job import SHORT_MS, Job
+from napari_radcnn.gui.parts.on_screen import is_on_screen
+from napari_radcnn.gui.parts.tips import as_it_is
 from napari_radcnn.progress import Progress
 
 _log = logging.getLogger(__name__)
@@ -54,21 +59,28 @@ class NarrowCombo(QComboBox):
             QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
         )
         option.currentText = self.fontMetrics().elidedText(
-            self.currentText(), Qt.TextElideMode.ElideRight, field.width() - _COMBO_MARGIN
+            self.painted_text(painter), Qt.TextElideMode.ElideRight, field.width() - _COMBO_MARGIN
         )
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
+    def painted_text(self, _painter: QPainter) -> str:
+        """Return what is drawn of the chosen entry."""
+        return self.currentText()
+
     def event(self, event: QEvent) -> bool:
         """Show the whole entry as a tool tip, where there is no other."""
         if event.type() == QEvent.Type.ToolTip and not self.toolTip() and isinstance(event, QHelpEvent):
-            QToolTip.showText(event.globalPos(), self.currentText(), self)
+            told = self.currentData(Qt.ItemDataRole.ToolTipRole) or as_it_is(self.currentText())
+            QToolTip.showText(event.globalPos(), told, self)
             return True
         return bool(super().event(event))
 
 
 #: In the metadata of a layer that only shows what is about to be done: it is chosen for nothing.
 IS_PREVIEW = "radcnn_is_preview"
+#: Of an entry: what the series of its layer is called.
+_SERIES = Qt.ItemDataRole.UserRole + 1
 
 
 def narrow_combo() -> QComboBox:
@@ -230,6 +242,7 @@ class LayerCombo(NarrowCombo):
         self._viewer = viewer
         self._accepts = accepts
         self._empty_entry = ""
+        self.setItemDelegate(_Described(self))
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.reordered):
             event.connect(self._follow)
         self.currentIndexChanged.connect(self._on_index)
@@ -279,6 +292,7 @@ class LayerCombo(NarrowCombo):
         for layer in self._viewer.layers:
             if self._accepts(layer) and not layer.metadata.get(IS_PREVIEW):
                 self.addItem(layer.name, weakref.ref(layer))
+                self._describe(layer)
                 layer.events.name.disconnect(self._follow)
                 layer.events.name.connect(self._follow)
                 if layer is chosen:
@@ -286,8 +300,32 @@ class LayerCombo(NarrowCombo):
         self.blockSignals(False)
         self.changed.emit()
 
+    def _describe(self, layer: Any) -> None:
+        """Have the last entry say which series it is, and whose: names such as ``MR 1 [1]`` do not."""
+        series, patient = whose(layer)
+        row, name = self.count() - 1, _with(layer.name, series)
+        self.setItemData(row, series, _SERIES)
+        self.setItemData(row, as_it_is(f"{name}\n{patient}" if patient else name), Qt.ItemDataRole.ToolTipRole)
+
+    def painted_text(self, painter: QPainter) -> str:
+        """Return the layer's name, and on the screen what its series is called, too."""
+        return _with(self.currentText(), self.currentData(_SERIES) if is_on_screen(painter) else "")
+
     def _on_index(self, _index: int) -> None:
         self.changed.emit()
+
+
+class _Described(QStyledItemDelegate):
+    """Shows in the list of a `LayerCombo` what the series of each layer is called."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex) -> None:  # noqa: N802  Qt's name
+        """Add it to the name."""
+        super().initStyleOption(option, index)
+        option.text = _with(option.text, index.data(_SERIES))
+
+
+def _with(name: str, series: str | None) -> str:
+    return f"{name} · {series}" if series and series != name else name
 
 
 class WorkPanel(QWidget):

@@ -9,6 +9,8 @@ from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetrics, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
 
+from napari_radcnn.gui.parts.on_screen import is_on_screen
+
 _TEXT, _SHADOW, _LINE = QColor(240, 236, 200), QColor(0, 0, 0, 235), QColor(120, 220, 255, 190)
 _BRUSH, _WARNING = QColor(255, 240, 120), QColor(255, 170, 60)
 #: Where the dark rim of text is painted, pixels; that of a letter of the patient's sides is seen on bone, too.
@@ -28,17 +30,6 @@ _KNOB = 4.0
 
 
 OnMouse = Callable[[tuple[float, float] | None], None]
-
-
-def is_on_screen(painter: QPainter) -> bool:
-    """Whether a widget that is painted now is on the screen, and not in a picture: a screenshot, the clipboard.
-
-    Qt paints a widget on the screen straight into the image behind its window, and into a picture (`QWidget.grab`) by
-    way of a painter that was begun on that picture, so that the image below it is not itself being painted on.
-    """
-    engine = painter.paintEngine()
-    device = None if engine is None else engine.paintDevice()
-    return device is not None and bool(device.paintingActive())
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,7 +108,7 @@ class ScansDock(QWidget):
         self.tree = ScanTree()
         layout.addWidget(self.tree, 1)
         self.repair_row = QWidget()
-        row = QHBoxLayout(self.repair_row)
+        row = QVBoxLayout(self.repair_row)  # beside each other they are wider than the panel
         row.setContentsMargins(0, 0, 0, 0)
         self.resample_button = QPushButton("Interpolate to an even grid")
         self.split_button = QPushButton("Open its even parts")

@@ -42,7 +42,8 @@ class ScanTree(QTreeWidget):
                 self.addTopLevelItem(groups[key])
                 groups[key].setExpanded(True)
             details = scan.details.replace(" x ", "\u00d7").replace(" mm", "\u00a0mm")  # room for it in one line
-            item = QTreeWidgetItem([f"{scan.title}\n{details}" if details else scan.title])
+            title = scan.title.replace(" · ", "\u00a0·\u00a0", 1)  # no line ends with the number of a series
+            item = QTreeWidgetItem([f"{title}\n{details}" if details else title])
             item.setData(0, _SCAN, scan)
             item.setIcon(0, QIcon(blank))
             item.setToolTip(0, f"{scan.title}\n{scan.details}")
