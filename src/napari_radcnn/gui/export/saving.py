@@ -31,7 +31,7 @@ _READERS = {
 _REMARKS = {
     ".nii": "not compressed",
     ".nii.gz": "compressed",
-    ".mhd": "text header with a separate .raw file",
+    ".mhd": "text header with the voxels in a .zraw file beside it",
     ".zarr": "same as .ome.zarr, for programs that expect this suffix",
 }
 
