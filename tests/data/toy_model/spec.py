@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_radcnn.spec.domain import Domain
 from napari_radcnn.spec.model import ModelSpec
 from napari_radcnn.spec.options import CheckedOptions, option
 
@@ -25,6 +26,7 @@ SPEC = ModelSpec(
     body_part="any",
     pipeline="napari_radcnn.models.toy_model.run",
     options=ToyDoublingOptions,
+    domain=Domain(holds="anything"),
     licence="BSD-3-Clause",
     citation="none",
     card="models/toy_model/toy-doubling.md",
