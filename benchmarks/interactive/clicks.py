@@ -17,6 +17,7 @@ from benchmarks.interactive import rivals
 from benchmarks.interactive.rivals import RIVALS
 from benchmarks.interactive.scans import Scan, group_of, read_scan, truths
 from benchmarks.models.ct_organs.cases import learned_from, tested_folds, with_fold
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import Engine
 from napari_radcnn.interactive.engines.registry import open_engine
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 #: Clicks to this Dice are counted, up to the cap.
 GOAL, CAP, AT_LEAST = 0.85, 20, 10
 #: Prompts of other kinds that an object is begun with once each.
-FIRST = ("box", "scribble")
+FIRST = ("box", "flat_box", "scribble")
 #: A first click is also given so far beside the middle, mm.
 BESIDE = 1.5
 #: Directions in which the longest line is looked for.
@@ -216,7 +217,8 @@ def play_scan(
 def _first(begin: Callable[[], Player], truth: Mask, volume: Volume) -> dict[str, Any]:
     """Return the Dice after a box around an object, a line through it and clicks beside its middle, and the voxels."""
     found: dict[str, Any] = {}
-    for kind, prompt in zip(FIRST, (box_around(truth, volume.geometry), line_through(truth, volume)), strict=True):
+    prompts = (box_around(truth, volume.geometry), flat_box(truth, volume.geometry), line_through(truth, volume))
+    for kind, prompt in zip(FIRST, prompts, strict=True):
         found[kind], found[f"{kind}_left"] = _after(begin(), prompt, truth)
     beside = [_after(begin(), prompt, truth) for prompt in clicks_beside(truth, volume)]
     return {**found, "beside": [one for one, _ in beside], "beside_left": [left for _, left in beside]}
@@ -240,6 +242,17 @@ def clicks_beside(truth: Mask, volume: Volume) -> list[Prompt]:
             if (index >= 0).all() and (index < truth.shape).all() and truth[tuple(index)]:
                 found.append(Prompt.point(volume.geometry.to_world(at)))
     return found
+
+
+def flat_box(truth: Mask, geometry: Geometry) -> Prompt:
+    """Return the box around an object in the slice of its most interior voxel, from its first voxels to its last."""
+    click = next_click(truth, np.zeros_like(truth), geometry.spacing)
+    assert click is not None
+    row = click.index[0]
+    inside = np.argwhere(truth[row])
+    low, high = inside.min(0), inside.max(0)
+    corners = ((row, *low), (row, high[0], low[1]), (row, low[0], high[1]))
+    return Prompt.box(*(geometry.to_world(corner) for corner in corners))
 
 
 def line_through(truth: Mask, volume: Volume) -> Prompt:

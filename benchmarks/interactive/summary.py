@@ -30,12 +30,12 @@ the most interior voxel of the largest connected error: positive where the objec
 too much. Nothing else is prompted. NoC@{GOAL * 100:.0f} is the mean number of clicks until the Dice first is {GOAL} or
 more; objects that never get there count {CAP}. An object's clicks end when it has reached that and had {AT_LEAST}; what
 it had then counts as after {CAP}. *Harmful* is the share of clicks after the first that lower the Dice by more than
-{_HARM}. *A box* is one box around the object instead of clicks; *a scribble* one line through its most interior voxel,
-along the longest way that stays inside in the axial slice. *Far too large* is the share of prompts inside the object
-(positive clicks, the scribble, clicks beside) after which the answer has more than {_FAR_TOO_LARGE} times its volume;
-*no change* the share of clicks after which the answer is what it was before. *Beside* is how far the Dice after one
-click spreads, from the lowest to the highest, when it goes to the middle and {BESIDE} mm beside it in the directions of
-the grid, where that lies in the object; the mean over objects.
+{_HARM}. *A box* is one box around the object instead of clicks, *a flat box* one in the slice of its most interior
+voxel; *a scribble* one line through that voxel, along the longest way that stays inside in the axial slice. *Far too
+large* is the share of prompts inside the object (positive clicks, the scribble, clicks beside) after which the answer
+has more than {_FAR_TOO_LARGE} times its volume; *no change* the share of clicks after which the answer is what it was
+before. *Beside* is how far the Dice after one click spreads, from the lowest to the highest, when it goes to the middle
+and {BESIDE} mm beside it in the directions of the grid, where that lies in the object; the mean over objects.
 Objects of fewer than {FEWEST_VOXELS} voxels, and those that are one voxel thick along an axis, are left out.
 
 In brackets: 95 % of the means of {_RESAMPLES} bootstrap samples of objects; objects of one scan are not independent, so
@@ -179,6 +179,7 @@ def _table(first: str, rows: dict[str, dict[str, Any]]) -> str:
         "never",
         "harmful",
         "a box",
+        "a flat box",
         "a scribble",
         "far too large",
         "no change",

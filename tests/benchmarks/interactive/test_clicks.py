@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.interactive.clicks import Watched, clicks_beside
+from benchmarks.interactive.clicks import Watched, clicks_beside, flat_box
 from benchmarks.interactive.summary import figures
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.interactive.rasterize import rasterize
 from napari_radcnn.interactive.simulate import next_click, play
 from napari_radcnn.volume import Volume
 
@@ -57,6 +58,17 @@ def test_clicks_beside_lie_in_the_object_and_so_far_from_its_middle() -> None:
     narrow = _box((2, 7), (10, 21), (13, 14))
     # Its first deepest voxel is the second of its rows; one row back, and both columns beside it, are outside.
     assert len(clicks_beside(narrow, VOLUME)) == 3
+
+
+def test_a_flat_box_holds_the_object_in_the_slice_of_its_middle() -> None:
+    truth = _box((2, 7), (10, 21), (6, 14))
+    truth[3] = _box((3, 4), (8, 24), (5, 19))[3]
+    truth[4] = _box((4, 5), (6, 25), (3, 20))[4]
+    drawn = rasterize(flat_box(truth, GEOMETRY), GEOMETRY)
+    assert drawn is not None
+    whole = np.zeros(GEOMETRY.shape, bool)
+    whole[drawn.box] = drawn.mask
+    np.testing.assert_array_equal(whole, truth & _box((4, 5), (0, 30), (0, 26)))
 
 
 def _record(**changes: object) -> dict[str, object]:
