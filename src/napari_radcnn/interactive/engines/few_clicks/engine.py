@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_radcnn.errors import ModelError
+from napari_radcnn.geometry import Geometry
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.few_clicks.anatomy import Anatomist, Anatomy
+from napari_radcnn.interactive.engines.few_clicks.anew import denies, instead, is_as_answered, is_denied
 from napari_radcnn.interactive.engines.few_clicks.decision import Decision, decided
 from napari_radcnn.interactive.engines.few_clicks.features import Known, known_of
 from napari_radcnn.interactive.engines.few_clicks.guesses import Choice
@@ -109,6 +111,8 @@ class FewClicksEngine:
         self._region = RegionEngine(self._settings)
         #: What the region engine made of a first prompt, which is asked for again with every further one.
         self._proposed: tuple[Prompt, MaskUpdate] | None = None
+        #: The newest answer: only what is still as it was answered may be begun anew.
+        self._answered: MaskUpdate | None = None
         self.warnings: tuple[str, ...] = ()
 
     @property
@@ -149,7 +153,9 @@ class FewClicksEngine:
         monitor.check()
         if self._decision is None:
             self._decision = read_decision(read_verified(FEW_CLICKS, FEW_CLICKS.weights[1]))
-        return decided(self._decision, known, marks, request.current, np.asarray(request.volume.geometry.spacing))
+        update = decided(self._decision, known, marks, request.current, np.asarray(request.volume.geometry.spacing))
+        self._answered = self._anew(request, marks, update, monitor) or update
+        return self._answered
 
     def know(self, request: EngineRequest, monitor: Monitor, *, is_unclear: bool = False) -> tuple[Known, Marks]:
         """Return what is known of the voxels around the object, before it is decided; also for the training of that.
@@ -164,7 +170,7 @@ class FewClicksEngine:
             marks = marks.with_middle_of(request.current)
         monitor.say("looking")
         anatomy = self._anatomy(marks, monitor)
-        organ = anatomy.organ(marks, request.volume.geometry.shape)
+        organ = self._organ(anatomy, marks, request.volume.geometry)
         current = request.current
         filling = self._boxed(request, marks, anatomy, monitor)
         if filling is not None:  # what fills the box is begun with, and put right
@@ -188,6 +194,32 @@ class FewClicksEngine:
         looks.take()
         return known_of(scan, marks, looks, current, proposal), marks
 
+    def _anew(self, request: EngineRequest, marks: Marks, update: MaskUpdate, monitor: Monitor) -> MaskUpdate | None:
+        """Return what the marks say as if nothing had been answered, where the answer was of something else."""
+        choice = self._chooses()
+        is_own = self._answered is not None and is_as_answered(request.current, self._answered)
+        if choice is None or not is_own or not is_denied(marks, request.current, request.volume.geometry.spacing):
+            return None
+        assert self._scan is not None
+        assert self._decision is not None
+        after, nothing = request.current.copy(), np.zeros_like(request.current)
+        after[update.box] = update.mask
+        proposal = self._proposal(request, monitor)
+        looks = Looks(lambda channels: self.ask(channels, monitor), self._scan, marks, nothing, proposal, choice=choice)
+        if not looks.take_anew(after):
+            return None
+        known = known_of(self._scan, marks, looks, nothing, proposal)
+        spacing = np.asarray(request.volume.geometry.spacing)
+        return instead(decided(self._decision, known, marks, nothing, spacing), request.current)
+
+    @staticmethod
+    def _organ(anatomy: Anatomy, marks: Marks, geometry: Geometry) -> MaskUpdate | None:
+        """Return the organ that was pointed at, unless it was denied."""
+        organ = anatomy.organ(marks, geometry.shape)
+        if organ is not None and denies(marks, organ, geometry.shape, np.asarray(geometry.spacing)):
+            return None
+        return organ
+
     def looks_at(self, request: EngineRequest, monitor: Monitor) -> Looks:
         """Return what a first click is looked at with; for the training of what chooses its size."""
         scan = self._prepared(request.volume, monitor)
@@ -206,7 +238,7 @@ class FewClicksEngine:
         if self._predictor is not None:
             self._predictor.close()
         self._anatomist.close()
-        self._predictor = self._scan = self._proposed = None
+        self._predictor = self._scan = self._proposed = self._answered = None
 
     def _prepared(self, volume: Volume, monitor: Monitor) -> Scan:
         if self._scan is None or self._scan.volume is not volume:

@@ -6,7 +6,7 @@ and a small network that sees how each answer lies in the scan says which is lik
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from scipy import ndimage
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.interactive.engines.few_clicks.walk import noise_of
-from napari_radcnn.interactive.engines.lattice import Array, Mask
+from napari_radcnn.interactive.engines.lattice import Array, Lattice, Mask
 
 #: Sides, mm, that are tried; by how much closer than the whole of an object it is looked at, too.
 SIDES = tuple(10 * 1.6**n for n in range(9))
 CLOSER = (1, 3)
 #: What `traits` returns, in this order.
-NAMES = (
+OWN = (
     "voxels",
     "certainty",
     "softness",
@@ -46,9 +46,33 @@ NAMES = (
     "side_mm",
     "radius_mm",
     "side_of_told",
+    "middleness",
+    "weakest_edge",
+    "usual_edge",
+    "strongest_edge",
+    "beyond",
+    "one_side",
+    "doubt",
+    "unevenness",
+    "surface",
 )
+#: What `agreements` returns, in this order.
+SHARED = (
+    "agrees_best",
+    "agrees_second",
+    "agrees_fourth",
+    "agrees_mean",
+    "agrees_smaller",
+    "agrees_larger",
+    "agrees_closer",
+)
+NAMES = (*OWN, *SHARED)
 #: Logits that tell what is stable, and how many standard deviations count as alike.
 _STABLE, _ALIKE = 1.5, 1.5
+#: Percentiles of the edge along the border, and of the values inside.
+_EDGES, _INSIDE = (20, 50, 80), (10, 90)
+#: Answers whose volumes differ by more than this factor agree in nothing.
+_APART = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +98,9 @@ class Guess:
 
 
 def traits(
-    guess: Guess, picture: Array, value: float, proposal: Array, likelihood: float
+    guess: Guess, picture: Array, value: float, proposal: Array, likelihood: float, at: npt.ArrayLike
 ) -> npt.NDArray[np.float32] | None:
-    """Return how an answer lies in the scan, as `NAMES` lists it; None for an empty one, or where all values are alike.
+    """Return how an answer lies in the scan, as `OWN` lists it; None for an empty one, or where all values are alike.
 
     Parameters
     ----------
@@ -90,6 +114,8 @@ def traits(
         Of another engine, 0 to 1.
     likelihood : float
         Of the size, as the network's size head says, its logarithm.
+    at : (3,) array
+        What was clicked, an index in the cube.
     """
     mask = guess.logits > 0
     count = int(np.count_nonzero(mask))
@@ -103,10 +129,16 @@ def traits(
     around = around if around.any() else wider & ~mask
     inner, outer = picture[mask], picture[around]
     gradient = ndimage.gaussian_gradient_magnitude(picture, 0.8)
-    border = float(gradient[wider & ~core].mean())
+    shell = wider & ~core
+    border = float(gradient[shell].mean())
+    edges = np.percentile(gradient[shell] / noise, _EDGES)
+    low, high = np.percentile(inner, _INSIDE)
+    surface = count ** (2 / 3)
     middle, spread = float(np.median(inner)), float(inner.std())
     apart = abs(middle - float(np.median(outer))) if outer.size else 0.0
-    depth = float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
+    depths = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1]
+    depth = float(depths.max())
+    clicked = tuple(np.clip(np.rint(np.asarray(at)), 0, np.array(mask.shape) - 1).astype(int))
     where = np.argwhere(mask)
     sides = where.max(0) - where.min(0) + 1
     side = float(sides.max())
@@ -135,8 +167,59 @@ def traits(
         _log(side) + _log(guess.zoom),
         _log(depth) + _log(guess.zoom),
         _log(side) + _log(guess.zoom) - _log(guess.side),
+        float(depths[clicked]) / depth,
+        *(_log(float(edge)) for edge in edges),
+        float(np.mean((outer < low) | (outer > high))) if outer.size else 0.0,
+        2 * abs(float(np.mean(outer > middle)) - 0.5) if outer.size else 0.0,
+        _log(float((chance * (1 - chance)).sum()) / surface),
+        _log(float(ndimage.gaussian_filter(picture, 1.5)[mask].std()) / noise),
+        float(np.log(np.count_nonzero(shell) / surface)),
     )
     return np.array(found, np.float32)
+
+
+def agreements(guesses: Sequence[Guess], lattices: Sequence[Lattice]) -> npt.NDArray[np.float32]:
+    """Return how answers agree with one another, as `SHARED` lists it, from their Dice coefficients (n, `SHARED`).
+
+    An object is outlined alike though its size was told wrong; a ball of what is all alike is not.
+    """
+    masks = [guess.logits > 0 for guess in guesses]
+    volumes = [np.count_nonzero(mask) * guess.zoom**3 for mask, guess in zip(masks, guesses, strict=True)]
+    n = len(guesses)
+    alike = np.zeros((n, n), np.float32)
+    for a in range(n):
+        for b in range(a):
+            if max(volumes[a], volumes[b]) > _APART * min(volumes[a], volumes[b]):
+                continue
+            coarse, fine = (a, b) if guesses[a].zoom >= guesses[b].zoom else (b, a)
+            seen = _looked_up(masks[fine], lattices[fine], lattices[coarse])
+            both = np.count_nonzero(seen & masks[coarse])
+            alike[a, b] = alike[b, a] = 2 * both / max(1, np.count_nonzero(seen) + np.count_nonzero(masks[coarse]))
+    ordered = np.pad(-np.sort(-alike, 1), ((0, 0), (0, 4)))[:, [0, 1, 3]]
+    rows = np.zeros((n, len(SHARED)), np.float32)
+    rows[:, :3], rows[:, 3] = ordered, alike.sum(1) / max(1, n - 1)
+    for a, of in enumerate(guesses):
+        for b, to in enumerate(guesses):
+            if a == b:
+                continue
+            if of.side == to.side:
+                rows[a, 6] = alike[a, b]
+            elif of.closer == to.closer and abs(np.log(to.side / of.side)) < 1.5 * np.log(SIDES[1] / SIDES[0]):
+                rows[a, 5 if to.side > of.side else 4] = alike[a, b]
+    return rows
+
+
+def _looked_up(mask: Mask, source: Lattice, target: Lattice) -> Mask:
+    """Return a mask on another grid: of each voxel what the nearest one says; nothing outside."""
+    lines, known = [], []
+    for of, step_of, to, step_to, count, length in zip(
+        source.first, source.steps, target.first, target.steps, target.shape, mask.shape, strict=True
+    ):
+        places = np.rint((to + step_to * np.arange(count) - of) / step_of).astype(int)
+        known.append((places >= 0) & (places < length))
+        lines.append(np.clip(places, 0, length - 1))
+    k, j, i = known
+    return np.asarray(mask[np.ix_(*lines)] & k[:, None, None] & j[:, None] & i)
 
 
 def _log(value: float) -> float:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_radcnn.interactive.engines.few_clicks.anew import likelier
 from napari_radcnn.interactive.engines.few_clicks.channels import Board, value_at
-from napari_radcnn.interactive.engines.few_clicks.guesses import CLOSER, SIDES, Choice, Guess, traits
+from napari_radcnn.interactive.engines.few_clicks.guesses import CLOSER, SIDES, Choice, Guess, agreements, traits
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.network import FIRST_SIZE, SIZE_BINS, SIZE_STEP
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
@@ -176,24 +177,47 @@ class Looks:
     def _zoom(self, extent: float) -> float:
         return float(np.clip(extent / (_SHARE * SIZE), _FINEST * self._scan.spacing.min(), _COARSEST))
 
+    def take_anew(self, after: Mask) -> bool:
+        """Look as if nothing had been seen, and say whether what is likely then is something else than an object.
+
+        Parameters
+        ----------
+        after : (k, j, i) array of bool
+            The object, on the scan's grid.
+        """
+        assert self._choice is not None
+        found = self.guesses()
+        likely = likelier(found, self._scores(found), after) if found else None
+        if likely is not None:
+            self._settle(likely[0])
+        return likely is not None
+
     def _guess(self) -> bool:
         """Look with the size that `guesses` prefers, and say whether there was one."""
+        found = self.guesses()
+        if found:
+            self._settle(found[int(self._scores(found).argmax())][0])
+        return bool(found)
+
+    def _scores(self, found: Sequence[tuple[Guess, Lattice, Array]]) -> Array:
         assert self._choice is not None
-        found = [(guess, row) for guess, _, row in self.guesses() if row is not None]
-        if not found:
-            return False
-        scores = self._choice.scores(np.stack([row for _, row in found]))
-        guess = found[int(scores.argmax())][0]
+        return self._choice.scores(np.stack([row for _, _, row in found]))
+
+    def _settle(self, guess: Guess) -> None:
+        """Look with the size of an answer."""
         self._extent = guess.side
         self._look(self._first, guess.zoom)
         if guess.closer == 1:
             low, high = self.extent()
             self._look((low + high - 1) / 2, guess.zoom)
-        return True
 
-    def guesses(self) -> Iterator[tuple[Guess, Lattice, Array | None]]:
-        """Yield what the network says of what was clicked for each of several sizes, and how that lies in the scan."""
+    def guesses(self) -> list[tuple[Guess, Lattice, Array]]:
+        """Return what the network says of what was clicked for each of several sizes, and how that lies in the scan.
+
+        Empty answers, and those where all values are alike, are left out.
+        """
         sides, likelihoods = self._size_likelihoods()
+        found: list[tuple[Guess, Lattice, Array]] = []
         for side in SIDES:
             for closer in CLOSER:
                 zoom = self._zoom(side) / closer
@@ -205,8 +229,14 @@ class Looks:
                 guess = Guess(side, zoom, closer, self.vouched(lattice))
                 likelihood = float(np.interp(np.log2(side), sides, likelihoods))
                 picture, proposal = self._scan.on(lattice), thinned(self._proposal, lattice)
-                yield guess, lattice, traits(guess, picture, self._value, proposal, likelihood)
+                row = traits(guess, picture, self._value, proposal, likelihood, lattice.index(self._first))
+                if row is not None:
+                    found.append((guess, lattice, row))
         self._looks = []
+        shared = agreements([guess for guess, _, _ in found], [lattice for _, lattice, _ in found])
+        return [
+            (guess, lattice, np.append(row, more)) for (guess, lattice, row), more in zip(found, shared, strict=True)
+        ]
 
     def _likely_extent(self) -> float:
         """Return the likely largest side of what was pointed at, mm, as cubes of several zooms agree on it."""
