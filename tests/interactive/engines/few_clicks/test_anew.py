@@ -176,7 +176,7 @@ def test_an_object_in_an_organ_is_found_by_denying_the_organ_and_not_where_somet
         mask[update.box] = update.mask
         begun = mask.copy()
         if is_painted:
-            mask[1, 3:6, 3:6] = True
+            mask[1, 3:6, 3:6] ^= True
         update = engine.predict(EngineRequest(volume, (first, second), mask.copy()), Monitor(1))
         mask[update.box] = update.mask
         return begun, mask
