@@ -61,7 +61,7 @@ def test_what_is_doubtful_goes_within_a_few_ways_to_the_border(at: tuple[int, in
 def test_what_is_rough_still_may_be_taken_back_by_a_positive_click_and_farther_by_a_negative_one() -> None:
     new = part((8, 12, 4), (18, 34, 20))
     kinds = {"before": BEFORE, "chance": UNSURE}
-    found = after(click((16, 30, 10), positive=True), new=new, number=2, **kinds)
+    found = after(click((16, 30, 10), positive=True), new=new, number=1, **kinds)
     np.testing.assert_array_equal(found, new)
     negative, nothing = click((10, 12, 8), positive=False), np.zeros(SHAPE, bool)
     gone = [np.count_nonzero(BEFORE & ~after(negative, new=nothing, number=n, **kinds)) for n in (2, 3)]

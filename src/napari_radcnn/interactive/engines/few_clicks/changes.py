@@ -10,8 +10,9 @@ from scipy import ndimage
 from napari_radcnn.interactive.engines.few_clicks.marks import Mark
 from napari_radcnn.interactive.engines.lattice import Array, Floats, Mask
 
-#: Marks up to which an object is rough: a positive one may take away, too, and a negative one reaches farther.
-_ROUGH = 2
+#: Marks up to which an object is rough: up to which a positive one may take away, too, and a negative one reaches
+#: farther.
+_ROUGH, _NEGATIVE_ROUGH = 1, 2
 #: How far from a negative mark the object is taken away, in ways from the mark to the object's border, while it is
 #: rough and afterwards; the chance below which it is taken away wherever it is connected with that.
 #: (All chosen in games on scans that were trained on.)
@@ -41,15 +42,14 @@ def limited(
     number : int
         Of marks, the newest included.
     """
-    is_rough = number <= _ROUGH
     if mark.positive:
-        return after if is_rough else np.asarray(after | before)
+        return after if number <= _ROUGH else np.asarray(after | before)
     gone = before & ~after
     if not gone.any():
         return before
     far, way = _distances(mark, ~before, start, spacing)
     surely = gone & (chance < _SURELY_NOT)
-    near = gone & (far <= (_FAR_WAYS if is_rough else _WAYS) * way)
+    near = gone & (far <= (_FAR_WAYS if number <= _NEGATIVE_ROUGH else _WAYS) * way)
     pieces, _ = ndimage.label(near | surely, np.ones((3, 3, 3), bool))
     return np.asarray(before & ~np.isin(pieces, np.unique(pieces[near])))
 
