@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +23,6 @@ from napari_radcnn.gui.layers.label_values import feature_names, names_of, unsig
 from napari_radcnn.gui.layers.look import Look, look_of, look_of_points
 from napari_radcnn.gui.layers.multiscale import finest_that_fits, shown_levels
 from napari_radcnn.gui.layers.time_points import TimePoints, least_finite, shown_points
-from napari_radcnn.gui.parts.units import in_mm
 from napari_radcnn.preprocessing import Interpolation, resample
 from napari_radcnn.progress import CancelEvent, Progress
 from napari_radcnn.results import LabelMap
@@ -464,12 +464,18 @@ def _native_geometry(layer: Any, place: Place) -> tuple[Geometry, tuple[str, ...
     return Geometry(place.native.shape, moved @ place.native.affine), (*warnings, warning)
 
 
+@lru_cache
+def _in_mm(unit: Any) -> float | None:
+    """Return how long a unit of pint's is, mm; None for no length. (pint takes a millisecond, a moved layer asks often.)"""
+    return float((1.0 * unit).to("mm").magnitude) if unit.is_compatible_with("mm") else None
+
+
 def _present_geometry(layer: Any) -> tuple[Geometry, tuple[str, ...]]:
     """Return the grid of the layer's array in LPS mm from all of its transforms, and what was assumed for it."""
     time = (0.0,) * (layer.ndim - 3)  # a step through time does not move the patient
     origin = np.array(layer.data_to_world((*time, 0.0, 0.0, 0.0)), float)[-3:]
     steps = [np.array(layer.data_to_world((*time, *row)), float)[-3:] - origin for row in np.eye(3)]
-    units = [in_mm(unit) for unit in tuple(layer.units)[-3:]]
+    units = [_in_mm(unit) for unit in tuple(layer.units)[-3:]]
     is_length = None not in units
     to_mm = np.array(units, float) if is_length else np.ones(3)
     affine = np.eye(4)
@@ -478,9 +484,6 @@ def _present_geometry(layer: Any) -> tuple[Geometry, tuple[str, ...]]:
     warning = f"Layer '{layer.name}' has no unit of length; its scale is assumed to be in mm."
     shape = volume_shape(layer)
     return Geometry((shape[0], shape[1], shape[2]), affine), () if is_length else (warning,)
-
-
-# -- positions ----------------------------------------------------------------------------------------------------
 
 
 def to_patient(points: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -12,6 +12,7 @@ from napari_radcnn.interactive.engines.few_clicks.guesses import Guess
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, thinned
 from napari_radcnn.interactive.update import MaskUpdate, box_of, joined
+from napari_radcnn.metrics import dice
 
 #: Marks up to which an object may be begun anew; how deep a negative one lies then, as a share of the deepest place.
 _MARKS, _CORE = 3, 0.7
@@ -76,7 +77,7 @@ def likelier(
     """
     chance = np.exp(_SHARP * (scores - scores.max()))
     seen = [thinned(after, lattice) > 0.5 for _, lattice, _ in guesses]
-    alike = [_dice(mask, guess.logits > 0) for mask, (guess, _, _) in zip(seen, guesses, strict=True)]
+    alike = [dice(mask, guess.logits > 0) for mask, (guess, _, _) in zip(seen, guesses, strict=True)]
     best = int(scores.argmax())
     is_smaller = np.count_nonzero(guesses[best][0].logits > 0) < np.count_nonzero(seen[best])
     is_unlike = float(np.dot(chance, alike) / chance.sum()) < _UNLIKE
@@ -101,7 +102,3 @@ def denies(marks: Marks, organ: MaskUpdate, shape: tuple[int, ...], spacing: Flo
     mask = np.zeros(shape, bool)
     mask[organ.box] = organ.mask
     return coreness(mask, negative, spacing.tolist()) > _CORE
-
-
-def _dice(a: Mask, b: Mask) -> float:
-    return 2 * np.count_nonzero(a & b) / max(1, np.count_nonzero(a) + np.count_nonzero(b))

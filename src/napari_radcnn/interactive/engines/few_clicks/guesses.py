@@ -17,6 +17,7 @@ from scipy import ndimage
 from napari_radcnn.errors import ModelError
 from napari_radcnn.interactive.engines.few_clicks.walk import noise_of
 from napari_radcnn.interactive.engines.lattice import Array, Lattice, Mask
+from napari_radcnn.metrics import dice
 
 #: Sides, mm, that are tried; by how much closer than the whole of an object it is looked at, too.
 SIDES = tuple(10 * 1.6**n for n in range(9))
@@ -193,8 +194,7 @@ def agreements(guesses: Sequence[Guess], lattices: Sequence[Lattice]) -> npt.NDA
                 continue
             coarse, fine = (a, b) if guesses[a].zoom >= guesses[b].zoom else (b, a)
             seen = _looked_up(masks[fine], lattices[fine], lattices[coarse])
-            both = np.count_nonzero(seen & masks[coarse])
-            alike[a, b] = alike[b, a] = 2 * both / max(1, np.count_nonzero(seen) + np.count_nonzero(masks[coarse]))
+            alike[a, b] = alike[b, a] = dice(seen, masks[coarse])
     ordered = np.pad(-np.sort(-alike, 1), ((0, 0), (0, 4)))[:, [0, 1, 3]]
     rows = np.zeros((n, len(SHARED)), np.float32)
     rows[:, :3], rows[:, 3] = ordered, alike.sum(1) / max(1, n - 1)
