@@ -466,7 +466,7 @@ def _native_geometry(layer: Any, place: Place) -> tuple[Geometry, tuple[str, ...
 
 @lru_cache
 def _in_mm(unit: Any) -> float | None:
-    """Return how long a unit of pint's is, mm; None for no length. Kept, since pint takes 1 ms at each move of a layer."""
+    """Return how long a unit of pint's is, mm; None for no length. Kept: pint takes 1 ms at each move of a layer."""
     return float((1.0 * unit).to("mm").magnitude) if unit.is_compatible_with("mm") else None
 
 
