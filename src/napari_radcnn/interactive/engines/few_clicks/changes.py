@@ -16,7 +16,10 @@ _ROUGH, _NEGATIVE_ROUGH = 1, 2
 #: How far from a negative mark the object is taken away, in ways from the mark to the object's border, while it is
 #: rough and afterwards; the chance below which it is taken away wherever it is connected with that.
 #: (All chosen in games on scans that were trained on.)
-_FAR_WAYS, _WAYS, _SURELY_NOT = 6.0, 2.5, 0.3
+_FAR_WAYS, _WAYS, _SURELY_NOT = 6.0, 1.5, 0.2
+#: By how many times itself an object may grow at a mark; what makes it grow more reaches so many ways from the mark to
+#: the object. (Chosen likewise.)
+_GROWTH, _REACH = 2.0, 2.5
 
 
 def limited(
@@ -43,7 +46,7 @@ def limited(
         Of marks, the newest included.
     """
     if mark.positive:
-        return after if number <= _ROUGH else np.asarray(after | before)
+        return after if number <= _ROUGH else before | _added(after & ~before, before, mark, start, spacing)
     gone = before & ~after
     if not gone.any():
         return before
@@ -54,17 +57,25 @@ def limited(
     return np.asarray(before & ~np.isin(pieces, np.unique(pieces[near])))
 
 
-def _distances(mark: Mark, outside: Mask, start: Sequence[int], spacing: Floats) -> tuple[Array, float]:
-    """Return how far every voxel is from a mark, and the longest way from a place of it to what lies outside, mm."""
-    lines = [(np.arange(n) * s).astype(np.float32) for n, s in zip(outside.shape, spacing, strict=True)]
-    nearest = np.full(outside.shape, np.inf, np.float32)
+def _added(added: Mask, before: Mask, mark: Mark, start: Sequence[int], spacing: Floats) -> Mask:
+    """Return what a positive mark adds: what is near it alone, where it would make the object many times as large."""
+    if np.count_nonzero(added) <= _GROWTH * np.count_nonzero(before):
+        return added
+    far, way = _distances(mark, before, start, spacing)
+    return np.asarray(added & (far <= _REACH * way)) if way > 0 else added
+
+
+def _distances(mark: Mark, others: Mask, start: Sequence[int], spacing: Floats) -> tuple[Array, float]:
+    """Return how far every voxel is from a mark, and the longest way from a place of it to other voxels, mm."""
+    lines = [(np.arange(n) * s).astype(np.float32) for n, s in zip(others.shape, spacing, strict=True)]
+    nearest = np.full(others.shape, np.inf, np.float32)
     way = 0.0
     for place in (mark.at - np.asarray(start)) * spacing:
         k, j, i = ((line - np.float32(at)) ** 2 for line, at in zip(lines, place, strict=True))
         far = np.sqrt(k[:, None, None] + j[:, None] + i)
         # The object ends at the latest one voxel beyond these arrays.
         faces = min(float((at + s).min()) for at, s in zip(_to_faces(place, lines), spacing, strict=True))
-        way = max(way, min(float(far[outside].min()) if outside.any() else np.inf, faces))
+        way = max(way, min(float(far[others].min()) if others.any() else np.inf, faces))
         np.minimum(nearest, far, out=nearest)
     return nearest, way
 
