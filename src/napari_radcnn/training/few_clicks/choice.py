@@ -46,8 +46,6 @@ _BESIDE = 0.4
 #: Networks, their hidden features, steps, clicks a step, rate, decay; noise of traits, in standard deviations; how
 #: sharp a choice between answers is, and the weight of telling how right each is.
 _NETWORKS, _HIDDEN, _STEPS, _BATCH, _RATE, _DECAY, _NOISE, _SHARP, _TELL = 6, 16, 1200, 48, 3e-3, 3e-2, 0.15, 2.0, 0.5
-
-
 #: What is kept of a lesson.
 _KINDS = ("traits", "dice")
 
@@ -71,8 +69,8 @@ class Lesson:
 def learn_choice(data: Path, out: Path, clicks: int, seed: int = 1) -> Path:
     """Click on objects, learn, and write ``few-clicks-choice.safetensors`` beside the network's weights in `out`.
 
-    What the clicks teach is kept in the folder ``few-clicks-lessons`` beside `out`, one file for each object; what is
-    there is not made again.
+    What the clicks teach is kept below ``few-clicks-lessons`` beside `out`, one file for each object; what is there for
+    the same network, seed, clicks and traits is not made again.
 
     Parameters
     ----------
@@ -86,12 +84,12 @@ def learn_choice(data: Path, out: Path, clicks: int, seed: int = 1) -> Path:
         Of everything random.
     """
     weights = out / "few-clicks.safetensors"
-    network = few_clicks_network(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
-    engine = FewClicksEngine(network=network, anatomist=Nobody(), choice=False)
+    identity = hashlib.sha256(weights.read_bytes()).hexdigest()
+    engine = FewClicksEngine(network=few_clicks_network(weights, identity), anatomist=Nobody(), choice=False)
     cases = [case for scan in load_scans(data, out.parent / "few-clicks-cache") for case in cases_of(scan, _EVERY)]
     whole = list({id(volume): volume for volume, _ in cases}.values())
-    kept = out.parent / "few-clicks-lessons"
-    kept.mkdir(exist_ok=True)
+    kept = out.parent / "few-clicks-lessons" / f"{identity[:12]}-{seed}-{clicks}-{len(NAMES)}"
+    kept.mkdir(parents=True, exist_ok=True)
     lessons: list[Lesson] = []
     for number in range(len(cases) + _LESIONS * len(whole)):
         path, rng = kept / f"{number:04d}.npz", np.random.default_rng((seed, number))
