@@ -70,7 +70,7 @@ def test_what_is_doubtful_goes_within_a_few_ways_to_the_border(at: tuple[int, in
     lone[at] = False
     far = ndimage.distance_transform_edt(lone, SPACING)
     way = far[~BEFORE].min()
-    np.testing.assert_array_equal(found, BEFORE & (far > 1.5 * way))
+    np.testing.assert_array_equal(found, BEFORE & (far > 2.0 * way))
     assert 0 < np.count_nonzero(BEFORE & ~found) < 0.5 * np.count_nonzero(BEFORE)
 
 

@@ -91,3 +91,25 @@ def test_ways_stop_at_an_edge_that_a_straight_line_crosses() -> None:
     beside = [np.linalg.norm((places - (at + np.array([0, 0, step]))) * SPACING, axis=1).argmin() for step in (-7, 7)]
     assert straight[beside[0]] == pytest.approx(straight[beside[1]], abs=0.05)
     assert ways[beside[0]] > 3 * ways[beside[1]]
+
+
+def test_depth_is_the_way_to_the_nearest_voxel_on_the_other_side() -> None:
+    """Told in finest voxels here, where the network sees nothing, and two of them at most."""
+    of = known(FLAT, BALL, (MIDDLE, True))
+    assert of.lattice.is_fine
+    depths, at = feature(of, "depth_before")
+    at = np.rint(at).astype(int)
+    belongs = BALL[tuple(at.T)]
+    places = at * SPACING
+    near = np.linalg.norm(places - MIDDLE * SPACING, axis=1) < RADIUS + 3
+    for side in (True, False):
+        of_side, others = np.flatnonzero(near & (belongs == side))[::7], places[belongs != side]
+        ways = np.array([np.sqrt(((others - places[n]) ** 2).sum(1).min()) for n in of_side])
+        expected = np.minimum(ways / SPACING.min(), 2) * (1 if side else -1)
+        np.testing.assert_allclose(depths[of_side], expected, atol=1e-4)
+
+
+def test_a_scan_that_is_the_object_as_a_whole_is_deep_everywhere() -> None:
+    of = known(FLAT, np.ones_like(BALL), (MIDDLE, True))
+    assert (feature(of, "depth_before")[0] == 2).all()
+    assert np.isfinite(of.features).all()

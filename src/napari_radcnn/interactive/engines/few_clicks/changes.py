@@ -16,7 +16,7 @@ _ROUGH, _NEGATIVE_ROUGH = 1, 2
 #: How far from a negative mark the object is taken away, in ways from the mark to the object's border, while it is
 #: rough and afterwards; the chance below which it is taken away wherever it is connected with that.
 #: (All chosen in games on scans that were trained on.)
-_FAR_WAYS, _WAYS, _SURELY_NOT = 6.0, 1.5, 0.2
+_FAR_WAYS, _WAYS, _SURELY_NOT = 6.0, 2.0, 0.25
 #: By how many times itself an object may grow at a mark; what makes it grow more reaches so many ways from the mark to
 #: the object. (Chosen likewise.)
 _GROWTH, _REACH = 2.0, 2.5
