@@ -49,6 +49,11 @@ class Key:
     low: int
     high: int
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is about its own slice alone."""
+        return self.high - self.low <= 1
+
 
 @dataclass(frozen=True, eq=False)
 class Cut:
@@ -134,18 +139,21 @@ class Propagation:
         self._done = 0
 
     def insert(self, key: Key) -> None:
-        """Outline a prompted slice, and follow the object from there to both sides."""
+        """Outline a prompted slice, and follow the object from there to both sides, if it may lie there."""
         mask = self._outlined(key.index, key.rects)
         self._stack[key.index] = mask
+        if key.is_flat:  # what lies in other slices is not its own
+            return
         for step in (-1, 1):
             self._follow(key.index, mask, step, (key.low, key.high))
 
     def cut(self, index: int) -> None:
         """Take what a new cut takes from a slice between prompted ones, and follow what is left away from them."""
-        if self._stack.is_empty(index) or not self._keys:
+        near = [key for key in self._keys if key.low <= index < key.high]
+        if self._stack.is_empty(index) or not near:
             self._subtract(index)
             return
-        nearest = min(self._keys, key=lambda key: (abs(key.index - index), key.index))
+        nearest = min(near, key=lambda key: (abs(key.index - index), key.index))
         if nearest.index == index:
             self.insert(nearest)
             return

@@ -14,6 +14,7 @@ from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.litemedsam import engine as litemedsam
 from napari_radcnn.interactive.engines.litemedsam.engine import LiteMedSamEngine
+from napari_radcnn.interactive.engines.litemedsam.prompts import plane_axis
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.phantom import rotation
 from napari_radcnn.progress import Monitor
@@ -72,9 +73,24 @@ class Session:
         self.mask[update.box] = update.mask
         return update
 
+    def follow(self, prompt, monitor=None):
+        """Add a flat box, and another one across it that lets the object go through all slices."""
+        self.add(prompt, monitor)
+        axis = plane_axis(prompt, self.volume.geometry)
+        other = (axis + 1) % 3
+        row, column = (n for n in range(3) if n != other)
+        ends = (SHAPE[row] - 1, SHAPE[column] - 1)
+        return self.add(_box(self.volume, other, SHAPE[other] // 2, (0, 0), ends), monitor)
+
 
 def _expected(*gaps):
     return _bar(*gaps) > 0
+
+
+def _slice_of_it(index):
+    truth = np.zeros(SHAPE, bool)
+    truth[index] = _expected()[index]
+    return truth
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -85,7 +101,7 @@ def test_a_bar_is_followed_to_both_ends_along_any_axis_of_a_tilted_scan(axis):
     low = (BAR[row].start - 2, BAR[column].start - 1)
     high = (BAR[row].stop + 1, BAR[column].stop)
     session = Session(volume)
-    update = session.add(_box(volume, axis, BAR[axis].start + 4, low, high))
+    update = session.follow(_box(volume, axis, BAR[axis].start + 4, low, high))
     np.testing.assert_array_equal(session.mask, _expected())
     assert update.box == BAR  # the smallest box that holds it
     np.testing.assert_array_equal(volume.array, before)
@@ -98,16 +114,68 @@ def test_a_round_cylinder_is_followed_and_nothing_else_is_taken():
     array[:4] = array[22:] = 0
     array[:, 50:60, 38:46] = 80  # a second bright bar apart from it
     session = Session(_volume(array))
-    session.add(_box(session.volume, 0, 9, (20, 7), (40, 29)))
+    session.follow(_box(session.volume, 0, 9, (20, 7), (40, 29)))
     truth = array > 0
     truth[:, 50:60, 38:46] = False
     assert 2 * (session.mask & truth).sum() / (session.mask.sum() + truth.sum()) > 0.99
     assert not session.mask[:, 50:].any()
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_flat_box_is_answered_in_its_own_slice_at_the_cost_of_one(axis):
+    volume = _volume(_bar())
+    session = Session(volume)
+    session.mask[2, 3:5, 4:7] = session.mask[24, 50:52, 40:44] = True
+    stroked = session.mask.copy()
+    row, column = (n for n in range(3) if n != axis)
+    index = BAR[axis].start + 4
+    low, high = (BAR[row].start - 2, BAR[column].start - 1), (BAR[row].stop + 1, BAR[column].stop)
+    session.add(_box(volume, axis, index, low, high))
+    truth, plane = stroked.copy(), [slice(None)] * 3
+    plane[axis] = index
+    truth[tuple(plane)] = _expected()[tuple(plane)]
+    np.testing.assert_array_equal(session.mask, truth)
+    assert session.network.embedded == 1
+
+
+def test_a_further_flat_box_or_click_changes_its_own_slice_alone():
+    volume = _volume(_bar())
+    session = Session(volume)
+    session.add(_box(volume, 0, 8, (18, 10), (37, 25)))
+    session.mask[9, 28, 18] = session.mask[13, 28, 18] = True  # strokes
+    session.add(_box(volume, 0, 14, (18, 10), (37, 25)))
+    session.add(Prompt.point(_at(volume, (11, 28, 18))))
+    truth = _slice_of_it(8) | _slice_of_it(11) | _slice_of_it(14)
+    truth[9, 28, 18] = truth[13, 28, 18] = True
+    np.testing.assert_array_equal(session.mask, truth)
+    session.add(Prompt.point(_at(volume, (13, 28, 18)), positive=False))
+    truth[13, 28, 18] = False
+    np.testing.assert_array_equal(session.mask, truth)
+    session.add(Prompt.point(_at(volume, (14, 34, 18)), positive=False))
+    assert not session.mask[14, 34].any()
+    assert session.mask[14, 20:30, 12:24].all()
+    session.mask[14] = truth[14]
+    np.testing.assert_array_equal(session.mask, truth)
+
+
+def test_a_box_with_depth_after_a_flat_one_lets_the_object_go_on_from_both():
+    volume = _volume(_bar())
+    session = Session(volume)
+    session.add(_box(volume, 0, 8, (18, 10), (37, 25)))
+    ends = ((6, 18, 10), (16, 18, 10), (6, 37, 10), (6, 18, 25))
+    session.add(Prompt.box(*(_at(volume, end) for end in ends)))
+    truth = _expected()
+    truth[:6] = truth[17:] = False
+    np.testing.assert_array_equal(session.mask, truth)
+    session.add(_box(volume, 0, 14, (18, 10), (37, 17)))  # narrower, and followed within the depth
+    assert session.mask[14:17].sum() < truth[14:17].sum()
+    np.testing.assert_array_equal(session.mask[:11], truth[:11])
+    assert not session.mask[17:].any()
+
+
 def test_it_stops_at_a_gap_and_a_second_box_goes_on_behind_it():
     session = Session(_volume(_bar(13)))
-    session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(session.volume, 0, 8, (18, 10), (37, 25)))
     first = _expected(13)
     first[13:] = False
     np.testing.assert_array_equal(session.mask, first)
@@ -120,14 +188,14 @@ def test_it_stops_where_the_next_slice_shows_something_else():
     array[14:] = 0
     array[14:21, 31:40, 20:28] = 100  # overlaps the bar by a quarter of what it would take
     session = Session(_volume(array))
-    session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(session.volume, 0, 8, (18, 10), (37, 25)))
     assert session.mask[13].any()
     assert not session.mask[14:].any()
 
 
 def test_strokes_near_another_box_are_kept():
     session = Session(_volume(_bar()))
-    session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(session.volume, 0, 8, (18, 10), (37, 25)))
     session.mask[7, 30:34, 14:18] = False  # an eraser, near the first box
     stroked = session.mask.copy()
     session.add(_box(session.volume, 0, 16, (18, 10), (37, 25)))
@@ -140,7 +208,7 @@ def test_a_box_drawn_in_an_oblique_plane_means_the_nearest_slice():
     ends = [(9 + tilt * (c - 18), r, c) for r, c in ((18, 10), (37, 10), (18, 25))]
     session = Session(volume)
     session.add(Prompt.box(*(_at(volume, end) for end in ends)))
-    np.testing.assert_array_equal(session.mask, _expected())
+    np.testing.assert_array_equal(session.mask, _slice_of_it(9))
 
 
 def test_a_box_with_depth_bounds_the_slices():
@@ -180,7 +248,7 @@ def test_a_second_part_in_one_slice_is_added_and_a_better_box_replaces():
 def test_a_negative_lasso_over_the_object_ends_it_there():
     volume = _volume(_bar())
     session = Session(volume)
-    session.add(_box(volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(volume, 0, 8, (18, 10), (37, 25)))
     session.add(
         Prompt.lasso([_at(volume, (16, r, c)) for r, c in ((17, 9), (17, 27), (39, 27), (39, 9))], positive=False)
     )
@@ -202,7 +270,7 @@ def test_a_negative_lasso_over_a_part_takes_the_part():
 def test_a_negative_click_draws_the_box_in_from_there_on():
     volume = _volume(_bar())
     session = Session(volume)
-    session.add(_box(volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(volume, 0, 8, (18, 10), (37, 25)))
     session.add(Prompt.point(_at(volume, (14, 34, 18)), positive=False))
     assert session.mask[:14].sum() == _expected()[:14].sum()
     assert not session.mask[14, 34].any()
@@ -213,7 +281,7 @@ def test_a_negative_click_draws_the_box_in_from_there_on():
 def test_a_negative_box_with_depth_takes_its_voxels_and_nothing_else():
     volume = _volume(_bar())
     session = Session(volume)
-    session.add(_box(volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(volume, 0, 8, (18, 10), (37, 25)))
     ends = ((6, 22, 14), (10, 22, 14), (6, 26, 14), (6, 22, 17))
     session.add(Prompt.box(*(_at(volume, end) for end in ends), positive=False))
     truth = _expected()
@@ -233,7 +301,7 @@ def test_a_negative_box_with_depth_takes_its_voxels_and_nothing_else():
 def test_other_prompts_become_boxes(prompt):
     session = Session(_volume(_bar()))
     session.add(prompt(session.volume))
-    np.testing.assert_array_equal(session.mask, _expected())
+    np.testing.assert_array_equal(session.mask, _slice_of_it(8))
 
 
 def test_a_click_beside_what_was_found_reaches_there():
@@ -251,7 +319,7 @@ def test_locked_voxels_are_never_taken():
     forbidden[10:12, 20:36, 12:16] = True
     forbidden[18] = True
     session = Session(_volume(_bar()), forbidden)
-    session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(session.volume, 0, 8, (18, 10), (37, 25)))
     assert not session.mask[forbidden].any()
     assert not session.mask[18:].any()
     np.testing.assert_array_equal(session.mask[14:18], _expected()[14:18])  # two slices on, the box is wide again
@@ -274,6 +342,7 @@ def test_a_first_negative_prompt_takes_from_strokes():
 
 def test_it_is_asked_once_a_slice_and_stops_between_two():
     session = Session(_volume(_bar()))
+    session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
     cancel, told = threading.Event(), []
 
     def progress(done, total, message):
@@ -281,22 +350,22 @@ def test_it_is_asked_once_a_slice_and_stops_between_two():
         if len(told) == 4:
             cancel.set()
 
+    depth = [_at(session.volume, end) for end in ((0, 18, 10), (16, 18, 10), (0, 37, 10), (0, 18, 25))]
     with pytest.raises(CancelledError):
-        session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)), Monitor(1, progress, cancel))
-    assert session.network.embedded == 4  # the one under way is finished
+        session.add(Prompt.box(*depth), Monitor(1, progress, cancel))
+    assert session.network.embedded == 4  # the one under way is finished; one was known
     assert "slice 9" in told[0]
-    session.prompts.clear()
-    session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
-    slices = BAR[0].stop - BAR[0].start + 2
-    assert session.network.embedded == slices
+    session.prompts.pop()
+    session.add(Prompt.box(*depth))
+    assert session.network.embedded == 13  # slices 5 to 16, and one where nothing is
     session.add(_box(session.volume, 0, 9, (18, 10), (37, 25)))
-    assert session.network.embedded == slices
+    assert session.network.embedded == 13
 
 
 def test_embeddings_are_given_up_where_they_are_too_many(monkeypatch):
     monkeypatch.setattr(litemedsam, "_MOST_MB", 1)  # eight of the stand-in's
     session = Session(_volume(_bar()))
-    session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(session.volume, 0, 8, (18, 10), (37, 25)))
     kept = session.engine._embeddings
     assert 0 < sum(one.nbytes for one in kept._kept.values()) == kept._size <= 1 << 20
     session.engine.close()
@@ -306,10 +375,10 @@ def test_embeddings_are_given_up_where_they_are_too_many(monkeypatch):
 
 def test_another_scan_is_not_answered_from_the_last_one():
     session = Session(_volume(_bar()))
-    session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
+    session.follow(_box(session.volume, 0, 8, (18, 10), (37, 25)))
     other = np.roll(_bar(), 3, axis=0)
     session.volume, session.prompts, session.mask = _volume(other), [], np.zeros(SHAPE, bool)
-    session.add(_box(session.volume, 0, 10, (18, 10), (37, 25)))
+    session.follow(_box(session.volume, 0, 10, (18, 10), (37, 25)))
     np.testing.assert_array_equal(session.mask, other > 0)
 
 
@@ -319,16 +388,16 @@ def test_a_ct_is_shown_in_the_window_of_what_is_boxed(low, high):
     array[BAR] = high
     session = Session(_volume(array, modality="CT", units="HU"))
     session.add(_box(session.volume, 0, 8, (20, 12), (35, 23)))
-    np.testing.assert_array_equal(session.mask, _expected())
+    np.testing.assert_array_equal(session.mask, _slice_of_it(8))
 
 
 def test_colors_and_values_that_are_no_numbers_are_taken():
     colors = np.repeat((_bar() > 0)[..., None], 3, axis=3).astype(np.uint8) * 200
     session = Session(_volume(colors))
     session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
-    np.testing.assert_array_equal(session.mask, _expected())
+    np.testing.assert_array_equal(session.mask, _slice_of_it(8))
     holes = _bar().astype(np.float32)
     holes[:, 50:] = np.nan
     session = Session(_volume(holes))
     session.add(_box(session.volume, 0, 8, (18, 10), (37, 25)))
-    np.testing.assert_array_equal(session.mask, _expected())
+    np.testing.assert_array_equal(session.mask, _slice_of_it(8))

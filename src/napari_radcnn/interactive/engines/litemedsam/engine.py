@@ -1,4 +1,8 @@
-"""`litemedsam`: a box in a slice, outlined by LiteMedSAM (Ma et al. 2024), and followed from slice to slice."""
+"""`litemedsam`: a box in a slice, outlined by LiteMedSAM (Ma et al. 2024), there alone.
+
+It is followed from slice to slice only where the user says how far: the network sees one slice at a time, and answers
+also where the object has ended.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_radcnn.geometry import Box
+from napari_radcnn.geometry import Box, Geometry
 from napari_radcnn.inference.settings import RunSettings
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.litemedsam.network import BoxNetwork, Embedding, Frame, Slice
 from napari_radcnn.interactive.engines.litemedsam.prompts import Reading, cuts_of, key_index, read_prompts
 from napari_radcnn.interactive.engines.specs import LITEMEDSAM
+from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.interactive.propagate import Flat, Key, Propagation, Rect, Stack
 from napari_radcnn.interactive.update import Mask, MaskUpdate, box_of, joined
 from napari_radcnn.progress import Monitor
@@ -27,7 +32,7 @@ Window = tuple[float, float]
 
 
 class LiteMedSamEngine:
-    """Outlines what a box in a slice holds, and follows it through the slices on both sides.
+    """Outlines what a box in a slice holds, and follows it through the slices that a box with depth names.
 
     Parameters
     ----------
@@ -58,7 +63,7 @@ class LiteMedSamEngine:
         self._take(volume)
 
     def predict(self, request: EngineRequest, monitor: Monitor) -> MaskUpdate:
-        """Outline the new prompt's slice, and follow the object from there; see `Engine`.
+        """Outline the new prompt's slice, and follow the object as far as the prompts say; see `Engine`.
 
         The slices of other prompts stay as they are, and those nearer to them, unless they are empty.
         """
@@ -71,14 +76,17 @@ class LiteMedSamEngine:
         forbidden = None if request.forbidden is None else np.moveaxis(request.forbidden, reading.axis, 0)
         work = Propagation(stack, outline, reading.keys, reading.cuts, reading.bounds, forbidden, monitor)
         new = request.prompts[-1]
-        if self._is_changed(request, reading):
+        before = read_prompts(request.prompts[:-1], geometry, request.current) if len(request.prompts) > 1 else None
+        if before is not None and _is_changed(before, reading, new, geometry):
             for filled in np.flatnonzero(stack.before.any(axis=(1, 2))):
                 stack.clear(int(filled))
             for key in reading.keys:
                 work.insert(key)
         elif new.positive:
             index = key_index(new, geometry, reading.axis)
-            work.insert(next(key for key in reading.keys if key.index == index))
+            for key in reading.keys:
+                if key.index == index or _reaches_farther(key, before):
+                    work.insert(key)
         else:
             cuts = cuts_of(new, geometry, reading.axis)
             for index, cut in cuts.items():
@@ -118,21 +126,28 @@ class LiteMedSamEngine:
             self._range = plain.contrast_limits()
         return self._range
 
-    @staticmethod
-    def _is_changed(request: EngineRequest, reading: Reading) -> bool:
-        """Whether the new prompt says something about all slices: another axis, or new bounds."""
-        if len(request.prompts) == 1 or not request.prompts[-1].positive:
-            return False
-        before = read_prompts(request.prompts[:-1], request.volume.geometry, request.current)
-        own = key_index(request.prompts[-1], request.volume.geometry, reading.axis)
-        is_key = any(key.index == own for key in reading.keys)
-        return before.axis != reading.axis or before.bounds != reading.bounds or not is_key or _is_cut(before, reading)
+
+def _is_changed(before: Reading, now: Reading, new: Prompt, geometry: Geometry) -> bool:
+    """Whether the new prompt says something about all slices: another axis, or new bounds."""
+    if not new.positive:
+        return False
+    own = key_index(new, geometry, now.axis)
+    is_key = any(key.index == own for key in now.keys)
+    return before.axis != now.axis or before.bounds != now.bounds or not is_key or _is_cut(before, now)
 
 
 def _is_cut(before: Reading, now: Reading) -> bool:
     """Whether a slice that was in reach is not any more."""
-    ends = {key.index: (key.low, key.high) for key in now.keys}
-    return any(ends.get(key.index) != (key.low, key.high) for key in before.keys)
+    kept = {key.index: key for key in now.keys}
+    return any(
+        key.index not in kept or kept[key.index].low > key.low or kept[key.index].high < key.high for key in before.keys
+    )
+
+
+def _reaches_farther(key: Key, before: Reading | None) -> bool:
+    """Whether a slice was prompted before, and speaks for more slices now."""
+    known = () if before is None else before.keys
+    return any(other.index == key.index and (other.low, other.high) != (key.low, key.high) for other in known)
 
 
 def _ct_window(volume: Volume, reading: Reading) -> Window:

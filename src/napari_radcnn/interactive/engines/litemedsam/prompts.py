@@ -1,7 +1,8 @@
 """What prompts mean to an engine that knows boxes in slices.
 
 A box or a lasso is a box in the slice that it was drawn in. Clicks and scribbles become a box around them. What was
-drawn in an oblique plane is projected to the nearest slice of the scan.
+drawn in an oblique plane is projected to the nearest slice of the scan. Each is about its own slice alone, unless a box
+with depth, or one in another plane, says through which slices the object goes.
 """
 
 from __future__ import annotations
@@ -154,6 +155,7 @@ class _Boxes:
         rows, columns = (geometry.shape[n] for n in self._others)
         self._whole = self.bounds = (0, 0, rows, columns)
         self._within = (0, geometry.shape[axis])
+        self._is_bounded = False
         self._rects: dict[int, list[Rect]] = {}
         self._depths: dict[int, tuple[int, int]] = {}
 
@@ -175,11 +177,20 @@ class _Boxes:
         """Return the slices with boxes, in ascending order."""
         found = []
         for index, rects in sorted(self._rects.items()):
-            low, high = self._depths.get(index, self._within)
+            low, high = self._reach_through(index)
             low, high = max(low, self._within[0]), min(high, self._within[1])
             if low <= index < high:
                 found.append(Key(index, tuple(rects), low, high))
         return tuple(found)
+
+    def _reach_through(self, index: int) -> tuple[int, int]:
+        """Return the first slice that a prompted one speaks for, and the one after the last."""
+        if index in self._depths:
+            return self._depths[index]
+        around = [depth for depth in self._depths.values() if depth[0] <= index < depth[1]]
+        if around:
+            return around[-1]
+        return self._within if self._is_bounded else (index, index + 1)
 
     def _extent(self, prompt: Prompt) -> tuple[Rect, int, int]:
         """Return rows and columns that a prompt covers, within the slice, and the first slice and that after the last.
@@ -227,3 +238,4 @@ class _Boxes:
         self.bounds = common(self.bounds, free) or free
         low, high = max(self._within[0], within[0]), min(self._within[1], within[1])
         self._within = (low, high) if high > low else within
+        self._is_bounded = True
