@@ -90,7 +90,8 @@ LITEMEDSAM = ModelSpec(
     title="LiteMedSAM",
     task="interactive",
     version="2",
-    summary="A 2-D tool: outlines what a box holds in the slice that is seen, with the weights of LiteMedSAM; any modality.",
+    summary="A 2-D tool: outlines what a box holds in the slice that is seen, with the weights of LiteMedSAM; "
+    "any modality.",
     modalities=(),
     body_part="any",
     pipeline=f"{_HERE}.litemedsam.engine:LiteMedSamEngine",
