@@ -110,6 +110,32 @@ def test_a_positive_click_adds_what_is_missing_and_takes_nothing_away() -> None:
     assert agreement(object_.mask, first | second) > 0.9
 
 
+def test_a_negative_click_takes_away_near_itself() -> None:
+    k, j, i = np.indices(GRID.shape)
+    tube = ((k - 13) * 2.5) ** 2 + ((j - 28) * 1.1) ** 2 <= 6.0**2
+    object_ = Clicked(scan(tube, noise=5.0), tube)
+    object_.prompts.append(click((13, 28, 60)))
+    object_.add(click((13, 28, 6), positive=False))
+    gone = tube & ~object_.mask
+    assert gone[13, 28, 6]
+    far = np.abs(i - 6) * 0.9 > 27.0  # the click lies 6 mm deep
+    assert not gone[far].any()
+    assert gone.sum() > 100
+
+
+def test_a_positive_click_adds_no_more_than_there_is() -> None:
+    held = ball(GRID, (13, 28, 14), 14.0)
+    beside = np.zeros(GRID.shape, bool)
+    beside[:, :, 34:] = True
+    object_ = Clicked(scan(held | beside, noise=5.0), held)
+    object_.prompts.append(click((13, 28, 14)))
+    object_.add(click((13, 28, 48)))
+    added = object_.mask & ~held
+    assert added[13, 28, 48]
+    assert 0.1 * held.sum() < added.sum() <= 1.25 * held.sum()  # its boundary is drawn finely, afterwards
+    assert 3 * held.sum() < beside.sum()
+
+
 def test_strokes_elsewhere_stay_as_they_are() -> None:
     truth = ball(GRID, (13, 28, 20), 9.0)
     stroke = np.zeros(GRID.shape, bool)

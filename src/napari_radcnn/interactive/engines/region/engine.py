@@ -33,15 +33,19 @@ _MARGINS, _BLOCKS = (22.0, 45.0, 90.0, 180.0), 48
 #: Blocks along a side of the refined window, were it a cube.
 _FINE_BLOCKS = 64
 #: A first region: its likely radius, mm, and the valley that makes a larger window needless.
-_RADIUS, _STRENGTH, _CONVINCING, _TOUCHING = 13.4, 0.06, 1.5, 0.03
+_RADIUS, _STRENGTH, _CONVINCING, _TOUCHING = 13.4, 0.12, 1.5, 0.03
 #: A box says more of the size.
 _BOX_STRENGTH = 0.5
 #: A correction: radius in units of the depth of the prompt, strength, and the window's margin in the same units.
 _ADDED, _REMOVED, _REACH = (1.06, 0.15), (1.68, 0.05), 4.0
 #: From this depth, mm, a positive prompt may as well mark a part far from the object.
 _FAR, _FAR_STRENGTH = 20.0, 0.08
-#: A correction adds at most this many times the object, or a ball of this radius, mm.
-_GROWTH, _FREE_RADIUS = 3.0, 12.5
+#: A correction adds at most this many times the object, or a ball of this radius, mm. (In games on training scans half
+#: of the clicks that added more than twice the object made it worse, and none that added less than 0.6 times.)
+_GROWTH, _FREE_RADIUS = 0.6, 8.0
+#: A negative prompt takes away no farther from itself than so many times its depth. (In the same games farther away it
+#: gained 0.003 a click, and brought five in six of the harmful ones.)
+_FARTHEST = 3.0
 #: How many voxels of a long scribble its depth is measured at.
 _SAMPLES = 16
 
@@ -264,7 +268,7 @@ def _finished(task: _Task, grown: Grown, monitor: Monitor) -> MaskUpdate:
     """Return the object with a grown part added or taken away, and its boundary drawn finely there."""
     from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
-    mask = np.asarray(binary_fill_holes(grown.mask)) if task.is_positive else grown.mask
+    mask = np.asarray(binary_fill_holes(grown.mask)) if task.is_positive else _near(task, grown)
     coarse_window, blocks = grown.window.cropped(mask)
     part = coarse_window.drawn(blocks, 0.5)
     low, high = _reached(task, coarse_window, part)
@@ -290,6 +294,16 @@ def _finished(task: _Task, grown: Grown, monitor: Monitor) -> MaskUpdate:
         mask = np.where(near, mask, coarse)
     mask = mask | current if task.is_positive else mask & current
     return _settled(task, window, mask)
+
+
+def _near(task: _Task, grown: Grown) -> Mask:
+    """Return what a negative prompt takes away of a grown part: what goes on from it to a few of its ways at most."""
+    from scipy.ndimage import distance_transform_edt
+
+    seeds = grown.window.marked(task.seeds)
+    far = distance_transform_edt(~seeds, sampling=grown.window.spacing)
+    reach = max(_FARTHEST * task.depth, float(grown.window.spacing.max()))
+    return connected(grown.mask & (far <= reach), seeds)
 
 
 def _reached(task: _Task, window: Window, part: Mask) -> tuple[Indices, Indices]:
