@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.base import EngineRequest
-from napari_radcnn.interactive.engines.region.engine import RegionEngine
+from napari_radcnn.interactive.engines.region.engine import PROPOSING, RegionEngine
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.progress import Monitor
 from napari_radcnn.training.few_clicks.crops import Crop
@@ -60,7 +60,7 @@ class Sampler:
         self._regions = [scan for scan in scans if not scan.is_drawn]
         weights = np.array([scan.weight for scan in self._drawn])
         self._weights = weights / weights.sum()
-        self._region = RegionEngine()
+        self._region = RegionEngine(limits=PROPOSING)
 
     def make(self) -> Crop:
         """Return a cube."""

@@ -12,7 +12,7 @@ from napari_radcnn.geometry import Geometry
 from napari_radcnn.interactive.engines.base import EngineRequest
 from napari_radcnn.interactive.engines.promptable.input import Grid, inner_core, mark, near_channel, wide_channel
 from napari_radcnn.interactive.engines.promptable.network import CHANNELS
-from napari_radcnn.interactive.engines.region.engine import RegionEngine
+from napari_radcnn.interactive.engines.region.engine import PROPOSING, RegionEngine
 from napari_radcnn.interactive.prompts import Prompt
 from napari_radcnn.progress import Monitor
 from napari_radcnn.training.promptable.cases import Case
@@ -233,7 +233,7 @@ class Play:
         wide, self._extent = wide_channel(image)
         self._image = image
         self._volume = Volume(image, Geometry(image.shape, np.eye(4)))
-        self._region = RegionEngine()
+        self._region = RegionEngine(limits=PROPOSING)
         self._prompts: list[Prompt] = []
         self.channels = np.zeros((CHANNELS, *image.shape), np.float32)
         self.channels[0] = wide

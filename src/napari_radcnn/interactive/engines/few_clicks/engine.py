@@ -23,7 +23,7 @@ from napari_radcnn.interactive.engines.few_clicks.network import CHANNELS, build
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
 from napari_radcnn.interactive.engines.lattice import Array, Mask
 from napari_radcnn.interactive.engines.region.boxed import boxed_object
-from napari_radcnn.interactive.engines.region.engine import RegionEngine
+from napari_radcnn.interactive.engines.region.engine import PROPOSING, RegionEngine
 from napari_radcnn.interactive.engines.region.stable import clear_object
 from napari_radcnn.interactive.engines.specs import FEW_CLICKS
 from napari_radcnn.interactive.prompts import Prompt
@@ -108,7 +108,7 @@ class FewClicksEngine:
         self._anatomist = load(_ANATOMIST)(self._settings) if anatomist is None else anatomist
         self._predictor: Predictor | None = None
         self._scan: Scan | None = None
-        self._region = RegionEngine(self._settings)
+        self._region = RegionEngine(self._settings, PROPOSING)
         #: What the region engine made of a first prompt, which is asked for again with every further one.
         self._proposed: tuple[Prompt, MaskUpdate] | None = None
         #: The newest answer: only what is still as it was answered may be begun anew.

@@ -15,7 +15,7 @@ from napari_radcnn.interactive.engines.promptable.look import SIZE, Drawn, Level
 from napari_radcnn.interactive.engines.promptable.network import CHANNELS, build_network
 from napari_radcnn.interactive.engines.promptable.search import Search, settled
 from napari_radcnn.interactive.engines.region.boxed import boxed_object
-from napari_radcnn.interactive.engines.region.engine import RegionEngine
+from napari_radcnn.interactive.engines.region.engine import PROPOSING, RegionEngine
 from napari_radcnn.interactive.engines.region.stable import clear_object
 from napari_radcnn.interactive.engines.specs import PROMPTABLE
 from napari_radcnn.interactive.prompts import Prompt
@@ -56,7 +56,7 @@ class PromptableEngine:
         self._network = network
         self._predictor: Predictor | None = None
         self._levels: Levels | None = None
-        self._region = RegionEngine(self._settings)
+        self._region = RegionEngine(self._settings, PROPOSING)
         self.warnings: tuple[str, ...] = ()
 
     @property

@@ -33,21 +33,43 @@ _MARGINS, _BLOCKS = (22.0, 45.0, 90.0, 180.0), 48
 #: Blocks along a side of the refined window, were it a cube.
 _FINE_BLOCKS = 64
 #: A first region: its likely radius, mm, and the valley that makes a larger window needless.
-_RADIUS, _STRENGTH, _CONVINCING, _TOUCHING = 13.4, 0.12, 1.5, 0.03
+_RADIUS, _CONVINCING, _TOUCHING = 13.4, 1.5, 0.03
 #: A box says more of the size.
 _BOX_STRENGTH = 0.5
 #: A correction: radius in units of the depth of the prompt, strength, and the window's margin in the same units.
 _ADDED, _REMOVED, _REACH = (1.06, 0.15), (1.68, 0.05), 4.0
 #: From this depth, mm, a positive prompt may as well mark a part far from the object.
 _FAR, _FAR_STRENGTH = 20.0, 0.08
-#: A correction adds at most this many times the object, or a ball of this radius, mm. (In games on training scans half
-#: of the clicks that added more than twice the object made it worse, and none that added less than 0.6 times.)
-_GROWTH, _FREE_RADIUS = 0.6, 8.0
-#: A negative prompt takes away no farther from itself than so many times its depth. (In the same games farther away it
-#: gained 0.003 a click, and brought five in six of the harmful ones.)
-_FARTHEST = 3.0
 #: How many voxels of a long scribble its depth is measured at.
 _SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much the engine dares.
+
+    In games on training scans half of the clicks that added more than twice the object made it worse, and none that
+    added less than 0.6 times; beyond three of its depths a negative click gained 0.003, and brought five in six of the
+    harmful ones.
+
+    Attributes
+    ----------
+    strength : float
+        Of the likely radius, beside what the image says, for a first click.
+    growth, free_radius : float
+        A positive correction adds at most so many times the object, or a ball of this radius, mm.
+    farthest : float
+        A negative one takes away no farther from itself than so many times its depth.
+    """
+
+    strength: float = 0.12
+    growth: float = 0.6
+    free_radius: float = 8.0
+    farthest: float = 3.0
+
+
+#: What networks that begin with an answer of this engine learned with.
+PROPOSING = Limits(strength=0.06, growth=3.0, free_radius=12.5, farthest=np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +77,7 @@ class _Task:
     """One request, taken apart."""
 
     request: EngineRequest
+    limits: Limits
     marks: tuple[Mark, ...]
     seeds: Indices
     depth: float
@@ -83,6 +106,8 @@ class RegionEngine:
     ----------
     settings : RunSettings, optional
         Taken as every engine takes them; this one computes in single precision on one core, whatever they say.
+    limits : Limits
+        How much it dares.
 
     Notes
     -----
@@ -92,8 +117,9 @@ class RegionEngine:
 
     name = "region"
 
-    def __init__(self, settings: RunSettings | None = None) -> None:
+    def __init__(self, settings: RunSettings | None = None, limits: Limits = Limits()) -> None:
         self._settings = RunSettings() if settings is None else settings
+        self._limits = limits
 
     def prepare(self, volume: Volume, monitor: Monitor) -> None:
         """Read what the first click needs: modules, and the voxels of a scan that is not in memory yet."""
@@ -122,7 +148,7 @@ class RegionEngine:
             If the user asked to stop.
         """
         monitor.say("looking at the prompt")
-        task = _taken_apart(request)
+        task = _taken_apart(request, self._limits)
         if not len(task.seeds):
             return _unchanged(request, task.new)
         if not is_unclear:
@@ -137,7 +163,7 @@ class RegionEngine:
         """Keep nothing; there is nothing to give back."""
 
 
-def _taken_apart(request: EngineRequest) -> _Task:
+def _taken_apart(request: EngineRequest, limits: Limits) -> _Task:
     """Return a request with its prompts in voxels, and how deep the new one lies within what it changes.
 
     Raises
@@ -165,7 +191,7 @@ def _taken_apart(request: EngineRequest) -> _Task:
         sampled = seeds[np.linspace(0, len(seeds) - 1, min(len(seeds), _SAMPLES)).astype(np.intp)]
         spacing = np.array(request.volume.geometry.spacing)
         depth = max(_depth(request.current, voxel, spacing) for voxel in sampled)
-    return _Task(request, marks, seeds, depth)
+    return _Task(request, limits, marks, seeds, depth)
 
 
 def _is_first_word(request: EngineRequest, marks: tuple[Mark, ...]) -> bool:
@@ -200,7 +226,7 @@ def _first(task: _Task, monitor: Monitor) -> Grown:
         margin = 0.3 * float(extent[-1])
         radius = float(np.sqrt(extent[-1] * extent[-2])) / 2
         return _best(task, bounds(task.new.voxels), (margin,), Expected(radius, _BOX_STRENGTH), monitor)
-    return _best(task, bounds(task.seeds), _MARGINS, Expected(_RADIUS, _STRENGTH), monitor)
+    return _best(task, bounds(task.seeds), _MARGINS, Expected(_RADIUS, task.limits.strength), monitor)
 
 
 def _correction(task: _Task, monitor: Monitor) -> Grown:
@@ -212,7 +238,7 @@ def _correction(task: _Task, monitor: Monitor) -> Grown:
     radius, most = factor * task.depth, np.inf
     if task.is_positive:
         present = float(np.count_nonzero(task.request.current)) * float(spacing.prod())
-        most = max(_GROWTH * present, 4 / 3 * np.pi * _FREE_RADIUS**3)
+        most = max(task.limits.growth * present, 4 / 3 * np.pi * task.limits.free_radius**3)
         if task.depth > _FAR:
             margins = (*(margin for margin in _MARGINS if margin < reach), reach)
             radius, strength = factor * float(np.sqrt(task.depth * _FAR)), _FAR_STRENGTH
@@ -300,9 +326,11 @@ def _near(task: _Task, grown: Grown) -> Mask:
     """Return what a negative prompt takes away of a grown part: what goes on from it to a few of its ways at most."""
     from scipy.ndimage import distance_transform_edt
 
+    if not np.isfinite(task.limits.farthest):
+        return grown.mask
     seeds = grown.window.marked(task.seeds)
     far = distance_transform_edt(~seeds, sampling=grown.window.spacing)
-    reach = max(_FARTHEST * task.depth, float(grown.window.spacing.max()))
+    reach = max(task.limits.farthest * task.depth, float(grown.window.spacing.max()))
     return connected(grown.mask & (far <= reach), seeds)
 
 
