@@ -228,3 +228,27 @@ assert not wrong, wrong
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_layer_is_made_beside_a_viewer_that_has_begun_to_list_units():
+    """As the scale bar of an empty viewer does; in a program of its own as well."""
+    program = """
+import sys, threading
+import napari.layers, scipy.spatial.transform  # so that nothing comes between
+import numpy as np, pint
+from napari_radcnn.gui.scans.showing import make_layers
+sys.setswitchinterval(1e-5)
+wrong = []
+threading.excepthook = lambda args: wrong.append(args.exc_value)
+units = pint.get_application_registry()
+other = threading.Thread(target=lambda: units.mm)
+other.start()
+while type(units.get()) is pint.registry.LazyRegistry:
+    pass
+(layer,) = make_layers([(np.zeros((2, 3, 4)), {"units": "mm"}, "image")])
+other.join()
+assert not wrong, wrong
+assert [str(unit) for unit in layer.units] == ["millimeter"] * 3
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr

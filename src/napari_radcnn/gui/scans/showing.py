@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,12 +23,16 @@ from napari_radcnn.gui.layers.layers import (
 )
 from napari_radcnn.volume import Volume
 
+#: Held while units are listed. The seconds for which another thread may list them: it takes one or two.
+_UNITS, _PATIENCE = Lock(), 60.0
+
 
 def make_layers(data: Sequence[LayerData]) -> list[Any]:
     """Return napari's layers, made beside the viewer: the first of a program takes longer than a window may stand."""
     from napari.layers import Layer
     from scipy.spatial.transform import Rotation  # noqa: F401  the camera imports it when it is turned
 
+    list_units()
     layers = [Layer.create(*each) for each in data]
     for layer in layers:
         _ = layer.extent  # the viewer asks for it, and then knows it
@@ -34,21 +40,39 @@ def make_layers(data: Sequence[LayerData]) -> list[Any]:
 
 
 def warm_up() -> None:
-    """Make a layer that nobody sees: the first of a program takes a second, for units and a part of SciPy.
-
-    Beside the viewer, which may make a layer at the same time: pint fills its list of units at the first use, and
-    whoever else looks into it then finds half of it. It gets a whole one instead, unless it has been used before.
-    """
-    import pint
+    """Make a layer that nobody sees: the first of a program takes a second, for units and parts of SciPy."""
     from napari.layers import Image
 
+    list_units()
+    Image(np.zeros((2, 2, 2), np.uint8), units="mm")
+    from scipy.spatial.transform import Rotation  # noqa: F401  see `make_layers`; its libraries stop all threads
+
+
+def list_units() -> None:
+    """Have pint list its units, or wait until another thread has: until then a layer of this thread would fail.
+
+    pint fills its list at the first use, such as that of the viewer's scale bar, and whoever else looks into it then
+    finds half of it. A whole one is put in its place, unless the filling has begun.
+    """
+    import pint
+
     units = pint.get_application_registry()
-    if type(units.get()) is pint.registry.LazyRegistry:  # not isinstance: it changes its class when it is used
-        filled: Any = pint.UnitRegistry(on_redefinition="raise")
-        filled.Unit("mm")
-        if type(units.get()) is pint.registry.LazyRegistry:
-            pint.set_application_registry(filled)
-        Image(np.zeros((2, 2, 2), np.uint8), units="mm")
+    with _UNITS:
+        if type(units.get()) is pint.registry.LazyRegistry:  # not isinstance: it changes its class when it is used
+            filled: Any = pint.UnitRegistry(on_redefinition="raise")
+            filled.Unit("mm")
+            if type(units.get()) is pint.registry.LazyRegistry:
+                pint.set_application_registry(filled)
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                units.Unit("pixel"), units.Unit("mm")
+            except (AttributeError, KeyError, RuntimeError):  # half of it is there; also what pint says of no such unit
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
 
 def show_alone(viewer: Any, layers: Sequence[Any]) -> None:
