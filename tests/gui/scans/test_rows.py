@@ -7,8 +7,9 @@ import pydicom
 import pytest
 
 from dicom_factory import write_dicom_series
+from napari_radcnn.errors import ReadError
 from napari_radcnn.geometry import Geometry
-from napari_radcnn.gui.scans.folder import list_paths, load
+from napari_radcnn.gui.scans.folder import list_paths, load, repaired
 from napari_radcnn.phantom import head
 
 pytestmark = pytest.mark.gui
@@ -57,8 +58,22 @@ def test_an_irregular_series_says_why_and_that_something_can_be_done(tmp_path):
     found = row(tmp_path)
     assert "not evenly spaced" in found.problem
     assert "expected 8.000 mm" in found.problem
+    assert "press *Interpolate to an even grid* or *Open its even parts*." in found.problem
+    assert "on_irregular" not in found.problem
     assert not found.can_open
     assert found.can_be_repaired
+
+
+def test_a_series_that_no_even_grid_fits_names_the_button_that_is_left(tmp_path):
+    files = written(tmp_path)
+    datasets = [pydicom.dcmread(file) for file in files]
+    top = max(range(len(files)), key=lambda n: datasets[n].ImagePositionPatient[2])
+    datasets[top].ImagePositionPatient[2] += 500.0
+    datasets[top].save_as(files[top])
+    found = row(tmp_path)
+    with pytest.raises(ReadError, match=r"press \*Open its even parts\*") as refused:
+        load([repaired(found, "resample")])
+    assert "on_irregular" not in str(refused.value)
 
 
 def test_what_is_no_image_says_what_it_is(tmp_path):

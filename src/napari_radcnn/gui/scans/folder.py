@@ -18,6 +18,7 @@ from napari_radcnn.io import OnIrregular, Problem, ScansAtPath, SeriesInfo, read
 from napari_radcnn.io.contents import Kind, kind_of
 from napari_radcnn.io.dicom import DicomFolder
 from napari_radcnn.io.dicom.headers import text
+from napari_radcnn.io.dicom.irregular import READ_ANYWAY, READ_SPLIT
 from napari_radcnn.io.dicom.series import LABEL_MODALITIES
 from napari_radcnn.io.dicom_reading import read_dicom_folder
 from napari_radcnn.io.formats import DICOM
@@ -239,11 +240,21 @@ def load(
             info = scan.source
             if scan.is_result and not info.beside:
                 info = replace(info, beside=tuple(file for place in places for file in _files(place)))
-            volumes = read_series(info, progress, cancel, scan.on_irregular)
+            try:
+                volumes = read_series(info, progress, cancel, scan.on_irregular)
+            except ReadError as error:
+                raise ReadError(in_viewer_words(str(error))) from error
             layers += layers_of(few_of(volumes, which), progress=progress, cancel=cancel)
         elif scan.source is not None:
             layers += layers_at(scan.source, progress, cancel, which)
     return layers
+
+
+def in_viewer_words(text: str) -> str:
+    """Return what is said of slices that are not evenly spaced, with the page's buttons for the options of Python."""
+    button = "click on it and press"
+    both = text.replace(READ_ANYWAY, f"{button} *Interpolate to an even grid* or *Open its even parts*")
+    return both.replace(READ_SPLIT, f"{button} *Open its even parts*")
 
 
 def repaired(scan: ListedScan, how: OnIrregular) -> ListedScan:
@@ -329,7 +340,7 @@ def _series_row(info: SeriesInfo, group: tuple[str, str]) -> ListedScan:
         size=_size(info),
         spacing="" if info.spacing is None else " x ".join(f"{step:.3g}" for step in info.spacing),
         n_files=info.n_files,
-        problem=info.problem,
+        problem=None if info.problem is None else in_viewer_words(info.problem),
         source=info,
         can_be_repaired=info.n_volumes == 0 and "evenly spaced" in (info.problem or ""),
     )

@@ -21,6 +21,9 @@ from napari_radcnn.io.dicom.headers import number, text
 
 #: What to do with slices that are not evenly spaced.
 OnIrregular = Literal["refuse", "resample", "split"]
+#: What to ask for instead of a refusal, in the words of Python and the command line: the viewer has buttons for it.
+READ_ANYWAY = "read it with on_irregular='resample' or 'split' (--on-irregular resample)"
+READ_SPLIT = "read it with on_irregular='split' (--on-irregular split)"
 #: The even grid may be this much finer than the median gap, and have this many times as many slices as were scanned.
 _FINEST = 4
 _MOST_FILLED = 4

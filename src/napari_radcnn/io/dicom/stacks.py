@@ -32,7 +32,16 @@ from napari_radcnn.io.dicom.division import (
 )
 from napari_radcnn.io.dicom.frames import Frame, image_size
 from napari_radcnn.io.dicom.headers import text, texts
-from napari_radcnn.io.dicom.irregular import OnIrregular, Sampling, even_grid, even_runs, resampling_notes, run_note
+from napari_radcnn.io.dicom.irregular import (
+    READ_ANYWAY,
+    READ_SPLIT,
+    OnIrregular,
+    Sampling,
+    even_grid,
+    even_runs,
+    resampling_notes,
+    run_note,
+)
 from napari_radcnn.io.problems import Problem
 
 #: Direction cosines of one stack may differ by this: rounding in headers.
@@ -216,8 +225,7 @@ def _evened(frames: list[Frame], on_irregular: OnIrregular) -> Sequence[Stack | 
         return wrong or [_noted(part, [run_note(runs, n)]) for n, part in enumerate(parts) if isinstance(part, Stack)]
     sampling = even_grid(frames)
     if isinstance(sampling, str):
-        advice = "read it with on_irregular='split' (--on-irregular split)"
-        return [replace(problem, cause=f"{problem.cause}, and {sampling}", advice=advice)]
+        return [replace(problem, cause=f"{problem.cause}, and {sampling}", advice=READ_SPLIT)]
     made = _stack(frames, sampling)
     return [made if isinstance(made, Problem) else _noted(made, resampling_notes(frames, sampling))]
 
@@ -312,10 +320,7 @@ def _gap_problem(frames: list[Frame]) -> Problem | None:
         f"the slices are not evenly spaced: the gap between {frames[worst].label} and {frames[worst + 1].label} is "
         f"{gaps[worst]:.3f} mm, expected {typical:.3f} mm ({len(wrong)} of {len(gaps)} gaps differ)"
     )
-    advice = (
-        "slices may be missing, or two scans may be mixed: export it again, or read it with on_irregular='resample' "
-        "or 'split' (--on-irregular resample)"
-    )
+    advice = f"slices may be missing, or two scans may be mixed: export it again, or {READ_ANYWAY}"
     return Problem("", cause[0].upper() + cause[1:], advice)
 
 
