@@ -12,6 +12,7 @@ from napari_radcnn.errors import CancelledError, ReadError
 from napari_radcnn.files import binary_size
 from napari_radcnn.gui.layers.layers import LayerData
 from napari_radcnn.gui.layers.sequences import few_of, layers_of
+from napari_radcnn.gui.parts.sweeping import unswept
 from napari_radcnn.gui.scans.glimpse import Glimpse, glimpse_of
 from napari_radcnn.gui.scans.reading import layers_at
 from napari_radcnn.io import OnIrregular, Problem, ScansAtPath, SeriesInfo, read_series, sniff
@@ -110,6 +111,7 @@ class Listing:
     slice: ListedScan | None = None
 
 
+@unswept()
 def list_paths(paths: Sequence[Path], progress: Progress | None = None, cancel: CancelEvent | None = None) -> Listing:
     """Return what is found at files and folders: DICOM series, images of other formats, findings, and what is left out.
 
