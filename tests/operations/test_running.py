@@ -9,9 +9,9 @@ import pytest
 import fake_models
 import napari_radcnn as radcnn
 from grids import ALL, axial
-from napari_radcnn.errors import CancelledError, ExitStatus, ModelError, RadcnnError, ResourceError
+from napari_radcnn.errors import CancelledError, ExitStatus, ModelError, OptionError, RadcnnError, ResourceError
 from napari_radcnn.models import get_model
-from napari_radcnn.operations import run
+from napari_radcnn.operations import run, segment_to
 from napari_radcnn.phantom import world_field
 
 
@@ -151,7 +151,7 @@ def test_an_array_is_no_volume(wrong):
 
 def test_a_misspelled_keyword_is_not_swallowed(monkeypatch):
     fake_models.register(monkeypatch)
-    with pytest.raises(TypeError, match="devise"):
+    with pytest.raises(OptionError, match="devise"):
         radcnn.segment(world_field(axial()), "fake", devise="cpu")
 
 
@@ -169,3 +169,17 @@ def test_a_missing_recipe_is_a_clear_error(monkeypatch):
     spec = dataclasses.replace(get_model("nlm-denoise"), pipeline="nowhere")
     with pytest.raises(ModelError, match="nowhere"):
         run(world_field(axial()), spec)
+
+
+@pytest.mark.parametrize("operation", [radcnn.segment, radcnn.detect, run])
+def test_an_option_given_as_a_keyword_is_refused_and_says_where_it_goes(monkeypatch, operation):
+    fake_models.register(monkeypatch)
+    with pytest.raises(OptionError, match=r"no keyword 'value': expected device, .*options=\{'value': 300\}"):
+        operation(world_field(axial()), "fake", value=300)
+
+
+def test_streaming_swallows_no_keyword(monkeypatch, tmp_path):
+    fake_models.register(monkeypatch)
+    with pytest.raises(OptionError, match="no keyword 'devise'"):
+        segment_to(world_field(axial()), "fake", tmp_path / "a.ome.zarr", devise="cpu")
+    assert list(tmp_path.iterdir()) == []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import Never, TypedDict, TypeVar
 
 from napari_radcnn import provenance
-from napari_radcnn.errors import ModelError, ResourceError
+from napari_radcnn.errors import ModelError, OptionError, ResourceError
 from napari_radcnn.inference.align import Inputs, on_one_grid
 from napari_radcnn.inference.cost.costs import is_first_run, is_known, learn_from_run
 from napari_radcnn.inference.cost.memory import PeakMemory
@@ -44,6 +45,7 @@ def run(
     threads: int | None = None,
     task: TaskName | None = None,
     anyway: bool = False,
+    **unknown: Never,
 ) -> Result:
     """Run a model on a scan.
 
@@ -69,6 +71,8 @@ def run(
         What the model must be for.
     anyway : bool
         Whether it runs on a scan that it was not made for; the result is then marked as such.
+    **unknown
+        Refused: the model's options go into `options`.
 
     Returns
     -------
@@ -82,12 +86,13 @@ def run(
     ModelError
         If the model is unknown, not installed, for another task, or finds nothing it can work on.
     OptionError
-        If an option is unknown or out of range.
+        If an option is unknown or out of range, or a keyword is none of these.
     ResourceError
         If the device is missing or memory does not suffice.
     CancelledError
         If `cancel` was set.
     """
+    refuse_keywords(unknown)
     request = make_request(volume, model, options, device, precision, threads, task, anyway=anyway)
     return execute(request, progress, cancel)
 
@@ -140,6 +145,23 @@ class RunKeywords(TypedDict, total=False):
     cancel: CancelEvent | None
     threads: int | None
     anyway: bool
+
+
+def refuse_keywords(unknown: Mapping[str, object]) -> None:
+    """Refuse keywords that no operation takes, such as options of a model.
+
+    Raises
+    ------
+    OptionError
+        Names them, and says where options go.
+    """
+    if unknown:
+        named = ", ".join(f"'{name}'" for name in unknown)
+        example = ", ".join(f"{name!r}: {value!r}" for name, value in unknown.items())
+        raise OptionError(
+            f"There is no keyword {named}: expected {', '.join(RunKeywords.__annotations__)}. Options of the model are "
+            f"passed together, as options={{{example}}}."
+        )
 
 
 def expect(result: object, kind: type[_Kind]) -> _Kind:

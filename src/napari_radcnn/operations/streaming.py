@@ -20,7 +20,7 @@ from napari_radcnn.manifest import manifest_path
 from napari_radcnn.models import ModelSpec
 from napari_radcnn.operations.outcomes import manifest_of_run
 from napari_radcnn.operations.planning import make_request, plan_of, refuse_too_large, refuse_unsuitable
-from napari_radcnn.operations.running import RunKeywords, execute, expect
+from napari_radcnn.operations.running import RunKeywords, execute, expect, refuse_keywords
 from napari_radcnn.results import LabelMap
 from napari_radcnn.schemas import label_store
 from napari_radcnn.suitability import Suitability
@@ -63,6 +63,8 @@ def segment_to(
     ------
     ModelError
         As `run`; or if the model does not give its labels block by block.
+    OptionError
+        As `run`.
     WriteError
         If the target is in the way, an input, is no Zarr store, another process writes it, or the disk is full.
     """
@@ -71,6 +73,7 @@ def segment_to(
     from napari_radcnn.io.targets import refuse_sources, sources_of
     from napari_radcnn.io.with_manifest import write_manifest
 
+    refuse_keywords({name: value for name, value in how.items() if name not in RunKeywords.__annotations__})
     target = Path(target)
     progress, cancel = how.get("progress"), how.get("cancel")
     request = make_request(
