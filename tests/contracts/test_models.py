@@ -76,6 +76,7 @@ def test_options_have_defaults_titles_and_help(spec):
     for option in describe(spec.options):
         assert option.title
         assert len(option.help) > 10
+        assert not option.help.endswith(".")
         assert option.check(option.default) == option.default
 
 

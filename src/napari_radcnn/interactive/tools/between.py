@@ -36,7 +36,7 @@ class FillBetweenSlices(FormTool):
     """
 
     name: ClassVar[str] = "fill_between_slices"
-    axis: str = option("k", title="Axis", help="The axis along which slices follow each other.", choices=_AXES)
+    axis: str = option("k", title="Axis", help="The axis along which slices follow each other", choices=_AXES)
 
     @property
     def title(self) -> str:

@@ -32,7 +32,7 @@ class Grow(FormTool):
 
     name: ClassVar[str] = "grow"
     distance: float = option(
-        2.0, title="Distance", help="How far the surface moves outward.", low=0.01, high=200.0, step=0.5, unit="mm"
+        2.0, title="Distance", help="How far the surface moves outward", low=0.01, high=200.0, step=0.5, unit="mm"
     )
 
     @property
@@ -64,7 +64,7 @@ class Shrink(FormTool):
 
     name: ClassVar[str] = "shrink"
     distance: float = option(
-        2.0, title="Distance", help="How far the surface moves inward.", low=0.01, high=200.0, step=0.5, unit="mm"
+        2.0, title="Distance", help="How far the surface moves inward", low=0.01, high=200.0, step=0.5, unit="mm"
     )
 
     @property

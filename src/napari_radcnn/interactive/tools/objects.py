@@ -70,14 +70,14 @@ class Combine(FormTool):
     """
 
     name: ClassVar[str] = "combine"
-    other: int = option(0, title="Other object", help="The number of the other object.", low=0, high=65535)
+    other: int = option(0, title="Other object", help="The number of the other object", low=0, high=65535)
     operation: str = option(
-        "union", title="Operation", help="What is kept.", choices=("union", "intersection", "difference")
+        "union", title="Operation", help="What is kept", choices=("union", "intersection", "difference")
     )
     margin: float = option(
         0.0,
         title="Margin",
-        help="The other object is first grown by this distance.",
+        help="The other object is first grown by this distance",
         low=0.0,
         high=200.0,
         step=0.5,

@@ -51,23 +51,23 @@ class GrowFromSeeds(FormTool):
     background: int = option(
         0,
         title="Background",
-        help="The object whose strokes mark what belongs to no object; 0: none.",
+        help="The object whose strokes mark what belongs to no object; 0: none",
         low=0,
         high=65535,
     )
     margin: float = option(
-        20.0, title="Margin", help="How far objects may grow beyond all strokes.", low=0.0, high=1000.0, unit="mm"
+        20.0, title="Margin", help="How far objects may grow beyond all strokes", low=0.0, high=1000.0, unit="mm"
     )
     spread: float = option(
         2.5,
         title="Spread",
-        help="How far values may lie from those under an object's strokes, in standard deviations; 0: any value.",
+        help="How far values may lie from those under an object's strokes, in standard deviations; 0: any value",
         low=0.0,
         high=100.0,
         step=0.5,
     )
     is_coarse: bool = option(
-        False, title="Coarse", help="Answer at once: large crops are not looked at in full resolution."
+        False, title="Coarse", help="Answer at once: large crops are not looked at in full resolution"
     )
 
     @property

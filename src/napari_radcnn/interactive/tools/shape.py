@@ -39,7 +39,7 @@ class FillHoles(FormTool):
     axis: str = option(
         "none",
         title="Slice by slice along",
-        help="none: fill holes enclosed in 3-D; an axis: fill holes enclosed within each slice perpendicular to it.",
+        help="none: fill holes enclosed in 3-D; an axis: fill holes enclosed within each slice perpendicular to it",
         choices=_AXES,
     )
 
@@ -92,7 +92,7 @@ class Smooth(FormTool):
     distance: float = option(
         1.0,
         title="Distance",
-        help="Standard deviation of the Gaussian; removes details finer than about twice this value.",
+        help="Standard deviation of the Gaussian; removes details finer than about twice this value",
         low=0.01,
         high=100.0,
         step=0.5,
