@@ -29,6 +29,8 @@ _WITHOUT_PLANES = ("one", "two", "row")
 #: napari's style shows neither that a tool button can be pressed nor that it is.
 BAR_STYLE = (
     "QToolButton { padding: 2px 6px; border-radius: 3px; background: rgba(128, 128, 128, 60); }"
+    'QToolButton[popupMode="1"] { padding-right: 18px; }'  # its arrow is a button of its own, beside the text
+    "QToolButton::menu-button { width: 14px; border: none; }"
     "QToolButton:hover { background: rgba(128, 128, 128, 120); }"
     "QToolButton:checked { background: #0074a8; color: white; }"
     "QToolButton:disabled { color: gray; }"
