@@ -1,9 +1,11 @@
 """From features to the object: the small network by hand, marks that are obeyed, boxes that are kept to."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_radcnn.errors import ModelError
 from napari_radcnn.geometry import Geometry
@@ -13,6 +15,7 @@ from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.walk import noise_of
 from napari_radcnn.interactive.engines.lattice import Lattice
 from napari_radcnn.interactive.prompts import Prompt
+from napari_radcnn.metrics import dice
 
 PATH = Path("few-clicks-decision.safetensors")
 SHAPE = (12, 20, 26)
@@ -91,6 +94,23 @@ def test_weights_that_do_not_fit_are_refused(tensors: dict[str, np.ndarray]) -> 
 
 def test_the_object_is_what_is_believed_up_to_its_edge() -> None:
     np.testing.assert_array_equal(answer(block(), click((5, 9, 12))), block())
+
+
+@pytest.mark.parametrize(("change", "reached"), [(ndimage.binary_dilation, 0.97), (ndimage.binary_erosion, 0.88)])
+def test_a_border_that_is_believed_beside_an_edge_goes_to_the_edge(change: Callable, reached: float) -> None:
+    k, j, i = np.indices(SHAPE)
+    truth = (((k - 6) * 2.5) / 11) ** 2 + (((j - 10) * 0.8) / 5.5) ** 2 + (((i - 13) * 1.1) / 9) ** 2 <= 1
+    flat = np.zeros((3, 3, 3), bool)
+    flat[1] = ndimage.generate_binary_structure(2, 1)
+    believed = change(truth, flat, iterations=2)
+    of = known(believed)
+    of = Known(of.lattice, of.features, known(truth).values, of.spacing)
+    marks = Marks.of((click((6, 10, 13)),), GEOMETRY)
+    update = decided(only("network"), of, marks, NOTHING, np.array(GEOMETRY.spacing))
+    found = NOTHING.copy()
+    found[update.box] = update.mask
+    assert dice(truth, believed) < 0.8
+    assert dice(truth, found) > reached
 
 
 def test_a_negative_mark_is_outside_and_a_positive_one_inside() -> None:

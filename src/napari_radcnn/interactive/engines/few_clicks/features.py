@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_radcnn.interactive.engines.few_clicks.channels import arrival
+from napari_radcnn.interactive.engines.few_clicks.depth import depth_in
 from napari_radcnn.interactive.engines.few_clicks.looks import Looks
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.scan import Scan
@@ -106,7 +107,7 @@ def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Ma
     ways = _Ways(picture, spacing, lattice, marks)
     straight = _Straight(lattice, spacing, marks)
     chance = 1 / (1 + np.exp(-logits))
-    inside, outside = _depth(chance > 0.5, spacing), _depth(chance <= 0.5, spacing)
+    inside, outside = depth_in(chance > 0.5, spacing), depth_in(chance <= 0.5, spacing)
     radius = max(float(inside.max()), float(finest))
     smooth = np.stack([picture, *(ndimage.gaussian_filter(picture, s / in_voxels) for s in (1.0, 2.5))])
     believed = (chance + 0.02 + 0.93 * was) / 2 if before else chance
@@ -116,7 +117,7 @@ def known_of(scan: Scan, marks: Marks, looks: Looks, current: Mask, proposal: Ma
     sign = np.float32(1 if marks.is_newest_positive else -1)
     ones = np.ones(lattice.shape, np.float32)
     has_negative = bool(len(marks.negative()))
-    depth_before = _depth(was > 0.5, spacing) - _depth(was <= 0.5, spacing)
+    depth_before = depth_in(was > 0.5, spacing) - depth_in(was <= 0.5, spacing)
     features = [
         logits / 3,
         was_logits / 3,
@@ -171,19 +172,6 @@ def _working_grid(scan: Scan, looks: Looks) -> Lattice:
 
 def _logit(chance: Array) -> Array:
     return np.asarray(np.log(chance / (1 - chance)), np.float32)
-
-
-def _depth(mask: Mask, spacing: Floats) -> Array:
-    """Return how far voxels of a mask are from what is not in it, mm; the diagonal of the grid where all are in it."""
-    import SimpleITK as sitk
-
-    if mask.all():
-        return np.full(mask.shape, np.linalg.norm(np.array(mask.shape) * spacing), np.float32)
-    # ITK's distances are SciPy's, in half of the time.
-    image = sitk.GetImageFromArray((~mask).astype(np.uint8))
-    image.SetSpacing(spacing[::-1].tolist())
-    away = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
-    return np.maximum(sitk.GetArrayViewFromImage(away), np.float32(0))
 
 
 class _Ways:
