@@ -114,6 +114,20 @@ def test_every_tool_draws_in_the_patient(page):
     assert section.book.rulers == before
 
 
+def test_the_chosen_ruler_is_told_by_its_width_too(page):
+    reading, section = page
+    choose(reading, section, "distance")
+    draw(reading, (-20, -20), (10, 20))
+    draw(reading, (-20, 5), (20, -20))
+    reading.qtbot.mouseClick(section.tools["distance"], LEFT)
+    tree = section.list
+    for chosen in (0, 1):
+        row = tree.visualItemRect(tree.topLevelItem(chosen))
+        reading.qtbot.mouseClick(tree.viewport(), LEFT, pos=row.center())
+        widths = section.shown.layer.edge_width
+        assert widths[chosen] == pytest.approx(1.75 * widths[1 - chosen])
+
+
 def test_lists_names_targets_and_files(page, tmp_path, monkeypatch):
     reading, section = page
     qtbot, tree = reading.qtbot, section.list
