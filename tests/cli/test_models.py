@@ -54,7 +54,7 @@ def test_inputs_in_order_and_by_name(two_inputs, scans, tmp_path, capsys):
         (["{high}"], "takes A, B; missing: B"),
         (["B={high}"], "missing: A"),
         (["{high}", "{low}", "{low}"], "takes 2 inputs (A, B), got 3"),
-        (["A={high}", "A={low}"], "'A' is given twice"),
+        (["A={high}", "A={low}"], "'A' appears twice"),
         (["C={high}", "{low}"], "C="),
     ],
 )

@@ -98,7 +98,7 @@ def test_what_changed_is_done_anew_and_nothing_else(tmp_path: Path) -> None:
     told: list[str] = []
     summary = _run(cases, out, options={"value": 50.0}, tell=told.append)
     assert summary.n_kept == 0
-    assert told == ["changed since the last run, and done anew: option value of 'toy-waiting': 100.0 -> 50.0."]
+    assert told == ["changed since the last run, and computed again: option value of 'toy-waiting': 100.0 -> 50.0."]
 
 
 _CHAIN = """

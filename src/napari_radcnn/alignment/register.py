@@ -323,7 +323,7 @@ def _doubts(residual: float, similarity: float, overlap: float, turn: float) -> 
     if similarity < _LEAST_SIMILARITY:
         found.append(f"What one shows says little of the other (similarity {similarity:.3f}).")
     if turn > _MOST_TURN:
-        found.append(f"A turn by {turn:.0f} degrees is further than is sought.")
+        found.append(f"A rotation by {turn:.0f} degrees is beyond the range that is searched.")
     if residual > _MOST_RESIDUAL_MM:
         found.append("Their voxels do not determine how they lie.")
     return found

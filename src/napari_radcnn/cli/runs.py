@@ -310,7 +310,7 @@ def _inputs(
         is_named = bool(equals and name and name in names)
         chosen = name if is_named else next((name for name in names if name not in paths), None)
         if chosen is None or chosen in paths:
-            doubled = f" '{name}' is given twice." if is_named else ""
+            doubled = f" '{name}' appears twice." if is_named else ""
             listing = f" ({', '.join(names)})" if spec.inputs else ""
             raise ReadError(
                 f"The model '{spec.name}' takes {len(names)} input{'s' * (len(names) > 1)}{listing}, got "

@@ -236,7 +236,7 @@ class _Session:
         if before is not None:
             found = changes(before.get("steps", []), described)
             if found:
-                self.tell(f"changed since the last run, and done anew: {'; '.join(found)}.")
+                self.tell(f"changed since the last run, and computed again: {'; '.join(found)}.")
         try:
             shutil.rmtree(self.out / WORK, ignore_errors=True)
             (self.out / WORK).mkdir()
@@ -353,7 +353,7 @@ class _Session:
 
     def _cancelled(self) -> CancelledError:
         found = CancelledError()
-        found.args = (f"Cancelled: {self._so_far()} and stay in {self.out}; the same command goes on.",)
+        found.args = (f"Cancelled: {self._so_far()} and stay in {self.out}; start the same run again to resume it.",)
         return found
 
     def _stopped(self, error: OSError | None) -> WriteError:

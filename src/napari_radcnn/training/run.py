@@ -374,6 +374,6 @@ def _checkpoint_in(path: Path) -> dict[str, Any]:
     except DAMAGE as error:
         brief = " ".join(str(error).split())[:100] or type(error).__name__
         raise ModelError(
-            f"{path} is damaged ({brief}): remove it to begin anew, or train in an empty folder."
+            f"{path} is damaged ({brief}): remove it to start over, or train in an empty folder."
         ) from error
     raise ModelError(f"{path} is no checkpoint of a training: train in an empty folder.")

@@ -49,7 +49,7 @@ def test_a_denoised_scan_comes_with_its_difference_and_its_noise(make_napari_vie
     qtbot.waitUntil(lambda: dock.job is None, timeout=20_000)
     name = f"{volume.name} · cleaner"
     assert [layer.name for layer in viewer.layers] == [volume.name, f"{name} · difference", name]
-    assert "noise 31 → 9.6 HU" in dock.panel.message_label.text().splitlines()
+    assert "noise 31 HU before, 9.6 HU after" in dock.panel.message_label.text().splitlines()
     difference, restored = viewer.layers[1:]
     assert not difference.visible
     assert restored.visible
@@ -101,7 +101,7 @@ def test_integers_do_not_wrap_around():
 @pytest.mark.parametrize(
     ("facts", "line"),
     [
-        ({"noise_before_hu": 12.0, "noise_after_hu": 3.25}, "noise 12 → 3.2 HU"),
+        ({"noise_before_hu": 12.0, "noise_after_hu": 3.25}, "noise 12 HU before, 3.2 HU after"),
         ({"noise_before_hu": 0.0, "noise_after_hu": 0.0}, ""),  # no soft tissue to measure it in
         ({"noise_level": 7.0}, ""),
     ],

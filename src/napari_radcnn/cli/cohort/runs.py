@@ -37,8 +37,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "run",
         help="run a model, an operation or a chain on every case of a list",
         description="Run a model, an operation (convert, measure, evaluate) or a chain (.yaml) on every case. What "
-        "fails is told in OUT/results.csv and stops nothing. The same command goes on with a run that was stopped; "
-        "what changed since is done anew.",
+        "fails is listed in OUT/results.csv and does not stop the run. The same command resumes a stopped run; "
+        "what has changed since is computed again.",
     )
     runner.add_argument(
         "model", metavar="MODEL", help="a model, `convert`, `measure`, `evaluate`, or a chain: a .yaml file"
@@ -191,7 +191,7 @@ def _pairs(words: list[str], flag: str) -> dict[str, str]:
         found[name] = value
     doubled = [name for name, n in Counter(word.partition("=")[0] for word in words).items() if n > 1]
     if doubled:
-        raise OptionError(f"{flag}: '{doubled[0]}' is given twice.")
+        raise OptionError(f"{flag}: '{doubled[0]}' appears twice.")
     return found
 
 

@@ -123,7 +123,7 @@ def options_of(values: Sequence[ClinicalValue], explains: bool = True) -> type:
         fields.append((one.name, str, option("", title=title, help=told.capitalize(), choices=choices)))
     made = make_dataclass("ClinicalOptions", fields, bases=(ClinicalOptions, base), frozen=True)
     made.clinical = tuple(values)  # type: ignore[attr-defined]
-    made.__doc__ = "Clinical values that the model is given beside the scan."
+    made.__doc__ = "Clinical values that the model takes in addition to the scan."
     return made
 
 

@@ -63,10 +63,10 @@ def _difference_layer(restored: Volume, scan: Volume, progress: Progress, cancel
 
 
 def noise_line(provenance: Mapping[str, Any]) -> str:
-    """Return such as ``"noise 31 → 12 HU"`` where the manifest of a run says so; else nothing."""
+    """Return such as ``"noise 31 HU before, 12 HU after"`` where the manifest of a run says so; else nothing."""
     facts = provenance.get("facts", {})
     before, after = facts.get("noise_before_hu", 0.0), facts.get("noise_after_hu", 0.0)
-    return f"noise {_rounded(before)} → {_rounded(after)} HU" if before else ""
+    return f"noise {_rounded(before)} HU before, {_rounded(after)} HU after" if before else ""
 
 
 def _full_color(change: Any) -> float:

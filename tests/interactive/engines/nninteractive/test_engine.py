@@ -270,7 +270,7 @@ def test_a_server_is_asked_the_same(weights, monkeypatch, volume):
     assert engine.predict(_request(volume, point), Monitor(1)).mask.all()
     (session,) = fake.FakeSession.made
     assert (type(session), session.server_url) == (fake.RemoteSession, "https://gpu.example.org:1527")
-    assert "name no licence" in engine.licence
+    assert "name no license" in engine.licence
     engine.close()
     deadline = time.monotonic() + PATIENCE
     while not session.is_closed and time.monotonic() < deadline:

@@ -75,7 +75,7 @@ class NnInteractiveEngine:
         if said is None:
             return NNINTERACTIVE.licence
         known = (
-            f"these weights: {said}" if "MISSING" not in said else "these weights name no licence: ask their authors"
+            f"these weights: {said}" if "MISSING" not in said else "these weights name no license: ask their authors"
         )
         return f"{NNINTERACTIVE.licence}; {known}"
 
