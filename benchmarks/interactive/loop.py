@@ -184,7 +184,7 @@ def _measured(
     pump_until(lambda: False, _IDLE_SECONDS)
     found["idle"] = ticks.gaps()
     ticks.begin()
-    _click(screen, volume, first)
+    click_at(screen, volume, first)
     found["first_click"] = ticks.gaps()
     seconds = []
     for _, truth in objects:
@@ -198,7 +198,7 @@ def _measured(
                 break
             taken.append(click.index)
             ticks.begin()
-            seconds.append(_click(screen, volume, click))
+            seconds.append(click_at(screen, volume, click))
             found.setdefault("clicks", []).append(ticks.gaps())
     found["seconds"] = seconds
     ticks.begin()
@@ -222,7 +222,7 @@ def _middle(volume: Volume, truth: Mask) -> Click:
     return click
 
 
-def _click(screen: Screen, volume: Volume, click: Click) -> float:
+def click_at(screen: Screen, volume: Volume, click: Click) -> float:
     """Click and wait for the mask; return the seconds."""
     screen.dock.palette_box.choose("point")
     where = screen.show(volume.geometry.to_world(click.index))
