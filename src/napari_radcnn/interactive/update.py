@@ -72,6 +72,12 @@ def whole_box(shape: tuple[int, ...]) -> Box:
     return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
 
 
+def box_within(box: Box, whole: Box) -> Box:
+    """Return a box as it lies in an array of a larger one."""
+    k, j, i = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
+    return k, j, i
+
+
 def joined(first: Box | None, second: Box | None) -> Box | None:
     """Return the smallest box that holds both; None stands for nothing."""
     if first is None or second is None:

@@ -82,9 +82,9 @@ def test_an_organ_is_denied_in_its_middle_alone() -> None:
     mask = ball(MIDDLE, 25.0)
     organ = MaskUpdate((slice(0, 40), slice(5, 90), slice(0, 75)), mask[:, 5:, :75])
     spacing = np.asarray(GEOMETRY.spacing)
-    assert denies(marks_at((at(0, 20, 0), True), (MIDDLE, False)), organ, mask.shape, spacing)
-    assert not denies(marks_at((MIDDLE, True), (at(0, 20, 0), False)), organ, mask.shape, spacing)
-    assert not denies(marks_at((MIDDLE, True)), organ, mask.shape, spacing)
+    assert denies(marks_at((at(0, 20, 0), True), (MIDDLE, False)), organ, spacing)
+    assert not denies(marks_at((MIDDLE, True), (at(0, 20, 0), False)), organ, spacing)
+    assert not denies(marks_at((MIDDLE, True)), organ, spacing)
 
 
 def answers() -> list[tuple[Guess, Lattice, np.ndarray]]:

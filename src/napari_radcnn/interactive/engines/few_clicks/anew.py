@@ -11,7 +11,7 @@ from scipy import ndimage
 from napari_radcnn.interactive.engines.few_clicks.guesses import Guess
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, thinned
-from napari_radcnn.interactive.update import MaskUpdate, box_of, joined
+from napari_radcnn.interactive.update import MaskUpdate, box_of, box_shape, box_within, joined
 from napari_radcnn.metrics import dice
 
 #: Marks up to which an object may be begun anew; how deep a negative one lies then, as a share of the deepest place.
@@ -43,9 +43,9 @@ def coreness(mask: Mask, places: npt.ArrayLike, spacing: Sequence[float]) -> flo
     Parameters
     ----------
     mask : (k, j, i) array of bool
-        The object, on the scan's grid.
+        The object, on the scan's grid or a part of it.
     places : (n, 3) array
-        Indices in the scan; the deepest of them counts.
+        Indices in it; the deepest of them counts.
     spacing : sequence of float
         mm.
     """
@@ -88,17 +88,15 @@ def instead(update: MaskUpdate, current: Mask) -> MaskUpdate:
     """Return an object as it is found anew, with nothing left of what it was."""
     whole = joined(update.box, box_of(current))
     assert whole is not None
-    mask = np.zeros([extent.stop - extent.start for extent in whole], bool)
-    k, j, i = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(update.box, whole, strict=True))
-    mask[k, j, i] = update.mask
+    mask = np.zeros(box_shape(whole), bool)
+    mask[box_within(update.box, whole)] = update.mask
     return MaskUpdate(whole, mask)
 
 
-def denies(marks: Marks, organ: MaskUpdate, shape: tuple[int, ...], spacing: Floats) -> bool:
+def denies(marks: Marks, organ: MaskUpdate, spacing: Floats) -> bool:
     """Return whether a negative mark lies in the middle of an organ."""
     negative = marks.negative()
     if not len(negative):
         return False
-    mask = np.zeros(shape, bool)
-    mask[organ.box] = organ.mask
-    return coreness(mask, negative, spacing.tolist()) > _CORE
+    start = [extent.start for extent in organ.box]
+    return coreness(organ.mask, negative - start, spacing.tolist()) > _CORE

@@ -18,7 +18,7 @@ from napari_radcnn.interactive.engines.few_clicks.features import NAMES, Known
 from napari_radcnn.interactive.engines.few_clicks.marks import Marks
 from napari_radcnn.interactive.engines.few_clicks.walk import Ties, noise_of, walk
 from napari_radcnn.interactive.engines.lattice import Array, Floats, Lattice, Mask, carried
-from napari_radcnn.interactive.update import MaskUpdate, joined
+from napari_radcnn.interactive.update import MaskUpdate, box_within, joined
 
 #: Weight of a voxel's own belief in the walk, and the difference of values, in standard deviations of the noise, that
 #: loosens a tie to a third. (Chosen on scans that the network was trained on.)
@@ -98,12 +98,14 @@ def decided(decision: Decision, known: Known, marks: Marks, current: Mask, spaci
         assert both is not None
         whole = both
     fine = np.zeros([e.stop - e.start for e in whole], np.float32)
-    fine[_within(box, whole)] = chance if known.lattice.is_fine else carried(chance, known.lattice, Lattice.fine(box))
+    fine[box_within(box, whole)] = (
+        chance if known.lattice.is_fine else carried(chance, known.lattice, Lattice.fine(box))
+    )
     mask = fine > 0.5
     if marks.box is not None:
         _cut(mask, whole, marks.box, is_flat=marks.is_flat)
     for mark in marks.all:
-        inner = _within(mark.voxels.box, whole)
+        inner = box_within(mark.voxels.box, whole)
         mask[inner] = (mask[inner] | mark.voxels.mask) if mark.positive else (mask[inner] & ~mark.voxels.mask)
     mask = _vouched(mask, whole, marks)
     before = current[whole]
@@ -153,11 +155,6 @@ def _box_of(lattice: Lattice, shape: tuple[int, ...]) -> Box:
     return k, j, i
 
 
-def _within(box: Box, whole: Box) -> Box:
-    k, j, i = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
-    return k, j, i
-
-
 def _cut(mask: Mask, whole: Box, box: Floats, *, is_flat: bool) -> None:
     """Take away what lies well outside a box around the object, in place; across the slice of a flat one nothing."""
     sides = box[1] - box[0]
@@ -175,7 +172,9 @@ def _vouched(mask: Mask, whole: Box, marks: Marks) -> Mask:
     pieces, count = ndimage.label(mask)
     if count <= 1:
         return mask
-    kept = [np.unique(pieces[_within(mark.voxels.box, whole)][mark.voxels.mask]) for mark in marks.all if mark.positive]
+    kept = [
+        np.unique(pieces[box_within(mark.voxels.box, whole)][mark.voxels.mask]) for mark in marks.all if mark.positive
+    ]
     largest = np.array([1 + int(np.bincount(pieces.ravel())[1:].argmax())])
     wanted = np.concatenate(kept) if kept else largest
     return np.asarray(np.isin(pieces, wanted[wanted > 0]))

@@ -216,7 +216,7 @@ class FewClicksEngine:
     def _organ(anatomy: Anatomy, marks: Marks, geometry: Geometry) -> MaskUpdate | None:
         """Return the organ that was pointed at, unless it was denied."""
         organ = anatomy.organ(marks, geometry.shape)
-        if organ is not None and denies(marks, organ, geometry.shape, np.asarray(geometry.spacing)):
+        if organ is not None and denies(marks, organ, np.asarray(geometry.spacing)):
             return None
         return organ
 
