@@ -32,7 +32,7 @@ from napari_radcnn.spec.options import CheckedOptions, option
 
 @dataclass(frozen=True)
 class Options(CheckedOptions):
-    value: float = option(100.0, title="Value", help="What the labels are brighter than.")
+    value: float = option(100.0, title="Value", help="What the labels are brighter than")
     seconds: float = option(0.0, title="Time", help="How long it takes.", unit="s")
     rounds: int = option(0, title="Work", help="Rounds of arithmetic, each of the same length.")
     memory_bytes: int = option(1000, title="Memory", help="What it says it needs.")

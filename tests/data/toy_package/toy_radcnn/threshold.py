@@ -11,7 +11,7 @@ from napari_radcnn.spec.options import CheckedOptions, option
 class Options(CheckedOptions):
     """Settings of `toy-threshold`."""
 
-    value: float = option(780.0, title="Value", help="What the labels are brighter than.", low=-2000.0, high=5000.0)
+    value: float = option(780.0, title="Value", help="What the labels are brighter than", low=-2000.0, high=5000.0)
 
 
 SPEC = ModelSpec(
