@@ -97,7 +97,7 @@ def test_a_run_whose_result_another_process_computes_is_refused_before_the_work(
         words = [["run", "fake", str(scan)], ["interact", str(scan), str(script)]]
         for given in words:
             assert copy_context.run(main, [*given, "-o", str(out), "--overwrite"]) == 3
-            assert "is writing this just now" in capsys.readouterr().err
+            assert "is writing this file now" in capsys.readouterr().err
         assert pipeline.steps_done == 0
         assert copy_context.run(main, ["run", "fake", str(scan), "-o", str(out), "--plan"]) == 0
     assert main(["run", "fake", str(scan), "-o", str(out)]) == 0

@@ -50,7 +50,7 @@ def test_certificates_are_signed_by_their_authority_and_keys_are_private(tmp_pat
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.5"]
     with pytest.raises(ValueError, match="does not match"):
         worker.verify_directly_issued_by(scheduler)
-    with pytest.raises(WriteError, match="holds an authority already"):
+    with pytest.raises(WriteError, match="already contains a certificate authority"):
         make_certificates(tmp_path / "c")
     with pytest.raises(OptionError, match="at least 1 day"):
         make_certificates(tmp_path / "d", days=0)
@@ -157,15 +157,15 @@ def test_a_worker_says_before_the_work_what_keeps_it_from_it(tmp_path: Path) -> 
         return str(json.loads(enter(json.dumps(asked | changes), packs))["problem"])
 
     assert "contains code" in problem(packs, trust=None)
-    assert "damaged on its way" in problem({name: data[:-1] + b"x"})
+    assert "damaged during the transfer" in problem({name: data[:-1] + b"x"})
     assert "no model 'sent-" in problem({})
     assert problem(packs) == ""
     assert problem({}) == ""  # it stays there
-    assert "has another model called" in problem({}, steps=[{"model": name, "identity": "1:0"}])
+    assert "has a different model called" in problem({}, steps=[{"model": name, "identity": "1:0"}])
     assert "no model 'nothing'" in problem({}, steps=[{"model": "nothing", "identity": "1:0"}])
     assert f"has napari-radcnn {__version__}, not 9.9" in problem({}, version="9.9")
     unseen = str(tmp_path / "not shared")
-    assert f"does not see {unseen}: share that folder with it, or let files travel (--send)" == problem(
+    assert f"cannot access {unseen}: share that folder with it, or send the files (--send)" == problem(
         {}, paths=[str(tmp_path), unseen]
     )
 

@@ -84,7 +84,7 @@ def test_an_export_becomes_a_case_for_each_study(export: Path, tmp_path: Path) -
     assert "no scan for T2" in cases["A1_20210304"].doubt
     assert "T2" not in cases["A1_20210304"].values
     bobs = [cases["B2_20240102-1"], cases["B2_20240102-2"]]
-    assert all("2 patients have the number 'B2'" in case.doubt for case in bobs)
+    assert all("2 patients have the ID 'B2'" in case.doubt for case in bobs)
     (mixed,) = (case for case in bobs if "mixed" in case.values["T1"])
     assert "2 scans fit T1" in mixed.doubt
     # two series in one folder: the cell names the series, and that one is read

@@ -65,7 +65,7 @@ def test_a_list_of_german_excel_has_semicolons_and_a_mark_at_its_beginning(tmp_p
         ("case,patient,image\na,p1,1.nii\na,p2,2.nii\n", "two patients, 'p1' (row 2) and 'p2' (row 3)"),
         ("case,image\na/b,1.nii\na b,2.nii\n", "would share the folder 'a_b'"),
         ("case,image\na,1.nii\n,2.nii\n", "row 3 has no name"),
-        ("case,image,image\na,1.nii,2.nii\n", "the column 'image' stands there twice"),
+        ("case,image,image\na,1.nii,2.nii\n", "the column 'image' appears twice"),
         ("case,image\na,1.nii,2.nii\n", "row 2 has 3 cells, but the header has 2"),
     ],
 )

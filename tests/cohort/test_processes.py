@@ -48,8 +48,8 @@ def test_a_case_that_kills_or_hangs_its_process_is_tried_three_times_and_told(
     summary = run(cohorts.MODEL, cases, out, workers=workers)
     assert (summary.n_done, summary.n_failed) == (2, 3)
     rows = cohorts.rows_of(out)
-    assert "lost 3 times: it was killed by SIGKILL, perhaps for want of memory" in rows["c001"]["reason"]
-    assert f"lost 3 times: it said nothing for {patience:g} s" in rows["c002"]["reason"]
+    assert "3 times: it was killed by SIGKILL, perhaps because memory ran out" in rows["c001"]["reason"]
+    assert f"ended unexpectedly 3 times: it did not respond for {patience:g} s" in rows["c002"]["reason"]
     assert "ZeroDivisionError: a fault of the model" in rows["c003"]["reason"]
     begun = marks.read_text().split()
     assert [begun.count(f"scan00{number}") for number in range(5)] == [1, 3, 3, 1, 1]

@@ -291,7 +291,7 @@ def test_what_cannot_be_begun_says_so(tmp_path: Path) -> None:
         _run(cases, tmp_path / "out", layout="flat")
     with pytest.raises(OptionError, match=r"no input 'imgae' .*; there are: image"):
         _run(cases, tmp_path / "out", inputs={"imgae": "image"})
-    with pytest.raises(WriteError, match=r"0 of 1 cases were done and stay. Put that right, or choose another folder"):
+    with pytest.raises(WriteError, match=r"0 of 1 cases were done and are kept. Solve this, or choose another folder"):
         _run(cases, tmp_path / ("x" * 300))
     assert not (tmp_path / "out").exists()
 
@@ -303,7 +303,7 @@ def test_cancelled_between_cases_it_keeps_what_was_done(tmp_path: Path) -> None:
         def is_set(self) -> bool:
             return (out / "results.csv").exists() and len(list(read_table(out / "results.csv"))) >= 2
 
-    with pytest.raises(CancelledError, match=r"2 of 4 cases were done and stay"):
+    with pytest.raises(CancelledError, match=r"2 of 4 cases were done and are kept"):
         _run(cases, out, cancel=AfterTwo())
     assert _run(cases, out).n_kept == 2
 
@@ -322,14 +322,14 @@ def test_a_full_disk_ends_the_run_and_it_goes_on(tmp_path: Path, monkeypatch: py
         return commit(*given)
 
     monkeypatch.setitem(module.__globals__, "commit", full)
-    with pytest.raises(WriteError, match=r"No space left on device; 1 of 3 cases were done and stay"):
+    with pytest.raises(WriteError, match=r"No space left on device; 1 of 3 cases were done and are kept"):
         _run(cases, out)
     monkeypatch.undo()
     assert _run(cases, out).n_kept == 1
     # even where it is full for the last of all, the table in its order
     monkeypatch.setattr(Table, "put_in_order", lambda *_: full())
     left.clear()
-    with pytest.raises(WriteError, match=r"3 of 3 cases were done and stay. Make room"):
+    with pytest.raises(WriteError, match=r"3 of 3 cases were done and are kept. Make room"):
         _run(cases, out)
     monkeypatch.undo()
     assert _run(cases, out).n_kept == 3
@@ -349,7 +349,7 @@ def test_a_full_disk_does_not_hide_that_a_run_was_cancelled(tmp_path: Path, monk
             return (out / "results.csv").exists() and len(list(read_table(out / "results.csv"))) >= 1
 
     monkeypatch.setattr(Log, "tell", full)
-    with pytest.raises(CancelledError, match=r"1 of 3 cases were done and stay"):
+    with pytest.raises(CancelledError, match=r"1 of 3 cases were done and are kept"):
         _run(cases, out, cancel=AfterOne())
 
 
@@ -364,7 +364,7 @@ def test_a_disk_that_is_full_for_whoever_works_ends_the_run_too(
         raise WriteError(f"{path}: No space left on device.") from OSError(28, "No space left on device")
 
     monkeypatch.setattr(with_manifest, "write_with_manifest", full)
-    with pytest.raises(WriteError, match=r"the disk is full; 0 of 3 cases were done and stay"):
+    with pytest.raises(WriteError, match=r"the disk is full; 0 of 3 cases were done and are kept"):
         _run(cases, out)
     monkeypatch.undo()
     assert _run(cases, out).n_done == 3

@@ -70,7 +70,7 @@ def test_one_target(tmp_path: Path, place: Path, output: str, n: int) -> None:
     told = race(n, tmp_path, lambda number: write(place, number % 2))
     assert "" in told
     refusals = [text for text in told if text]
-    assert all("is writing this just now" in text and "process" in text and "\n" not in text for text in refusals)
+    assert all("is writing this file now" in text and "process" in text and "\n" not in text for text in refusals)
     assert OUTPUTS[output].run_in(place) in (0, 1)
     assert hidden(place) == []
 
@@ -110,7 +110,7 @@ def test_one_streamed_store(tmp_path: Path, place: Path, n: int) -> None:
     told = race(n, tmp_path, work)
     assert told.count("") == 1
     winner = told.index("")
-    assert all("is writing this just now" in text and "started" in text for text in told if text)
+    assert all("is writing this file now" in text and "started" in text for text in told if text)
     assert set(np.unique(radcnn.read(place / "a.ome.zarr")[0].array)) == {winner + 1}
     assert hidden(place) == []
 

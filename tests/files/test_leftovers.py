@@ -51,7 +51,7 @@ def test_what_belongs_to_a_living_process_stays(tmp_path: Path) -> None:
     write_text(tmp_path / "other.txt", "text")
     assert clear(tmp_path) == sweep(tmp_path) == []
     assert all(path.exists() for path in left)
-    with pytest.raises(WriteError, match="this program is writing this just now"):
+    with pytest.raises(WriteError, match="this program is writing this file now"):
         write_text(tmp_path / "a.nii.gz", "text")
 
 
@@ -143,7 +143,7 @@ def test_parts_of_runs_are_listed_and_stay(tmp_path: Path, part: Path, capsys: p
     assert part.exists()
     assert main(["tidy", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert "the part of 'a.ome.zarr' that a run had reached" in told
+    assert "the partial result 'a.ome.zarr' of a run" in told
     assert "the same run would go on with it" in told
     assert "--clear" in told
     assert part.exists()

@@ -111,7 +111,11 @@ def test_suffix_that_does_not_fit_the_object(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mhd", ".ome.zarr"])
 def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, suffix: str) -> None:
-    for stem, told in (("a" * 250, "the name is too long"), ("a\0b", "null character"), ("\ud800", "no file can have")):
+    for stem, told in (
+        ("a" * 250, "the name is too long"),
+        ("a\0b", "null character"),
+        ("\ud800", "file names cannot have"),
+    ):
         with pytest.raises(WriteError, match=told) as caught:
             write(SCAN, tmp_path / f"{stem}{suffix}")
         assert len(str(caught.value)) < 200 + len(str(tmp_path))

@@ -131,7 +131,7 @@ def checked(cases: CaseList) -> CaseList:
                 f"and '{case.patient}' (row {case.row}); give each its own name."
             )
         same = (
-            f"the case '{case.name}' stands there twice"
+            f"the case '{case.name}' is listed twice"
             if other.name == case.name
             else (f"the cases '{other.name}' and '{case.name}' would share the folder '{case.folder}'")
         )

@@ -150,7 +150,7 @@ def _nobody(text: str) -> None:
 
 def _at_least_one(jobs: int) -> int:
     if jobs < 1:
-        raise OptionError(f"jobs (--jobs) is {jobs}: at least 1 process must work.")
+        raise OptionError(f"jobs (--jobs) must be at least 1, got {jobs}.")
     return jobs
 
 
@@ -353,13 +353,15 @@ class _Session:
 
     def _cancelled(self) -> CancelledError:
         found = CancelledError()
-        found.args = (f"Cancelled: {self._so_far()} and stay in {self.out}; start the same run again to resume it.",)
+        found.args = (
+            f"Cancelled: {self._so_far()} and are kept in {self.out}; start the same run again to resume it.",
+        )
         return found
 
     def _stopped(self, error: OSError | None) -> WriteError:
         is_full = error is None or error.errno in FULL
         cause = "the disk is full" if error is None else error.strerror or str(error)
-        cure = "Make room" if is_full else "Put that right, or choose another folder"
+        cure = "Make room" if is_full else "Solve this, or choose another folder"
         return WriteError(
-            f"{self.out}: {cause}; {self._so_far()} and stay. {cure}, and run the same command again: it goes on."
+            f"{self.out}: {cause}; {self._so_far()} and are kept. {cure}, and run the same command again to resume."
         )

@@ -100,7 +100,7 @@ def _relative(text: str, base: Path, folder: Path) -> str:
 def _list_of(path: Path, header: Sequence[str], rows: Iterable[tuple[int, Mapping[str, str]]]) -> CaseList:
     doubled = {name for name in header if name and header.count(name) > 1}
     if doubled:
-        raise ReadError(f"{path}: the column '{sorted(doubled)[0]}' stands there twice; rename one of them.")
+        raise ReadError(f"{path}: the column '{sorted(doubled)[0]}' appears twice; rename one of them.")
     own = {name.casefold(): name for name in header if name.casefold() in OWN_COLUMNS}
     if "case" not in own:
         listed = ", ".join(name for name in header if name) or "none"
@@ -144,8 +144,8 @@ def _with_header(
         for number, line in lines:
             if len(line) > len(header) and any(cell.strip() for cell in line[len(header) :]):
                 raise ReadError(
-                    f"{path}: row {number} has {len(line)} cells, but the header has {len(header)}; put what holds a "
-                    "comma into quotation marks."
+                    f"{path}: row {number} has {len(line)} cells, but the header has {len(header)}; put values that "
+                    "contain a comma in quotation marks."
                 )
             yield number, dict(zip(header, map(from_cell, line), strict=False))
 

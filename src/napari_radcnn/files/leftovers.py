@@ -124,16 +124,16 @@ def _look_at(path: Path) -> Iterator[Leftover]:
     made = _NEW.fullmatch(name)
     if name.startswith(PARTIAL):
         target = path.with_name(name.removeprefix(PARTIAL))
-        yield from _of_target(path, target, f"the part of '{target.name}' that a run had reached", can_go_on=True)
+        yield from _of_target(path, target, f"the partial result '{target.name}' of a run", can_go_on=True)
     elif name.startswith(PREFIX):
-        yield from _of_lock(path, path, "the lock of something that was written")
+        yield from _of_lock(path, path, "the lock of a file that was being written")
     elif made is not None:
         target = path.with_name(made["target"])
         yield from _of_target(path, target, f"'{target.name}', half-written")
     elif name.endswith(MAKING):
-        yield from _of_lock(path, path, "a lock that was being made")
+        yield from _of_lock(path, path, "a lock that was being created")
     elif name.endswith(LIST):
-        yield from _made(path, "a list of names that were being given", "", is_alive=True)
+        yield from _made(path, "a list of reserved names", "", is_alive=True)
     elif _EARLIER.fullmatch(name):
         is_young = time.time() - _newest(path) < ELSEWHERE_SECONDS
         yield from _made(path, "a file that was being written", "", is_alive=is_young)

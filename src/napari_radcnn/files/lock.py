@@ -199,8 +199,8 @@ def hold(target: Path, *, wait: float = 0.0, signs: Iterable[Path] = ()) -> Hold
                 time.sleep(_PAUSE_SECONDS)
                 continue
             raise WriteError(
-                f"{target}: {error.owner or 'another process'} is writing this just now; wait until it is done, or "
-                "choose another name."
+                f"{target}: {error.owner or 'another process'} is writing this file now; wait until it has "
+                "finished, or choose another name."
             ) from error
         return Hold(target, lock)
 

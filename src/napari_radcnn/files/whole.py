@@ -65,13 +65,17 @@ def check_name(target: Path) -> None:
     try:
         length = len(os.fsencode(target.name))
     except ValueError as error:
-        raise WriteError(f"{target}: the name has characters that no file can have; choose another one.") from error
+        raise WriteError(
+            f"{target}: the name contains characters that file names cannot have; choose another one."
+        ) from error
     if length > _LONGEST:
         raise WriteError(
             f"{target.name[:30]}...: the name is too long ({length} bytes, at most {_LONGEST}); choose a shorter one."
         )
     if "\0" in str(target):
-        raise WriteError(f"{str(target)!r}: the name has a null character, which no file can have; choose another one.")
+        raise WriteError(
+            f"{str(target)!r}: the name contains a null character, which file names cannot have; choose another one."
+        )
 
 
 def check_target(target: Path, overwrite: bool) -> None:

@@ -238,9 +238,9 @@ def test_chunks_are_on_the_disk_before_the_progress_that_names_them(tmp_path, la
 
 def test_one_run_at_a_time_grows_a_store(tmp_path, labels):
     grown = GrowingLabels(tmp_path / "a.ome.zarr", labels.geometry, labels.labels, fingerprint="f")
-    with pytest.raises(WriteError, match="this program is writing this just now"):
+    with pytest.raises(WriteError, match="this program is writing this file now"):
         GrowingLabels(tmp_path / "a.ome.zarr", labels.geometry, labels.labels, fingerprint="f")
-    with pytest.raises(WriteError, match="this program is writing this just now"):
+    with pytest.raises(WriteError, match="this program is writing this file now"):
         write(labels, tmp_path / "a.ome.zarr")
     other = GrowingLabels(tmp_path / "b.ome.zarr", labels.geometry, labels.labels, fingerprint="f")
     fill(grown, labels)

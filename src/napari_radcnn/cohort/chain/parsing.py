@@ -121,7 +121,9 @@ def _step(item: Any, where: str) -> Step:
     if verb in VERBS and not isinstance(given, str):
         raise OptionError(f"{where}: '{verb}' needs the name of a model, such as '{verb}: MODEL'.")
     if verb in OPERATIONS and given is not None:
-        raise OptionError(f"{where}: '{verb}' stands alone; its settings go to 'options' and 'inputs'.")
+        raise OptionError(
+            f"{where}: '{verb}' takes no value of its own; put its settings under 'options' and 'inputs'."
+        )
     options, inputs = plain.get("options") or {}, plain.get("inputs") or {}
     for key, value in (("options", options), ("inputs", inputs)):
         if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):

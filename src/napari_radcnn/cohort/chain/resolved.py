@@ -130,10 +130,10 @@ def changes(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, An
             if key == "options":
                 said += _option_changes(step["name"], was.get(key) or {}, step.get(key) or {})
             elif key == "identity":
-                said.append(f"the files of the model of '{step['name']}' are others")
+                said.append(f"the model files of '{step['name']}' have changed")
             else:
                 said.append(f"{key} of '{step['name']}': {was.get(key)} -> {step.get(key)}")
-    return said + [f"the step '{name}' is gone" for name in old]
+    return said + [f"the step '{name}' was removed" for name in old]
 
 
 def _option_changes(step: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -59,7 +59,8 @@ def make_certificates(folder: str | Path, *, days: int = _DAYS, hosts: Sequence[
     folder = Path(folder)
     if (folder / f"{AUTHORITY}.pem").exists():
         raise WriteError(
-            f"{folder}: holds an authority already; choose another folder, or remove it to make a new one."
+            f"{folder}: already contains a certificate authority; choose another folder, or delete this "
+            "authority first."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from napari_radcnn.cohort.chain import Resolved
 from napari_radcnn.foreign.pack import pack
 from napari_radcnn.models import ModelSpec, find_model
 
-_NOT_STATED = "Not stated. The model was packed to travel to a worker of a cohort, and is not to be passed on."
+_NOT_STATED = "Not stated. The model was packed to be sent to a worker of a cohort, and must not be redistributed."
 
 
 def packs_of(

@@ -52,7 +52,7 @@ def enter(text: str, packs: Mapping[str, bytes]) -> str:
         return json.dumps(found)
     unseen = next((path for path in asked["paths"] if not is_there(Path(path))), None)
     if unseen is not None:
-        found["problem"] = f"does not see {unseen}: share that folder with it, or let files travel (--send)"
+        found["problem"] = f"cannot access {unseen}: share that folder with it, or send the files (--send)"
         return json.dumps(found)
     try:
         for name, data in packs.items():
@@ -62,7 +62,7 @@ def enter(text: str, packs: Mapping[str, bytes]) -> str:
             if not spec.is_available:
                 found["problem"] = spec.how_to_install
             elif identity_of(spec) != step["identity"]:
-                found["problem"] = f"has another model called '{step['model']}': install the same"
+                found["problem"] = f"has a different model called '{step['model']}': install the same model there"
     except RadcnnError as error:
         found["problem"] = " ".join(str(error).split())
     return json.dumps(found)
@@ -76,7 +76,9 @@ def _receive(name: str, data: bytes, sha256: str, trust: str | None) -> None:
         path = Path(temporary) / f"{name}.radcnn-model.zip"
         path.write_bytes(data)
         if file_hash(path) != sha256:
-            raise RadcnnError(f"The model '{name}' was damaged on its way here.")
+            raise RadcnnError(
+                f"The model '{name}' was damaged during the transfer to this worker; run the command again."
+            )
         install_pack(path, trust=trust)
 
 

@@ -142,7 +142,7 @@ def _asked(
     say(f"waiting for a worker of {cluster.address}")
     for done in cluster.work(iter([job]), tell, cancel):
         return done
-    raise ResourceError(f"{cluster.address}: no answer came.")
+    raise ResourceError(f"{cluster.address}: the cluster returned no result; run it again.")
 
 
 def _result(answer: Answer, folder: Path, request: Request) -> Result:

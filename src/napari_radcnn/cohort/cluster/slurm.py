@@ -92,7 +92,7 @@ def read_profile(path: Path) -> Profile:
         raise ReadError(f"{path}: not YAML: {' '.join(str(error).split())}.") from error
     known = {entry.name: entry for entry in fields(Profile)}
     if not isinstance(plain, dict) or not {"cores", "memory"} <= set(plain):
-        raise OptionError(f"{path}: a profile of Slurm states at least 'cores' and 'memory', such as 4 and 16GB.")
+        raise OptionError(f"{path}: a Slurm profile needs at least 'cores' and 'memory', such as 4 and 16GB.")
     unknown = sorted(str(key) for key in plain if key not in known)
     if unknown:
         raise OptionError(f"{path}: unknown entry '{unknown[0]}'; there are: {', '.join(known)}.")
@@ -188,7 +188,7 @@ class Slurm(Cluster):
         try:
             cluster.scale(jobs=self.profile.jobs)
         except (RuntimeError, ValueError) as error:
-            raise ResourceError(f"Slurm took no job: {' '.join(str(error).split())[:300]}") from error
+            raise ResourceError(f"Slurm did not accept the job: {' '.join(str(error).split())[:300]}") from error
 
     def _security(self) -> Any:
         from distributed.security import Security

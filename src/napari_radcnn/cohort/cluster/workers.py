@@ -202,7 +202,7 @@ class Cluster:
             try:
                 text, made = future.result()
             except OSError as error:  # the worker that held it went away before it was fetched
-                return self._lost(task, f"its worker went away ({error})", "")
+                return self._lost(task, f"the connection to its worker was lost ({error})", "")
             try:
                 answer = Answer.from_dict(json.loads(text))
                 if answer.case != task.job.case:
@@ -223,7 +223,9 @@ class Cluster:
         if status == "error":
             cause = future.exception()
             if type(cause).__name__ == "KilledWorker":
-                return lost_answer(task.job.case, [*task.lost, *["its workers died"] * MOST_TRIES][:MOST_TRIES])
+                return lost_answer(
+                    task.job.case, [*task.lost, *["its workers ended unexpectedly"] * MOST_TRIES][:MOST_TRIES]
+                )
             return self._lost(task, f"{type(cause).__name__}: {cause}", "")
         return None  # cancelled or lost: the scheduler forgot it
 
@@ -279,8 +281,8 @@ class _Watch:
             )
             if now - self._seen > _AWAY or self._client.status == "closed":
                 raise ResourceError(
-                    f"{self._cluster.address}: the scheduler has gone away. Start it again, and run the same command: "
-                    "what is done stays done."
+                    f"{self._cluster.address}: the scheduler no longer responds. Start it again, and run the same "
+                    "command: finished cases are kept."
                 )
             return
         self._seen = now
@@ -324,7 +326,9 @@ class _Watch:
             if isinstance(text, str):
                 self._problems[address] = json.loads(text)["problem"].rstrip(".")
             elif isinstance(text, ImportError | AttributeError):
-                self._problems[address] = "has no napari-radcnn, or another version: install this one"
+                self._problems[address] = (
+                    "has no napari-radcnn, or a different version: install the version of this computer"
+                )
             else:
                 continue  # it went away while it was asked
             if self._problems[address]:

@@ -44,11 +44,9 @@ def cases_of_export(found: ScansAtPath, rules: Sequence[Rule]) -> CaseList:
         choices = [choose(candidates, rule, is_default=not rules) for rule in wanted]
         doubts = [choice.doubt for choice in choices if choice.doubt]
         if len(people[key[0]]) > 1:
-            doubts.append(
-                f"{len(people[key[0]])} patients have the number '{key[0]}': their names or birth dates differ"
-            )
+            doubts.append(f"{len(people[key[0]])} patients have the ID '{key[0]}': their names or birth dates differ")
         if not key[0]:
-            doubts.append("its files state no number of the patient (PatientID)")
+            doubts.append("its files contain no patient ID (PatientID)")
         values = {rule.name: choice.cell for rule, choice in zip(wanted, choices, strict=True) if choice.cell}
         why = "; ".join(choice.why for choice in choices if choice.why)
         cases.append(Case(name, values, key[0], why, "; ".join(doubts), len(cases) + 2))

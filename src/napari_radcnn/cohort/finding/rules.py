@@ -143,7 +143,7 @@ def parse_rule(text: str) -> Rule:
     for term in filter(None, map(str.strip, terms.split(","))):
         rule = _with_term(rule, term)
     if rule == Rule(name):
-        raise OptionError(f"'{text.strip()}' says nothing of what is wanted, such as 'CT, chest, at least 50 slices'.")
+        raise OptionError(f"'{text.strip()}' describes no scan; write, for example, 'CT, chest, at least 50 slices'.")
     return rule
 
 

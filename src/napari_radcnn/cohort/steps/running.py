@@ -153,8 +153,9 @@ def _run_model(step: Resolved, context: Context) -> tuple[list[Path], dict[str, 
     identity = identity_of(spec)
     if identity != step.identity:
         raise ModelError(
-            f"The model '{spec.name}' is another one here than where the run was started ({identity[:14]}... and "
-            f"{step.identity[:14]}...): install the same pack, or the same version of napari-radcnn."
+            f"The model '{spec.name}' differs from the one on the computer that started the run ("
+            f"{identity[:14]}... and {step.identity[:14]}...): install the same pack, or the same version of "
+            f"napari-radcnn."
         )
     volumes = [context.scan(where) for where in step.inputs.values()]
     how: dict[str, Any] = {"device": job.device, "precision": step.precision}

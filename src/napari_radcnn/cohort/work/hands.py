@@ -94,7 +94,7 @@ class Hand:
                 except queue.Empty:
                     if time.monotonic() - heard > allowed:
                         self.close()
-                        raise HandLostError(f"it said nothing for {allowed:g} s") from None
+                        raise HandLostError(f"it did not respond for {allowed:g} s") from None
                     continue
                 heard = time.monotonic()
                 if what is None:
@@ -172,7 +172,7 @@ class Hand:
         if status < 0:
             name = signal.Signals(-status).name if -status in set(signal.Signals) else str(-status)
             is_killed = name == "SIGKILL"
-            hint = ", perhaps for want of memory" if is_killed else ""
+            hint = ", perhaps because memory ran out" if is_killed else ""
             return HandLostError(f"it was killed by {name}{hint}", may_lack_memory=is_killed)
         return HandLostError(f"it ended with status {status}{said}")
 
@@ -233,5 +233,9 @@ def lost_answer(case: str, lost: list[str]) -> Answer:
     """Return the answer for a case over which every process was lost."""
     causes = "; ".join(dict.fromkeys(lost))
     return Answer(
-        case, "failed", f"The process that worked on it was lost {len(lost)} times: {causes}.", [], tries=len(lost)
+        case,
+        "failed",
+        f"The process that computed it ended unexpectedly {len(lost)} times: {causes}.",
+        [],
+        tries=len(lost),
     )
