@@ -189,7 +189,7 @@ def test_ten_thousand_boxes_are_cut_to_the_best_and_told(detected):
     found = detected(np.concatenate([low, low + 3], 1), scores, np.zeros(10_000), suppress_above=0.95, most=250)
     assert len(found.boxes) == 250
     assert found.boxes[0].score == pytest.approx(scores.max())
-    assert any("finds more than 250 boxes" in text for text in found.warnings)
+    assert any("detected more than 250 boxes" in text for text in found.warnings)
 
 
 def test_a_threshold_leaves_out_findings(detected):
@@ -229,7 +229,7 @@ MAPS = {"form": "anchor-maps", "anchors": {"shapes": [[8, 8]], "scales": [1]}}
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"classes": []}, "'classes' must name what is found"),
+        ({"classes": []}, "'classes' must name each class to be detected"),
         ({"classes": ["a", "a"]}, "none twice"),
         ({"form": "rows"}, "form='rows' is not supported"),
         ({"activation": "softmax"}, "softmax is for"),
@@ -276,10 +276,10 @@ def test_weights_of_a_retinanet_need_its_own_form(tmp_path):
     found = radcnn.detect(film(), spec, device="cpu")
     assert found.boxes
     describe_answer(tmp_path / "net.json", **keys)
-    with pytest.raises(ModelError, match='only RetinaNet finds boxes, with "form": "anchor-maps"'):
+    with pytest.raises(ModelError, match='detects boxes is RetinaNet, with "form": "anchor-maps"'):
         radcnn.open_model(tmp_path / "net.safetensors")
     describe_answer(tmp_path / "net.json", **(keys | {"task": "segmentation", "fit": ...}))
-    with pytest.raises(ModelError, match=r"the network 'RetinaNet' finds boxes, it does not answer for every voxel"):
+    with pytest.raises(ModelError, match=r"the network 'RetinaNet' returns boxes, not an output for every voxel"):
         radcnn.open_model(tmp_path / "net.safetensors")
     (tmp_path / "net.json").write_text((tmp_path / "net.json").read_text().replace("resnet10", "VGG"))
     with pytest.raises(ModelError, match="the backbone 'VGG' is not one of"):

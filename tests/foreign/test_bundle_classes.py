@@ -100,14 +100,14 @@ def test_a_picture_is_shown_as_three_channels_in_monais_order(tmp_path):
     ("changes", "told"),
     [
         ({"output": OUTPUT | {"num_channels": 4}}, "the network has 3 channels of outputs, but metadata.json says 4"),
-        ({"preprocessing": PREPROCESSING[:4]}, "it is not stated to what size a scan is brought"),
+        ({"preprocessing": PREPROCESSING[:4]}, "the size that scans are resized to is not stated"),
         (
             {"preprocessing": [{"_target_": "Resized", "keys": "image", "spatial_size": 40, "mode": "bicubic"}]},
             "mode='bicubic' is not supported",
         ),
         (
             {"inferer": {"_target_": "SlidingWindowInferer", "roi_size": [8, 8, 8]}},
-            "is not shown patches of it",
+            "cannot use patches",
         ),
         ({"preprocessing": [{"_target_": "Resized", "keys": "image", "spatial_size": [2, 2, 2]}]}, "does not take"),
     ],

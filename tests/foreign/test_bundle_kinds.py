@@ -191,8 +191,8 @@ VALUE = {"task": "regression", "quantity": "age", "unit": "a"}
 @pytest.mark.parametrize(
     ("stated", "changes", "told"),
     [
-        (None, {}, r'nothing says of what and in which unit: add to metadata.json "radcnn"'),
-        (None, {"output": {"format": "value"}}, "nothing says of what and in which unit"),
+        (None, {}, r'its quantity and unit are not stated: add to metadata.json "radcnn"'),
+        (None, {"output": {"format": "value"}}, "its quantity and unit are not stated"),
         ({"task": "regression", "quantity": "age"}, {}, r"""metadata\.json, line \d+: "radcnn": 'unit' is missing"""),
         (VALUE | {"intervals": 1}, {}, r"'intervals' is not supported; did you mean 'interval'\?"),
         ({"task": "segmentation"}, {}, "task='segmentation' is not supported"),
@@ -203,7 +203,7 @@ VALUE = {"task": "regression", "quantity": "age", "unit": "a"}
         ({"task": "landmarks", "landmarks": ["a"]}, {}, "a map for each landmark is expected"),
         (None, {"output": {"format": "points", "spatial_shape": [4, 5]}}, "do not fit 3 dimensions"),
         (None, {"output": {"format": "points"}}, "must be their number and 3 coordinates"),
-        (None, {"output": {"format": "latent"}}, "must be how many numbers it has"),
+        (None, {"output": {"format": "latent"}}, "must be the number of its values"),
     ],
 )
 def test_what_is_not_said_or_does_not_fit_is_refused_when_the_bundle_is_opened(tmp_path, stated, changes, told):

@@ -96,7 +96,7 @@ def test_grades_that_rise_are_told(classified):
     changes = {"classes": ["F0", "F1", "F2"], "kind": "ordinal", "activation": "sigmoid"}
     found = classified(weight=[[-1.0], [4.0]], bias=[-0.3, 0.0], **changes)
     assert sum(found.probabilities.values()) == pytest.approx(1)
-    assert any("a higher grade is likelier" in text for text in found.warnings)
+    assert any("a higher grade a greater probability" in text for text in found.warnings)
 
 
 def test_slices_are_joined_where_that_is_stated(tmp_path, monkeypatch):
@@ -224,7 +224,7 @@ def test_a_classification_is_read_as_it_was_written(tmp_path):
         ({"kind": "multi-label", "activation": "softmax"}, "must be 'exclusive'"),
         ({"cumulative": True}, "'cumulative' is for ordinal"),
         ({"temperature": 0}, "'temperature' must be more than 0"),
-        ({"thresholds": {"high": 0.3}}, "the likeliest counts"),
+        ({"thresholds": {"high": 0.3}}, "the most likely one is chosen"),
         ({"kind": "multi-label", "thresholds": {"other": 0.3}}, "for names of: low, middle, high"),
         ({"kind": "multi-label", "thresholds": {"high": 30}}, "between 0 and 1"),
         ({"kind": "ordinal", "thresholds": {"low": 0.3}}, "for names of: middle, high"),
@@ -234,7 +234,7 @@ def test_a_classification_is_read_as_it_was_written(tmp_path):
         ({"slices": "mean"}, "'slices' is for networks of two dimensions"),
         ({"repeat_channels": 0}, "'repeat_channels'"),
         ({"shorter": 8}, "'shorter' is a number of pixels"),
-        ({"intensity": [{"step": "fit"}, {"step": "fit"}]}, "can only stand once"),
+        ({"intensity": [{"step": "fit"}, {"step": "fit"}]}, "may appear only once"),
         ({"schema": "radcnn-model/1"}, 'needs "schema": "radcnn-model/2"'),
         ({"unit": "mo"}, "'unit' is not supported"),
     ],

@@ -60,7 +60,7 @@ def test_a_network_of_the_list_answers_as_monai_has_it(tmp_path, name, dims):
         ({"spatial_dims": 2, "patch": [40, 32]}, r"does not take an input of 1 x 1 x 40 x 32"),
         ({"repeat_channels": 3}, r"does not take an input of 1 x 3 x 32"),
         ({"architecture": {"name": "UNet", "arguments": {}}}, "missing"),
-        ({"task": "segmentation", "fit": ..., "classes": ["a", "b", "c"]}, "answers once for its whole input"),
+        ({"task": "segmentation", "fit": ..., "classes": ["a", "b", "c"]}, "returns one output for its whole input"),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused_when_the_model_is_opened(tmp_path, changes, told):
@@ -76,7 +76,11 @@ def test_a_network_that_answers_for_every_voxel_is_no_classifier(tmp_path):
 
     path = write_safetensors(tmp_path / "net.safetensors", unet().state_dict())
     describe_answer(tmp_path / "net.json", architecture={"name": "UNet", "arguments": UNET}, patch=[16, 16, 16])
-    with pytest.raises(ModelError, match=r"'UNet' answers for every voxel; one that answers once .* DenseNet121"):
+    with pytest.raises(
+        ModelError,
+        match=r"'UNet' returns an output for every voxel; one with a single output per "
+        r"scan .* DenseNet121",
+    ):
         radcnn.open_model(path)
 
 

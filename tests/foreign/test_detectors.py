@@ -191,7 +191,7 @@ def test_every_slice_is_looked_at_by_a_network_of_two_dimensions(tmp_path, monke
         assert one.score == pytest.approx(score, abs=1e-4)
         np.testing.assert_allclose(one.center, center, atol=1e-2)
         np.testing.assert_allclose(one.size, (*size, 1.7), atol=1e-2)
-    assert any("only the 40 of the highest score are listed" in text for text in found.warnings)
+    assert any("only the 40 with the highest scores are listed" in text for text in found.warnings)
 
 
 def test_its_own_files_are_not_run_and_code_is_still_refused(tmp_path, monkeypatch):
@@ -236,7 +236,7 @@ OPS = "$@detector.set_box_selector_parameters"
         ({"detector_ops": ["$@detector.set_something()"]}, "'@detector.set_something' is not supported"),
         ({"backbone": "$torch.nn.Identity()"}, "the backbone 'torch.nn.Identity' is not supported"),
         ({"backbone": "$monai.networks.nets.resnet.resnet50(pretrained=True)"}, "would be loaded from elsewhere"),
-        ({"backbone": "$[1 for _ in range(9)]"}, "'backbone' is .*which is not understood"),
+        ({"backbone": "$[1 for _ in range(9)]"}, "'backbone' is .*which is not supported"),
         ({"inferer": {"_target_": "SimpleInferer"}}, "the inferer 'SimpleInferer' is not supported for a detector"),
         ({"postprocessing": [{"_target_": "Activationsd", "keys": "box"}]}, "'Activations' of the postprocessing"),
         ({"preprocessing": [{"_target_": "Resized", "keys": "image", "spatial_size": 40}]}, "scans that are resized"),

@@ -170,7 +170,7 @@ def test_an_installed_model_is_not_overwritten(tmp_path):
     with pytest.raises(ModelError, match="'two-organs', or what is left of one, is already installed; remove it first"):
         install(path)
     other = pack(tmp_path / "bundle", tmp_path / "b.zip", name="nlm-denoise", **TEXTS)
-    with pytest.raises(ModelError, match="there is a model 'nlm-denoise' that is no pack"):
+    with pytest.raises(ModelError, match="a model 'nlm-denoise' that is not a pack already exists"):
         install_pack(other)
     for name in ("missing", "../two-organs", "nlm-denoise"):
         with pytest.raises(ModelError, match="is installed; installed: two-organs"):

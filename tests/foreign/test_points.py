@@ -113,14 +113,14 @@ def test_scores_decide_what_was_found(found):
     result = found(scan, lambda _: row, **changes)
     assert [point.name for point in result.points] == ["tip"]
     assert result.points[0].score == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)
-    assert "'base' was not found: its score is 0.12, below 0.5." in result.warnings
+    assert "'base' was not detected: its score is 0.12, below 0.5." in result.warnings
 
 
 def test_a_place_outside_of_the_scan_is_no_landmark(found):
     scan = _scan()
     result = found(scan, lambda _: [*BRIGHT, 3, 12.6, 3], form="coordinates")
     assert [point.name for point in result.points] == ["tip"]
-    assert any("'base' was not found: the network places it outside" in text for text in result.warnings)
+    assert any("'base' was not detected: the network places it outside" in text for text in result.warnings)
 
 
 def test_maps_have_a_peak_or_a_mean():
@@ -162,7 +162,7 @@ def test_an_answer_that_does_not_fit_is_no_place(found, answer, changes, told):
         ({"least_score": 2}, "'least_score' must be between 0 and 1"),
         ({"form": "coordinates", "least_score": 0.2}, "without 'scores'"),
         ({"form": "coordinates", "coordinates": "mm"}, "coordinates='mm'"),
-        ({"slices": "mean", "spatial_dims": 2, "patch": [8, 9]}, "found in one slice"),
+        ({"slices": "mean", "spatial_dims": 2, "patch": [8, 9]}, "detected in one slice"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, changes, told):
@@ -186,7 +186,7 @@ def test_weights_of_the_list_answer_with_maps_or_are_refused(tmp_path):
     with pytest.raises(ModelError, match=r"answers with 3 x 16 x 16 x 16 numbers, but net\.json expects 2 maps"):
         radcnn.open_model(path)
     describe_answer(tmp_path / "net.json", **(keys | {"form": "coordinates"}))
-    with pytest.raises(ModelError, match="'UNet' answers for every voxel; one that answers once"):
+    with pytest.raises(ModelError, match="'UNet' returns an output for every voxel; one with a single output per scan"):
         radcnn.open_model(path)
 
 

@@ -78,7 +78,7 @@ def test_scale_and_interval(regressed, weight, bias, changes, value, interval):
         ([[1.0]] * 2, [0.0] * 2, {}, "answers with 2 numbers, but its description expects 1 for a value with no"),
         ([[1.0]], [0.0], {"interval": {"kind": "quantiles"}}, "expects 3 for a value with a quantiles interval"),
         ([[1.0]] * 2, [0.0, -2.0], {"interval": {"kind": "deviation"}}, "standard deviation is -1.7"),
-        ([[1.0]] * 3, [0.4, 0.0, -0.1], {"interval": {"kind": "quantiles"}}, "does not hold its value"),
+        ([[1.0]] * 3, [0.4, 0.0, -0.1], {"interval": {"kind": "quantiles"}}, "does not contain its value"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_no_number(regressed, weight, bias, changes, told):
@@ -101,10 +101,10 @@ def test_a_value_beyond_what_can_be_is_told(regressed):
         ({"scale": 2}, "'scale' must be a mapping"),
         ({"limits": [3, 3]}, "'limits' must be two numbers"),
         ({"interval": {"kind": "sure"}}, "kind='sure'"),
-        ({"interval": {"kind": "fixed"}}, "'half_width' is more than 0"),
-        ({"interval": {"half_width": 2}}, "'half_width' is more than 0 for a fixed"),
+        ({"interval": {"kind": "fixed"}}, "'half_width' must be more than 0"),
+        ({"interval": {"half_width": 2}}, "'half_width' must be more than 0 for a fixed"),
         ({"interval": {"level": 95}}, "'level' must be between 0 and 1"),
-        ({"slices": "max", "spatial_dims": 2, "patch": [7, 5]}, "can only be joined by their mean"),
+        ({"slices": "max", "spatial_dims": 2, "patch": [7, 5]}, "can only be combined by their mean"),
         ({"classes": ["a"]}, "'classes' is not supported"),
     ],
 )
@@ -119,7 +119,7 @@ def test_wrong_values_are_named(tmp_path, changes, told):
 def test_an_onnx_file_with_another_number_of_answers_is_refused_when_it_is_opened(tmp_path):
     path = write_network(tmp_path / "net.onnx", [[1.0]] * 2, [0.0] * 2)
     describe_answer(tmp_path / "net.json", **value_keys())
-    with pytest.raises(ModelError, match=r"net\.onnx: the network answers with 2 numbers, but net\.json expects 1"):
+    with pytest.raises(ModelError, match=r"net\.onnx: the network returns 2 numbers, but net\.json expects 1"):
         radcnn.open_model(path)
 
 

@@ -53,10 +53,10 @@ def test_the_documented_embedding_has_length_one(tmp_path, monkeypatch):
     ("changes", "told"),
     [
         ({"length": 3}, r"answers with 4 numbers, but net\.json expects 3 for the embedding"),
-        ({"length": 0}, "'length' must be how many"),
+        ({"length": 0}, "'length' must be the number of values"),
         ({"length": ...}, "'length' is missing"),
         ({"unit": "mm"}, "'unit' is not supported"),
-        ({"slices": "max", "spatial_dims": 2, "patch": [8, 8]}, "can only be joined by their mean"),
+        ({"slices": "max", "spatial_dims": 2, "patch": [8, 8]}, "can only be combined by their mean"),
     ],
 )
 def test_what_does_not_fit_is_refused_when_the_model_is_opened(tmp_path, changes, told):
@@ -70,7 +70,7 @@ def test_zeros_have_no_direction(tmp_path, monkeypatch):
     compute_here(monkeypatch, [[0.0]] * 4, [0.0] * 4)
     path = write_network(tmp_path / "net.ts", WEIGHT, BIAS)
     describe_answer(tmp_path / "net.json", **_keys(normalize=True))
-    with pytest.raises(ModelError, match="zeros alone"):
+    with pytest.raises(ModelError, match="only zeros"):
         radcnn.embed(scan(), open_trusted(path))
 
 

@@ -196,7 +196,7 @@ def install(path: str | Path, *, trust: str | None = None, taken: Collection[str
         raise _taken(path, info.name)
     if info.name in taken:
         raise ModelError(
-            f"{path.name}: there is a model '{info.name}' that is no pack; pack this one under another name."
+            f"{path.name}: a model '{info.name}' that is not a pack already exists; pack this one under another name."
         )
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -196,7 +196,10 @@ def _some(names: list[str]) -> str:
 
 def _build(file: NetworkFile, meta: bool) -> torch.nn.Module:
     if file.architecture is None:
-        raise ModelError(f"{file.path.name}: this file has only weights; the network they belong to is not stated.")
+        raise ModelError(
+            f"{file.path.name}: this file contains only weights, and its model.json does not name their "
+            f"network: add 'architecture'."
+        )
     if file.architecture.name == BUNDLE_CODE:
         return _run_bundle_code(file.architecture)
     return architectures.build(file.architecture, file.path.name, meta=meta)

@@ -226,7 +226,7 @@ def test_clinical_values_are_typed_into_a_form(make_napari_viewer, qtbot, tmp_pa
     wait_for_plan(dock)
     start, editors = dock.panel.start_button, dock.options_form.editors
     assert {label.text() for label in dock.options_form.findChildren(QLabel)} >= {"Age [a]", "Sex"}
-    assert "'Age' is not stated, but the model needs it." in dock.warning_label.text()
+    assert "'Age' is missing, but the model needs it." in dock.warning_label.text()
 
     def typed(text):
         field = editors["age"]

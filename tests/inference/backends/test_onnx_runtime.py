@@ -71,7 +71,7 @@ def test_several_outputs_come_together(tmp_path):
 
 
 def test_an_output_of_words_and_a_damaged_file_are_told(tmp_path):
-    with pytest.raises(BackendError, match=r"forest\.onnx: the output that was chosen is not made of numbers"):
+    with pytest.raises(BackendError, match=r"forest\.onnx: the chosen output is not numeric"):
         opened(DATA / "forest.onnx", output="label")(IMAGE)
     with pytest.raises(ModelError, match=r"has 2 outputs: .*probabilities"):
         opened(DATA / "forest.onnx")

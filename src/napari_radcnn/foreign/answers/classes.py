@@ -54,8 +54,9 @@ def probabilities_of(numbers: _Floats, classes: Classes, shown: str) -> tuple[_F
         found, steps_up = _grades(found)
         if steps_up > _ROUNDING:
             told += (
-                f"'{shown}' says that a higher grade is likelier to be reached than a lower one (by {steps_up:.2f}): "
-                "its probabilities of the grades are a guess.",
+                f"'{shown}' gives a higher grade a greater probability of being reached than a lower one (by "
+                f"{steps_up:.2f}): "
+                "its probabilities of the grades are unreliable.",
             )
     elif classes.kind == "exclusive" and len(found) < len(classes.names):
         found = np.array([1 - found[0], found[0]])

@@ -101,7 +101,7 @@ class AnswerOptions(CheckedOptions):
         False,
         title="Evidence",
         help="Also make an evidence map, which shows what the answer is based on: its change where a part of the scan "
-        "is covered (occlusion); the network is run some hundred times",
+        "is covered (occlusion); the network is run a few hundred times",
     )
 
 
@@ -116,7 +116,7 @@ def options_of(values: Sequence[ClinicalValue], explains: bool = True) -> type:
     fields: list[Any] = []
     for one in values:
         about = f"in {one.unit}, {one.limits[0]:g} to {one.limits[1]:g}" if one.limits is not None else f"in {one.unit}"
-        lacking = "the model cannot do without" if one.missing is None else "empty where it is not known"
+        lacking = "required by the model" if one.missing is None else "empty where it is not known"
         choices = ("", *(word for word, _ in one.choices)) if one.choices else ()
         told = lacking if one.choices or not one.unit else f"{about}; {lacking}"
         title = f"{one.title or one.name}{f' [{one.unit}]' if one.unit else ''}"
@@ -134,10 +134,10 @@ def told_of(values: Sequence[ClinicalValue], options: object) -> list[str]:
         if _text(options, one):
             continue
         if one.missing is None:
-            told.append(f"'{one.title or one.name}' is not stated, but the model needs it.")
+            told.append(f"'{one.title or one.name}' is missing, but the model needs it.")
         else:
             word = next((name for name, number in one.choices if number == one.missing), f"{one.missing:g} {one.unit}")
-            told.append(f"'{one.title or one.name}' is not known: the model takes {word.strip()} in its place.")
+            told.append(f"'{one.title or one.name}' is not known: the model uses {word.strip()} instead.")
     return told
 
 
@@ -153,7 +153,7 @@ def vector_of(values: Sequence[ClinicalValue], options: object) -> npt.NDArray[n
     for one in values:
         text = _text(options, one)
         if not text and one.missing is None:
-            raise OptionError(f"'{one.name}' is not stated, but the model needs it: state it, such as {_example(one)}.")
+            raise OptionError(f"'{one.name}' is missing, but the model needs it: enter it, such as {_example(one)}.")
         number = one.number(text) if text else float(one.missing or 0.0)
         found.append((number - one.mean) / one.std)
     return np.array(found, np.float32)

@@ -191,7 +191,7 @@ class Points:
             if len(shape) == dims + 1 and shape[0] == names:
                 return ""
             given = " x ".join(map(str, shape))
-            return f"answers with {given} numbers, but {{}} expects {names} maps of {dims} dimensions"
+            return f"returns {given} numbers, but {{}} expects {names} maps of {dims} dimensions"
         count = names * (dims + self.has_scores)
         return _numbers_mismatch(shape, count, f"{count} for {names} landmarks of {dims} coordinates")
 
@@ -222,7 +222,7 @@ Answer = Classes | Quantity | Hazards | Points | Vector
 
 def _numbers_mismatch(shape: tuple[int, ...], count: int, expected: str) -> str:
     """Return what differs from a row of numbers; ``{}`` stands for what expects them."""
-    return "" if prod(shape) == count else f"answers with {prod(shape)} numbers, but {{}} expects {expected}"
+    return "" if prod(shape) == count else f"returns {prod(shape)} numbers, but {{}} expects {expected}"
 
 
 @dataclass(frozen=True)

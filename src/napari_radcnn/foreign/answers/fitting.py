@@ -44,11 +44,11 @@ def check_fits(file: NetworkFile, how: Answering, shown: str) -> None:
             wanted = "a map for each landmark is expected"
             if not needs_maps:
                 listed = ", ".join(name for name in names() if answers_once(name))
-                wanted = f"one that answers once for a scan is needed: {listed}"
-            does = "once for its whole input" if needs_maps else "for every voxel"
-            raise ModelError(f"{shown}: the network '{file.architecture.name}' answers {does}; {wanted}.")
+                wanted = f"one with a single output per scan is needed: {listed}"
+            does = "one output for its whole input" if needs_maps else "an output for every voxel"
+            raise ModelError(f"{shown}: the network '{file.architecture.name}' returns {does}; {wanted}.")
         if how.parts:
-            told = 'networks that are built here have one input: set "values_as" or "scans_as" to "channels"'
+            told = 'a network built from "architecture" has one input: set "values_as" or "scans_as" to "channels"'
             raise ModelError(f"{shown}: {told}.")
         _check_shapes(file, how, shown)
 

@@ -44,7 +44,7 @@ def value_of(
         low, value, high = (slope * numbers + intercept)[:: -1 if slope < 0 else 1]
         if not low <= value <= high:
             raise ModelError(
-                f"{shown}: the network's interval {low:.4g} to {high:.4g} does not hold its value {value:.4g}: its "
+                f"{shown}: the network's interval {low:.4g} to {high:.4g} does not contain its value {value:.4g}: its "
                 "outputs must be the lower end, the value and the upper end, in this order."
             )
         interval = low, high
@@ -52,7 +52,7 @@ def value_of(
     if quantity.limits is not None and not quantity.limits[0] <= value <= quantity.limits[1]:
         lowest, highest = quantity.limits
         told = (
-            f"{quantity.name} is {value:.4g} {quantity.unit}, outside of what '{shown}' can answer "
+            f"{quantity.name} is {value:.4g} {quantity.unit}, outside the range that '{shown}' can return "
             f"({lowest:g} to {highest:g} {quantity.unit}): do not rely on it.",
         )
     return float(value), None if interval is None else (float(interval[0]), float(interval[1])), told

@@ -224,7 +224,9 @@ def _embedded(rows: list[_Floats], vector: Vector, shown: str, bare: Outcome) ->
     length = float(np.linalg.norm(found))
     if vector.is_normalized:
         if length == 0:
-            raise ModelError(f"{shown}: the network answered with zeros alone, which have no direction.")
+            raise ModelError(
+                f"{shown}: the network returned only zeros, which have no direction; check the scan and the weights."
+            )
         found = found / length
     first = {f"{number}": float(value) for number, value in enumerate(found[:_MOST_COMPARED])}
     return replace(bare, answer=tuple(map(float, found)), numbers={"length": length, **first})
@@ -241,9 +243,9 @@ def _placed(answer: _Floats, how: Answering, points: Points, seen: RecipeInput, 
     told: list[str] = []
     for name, place, score, is_inside in zip(points.names, world, scores, inside.tolist(), strict=True):
         if score < points.least_score:
-            told.append(f"'{name}' was not found: its score is {score:.2f}, below {points.least_score:g}.")
+            told.append(f"'{name}' was not detected: its score is {score:.2f}, below {points.least_score:g}.")
         elif not is_inside:
-            told.append(f"'{name}' was not found: the network places it outside of the scan.")
+            told.append(f"'{name}' was not detected: the network places it outside the scan.")
         else:
             x, y, z = map(float, place)
             found.append(Landmark(name, (x, y, z), float(score)))
@@ -289,6 +291,6 @@ def _check_answer(answer: _Floats, how: Answering, shown: str) -> None:
     if not np.isfinite(answer).all():
         bad = "NaN" if np.isnan(answer).any() else "infinity"
         raise ModelError(
-            f"{shown}: the network answered with {bad}, which means nothing: the scan may not be what it was trained "
-            "with, or its weights are damaged."
+            f"{shown}: the network returned {bad}, which is no result: the scan may differ from its training data, "
+            "or its weights are damaged."
         )

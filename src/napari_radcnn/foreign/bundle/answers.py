@@ -77,7 +77,7 @@ def answer_of(
     if stated is None and not is_points and described != _LATENT:
         if is_value:
             raise ModelError(
-                f"{shown}: the network answers with a value, but nothing says of what and in which unit: add to "
+                f"{shown}: the network returns a value, but its quantity and unit are not stated: add to "
                 f'metadata.json "{KEY}": {{"task": "regression", "quantity": "bone age", "unit": "mo"}} (the keys of a '
                 "model.json)."
             )
@@ -87,7 +87,7 @@ def answer_of(
         return stated.answer(activation=activation)
     if activation is not None or any(not isinstance(step, steps.Invert) for step in back):
         step = next(step for step in back if not isinstance(step, steps.Invert))
-        raise ModelError(f"{shown}: '{type(step).__name__}' in the postprocessing is not supported for such an answer.")
+        raise ModelError(f"{shown}: '{type(step).__name__}' in the postprocessing is not supported for such an output.")
     if stated is not None:
         return stated.answer()
     return _points(prediction, metadata, dims, shown) if is_points else _vector(prediction, shown)
@@ -156,14 +156,14 @@ def _points(prediction: Mapping[str, Any], metadata: Mapping[str, Any], dims: in
     named = meanings if isinstance(meanings, Mapping) else {}
     names = [text_of(named.get(str(number))) or f"landmark {number + 1}" for number in range(count)]
     if len(set(names)) != count:
-        raise ModelError(f"{shown}: 'coordinate_meanings' names two landmarks alike.")
+        raise ModelError(f"{shown}: 'coordinate_meanings' gives two landmarks the same name.")
     return Points(tuple(names), "coordinates", is_by_axis=is_by_axis)
 
 
 def _vector(prediction: Mapping[str, Any], shown: str) -> Vector:
     count = prediction.get("num_channels")
     if type(count) is not int or not 1 <= count <= 1 << 20:
-        raise ModelError(f"{shown}: 'num_channels' of a latent output must be how many numbers it has.")
+        raise ModelError(f"{shown}: 'num_channels' of a latent output must be the number of its values.")
     return Vector(count)
 
 
@@ -176,6 +176,7 @@ def _shape(there: tuple[steps.Step, ...], dims: int, image: Mapping[str, Any], s
     if isinstance(given, list) and len(given) == dims and all(type(n) is int and 1 <= n <= 4096 for n in given):
         return (1, given[0], given[1]) if dims == 2 else (given[0], given[1], given[2])
     raise ModelError(
-        f"{shown}: it is not stated to what size a scan is brought: neither a Resized or ResizeWithPadOrCropd "
+        f"{shown}: the size that scans are resized to is not stated: there is neither a Resized or "
+        f"ResizeWithPadOrCropd "
         "in the preprocessing nor a 'spatial_shape' of numbers in the metadata."
     )

@@ -230,7 +230,7 @@ class Detector:
         try:
             target, plain, named = self._resolver.call(value)
         except Unresolved as error:
-            raise ModelError(f"{self._name}: '{what}' is '{str(error)[:60]}', which is not understood.") from error
+            raise ModelError(f"{self._name}: '{what}' is '{str(error)[:60]}', which is not supported.") from error
         if len(plain) > len(order):
             raise ModelError(f"{self._name}: '{what}' has {len(plain)} arguments without a name.")
         return target, [], {**dict(zip(order, plain, strict=False)), **named}

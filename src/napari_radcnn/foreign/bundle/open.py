@@ -178,7 +178,9 @@ class _Bundle:
         there, back, inferer = self.steps()
         sampling, _, _ = sampling_of(inferer, self.name)
         if sampling is not None:
-            raise ModelError(f"{self.name}: a network that answers once for a scan is not shown patches of it.")
+            raise ModelError(
+                f"{self.name}: a network with one output per scan cannot use patches (a sliding-window inferer)."
+            )
         # only the number of the patch's dimensions tells where the network says nothing
         takes = input_shape(architecture)
         known = 2 if architecture.name == "EfficientNetBN" else None if takes is None else len(takes) - 1
@@ -336,7 +338,7 @@ class _Bundle:
             if isinstance(step, steps.Resize | steps.Repeat):
                 raise ModelError(
                     f"{self.name}: '{type(step).__name__}' in the preprocessing is supported only for a network that "
-                    "answers once for a whole scan."
+                    "returns one output for a whole scan."
                 )
         sampling, dims, axis = sampling_of(inferer, self.name)
         if sampling is None and architecture.arguments.get("spatial_dims") == 2:

@@ -43,7 +43,7 @@ def split_maps(outputs: Sequence[npt.NDArray[np.floating]], boxes: Boxes, dims: 
     levels, count = len(boxes.anchors.cells), boxes.anchors.count
     if len(outputs) != 2 * levels:
         raise ModelError(
-            f"{shown}: the network answers with {len(outputs)} maps, but {2 * levels} are expected: {levels} levels of "
+            f"{shown}: the network returns {len(outputs)} maps, but {2 * levels} are expected: {levels} levels of "
             "anchors with logits and deltas each."
         )
     for number, one in enumerate(outputs):
@@ -248,8 +248,8 @@ def check_finite(outputs: Sequence[npt.NDArray[np.floating]], shown: str) -> Non
         if not np.isfinite(one).all():
             bad = "NaN" if np.isnan(one).any() else "infinity"
             raise ModelError(
-                f"{shown}: the network answered with {bad}, which means nothing: the scan may not be what it was "
-                "trained with, or its weights are damaged."
+                f"{shown}: the network returned {bad}, which is no result: the scan may differ from its training "
+                "data, or its weights are damaged."
             )
 
 

@@ -62,7 +62,7 @@ def fitting_windows(
         return one, network, besides, ()
     here, there = (_told(patch, how) for patch in (one.patch, sampling.patch))
     told = (
-        f"'{request.spec.name}' looks at windows of {here} voxels instead of {there}, for which there is not enough "
+        f"'{request.spec.name}' uses windows of {here} voxels instead of {there}, for which there is not enough "
         "free memory: scores and boxes may differ a little."
     )
     return one, network, besides, (told,)

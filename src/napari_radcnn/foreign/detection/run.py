@@ -299,10 +299,11 @@ def _numbers(detections: tuple[Detection, ...]) -> dict[str, float]:
 def _told(boxes: Boxes, outside: int, is_cut: bool, shown: str) -> tuple[str, ...]:
     told = []
     if outside:
-        told.append(f"'{shown}' puts {outside} {'box' if outside == 1 else 'boxes'} outside of the scan; left out.")
+        told.append(f"'{shown}' placed {outside} {'box' if outside == 1 else 'boxes'} outside the scan; left out.")
     if is_cut:
         told.append(
-            f"'{shown}' finds more than {boxes.most} boxes; only the {boxes.most} of the highest score are listed: the "
-            "scan may not be what it was trained with."
+            f"'{shown}' detected more than {boxes.most} boxes; only the {boxes.most} with the highest scores are "
+            f"listed: "
+            "the scan may differ from its training data."
         )
     return tuple(told)

@@ -62,7 +62,7 @@ def check_detector(file: NetworkFile, how: Detecting, shown: str) -> None:
     elif file.architecture is not None and file.architecture.name != BUNDLE_CODE:
         if not finds_boxes(file.architecture.name) or how.boxes.form != "anchor-maps":
             raise ModelError(
-                f'{shown}: of networks that are built here only RetinaNet finds boxes, with "form": "anchor-maps"; '
+                f'{shown}: the only "architecture" that detects boxes is RetinaNet, with "form": "anchor-maps"; '
                 f'\'{file.architecture.name}\' with "form": "{how.boxes.form}" is not supported.'
             )
         _check_maps(file, how, shown)

@@ -72,8 +72,8 @@ def stitched(
             box = tuple(slice(int(s * r), int((s + p) * r)) for s, p, r in zip(start, patch, ratio, strict=True))
             if count[box].shape != one.shape[1:]:
                 raise ModelError(
-                    f"{shown}: windows of {' x '.join(map(str, patch))} voxels do not begin at places of the network's "
-                    "maps: choose an overlap whose steps are multiples of its coarsest one."
+                    f"{shown}: windows of {' x '.join(map(str, patch))} voxels are not aligned with the network's "
+                    "feature maps: choose an overlap whose step is a multiple of the coarsest stride."
                 )
             total[(slice(None), *box)] += one * weight
             count[box] += weight

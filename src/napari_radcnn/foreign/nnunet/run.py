@@ -125,7 +125,7 @@ def _folds(model: NnunetModel, request: Request) -> list[int]:
     if unknown and model is request.spec.network:
         raise OptionError(
             f"'{request.spec.name}' has no fold '{unknown[0]}'; it has: {', '.join(model.folds)}. Enter numbers "
-            "separated by commas, or nothing for nnU-Net's own choice."
+            "separated by commas, or leave it empty for nnU-Net's own choice."
         )
     return [model.folds.index(name) for name in wanted if name in model.folds] or numbered or [0]
 

@@ -59,7 +59,9 @@ class Answer:
         self.decides_first = any(isinstance(step, steps.Decide) for step in self._first)
         self._bits = self.is_threshold and processing.classes > 1
         if self._bits and processing.classes > _MOST_BITS:
-            raise ModelError(f"{processing.classes} classes that may overlap are too many: {_MOST_BITS} at most.")
+            raise ModelError(
+                f"{processing.classes} overlapping classes are too many: at most {_MOST_BITS} are supported."
+            )
         self.needs_whole = self._bits or self.decides_first or any(t is steps.KeepLargest for t in kinds)
 
     @property
@@ -125,8 +127,8 @@ class Answer:
         """
         if not np.isfinite(image).all():
             raise ModelError(
-                "The network answered with values that are not finite, which mean nothing: the scan may not be what it "
-                "was trained with, or its weights are damaged."
+                "The network returned values that are not finite, which are no result: the scan may differ from its "
+                "training data, or its weights are damaged."
             )
         if made.limits is None:
             return 0.0

@@ -89,7 +89,7 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         if made.limits is not None and share:
             low, high = made.limits
             where = f"{low:g} to {high:g} {made.unit}"
-            warnings.append(f"{share:.1%} of the voxels lie outside of {where}, between which the model can answer.")
+            warnings.append(f"{share:.1%} of the voxels lie outside the range of the model's output, {where}.")
     return Outcome(
         run_.device,
         run_.precision,

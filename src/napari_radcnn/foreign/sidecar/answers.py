@@ -59,9 +59,9 @@ def read_slices(a: Arguments, task: str, dims: int) -> Literal["one", "mean", "m
     if slices != "one" and dims == 3:
         raise a.wrong("'slices' is for networks of two dimensions", "slices")
     if slices == "max" and task in ("regression", "survival", "embedding"):
-        raise a.wrong("numbers of slices that are no probabilities can only be joined by their mean", "slices")
+        raise a.wrong("outputs of slices that are not probabilities can only be combined by their mean", "slices")
     if slices != "one" and task == "landmarks":
-        raise a.wrong("landmarks are found in one slice", "slices")
+        raise a.wrong("landmarks can only be detected in one slice", "slices")
     return slices
 
 
@@ -86,8 +86,9 @@ def read_fit(a: Arguments, shape: Shape, dims: int) -> tuple[steps.Step, ...]:
     if kind not in _FITS:
         what = "is missing" if kind is None else f"is {str(kind)[:40]!r}"
         raise a.wrong(
-            f"'fit' {what}: how a scan is brought to the size of the patch: 'linear', 'area' or 'antialias' "
-            "(interpolated), 'center' (cut out of its middle, zeros around a smaller one) or 'exact' (it has it)",
+            f"'fit' {what}: how a scan is resized to the patch: 'linear', 'area' or 'antialias' "
+            "(interpolated), 'center' (cut out of its middle, padded with zeros if smaller) or 'exact' (it already "
+            "has this size)",
             "fit",
         )
     wanted = (0, shape[1], shape[2]) if dims == 2 else shape
@@ -122,9 +123,7 @@ def _classes(a: Arguments) -> Classes:
         raise a.wrong("ordinal classes with sigmoid are 'cumulative'", "cumulative")
     temperature = a.number("temperature", 1.0)
     if not temperature > 0 or (temperature != 1.0 and activation == "none"):
-        raise a.wrong(
-            "'temperature' must be more than 0, and 1 where the network answers with probabilities", "temperature"
-        )
+        raise a.wrong("'temperature' must be more than 0, and 1 where the network returns probabilities", "temperature")
     thresholds, points = _thresholds(a, names, kind), _operating_points(a, names, kind)
     return Classes(tuple(names), kind, activation, is_cumulative, temperature, thresholds, points)
 
@@ -136,7 +135,9 @@ def _thresholds(a: Arguments, names: list[str], kind: ClassKind) -> tuple[float,
     if not isinstance(given, Mapping) or not set(given) <= set(allowed):
         raise a.wrong(f"'thresholds' must give a probability for names of: {', '.join(allowed)}", "thresholds")
     if given and kind == "exclusive" and len(names) > 2:
-        raise a.wrong("of more than two exclusive classes the likeliest counts: omit 'thresholds'", "thresholds")
+        raise a.wrong(
+            "with more than two exclusive classes, the most likely one is chosen: omit 'thresholds'", "thresholds"
+        )
     for name, value in given.items():
         if type(value) not in (int, float) or not 0 < value < 1:
             raise a.wrong(f"the threshold of '{name}' must be between 0 and 1", "thresholds", name)
@@ -183,7 +184,9 @@ def _quantity(a: Arguments) -> Quantity:
     half_width, level = inner.number("half_width", 0.0), inner.number("level", 0.95)
     inner.done()
     if (half_width > 0) != (kind == "fixed"):
-        raise inner.wrong("'half_width' is more than 0 for a fixed interval, and for no other", "half_width")
+        raise inner.wrong(
+            "'half_width' must be more than 0 for a fixed interval, and omitted for any other", "half_width"
+        )
     if not 0 < level < 1:
         raise inner.wrong("'level' must be between 0 and 1", "level")
     return Quantity(name, unit, slope, intercept, limits, kind, half_width, level)
@@ -195,14 +198,14 @@ def _quantity(a: Arguments) -> Quantity:
 def _hazards(a: Arguments) -> Hazards:
     event = a.text("event")
     if not event:
-        raise a.wrong("'event' must name what may come, such as \"death\"", "event")
+        raise a.wrong("'event' must name the event, such as \"death\"", "event")
     form = a.only("form", ["log-hazard", "intervals"], "log-hazard")
     times = a.numbers("times") or ()
     unit = a.text("unit", "")
     if list(times) != sorted(set(times)) or (times and times[0] <= 0):
-        raise a.wrong("'times' must be numbers above 0 in rising order", "times")
+        raise a.wrong("'times' must be numbers above 0 in increasing order", "times")
     if bool(times) != bool(unit):
-        raise a.wrong("'times' and their 'unit' come together", "unit" if unit else "times")
+        raise a.wrong("'times' and their 'unit' must be given together", "unit" if unit else "times")
     cuts, groups = _groups(a)
     if form == "intervals":
         if not times:
@@ -211,7 +214,7 @@ def _hazards(a: Arguments) -> Hazards:
         return Hazards(event, form, unit, times, (), 0.0, activation, cuts, groups)
     baseline = a.numbers("baseline") or ()
     if len(baseline) != len(times) or list(baseline) != sorted(baseline) or (baseline and baseline[0] < 0):
-        raise a.wrong("'baseline' must be the cumulative hazard at each of 'times', none falling", "baseline")
+        raise a.wrong("'baseline' must be the cumulative hazard at each of 'times', never decreasing", "baseline")
     return Hazards(event, form, unit, times, baseline, a.number("reference", 0.0), "none", cuts, groups)
 
 
@@ -223,7 +226,7 @@ def _groups(a: Arguments) -> tuple[tuple[float, ...], tuple[str, ...]]:
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise inner.wrong("'names' must be a list of names, the lowest risk first", "names")
     if list(cuts) != sorted(set(cuts)) or len(names) != (len(cuts) + 1 if cuts else 0):
-        raise inner.wrong("'cuts' must be risks in rising order, one fewer than names", "cuts")
+        raise inner.wrong("'cuts' must be risks in increasing order, one fewer than names", "cuts")
     return cuts, tuple(names)
 
 
@@ -256,7 +259,7 @@ def _points(a: Arguments) -> Points:
 def _vector(a: Arguments) -> Vector:
     (length,) = a.counts("length", length=1)
     if length < 1:
-        raise a.wrong("'length' must be how many numbers the network answers with", "length")
+        raise a.wrong("'length' must be the number of values that the network returns", "length")
     return Vector(length, a.flag("normalize"))
 
 

@@ -74,6 +74,6 @@ def read_parts(a: Arguments, scans: int, channels: int, values: int) -> tuple[in
         raise a.wrong("one scan is one input: omit 'scans_as'", "scans_as")
     if scans_as == "inputs":
         if values and values_as == "channels":
-            raise a.wrong("with inputs of their own for scans, values are an input as well", "values_as")
+            raise a.wrong("if each scan is an input, the values are an input as well: omit 'values_as'", "values_as")
         return (1,) * scans
     return (channels,) if values and values_as == "input" else ()

@@ -71,7 +71,7 @@ def read_detecting(a: Arguments, scans: int) -> tuple[Detecting, tuple[OutputCho
 def _boxes(a: Arguments, form: Any, dims: int) -> Boxes:
     names = read_names(a)
     if not names or len(set(names)) != len(names):
-        raise a.wrong("'classes' must name what is found, none twice", "classes")
+        raise a.wrong("'classes' must name each class to be detected, none twice", "classes")
     usual = {"anchor-maps": "sigmoid", "proposals": "softmax", "boxes": "none"}[form]
     activation = a.only("activation", ["sigmoid", "none", "softmax"], usual)
     if activation == "softmax" and form != "proposals":

@@ -27,7 +27,7 @@ def read_inputs(a: Arguments) -> tuple[InputSlot, ...]:
     """Return what the network takes, one entry a channel."""
     given = a.take("inputs")
     if not isinstance(given, list) or not given or len(given) > 64:
-        raise a.wrong("'inputs' must be a list with one entry a channel", "inputs")
+        raise a.wrong("'inputs' must be a list with one entry per channel", "inputs")
     slots = []
     for number, item in enumerate(given):
         item = {"name": item} if isinstance(item, str) else item
@@ -125,7 +125,7 @@ def read_intensity(a: Arguments, fit: tuple[steps.Step, ...] | None = None) -> t
         raise a.wrong("'intensity' must be a list of steps", "intensity")
     marks = [] if fit is None else [number for number, item in enumerate(given) if item == {"step": "fit"}]
     if len(marks) > 1:
-        raise a.wrong("the step 'fit' can only stand once", "intensity", marks[1])
+        raise a.wrong("the step 'fit' may appear only once", "intensity", marks[1])
     found: list[steps.Step] = []
     for number, item in enumerate(given):
         if number in marks:

@@ -121,8 +121,8 @@ def open_sidecar(path: Path, *, weights: Path | None = None, trust: str | None =
     if processing is None:
         raise TypeError("either a map or an answer")
     if architecture is not None and (answers_once(architecture.name) or finds_boxes(architecture.name)):
-        does = "finds boxes" if finds_boxes(architecture.name) else "answers once for its whole input"
-        raise a.wrong(f"the network '{architecture.name}' {does}, it does not answer for every voxel", "task")
+        does = "returns boxes" if finds_boxes(architecture.name) else "returns one output for its whole input"
+        raise a.wrong(f"the network '{architecture.name}' {does}, not an output for every voxel", "task")
     if file.kind == "onnx":
         _check_onnx(file, processing)
     return make_spec(words, processing, file, inputs, labels, weights, domain)

@@ -93,7 +93,9 @@ class OnnxRuntimePredictor:
         try:
             found = [_as_array(one) for one in self._session.run(self._outputs, given)]
         except (ValueError, TypeError) as error:
-            raise BackendError(f"{self._name}: the output that was chosen is not made of numbers.") from error
+            raise BackendError(
+                f"{self._name}: the chosen output is not numeric; choose another one with 'output'."
+            ) from error
         except self._errors as error:
             raise self._told(error, "run") from error
         if self._is_packed:

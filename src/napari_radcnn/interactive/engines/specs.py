@@ -70,7 +70,7 @@ FEW_CLICKS = ModelSpec(
     title="Few clicks",
     task="interactive",
     version="3",
-    summary="A 3-D network that looks from afar and from near, and a decision fitted to the scan while one clicks.",
+    summary="A 3-D network with a coarse and a fine view, and a decision that is fitted to the scan as you click.",
     modalities=("CT", "MR"),
     body_part="any",
     pipeline=f"{_HERE}.few_clicks.engine:FewClicksEngine",
@@ -90,7 +90,7 @@ LITEMEDSAM = ModelSpec(
     title="LiteMedSAM",
     task="interactive",
     version="2",
-    summary="A 2-D tool: outlines what a box holds in the slice that is seen, with the weights of LiteMedSAM; "
+    summary="A 2-D tool: outlines what a box holds in the slice that is shown, with the weights of LiteMedSAM; "
     "any modality.",
     modalities=(),
     body_part="any",

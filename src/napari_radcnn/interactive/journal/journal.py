@@ -68,7 +68,7 @@ class _Hold:
 
 
 #: What follows says why: the disk may be full, or may not be written to.
-_IN_MEMORY = "The session cannot be saved: its last steps are only in memory until this is mended."
+_IN_MEMORY = "The session cannot be saved: its last steps are only in memory until this is solved."
 
 
 class Journal:

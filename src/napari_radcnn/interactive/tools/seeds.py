@@ -67,7 +67,7 @@ class GrowFromSeeds(FormTool):
         step=0.5,
     )
     is_coarse: bool = option(
-        False, title="Coarse", help="Answer at once: large crops are not looked at in full resolution"
+        False, title="Coarse", help="Show the result at once: large crops are processed at a coarser resolution"
     )
 
     @property

@@ -110,7 +110,7 @@ def test_strokes_far_away_from_what_is_seen_stay() -> None:
 
 def test_a_negative_prompt_alone_asks_for_a_positive_one() -> None:
     mask = ball(GEOMETRY, MIDDLE, 9.0)
-    with pytest.raises(ModelError, match="where the object is"):
+    with pytest.raises(ModelError, match="Mark the object first"):
         predict(AlikeEngine(), scan(mask), click(MIDDLE, positive=False))
 
 

@@ -144,7 +144,7 @@ def test_a_box_alone_gives_the_network_its_area_and_no_click():
 
 def test_negative_prompts_alone_are_refused():
     volume, _ = scene(GEOMETRY, ((25, 40, 60), 14))
-    with pytest.raises(ModelError, match="where the object is"):
+    with pytest.raises(ModelError, match="Mark the object first"):
         predict(BrightEngine(), volume, [click(volume, (25, 40, 60), False)])
 
 

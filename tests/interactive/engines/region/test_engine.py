@@ -267,7 +267,7 @@ def test_locked_objects_stop_the_growth() -> None:
 
 def test_negative_prompts_alone_are_refused() -> None:
     volume = scan(ball(GRID, (13, 28, 30), 10.0))
-    with pytest.raises(ModelError, match="where the object is"):
+    with pytest.raises(ModelError, match="Mark the object first"):
         Clicked(volume).add(click((13, 28, 30), positive=False))
     with pytest.raises(ModelError, match="needs a prompt"):
         RegionEngine().predict(EngineRequest(volume, (), np.zeros(GRID.shape, bool)), Monitor(1))

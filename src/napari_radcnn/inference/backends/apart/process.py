@@ -132,7 +132,7 @@ class Process:
                 "memory runs out: close other programs, or crop the scan."
             )
         cause = f"signal {-status}" if status < 0 else f"exit status {status}"
-        said = f"; its last words: {lines[-1][:160]}" if lines else ""
+        said = f"; its last output: {lines[-1][:160]}" if lines else ""
         return BackendError(
             f"{self._name}: the process that computes the network ended unexpectedly ({cause}{said}). The file may be "
             "damaged, or use what this computer does not support: export it again."

@@ -57,11 +57,15 @@ class Decision:
         for number in range(len(tensors) // 2):
             weights, bias = (tensors.get(f"{number}.{kind}") for kind in ("weight", "bias"))
             if weights is None or bias is None or weights.shape != (len(bias), width):
-                raise ModelError(f"{path}: the weights do not fit what is decided by: install napari-radcnn again.")
+                raise ModelError(
+                    f"{path}: the weights do not match this version of few-clicks: install napari-radcnn again."
+                )
             layers.append((weights.astype(np.float32), bias.astype(np.float32)))
             width = len(bias)
         if not layers or width != 1:
-            raise ModelError(f"{path}: the weights do not fit what is decided by: install napari-radcnn again.")
+            raise ModelError(
+                f"{path}: the weights do not match this version of few-clicks: install napari-radcnn again."
+            )
         return cls(tuple(layers))
 
     def belief(self, features: Array) -> Array:

@@ -165,7 +165,7 @@ class FewClicksEngine:
         scan = self._prepared(request.volume, monitor)
         marks = Marks.of(request.prompts, request.volume.geometry)
         if marks.first is None and not request.current.any():
-            raise ModelError("Say first where the object is: left click, or draw a box around it.")
+            raise ModelError("Mark the object first: left-click on it, or draw a box around it.")
         if request.current.any() and not len(marks.positive()):  # painted, or found in a box
             marks = marks.with_middle_of(request.current)
         monitor.say("looking")

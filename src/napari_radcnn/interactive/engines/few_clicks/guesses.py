@@ -257,7 +257,7 @@ class Choice:
         """
         count = (len(tensors) - 2) // 4
         names = {"mean", "spread"} | {f"{n}.{kind}" for n in range(count) for kind in _PARTS}
-        wrong = ModelError(f"{path}: the weights do not fit what is chosen by: install napari-radcnn again.")
+        wrong = ModelError(f"{path}: the weights do not match this version of few-clicks: install napari-radcnn again.")
         if count < 1 or set(tensors) != names or tensors["mean"].shape != (len(NAMES),):
             raise wrong
         layers = []

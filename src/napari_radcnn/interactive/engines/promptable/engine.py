@@ -93,7 +93,7 @@ class PromptableEngine:
         levels = self._prepared(request.volume)
         drawn = Drawn.of(request.prompts, request.volume.geometry)
         if not drawn.has_positive and not request.current.any():
-            raise ModelError("Say first where the object is: left click, or draw a box around it.")
+            raise ModelError("Mark the object first: left-click on it, or draw a box around it.")
         clear = clear_object(request, monitor) or boxed_object(request, monitor)
         if clear is not None:
             return clear

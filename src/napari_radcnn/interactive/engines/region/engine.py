@@ -177,7 +177,7 @@ def _taken_apart(request: EngineRequest, limits: Limits) -> _Task:
     new = marks[-1]
     has_object = bool(request.current.any())
     if not has_object and not any(mark.prompt.positive for mark in marks):
-        raise ModelError("Say first where the object is: left click, or draw a box around it.")
+        raise ModelError("Mark the object first: left-click on it, or draw a box around it.")
     seeds = new.seeds
     is_begun = has_object and not _is_first_word(request, marks)
     if is_begun and len(seeds):
