@@ -138,7 +138,7 @@ def test_angles_are_told_to_the_last_digit():
     [
         ((3.0, 1.5, 0.9, 5.0), "do not determine"),
         ((float("inf"), 1.5, 0.9, 5.0), "do not determine"),
-        ((0.1, 1.03, 0.9, 5.0), "says little of the other"),
+        ((0.1, 1.03, 0.9, 5.0), "have little in common"),
         ((0.1, 1.5, 0.1, 5.0), "10% of the smaller scan"),
         ((0.1, 1.5, 0.9, 65.0), "65 degrees"),
     ],

@@ -154,7 +154,7 @@ def test_shell_file_manifest_and_replay_say_the_same(tmp_path, capsys):
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "present: high\n" in told
-    assert "operating point: strict: high from 0.50 on, which finds 70 of 100 who have it" in told
+    assert "operating point: strict: high from 0.50, which detects 70 of 100 who have it" in told
     assert f"high: {sigmoid(0.5):.3f}" in told
     plain = json.loads((tmp_path / "out.json").read_text())
     assert list(plain["probabilities"].values()) == pytest.approx(sigmoid(LOGITS), abs=1e-4)
@@ -176,10 +176,8 @@ def test_shell_file_manifest_and_replay_say_the_same(tmp_path, capsys):
 def test_the_shell_tells_the_operating_point_that_decides_or_those_there_are():
     points = (OperatingPoint("balanced", 0.5, 0.834, 0.876), OperatingPoint("rule out", 0.05, 0.97, 0.61))
     shown = {"kind": "multi-label", "operating_points": {"mass": points}}
-    first = "balanced: mass from 0.50 on, which finds 83 of 100 who have it and gives 12 false alarms in 100 who do not"
-    second = (
-        "rule out: mass from 0.05 on, which finds 97 of 100 who have it and gives 39 false alarms in 100 who do not"
-    )
+    first = "balanced: mass from 0.50, which detects 83 of 100 who have it and gives 12 false alarms in 100 who do not"
+    second = "rule out: mass from 0.05, which detects 97 of 100 who have it and gives 39 false alarms in 100 who do not"
     at_half = radcnn.Classification({"mass": 0.2}, **shown)
     assert numbers(at_half)[2:] == [("operating point", first)]
     set_lower = radcnn.Classification({"mass": 0.2}, thresholds={"mass": 0.05}, **shown)

@@ -88,7 +88,9 @@ def test_an_answer_that_does_not_fit_is_no_number(regressed, weight, bias, chang
 
 def test_a_value_beyond_what_can_be_is_told(regressed):
     found = regressed([[1.0]], [0.0], limits=[1, 19])
-    assert any("bone age is 0.3 mo, outside of what 'three-ways' can answer (1 to 19 mo)" in w for w in found.warnings)
+    assert any(
+        "bone age is 0.3 mo, outside the range that 'three-ways' can return (1 to 19 mo)" in w for w in found.warnings
+    )
     assert not any("outside" in text for text in regressed([[1.0]], [0.0], limits=[0, 19]).warnings)
 
 

@@ -321,11 +321,11 @@ def _doubts(residual: float, similarity: float, overlap: float, turn: float) -> 
     if overlap < _LEAST_OVERLAP:
         found.append(f"Only {overlap:.0%} of the smaller scan lies in the other.")
     if similarity < _LEAST_SIMILARITY:
-        found.append(f"What one shows says little of the other (similarity {similarity:.3f}).")
+        found.append(f"The two scans have little in common (similarity {similarity:.3f}).")
     if turn > _MOST_TURN:
         found.append(f"A rotation by {turn:.0f} degrees is beyond the range that is searched.")
     if residual > _MOST_RESIDUAL_MM:
-        found.append("Their voxels do not determine how they lie.")
+        found.append("Their voxels do not determine the alignment.")
     return found
 
 

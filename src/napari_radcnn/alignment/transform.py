@@ -136,7 +136,7 @@ class Alignment:
         )
         if not self.doubts:
             return told
-        return f"The scans do not seem to belong together: {' '.join(self.doubts)} Found: {told}."
+        return f"The scans do not seem to belong together: {' '.join(self.doubts)} Result: {told}."
 
 
 def angle_of(matrix: npt.NDArray[np.float64]) -> float:

@@ -68,7 +68,7 @@ def _points(result: Classification) -> Iterator[tuple[str, str]]:
 def _told_of(name: str, point: OperatingPoint) -> str:
     found, alarms = (round(100 * share) for share in (point.sensitivity, 1 - point.specificity))
     return (
-        f"{point.name}: {name} from {point.threshold:.2f} on, which finds {found} of 100 who have it and gives "
+        f"{point.name}: {name} from {point.threshold:.2f}, which detects {found} of 100 who have it and gives "
         f"{alarms} false alarms in 100 who do not"
     )
 
@@ -89,7 +89,7 @@ def compare_classifications(reference: Path, prediction: Path, _tolerance_mm: fl
     if len(given_names) > 1:
         present = _columns(reference, given_names, truth, list(truth))
         if any(value not in (0, 1) for column in present.values() for value in column):
-            raise ReadError(f"{reference}: of findings that may stand together each column holds 0 or 1.")
+            raise ReadError(f"{reference}: with findings that may occur together, each column must contain 0 or 1.")
         return {"classification": compare_present({k: list(map(bool, v)) for k, v in present.items()}, columns)}
     return {"classification": compare_classes([row[0] for row in truth.values()], columns)}
 

@@ -78,7 +78,7 @@ def compare_risks(reference: Path, prediction: Path, _tolerance_mm: float) -> di
 
     for case, (_, event) in truth.items():
         if event not in (0, 1):
-            raise ReadError(f"{reference}: the event of case '{case}' must be 1, or 0 where it has not come.")
+            raise ReadError(f"{reference}: the event of case '{case}' must be 1, or 0 if it has not occurred.")
     times, events = ([values[number] for values in truth.values()] for number in (0, 1))
     return {"survival": metrics.compare_risks(times, [bool(one) for one in events], [given[case] for case in truth])}
 

@@ -167,7 +167,7 @@ def _modality(spec: ModelSpec, wanted: tuple[str, ...], domain: Domain, scan: Tr
     ):
         yield _Reason(
             "doubtful",
-            f"The modality is unknown: nothing shows that {which[0].lower()}{which[1:]} is {' or '.join(wanted)}.",
+            f"The modality is unknown: it is not certain that {which[0].lower()}{which[1:]} is {' or '.join(wanted)}.",
         )
     for text in scan.contradictions:
         if text.startswith("The header says") and "values" in text:
@@ -198,14 +198,16 @@ def _region(spec: ModelSpec, domain: Domain, scan: Traits, volume: Volume, which
             f"{which} shows {' and '.join(found.value)}, but {made_for}.",
         )
     elif not found.is_sure and found.source != "header" and not domain.is_read:
-        yield _Reason("doubtful", f"It is not sure that {which[0].lower()}{which[1:]} shows {_either(domain.regions)}.")
+        yield _Reason(
+            "doubtful", f"It is not certain that {which[0].lower()}{which[1:]} shows {_either(domain.regions)}."
+        )
     if domain.views and scan.layout.value != "volume":
         if scan.view.is_known and scan.view.value not in domain.views:
             text = f"{which} does not look like a {_either(domain.views)} radiograph of a {domain.regions[0]}."
             yield _Reason("refused" if scan.view.is_sure else "doubtful", text)
         elif not scan.view.is_known:
             yield _Reason(
-                "doubtful", f"It is not sure that {which[0].lower()}{which[1:]} is a {_either(domain.views)} view."
+                "doubtful", f"It is not certain that {which[0].lower()}{which[1:]} is a {_either(domain.views)} view."
             )
     extent = [n * s for n, s in zip(volume.geometry.shape, volume.geometry.spacing, strict=True)]
     if domain.layout == "volume" and volume.metadata.is_calibrated and min(extent) < domain.least_mm:
@@ -237,7 +239,8 @@ def _film(spec: ModelSpec, domain: Domain, _scan: Traits, volume: Volume, which:
     yield _Reason(
         "doubtful",
         f"{which} is stored {how} (PatientOrientation: rows run towards {sides.row}, columns towards {sides.column}), "
-        f"but '{spec.name}' expects the patient's left on the right and the head up; it is given the pixels as stored.",
+        f"but '{spec.name}' expects the patient's left on the right and the head up; the pixels are passed to it as "
+        "stored.",
     )
 
 
@@ -277,7 +280,8 @@ def _state_of_values(spec: ModelSpec, domain: Domain, scan: Traits, volume: Volu
         yield _Reason("refused", f"{which} is inverted: its background is brighter than what lies on it.")
     if scan.normalized.value and not domain.any_scale:
         yield _Reason(
-            "doubtful", "The values have mean 0 and deviation 1: the background is below 0, which misleads it."
+            "doubtful",
+            "The values have mean 0 and deviation 1: the background is below 0, which makes results unreliable.",
         )
     if scan.missing.is_known and scan.missing.value > _MISSING and spec.gaps.most < 1:
         yield _Reason("doubtful", f"{scan.missing.value:.0%} of the voxels are NaN or infinite.")

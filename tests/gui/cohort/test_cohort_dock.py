@@ -61,7 +61,7 @@ def test_a_cohort_is_listed_run_stopped_gone_on_with_and_opened(
     qtbot.waitUntil(lambda: "working" in _states(dock), timeout=_LONG)
     _click(qtbot, dock.panel.cancel_button)
     qtbot.waitUntil(lambda: dock.panel.job is None, timeout=_LONG)
-    assert dock.panel.message_label.text() == "Stopped; Run goes on."
+    assert dock.panel.message_label.text() == "Stopped; Run resumes."
 
     dock.model_combo.setCurrentIndex(dock.model_combo.findData(cohorts.MODEL))
     _click(qtbot, dock.panel.start_button)

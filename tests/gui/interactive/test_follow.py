@@ -46,7 +46,7 @@ def test_a_session_is_begun_on_the_scan_that_is_active_and_stays_there(make_napa
 
     viewer.layers.selection.active = t1  # does not jump in the middle of a session, and says so
     assert dock.layer_combo.layer is flair
-    assert dock.pin.status.text() == "This scan's session goes on; 'T1' is active"
+    assert dock.pin.status.text() == "This scan's session continues; 'T1' is active"
     flair.name = "FLAIR renamed"
     viewer.layers.move(viewer.layers.index(flair), 0)  # below the other one
     pump()

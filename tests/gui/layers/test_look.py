@@ -49,7 +49,7 @@ def test_a_ct_whose_values_are_shifted_has_its_windows_moved_along_and_no_unit()
     look = look_of(Volume(ct.array + 1024, ct.geometry, VolumeMetadata(name="x")))
     assert (look.kind, look.unit) == ("CT", "")
     assert look.presets[0].window.center == pytest.approx(40 + 1024, abs=12)
-    assert "above Hounsfield units" in look.note
+    assert "HU too high" in look.note
 
 
 def test_what_is_no_ct_is_not_taken_for_one():

@@ -81,7 +81,7 @@ def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run, qtbot)
     qtbot.waitUntil(lambda: card.points["middle"][0] is not combo)
     combo, told = card.points["middle"]
     assert combo.currentText() == "middle: balanced (0.60)"
-    assert told.text() == "At this point it finds 83 of 100 who have it, and cries wolf at 12 of 100 who do not."
+    assert told.text() == "At this point it detects 83 of 100 who have it, with false alarms in 12 of 100 who do not."
     assert card.answer.text() == "Present: high"
     assert {name: bar.mark for name, _, bar in card.rows} == {"low": 0.5, "middle": 0.6, "high": 0.5}
 
@@ -108,8 +108,8 @@ def test_each_kind_of_answer_has_its_card_with_the_numbers_of_python(run, qtbot)
 
     _, card, expected = run("Beyond", [[20.0]], [30.0], **value_keys(limits=[0, 24]))
     assert card.value.text() == "bone age: 36 mo"
-    assert card.interval.text() == "The model does not say how sure it is."
-    assert card.note.text().startswith("Outside of what the model can answer.")
+    assert card.interval.text() == "The model gives no uncertainty."
+    assert card.note.text().startswith("Outside the range of the model.")
     assert "do not rely on it" in dock.panel.message_label.text()
 
 

@@ -90,7 +90,7 @@ def test_a_scan_chosen_while_a_model_runs_on_another_does_not_get_its_result(two
     qtbot.waitUntil(pipeline.started.is_set)
     viewer.layers.selection.active = second
     assert dock.layer is first  # it does not jump, and says what it does
-    assert dock.pin.status.text() == "This scan is being worked on; 'B' is active"
+    assert dock.pin.status.text() == "A model is running on this scan; 'B' is active"
     pipeline.may_go_on.set()
     wait_for_end(qtbot, dock)
     assert dock.layer is second

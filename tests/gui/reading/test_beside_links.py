@@ -130,7 +130,7 @@ def test_why_something_is_not_linked():
     assert links.why_not([other]) == {
         "position": "it is not known which places of the scans are the same",
         "window": "CT beside MR",
-        "zoom": "the size of the pixels is known of one of them only",
+        "zoom": "the pixel size is known for only one of them",
     }
     links.first = layer_of(scan("t1", modality="MR", units=""))
     assert links.why_not([layer_of(scan("t2", modality="MR", units=""))])["window"] == "values without a common unit"

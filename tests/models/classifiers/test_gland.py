@@ -124,4 +124,4 @@ def test_what_reaches_beyond_the_cube_is_told():
     array = np.zeros(grid.shape, np.uint8)
     array[5:95, 45:55, 48:52] = 1
     told = prepare_gland(Volume(array, grid), 0)[2]
-    assert told == ("Only 71% of the mask lies in the 64 mm around its center; the model does not see the rest.",)
+    assert told == ("Only 71% of the mask lies in the 64 mm around its center; the model ignores the rest.",)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _MOST_TOLD = 20
 _STATUS = (
-    f"Exit status: {ExitStatus.DONE:d} every case has its results; {ExitStatus.INCOMPLETE:d} the run came to its end, "
+    f"Exit status: {ExitStatus.DONE:d} every case has its results; {ExitStatus.INCOMPLETE:d} the run ended, "
     f"and some cases have none: see OUT/results.csv; {ExitStatus.USAGE:d} to {ExitStatus.RESOURCES:d} it could not "
-    f"begin or go on, and says why; {ExitStatus.CANCELLED:d} stopped. The same command goes on in each case."
+    f"start or continue, and says why; {ExitStatus.CANCELLED:d} stopped. The same command resumes the run after each "
+    "of these."
 )
 #: Operations that have a command of their own.
 _ALIASES = {

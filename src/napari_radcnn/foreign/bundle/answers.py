@@ -177,6 +177,5 @@ def _shape(there: tuple[steps.Step, ...], dims: int, image: Mapping[str, Any], s
         return (1, given[0], given[1]) if dims == 2 else (given[0], given[1], given[2])
     raise ModelError(
         f"{shown}: the size that scans are resized to is not stated: there is neither a Resized or "
-        f"ResizeWithPadOrCropd "
-        "in the preprocessing nor a 'spatial_shape' of numbers in the metadata."
+        "ResizeWithPadOrCropd in the preprocessing nor a 'spatial_shape' of numbers in the metadata."
     )

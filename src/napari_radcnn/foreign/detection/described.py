@@ -21,8 +21,8 @@ class DetectorOptions(CheckedOptions):
     threshold: float = option(
         0.0,
         title="Minimum score",
-        help="Findings below this score are left out; below the score that the model's own files state it changes "
-        "nothing",
+        help="Findings below this score are left out; below the score that the model's own files state, it has "
+        "no effect",
         low=0.0,
         high=0.99,
         step=0.05,

@@ -303,7 +303,6 @@ def _told(boxes: Boxes, outside: int, is_cut: bool, shown: str) -> tuple[str, ..
     if is_cut:
         told.append(
             f"'{shown}' detected more than {boxes.most} boxes; only the {boxes.most} with the highest scores are "
-            f"listed: "
-            "the scan may differ from its training data."
+            "listed: the scan may differ from its training data."
         )
     return tuple(told)

@@ -63,7 +63,7 @@ class ModelChoices(QWidget):
         self._place = QVBoxLayout(inside)
         self._place.setContentsMargins(0, 0, 0, 0)
         self.anyway_box = QCheckBox("Also scans that it was not made for")
-        self.anyway_box.setToolTip("Otherwise such a case fails, and its note says what speaks against it")
+        self.anyway_box.setToolTip("Otherwise such a case fails, and its note gives the reason")
         self._place.addWidget(self.anyway_box)
         self.form: OptionsForm | None = None
         self.section = Section("Options", inside)

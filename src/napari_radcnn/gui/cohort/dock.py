@@ -103,12 +103,12 @@ class CohortDock(QWidget):
         form.addRow(self.columns)
         form.addRow(self.choices)
         self.out_line, self.out_button = QLineEdit(), QPushButton("…")
-        self.out_line.setPlaceholderText("a new folder, or that of a run to go on with")
+        self.out_line.setPlaceholderText("a new folder, or the folder of a run to resume")
         self.out_button.setMaximumWidth(30)
         form.addRow("Results", _in_a_line(self.out_line, self.out_button))
         self.jobs_box = QSpinBox()
         self.jobs_box.setRange(1, 64)
-        self.jobs_box.setToolTip("Cases worked on at a time; together they take no more memory than there is")
+        self.jobs_box.setToolTip("Number of cases computed at the same time; fewer if free memory does not suffice")
         form.addRow("At a time", self.jobs_box)
         layout.addLayout(form)
         self.where = WhereBox()
@@ -257,7 +257,7 @@ class CohortDock(QWidget):
         how = {"options": options, "inputs": self.columns.mapping(), "anyway": self.choices.anyway}
         work = partial(_work, self._what, cases, out, {**how, "jobs": self.jobs_box.value()}, cluster, notes)
         self.note_label.hide()
-        self.panel.start("Cohort", work, partial(self._told, notes), lambda: "Stopped; Run goes on.")
+        self.panel.start("Cohort", work, partial(self._told, notes), lambda: "Stopped; Run resumes.")
         if self.panel.job is not None:
             self.panel.job.progressed.connect(self._on_progress)
             self._timer.start()
@@ -322,7 +322,7 @@ class CohortDock(QWidget):
             return
         paths = paths_of(case, self.cases, self.out)
         if not paths:
-            self.panel.fail(f"{case.name}: none of its files is there.")
+            self.panel.fail(f"{case.name}: none of its files exists.")
             return
         page = scans_page(self._viewer)
         page.open_paths(paths)

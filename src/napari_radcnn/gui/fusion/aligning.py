@@ -53,7 +53,7 @@ class AlignBox(QWidget):
         self._flickering: list[tuple[weakref.ref[Any], bool]] = []
         self.panel = WorkPanel("Align overlay to base")
         self.panel.start_button.setToolTip(
-            "Find from the voxels how the overlay lies to the base, and put it there: turned and moved, never resampled"
+            "Align the overlay to the base by comparing their voxels: rotated and shifted, never resampled"
         )
         self.warning_label = wrapped_label(color=WARNING_COLOR)
         self.warning_label.hide()
@@ -63,7 +63,7 @@ class AlignBox(QWidget):
         self.anyway_button = QPushButton("Use it anyway")
         self.flicker_button = QPushButton("Flicker")
         self.flicker_button.setCheckable(True)
-        self.flicker_button.setToolTip("Show base and overlay in turn: what is aligned stands still")
+        self.flicker_button.setToolTip("Alternate between base and overlay: aligned structures do not move")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.people_label)
@@ -119,7 +119,7 @@ class AlignBox(QWidget):
         if self._placed:
             _, placed = self._placed.pop()
             placed.undo()
-            self.panel.message_label.setText("The alignment is taken back.")
+            self.panel.message_label.setText("The alignment was undone.")
         self.follow()
 
     def _on_found(self, found: Alignment, target: weakref.ref[Any], whose: _Fixed) -> str:
@@ -151,7 +151,7 @@ class AlignBox(QWidget):
             return "Nothing was moved."
         self._placed.append((weakref.ref(moving), placed))
         if placed.left:
-            self._warn(f"Where they were before: {', '.join(placed.left)}.")
+            self._warn(f"Not moved with it: {', '.join(placed.left)}.")
         self.follow()
         return f"'{moving.name}': {found.summary()}."
 

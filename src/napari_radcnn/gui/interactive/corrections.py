@@ -106,7 +106,7 @@ class Corrections(QWidget):
         self.preview_check = QCheckBox("Preview first")
         self.preview_check.setToolTip("Show what a button would change; Return applies it, Esc discards it")
         self._grid.addWidget(self.preview_check, 11, 0, 1, 2)
-        take = self._button(11, 2, "take", "Apply", "Make what is previewed one step (Return)")
+        take = self._button(11, 2, "take", "Apply", "Apply the preview as one step (Return)")
         take.clicked.connect(self.take_asked.emit)
 
     def set_range(self, low: float, high: float) -> None:

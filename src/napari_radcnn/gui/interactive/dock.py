@@ -236,7 +236,7 @@ class InteractiveDock(QWidget):
     def _held(self, scan: Any) -> str:
         """Return why the dock stays with its scan while another layer is active: its session is not left unasked."""
         is_session_over = self.editing is None or self.sessions.of(scan) is not None
-        return "" if is_session_over else "This scan's session goes on"
+        return "" if is_session_over else "This scan's session continues"
 
     def event(self, event: QEvent) -> bool:
         """Notice that the dock was closed: napari takes this widget out of it and keeps it."""

@@ -219,8 +219,8 @@ class Mouse:
             return None
         if is_cut(viewer) and canvas.tool() != "point":
             canvas.tell(
-                "Turned planes and slabs take points only: F8 has the planes upright again, and Slab > None takes "
-                "slabs away."
+                "On turned planes and slabs only points can be set: F8 turns the planes upright again, and Slab > None "
+                "removes the slab."
             )
             return None
         axes = self._displayed(viewer)

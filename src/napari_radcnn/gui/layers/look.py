@@ -133,7 +133,7 @@ def look_of(volume: Volume) -> Look:
     first = 0
     if kind == "CT":
         general = [VoiWindow(c - shift, w, name, "LINEAR_EXACT") for name, c, w in CT_WINDOWS]
-        shifted = f"CT by its values, which are about {-shift:g} above Hounsfield units."
+        shifted = f"CT, as its values suggest; they are about {-shift:g} HU too high."
         look = replace(look, note=shifted) if shift else replace(look, unit="HU")
     elif kind in _PET and volume.suvbw_factor is not None:
         factor = volume.suvbw_factor

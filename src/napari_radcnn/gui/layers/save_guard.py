@@ -74,8 +74,8 @@ def _plugin_for(path: Path, layers: Sequence[Any]) -> str | None:
         return _PLUGIN
     if path.suffix.lower() in WITHOUT_PLACE and len(layers) == 1:  # of several our writer refuses it
         show_warning(
-            f"{path.name}: a {path.suffix[1:].upper()} file holds no position in the patient, units or names; a name "
-            "without suffix, or with .nii.gz or .nrrd, does."
+            f"{path.name}: a {path.suffix[1:].upper()} file cannot store position in the patient, units or names; "
+            "use a name without suffix, or with .nii.gz or .nrrd."
         )
     return None
 

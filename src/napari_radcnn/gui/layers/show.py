@@ -22,7 +22,10 @@ def remarks_of(metadata: dict[str, Any]) -> list[str]:
     """Return what a layer of ours is besides, in words that go on from its name."""
     kept, found = metadata[METADATA_KEY], []
     if kept.get(RECOGNIZED):
-        found.append("holds few whole numbers in areas: opened as labels. The page Scans can show it as a scan.")
+        found.append(
+            "contains few different whole numbers, in connected areas: opened as labels. The page Scans can "
+            "show it as a scan."
+        )
     place = kept.get("place")
     if place is not None and place.axis_map is None:
         found.append(

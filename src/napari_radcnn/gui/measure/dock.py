@@ -102,7 +102,7 @@ class MeasureDock(QWidget):
         self.scan_combo.setMinimumContentsLength(7)  # SUV stands beside it
         self.suv_box = QCheckBox("SUV")
         self.suv_box.setChecked(True)
-        self.suv_box.setToolTip("Measure this PET in SUV by body weight; else in the unit of its file")
+        self.suv_box.setToolTip("Measure this PET in SUV by body weight; otherwise in the unit of its file")
         self.suv_box.hide()
         scan_row = QHBoxLayout()
         scan_row.addWidget(self.scan_combo, 1)
@@ -124,9 +124,11 @@ class MeasureDock(QWidget):
         self.hide_button.setToolTip("Hide the selected labels, or show them again")
         self.merge_button.setToolTip("Make all selected labels the topmost of them; locked ones are refused")
         self.delete_button.setToolTip("Make the selected labels background; locked ones are refused")
-        self.undo_button.setToolTip("Take the last change of these labels back (Ctrl+Z)")
-        self.redo_button.setToolTip("Do it again (Ctrl+Shift+Z)")
-        self.copy_button.setToolTip("Copy the selected rows, else all, with all columns, for a spreadsheet (Ctrl+C)")
+        self.undo_button.setToolTip("Undo the last change of these labels (Ctrl+Z)")
+        self.redo_button.setToolTip("Redo the change (Ctrl+Shift+Z)")
+        self.copy_button.setToolTip(
+            "Copy the selected rows, or all if none is selected, with all columns, for a spreadsheet (Ctrl+C)"
+        )
         self.csv_button.setToolTip("Write all columns to a file")
         for line, buttons in (
             (first, (self.hide_button, self.merge_button, self.delete_button)),
@@ -310,7 +312,9 @@ class MeasureDock(QWidget):
         """Show what was measured, with names and colors as they are now."""
         edits, table = self.edits, self._table
         if edits is None:
-            self.about_label.setText("Open a label map, or let a model make one: it then appears in the list above.")
+            self.about_label.setText(
+                "Open a label map, or run a model that returns one: it then appears in the list above."
+            )
         elif table is None:
             self.about_label.setText("")
         else:

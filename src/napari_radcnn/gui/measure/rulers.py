@@ -134,8 +134,8 @@ class RulerSection(QWidget):
         line = QHBoxLayout()
         self.delete_button = QPushButton("Delete")
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
-        self.undo_button.setToolTip("Take the last change of rulers back (Ctrl+Z)")
-        self.redo_button.setToolTip("Do it again (Ctrl+Shift+Z)")
+        self.undo_button.setToolTip("Undo the last change of rulers (Ctrl+Z)")
+        self.redo_button.setToolTip("Redo the change (Ctrl+Shift+Z)")
         self.open_button, self.save_button = QPushButton("Open …"), QPushButton("Save …")
         self.open_button.setToolTip("Read rulers from .csv or a DICOM report")
         self.save_button.setToolTip("Write rulers to .csv, or to a DICOM report (.sr.dcm) in the scan's study")
@@ -405,9 +405,7 @@ class RulerSection(QWidget):
         if away:
             told += f" {away} lie in another patient space than the scan: not drawn on it."
         elif scan is not None and here[0].frame_of_reference_uid and not scan.metadata.frame_of_reference_uid:
-            told += (
-                f" '{scan.name}' does not say in which patient space it lies: they belong to it only if you know so."
-            )
+            told += f" '{scan.name}' does not state its patient space: check that the rulers belong to it."
         self.tell(told)
 
     # -- layers that carry rulers ----------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class SegmentTree(QTreeWidget):
         self.setHeaderLabels(["", "", "", "Name", *(title for _, title, _ in _NUMBERS)])
         for column, tip in enumerate(
             (
-                "Seen or hidden: click",
+                "Shown or hidden: click",
                 "Locked labels are not changed: click",
                 "Color: click",
                 "Name: double click to rename",

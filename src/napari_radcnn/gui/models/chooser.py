@@ -246,7 +246,7 @@ class ModelChooser(QWidget):
                 "open a model elsewhere."
             )
         LocalModelsDialog(self, models, self.open_path).open()
-        return f"{len(models)} found on this computer." if len(models) > 1 else "1 found on this computer."
+        return f"{len(models)} models found on this computer." if len(models) > 1 else "1 model found on this computer."
 
 
 def _short(path: Path) -> str:

@@ -97,7 +97,7 @@ def ask_to_run_anyway(
     listed = "\n".join(f"•  {reason[:300]}" for reason in reasons[:_MOST_REASONS])
     box.setText(f"'{spec.title[:100]}' was not made for such a scan:\n\n{listed}")
     box.setInformativeText(
-        "What it answers about such a scan means nothing. If you run it anyway, its result is marked as such: in the "
+        "Its result for such a scan is meaningless. If you run it anyway, its result is marked as such: in the "
         "layer's name, in the files that are written, and in their manifests."
     )
     run = box.addButton("Run anyway", QMessageBox.ButtonRole.AcceptRole)

@@ -210,7 +210,7 @@ class ModelsDock(QWidget):
     def _held(self, layer: Any) -> str:
         """Return why the dock stays with its scan while another layer is active."""
         if self._running is not None and identity(self._running.layers[0]) == identity(self.layer):
-            return "This scan is being worked on"
+            return "A model is running on this scan"
         # what a run has added is seen, and its numbers stay those of the scan that it was made of
         return "Result of this scan" if is_made_of(layer, self.layer) else ""
 

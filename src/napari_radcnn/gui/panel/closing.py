@@ -72,7 +72,8 @@ class CloseGuard(QObject):
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText("These results are not saved:\n\n" + "\n".join(listed))
         box.setInformativeText(
-            "Export writes them, and rulers the page Measure. Sessions are saved as they are made and can be resumed."
+            "The page Export writes them, the page Measure writes rulers. Sessions are saved as they are made and "
+            "can be resumed."
         )
         close = box.addButton("Close without saving", QMessageBox.ButtonRole.DestructiveRole)
         keep = box.addButton("Keep open", QMessageBox.ButtonRole.RejectRole)
@@ -116,12 +117,12 @@ class PutBack(QWidget):
         row.setContentsMargins(4, 0, 4, 2)
         self.label = wrapped_label(color=WARNING_COLOR)
         self.label.setTextFormat(Qt.TextFormat.PlainText)
-        self.button = QPushButton("Put back")
+        self.button = QPushButton("Restore")
         self.close_button = QToolButton()
         self.close_button.setIcon(self.style().standardIcon(QStyle.StandardPixmap.SP_TitleBarCloseButton))
         self.close_button.setIconSize(QSize(12, 12))
-        self.close_button.setToolTip("Let it go")
-        self.close_button.setAccessibleName("Let it go")
+        self.close_button.setToolTip("Dismiss")
+        self.close_button.setAccessibleName("Dismiss")
         row.addWidget(self.label, 1)
         row.addWidget(self.button)
         row.addWidget(self.close_button)

@@ -9,7 +9,7 @@ from typing import Any
 KEY_SHEET: tuple[tuple[str, str], ...] = (
     ("Left / right button", "positive / negative prompt; paint / erase"),
     ("Shift+arrows", "move the cross-hair; with Ctrl ten steps at once"),
-    ("Return / Shift+Return", "apply what is previewed; else a positive / negative prompt at the cross-hair"),
+    ("Return / Shift+Return", "apply the preview; otherwise a positive / negative prompt at the cross-hair"),
     ("Space, held", "pan the view with the mouse"),
     ("H", "tool Navigate: the mouse pans and zooms the view"),
     ("P, B, S, L", "tools Point, Box, Scribble, Lasso"),

@@ -114,7 +114,7 @@ class ReadingBar(QWidget):
             reader.window_entries,
         )
         self.patient_button = self._menu_button(
-            "Patient", "Whether name and ID stand on the pictures", reader.patient_entries
+            "Patient", "Show or hide the patient's name and ID on the images", reader.patient_entries
         )
         self.upright_button = self._button(
             "Upright",

@@ -19,8 +19,8 @@ class BrainExtractionOptions(CheckedOptions):
         "auto",
         title="Method",
         help="Our own network for any contrast; deepbet, made for T1; or HD-BET's five networks, made for T1, T1 with "
-        "contrast, T2 and FLAIR, which take minutes. auto takes deepbet where it is installed and the scan is "
-        "T1-weighted, else our own",
+        "contrast, T2 and FLAIR, which take minutes. auto uses deepbet if it is installed and the scan is "
+        "T1-weighted, otherwise our own",
         choices=("auto", "any-contrast", "deepbet", "hd-bet"),
     )
     threshold: float = option(

@@ -23,8 +23,8 @@ class CxrPneumoniaOptions(CheckedOptions):
     operating_point: str = option(
         "balanced",
         title="Operating point",
-        help="From which probability the finding counts: chosen on cases that the networks had not seen, so that both "
-        "kinds are told best, or that 0.8 or 0.9 of those with it are found; or simply from 0.5",
+        help="Probability from which the finding counts as present, chosen on cases that were not used for training: "
+        "for the best separation (balanced), or to detect 0.8 or 0.9 of those who have it; or simply 0.5",
         choices=("balanced", "sensitivity 0.8", "sensitivity 0.9", "0.5"),
     )
     explain: bool = option(

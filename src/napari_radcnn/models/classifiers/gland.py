@@ -132,11 +132,11 @@ def cut_gland(volume: Volume, label: int) -> tuple[npt.NDArray[np.bool_], npt.ND
     inside = cube.sum() / 1000.0
     if inside < 0.9 * milliliters:
         told.append(
-            f"Only {inside / milliliters:.0%} of the mask lies in the {CUBE} mm around its center; the model does "
-            "not see the rest."
+            f"Only {inside / milliliters:.0%} of the mask lies in the {CUBE} mm around its center; the model ignores "
+            "the rest."
         )
     if not cube.any():
-        raise ModelError(f"The mask in '{volume.name}' is too thin to be seen at 1 mm.")
+        raise ModelError(f"The mask in '{volume.name}' is too thin to be resolved at 1 mm.")
     return cube, center, tuple(told)
 
 

@@ -122,8 +122,8 @@ def run(request: Request, monitor: Monitor) -> Outcome:
         facts["feature_distance"] = round(distance, 3)
         if distance > 1:
             doubts = (
-                f"What the networks see is unlike their training data: {distance:.1f} times as far from it as nearly "
-                "all that they were tested with.",
+                f"The input of the networks differs from their training data: {distance:.1f} times as far from it as "
+                "nearly all that they were tested with.",
             )
     maps = {}
     if request.options.explain:

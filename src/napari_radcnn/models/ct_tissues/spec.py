@@ -35,8 +35,8 @@ class CtTissuesOptions(CheckedOptions):
         True,
         title="Ask ct-organs",
         help=(
-            "Let the network of ct-organs say what is bone, named muscle, vessel or organ; without it, rules decide, "
-            "which takes less time and may call vessels and organs with contrast medium bone or muscle"
+            "Use the network of ct-organs to identify bone, named muscles, vessels and organs; without it, rules "
+            "decide, which is faster but may label vessels and organs with contrast medium as bone or muscle"
         ),
     )
 

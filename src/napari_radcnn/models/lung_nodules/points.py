@@ -35,7 +35,7 @@ class Point:
         """Return what the point does, for who chose it."""
         return (
             f"Operating point '{self.name}': findings count from a score of {self.threshold:.2f}. Of synthetic nodules "
-            f"in lung that was not learned from, {100 * self.sensitivity:.0f} of 100 were found, with "
+            f"in lungs not used for training, {100 * self.sensitivity:.0f} of 100 were detected, with "
             f"{self.false_per_chest:.1f} false findings per chest of five liters."
         )
 

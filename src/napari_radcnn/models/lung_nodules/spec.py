@@ -32,8 +32,8 @@ class LungNodulesOptions(CheckedOptions):
     operating_point: str = option(
         OWN,
         title="Operating point",
-        help="Instead of the minimum score: the score from which on there is one false finding per chest (balanced), "
-        "or 0.8 or 0.9 of the nodules are found; chosen with synthetic nodules in lung that was not learned from",
+        help="Instead of the minimum score: the score that gives one false finding per chest (balanced), or "
+        "that detects 0.8 or 0.9 of the nodules; chosen with synthetic nodules in lungs not used for training",
         choices=(OWN, *POINTS),
     )
     smallest: float = option(

@@ -170,7 +170,7 @@ class ClassificationCard(QFrame):
         value.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for column, widget in enumerate((label, bar, value)):
             grid.addWidget(widget, number, column)
-        bar.setToolTip(f"It counts from {row.threshold:.2f} on")
+        bar.setToolTip(f"Counts as present from {row.threshold:.2f}")
         self.rows.append((row.name, told, bar))
 
 
@@ -201,7 +201,7 @@ def _rows(result: Classification) -> list[_Row]:
 def _told_of(point: OperatingPoint) -> str:
     """Return what an operating point does, in people."""
     found, wolf = round(100 * point.sensitivity), round(100 * (1 - point.specificity))
-    return f"At this point it finds {found} of 100 who have it, and cries wolf at {wolf} of 100 who do not."
+    return f"At this point it detects {found} of 100 who have it, with false alarms in {wolf} of 100 who do not."
 
 
 def _mark(result: Classification, name: str) -> float:

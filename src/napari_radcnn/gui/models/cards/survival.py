@@ -25,7 +25,7 @@ class SurvivalCard(QFrame):
         self.title.setStyleSheet("font-weight: bold")
         self.risk.setStyleSheet("font-size: 18px")
         self.table = QTableWidget(0, 2)
-        self.table.setAccessibleName("Probability that the event has not come, by time")
+        self.table.setAccessibleName("Probability that the event has not occurred, by time")
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.verticalHeader().hide()
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)

@@ -102,7 +102,7 @@ class ValueCard(QFrame):
         unit = "" if result.unit == "1" else f" {result.unit}"
         self.title.setText(result.name)
         self.value.setText(f"{result.quantity}: {result.value:.4g}{unit}")
-        told = "The model does not say how sure it is."
+        told = "The model gives no uncertainty."
         if result.interval is not None:
             low, high = result.interval
             told = f"{100 * result.level:g} % interval {low:.4g} to {high:.4g}{unit}"
@@ -113,7 +113,7 @@ class ValueCard(QFrame):
             self.scale = ValueScale(result.value, result.interval, ends, is_within)
             self._layout.insertWidget(3, self.scale)
         research = "For research; not for diagnosis."
-        self.note.setText(research if is_within else f"Outside of what the model can answer. {research}")
+        self.note.setText(research if is_within else f"Outside the range of the model. {research}")
         self.show()
 
 

@@ -109,7 +109,7 @@ class BesideBar(QWidget):
             "Same place", f"What is under the cross-hairs now is the same place in all scans ({SAME_KEY})", None
         )
         self.same_button.clicked.connect(lambda: actor.same_place())
-        self.undo_button = self._button("Undo", f"Take back the last same place, or the last copy ({UNDO_KEY})", None)
+        self.undo_button = self._button("Undo", f"Undo the last use of Same place or Copy ({UNDO_KEY})", None)
         self.undo_button.clicked.connect(lambda: actor.undo())
         self.outlines_button = self._button(
             "Outlines", f"Labels and findings of each scan in the others, too ({OUTLINES_KEY})", actor.show_outlines

@@ -94,11 +94,11 @@ class Copies:
         def take_back() -> str:
             made = reference()
             if made is None or made not in viewer.layers:
-                return f"'{name}' is gone already."
+                return f"'{name}' no longer exists."
             if state_of(made) != before:
                 return f"'{name}' was changed since: it stays; delete it in the list of layers."
             viewer.layers.remove(made)
-            return f"'{name}' is taken back."
+            return f"'{name}' was removed again."
 
         keep(take_back)
         self.told = f"Copied: '{name}'."

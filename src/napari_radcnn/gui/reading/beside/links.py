@@ -67,12 +67,12 @@ class Links:
         if all(reasons):
             found["window"] = "; ".join(dict.fromkeys(reasons))
         if not all(pairs.same_scale(self.first, scan) for scan in others):
-            found["zoom"] = "the size of the pixels is known of one of them only"
+            found["zoom"] = "the pixel size is known for only one of them"
         return found
 
     def _take_back(self, before: dict[tuple[Space, Space], Offset]) -> str:
         self.declared = before
-        return "The same place is taken back."
+        return "'Same place' was undone."
 
 
 def layout_for(name: str, first: Any, others: Sequence[Any]) -> str:

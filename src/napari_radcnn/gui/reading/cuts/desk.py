@@ -36,7 +36,7 @@ _LEFT, _MIDDLE = 1, 3
 _ZOOM_STEP = 1.15
 #: How long a word on what cannot be done stands on the picture.
 _NOTE_MS = 5000
-_REFUSED = "Turned planes and slabs are not painted in: F8 has the planes upright again, Slab > None takes slabs away."
+_REFUSED = "Turned planes and slabs cannot be painted on: F8 turns the planes upright, Slab > None removes the slab."
 #: To either side of a plane without a slab, mm, within which points and rulers are taken for lying in it.
 _REACH = 1.0
 

@@ -51,7 +51,7 @@ class TimeBar(QWidget):
         self._layout.setContentsMargins(4, 1, 4, 1)
         self._layout.setSpacing(3)
         self.back_button = self._button("◀", f"The time point before ({BACK_KEY})", BACK_KEY)
-        self.play_button = self._button("Play", f"Play all time points, again and again ({PLAY_KEY})", PLAY_KEY)
+        self.play_button = self._button("Play", f"Play all time points in a loop ({PLAY_KEY})", PLAY_KEY)
         self.on_button = self._button("▶", f"The next time point ({ON_KEY})", ON_KEY)
         self.play_button.setCheckable(True)
         self.speed_box = QDoubleSpinBox()
