@@ -179,7 +179,7 @@ def test_boxes_outside_of_the_picture_are_left_out_and_told(detected):
     found = detected(corners, np.array([0.9, 0.8, 0.7, 0.6]), np.zeros(4))
     assert len(found.boxes) == 2
     np.testing.assert_allclose(found.boxes[1].size[1], 0.5 * 2 * 4)  # what lies within
-    assert any("puts 2 boxes outside of the scan; left out" in text for text in found.warnings)
+    assert any("placed 2 boxes outside the scan; they are left out" in text for text in found.warnings)
 
 
 def test_ten_thousand_boxes_are_cut_to_the_best_and_told(detected):
@@ -204,8 +204,8 @@ GOOD = np.array([[10.0, 20, 14, 30]])
 @pytest.mark.parametrize(
     ("arrays", "changes", "told"),
     [
-        ((GOOD * np.nan, np.array([0.8]), np.zeros(1)), {}, "answered with NaN"),
-        ((GOOD, np.array([np.inf]), np.zeros(1)), {}, "answered with infinity"),
+        ((GOOD * np.nan, np.array([0.8]), np.zeros(1)), {}, "returned NaN"),
+        ((GOOD, np.array([np.inf]), np.zeros(1)), {}, "returned infinity"),
         ((GOOD, np.array([0.8, 0.1]), np.zeros(1)), {}, "lists 1 boxes, but 2 scores"),
         ((GOOD, np.array([0.8]), np.zeros(3)), {}, "one score and one class are expected for each box"),
         ((GOOD[:, :3], np.array([0.8]), np.zeros(1)), {}, "boxes have shape 1 x 3; a row of 4 numbers"),

@@ -198,7 +198,7 @@ VALUE = {"task": "regression", "quantity": "age", "unit": "a"}
         ({"task": "segmentation"}, {}, "task='segmentation' is not supported"),
         ([], {}, '"radcnn" must be a mapping'),
         (VALUE, {"after": [{"_target_": "Activationsd", "keys": "pred", "sigmoid": True}]}, "'Activate' in the post"),
-        (VALUE | {"interval": {"kind": "quantiles"}}, {}, "answers with 1 numbers, but .* expects 3"),
+        (VALUE | {"interval": {"kind": "quantiles"}}, {}, "returns 1 numbers, but .* expects 3"),
         ({"task": "landmarks", "landmarks": ["a"], "form": "coordinates"}, {}, "expects 3 for 1 landmarks"),
         ({"task": "landmarks", "landmarks": ["a"]}, {}, "a map for each landmark is expected"),
         (None, {"output": {"format": "points", "spatial_shape": [4, 5]}}, "do not fit 3 dimensions"),

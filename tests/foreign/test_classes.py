@@ -256,7 +256,7 @@ def test_wrong_values_are_named_with_their_line(tmp_path, changes, told):
         (
             {"weight": WEIGHT[:2], "bias": BIAS[:2]},
             {},
-            "answers with 2 numbers, but net.json expects 3 for the 3 classes",
+            "returns 2 numbers, but net.json expects 3 for the 3 classes",
         ),
         ({"end": "Softmax"}, {}, "the network ends in a softmax of its own"),
         ({"end": "Sigmoid"}, {"kind": "multi-label"}, "the network ends in a sigmoid of its own"),
@@ -275,12 +275,12 @@ def test_an_onnx_file_that_does_not_fit_is_refused_when_it_is_opened(tmp_path, n
 @pytest.mark.parametrize(
     ("network", "changes", "told"),
     [
-        ({"weight": WEIGHT[:2], "bias": BIAS[:2]}, {}, "answers with 2 numbers, but its description expects 3"),
+        ({"weight": WEIGHT[:2], "bias": BIAS[:2]}, {}, "returns 2 numbers, but its description expects 3"),
         ({"end": "Softmax"}, {}, "so they are probabilities already"),
         ({}, {"activation": "none"}, "are not between 0 and 1, so they are logits"),
         ({"end": "Sigmoid"}, {"activation": "none"}, r"add to 1\.45, not 1"),
-        ({"bias": [0.0, float("nan"), 1.0]}, {}, "answered with NaN"),
-        ({"bias": [0.0, float("inf"), 1.0]}, {}, "answered with infinity"),
+        ({"bias": [0.0, float("nan"), 1.0]}, {}, "returned NaN"),
+        ({"bias": [0.0, float("inf"), 1.0]}, {}, "returned infinity"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_no_number(classified, network, changes, told):

@@ -56,7 +56,7 @@ def test_a_network_of_the_list_answers_as_monai_has_it(tmp_path, name, dims):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"classes": ["a", "b"]}, "'DenseNet' answers with 3 numbers, but net.json expects 2 for the 2 classes"),
+        ({"classes": ["a", "b"]}, "'DenseNet' returns 3 numbers, but net.json expects 2 for the 2 classes"),
         ({"spatial_dims": 2, "patch": [40, 32]}, r"does not take an input of 1 x 1 x 40 x 32"),
         ({"repeat_channels": 3}, r"does not take an input of 1 x 3 x 32"),
         ({"architecture": {"name": "UNet", "arguments": {}}}, "missing"),

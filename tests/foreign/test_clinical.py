@@ -69,7 +69,7 @@ def test_what_is_not_known_is_told_or_refused(tmp_path):
     spec = open_trusted(write(tmp_path))
     plan = radcnn.plan(scan(), spec)
     assert any("'Age' is missing, but the model needs it" in text for text in plan.warnings)
-    assert any("'sex' is not known: the model takes 0.5 in its place" in text for text in plan.warnings)
+    assert any("'sex' is not known: the model uses 0.5 instead" in text for text in plan.warnings)
     with pytest.raises(OptionError, match=r"'age' is missing, but the model needs it: enter it, such as --age 120"):
         radcnn.regress(scan(), spec, device="cpu")
     found = radcnn.regress(scan(), spec, {"age": 50}, device="cpu")

@@ -227,7 +227,7 @@ OPS = "$@detector.set_box_selector_parameters"
         ({"anchor_generator": ANCHORS | {"base_anchor_shapes": [[8, 8, 8], [9, 9, 9]]}}, "not of 2 dimensions"),
         (
             {"anchor_generator": ANCHORS | {"feature_map_scales": [1, 2], "base_anchor_shapes": [[8, 8], [9, 9]]}},
-            "answers with 6 maps, but 4 are expected: 2 levels",
+            "returns 6 maps, but 4 are expected: 2 levels",
         ),
         ({"anchor_generator": {"_target_": "MyAnchors"}}, "the anchors of 'MyAnchors' are not supported"),
         ({"detector_ops": [f"{OPS}(nms_tresh=0.3)"]}, "the argument 'nms_tresh' is not supported"),

@@ -141,10 +141,10 @@ def test_maps_have_a_peak_or_a_mean():
 @pytest.mark.parametrize(
     ("answer", "changes", "told"),
     [
-        (lambda patch: patch, {}, r"answers with 1 x 8 x 12 x 10 numbers, but .* expects 2 maps of 3 dimensions"),
-        (lambda _: np.zeros(6), {}, "answers with 6 numbers, but its description expects 2 maps"),
+        (lambda patch: patch, {}, r"returns 1 x 8 x 12 x 10 numbers, but .* expects 2 maps of 3 dimensions"),
+        (lambda _: np.zeros(6), {}, "returns 6 numbers, but its description expects 2 maps"),
         (lambda _: np.zeros(5), {"form": "coordinates"}, "expects 6 for 2 landmarks of 3 coordinates"),
-        (lambda patch: _maps(patch) * np.nan, {}, "answered with NaN"),
+        (lambda patch: _maps(patch) * np.nan, {}, "returned NaN"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_no_place(found, answer, changes, told):
@@ -183,7 +183,7 @@ def test_weights_of_the_list_answer_with_maps_or_are_refused(tmp_path):
     result = radcnn.landmarks(_scan(), radcnn.open_model(path), device="cpu")
     assert [point.name for point in result.points] == ["a", "b", "c"]
     describe_answer(tmp_path / "net.json", **(keys | {"landmarks": ["a", "b"]}))
-    with pytest.raises(ModelError, match=r"answers with 3 x 16 x 16 x 16 numbers, but net\.json expects 2 maps"):
+    with pytest.raises(ModelError, match=r"returns 3 x 16 x 16 x 16 numbers, but net\.json expects 2 maps"):
         radcnn.open_model(path)
     describe_answer(tmp_path / "net.json", **(keys | {"form": "coordinates"}))
     with pytest.raises(ModelError, match="'UNet' returns an output for every voxel; one with a single output per scan"):

@@ -65,8 +65,8 @@ def test_hazards_of_intervals_multiply(told, activation):
 @pytest.mark.parametrize(
     ("weight", "bias", "changes", "message"),
     [
-        ([[1.0]], [float("nan")], {}, "answered with NaN"),
-        ([[1.0]] * 2, [0.0] * 2, {}, "answers with 2 numbers, but its description expects 1 for a log-hazard"),
+        ([[1.0]], [float("nan")], {}, "returned NaN"),
+        ([[1.0]] * 2, [0.0] * 2, {}, "returns 2 numbers, but its description expects 1 for a log-hazard"),
         ([[1.0]], [0.0], {"form": "intervals", **TIMES}, "expects 3 for the intervals of time"),
         (
             [[0.0]] * 3,

@@ -74,8 +74,8 @@ def test_scale_and_interval(regressed, weight, bias, changes, value, interval):
 @pytest.mark.parametrize(
     ("weight", "bias", "changes", "told"),
     [
-        ([[1.0]], [float("nan")], {}, "answered with NaN"),
-        ([[1.0]] * 2, [0.0] * 2, {}, "answers with 2 numbers, but its description expects 1 for a value with no"),
+        ([[1.0]], [float("nan")], {}, "returned NaN"),
+        ([[1.0]] * 2, [0.0] * 2, {}, "returns 2 numbers, but its description expects 1 for a value with no"),
         ([[1.0]], [0.0], {"interval": {"kind": "quantiles"}}, "expects 3 for a value with a quantiles interval"),
         ([[1.0]] * 2, [0.0, -2.0], {"interval": {"kind": "deviation"}}, "standard deviation is -1.7"),
         ([[1.0]] * 3, [0.4, 0.0, -0.1], {"interval": {"kind": "quantiles"}}, "does not contain its value"),

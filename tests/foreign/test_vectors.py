@@ -52,7 +52,7 @@ def test_the_documented_embedding_has_length_one(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"length": 3}, r"answers with 4 numbers, but net\.json expects 3 for the embedding"),
+        ({"length": 3}, r"returns 4 numbers, but net\.json expects 3 for the embedding"),
         ({"length": 0}, "'length' must be the number of values"),
         ({"length": ...}, "'length' is missing"),
         ({"unit": "mm"}, "'unit' is not supported"),

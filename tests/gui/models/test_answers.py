@@ -240,7 +240,7 @@ def test_clinical_values_are_typed_into_a_form(make_napari_viewer, qtbot, tmp_pa
     assert "'age' must be between 0 and 120 a, got 163" in dock.plan_label.text()
     assert not start.isEnabled()
     typed("63")
-    assert "'Sex' is not known: the model takes 0.5 in its place." in dock.warning_label.text()
+    assert "'Sex' is not known: the model uses 0.5 instead." in dock.warning_label.text()
     assert "Age" not in dock.warning_label.text()
     click(qtbot, start)
     wait_for_end(qtbot, dock)

@@ -132,8 +132,10 @@ def test_a_worker_elsewhere_runs_what_is_chosen_here(
     deadly = add_to_viewer(viewer, layer_data(cohorts.scan(1, 9001).with_metadata(name="deadly")))
     dock.layer_combo.choose(deadly)
     _run(qtbot, dock)
-    said = "The process that computed it ended unexpectedly 3 times: it was killed by SIGKILL, perhaps because "
-    "memory ran out."
+    said = (
+        "The process that computed it ended unexpectedly 3 times: it was killed by SIGKILL, perhaps because memory "
+        "ran out."
+    )
     assert _ended(qtbot, dock) == said
 
     # no certificate of this authority, no scheduler, no certificates at all: a line that says which

@@ -299,7 +299,9 @@ def _numbers(detections: tuple[Detection, ...]) -> dict[str, float]:
 def _told(boxes: Boxes, outside: int, is_cut: bool, shown: str) -> tuple[str, ...]:
     told = []
     if outside:
-        told.append(f"'{shown}' placed {outside} {'box' if outside == 1 else 'boxes'} outside the scan; left out.")
+        told.append(
+            f"'{shown}' placed {outside} {'box' if outside == 1 else 'boxes'} outside the scan; they are left out."
+        )
     if is_cut:
         told.append(
             f"'{shown}' detected more than {boxes.most} boxes; only the {boxes.most} with the highest scores are "
