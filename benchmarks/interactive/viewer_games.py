@@ -88,7 +88,8 @@ def played(volume: Volume, truth: Mask, picture: Path) -> tuple[list[float], lis
     taken: list[tuple[int, int, int]] = []
     while len(overlaps) < _CLICKS and (not overlaps or overlaps[-1] < _GOAL):
         session = screen.dock.editing.session
-        click = next_click(truth, session.mask(session.active), volume.geometry.spacing, taken)
+        seen = session.mask(session.active) if session.objects else np.zeros_like(truth)
+        click = next_click(truth, seen, volume.geometry.spacing, taken)
         if click is None:
             break
         taken.append(click.index)
