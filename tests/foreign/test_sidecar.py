@@ -114,7 +114,8 @@ def test_the_documented_synthesis_has_its_own_values(tmp_path):
     assert (made.metadata.window_center, made.metadata.window_width) == (1200.0, 4600.0)
     share = np.mean(1000 * (shown / 2 + 0.25) < -1100)
     assert share > 0
-    assert any(f"{share:.1%} of the voxels lie outside of -1100 to 3500 HU" in text for text in made.warnings)
+    outside = f"{share:.1%} of the voxels lie outside the range of the model's output, -1100 to 3500 HU"
+    assert any(outside in text for text in made.warnings)
     assert made.geometry.is_close(scan.geometry)
     with pytest.raises(ModelError, match="is for synthesis, not for denoising"):
         radcnn.denoise(scan, spec)

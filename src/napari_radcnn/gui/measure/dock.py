@@ -126,9 +126,7 @@ class MeasureDock(QWidget):
         self.delete_button.setToolTip("Make the selected labels background; locked ones are refused")
         self.undo_button.setToolTip("Undo the last change of these labels (Ctrl+Z)")
         self.redo_button.setToolTip("Redo the change (Ctrl+Shift+Z)")
-        self.copy_button.setToolTip(
-            "Copy the selected rows, or all if none is selected, with all columns, for a spreadsheet (Ctrl+C)"
-        )
+        self.copy_button.setToolTip("Copy the selected rows, or all, with all columns, for a spreadsheet (Ctrl+C)")
         self.csv_button.setToolTip("Write all columns to a file")
         for line, buttons in (
             (first, (self.hide_button, self.merge_button, self.delete_button)),
@@ -312,9 +310,7 @@ class MeasureDock(QWidget):
         """Show what was measured, with names and colors as they are now."""
         edits, table = self.edits, self._table
         if edits is None:
-            self.about_label.setText(
-                "Open a label map, or run a model that returns one: it then appears in the list above."
-            )
+            self.about_label.setText("Open a label map, or run a model that returns one: it then appears in the list.")
         elif table is None:
             self.about_label.setText("")
         else:
