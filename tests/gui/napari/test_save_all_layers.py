@@ -76,7 +76,7 @@ def test_the_suffix_sets_the_format_of_all(viewer, tmp_path, suffix):
 def test_tif_writes_nothing_of_several_layers(viewer, tmp_path):
     with pytest.warns(UserWarning, match="No data written"):
         assert viewer.layers.save(str(tmp_path / "study.tif")) == []
-    with pytest.raises(RadcnnError, match=r"study\.tif: a TIF file holds no position in the patient; give a name"):
+    with pytest.raises(RadcnnError, match=r"study\.tif: a TIF file cannot store position in the patient; give a name"):
         write_layers(str(tmp_path / "study.tif"), [layer.as_layer_data_tuple() for layer in viewer.layers])
     assert names(tmp_path) == []
 
@@ -218,7 +218,7 @@ def test_one_layer_without_suffix_keeps_its_place_from_python(viewer, tmp_path, 
 def test_a_picture_format_says_before_what_it_loses_and_a_named_plugin_is_obeyed(viewer, tmp_path, lines):
     viewer.layers[0].save(str(tmp_path / "scan.tif"))
     assert names(tmp_path) == ["scan.tif"]
-    assert [line.startswith("scan.tif: a TIF file holds no position in the patient") for line in lines] == [True]
+    assert [line.startswith("scan.tif: a TIF file cannot store position in the patient") for line in lines] == [True]
     viewer.layers[0].save(str(tmp_path / "other"), plugin="napari")
     assert names(tmp_path) == ["other.tif", "scan.tif"]
     assert len(lines) == 1

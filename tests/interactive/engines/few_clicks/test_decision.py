@@ -88,7 +88,7 @@ def test_two_layers_are_computed_as_written() -> None:
     ids=["nothing", "other features", "two answers", "no bias"],
 )
 def test_weights_that_do_not_fit_are_refused(tensors: dict[str, np.ndarray]) -> None:
-    with pytest.raises(ModelError, match="do not fit"):
+    with pytest.raises(ModelError, match="do not match this version"):
         Decision.of(tensors, PATH)
 
 

@@ -177,7 +177,7 @@ def test_weights_that_do_not_fit_are_refused(change: dict[str, np.ndarray]) -> N
         "0.level": np.zeros(1),
     }
     Choice.of(tensors, Path("c"))
-    with pytest.raises(ModelError, match="do not fit"):
+    with pytest.raises(ModelError, match="do not match this version"):
         Choice.of(tensors | change, Path("c"))
 
 
