@@ -100,7 +100,7 @@ def _split(path: Path) -> tuple[Path, str]:
     """
     if path.suffix.lower() in (*WITHOUT_PLACE, ".csv"):
         raise WriteError(
-            f"{path.name}: a {path.suffix[1:].upper()} file holds no position in the patient; give a name without "
+            f"{path.name}: a {path.suffix[1:].upper()} file cannot store position in the patient; give a name without "
             f"suffix for a folder, or with one of {', '.join(writable_suffixes())}."
         )
     name = path.name.lower()
